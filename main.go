@@ -1,0 +1,13 @@
+// Otrpipe is a command-line OTR toolkit and pipe filter: plaintext goes in on
+// standard input, lines of OTR come out on standard output.
+package main
+
+import (
+	"os"
+
+	"otrpipe/commands"
+)
+
+func main() {
+	os.Exit(commands.Run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
