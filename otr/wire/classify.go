@@ -1,0 +1,117 @@
+package wire
+
+import "bytes"
+
+// Kind is what a line is, judged by its markers alone.
+type Kind int
+
+// The kinds of lines.
+const (
+	KindPlain    Kind = iota // text without a marker
+	KindTagged               // text with a whitespace tag
+	KindQuery                // a query message
+	KindError                // an error message
+	KindEncoded              // an encoded message: "?OTR:"
+	KindFragment             // a fragment of a message
+)
+
+// String names the kind.
+func (k Kind) String() string {
+	switch k {
+	case KindPlain:
+		return "plain"
+	case KindTagged:
+		return "tagged"
+	case KindQuery:
+		return "query"
+	case KindError:
+		return "error"
+	case KindEncoded:
+		return "encoded"
+	case KindFragment:
+		return "fragment"
+	default:
+		return "unknown kind"
+	}
+}
+
+// Classify tells what a line is. Markers count wherever they stand, since other
+// clients put text around them, and their case matters. Where a line holds
+// several, the first decides: a message quoted inside an error message stays
+// an error message, and a fragment of a message a fragment. "?OTR" in a text
+// that goes on like no marker is text.
+//
+// A line of kind KindEncoded or KindFragment can still be damaged.
+func Classify(line []byte) Kind {
+	if kind, _ := find(line); kind != KindPlain {
+		return kind
+	}
+	if at, _ := findTag(line); at >= 0 {
+		return KindTagged
+	}
+	return KindPlain
+}
+
+const marker = "?OTR"
+
+// find returns the kind of the first marker in line and where it starts, or
+// KindPlain.
+func find(line []byte) (Kind, int) {
+	for at := 0; ; at += len(marker) {
+		next := bytes.Index(line[at:], []byte(marker))
+		if next < 0 {
+			return KindPlain, 0
+		}
+		at += next
+		if kind := markerKind(line[at:]); kind != KindPlain {
+			return kind, at
+		}
+	}
+}
+
+// markerKind returns what text, which begins with "?OTR", marks.
+func markerKind(text []byte) Kind {
+	text = text[len(marker):]
+	if len(text) == 0 {
+		return KindPlain
+	}
+	switch c, rest := text[0], text[1:]; c {
+	case ':':
+		return KindEncoded
+	case '|':
+		if len(rest) > 0 && hexDigit(rest[0]) >= 0 {
+			return KindFragment
+		}
+	case ',':
+		if len(rest) > 0 && isDigit(rest[0]) {
+			return KindFragment
+		}
+	case ' ':
+		if bytes.HasPrefix(text, []byte(errorText)) {
+			return KindError
+		}
+	case '?', 'v':
+		if _, ok := queryVersions(text); ok {
+			return KindQuery
+		}
+	}
+	return KindPlain
+}
+
+func isDigit(c byte) bool {
+	return '0' <= c && c <= '9'
+}
+
+// hexDigit returns the value of the hexadecimal digit c of either case, or -1.
+func hexDigit(c byte) int {
+	switch {
+	case isDigit(c):
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	default:
+		return -1
+	}
+}

@@ -1,0 +1,28 @@
+package wire
+
+// errorText follows "?OTR" in an error message.
+const errorText = " Error:"
+
+// ParseError returns what an error message says, without the blank before it.
+// ok is false if Classify does not see an error message in the line. The text
+// comes from anyone: treat it as such.
+func ParseError(line []byte) (text []byte, ok bool) {
+	kind, at := find(line)
+	if kind != KindError {
+		return nil, false
+	}
+	text = line[at+len(marker)+len(errorText):]
+	if len(text) > 0 && text[0] == ' ' {
+		text = text[1:]
+	}
+	return text, true
+}
+
+// AppendError appends an error message that says text, which must hold no line
+// end.
+func AppendError(b []byte, text string) []byte {
+	b = append(b, marker...)
+	b = append(b, errorText...)
+	b = append(b, ' ')
+	return append(b, text...)
+}

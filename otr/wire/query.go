@@ -1,0 +1,86 @@
+package wire
+
+// Versions is a set of protocol versions that somebody offers to speak: bit v
+// stands for version v, which is 0 to 9.
+type Versions uint16
+
+// MakeVersions returns the set of the given versions, each 0 to 9.
+func MakeVersions(versions ...int) Versions {
+	var set Versions
+	for _, v := range versions {
+		set |= 1 << v
+	}
+	return set
+}
+
+// Has reports whether version v is in the set.
+func (s Versions) Has(v int) bool {
+	return v >= 0 && v < maxVersions && s>>v&1 == 1
+}
+
+// maxVersions is how many versions have a digit to name them.
+const maxVersions = 10
+
+// ParseQuery returns the versions offered by a query message that stands alone
+// in the line or anywhere in its text. It knows every spelling: "?OTR?" for
+// version 1, "?OTRv23?", "?OTR?v2?", with or without the last question mark,
+// and it passes over version letters that mean nothing to it. ok is false if
+// Classify does not see a query in the line.
+func ParseQuery(line []byte) (v Versions, ok bool) {
+	kind, at := find(line)
+	if kind != KindQuery {
+		return 0, false
+	}
+	return queryVersions(line[at+len(marker):])
+}
+
+// AppendQuery appends the query message that offers the versions v, such as
+// "?OTRv34?".
+func AppendQuery(b []byte, v Versions) []byte {
+	b = append(b, marker...)
+	if v.Has(1) {
+		b = append(b, '?')
+		if v &^= MakeVersions(1); v == 0 {
+			return b
+		}
+	}
+	b = append(b, 'v')
+	for i := range maxVersions {
+		if v.Has(i) {
+			b = append(b, '0'+byte(i))
+		}
+	}
+	return append(b, '?')
+}
+
+// queryVersions parses what follows "?OTR" in a query message: a "?" that
+// offers version 1, and a "v" with a character for each further version, ended
+// by "?". Where that end is missing only digits can be versions, or the words
+// of any text could be taken for some.
+func queryVersions(text []byte) (v Versions, ok bool) {
+	if len(text) > 0 && text[0] == '?' {
+		v, ok = MakeVersions(1), true
+		text = text[1:]
+	}
+	if len(text) == 0 || text[0] != 'v' {
+		return v, ok
+	}
+	var more Versions
+	digits := true
+	n := 1
+	for ; n < len(text) && isVersion(text[n]); n++ {
+		if isDigit(text[n]) {
+			more |= 1 << (text[n] - '0')
+		} else {
+			digits = false
+		}
+	}
+	if n < len(text) && text[n] == '?' || digits && n > 1 {
+		return v | more, true
+	}
+	return v, ok
+}
+
+func isVersion(c byte) bool {
+	return isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}

@@ -1,0 +1,103 @@
+package wire
+
+import "bytes"
+
+// A whitespace tag is these 16 bytes, then 8 bytes for every version offered.
+// A blank stands for a 0 and a tab for a 1; read like that, a version's 8 bytes
+// are its digit in ASCII, except version 1's.
+const (
+	tagBase     = " \t  \t\t\t\t \t \t \t  "
+	tagVersion1 = " \t \t  \t "
+	tagDigits   = "  \t\t" // a digit's upper four bits, 0011
+	tagGroup    = 8
+)
+
+// ParseTag returns the versions offered by the first whitespace tag in line and
+// the line without the tag. Further tags are left where they are. Without a
+// tag, which is 16 bytes and at least one version, ok is false. It allocates
+// only for a tag with text on both sides.
+func ParseTag(line []byte) (v Versions, text []byte, ok bool) {
+	at, end := findTag(line)
+	if at < 0 {
+		return 0, nil, false
+	}
+	for group := at + len(tagBase); group < end; group += tagGroup {
+		version, _ := tagVersion(line[group:])
+		v |= 1 << version
+	}
+	switch {
+	case end == len(line):
+		return v, line[:at], true
+	case at == 0:
+		return v, line[end:], true
+	}
+	text = make([]byte, 0, at+len(line)-end)
+	text = append(text, line[:at]...)
+	return v, append(text, line[end:]...), true
+}
+
+// AppendTag appends the whitespace tag that offers the versions v, of which
+// there must be at least one. Version 1 comes first, as its clients need it.
+func AppendTag(b []byte, v Versions) []byte {
+	b = append(b, tagBase...)
+	if v.Has(1) {
+		b = append(b, tagVersion1...)
+	}
+	for i := range maxVersions {
+		if i == 1 || !v.Has(i) {
+			continue
+		}
+		b = append(b, tagDigits...)
+		for bit := 3; bit >= 0; bit-- {
+			b = append(b, " \t"[i>>bit&1])
+		}
+	}
+	return b
+}
+
+// findTag returns where the first whitespace tag starts and ends, or -1.
+func findTag(line []byte) (at, end int) {
+	for from := 0; ; {
+		next := bytes.Index(line[from:], []byte(tagBase))
+		if next < 0 {
+			return -1, -1
+		}
+		at = from + next
+		end = at + len(tagBase)
+		for {
+			if _, ok := tagVersion(line[end:]); !ok {
+				break
+			}
+			end += tagGroup
+		}
+		if end > at+len(tagBase) {
+			return at, end
+		}
+		from = at + 1
+	}
+}
+
+// tagVersion returns the version whose 8 bytes text begins with.
+func tagVersion(text []byte) (version int, ok bool) {
+	if len(text) < tagGroup {
+		return 0, false
+	}
+	text = text[:tagGroup]
+	if string(text) == tagVersion1 {
+		return 1, true
+	}
+	if string(text[:len(tagDigits)]) != tagDigits {
+		return 0, false
+	}
+	for _, c := range text[len(tagDigits):] {
+		version <<= 1
+		switch c {
+		case ' ':
+		case '\t':
+			version |= 1
+		default:
+			return 0, false
+		}
+	}
+	return version, version < maxVersions
+}
