@@ -1,0 +1,82 @@
+// Package testscripts runs the real program the way a person or a script
+// does: every *.txtar file here is one story, told with the commands of
+// github.com/rogpeppe/go-internal/testscript, those of script_test.go and the
+// helper programs of programs_test.go. What a script cannot say (a wire that
+// is tampered with, a gibibyte in little memory) is a Go test beside it.
+package testscripts
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"otrpipe/commands"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"otrpipe": func() { os.Exit(commands.Run(os.Args, os.Stdin, os.Stdout, os.Stderr)) },
+		"dial":    func() { os.Exit(dialMain(os.Args[1:])) },
+		"measure": func() { os.Exit(measureMain(os.Args[1:])) },
+		"pty":     func() { os.Exit(ptyMain(os.Args[1:])) },
+		"random":  func() { os.Exit(randomMain(os.Args[1:])) },
+	})
+}
+
+// TestScripts runs every story in this folder.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 ".",
+		Setup:               setUpHome,
+		Cmds:                scriptCommands,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// setUpHome gives a script folders of its own for everything the program
+// keeps, and sees to it that no process outlives its script.
+func setUpHome(env *testscript.Env) error {
+	vars, cleanUp, err := home(env.WorkDir)
+	if err != nil {
+		return err
+	}
+	env.Vars = append(env.Vars, vars...)
+	running := &processes{}
+	env.Values[processesKey{}] = running
+	env.Values[testKey{}] = env.T()
+	env.Defer(func() {
+		running.killAll()
+		cleanUp()
+	})
+	return nil
+}
+
+// home makes the folders of one end below work and returns the environment
+// that points to them. The folder for sockets is a short one elsewhere, since
+// the path of a Unix socket has a hundred bytes or so; cleanUp removes it.
+func home(work string) (vars []string, cleanUp func(), err error) {
+	run, err := os.MkdirTemp("", "otr")
+	if err != nil {
+		return nil, nil, err
+	}
+	cleanUp = func() { os.RemoveAll(run) }
+	folders := map[string]string{
+		"HOME":            filepath.Join(work, "home"),
+		"XDG_DATA_HOME":   filepath.Join(work, "home", "data"),
+		"XDG_CONFIG_HOME": filepath.Join(work, "home", "config"),
+		"XDG_CACHE_HOME":  filepath.Join(work, "home", "cache"),
+		"XDG_RUNTIME_DIR": run,
+		"TMPDIR":          filepath.Join(work, ".tmp"),
+	}
+	for name, folder := range folders {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			cleanUp()
+			return nil, nil, err
+		}
+		vars = append(vars, name+"="+folder)
+	}
+	return vars, cleanUp, nil
+}
