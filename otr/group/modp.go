@@ -1,0 +1,181 @@
+// Package group is the arithmetic of the groups that OTR computes in: the
+// 1536-bit MODP group of versions 2 and 3 (RFC 3526, section 2).
+//
+// Elements and exponents are unsigned big-endian byte strings. What is secret
+// (exponents, and elements raised to them) meets constant-time code only: the
+// time depends on lengths, never on values. Intermediate values are cleared as
+// far as that is possible; the scratch space of the arithmetic library, and
+// copies that the Go runtime makes of a stack, are out of reach.
+package group
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"sync"
+
+	"filippo.io/bigmod"
+)
+
+var (
+	// ErrElement reports a number that is no element of the group.
+	ErrElement = errors.New("group: not an element of the group")
+)
+
+// MODP is the group of the numbers modulo a safe prime p, with the generator 2
+// of its subgroup of prime order q = (p−1)/2. It may be used by several
+// goroutines at once.
+type MODP struct {
+	p, q     *bigmod.Modulus
+	top      []byte // p − 2, the greatest element that is accepted
+	twoTable fixedBase
+}
+
+// MODP1536 returns the group of versions 2 and 3: RFC 3526, section 2.
+func MODP1536() *MODP {
+	return modp1536()
+}
+
+var modp1536 = sync.OnceValue(func() *MODP {
+	return newMODP("" +
+		"FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD1" +
+		"29024E088A67CC74020BBEA63B139B22514A08798E3404DD" +
+		"EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245" +
+		"E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED" +
+		"EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE45B3D" +
+		"C2007CB8A163BF0598DA48361C55D39A69163FA8FD24CF5F" +
+		"83655D23DCA3AD961C62F356208552BB9ED529077096966D" +
+		"670C354E4ABC9804F1746C08CA237327FFFFFFFFFFFFFFFF")
+})
+
+// newMODP returns the group of the safe prime whose hexadecimal digits are
+// given. Its lowest byte is above 2.
+func newMODP(prime string) *MODP {
+	p, err := hex.DecodeString(prime)
+	if err != nil {
+		panic("group: " + err.Error())
+	}
+	half := make([]byte, len(p)) // (p − 1) / 2: p is odd, so a shift does it
+	for i := range p {
+		half[i] = p[i] >> 1
+		if i > 0 {
+			half[i] |= p[i-1] << 7
+		}
+	}
+	g := &MODP{top: bytes.Clone(p)}
+	g.top[len(g.top)-1] -= 2
+	if g.p, err = bigmod.NewModulus(p); err != nil {
+		panic("group: " + err.Error())
+	}
+	if g.q, err = bigmod.NewModulus(half); err != nil {
+		panic("group: " + err.Error())
+	}
+	g.twoTable.m = g.p
+	return g
+}
+
+// Len returns the length of p in bytes, which is that of every element and
+// scalar returned.
+func (g *MODP) Len() int {
+	return g.p.Size()
+}
+
+// Check returns ErrElement unless 2 ≤ y ≤ p−2, as both specifications ask of
+// every number a peer sends. y is public; it may have any length.
+func (g *MODP) Check(y []byte) error {
+	y = bytes.TrimLeft(y, "\x00")
+	switch {
+	case len(y) == 0 || len(y) == 1 && y[0] == 1:
+		return ErrElement
+	case len(y) > len(g.top) || len(y) == len(g.top) && bytes.Compare(y, g.top) > 0:
+		return ErrElement
+	}
+	return nil
+}
+
+// Exp returns y^x modulo p in Len bytes. y must be in 1…p−1, or the answer is
+// ErrElement. x may have any length, and only its length shows in the time.
+func (g *MODP) Exp(y, x []byte) ([]byte, error) {
+	base, err := g.element(y)
+	if err != nil {
+		return nil, err
+	}
+	return g.take(base.Exp(base, x, g.p)), nil
+}
+
+// ExpBase returns 2^x modulo p in Len bytes. x may have any length, and only
+// its length shows in the time.
+func (g *MODP) ExpBase(x []byte) []byte {
+	return g.take(g.twoTable.exp(x))
+}
+
+// Mul returns a·b modulo p in Len bytes. Both must be in 1…p−1, or the answer is
+// ErrElement.
+func (g *MODP) Mul(a, b []byte) ([]byte, error) {
+	x, err := g.element(a)
+	if err != nil {
+		return nil, err
+	}
+	y, err := g.element(b)
+	if err != nil {
+		return nil, err
+	}
+	return g.take(x.Mul(y, g.p)), nil
+}
+
+// Div returns a/b modulo p in Len bytes. Both must be in 1…p−1, or the answer is
+// ErrElement.
+func (g *MODP) Div(a, b []byte) ([]byte, error) {
+	x, err := g.element(a)
+	if err != nil {
+		return nil, err
+	}
+	y, err := g.element(b)
+	if err != nil {
+		return nil, err
+	}
+	// b^(p−2) is 1/b, by Fermat.
+	return g.take(x.Mul(y.Exp(y, g.top, g.p), g.p)), nil
+}
+
+// ReduceScalar returns x modulo q in Len bytes. x may have any length.
+func (g *MODP) ReduceScalar(x []byte) []byte {
+	return g.takeScalar(Reduce(x, g.q))
+}
+
+// MulSub returns r − a·c modulo q in Len bytes. The operands may have any
+// length and need not be reduced.
+func (g *MODP) MulSub(r, a, c []byte) []byte {
+	x := Reduce(r, g.q)
+	y := Reduce(a, g.q)
+	z := Reduce(c, g.q)
+	x.Sub(y.Mul(z, g.q), g.q)
+	clear(y.Bits())
+	clear(z.Bits())
+	return g.takeScalar(x)
+}
+
+// element returns y as a number modulo p, if it is in 1…p−1.
+func (g *MODP) element(y []byte) (*bigmod.Nat, error) {
+	// Leading zeros may make it longer than p.
+	for len(y) > g.Len() && y[0] == 0 {
+		y = y[1:]
+	}
+	n, err := bigmod.NewNat().SetBytes(y, g.p)
+	if err != nil || n.IsZero() == 1 {
+		return nil, ErrElement
+	}
+	return n, nil
+}
+
+// take returns the bytes of n, and clears it.
+func (g *MODP) take(n *bigmod.Nat) []byte {
+	b := n.Bytes(g.p)
+	clear(n.Bits())
+	return b
+}
+
+// takeScalar does the same for a number modulo q, which may be a byte shorter.
+func (g *MODP) takeScalar(n *bigmod.Nat) []byte {
+	return g.take(n.ExpandFor(g.p))
+}
