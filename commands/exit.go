@@ -20,9 +20,10 @@ const (
 // An exitError ends the program with a code of its own. Its text is printed as
 // "otrpipe: …", its hint as a second line "otrpipe: hint: …".
 type exitError struct {
-	code int
-	err  error
-	tip  string
+	code   int
+	err    error
+	tip    string
+	silent bool // already said, or nothing to say: only the code is left
 }
 
 // fail makes an exitError; format may wrap another error with %w.
@@ -39,3 +40,8 @@ func (e *exitError) hint(format string, a ...any) *exitError {
 func (e *exitError) Error() string { return e.err.Error() }
 
 func (e *exitError) Unwrap() error { return e.err }
+
+// leave makes an exitError that prints nothing.
+func leave(code int) *exitError {
+	return &exitError{code: code, err: fmt.Errorf("exit code %d", code), silent: true}
+}

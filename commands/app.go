@@ -1,0 +1,206 @@
+// Package commands is otrpipe's command line: one file a command. Flags come
+// in, calls go out, text and exit codes come back. It holds no protocol, no
+// cryptography and no file formats.
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/terminal"
+)
+
+const programName = "otrpipe"
+
+// Run runs the program with args, the first of which is its name, and returns
+// the exit code.
+func Run(args []string, stdin, stdout, stderr *os.File) int {
+	p := &program{
+		in:       stdin,
+		out:      stdout,
+		messages: terminal.NewPrinter(stderr, programName),
+	}
+	app := newApp(p)
+	ordered, err := orderArguments(app, args)
+	if err == nil {
+		err = app.Run(ordered)
+	}
+	return p.finish(err)
+}
+
+// newApp describes the whole command line.
+func newApp(p *program) *cli.App {
+	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true}
+	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
+	app := &cli.App{
+		Name:      programName,
+		HelpName:  programName,
+		Usage:     "Off-the-Record messaging for pipes",
+		UsageText: "otrpipe [flags] COMMAND [flags] [arguments]",
+		Version:   version(),
+		Flags: []cli.Flag{
+			&cli.StringFlag{
+				Name:    "home",
+				Usage:   "identities and contacts live in `DIR`",
+				EnvVars: []string{"OTRPIPE_HOME"},
+				// The default needs the environment; openHome knows it.
+				DefaultText: "$XDG_DATA_HOME/otrpipe",
+			},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print errors only", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say more of what happens", DisableDefaultText: true},
+		},
+		Commands:                  commandList(),
+		DisableSliceFlagSeparator: true,
+		HideHelpCommand:           true,
+		Reader:                    p.in,
+		Writer:                    p.out,
+		ErrWriter:                 p.messages.File(),
+		Metadata:                  map[string]any{programKey: p},
+		Before:                    p.begin,
+		Action:                    noCommand,
+		ExitErrHandler:            func(*cli.Context, error) {}, // Run's caller exits
+		OnUsageError:              usageError,
+	}
+	for _, c := range app.Commands {
+		prepare(c)
+	}
+	return app
+}
+
+// prepare sets on c and its subcommands what holds for every command.
+func prepare(c *cli.Command) {
+	c.HideHelpCommand = true
+	c.OnUsageError = usageError
+	if len(c.Subcommands) > 0 && c.Action == nil {
+		c.Action = noCommand
+	}
+	for _, sub := range c.Subcommands {
+		prepare(sub)
+	}
+}
+
+// noCommand answers a call that names no command, or an unknown one.
+func noCommand(c *cli.Context) error {
+	path, commands := commandPath(c)
+	if c.Args().Present() {
+		return unknownCommand(path, c.Args().First(), commands)
+	}
+	return fail(exitUsage, "%s needs a command: %s", path, strings.Join(commandNames(commands), ", ")).
+		hint("%s --help", path)
+}
+
+// commandPath says which command c runs and what its subcommands are.
+func commandPath(c *cli.Context) (string, []*cli.Command) {
+	if c.Command.Name == programName || c.Command.Name == "" {
+		return programName, c.App.Commands
+	}
+	return c.Command.HelpName, c.Command.Subcommands
+}
+
+// usageError gives the errors of the flag library our form and exit code.
+func usageError(_ *cli.Context, err error, _ bool) error {
+	return fail(exitUsage, "%s", lowerFirst(err.Error()))
+}
+
+func lowerFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
+
+// version is what the build says of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return strings.Trim(strings.TrimPrefix(info.Main.Version, "v"), "()")
+}
+
+// programKey is where a command's context keeps the program.
+const programKey = "program"
+
+// A program is one run: its streams and how talkative it is.
+type program struct {
+	in       *os.File
+	out      *os.File
+	messages *terminal.Printer
+	quiet    bool
+	verbose  bool
+}
+
+// programOf returns the program that runs the command of c.
+func programOf(c *cli.Context) *program {
+	return c.App.Metadata[programKey].(*program)
+}
+
+// begin reads the flags that hold everywhere.
+func (p *program) begin(c *cli.Context) error {
+	p.quiet, p.verbose = c.Bool("quiet"), c.Bool("verbose")
+	if p.quiet && p.verbose {
+		return fail(exitUsage, "--quiet and --verbose contradict each other")
+	}
+	return nil
+}
+
+// note prints what happened, unless the user wants quiet.
+func (p *program) note(format string, a ...any) {
+	if !p.quiet {
+		p.messages.Note(fmt.Sprintf(format, a...))
+	}
+}
+
+// detail prints what only --verbose shows.
+func (p *program) detail(format string, a ...any) {
+	if p.verbose {
+		p.messages.Note(fmt.Sprintf(format, a...))
+	}
+}
+
+// warn prints what the user should know before relying on the rest, unless
+// the user wants quiet.
+func (p *program) warn(format string, a ...any) {
+	if !p.quiet {
+		p.messages.Warning(fmt.Sprintf(format, a...))
+	}
+}
+
+// advise prints what the user can do next, unless the user wants quiet.
+func (p *program) advise(format string, a ...any) {
+	if !p.quiet {
+		p.messages.Hint(fmt.Sprintf(format, a...))
+	}
+}
+
+// finish prints err, where there is one, and returns its exit code.
+func (p *program) finish(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var interrupted *terminal.Interrupted
+	if errors.As(err, &interrupted) {
+		return 128 + int(interrupted.Signal)
+	}
+	var e *exitError
+	if !errors.As(err, &e) {
+		e = fail(exitFailure, "%w", err)
+	}
+	if e.silent {
+		return e.code
+	}
+	p.messages.Error(err.Error())
+	if e.tip != "" {
+		p.messages.Hint(e.tip)
+	}
+	return e.code
+}
+
+// output is where a command prints its answer.
+func output(c *cli.Context) io.Writer { return c.App.Writer }

@@ -1,0 +1,257 @@
+package commands
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
+)
+
+// ownArguments is the value of a command's ArgsUsage whose arguments are
+// another program's command line: no flag of ours comes after the first.
+const ownArguments = "-- COMMAND..."
+
+// orderArguments puts a command line into the order that the flag library
+// reads: flags of the program, the command, its flags, "--", its arguments.
+// So a flag works wherever it stands, and what is refused is refused by name:
+// an unknown command or flag, a flag without its value, a flag given twice.
+func orderArguments(app *cli.App, args []string) ([]string, error) {
+	o := ordering{
+		path:     app.Name,
+		commands: app.Commands,
+		global:   append(slices.Clone(app.Flags), cli.HelpFlag, cli.VersionFlag),
+		given:    map[string]bool{},
+	}
+	if len(args) > 0 {
+		if err := o.read(args[1:]); err != nil {
+			return nil, err
+		}
+	}
+	ordered := append([]string{app.Name}, o.globalArgs...)
+	if o.version {
+		return append(ordered, "--version"), nil
+	}
+	ordered = append(ordered, o.words...)
+	if o.help {
+		return append(ordered, "--help"), nil
+	}
+	ordered = append(ordered, o.localArgs...)
+	if len(o.rest) > 0 {
+		ordered = append(append(ordered, "--"), o.rest...)
+	}
+	return ordered, nil
+}
+
+// An ordering is a command line while it is read.
+type ordering struct {
+	path     string         // the command so far, as the user writes it
+	command  *cli.Command   // nil until a command has been named
+	commands []*cli.Command // what may be named next
+	global   []cli.Flag
+
+	given      map[string]bool // flags that have been given, by first name
+	globalArgs []string
+	words      []string // the command and its subcommands
+	localArgs  []string
+	rest       []string // arguments
+	version    bool
+	help       bool
+}
+
+func (o *ordering) read(args []string) error {
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		switch {
+		case arg == "--":
+			return o.readAfterDashes(args)
+		case len(arg) > 1 && arg[0] == '-':
+			if len(o.rest) > 0 && o.command != nil && o.command.ArgsUsage == ownArguments {
+				return fail(exitUsage, "%s after %s could be meant for either: put -- before COMMAND", flagName(arg), o.rest[0]).
+					hint("%s [flags] -- %s", o.path, strings.Join(append(slices.Clone(o.rest), arg), " "))
+			}
+			used, err := o.readFlag(arg, args)
+			if err != nil {
+				return err
+			}
+			args = args[used:]
+		case o.command == nil && arg == "help":
+			o.help = true
+		case len(o.commands) > 0 && len(o.rest) == 0:
+			if err := o.readCommand(arg); err != nil {
+				return err
+			}
+		default:
+			o.rest = append(o.rest, arg)
+		}
+	}
+	return nil
+}
+
+// readAfterDashes takes what follows "--": arguments all of it.
+func (o *ordering) readAfterDashes(args []string) error {
+	if len(o.commands) > 0 && len(args) > 0 {
+		return fail(exitUsage, "-- before a command of %s", o.path)
+	}
+	o.rest = append(o.rest, args...)
+	return nil
+}
+
+// readCommand takes a command's name.
+func (o *ordering) readCommand(name string) error {
+	for _, c := range o.commands {
+		if c.HasName(name) {
+			o.command = c
+			o.commands = c.Subcommands
+			o.path += " " + c.Name
+			o.words = append(o.words, c.Name)
+			return nil
+		}
+	}
+	return unknownCommand(o.path, name, o.commands)
+}
+
+// readFlag takes a flag, and from args its value, and says how many of args
+// that were.
+func (o *ordering) readFlag(arg string, args []string) (int, error) {
+	name := flagName(arg)
+	value, hasValue := "", false
+	if i := strings.IndexByte(arg, '='); i >= 0 {
+		value, hasValue = arg[i+1:], true
+	}
+	flag, local := o.find(strings.TrimLeft(name, "-"))
+	if flag == nil {
+		return 0, o.unknownFlag(name)
+	}
+	switch flag {
+	case cli.HelpFlag:
+		o.help = true
+		return 0, nil
+	case cli.VersionFlag:
+		o.version = true
+		return 0, nil
+	}
+	first := flag.Names()[0]
+	if o.given[first] && !repeats(flag) {
+		return 0, fail(exitUsage, "%s is given twice", dashed(first))
+	}
+	o.given[first] = true
+
+	used := 0
+	if takesValue(flag) && !hasValue {
+		if len(args) == 0 || len(args[0]) > 1 && args[0][0] == '-' {
+			return 0, fail(exitUsage, "%s needs a value", name).hint("%s --help", o.path)
+		}
+		value, hasValue, used = args[0], true, 1
+	}
+	token := dashed(first)
+	if hasValue {
+		token += "=" + value
+	}
+	if local {
+		o.localArgs = append(o.localArgs, token)
+	} else {
+		o.globalArgs = append(o.globalArgs, token)
+	}
+	return used, nil
+}
+
+// find looks a flag up by name, the command's own first.
+func (o *ordering) find(name string) (flag cli.Flag, local bool) {
+	if o.command != nil {
+		for _, f := range o.command.Flags {
+			if slices.Contains(f.Names(), name) {
+				return f, true
+			}
+		}
+	}
+	for _, f := range o.global {
+		if slices.Contains(f.Names(), name) {
+			return f, false
+		}
+	}
+	return nil, false
+}
+
+func (o *ordering) unknownFlag(name string) error {
+	flags := slices.Clone(o.global)
+	if o.command != nil {
+		flags = append(flags, o.command.Flags...)
+	}
+	var names []string
+	for _, f := range flags {
+		for _, n := range f.Names() {
+			if len(n) > 1 {
+				names = append(names, n)
+			}
+		}
+	}
+	err := fail(exitUsage, "%s has no flag %s", o.path, name)
+	if near := nearest(strings.TrimLeft(name, "-"), names); near != "" {
+		return err.hint("did you mean %s?", dashed(near))
+	}
+	if o.command == nil {
+		return err.hint("a command's flags come after its name")
+	}
+	return err.hint("%s --help", o.path)
+}
+
+func unknownCommand(path, name string, commands []*cli.Command) error {
+	err := fail(exitUsage, "%s has no command %q", path, name)
+	if near := nearest(name, commandNames(commands)); near != "" {
+		return err.hint("did you mean %s %s?", path, near)
+	}
+	return err.hint("%s --help", path)
+}
+
+func commandNames(commands []*cli.Command) []string {
+	var names []string
+	for _, c := range commands {
+		if !c.Hidden {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// likeness is how much two names must have in common, of 1, before one is
+// taken for a misspelling of the other: enough for a letter dropped, doubled
+// or swapped, too much for another word.
+const likeness = 0.84
+
+// nearest returns the one of names that name was probably meant to be, or "".
+func nearest(name string, names []string) string {
+	best, found := likeness, ""
+	for _, n := range names {
+		if d := smetrics.JaroWinkler(name, n, 0.7, 4); d >= best {
+			best, found = d, n
+		}
+	}
+	return found
+}
+
+// flagName is the name in a flag as it was written, its value cut off.
+func flagName(arg string) string {
+	name, _, _ := strings.Cut(arg, "=")
+	return name
+}
+
+// dashed writes a flag's name as the user does.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return fmt.Sprintf("--%s", name)
+}
+
+func takesValue(f cli.Flag) bool {
+	d, ok := f.(cli.DocGenerationFlag)
+	return ok && d.TakesValue()
+}
+
+func repeats(f cli.Flag) bool {
+	d, ok := f.(cli.DocGenerationSliceFlag)
+	return ok && d.IsSliceFlag()
+}

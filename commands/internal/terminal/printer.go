@@ -1,0 +1,72 @@
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/fatih/color"
+)
+
+// A Printer writes the program's messages to standard error, each a line led
+// by the program's name, and keeps them apart from a progress line. It may be
+// used from several goroutines.
+type Printer struct {
+	name   string
+	err    *color.Color
+	warn   *color.Color
+	hint   *color.Color
+	plain  *color.Color
+	file   *os.File
+	mu     sync.Mutex
+	w      io.Writer // guarded by mu
+	status *Progress // guarded by mu: the progress line on the terminal, or nil
+}
+
+// NewPrinter returns a Printer for the program called name that writes to f,
+// in colour where f shows it.
+func NewPrinter(f *os.File, name string) *Printer {
+	p := &Printer{
+		name:  name,
+		err:   color.New(color.FgRed),
+		warn:  color.New(color.FgYellow),
+		hint:  color.New(color.Faint),
+		plain: color.New(),
+		file:  f,
+		w:     f,
+	}
+	for _, c := range []*color.Color{p.err, p.warn, p.hint, p.plain} {
+		if Colour(f) {
+			c.EnableColor()
+		} else {
+			c.DisableColor()
+		}
+	}
+	return p
+}
+
+// File returns the file that the messages go to.
+func (p *Printer) File() *os.File { return p.file }
+
+// Error prints what failed.
+func (p *Printer) Error(text string) { p.print(p.err, text) }
+
+// Warning prints what the user should know before relying on the rest.
+func (p *Printer) Warning(text string) { p.print(p.warn, text) }
+
+// Note prints what happened.
+func (p *Printer) Note(text string) { p.print(p.plain, text) }
+
+// Hint prints what the user can do next, after what failed.
+func (p *Printer) Hint(text string) { p.print(p.hint, "hint: "+text) }
+
+func (p *Printer) print(c *color.Color, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.status != nil {
+		p.status.clear()
+	}
+	// A message that cannot be written has nowhere else to go.
+	fmt.Fprintf(p.w, "%s: %s\n", p.name, c.Sprint(Text(p.file, text)))
+}

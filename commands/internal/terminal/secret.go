@@ -1,0 +1,75 @@
+package terminal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+// ErrNoTerminal says that a secret was needed and no terminal is there to ask
+// for it.
+var ErrNoTerminal = errors.New("terminal: no terminal to ask on")
+
+// ErrNoSecret says that the question was answered with nothing.
+var ErrNoSecret = errors.New("terminal: nothing was entered")
+
+// An Interrupted error says that a signal came while the terminal waited for
+// a secret. The terminal echoes again.
+type Interrupted struct {
+	Signal syscall.Signal
+}
+
+func (e *Interrupted) Error() string {
+	return fmt.Sprintf("terminal: %v", e.Signal)
+}
+
+// ReadSecret prints prompt on the controlling terminal and reads one line
+// from it without echo, whatever standard input and output are. The line
+// comes back without its end; the caller wipes it. The errors are
+// ErrNoTerminal, ErrNoSecret, an *Interrupted, or the terminal's own.
+func ReadSecret(prompt string) ([]byte, error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, ErrNoTerminal
+	}
+	// On an interruption the reader below still holds the terminal: it is
+	// closed by whoever is last.
+	state, err := term.GetState(int(tty.Fd()))
+	if err != nil {
+		tty.Close()
+		return nil, ErrNoTerminal
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	fmt.Fprintf(tty, "%s: ", prompt)
+	type answer struct {
+		secret []byte
+		err    error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		secret, err := term.ReadPassword(int(tty.Fd()))
+		answered <- answer{secret, err}
+	}()
+	select {
+	case a := <-answered:
+		fmt.Fprintln(tty)
+		tty.Close()
+		if a.err == nil && len(a.secret) == 0 || errors.Is(a.err, io.EOF) {
+			return nil, ErrNoSecret
+		}
+		return a.secret, a.err
+	case s := <-signals:
+		// The line stays unread; the process is about to end.
+		_ = term.Restore(int(tty.Fd()), state)
+		fmt.Fprintln(tty)
+		return nil, &Interrupted{s.(syscall.Signal)}
+	}
+}

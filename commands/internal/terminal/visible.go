@@ -1,0 +1,133 @@
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Visible returns s on one line and harmless to a terminal: control
+// characters, line ends, bytes that are not UTF-8, and the characters that
+// turn the direction of text are written as escapes such as \n, \x1b or
+// \u202e. Text that has none of them comes back as it is.
+func Visible(s string) string {
+	var b strings.Builder
+	clean := 0
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if hidden(r, n) {
+			b.WriteString(s[clean:i])
+			b.WriteString(escape(r, s[i]))
+			clean = i + n
+		}
+		i += n
+	}
+	if clean == 0 {
+		return s
+	}
+	b.WriteString(s[clean:])
+	return b.String()
+}
+
+// Text is s for a message on f: made Visible where f is a terminal; elsewhere
+// only kept to one line, so that nothing a peer says can pass for a message
+// of ours.
+func Text(f *os.File, s string) string {
+	if Is(f) {
+		return Visible(s)
+	}
+	return lineEnds.Replace(s)
+}
+
+var lineEnds = strings.NewReplacer("\n", `\n`, "\r", `\r`)
+
+// Output returns where a peer's bytes may be written: f itself, or, where f is
+// a terminal, a filter that makes control characters visible and keeps line
+// ends and tabs.
+func Output(f *os.File) io.Writer {
+	if Is(f) {
+		return NewFilter(f)
+	}
+	return f
+}
+
+// A Filter makes the control characters of what is written through it
+// visible, except line feeds and tabs.
+type Filter struct {
+	w    io.Writer
+	part []byte // the beginning of a character whose end has not come yet
+	out  []byte
+}
+
+// NewFilter returns a Filter that writes to w.
+func NewFilter(w io.Writer) *Filter {
+	return &Filter{w: w}
+}
+
+// Write passes p on. The first bytes of a character that p does not finish
+// wait for the next call.
+func (f *Filter) Write(p []byte) (int, error) {
+	f.out = f.out[:0]
+	rest := append(f.part, p...)
+	f.part = nil
+	for len(rest) > 0 {
+		if !utf8.FullRune(rest) {
+			f.part = append(f.part, rest...)
+			break
+		}
+		r, n := utf8.DecodeRune(rest)
+		if hidden(r, n) && r != '\n' && r != '\t' {
+			f.out = append(f.out, escape(r, rest[0])...)
+		} else {
+			f.out = append(f.out, rest[:n]...)
+		}
+		rest = rest[n:]
+	}
+	if _, err := f.w.Write(f.out); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// hidden reports whether the character r, read from n bytes, must not reach a
+// terminal as it is.
+func hidden(r rune, n int) bool {
+	switch {
+	case r == utf8.RuneError && n <= 1: // not UTF-8
+		return true
+	case unicode.IsControl(r):
+		return true
+	case r == '\u2028' || r == '\u2029': // line and paragraph separators
+		return true
+	}
+	return unicode.Is(unicode.Bidi_Control, r)
+}
+
+// escape writes the character r, of which first is the first byte.
+func escape(r rune, first byte) string {
+	switch r {
+	case '\a':
+		return `\a`
+	case '\b':
+		return `\b`
+	case '\t':
+		return `\t`
+	case '\n':
+		return `\n`
+	case '\v':
+		return `\v`
+	case '\f':
+		return `\f`
+	case '\r':
+		return `\r`
+	case utf8.RuneError:
+		return fmt.Sprintf(`\x%02x`, first)
+	}
+	if r < utf8.RuneSelf {
+		return fmt.Sprintf(`\x%02x`, r)
+	}
+	return fmt.Sprintf(`\u%04x`, r)
+}
