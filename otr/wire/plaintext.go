@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// Types of the TLV records of version 3. In version 2 they are the same, but
-// without TLVExtraKey; in version 4 there is no TLVSMP1Q, and the extra key has
-// its number.
+// Types of the TLV records of version 3. Version 2 has the same ones up to
+// TLVSMPAbort, and its clients use TLVSMP1Q too. Version 4 has no TLVSMP1Q; its
+// extra key has that number.
 const (
 	TLVPadding      = 0
 	TLVDisconnected = 1
