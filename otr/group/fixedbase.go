@@ -7,76 +7,143 @@ import (
 	"filippo.io/bigmod"
 )
 
-// windowBits is how many bits of the exponent one multiplication consumes.
-const windowBits = 4
-
-// fixedBase raises 2 to secret powers with a table: 2^x is the product of
-// 2^(d·16^i) over the digits d of x in base 16, and the table has all of these
-// factors. So it takes a multiplication a digit, and no squaring.
+// fixedBase raises 2 to secret powers with tables, after Lim and Lee ("More
+// Flexible Exponentiation with Precomputation", 1994). The exponent is cut into
+// chunks of 40 bytes, the length of the exponents of a key exchange, and each
+// chunk, from its lowest byte, laid out as a matrix of bytes:
+//
+//	tooth 0:  byte  0  byte  1  …  byte  7
+//	tooth 1:  byte  8  byte  9  …  byte 15
+//	…
+//	tooth 4:  byte 32  byte 33  …  byte 39
+//
+// Each column has a table with the products of every choice of its five bytes'
+// powers 2^(256^i), so that one multiplication consumes a bit of five bytes at
+// once. The columns, and the chunks, share the squarings between one bit and
+// the next: there are seven, however long the exponent is.
 type fixedBase struct {
 	m *bigmod.Modulus
 
-	// mu guards rows while it grows. A row that is there does not change, so it
-	// may be read by whoever got it under mu.
-	mu   sync.Mutex
-	rows []tableRow
-	next *bigmod.Nat // 2^(16^len(rows))
+	// mu guards chunks and next while the tables grow. A chunk that is there
+	// does not change, so it may be read by whoever got it under mu.
+	mu     sync.Mutex
+	chunks []chunkTable
+	next   *bigmod.Nat // 2^(256^i), i the bytes that the tables cover
 }
 
-// tableRow holds the limbs of the powers 0 to 15 of one 2^(16^i), one after
-// another.
-type tableRow []uint
+const (
+	teeth      = 5
+	columns    = 8
+	chunkBytes = teeth * columns
+)
 
-// exp returns 2^x.
+type (
+	// chunkTable has a table for each column of a chunk.
+	chunkTable [columns]columnTable
+	// columnTable holds the factors for every choice of a column's teeth, limb
+	// by limb: first the lowest limbs of all of them.
+	columnTable [][1 << teeth]uint
+)
+
+// exp returns 2^x. Only the length of x shows in the time it takes.
 func (t *fixedBase) exp(x []byte) *bigmod.Nat {
-	rows := t.grow(2 * len(x))
+	digits := make([]byte, (len(x)+chunkBytes-1)/chunkBytes*chunkBytes) // little-endian
+	defer clear(digits)
+	for i, b := range x {
+		digits[len(x)-1-i] = b
+	}
 	factor := bigmod.NewNat().ExpandFor(t.m)
 	product := bigmod.NewNat().ExpandFor(t.m)
 	product.Bits()[0] = 1
-	for i := range x {
-		b := x[len(x)-1-i]
-		rows[2*i].choose(factor, b&15)
-		product.Mul(factor, t.m)
-		rows[2*i+1].choose(factor, b>>4)
-		product.Mul(factor, t.m)
+	chunks := t.grow(len(digits) / chunkBytes)
+	for bit := 7; bit >= 0; bit-- {
+		if bit < 7 {
+			product.Mul(product, t.m)
+		}
+		for i := range chunks {
+			chunk := digits[i*chunkBytes:][:chunkBytes]
+			for column := range columns {
+				var choice byte
+				for tooth := range teeth {
+					choice |= chunk[tooth*columns+column] >> bit & 1 << tooth
+				}
+				chunks[i][column].choose(factor, choice)
+				product.Mul(factor, t.m)
+			}
+		}
 	}
 	clear(factor.Bits())
 	return product
 }
 
-// grow makes the table n rows long, if it is not yet, and returns it. Rows are
-// made when an exponent of that length first comes: those of a key exchange
-// have a fifth of the length of those of SMP.
-func (t *fixedBase) grow(n int) []tableRow {
+// grow makes the tables of n chunks, as far as they are not there yet, and
+// returns them. A chunk takes about two generic powers' time and 48 KiB for
+// 1536 bits; the exponents of SMP need five.
+func (t *fixedBase) grow(n int) []chunkTable {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.next == nil {
 		t.next = bigmod.NewNat().ExpandFor(t.m)
 		t.next.Bits()[0] = 2
 	}
-	for len(t.rows) < n {
-		power := bigmod.NewNat().ExpandFor(t.m)
-		power.Bits()[0] = 1
-		var row tableRow
-		for range 1 << windowBits {
-			row = append(row, power.Bits()...)
-			power.Mul(t.next, t.m)
+	for len(t.chunks) < n {
+		var powers [chunkBytes]*bigmod.Nat
+		for i := range powers {
+			powers[i] = t.next
+			t.next = bigmod.NewNat().ExpShortVarTime(t.next, 256, t.m)
 		}
-		t.rows = append(t.rows, row)
-		t.next = power
+		var chunk chunkTable
+		for column := range chunk {
+			var of [teeth]*bigmod.Nat
+			for tooth := range of {
+				of[tooth] = powers[tooth*columns+column]
+			}
+			chunk[column] = newColumnTable(of, t.m)
+		}
+		t.chunks = append(t.chunks, chunk)
 	}
-	return t.rows
+	return t.chunks[:n]
 }
 
-// choose sets n to the row's power d. It reads the whole row, whatever d is.
-func (row tableRow) choose(n *bigmod.Nat, d byte) {
-	limbs := n.Bits()
-	clear(limbs)
-	for i := range byte(1 << windowBits) {
-		mask := -uint(subtle.ConstantTimeByteEq(i, d))
-		power := row[int(i)*len(limbs):][:len(limbs)]
-		for j := range limbs {
-			limbs[j] |= mask & power[j]
+// newColumnTable returns the products of every choice of the given powers:
+// entry d has those whose bit is set in d.
+func newColumnTable(powers [teeth]*bigmod.Nat, m *bigmod.Modulus) columnTable {
+	one := bigmod.NewNat().ExpandFor(m)
+	one.Bits()[0] = 1
+	products := []*bigmod.Nat{one}
+	for _, power := range powers {
+		for _, product := range products {
+			next := bigmod.NewNat().ExpandFor(m)
+			copy(next.Bits(), product.Bits())
+			products = append(products, next.Mul(power, m))
 		}
+	}
+	table := make(columnTable, len(one.Bits()))
+	for d, product := range products {
+		for i, limb := range product.Bits() {
+			table[i][d] = limb
+		}
+	}
+	return table
+}
+
+// choose sets n to the given entry. It reads the whole table, whatever the
+// choice is.
+func (t columnTable) choose(n *bigmod.Nat, choice byte) {
+	var masks [1 << teeth]uint
+	for i := range masks {
+		masks[i] = -uint(subtle.ConstantTimeByteEq(byte(i), choice))
+	}
+	limbs := n.Bits()
+	for i := range t {
+		// Four sums at a time do not wait for each other: it takes half the time.
+		var a, b, c, d uint
+		for j := 0; j < len(masks); j += 4 {
+			a |= t[i][j] & masks[j]
+			b |= t[i][j+1] & masks[j+1]
+			c |= t[i][j+2] & masks[j+2]
+			d |= t[i][j+3] & masks[j+3]
+		}
+		limbs[i] = a | b | c | d
 	}
 }

@@ -20,15 +20,17 @@ import (
 var (
 	// ErrElement reports a number that is no element of the group.
 	ErrElement = errors.New("group: not an element of the group")
+	// ErrScalar reports an exponent that is not in 1…q−1.
+	ErrScalar = errors.New("group: not a valid exponent")
 )
 
 // MODP is the group of the numbers modulo a safe prime p, with the generator 2
 // of its subgroup of prime order q = (p−1)/2. It may be used by several
 // goroutines at once.
 type MODP struct {
-	p, q     *bigmod.Modulus
-	top      []byte // p − 2, the greatest element that is accepted
-	twoTable fixedBase
+	p, q *bigmod.Modulus
+	top  []byte // p − 2, the greatest number that Check accepts
+	two  fixedBase
 }
 
 // MODP1536 returns the group of versions 2 and 3: RFC 3526, section 2.
@@ -70,7 +72,7 @@ func newMODP(prime string) *MODP {
 	if g.q, err = bigmod.NewModulus(half); err != nil {
 		panic("group: " + err.Error())
 	}
-	g.twoTable.m = g.p
+	g.two.m = g.p
 	return g
 }
 
@@ -93,6 +95,16 @@ func (g *MODP) Check(y []byte) error {
 	return nil
 }
 
+// CheckScalar returns ErrScalar unless 1 ≤ x < q. x is public; it may have any
+// length.
+func (g *MODP) CheckScalar(x []byte) error {
+	n, err := bigmod.NewNat().SetBytes(bytes.TrimLeft(x, "\x00"), g.q)
+	if err != nil || n.IsZero() == 1 {
+		return ErrScalar
+	}
+	return nil
+}
+
 // Exp returns y^x modulo p in Len bytes. y must be in 1…p−1, or the answer is
 // ErrElement. x may have any length, and only its length shows in the time.
 func (g *MODP) Exp(y, x []byte) ([]byte, error) {
@@ -106,7 +118,7 @@ func (g *MODP) Exp(y, x []byte) ([]byte, error) {
 // ExpBase returns 2^x modulo p in Len bytes. x may have any length, and only
 // its length shows in the time.
 func (g *MODP) ExpBase(x []byte) []byte {
-	return g.take(g.twoTable.exp(x))
+	return g.take(g.two.exp(x))
 }
 
 // Mul returns a·b modulo p in Len bytes. Both must be in 1…p−1, or the answer is
@@ -124,7 +136,8 @@ func (g *MODP) Mul(a, b []byte) ([]byte, error) {
 }
 
 // Div returns a/b modulo p in Len bytes. Both must be in 1…p−1, or the answer is
-// ErrElement.
+// ErrElement. The time depends on b, which must be public, as in SMP, where both
+// are numbers that were sent to the peer or came from it.
 func (g *MODP) Div(a, b []byte) ([]byte, error) {
 	x, err := g.element(a)
 	if err != nil {
@@ -134,8 +147,11 @@ func (g *MODP) Div(a, b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// b^(p−2) is 1/b, by Fermat.
-	return g.take(x.Mul(y.Exp(y, g.top, g.p), g.p)), nil
+	inverse, ok := bigmod.NewNat().InverseVarTime(y, g.p)
+	if !ok {
+		return nil, ErrElement
+	}
+	return g.take(x.Mul(inverse, g.p)), nil
 }
 
 // ReduceScalar returns x modulo q in Len bytes. x may have any length.

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -52,7 +53,7 @@ type partial struct {
 
 type pieceAt struct {
 	k   uint16
-	end int // where it ends in buf; it starts where the one before it ends
+	end uint32 // where it ends in buf; it starts where the one before it ends
 }
 
 // Add takes a fragment that came at now, and returns the whole message if it
@@ -92,7 +93,7 @@ func (a *Assembler) Add(f Fragment, now time.Time) (whole []byte, err error) {
 		return nil, fmt.Errorf("%w: %d of %d came before", ErrFragmentOrder, f.K, f.N)
 	}
 	p.last = now
-	a.open = append(append(a.open[:i], a.open[i+1:]...), p)
+	a.open = append(slices.Delete(a.open, i, i+1), p)
 	if len(p.pieces) < int(p.n) {
 		return nil, nil
 	}
@@ -143,7 +144,7 @@ func (a *Assembler) find(f Fragment) int {
 // drop forgets the open message i and keeps its buffer for another.
 func (a *Assembler) drop(i int) {
 	a.spare = a.open[i].buf
-	a.open = append(a.open[:i], a.open[i+1:]...)
+	a.open = slices.Delete(a.open, i, i+1)
 }
 
 // add stores a piece; it reports false if that piece is already there.
@@ -157,7 +158,7 @@ func (p *partial) add(f Fragment) bool {
 	}
 	p.seen[word] |= 1 << bit
 	p.buf = append(p.buf, f.Piece...)
-	p.pieces = append(p.pieces, pieceAt{k: f.K, end: len(p.buf)})
+	p.pieces = append(p.pieces, pieceAt{k: f.K, end: uint32(len(p.buf))})
 	return true
 }
 
@@ -174,7 +175,7 @@ func (p *partial) whole() []byte {
 	}
 	out := make([]byte, 0, len(p.buf))
 	for _, i := range at {
-		start := 0
+		start := uint32(0)
 		if i > 0 {
 			start = p.pieces[i-1].end
 		}

@@ -6,7 +6,8 @@ import (
 )
 
 // Types of the TLV records of version 3. Version 2 has the same ones up to
-// TLVSMPAbort and TLVSMP1Q; version 4 numbers the SMP records in its own way.
+// TLVSMPAbort, and its clients use TLVSMP1Q too. Version 4 has no TLVSMP1Q; its
+// extra key has that number.
 const (
 	TLVPadding      = 0
 	TLVDisconnected = 1

@@ -1,0 +1,202 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// pair returns both ends of a connection to a session's host.
+func pair(t *testing.T) (host, guest *Conn) {
+	t.Helper()
+	dir := t.TempDir()
+	seat, err := Take(dir, alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(seat.Close)
+	if guest, err = Dial(dir, alice); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(guest.Close)
+	if host, err = seat.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(host.Close)
+	return host, guest
+}
+
+func TestAHalfHandsItsStreamsOver(t *testing.T) {
+	host, guest := pair(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := guest.Send(Request{Join: &Join{Half: "decrypt-stream"}}, w); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+
+	var request Request
+	files, err := host.Receive(&request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if request.Join == nil || request.Join.Half != "decrypt-stream" || len(files) != 1 {
+		t.Fatalf("received %+v with %d files", request, len(files))
+	}
+	if _, err := files[0].WriteString("through the other process"); err != nil {
+		t.Fatal(err)
+	}
+	CloseFiles(files)
+	if got, _ := io.ReadAll(r); string(got) != "through the other process" {
+		t.Errorf("the pipe carried %q", got)
+	}
+}
+
+func TestMessagesKeepTheirOrderAndTheirSize(t *testing.T) {
+	host, guest := pair(t)
+	long := bytes.Repeat([]byte{0xa5}, 100<<10)
+	go func() {
+		for i := range 10 {
+			if err := guest.Send(Request{ExtraKey: &ExtraKey{Use: uint32(i), Data: long}}); err != nil {
+				t.Error(err)
+			}
+		}
+		guest.Close()
+	}()
+	for i := range 10 {
+		var request Request
+		if _, err := host.Receive(&request); err != nil {
+			t.Fatal(err)
+		}
+		if k := request.ExtraKey; k == nil || k.Use != uint32(i) || !bytes.Equal(k.Data, long) {
+			t.Fatalf("message %d came as another", i)
+		}
+	}
+	var request Request
+	if _, err := host.Receive(&request); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last message: %v, want EOF", err)
+	}
+}
+
+func TestWhatIsNoMessageIsRefused(t *testing.T) {
+	t.Run("not JSON", func(t *testing.T) {
+		host, guest := pair(t)
+		if _, err := guest.c.Write([]byte("hello\n")); err != nil {
+			t.Fatal(err)
+		}
+		var request Request
+		if _, err := host.Receive(&request); !errors.Is(err, ErrMessage) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("without end", func(t *testing.T) {
+		host, guest := pair(t)
+		go func() {
+			// The host stops reading at the bound; then the write fails.
+			_, _ = guest.c.Write(bytes.Repeat([]byte{' '}, 2*maxMessage))
+		}()
+		var request Request
+		if _, err := host.Receive(&request); !errors.Is(err, ErrMessage) {
+			t.Errorf("got %v", err)
+		}
+		host.Close()
+	})
+	t.Run("too many files", func(t *testing.T) {
+		host, guest := pair(t)
+		many := make([]*os.File, maxFiles+1)
+		for i := range many {
+			many[i] = os.Stderr
+		}
+		if err := guest.Send(Request{Status: true}, many...); err != nil {
+			t.Fatal(err)
+		}
+		var request Request
+		if files, err := host.Receive(&request); err == nil {
+			t.Errorf("%d files were let in", len(files))
+		}
+	})
+}
+
+// TestDialHelper is no test: it is the other user's process in the test
+// below.
+func TestDialHelper(t *testing.T) {
+	dir := os.Getenv("SESSION_TEST_DIR")
+	if dir == "" {
+		t.Skip("started by another test")
+	}
+	c, err := Dial(dir, alice)
+	if err != nil {
+		os.Stdout.WriteString("refused: " + err.Error() + "\n")
+		return
+	}
+	_ = c.Send(Request{Status: true})
+	var reply Reply
+	_, err = c.Receive(&reply)
+	os.Stdout.WriteString("answer: " + err.Error() + "\n")
+}
+
+func TestAnotherUsersProcessIsNotLetIn(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to become another user")
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skip("needs a user nobody")
+	}
+	uid, _ := strconv.ParseUint(nobody.Uid, 10, 32)
+	// The file modes alone would keep the stranger out; they are opened so
+	// that the check of the peer's credentials is what is tested.
+	dir, err := os.MkdirTemp("/tmp", "otr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	seat, err := Take(dir, alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seat.Close()
+	for path, mode := range map[string]os.FileMode{dir: 0o755, dir + "/" + alice.file() + socketSuffix: 0o777} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program := dir + "/stranger"
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Skip("needs /proc")
+	}
+	if err := os.WriteFile(program, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	let := make(chan bool, 1)
+	go func() {
+		_, err := seat.Accept()
+		let <- err == nil
+	}()
+	stranger := exec.Command(program, "-test.run=^TestDialHelper$")
+	stranger.Dir = dir
+	stranger.Env = []string{"SESSION_TEST_DIR=" + dir}
+	stranger.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+	out, err := stranger.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if !strings.Contains(string(out), "another user") {
+		t.Errorf("the stranger talked to us: %s", out)
+	}
+	seat.Close()
+	if <-let {
+		t.Error("the host let the stranger in")
+	}
+}

@@ -1,0 +1,55 @@
+// Package session is where the processes of one user that share a live
+// session meet: the two halves of one end, and the controllers that ask
+// something of it. They meet at a Unix socket in a folder that only the user
+// can enter, named after home, identity and session; one process hosts the
+// session, the others talk to it in single lines of JSON, and a half hands
+// its streams over as file descriptors.
+package session
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A Name says which session is meant. Sessions of the same name in another
+// home, or of another identity, are others.
+type Name struct {
+	Home     string // absolute path
+	Identity string // name, or absolute path of an identity file
+	Session  string
+}
+
+// maxName bounds a session's name, in bytes: it stands in every event and in
+// the answers of status.
+const maxName = 128
+
+// ErrName says that a session cannot have this name.
+var ErrName = errors.New("session: a name has 1 to 128 printable characters")
+
+// CheckName refuses names that cannot be shown on one line.
+func CheckName(s string) error {
+	if s == "" || len(s) > maxName || !utf8.ValidString(s) {
+		return ErrName
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			return ErrName
+		}
+	}
+	return nil
+}
+
+// file is the name of the session's files, without what tells them apart. It
+// is a hash so that any name fits the hundred bytes or so of a Unix socket's
+// path.
+func (n Name) file() string {
+	h := sha256.New()
+	for _, s := range []string{n.Home, n.Identity, n.Session} {
+		h.Write([]byte(s))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:12])
+}

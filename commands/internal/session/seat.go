@@ -1,0 +1,184 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	lockSuffix   = ".lock"
+	socketSuffix = ".sock"
+)
+
+// ErrTaken says that another process hosts the session.
+var ErrTaken = errors.New("session: taken")
+
+// A Seat is the right to host a session, and the socket where the others
+// come in. A process that dies loses it at once.
+type Seat struct {
+	dir      string
+	lock     *flock.Flock
+	listener *net.UnixListener
+	once     sync.Once
+}
+
+// Take takes the seat of the session called n in dir, or fails with ErrTaken.
+// What a dead process left behind is taken over: the lock goes with its
+// process, and only its holder touches the socket.
+func Take(dir string, n Name) (*Seat, error) {
+	path := filepath.Join(dir, n.file())
+	lock, err := takeLock(path + lockSuffix)
+	if err != nil {
+		return nil, err
+	}
+	s := &Seat{dir: dir, lock: lock}
+	if err := os.Remove(path + socketSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.Close()
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	if s.listener, err = listen(path + socketSuffix); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	return s, nil
+}
+
+// takeLock locks the file at path, which its holder removes when it leaves:
+// a lock on a file that is no longer there is none.
+func takeLock(path string) (*flock.Flock, error) {
+	for {
+		lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW), flock.SetPermissions(0o600))
+		locked, err := lock.TryLock()
+		if err != nil {
+			return nil, fmt.Errorf("session: %w", err)
+		}
+		if !locked {
+			return nil, ErrTaken
+		}
+		held, err := lock.Stat()
+		if err == nil {
+			var there fs.FileInfo
+			if there, err = os.Lstat(path); err == nil && os.SameFile(held, there) {
+				return lock, nil
+			}
+		}
+		lock.Close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("session: %w", err)
+		}
+	}
+}
+
+// Accept waits for the next process that comes in and returns the connection
+// to it. Processes of other users are turned away. It fails with
+// net.ErrClosed once the seat is closed.
+func (s *Seat) Accept() (*Conn, error) {
+	for {
+		c, err := s.listener.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		if err := checkPeer(c); err != nil {
+			c.Close()
+			continue
+		}
+		return newConn(c), nil
+	}
+}
+
+// Close gives the seat up.
+func (s *Seat) Close() {
+	s.once.Do(func() {
+		if s.listener != nil {
+			s.listener.Close() // removes the socket
+		}
+		// Removed while still held, so that nobody can hold it in between.
+		os.Remove(s.lock.Path())
+		s.lock.Close()
+	})
+}
+
+// Dial connects to the process that hosts the session called n. The error is
+// fs.ErrNotExist or syscall.ECONNREFUSED where there is none.
+func Dial(dir string, n Name) (*Conn, error) {
+	return dialPath(filepath.Join(dir, n.file()+socketSuffix))
+}
+
+// All connects to every live session of the user.
+func All(dir string) ([]*Conn, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	var conns []*Conn
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), socketSuffix) {
+			continue
+		}
+		if c, err := dialPath(filepath.Join(dir, e.Name())); err == nil {
+			conns = append(conns, c)
+		}
+	}
+	return conns, nil
+}
+
+func dialPath(path string) (*Conn, error) {
+	short, done, err := shorten(path)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: short, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	if err := checkPeer(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return newConn(c), nil
+}
+
+func listen(path string) (*net.UnixListener, error) {
+	short, done, err := shorten(path)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// maxPath is how long the path of a Unix socket may be everywhere: the field
+// for it has 104 bytes on the BSDs and 108 on Linux, with a NUL.
+const maxPath = 103
+
+// shorten returns a path to the same file that fits a socket's address, valid
+// until done is called.
+func shorten(path string) (short string, done func(), err error) {
+	if len(path) <= maxPath {
+		return path, func() {}, nil
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return "", nil, fmt.Errorf("session: %w", err)
+	}
+	short = fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path))
+	if _, err := os.Stat(filepath.Dir(short)); err != nil {
+		dir.Close()
+		return "", nil, fmt.Errorf("session: the path of the socket is too long: %s", path)
+	}
+	return short, func() { dir.Close() }, nil
+}

@@ -1,0 +1,206 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+var alice = Name{Home: "/home/alice", Identity: "default", Session: "default"}
+
+func TestOneProcessHostsASessionAndTheOthersAreTold(t *testing.T) {
+	dir := t.TempDir()
+	seat, err := Take(dir, alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Take(dir, alice); !errors.Is(err, ErrTaken) {
+		t.Fatalf("the seat was given twice: %v", err)
+	}
+	other := alice
+	other.Session = "work"
+	second, err := Take(dir, other)
+	if err != nil {
+		t.Fatalf("a session of another name: %v", err)
+	}
+	second.Close()
+	seat.Close()
+	again, err := Take(dir, alice)
+	if err != nil {
+		t.Fatalf("after the host has left: %v", err)
+	}
+	again.Close()
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("files are left behind: %v", left)
+	}
+}
+
+func TestASocketOfADeadProcessIsTakenOver(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, alice.file())
+	// What a killed process leaves: an unlocked lock file and a socket that
+	// nobody listens at.
+	if err := os.WriteFile(path+lockSuffix, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := listen(path + socketSuffix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	if _, err := Dial(dir, alice); err == nil {
+		t.Fatal("the dead socket answers")
+	}
+	seat, err := Take(dir, alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seat.Close()
+	c, err := Dial(dir, alice)
+	if err != nil {
+		t.Fatalf("nobody listens at the socket that was taken over: %v", err)
+	}
+	c.Close()
+}
+
+func TestAThousandFightsForASeatHaveOneWinnerEach(t *testing.T) {
+	dir := t.TempDir()
+	var holders, wins atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 125 {
+				seat, err := Take(dir, alice)
+				if errors.Is(err, ErrTaken) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if holders.Add(1) != 1 {
+					t.Error("two hold the seat")
+				}
+				wins.Add(1)
+				holders.Add(-1)
+				seat.Close()
+			}
+		})
+	}
+	all.Wait()
+	if wins.Load() == 0 {
+		t.Error("nobody ever got the seat")
+	}
+}
+
+func TestAFolderTooDeepForASocketsPathStillWorks(t *testing.T) {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("needs /proc")
+	}
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep/", 40))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	seat, err := Take(dir, alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seat.Close()
+	c, err := Dial(dir, alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	found, err := All(dir)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("All found %d sessions, %v", len(found), err)
+	}
+	found[0].Close()
+}
+
+func TestTheFolderForSocketsIsTheUsersAlone(t *testing.T) {
+	run := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", run)
+	dir, err := Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dir != filepath.Join(run, "otrpipe") {
+		t.Errorf("the folder is %s", dir)
+	}
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
+	}
+
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Dir(); !errors.Is(err, ErrDir) {
+		t.Errorf("a folder that is open to others: %v", err)
+	}
+
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	if err := os.Symlink(elsewhere, dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Dir(); !errors.Is(err, ErrDir) {
+		t.Errorf("a link in the folder's place: %v", err)
+	}
+}
+
+func TestWithoutARuntimeFolderTheTemporaryOneIsUsed(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	for _, unusable := range []string{"", "relative", filepath.Join(tmp, "missing")} {
+		t.Setenv("XDG_RUNTIME_DIR", unusable)
+		dir, err := Dir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := filepath.Join(tmp, fmt.Sprintf("otrpipe-%d", os.Getuid())); dir != want {
+			t.Errorf("with XDG_RUNTIME_DIR=%q: %s, want %s", unusable, dir, want)
+		}
+	}
+}
+
+func TestTheFolderOfAnotherUserIsRefused(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to give a folder away")
+	}
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	dir := filepath.Join(tmp, "otrpipe-0")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(dir, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Dir(); !errors.Is(err, ErrDir) {
+		t.Errorf("the folder of another user: %v", err)
+	}
+}
+
+func TestNamesThatDoNotFitALineAreRefused(t *testing.T) {
+	for _, bad := range []string{"", "a\nb", "\x1b[31m", "\xff", strings.Repeat("x", 129)} {
+		if CheckName(bad) == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+	for _, good := range []string{"default", "bob at work", "ß", strings.Repeat("x", 128)} {
+		if err := CheckName(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+}
