@@ -14,8 +14,8 @@ import (
 // bits; the last byte of a reduced scalar is always 0.
 const ScalarLen = 57
 
-// ErrScalar reports bytes that are no SCALAR: not 57, or a number of q or more.
-var ErrScalar = errors.New("group: not a scalar modulo q")
+// ErrEd448Scalar reports bytes that are no SCALAR: not 57, or a number of q or more.
+var ErrEd448Scalar = errors.New("group: not a scalar modulo q")
 
 // A Scalar is a number modulo q, the order of Ed448's base point. Its arithmetic
 // is constant time. Most scalars are secrets: a Scalar prints as a placeholder, and
@@ -23,11 +23,11 @@ var ErrScalar = errors.New("group: not a scalar modulo q")
 type Scalar struct{ s goldilocks.Scalar }
 
 // ParseScalar decodes a SCALAR: 57 bytes, little-endian. A number of q or more is
-// refused with ErrScalar, so that a scalar has one encoding only. The scalars of
+// refused with ErrEd448Scalar, so that a scalar has one encoding only. The scalars of
 // messages are public, and the comparison takes no care to hide them.
 func ParseScalar(b []byte) (Scalar, error) {
 	if len(b) != ScalarLen || b[ScalarLen-1] != 0 {
-		return Scalar{}, ErrScalar
+		return Scalar{}, ErrEd448Scalar
 	}
 	order := goldilocks.Curve{}.Order()
 	for i := len(order) - 1; i >= 0; i-- {
@@ -37,10 +37,10 @@ func ParseScalar(b []byte) (Scalar, error) {
 			copy(k.s[:], b)
 			return k, nil
 		case b[i] > order[i]:
-			return Scalar{}, ErrScalar
+			return Scalar{}, ErrEd448Scalar
 		}
 	}
-	return Scalar{}, ErrScalar // q itself
+	return Scalar{}, ErrEd448Scalar // q itself
 }
 
 // ReduceScalar takes b, a little-endian number of any length, modulo q.
@@ -133,3 +133,10 @@ func (k *Scalar) Wipe() { clear(k.s[:]) }
 
 // Format prints a placeholder, whatever the verb: scalars are mostly secrets.
 func (Scalar) Format(f fmt.State, _ rune) { io.WriteString(f, "group.Scalar(…)") }
+
+// AppendOrder appends q in the form of a SCALAR, although it is not reduced.
+func AppendOrder(b []byte) []byte {
+	order := goldilocks.Curve{}.Order()
+	b = append(b, order[:]...)
+	return append(b, 0)
+}

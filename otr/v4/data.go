@@ -1,0 +1,230 @@
+package v4
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/crypto/chacha20"
+
+	"otrpipe/otr/group"
+	"otrpipe/otr/wire"
+)
+
+var (
+	// ErrNoSession says that there are no keys to encrypt with.
+	ErrNoSession = errors.New("v4: no encrypted session")
+	// ErrUnreadable says that a data message could not be verified. Nothing has changed.
+	ErrUnreadable = errors.New("v4: unreadable data message")
+	// ErrUnknownKey is an ErrUnreadable: the message is of a ratchet that we do not have.
+	ErrUnknownKey = fmt.Errorf("%w: its keys are not ours", ErrUnreadable)
+	// ErrMAC is an ErrUnreadable: the authenticator is wrong.
+	ErrMAC = fmt.Errorf("%w: the authenticator is wrong", ErrUnreadable)
+	// ErrReplay is an ErrUnreadable: the message has come before, or its key has been let
+	// go of. There is no key left to verify it with.
+	ErrReplay = fmt.Errorf("%w: it has come before", ErrUnreadable)
+)
+
+// maxRevealed is how many bytes of old MAC keys are held back for the first message of the
+// next ratchet, those of 512 messages. A peer may send any number of messages in one
+// ratchet; what is over this is revealed with the next message of whatever ratchet.
+const maxRevealed = 512 * macLen
+
+// Seal appends a whole data message to b, encrypting p, and reveals the MAC keys that are
+// due (section "When you send a Data Message"). ErrNoSession without a session. After an
+// error b is returned as it was.
+func (e *Engine) Seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	if e.session == nil {
+		return b, ErrNoSession
+	}
+	return e.seal(b, flags, p, false)
+}
+
+// SealLast is Seal for the session's last message: it also reveals every MAC key that has
+// verified a message, or could have verified one that has not come. The session is dropped.
+func (e *Engine) SealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	s := e.session
+	if s == nil {
+		return b, ErrNoSession
+	}
+	s.dropSkipped(len(s.skipped))
+	b, err := e.seal(b, flags, p, true)
+	e.drop()
+	return b, err
+}
+
+func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, last bool) ([]byte, error) {
+	s := e.session
+	next := s.ratchet
+	defer next.wipe()
+	if next.ourTurn {
+		if err := next.rotateSending(e.client.Rand); err != nil {
+			return b, err
+		}
+	}
+	m := Data{
+		Flags:         flags,
+		PreviousCount: next.pn,
+		RatchetID:     next.sendID,
+		MessageID:     next.j,
+		ECDH:          next.ecdh.public[:],
+	}
+	if next.sendID%braceInterval == 0 {
+		m.DH = next.dh.public
+	}
+	keys, err := next.nextSending()
+	if err != nil {
+		return b, err
+	}
+	defer keys.wipe()
+	s.ratchet = next
+	s.extraSent = appendExtraKeys(wipeExtraKeys(s.extraSent), &keys.extra, p.TLVs)
+
+	start := len(b)
+	b = e.header(wire.TypeData).Append(b)
+	b = wire.AppendInt(m.appendHead(b), 0)
+	text := len(b)
+	b = wire.AppendPlaintext(b, p)
+	binary.BigEndian.PutUint32(b[text-4:], uint32(len(b)-text))
+	crypt(&keys.enc, b[text:])
+	mac := keys.enc.derive(group.UsageMACKey)
+	b = appendAuthenticator(b, &mac, b[start:])
+	clear(mac[:])
+
+	if m.MessageID > 0 && !last && len(s.reveal) <= maxRevealed {
+		return wire.AppendInt(b, 0), nil
+	}
+	b = wire.AppendData(b, s.reveal)
+	s.reveal = s.reveal[:0]
+	return b, nil
+}
+
+// receiveData follows "When you receive a Data Message". msg is the whole message, body
+// its end.
+func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext, error) {
+	m, err := ParseData(body)
+	if err != nil {
+		return wire.Plaintext{}, err
+	}
+	s := e.session
+	if s == nil {
+		return wire.Plaintext{}, fmt.Errorf("%w: %w", ErrUnreadable, ErrNoSession)
+	}
+	if bytes.Equal(m.ECDH, s.ratchet.ecdh.public[:]) {
+		return wire.Plaintext{}, ErrEcho
+	}
+	now := e.client.Now()
+	s.expireSkipped(now)
+
+	next := s.ratchet
+	defer next.wipe()
+	var skipped skippedKeys
+	defer func() { clear(skipped) }()
+	var keys messageKeys
+	defer keys.wipe()
+	stored := s.skipped.find(m.ECDH, m.MessageID)
+	if stored >= 0 {
+		keys = s.skipped[stored].keys
+	} else if keys, skipped, err = next.receive(&m, now); err != nil {
+		return wire.Plaintext{}, err
+	}
+	mac := keys.enc.derive(group.UsageMACKey)
+	defer clear(mac[:])
+	covered := len(msg) - len(body) + m.Authenticated
+	if subtle.ConstantTimeCompare(appendAuthenticator(nil, &mac, msg[:covered]), m.MAC) != 1 {
+		return wire.Plaintext{}, ErrMAC
+	}
+
+	if stored >= 0 {
+		s.skipped.remove(stored, 1)
+	} else {
+		s.ratchet = next
+		s.keepSkipped(skipped)
+	}
+	s.reveal = append(s.reveal, mac[:]...)
+	crypt(&keys.enc, m.Encrypted)
+	p := parsePlaintext(tlvs, m.Encrypted)
+	s.extraReceived = appendExtraKeys(wipeExtraKeys(s.extraReceived), &keys.extra, p.TLVs)
+	return p, nil
+}
+
+// receive takes the ratchet to the message m, whose key is not stored, and returns its
+// keys and those of the messages that it has skipped.
+func (r *ratchet) receive(m *Data, now time.Time) (keys messageKeys, skipped skippedKeys, err error) {
+	switch {
+	case r.receiving && bytes.Equal(m.ECDH, r.theirPublic[:]):
+		err = r.receiveSame(m)
+	case r.ourTurn || m.RatchetID != r.i:
+		err = ErrUnknownKey
+		if m.RatchetID < r.i {
+			err = ErrReplay
+		}
+	default:
+		skipped, err = r.receiveNew(m, now)
+	}
+	if err == nil {
+		skipped, err = r.skipTo(m.MessageID, now, skipped)
+	}
+	if err == nil {
+		keys, err = r.nextReceiving()
+	}
+	return keys, skipped, err
+}
+
+// receiveSame checks a message of the current receiving ratchet.
+func (r *ratchet) receiveSame(m *Data) error {
+	switch {
+	case m.MessageID < r.k:
+		return ErrReplay
+	case m.RatchetID != r.receiveID:
+		return fmt.Errorf("%w: its ratchet id is not that of its key", ErrUnreadable)
+	case r.receiveID%braceInterval == 0 && !bytes.Equal(m.DH, r.theirDH),
+		r.receiveID%braceInterval != 0 && len(m.DH) != 0:
+		return fmt.Errorf("%w: its DH key is not that of its ratchet", ErrUnreadable)
+	}
+	return nil
+}
+
+// receiveNew begins the ratchet of a message with a new key, after storing the keys of
+// those messages of the last one that have not come.
+func (r *ratchet) receiveNew(m *Data, now time.Time) (skippedKeys, error) {
+	ecdh, err := group.ParsePoint(m.ECDH)
+	if err != nil {
+		return nil, fmt.Errorf("%w: ECDH key: %w", ErrUnreadable, err)
+	}
+	if m.RatchetID%braceInterval == 0 {
+		err = group.MODP3072().CheckMember(m.DH)
+	} else if len(m.DH) != 0 {
+		err = errors.New("not due in this ratchet")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: DH key: %w", ErrUnreadable, err)
+	}
+	skipped, err := r.skipTo(m.PreviousCount, now, nil)
+	if err != nil {
+		return skipped, err
+	}
+	return skipped, r.rotateReceiving(ecdh, bytes.Clone(m.DH))
+}
+
+// crypt encrypts or decrypts b in place with ChaCha20, nonce and counter 0. A key encrypts
+// one message only.
+func crypt(enc *key, b []byte) {
+	var nonce [chacha20.NonceSize]byte
+	c, err := chacha20.NewUnauthenticatedCipher(enc[:cipherLen], nonce[:])
+	if err != nil {
+		panic(err) // only for keys and nonces of other lengths
+	}
+	c.XORKeyStream(b, b)
+}
+
+// appendAuthenticator appends HCMAC(usage_authenticator || MKmac || sections, 64), where
+// sections is everything from the protocol version to the encrypted message.
+func appendAuthenticator(b []byte, mac *key, sections []byte) []byte {
+	var authenticator [macLen]byte
+	group.KDF(authenticator[:], group.UsageAuthenticator, mac[:], sections)
+	return append(b, authenticator[:]...)
+}

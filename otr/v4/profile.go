@@ -1,0 +1,244 @@
+package v4
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"otrpipe/otr/group"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
+)
+
+// The fields of a client profile (section "Client Profile Data Type").
+const (
+	fieldInstanceTag  = 1
+	fieldPublicKey    = 2
+	fieldForgingKey   = 3
+	fieldVersions     = 4
+	fieldExpiration   = 5
+	fieldDSAKey       = 6
+	fieldTransitional = 7
+
+	fieldCount = 7
+)
+
+const (
+	// ProfileLifetime is how long a profile that we make is valid: the time that the
+	// specification recommends.
+	ProfileLifetime = 7 * 24 * time.Hour
+	// profileRenewal is how long before its end a profile is replaced, so that it does
+	// not expire between here and a peer whose clock is ahead.
+	profileRenewal = 24 * time.Hour
+	// maxVersions bounds the list of versions in a peer's profile: there are four.
+	maxVersions = 32
+)
+
+// ErrProfile reports a client profile that is not valid.
+var ErrProfile = errors.New("v4: invalid client profile")
+
+// A Profile is a client profile as it is encoded: parsed, not validated. The slices
+// must not be changed.
+type Profile struct {
+	InstanceTag  uint32
+	PublicKey    []byte             // H, a bare POINT
+	ForgingKey   []byte             // F, a bare POINT
+	Versions     []byte             // a character each
+	Expires      int64              // seconds since 1970 UTC
+	DSA          *keys.DSAPublicKey // of version 3; may be nil
+	Transitional []byte             // the signature by the DSA key; nil if there is none
+	Signature    []byte
+
+	encoded []byte
+	fields  [fieldCount + 1][]byte // each with its type, by type; nil if not there
+}
+
+// ReadProfile reads a CLIENT-PROF; the result borrows from r. It refuses fields that
+// are unknown, which have no length to skip them by, that come twice, that are not of
+// their form, and that are missing. The error wraps ErrProfile or is package wire's.
+func ReadProfile(r *wire.Reader) (*Profile, error) {
+	start := *r
+	p := new(Profile)
+	count := r.Int()
+	if r.Err() == nil && count > fieldCount {
+		return nil, fmt.Errorf("%w: it has %d fields", ErrProfile, count)
+	}
+	for range count {
+		if err := p.readField(r); err != nil {
+			return nil, err
+		}
+	}
+	p.Signature = r.Take(keys.EdDSASignatureLen)
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	for field := fieldInstanceTag; field <= fieldExpiration; field++ {
+		if p.fields[field] == nil {
+			return nil, fmt.Errorf("%w: field %d is missing", ErrProfile, field)
+		}
+	}
+	p.encoded = start.Take(r.Pos() - start.Pos())
+	return p, nil
+}
+
+func (p *Profile) readField(r *wire.Reader) error {
+	start := *r
+	field := r.Short()
+	if r.Err() != nil {
+		return r.Err()
+	}
+	if field == 0 || field > fieldCount {
+		return fmt.Errorf("%w: unknown field %d", ErrProfile, field)
+	}
+	if p.fields[field] != nil {
+		return fmt.Errorf("%w: field %d comes twice", ErrProfile, field)
+	}
+	var err error
+	switch field {
+	case fieldInstanceTag:
+		p.InstanceTag = r.Int()
+	case fieldPublicKey:
+		p.PublicKey, err = keys.ReadEd448Point(r)
+	case fieldForgingKey:
+		p.ForgingKey, err = keys.ReadForgingPoint(r)
+	case fieldVersions:
+		p.Versions = r.Data()
+		if len(p.Versions) > maxVersions {
+			err = fmt.Errorf("%w: %d versions", ErrProfile, len(p.Versions))
+		}
+	case fieldExpiration:
+		p.Expires = int64(r.Long())
+	case fieldDSAKey:
+		p.DSA, err = keys.ReadDSAPublicKey(r)
+	case fieldTransitional:
+		p.Transitional = r.Take(keys.DSASignatureLen)
+	}
+	if r.Err() != nil {
+		return r.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrProfile, err)
+	}
+	p.fields[field] = start.Take(r.Pos() - start.Pos())
+	return nil
+}
+
+// Append appends the profile as CLIENT-PROF.
+func (p *Profile) Append(b []byte) []byte { return append(b, p.encoded...) }
+
+// A PeerKey is who a peer is: the long-term keys of a validated profile.
+type PeerKey struct {
+	Public  *keys.Ed448PublicKey
+	Forging *keys.ForgingKey
+	// DSA is the peer's key of version 3, if the profile names it and carries its
+	// transitional signature: whoever trusts that key may trust the other two. Else nil.
+	DSA *keys.DSAPublicKey
+}
+
+// Fingerprint returns the fingerprint of version 4.
+func (k *PeerKey) Fingerprint() keys.Fingerprint {
+	return keys.Ed448Fingerprint(k.Public, k.Forging)
+}
+
+// Validate checks the profile of a message that the instance sender has sent and that
+// came at now, in the order of the section "Validating a Client Profile". The error
+// wraps ErrProfile.
+func (p *Profile) Validate(sender uint32, now time.Time) (*PeerKey, error) {
+	if err := keys.VerifyEdDSA(p.PublicKey, p.signed(), p.Signature); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProfile, err)
+	}
+	if p.InstanceTag != sender {
+		return nil, fmt.Errorf("%w: it belongs to another instance", ErrProfile)
+	}
+	if p.Expires <= now.Unix() {
+		return nil, fmt.Errorf("%w: it has expired", ErrProfile)
+	}
+	if bytes.IndexByte(p.Versions, '4') < 0 {
+		return nil, fmt.Errorf("%w: version 4 is not among its versions", ErrProfile)
+	}
+	if bytes.ContainsAny(p.Versions, "12") {
+		return nil, fmt.Errorf("%w: versions 1 and 2 cannot be in one", ErrProfile)
+	}
+	k := new(PeerKey)
+	var err error
+	if k.Public, err = keys.ParseEd448PublicKey(p.PublicKey); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProfile, err)
+	}
+	if k.Forging, err = keys.ParseForgingKey(p.ForgingKey); err != nil {
+		return nil, fmt.Errorf("%w: forging key: %w", ErrProfile, err)
+	}
+	if p.DSA != nil {
+		if err := p.VerifyTransitional(p.DSA); err != nil {
+			return nil, err
+		}
+		k.DSA = p.DSA
+	}
+	return k, nil
+}
+
+// VerifyTransitional returns nil if the profile carries the transitional signature of
+// key, which it need not name. The error wraps ErrProfile.
+func (p *Profile) VerifyTransitional(key *keys.DSAPublicKey) error {
+	if p.Transitional == nil {
+		return fmt.Errorf("%w: the transitional signature is missing", ErrProfile)
+	}
+	if err := key.Verify(p.transitionalMessage(key), p.Transitional); err != nil {
+		return fmt.Errorf("%w: transitional signature: %w", ErrProfile, err)
+	}
+	return nil
+}
+
+// signed returns what the profile's signature covers: all fields, without their count.
+func (p *Profile) signed() []byte {
+	const count = 4
+	return p.encoded[count : len(p.encoded)-keys.EdDSASignatureLen]
+}
+
+// transitionalMessage is what the DSA key signs: fields 1 to 6, each with its type.
+func (p *Profile) transitionalMessage(key *keys.DSAPublicKey) []byte {
+	var m []byte
+	for field := fieldInstanceTag; field <= fieldExpiration; field++ {
+		m = append(m, p.fields[field]...)
+	}
+	return key.Append(wire.AppendShort(m, fieldDSAKey))
+}
+
+// newProfile makes and signs a profile (section "Creating a Client Profile"). With a
+// DSA key, versions 3 and 4 are announced and the DSA key signs too, which reads from
+// rand; without one, dsa is nil.
+func newProfile(tag uint32, identity *keys.Ed448PrivateKey, forging *keys.ForgingKey, dsa *keys.DSAPrivateKey, expires time.Time, rand io.Reader) (*Profile, error) {
+	versions, count := "4", uint32(fieldExpiration)
+	if dsa != nil {
+		versions, count = "34", fieldTransitional
+	}
+	b := wire.AppendInt(nil, count)
+	b = wire.AppendInt(wire.AppendShort(b, fieldInstanceTag), tag)
+	b = identity.Public().Append(wire.AppendShort(b, fieldPublicKey))
+	b = forging.Append(wire.AppendShort(b, fieldForgingKey))
+	b = wire.AppendData(wire.AppendShort(b, fieldVersions), []byte(versions))
+	b = binary.BigEndian.AppendUint64(wire.AppendShort(b, fieldExpiration), uint64(expires.Unix()))
+	if dsa != nil {
+		b = dsa.Public().Append(wire.AppendShort(b, fieldDSAKey))
+		signature, err := dsa.Sign(rand, b[4:])
+		if err != nil {
+			return nil, fmt.Errorf("v4: transitional signature: %w", err)
+		}
+		b = append(wire.AppendShort(b, fieldTransitional), signature...)
+	}
+	signature, err := identity.Sign(b[4:])
+	if err != nil {
+		return nil, fmt.Errorf("v4: client profile: %w", err)
+	}
+	r := wire.NewReader(append(b, signature...))
+	return ReadProfile(&r)
+}
+
+// hash is HWC(usage || profile, 64).
+func (p *Profile) hash(usage group.Usage) []byte {
+	h := make([]byte, 64)
+	group.KDF(h, usage, p.encoded)
+	return h
+}

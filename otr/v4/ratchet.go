@@ -1,0 +1,176 @@
+package v4
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"otrpipe/otr/group"
+)
+
+// brace keys come from new DH keys in every third ratchet.
+const braceInterval = 3
+
+// ErrExhausted says that a counter has no next value.
+var ErrExhausted = errors.New("v4: the session's counters are used up")
+
+// ratchet is the state of the double ratchet (section "Key Management"). It is a value:
+// a received message works on a copy, which takes the place of the original once the
+// message's MAC has been verified. What its pointers and slices point to never changes.
+type ratchet struct {
+	root  key
+	brace braceKey
+
+	sendChain    key
+	receiveChain key
+	receiving    bool // receiveChain is set: Alice has none at first
+	ourTurn      bool // the next ratchet is ours, before the next message we send
+
+	i         uint32 // the id of the next ratchet
+	sendID    uint32 // the id of the ratchet of sendChain
+	receiveID uint32 // the id of the ratchet of receiveChain
+	j         uint32 // the id of the next message we send
+	k         uint32 // the id of the next message we expect
+	pn        uint32 // messages in our ratchet before sendChain's
+	rotations uint32 // ratchets of ours
+
+	ecdh        ecdhKey // ours
+	dh          dhKey
+	theirECDH   *group.Point
+	theirPublic [group.PointLen]byte // theirECDH as POINT
+	theirDH     []byte
+}
+
+// newRatchet starts the ratchet from K, the mixed shared secret of the key exchange.
+// Alice, who has received the Auth-I, begins with a chain to send, Bob with the same one
+// to receive; his own ratchet, which the specification has him make at once, is made
+// when he first sends, with the same result.
+func newRatchet(mixed *key, ours *ephemeral, theirs *contribution, who role) (r ratchet, err error) {
+	r = ratchet{
+		root:      mixed.derive(group.UsageFirstRootKey),
+		ecdh:      ours.firstECDH,
+		dh:        ours.firstDH,
+		theirECDH: theirs.firstPoint,
+		theirDH:   theirs.firstDH,
+	}
+	copy(r.theirPublic[:], theirs.firstECDH)
+	chain, err := r.advance()
+	if err != nil {
+		r.wipe()
+		return ratchet{}, err
+	}
+	if who == roleAlice {
+		r.sendChain = chain
+	} else {
+		r.receiveChain, r.receiving, r.ourTurn = chain, true, true
+	}
+	return r, nil
+}
+
+// rotateSending begins a ratchet of ours ("Rotating ECDH Keys and Brace Key as sender").
+// It reads an ECDH and, in every third ratchet, a DH key from rand.
+func (r *ratchet) rotateSending(rand io.Reader) (err error) {
+	if r.i == math.MaxUint32 {
+		return ErrExhausted
+	}
+	if r.ecdh, err = newECDHKey(rand); err != nil {
+		return err
+	}
+	if r.i%braceInterval == 0 {
+		if r.dh, err = newDHKey(rand); err != nil {
+			return err
+		}
+	}
+	if r.sendChain, err = r.advance(); err != nil {
+		return err
+	}
+	r.sendID, r.pn, r.j = r.i, r.j, 0
+	r.i++
+	r.rotations++
+	r.ourTurn = false
+	return nil
+}
+
+// rotateReceiving begins the peer's next ratchet ("Rotating ECDH Keys and Brace Key as
+// receiver") with the keys of its message, which have been validated; dh is empty but in
+// every third ratchet. Our own secrets have then done what they were for.
+func (r *ratchet) rotateReceiving(ecdh *group.Point, dh []byte) (err error) {
+	if r.i == math.MaxUint32 {
+		return ErrExhausted
+	}
+	r.theirECDH = ecdh
+	ecdh.Append(r.theirPublic[:0])
+	if r.i%braceInterval == 0 {
+		r.theirDH = dh
+	}
+	if r.receiveChain, err = r.advance(); err != nil {
+		return err
+	}
+	r.receiveID, r.k, r.receiving = r.i, 0, true
+	r.ecdh.secret.Wipe()
+	if r.i%braceInterval == 0 {
+		clear(r.dh.secret[:])
+	}
+	r.i++
+	r.ourTurn = true
+	return nil
+}
+
+// advance mixes the current keys of both sides into the root key and returns the chain
+// key that begins ("Deriving Double Ratchet Keys").
+func (r *ratchet) advance() (chain key, err error) {
+	if r.i%braceInterval == 0 {
+		r.brace, err = thirdBraceKey(&r.dh, r.theirDH)
+		if err != nil {
+			return chain, err
+		}
+	} else {
+		r.brace = r.brace.next()
+	}
+	mixed, err := mixedSecret(&r.ecdh, r.theirECDH, r.brace)
+	if err != nil {
+		return chain, err
+	}
+	defer clear(mixed[:])
+	r.root, chain = ratchetKeys(&r.root, &mixed)
+	return chain, nil
+}
+
+// messageKeys are the keys of one message.
+type messageKeys struct {
+	enc   key // MKenc
+	extra key // the extra symmetric key
+}
+
+func (m *messageKeys) wipe() { *m = messageKeys{} }
+
+// nextSending returns the keys of the next message that we send.
+func (r *ratchet) nextSending() (messageKeys, error) {
+	if r.j == math.MaxUint32 {
+		return messageKeys{}, ErrExhausted
+	}
+	r.j++
+	return step(&r.sendChain), nil
+}
+
+// nextReceiving returns the keys of message k, the next of the receiving chain.
+func (r *ratchet) nextReceiving() (messageKeys, error) {
+	if r.k == math.MaxUint32 {
+		return messageKeys{}, ErrExhausted
+	}
+	r.k++
+	return step(&r.receiveChain), nil
+}
+
+// step takes a chain one message on.
+func step(chain *key) messageKeys {
+	keys := messageKeys{enc: chain.derive(group.UsageMessageKey), extra: extraSymmetricKey(chain)}
+	*chain = chain.derive(group.UsageNextChainKey)
+	return keys
+}
+
+func (r *ratchet) wipe() { *r = ratchet{} }
+
+// Format prints a placeholder.
+func (ratchet) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.ratchet(…)") }

@@ -1,0 +1,120 @@
+package v4
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"otrpipe/otr/group"
+)
+
+const (
+	ssidLen     = 8
+	dhSecretLen = 80 // of generateDH
+	cipherLen   = 32 // the part of MKenc that ChaCha20 takes
+)
+
+// ErrSharedSecret reports a shared secret that is the identity, which valid keys cannot
+// bring about.
+var ErrSharedSecret = errors.New("v4: the shared secret is the identity")
+
+// A key is a secret of 64 bytes: a root key, a chain key, MKenc, MKmac, an extra
+// symmetric key, or a mixed shared secret K. It prints as a placeholder.
+type key [64]byte
+
+func (key) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.key(…)") }
+
+// A braceKey is the secret of 32 bytes that the DH keys give. It prints as a placeholder.
+type braceKey [32]byte
+
+func (braceKey) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.braceKey(…)") }
+
+// An ecdhKey is an ephemeral key pair of Ed448: generateECDH of the section "Generating
+// ECDH and DH keys".
+type ecdhKey struct {
+	secret group.Scalar
+	point  *group.Point
+	public [group.PointLen]byte // the point as POINT
+}
+
+// newECDHKey reads 57 bytes from rand.
+func newECDHKey(rand io.Reader) (k ecdhKey, err error) {
+	if k.secret, err = group.DrawScalar(rand); err != nil {
+		return ecdhKey{}, fmt.Errorf("v4: ECDH key: %w", err)
+	}
+	k.point = group.MulBase(k.secret)
+	k.point.Append(k.public[:0])
+	return k, nil
+}
+
+// A dhKey is an ephemeral key pair of the 3072-bit group: generateDH.
+type dhKey struct {
+	secret [dhSecretLen]byte
+	public []byte // big-endian without leading zeros; never changed once it is made
+}
+
+// newDHKey reads 80 bytes from rand.
+func newDHKey(rand io.Reader) (k dhKey, err error) {
+	if _, err = io.ReadFull(rand, k.secret[:]); err != nil {
+		return dhKey{}, fmt.Errorf("v4: DH key: %w", err)
+	}
+	k.public = trimZeros(group.MODP3072().ExpBase(k.secret[:]))
+	return k, nil
+}
+
+// Format prints a placeholder.
+func (dhKey) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.dhKey(…)") }
+
+// thirdBraceKey is the brace key of every third ratchet, and of the key exchange:
+// KDF(usage_third_brace_key || k_dh, 32). k_dh is hashed without leading zeros.
+func thirdBraceKey(ours *dhKey, theirs []byte) (brace braceKey, err error) {
+	shared, err := group.MODP3072().Exp(theirs, ours.secret[:])
+	if err != nil {
+		return brace, fmt.Errorf("v4: DH: %w", err)
+	}
+	defer clear(shared)
+	group.KDF(brace[:], group.UsageThirdBraceKey, trimZeros(shared))
+	return brace, nil
+}
+
+// next is the brace key of the other ratchets: KDF(usage_brace_key || brace_key, 32).
+func (b braceKey) next() (next braceKey) {
+	group.KDF(next[:], group.UsageBraceKey, b[:])
+	return next
+}
+
+// mixedSecret is K = KDF(usage_shared_secret || K_ecdh || brace_key, 64).
+func mixedSecret(ours *ecdhKey, theirs *group.Point, brace braceKey) (k key, err error) {
+	shared := theirs.Mul(ours.secret)
+	defer shared.Wipe()
+	if shared.IsIdentity() {
+		return k, ErrSharedSecret
+	}
+	var encoded [group.PointLen]byte
+	defer clear(encoded[:])
+	group.KDF(k[:], group.UsageSharedSecret, shared.Append(encoded[:0]), brace[:])
+	return k, nil
+}
+
+// derive is KDF(usage || k, 64), the step from one key to another.
+func (k *key) derive(usage group.Usage) (derived key) {
+	group.KDF(derived[:], usage, k[:])
+	return derived
+}
+
+// ratchetKeys is derive_ratchet_keys: the next root key and the chain key that begins.
+func ratchetKeys(root, mixed *key) (next, chain key) {
+	group.KDF(next[:], group.UsageRootKey, root[:], mixed[:])
+	group.KDF(chain[:], group.UsageChainKey, root[:], mixed[:])
+	return next, chain
+}
+
+// extraSymmetricKey is the extra symmetric key that belongs to a chain key.
+func extraSymmetricKey(chain *key) (extra key) {
+	group.KDF(extra[:], group.UsageExtraSymmKey, []byte{0xff}, chain[:])
+	return extra
+}
+
+// trimZeros returns b without leading zero bytes.
+func trimZeros(b []byte) []byte { return bytes.TrimLeft(b, "\x00") }
