@@ -16,13 +16,21 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(cleaned{m}, map[string]func(){
 		"otrpipe": func() { os.Exit(commands.Run(os.Args, os.Stdin, os.Stdout, os.Stderr)) },
 		"dial":    func() { os.Exit(dialMain(os.Args[1:])) },
 		"measure": func() { os.Exit(measureMain(os.Args[1:])) },
 		"pty":     func() { os.Exit(ptyMain(os.Args[1:])) },
 		"random":  func() { os.Exit(randomMain(os.Args[1:])) },
 	})
+}
+
+// cleaned runs the tests and then removes what they shared.
+type cleaned struct{ m *testing.M }
+
+func (c cleaned) Run() int {
+	defer sharedFolders.remove()
+	return c.m.Run()
 }
 
 // TestScripts runs every story in this folder.
@@ -37,13 +45,18 @@ func TestScripts(t *testing.T) {
 }
 
 // setUpHome gives a script folders of its own for everything the program
-// keeps, and sees to it that no process outlives its script.
+// keeps, tells it where the repository's scripts are ($SCRIPTS), and sees to it that no process outlives its script.
 func setUpHome(env *testscript.Env) error {
 	vars, cleanUp, err := home(env.WorkDir)
 	if err != nil {
 		return err
 	}
-	env.Vars = append(env.Vars, vars...)
+	scripts, err := filepath.Abs("../scripts")
+	if err != nil {
+		cleanUp()
+		return err
+	}
+	env.Vars = append(append(env.Vars, vars...), "SCRIPTS="+scripts)
 	running := &processes{}
 	env.Values[processesKey{}] = running
 	env.Values[testKey{}] = env.T()

@@ -20,8 +20,8 @@ import (
 // another name, so that a bare machine has them.
 
 // dialMain joins its standard input and output to a socket: `dial ADDRESS`,
-// a path for a Unix socket or host:port for TCP. It passes an end of input on,
-// and leaves when the other side has closed.
+// a path for a Unix socket or host:port for TCP. It passes an end of either
+// direction on, and leaves when both have ended.
 func dialMain(args []string) int {
 	if len(args) != 1 {
 		fmt.Fprintln(os.Stderr, "usage: dial ADDRESS")
@@ -36,11 +36,15 @@ func dialMain(args []string) int {
 		fmt.Fprintln(os.Stderr, "dial:", err)
 		return 1
 	}
+	received := make(chan struct{})
 	go func() {
-		io.Copy(conn, os.Stdin)
-		conn.(interface{ CloseWrite() error }).CloseWrite()
+		io.Copy(os.Stdout, conn)
+		os.Stdout.Close()
+		close(received)
 	}()
-	io.Copy(os.Stdout, conn)
+	io.Copy(conn, os.Stdin)
+	conn.(interface{ CloseWrite() error }).CloseWrite()
+	<-received
 	return 0
 }
 

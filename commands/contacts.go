@@ -1,0 +1,261 @@
+package commands
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/keyfile"
+)
+
+func contactsCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "contacts",
+		Usage: "manage who is who, and how far they are trusted",
+		Subcommands: []*cli.Command{
+			contactsListCommand(),
+			contactCommand("add", "put a contact's key on file, not verified yet", "NAME FINGERPRINT", contactsAdd),
+			contactCommand("trust", "note that somebody has compared the fingerprint", "NAME [FINGERPRINT]", contactsTrust),
+			contactCommand("distrust", "take trust back; the key stays on file", "NAME [FINGERPRINT]", contactsDistrust),
+			contactCommand("remove", "forget a key, or the contact", "NAME [FINGERPRINT]", contactsRemove),
+			contactCommand("rename", "give a contact another name", "OLD NEW", contactsRename),
+			contactsImportCommand(),
+			contactsExportCommand(),
+		},
+	}
+}
+
+// contactCommand is a command about one contact, whose name is its first argument.
+func contactCommand(name, usage, arguments string, do func(c *cli.Context, contact string, rest []string) error) *cli.Command {
+	return &cli.Command{
+		Name:      name,
+		Usage:     usage,
+		ArgsUsage: arguments,
+		Action: func(c *cli.Context) error {
+			args := c.Args().Slice()
+			if len(args) == 0 {
+				return fail(exitUsage, "%s takes %s", c.Command.HelpName, arguments)
+			}
+			return do(c, args[0], args[1:])
+		},
+	}
+}
+
+func contactsListCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list all contacts",
+		Flags: []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			contacts, err := openHome(c).Contacts()
+			if err != nil {
+				return keyError(err)
+			}
+			return printContacts(c, contacts)
+		},
+	}
+}
+
+// A contactAnswer is a contact in JSON.
+type contactAnswer struct {
+	Contact string             `json:"contact"`
+	Keys    []contactKeyAnswer `json:"keys"`
+}
+
+type contactKeyAnswer struct {
+	keyAnswer
+	Trust     string `json:"trust"`
+	FirstSeen string `json:"first_seen"` // RFC 3339
+	LastSeen  string `json:"last_seen"`
+}
+
+func answerContact(contact keyfile.Contact) contactAnswer {
+	answer := contactAnswer{Contact: contact.Name, Keys: []contactKeyAnswer{}}
+	for _, key := range contact.Keys {
+		answer.Keys = append(answer.Keys, contactKeyAnswer{
+			keyAnswer: keyAnswer{key.Fingerprint.OTR(), key.Fingerprint.Hex()},
+			Trust:     key.Trust.String(),
+			FirstSeen: keyfile.FormatTime(key.FirstSeen),
+			LastSeen:  keyfile.FormatTime(key.LastSeen),
+		})
+	}
+	return answer
+}
+
+func printContacts(c *cli.Context, contacts []keyfile.Contact) error {
+	if c.Bool(flagJSON) {
+		answer := []contactAnswer{}
+		for _, contact := range contacts {
+			answer = append(answer, answerContact(contact))
+		}
+		return printJSON(c, answer)
+	}
+	for _, contact := range contacts {
+		if _, err := fmt.Fprintln(output(c), contact.Name); err != nil {
+			return err
+		}
+		for _, key := range contact.Keys {
+			fp := key.Fingerprint
+			if _, err := fmt.Fprintf(output(c), "  OTRv%d %v %v\n", fp.OTR(), fp, key.Trust); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func contactsAdd(c *cli.Context, name string, rest []string) error {
+	if len(rest) == 0 {
+		return fail(exitUsage, "%s takes a name and a fingerprint", c.Command.HelpName)
+	}
+	fp, err := parseFingerprint(rest)
+	if err != nil {
+		return err
+	}
+	return keyError(openHome(c).RememberKey(name, fp, keyfile.Seen, time.Now()))
+}
+
+func contactsTrust(c *cli.Context, name string, rest []string) error {
+	contact, err := contactNamed(c, name)
+	if err != nil {
+		return err
+	}
+	if len(rest) == 0 && len(contact.Keys) > 1 {
+		return fail(exitUsage, "contact %q has %d keys: say which one was compared", name, len(contact.Keys)).
+			hint("otrpipe fingerprint --contact %s", shellWord(name))
+	}
+	fp := contact.Keys[0].Fingerprint
+	if len(rest) > 0 {
+		if fp, err = parseFingerprint(rest); err != nil {
+			return err
+		}
+	}
+	return keyError(openHome(c).SetTrust(name, fp, keyfile.Verified))
+}
+
+func contactsDistrust(c *cli.Context, name string, rest []string) error {
+	if len(rest) == 0 {
+		return keyError(openHome(c).Distrust(name))
+	}
+	fp, err := parseFingerprint(rest)
+	if err != nil {
+		return err
+	}
+	return keyError(openHome(c).SetTrust(name, fp, keyfile.Seen))
+}
+
+func contactsRemove(c *cli.Context, name string, rest []string) error {
+	if len(rest) == 0 {
+		return keyError(openHome(c).RemoveContact(name))
+	}
+	fp, err := parseFingerprint(rest)
+	if err != nil {
+		return err
+	}
+	return keyError(openHome(c).RemoveKey(name, fp))
+}
+
+func contactsRename(c *cli.Context, old string, rest []string) error {
+	if len(rest) != 1 {
+		return fail(exitUsage, "%s takes the old name and the new one", c.Command.HelpName)
+	}
+	return keyError(openHome(c).RenameContact(old, rest[0]))
+}
+
+// contactNamed returns a contact of the home, or why there is none.
+func contactNamed(c *cli.Context, name string) (keyfile.Contact, error) {
+	home := openHome(c)
+	contact, ok, err := home.Contact(name)
+	if err == nil && !ok {
+		err = fail(exitKey, "not found: contact %q in %s", name, home.Dir()).hint("otrpipe contacts list")
+	}
+	return contact, keyError(err)
+}
+
+func contactsImportCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "import",
+		Usage:     "take over contacts from libotr's file of fingerprints (otr.fingerprints, otr.fp)",
+		ArgsUsage: "FILE",
+		Description: "Keys are added, and trust in known ones is raised where the file has more;\n" +
+			"nothing is taken away.",
+		Flags: accountFlags(),
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return fail(exitUsage, "%s takes one file", c.Command.HelpName)
+			}
+			return contactsImport(c, c.Args().First())
+		},
+	}
+}
+
+func contactsImport(c *cli.Context, path string) error {
+	file, _, err := readArgument(c, path, keyfile.MaxLibotrList)
+	if err != nil {
+		return err
+	}
+	list, err := keyfile.ParseLibotrFingerprints(file)
+	if err != nil {
+		return keyError(fmt.Errorf("%w: %s", err, path))
+	}
+	contacts, err := keyfile.ContactsFromLibotr(list, path, accountOf(c), time.Now())
+	if err != nil {
+		return keyError(err)
+	}
+	if err := openHome(c).Remember(contacts); err != nil {
+		return keyError(err)
+	}
+	programOf(c).note("imported %s", count(len(contacts), "contact"))
+	return nil
+}
+
+func contactsExportCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "export",
+		Usage:       "write contacts to a file of fingerprints that libotr reads",
+		ArgsUsage:   "FILE",
+		Description: "FILE - is standard output. Keys of version 4, which libotr does not know, are left out.",
+		Flags:       append(accountFlags(), identityFlag(), forceFlag()),
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return fail(exitUsage, "%s takes one file", c.Command.HelpName)
+			}
+			return contactsExport(c, c.Args().First())
+		},
+	}
+}
+
+func contactsExport(c *cli.Context, path string) error {
+	contacts, err := openHome(c).Contacts()
+	if err != nil {
+		return keyError(err)
+	}
+	name, err := identityName(c)
+	if err != nil {
+		return err
+	}
+	list, leftOut := keyfile.LibotrFromContacts(contacts, exportAccount(c, name))
+	text, err := keyfile.AppendLibotrFingerprints(nil, list...)
+	if err != nil {
+		return keyError(err)
+	}
+	if err := writeOutput(c, path, text); err != nil {
+		return err
+	}
+	if leftOut > 0 {
+		programOf(c).warn("left out %s of version 4, which libotr does not know", count(leftOut, "key"))
+	}
+	return nil
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}

@@ -1,0 +1,473 @@
+package commands
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/adrg/xdg"
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/keyfile"
+	"otrpipe/otr/keys"
+)
+
+// The names of the flags that say whose keys are used and how they are opened.
+const (
+	flagHome         = "home"
+	flagIdentity     = "identity"
+	flagIdentityFile = "identity-file"
+	flagPassphrase   = "passphrase" // with -file and -fd behind it
+	flagProtocol     = "protocol"
+	flagJSON         = "json"
+)
+
+const (
+	defaultIdentity = "default"
+
+	// envPassphrase is where a passphrase may come from when no flag says where.
+	envPassphrase = "OTRPIPE_PASSPHRASE"
+
+	// maxSecret is the longest passphrase or shared secret in bytes. Whoever
+	// gives more has named the wrong file.
+	maxSecret = 4096
+)
+
+// identityFlags are the flags of every command that opens an identity.
+func identityFlags() []cli.Flag {
+	return append([]cli.Flag{
+		identityFlag(),
+		&cli.StringFlag{Name: flagIdentityFile, Usage: "use the identity in `FILE`, of otrpipe or libotr"},
+	}, passphraseFlags()...)
+}
+
+func identityFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: flagIdentity, Aliases: []string{"i"}, EnvVars: []string{"OTRPIPE_IDENTITY"},
+		Usage: "the identity's `NAME`", DefaultText: defaultIdentity,
+	}
+}
+
+func passphraseFlags() []cli.Flag { return secretFlags(flagPassphrase, "the identity's passphrase") }
+
+// secretFlags are the two flags by which a secret can be given; what says in
+// the help which one it is.
+func secretFlags(name, what string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: name + "-file", Usage: what + " is in `FILE`"},
+		&cli.IntFlag{Name: name + "-fd", Usage: what + " comes from file descriptor `N`", DefaultText: "none"},
+	}
+}
+
+// jsonFlag is the flag of every command that answers.
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: flagJSON, Usage: "answer with one JSON document", DisableDefaultText: true}
+}
+
+// accountFlags are the flags that choose an account in a file of libotr's.
+func accountFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: flagAccount, Usage: "the account's `NAME` in libotr's file"},
+		&cli.StringFlag{Name: flagProtocol, Usage: "the account's protocol in libotr's file, by the client's `NAME` for it"},
+	}
+}
+
+func accountOf(c *cli.Context) keyfile.Account {
+	return keyfile.Account{Name: c.String(flagAccount), Protocol: c.String(flagProtocol)}
+}
+
+// openHome returns the folder of identities and contacts that the flags name.
+func openHome(c *cli.Context) *keyfile.Home {
+	if home, ok := c.App.Metadata[flagHome].(*keyfile.Home); ok {
+		return home
+	}
+	folder := c.String(flagHome)
+	if folder == "" {
+		folder = filepath.Join(xdg.DataHome, programName)
+	}
+	home := keyfile.Open(folder)
+	home.Warn = func(text string) { programOf(c).warn("%s", text) }
+	c.App.Metadata[flagHome] = home
+	return home
+}
+
+// identityName is the name of the identity that the flags name.
+func identityName(c *cli.Context) (string, error) {
+	name := c.String(flagIdentity)
+	if name == "" && !givenAsFlag(c, flagIdentity) {
+		return defaultIdentity, nil
+	}
+	if err := keyfile.CheckName(name); err != nil {
+		return "", fail(exitUsage, "--identity: %w", plain{err})
+	}
+	return name, nil
+}
+
+// givenAsFlag tells a flag on the command line from one in the environment.
+func givenAsFlag(c *cli.Context, name string) bool {
+	return slices.Contains(c.LocalFlagNames(), name)
+}
+
+// openIdentity opens the identity that the flags name, asking for a passphrase
+// if it is protected. Errors have their exit code.
+func openIdentity(c *cli.Context) (*keyfile.Identity, error) {
+	source, err := passphraseOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return openIdentityWith(c, source.opening)
+}
+
+func openIdentityWith(c *cli.Context, pass keyfile.PassphraseFunc) (*keyfile.Identity, error) {
+	home := openHome(c)
+	if !c.IsSet(flagIdentityFile) {
+		name, err := identityName(c)
+		if err != nil {
+			return nil, err
+		}
+		id, err := home.Identity(name, pass)
+		return id, identityError(err, name)
+	}
+	if givenAsFlag(c, flagIdentity) {
+		return nil, fail(exitUsage, "--identity and --identity-file contradict each other")
+	}
+	// An account's name chooses between the keys of several; where there is no
+	// choice it means what else it means in this command.
+	file := c.String(flagIdentityFile)
+	id, err := home.IdentityFile(file, keyfile.Account{}, pass)
+	if choice := (*keyfile.ChoiceError)(nil); errors.As(err, &choice) && accountOf(c) != (keyfile.Account{}) {
+		id, err = home.IdentityFile(file, accountOf(c), pass)
+	}
+	return id, keyError(err)
+}
+
+// publicIdentity is what is known of the identity that the flags name, without
+// its passphrase where that can be.
+func publicIdentity(c *cli.Context) (keyfile.Public, error) {
+	if !c.IsSet(flagIdentityFile) {
+		name, err := identityName(c)
+		if err != nil {
+			return keyfile.Public{}, err
+		}
+		public, err := openHome(c).Public(name)
+		return public, identityError(err, name)
+	}
+	id, err := openIdentity(c)
+	if err != nil {
+		return keyfile.Public{}, err
+	}
+	defer id.Wipe()
+	return id.Public(), nil
+}
+
+// A passphraseSource gets the passphrase of an identity: from the flags, else
+// the environment, else the terminal. Nothing is read before it is needed.
+type passphraseSource struct {
+	c       *cli.Context
+	fromEnv []byte // nil: none
+}
+
+// passphraseOf returns the source that the flags name. The environment is
+// emptied, so that no program that is started from here inherits a passphrase.
+func passphraseOf(c *cli.Context) (*passphraseSource, error) {
+	if err := checkSecretFlags(c, flagPassphrase); err != nil {
+		return nil, err
+	}
+	return &passphraseSource{c, takeEnv(envPassphrase)}, nil
+}
+
+// insteadOfAsking is what to do where there is no terminal.
+const insteadOfAsking = "--passphrase-file, --passphrase-fd or " + envPassphrase
+
+// opening gets the passphrase of an identity that has one. It is a
+// keyfile.PassphraseFunc.
+func (s *passphraseSource) opening(prompt string) ([]byte, error) {
+	if secret, ok, err := s.given(); ok || err != nil {
+		return secret, err
+	}
+	return askSecret(prompt, insteadOfAsking)
+}
+
+// protecting gets the passphrase for an identity that has none yet; nil if it
+// shall have none. The environment and the terminal count only with --protect.
+func (s *passphraseSource) protecting(prompt string) ([]byte, error) {
+	if !s.c.IsSet(flagPassphrase+"-file") && !s.c.IsSet(flagPassphrase+"-fd") && !s.c.Bool(flagProtect) {
+		return nil, nil
+	}
+	secret, ok, err := s.given()
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return askNewSecret(prompt, insteadOfAsking)
+	case len(secret) == 0:
+		return nil, fail(exitKey, "the passphrase is empty")
+	}
+	return secret, nil
+}
+
+// given gets the passphrase from the flags or the environment.
+func (s *passphraseSource) given() ([]byte, bool, error) {
+	if secret, ok, err := secretFromFlags(s.c, flagPassphrase, ""); ok || err != nil {
+		return secret, ok, err
+	}
+	return s.fromEnv, s.fromEnv != nil, nil
+}
+
+// takeEnv returns the value of an environment variable and unsets it; nil if it
+// is empty or not set.
+func takeEnv(name string) []byte {
+	value := os.Getenv(name)
+	os.Unsetenv(name)
+	if value == "" {
+		return nil
+	}
+	return []byte(value)
+}
+
+// checkSecretFlags refuses two ways to give one secret.
+func checkSecretFlags(c *cli.Context, name string) error {
+	if c.IsSet(name+"-file") && c.IsSet(name+"-fd") {
+		return fail(exitUsage, "--%s-file and --%s-fd contradict each other", name, name)
+	}
+	return nil
+}
+
+// secretFromFlags gets a secret from --NAME-file or --NAME-fd (both are a usage
+// error), else from the terminal with a prompt; without a prompt nothing is
+// asked, and the second result is false where neither flag was given. A newline
+// at the end is dropped. The caller wipes the secret.
+func secretFromFlags(c *cli.Context, name, prompt string) ([]byte, bool, error) {
+	if err := checkSecretFlags(c, name); err != nil {
+		return nil, false, err
+	}
+	var f *os.File
+	var err error
+	switch {
+	case c.IsSet(name + "-file"):
+		if f, err = os.Open(c.String(name + "-file")); err != nil {
+			return nil, false, fail(exitKey, "--%s-file: %w", name, err)
+		}
+	case c.IsSet(name + "-fd"):
+		if f, err = descriptor(c, c.Int(name+"-fd")); err != nil {
+			return nil, false, fail(exitUsage, "--%s-fd: %w", name, err)
+		}
+	case prompt == "":
+		return nil, false, nil
+	default:
+		secret, err := askSecret(prompt, fmt.Sprintf("--%s-file or --%s-fd", name, name))
+		return secret, err == nil, err
+	}
+	if f != programOf(c).in {
+		// No program that is started from here shall inherit it.
+		defer f.Close()
+	}
+	secret, err := readSecret(f)
+	if err != nil {
+		return nil, false, fail(exitKey, "--%s: %w", name, err)
+	}
+	return secret, true, nil
+}
+
+// descriptor is an open file that we were started with.
+func descriptor(c *cli.Context, number int) (*os.File, error) {
+	switch {
+	case number < 0:
+		return nil, fmt.Errorf("%d is no file descriptor", number)
+	case number == 0:
+		return programOf(c).in, nil
+	case number <= 2:
+		return nil, fmt.Errorf("file descriptor %d is for output", number)
+	}
+	return os.NewFile(uintptr(number), fmt.Sprintf("file descriptor %d", number)), nil
+}
+
+// readSecret reads a secret to the end of r.
+func readSecret(r io.Reader) ([]byte, error) {
+	b := make([]byte, maxSecret+len("\r\n")+1)
+	n, err := io.ReadFull(r, b)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		clear(b)
+		return nil, err
+	}
+	secret := b[:n]
+	if short, ok := bytes.CutSuffix(secret, []byte("\n")); ok {
+		secret = bytes.TrimSuffix(short, []byte("\r"))
+	}
+	if len(secret) > maxSecret {
+		clear(b)
+		return nil, fmt.Errorf("a secret of more than %d bytes", maxSecret)
+	}
+	return secret, nil
+}
+
+// askSecret asks on the terminal; instead says what to do where there is none.
+func askSecret(prompt, instead string) ([]byte, error) {
+	secret, err := terminal.ReadSecret(prompt)
+	switch {
+	case errors.Is(err, terminal.ErrNoTerminal):
+		return nil, fail(exitKey, "%s: there is no terminal to ask on", prompt).hint("give it with %s", instead)
+	case errors.Is(err, terminal.ErrNoSecret):
+		return nil, fail(exitKey, "%s: nothing was entered", prompt)
+	}
+	return secret, err
+}
+
+// askNewSecret asks twice.
+func askNewSecret(prompt, instead string) ([]byte, error) {
+	secret, err := askSecret(prompt, instead)
+	if err != nil {
+		return nil, err
+	}
+	again, err := askSecret(prompt+", again", instead)
+	if err != nil {
+		clear(secret)
+		return nil, err
+	}
+	defer clear(again)
+	if !bytes.Equal(secret, again) {
+		clear(secret)
+		return nil, fail(exitKey, "%s: the second time it was another one", prompt)
+	}
+	return secret, nil
+}
+
+// identityError is keyError for an identity of the home.
+func identityError(err error, name string) error {
+	if errors.Is(err, keyfile.ErrNotFound) {
+		e := fail(exitKey, "%w", plain{err})
+		if name == defaultIdentity {
+			return e.hint("make it: otrpipe keygen")
+		}
+		return e.hint("make it: otrpipe keygen -i %s", shellWord(name))
+	}
+	return keyError(err)
+}
+
+// keyError gives an error of package keyfile its exit code and a hint.
+func keyError(err error) error {
+	var exit *exitError
+	var interrupted *terminal.Interrupted
+	if err == nil || errors.As(err, &exit) || errors.As(err, &interrupted) {
+		return err
+	}
+	var unsafe *keyfile.UnsafeError
+	var choice *keyfile.ChoiceError
+	text := plain{err}
+	switch {
+	case errors.As(err, &unsafe) && unsafe.Fix != "":
+		return fail(exitKey, "%w", text).hint("%s", unsafe.Fix)
+	case errors.As(err, &choice):
+		return fail(exitUsage, "%w", text).hint("choose with --account and --protocol")
+	case errors.Is(err, keyfile.ErrName):
+		return fail(exitUsage, "%w", text)
+	case errors.Is(err, keyfile.ErrLocked):
+		return fail(exitTimeout, "%w", text)
+	case errors.Is(err, keyfile.ErrNewer):
+		return fail(exitKey, "%w", text).hint("use a newer otrpipe")
+	case errors.Is(err, keyfile.ErrFormat), errors.Is(err, keyfile.ErrMismatch):
+		return fail(exitKey, "%w", text).hint("restore the file from a copy")
+	}
+	for _, known := range []error{
+		keyfile.ErrNotFound, keyfile.ErrExists, keyfile.ErrUnsafe, keyfile.ErrPassphrase, keyfile.ErrChanged,
+		fs.ErrNotExist, fs.ErrPermission,
+	} {
+		if errors.Is(err, known) {
+			return fail(exitKey, "%w", text)
+		}
+	}
+	return fail(exitFailure, "%w", text)
+}
+
+// plain is an error of package keyfile without the package's name: the user
+// knows files, not packages.
+type plain struct{ err error }
+
+func (p plain) Error() string { return strings.TrimPrefix(p.err.Error(), "keyfile: ") }
+
+func (p plain) Unwrap() error { return p.err }
+
+// shellWord quotes s for a command line in a hint.
+func shellWord(s string) string {
+	for i := range len(s) {
+		if c := s[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("@._+=,-/", c) >= 0) {
+			return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+		}
+	}
+	return s
+}
+
+// parseFingerprint reads a fingerprint from arguments, which a shell may have
+// split at its blanks, or from a fingerprint's QR code.
+func parseFingerprint(args []string) (keys.Fingerprint, error) {
+	text := strings.Join(args, " ")
+	version := 0
+	if digits, ok := strings.CutPrefix(text, qrPrefix); ok {
+		if _, err := fmt.Sscanf(digits, "%1d:", &version); err != nil {
+			return keys.Fingerprint{}, fail(exitUsage, "%q names no version of OTR", text)
+		}
+		text = digits[len("3:"):]
+	}
+	fp, err := keys.ParseFingerprint(text)
+	if err != nil {
+		return fp, fail(exitUsage, "%w", err).hint("a fingerprint has 40 hexadecimal digits (OTRv3) or 112 (OTRv4)")
+	}
+	if version != 0 && version != fp.OTR() {
+		return fp, fail(exitUsage, "a fingerprint of version %d with the digits of version %d", version, fp.OTR())
+	}
+	return fp, nil
+}
+
+// An identityAnswer is an identity in JSON.
+type identityAnswer struct {
+	Identity  string      `json:"identity"`
+	Instance  *string     `json:"instance"` // 8 hexadecimal digits; null where a file of libotr says none
+	Keys      []keyAnswer `json:"keys"`
+	Protected *bool       `json:"protected,omitempty"`
+}
+
+type keyAnswer struct {
+	OTR         int    `json:"otr"`
+	Fingerprint string `json:"fingerprint"`
+}
+
+func answerIdentity(public keyfile.Public, fps []keys.Fingerprint) identityAnswer {
+	answer := identityAnswer{Identity: public.Name, Keys: []keyAnswer{}}
+	if public.InstanceTag != 0 {
+		tag := fmt.Sprintf("%08x", public.InstanceTag)
+		answer.Instance = &tag
+	}
+	for _, fp := range fps {
+		answer.Keys = append(answer.Keys, keyAnswer{fp.OTR(), fp.Hex()})
+	}
+	return answer
+}
+
+// printJSON answers with one JSON document.
+func printJSON(c *cli.Context, answer any) error {
+	e := json.NewEncoder(output(c))
+	e.SetEscapeHTML(false)
+	return e.Encode(answer)
+}
+
+// printFingerprint answers with a key as people read it.
+func printFingerprint(c *cli.Context, fp keys.Fingerprint) error {
+	_, err := fmt.Fprintf(output(c), "OTRv%d %v\n", fp.OTR(), fp)
+	return err
+}
+
+// noArguments refuses arguments of a command that has none.
+func noArguments(c *cli.Context) error {
+	if c.Args().Present() {
+		return fail(exitUsage, "%s takes no argument, not %q", c.Command.HelpName, c.Args().First())
+	}
+	return nil
+}

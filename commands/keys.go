@@ -1,0 +1,431 @@
+package commands
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/keyfile"
+)
+
+const (
+	flagNewPassphrase = "new-passphrase" // with -file and -fd behind it
+	flagRemove        = "remove"
+	flagFormat        = "format"
+	flagOutput        = "output"
+	flagForce         = "force"
+	flagInstanceTags  = "instance-tags"
+
+	// envNewPassphrase is envPassphrase's companion for a change.
+	envNewPassphrase = "OTRPIPE_NEW_PASSPHRASE"
+
+	// defaultProtocol is what Pidgin calls XMPP, the network where most of
+	// libotr's files come from.
+	defaultProtocol = "prpl-jabber"
+)
+
+func keysCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "keys",
+		Usage: "manage identities",
+		Subcommands: []*cli.Command{
+			keysListCommand(),
+			keysPassphraseCommand(),
+			keysRemoveCommand(),
+			keysExportCommand(),
+			keysImportCommand(),
+		},
+	}
+}
+
+func keysListCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list all identities",
+		Flags: []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			return keysList(c)
+		},
+	}
+}
+
+// keysList shows what can be shown, then says what cannot.
+func keysList(c *cli.Context) error {
+	list, wrong := openHome(c).Publics()
+	if c.Bool(flagJSON) {
+		answer := []identityAnswer{}
+		for _, public := range list {
+			one := answerIdentity(public, public.Keys)
+			one.Protected = &public.Protected
+			answer = append(answer, one)
+		}
+		if err := printJSON(c, answer); err != nil {
+			return err
+		}
+		return eachKeyError(c, wrong)
+	}
+	for _, public := range list {
+		note := ""
+		if public.Protected {
+			note = " (protected)"
+		}
+		if _, err := fmt.Fprintf(output(c), "%s%s\n", public.Name, note); err != nil {
+			return err
+		}
+		for _, fp := range public.Keys {
+			if _, err := fmt.Fprint(output(c), "  "); err != nil {
+				return err
+			}
+			if err := printFingerprint(c, fp); err != nil {
+				return err
+			}
+		}
+	}
+	return eachKeyError(c, wrong)
+}
+
+// eachKeyError prints all errors that were joined but the last, and returns that.
+func eachKeyError(c *cli.Context, err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return keyError(err)
+	}
+	all := joined.Unwrap()
+	for _, one := range all[:len(all)-1] {
+		programOf(c).messages.Error(plain{one}.Error())
+	}
+	return keyError(all[len(all)-1])
+}
+
+func keysPassphraseCommand() *cli.Command {
+	flags := append([]cli.Flag{identityFlag()}, passphraseFlags()...)
+	flags = append(flags, secretFlags(flagNewPassphrase, "the new passphrase")...)
+	return &cli.Command{
+		Name:  "passphrase",
+		Usage: "protect an identity by a passphrase, change it, or remove it",
+		Description: "The passphrase that is asked for everywhere opens the identity. The new one comes\n" +
+			"from --new-passphrase-file, --new-passphrase-fd, " + envNewPassphrase + " or the\n" +
+			"terminal. An identity that has no passphrase yet takes the one that would open it.",
+		Flags: append(flags,
+			&cli.BoolFlag{Name: flagRemove, Usage: "take the passphrase away", DisableDefaultText: true}),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			return keysPassphrase(c)
+		},
+	}
+}
+
+func keysPassphrase(c *cli.Context) error {
+	if err := checkSecretFlags(c, flagNewPassphrase); err != nil {
+		return err
+	}
+	if c.Bool(flagRemove) && (c.IsSet(flagNewPassphrase+"-file") || c.IsSet(flagNewPassphrase+"-fd")) {
+		return fail(exitUsage, "--remove and a new passphrase contradict each other")
+	}
+	source, err := passphraseOf(c)
+	if err != nil {
+		return err
+	}
+	newFromEnv := takeEnv(envNewPassphrase)
+	id, err := openIdentityWith(c, source.opening)
+	if err != nil {
+		return err
+	}
+	defer id.Wipe()
+	if c.Bool(flagRemove) {
+		return removePassphrase(c, id)
+	}
+	passphrase, err := source.changing(id, newFromEnv)
+	if err != nil {
+		return err
+	}
+	defer clear(passphrase)
+	if len(passphrase) == 0 {
+		return fail(exitKey, "the new passphrase is empty").hint("take it away with --remove")
+	}
+	if err := openHome(c).SetPassphrase(id, passphrase); err != nil {
+		return keyError(err)
+	}
+	programOf(c).note("identity %q has a new passphrase", id.Name)
+	return nil
+}
+
+func removePassphrase(c *cli.Context, id *keyfile.Identity) error {
+	if !id.Protected {
+		programOf(c).note("identity %q has no passphrase", id.Name)
+		return nil
+	}
+	if err := openHome(c).SetPassphrase(id, nil); err != nil {
+		return keyError(err)
+	}
+	programOf(c).note("identity %q has no passphrase any more", id.Name)
+	return nil
+}
+
+// changing gets the new passphrase of an identity that was opened.
+func (s *passphraseSource) changing(id *keyfile.Identity, newFromEnv []byte) ([]byte, error) {
+	passphrase, ok, err := secretFromFlags(s.c, flagNewPassphrase, "")
+	if ok || err != nil {
+		return passphrase, err
+	}
+	if newFromEnv != nil {
+		return newFromEnv, nil
+	}
+	if !id.Protected {
+		// Nothing opened it, so what was given to open it is the new one.
+		if passphrase, ok, err = s.given(); ok || err != nil {
+			return passphrase, err
+		}
+	}
+	return askNewSecret(fmt.Sprintf("new passphrase for identity %q", id.Name),
+		"--new-passphrase-file, --new-passphrase-fd or "+envNewPassphrase)
+}
+
+func keysRemoveCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "remove",
+		Usage:     "remove an identity for good",
+		ArgsUsage: "NAME",
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return fail(exitUsage, "%s takes the name of one identity", c.Command.HelpName)
+			}
+			name := c.Args().First()
+			if err := openHome(c).Remove(name); err != nil {
+				return keyError(err)
+			}
+			programOf(c).note("identity %q is removed", name)
+			return nil
+		},
+	}
+}
+
+func keysExportCommand() *cli.Command {
+	flags := append(identityFlags(), accountFlags()...)
+	return &cli.Command{
+		Name:  "export",
+		Usage: "write an identity's private key to a file, for other programs or another machine",
+		Description: "In format otrpipe a protected identity stays protected. Libotr has no protection:\n" +
+			"with --format libotr whoever reads the file has the key.",
+		Flags: append(flags,
+			&cli.StringFlag{Name: flagFormat, Usage: "`FORMAT` libotr or otrpipe"},
+			&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "write to `FILE`", DefaultText: "standard output"},
+			&cli.StringFlag{Name: flagInstanceTags, Usage: "with --format libotr, write the instance tag to `FILE`"},
+			forceFlag(),
+		),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			switch format := c.String(flagFormat); format {
+			case keyfile.FormatLibotr:
+				return exportLibotr(c)
+			case keyfile.FormatOTRPipe:
+				for _, name := range []string{flagAccount, flagProtocol, flagInstanceTags, flagIdentityFile} {
+					if c.IsSet(name) {
+						return fail(exitUsage, "--%s needs --format libotr", name)
+					}
+				}
+				return exportOTRPipe(c)
+			case "":
+				return fail(exitUsage, "%s needs --format libotr or --format otrpipe", c.Command.HelpName)
+			default:
+				return unknownFormat(format)
+			}
+		},
+	}
+}
+
+func unknownFormat(format string) error {
+	return fail(exitUsage, "--format: %q is neither libotr nor otrpipe", format)
+}
+
+func forceFlag() cli.Flag {
+	return &cli.BoolFlag{Name: flagForce, Usage: "replace a file that is there already", DisableDefaultText: true}
+}
+
+// exportOTRPipe copies the private key file, which needs no passphrase.
+func exportOTRPipe(c *cli.Context) error {
+	name, err := identityName(c)
+	if err != nil {
+		return err
+	}
+	file, err := openHome(c).PrivateFile(name)
+	if err != nil {
+		return identityError(err, name)
+	}
+	defer clear(file)
+	return writeOutput(c, c.String(flagOutput), file)
+}
+
+func exportLibotr(c *cli.Context) error {
+	id, err := openIdentity(c)
+	if err != nil {
+		return err
+	}
+	defer id.Wipe()
+	account := exportAccount(c, id.Name)
+	text := keyfile.AppendLibotrKeys(nil, keyfile.LibotrKey{Account: account, Key: id.DSA})
+	defer clear(text)
+	if tagsFile := c.String(flagInstanceTags); tagsFile != "" {
+		if id.InstanceTag == 0 {
+			return fail(exitKey, "%s has no instance tag", c.String(flagIdentityFile))
+		}
+		tags, err := keyfile.AppendLibotrTags(nil, keyfile.LibotrTag{Account: account, Tag: id.InstanceTag})
+		if err != nil {
+			return keyError(err)
+		}
+		if err := writeOutput(c, tagsFile, tags); err != nil {
+			return err
+		}
+	}
+	if err := writeOutput(c, c.String(flagOutput), text); err != nil {
+		return err
+	}
+	if id.Protected {
+		programOf(c).warn("the exported key is not protected: libotr's files have no passphrase")
+	}
+	return nil
+}
+
+// exportAccount is the account that a file for libotr is about; other is its
+// name where no flag says it. What was not said is told.
+func exportAccount(c *cli.Context, other string) keyfile.Account {
+	account := accountOf(c)
+	if account.Name == "" {
+		account.Name = other
+	}
+	if account.Protocol == "" {
+		account.Protocol = defaultProtocol
+	}
+	if account != accountOf(c) {
+		programOf(c).note("exported for account %v; others with --account and --protocol", account)
+	}
+	return account
+}
+
+// writeOutput writes a file that the user has named, or standard output.
+func writeOutput(c *cli.Context, path string, data []byte) error {
+	if path == "" || path == "-" {
+		_, err := output(c).Write(data)
+		return err
+	}
+	err := keyfile.WriteFile(path, data, c.Bool(flagForce))
+	if errors.Is(err, keyfile.ErrExists) {
+		return fail(exitKey, "%w", plain{err}).hint("replace it with --force")
+	}
+	return keyError(err)
+}
+
+func keysImportCommand() *cli.Command {
+	flags := append([]cli.Flag{identityFlag(), protectFlag(), jsonFlag()}, passphraseFlags()...)
+	flags = append(flags, accountFlags()...)
+	return &cli.Command{
+		Name:      "import",
+		Usage:     "take over an identity from a file of libotr's (otr.private_key, otr.key) or our own",
+		ArgsUsage: "FILE",
+		Description: "The identity is called by -i, else by the account's name. One that is protected\n" +
+			"stays so; --protect or a passphrase flag protects one of libotr's.",
+		Flags: append(flags,
+			&cli.StringFlag{Name: flagFormat, Usage: "refuse a FILE of another `FORMAT` than this: libotr or otrpipe", DefaultText: "either"},
+			&cli.StringFlag{Name: flagInstanceTags, Usage: "take the account's instance tag from libotr's `FILE`"},
+		),
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return fail(exitUsage, "%s takes one file", c.Command.HelpName)
+			}
+			switch format := c.String(flagFormat); format {
+			case "", keyfile.FormatLibotr, keyfile.FormatOTRPipe:
+			default:
+				return unknownFormat(format)
+			}
+			return keysImport(c, c.Args().First())
+		},
+	}
+}
+
+func keysImport(c *cli.Context, path string) error {
+	file, public, err := readArgument(c, path, keyfile.MaxKeyFile)
+	if err != nil {
+		return err
+	}
+	defer clear(file)
+	if public {
+		programOf(c).warn("%s can be read by others: whoever has read it has the key", path)
+	}
+	source, err := passphraseOf(c)
+	if err != nil {
+		return err
+	}
+	// The passphrase that opened the file protects the identity too.
+	var passphrase []byte
+	defer func() { clear(passphrase) }()
+	id, format, err := keyfile.ReadIdentity(file, path, accountOf(c), func(prompt string) ([]byte, error) {
+		secret, err := source.opening(prompt)
+		passphrase = bytes.Clone(secret)
+		return secret, err
+	})
+	if err != nil {
+		return keyError(err)
+	}
+	defer id.Wipe()
+	if want := c.String(flagFormat); want != "" && want != format {
+		return fail(exitKey, "%s is a file of %s, not of %s", path, format, want)
+	}
+	if err := adoptTag(c, id); err != nil {
+		return err
+	}
+	if name := c.String(flagIdentity); name != "" || givenAsFlag(c, flagIdentity) {
+		id.Name = name
+	}
+	if err := openHome(c).Vacant(id.Name); errors.Is(err, keyfile.ErrName) {
+		return fail(exitUsage, "%w", plain{err}).hint("choose another name with -i")
+	} else if err != nil {
+		return createError(err)
+	}
+	if !id.Protected {
+		if passphrase, err = source.protecting(fmt.Sprintf("passphrase for identity %q", id.Name)); err != nil {
+			return err
+		}
+	}
+	return createIdentity(c, id, passphrase)
+}
+
+// adoptTag gives an imported identity its instance tag: the one of --instance-tags,
+// else its own, else a new one.
+func adoptTag(c *cli.Context, id *keyfile.Identity) error {
+	if path := c.String(flagInstanceTags); path != "" {
+		file, _, err := readArgument(c, path, keyfile.MaxLibotrList)
+		if err != nil {
+			return err
+		}
+		want := keyfile.Account{Name: id.Name, Protocol: c.String(flagProtocol)}
+		if id.InstanceTag, err = keyfile.ChooseTag(keyfile.ParseLibotrTags(file), path, want); err != nil {
+			return keyError(err)
+		}
+	}
+	if id.InstanceTag != 0 {
+		return nil
+	}
+	var err error
+	id.InstanceTag, err = keyfile.NewInstanceTag(rand.Reader)
+	return keyError(err)
+}
+
+// readArgument reads a file that an argument names; "-" is standard input.
+// Public tells whether others can read it.
+func readArgument(c *cli.Context, path string, limit int) (b []byte, public bool, err error) {
+	if path == "-" {
+		path = "/dev/stdin"
+	}
+	b, public, err = keyfile.ReadOutside(path, limit)
+	return b, public, keyError(err)
+}

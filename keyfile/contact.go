@@ -1,0 +1,289 @@
+package keyfile
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"otrpipe/otr/keys"
+)
+
+// maxContacts is the longest contacts file in bytes: tens of thousands of keys,
+// and still read in a moment.
+const maxContacts = 16 << 20
+
+// Trust is how far a contact's key is trusted. A greater value is more.
+type Trust int
+
+const (
+	Seen     Trust = iota // on file: it was met in a session, or given by hand
+	Verified              // somebody has compared the fingerprint
+	SMP                   // both ends have proved to know the same secret
+)
+
+var trustNames = [...]string{Seen: "seen", Verified: "verified", SMP: "smp"}
+
+// String returns "seen", "verified" or "smp".
+func (t Trust) String() string {
+	if t < 0 || int(t) >= len(trustNames) {
+		return fmt.Sprintf("Trust(%d)", int(t))
+	}
+	return trustNames[t]
+}
+
+// UnmarshalText is the opposite of String.
+func (t *Trust) UnmarshalText(b []byte) error {
+	i := slices.Index(trustNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("%w: unknown trust %q", ErrFormat, b)
+	}
+	*t = Trust(i)
+	return nil
+}
+
+// A ContactKey is one key of a contact, known by its fingerprint.
+type ContactKey struct {
+	Fingerprint keys.Fingerprint
+	Trust       Trust
+	FirstSeen   time.Time // when it came on file
+	LastSeen    time.Time // when it was last met, in a session or by hand
+}
+
+// A Contact is somebody, with at least one key, the oldest first.
+type Contact struct {
+	Name string
+	Keys []ContactKey
+}
+
+// Key returns the contact's key with a fingerprint.
+func (c Contact) Key(fp keys.Fingerprint) (ContactKey, bool) {
+	if key := c.key(fp); key != nil {
+		return *key, true
+	}
+	return ContactKey{}, false
+}
+
+func (c Contact) key(fp keys.Fingerprint) *ContactKey {
+	for i := range c.Keys {
+		if c.Keys[i].Fingerprint == fp {
+			return &c.Keys[i]
+		}
+	}
+	return nil
+}
+
+// Contacts returns all contacts in the order of their names.
+func (h *Home) Contacts() ([]Contact, error) {
+	err := h.check()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(h.dir, contactsFile)
+	file, err := h.readPrivate(path, maxContacts)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	contacts, err := parseContacts(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, path)
+	}
+	return contacts, nil
+}
+
+// Contact returns one contact; ok is false if there is none of the name.
+func (h *Home) Contact(name string) (contact Contact, ok bool, err error) {
+	contacts, err := h.Contacts()
+	if err != nil {
+		return Contact{}, false, err
+	}
+	i, ok := find(contacts, name)
+	if !ok {
+		return Contact{}, false, CheckName(name)
+	}
+	return contacts[i], true, nil
+}
+
+// RememberKey puts a key of a contact on file, or takes note that a known one
+// was met again. Trust is raised to t, never lowered. A contact that is not
+// there is made.
+func (h *Home) RememberKey(contact string, fp keys.Fingerprint, t Trust, now time.Time) error {
+	key := ContactKey{Fingerprint: fp, Trust: t, FirstSeen: now, LastSeen: now}
+	return h.Remember([]Contact{{Name: contact, Keys: []ContactKey{key}}})
+}
+
+// Remember is RememberKey for many keys in one write: all of them or none.
+func (h *Home) Remember(list []Contact) error {
+	for _, contact := range list {
+		if err := CheckName(contact.Name); err != nil {
+			return err
+		}
+	}
+	return h.changeContacts(func(contacts []Contact) ([]Contact, error) {
+		for _, contact := range list {
+			contacts = remember(contacts, contact)
+		}
+		return contacts, nil
+	})
+}
+
+func remember(contacts []Contact, from Contact) []Contact {
+	i, ok := find(contacts, from.Name)
+	if !ok {
+		contacts = slices.Insert(contacts, i, Contact{Name: from.Name})
+	}
+	to := &contacts[i]
+	for _, key := range from.Keys {
+		if old := to.key(key.Fingerprint); old != nil {
+			old.Trust = max(old.Trust, key.Trust)
+			if key.LastSeen.After(old.LastSeen) {
+				old.LastSeen = key.LastSeen
+			}
+		} else {
+			to.Keys = append(to.Keys, key)
+		}
+	}
+	return contacts
+}
+
+// SetTrust sets how far a known key of a contact is trusted, up or down.
+func (h *Home) SetTrust(contact string, fp keys.Fingerprint, t Trust) error {
+	return h.changeContact(contact, func(c *Contact) error {
+		key := c.key(fp)
+		if key == nil {
+			return noKey(*c, fp)
+		}
+		key.Trust = t
+		return nil
+	})
+}
+
+// Distrust lowers all keys of a contact to Seen.
+func (h *Home) Distrust(contact string) error {
+	return h.changeContact(contact, func(c *Contact) error {
+		for i := range c.Keys {
+			c.Keys[i].Trust = Seen
+		}
+		return nil
+	})
+}
+
+// RemoveKey removes a key of a contact, and the contact with its last key.
+func (h *Home) RemoveKey(contact string, fp keys.Fingerprint) error {
+	return h.changeContact(contact, func(c *Contact) error {
+		if c.key(fp) == nil {
+			return noKey(*c, fp)
+		}
+		c.Keys = slices.DeleteFunc(c.Keys, func(key ContactKey) bool { return key.Fingerprint == fp })
+		return nil
+	})
+}
+
+// RemoveContact removes a contact with all its keys.
+func (h *Home) RemoveContact(contact string) error {
+	return h.changeContact(contact, func(c *Contact) error {
+		c.Keys = nil
+		return nil
+	})
+}
+
+// RenameContact gives a contact another name. One that has that name already
+// stays: ErrExists.
+func (h *Home) RenameContact(old, name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if err := h.mustHave(old); err != nil {
+		return err
+	}
+	return h.changeContacts(func(contacts []Contact) ([]Contact, error) {
+		i, ok := find(contacts, old)
+		if !ok {
+			return nil, h.noContact(old)
+		}
+		renamed := contacts[i]
+		renamed.Name = name
+		if _, taken := find(contacts, name); taken {
+			return nil, fmt.Errorf("%w: contact %q", ErrExists, name)
+		}
+		contacts = slices.Delete(contacts, i, i+1)
+		i, _ = find(contacts, name)
+		return slices.Insert(contacts, i, renamed), nil
+	})
+}
+
+// changeContact changes one contact, which is removed if no key is left.
+func (h *Home) changeContact(name string, change func(*Contact) error) error {
+	if err := h.mustHave(name); err != nil {
+		return err
+	}
+	return h.changeContacts(func(contacts []Contact) ([]Contact, error) {
+		i, ok := find(contacts, name)
+		if !ok {
+			return nil, h.noContact(name)
+		}
+		if err := change(&contacts[i]); err != nil {
+			return nil, err
+		}
+		if len(contacts[i].Keys) == 0 {
+			contacts = slices.Delete(contacts, i, i+1)
+		}
+		return contacts, nil
+	})
+}
+
+// mustHave looks before anything is locked, so that a mistyped name makes no home.
+func (h *Home) mustHave(name string) error {
+	_, ok, err := h.Contact(name)
+	if err == nil && !ok {
+		err = h.noContact(name)
+	}
+	return err
+}
+
+// changeContacts reads, changes and writes the contacts, with the lock held. If
+// change fails nothing is written.
+func (h *Home) changeContacts(change func([]Contact) ([]Contact, error)) error {
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	contacts, err := h.Contacts()
+	if err != nil {
+		return err
+	}
+	if contacts, err = change(contacts); err != nil {
+		return err
+	}
+	file := appendContacts(nil, contacts)
+	path := filepath.Join(h.dir, contactsFile)
+	if len(file) > maxContacts {
+		return fmt.Errorf("%w: %s would have more than %d bytes", ErrFormat, path, maxContacts)
+	}
+	return replaceFile(path, file)
+}
+
+func find(contacts []Contact, name string) (int, bool) {
+	return slices.BinarySearchFunc(contacts, name, func(c Contact, name string) int { return cmp.Compare(c.Name, name) })
+}
+
+func (h *Home) noContact(name string) error {
+	return fmt.Errorf("%w: contact %q in %s", ErrNotFound, name, h.dir)
+}
+
+func noKey(c Contact, fp keys.Fingerprint) error {
+	known := make([]string, len(c.Keys))
+	for i, key := range c.Keys {
+		known[i] = key.Fingerprint.String()
+	}
+	return fmt.Errorf("%w: key %v of contact %q, who has %s", ErrNotFound, fp, c.Name, strings.Join(known, ", "))
+}

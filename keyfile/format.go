@@ -1,0 +1,305 @@
+package keyfile
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"otrpipe/otr/keys"
+)
+
+// What our files say they are, and the newest version of each that this package
+// reads. It writes no other.
+const (
+	kindIdentity = "identity"
+	kindPublic   = "public identity"
+	kindContacts = "contacts"
+
+	identityVersion = 1 // one DSA key
+	publicVersion   = 1
+	contactsVersion = 1
+)
+
+// The files are JSON, but written by hand: so a secret passes through no
+// encoder's buffers, and the bytes depend on no encoder's habits. Reading
+// compares with what writing gives, which refuses everything that JSON would
+// let pass: fields twice, unknown or misspelled, other digits, text behind.
+
+// appendIdentity appends the text of a private key file. It is allocated once,
+// so that wiping it leaves no copy behind.
+func appendIdentity(b []byte, id *Identity) []byte {
+	p, q, g, y, x := id.DSA.Parameters()
+	defer clear(x)
+	if b == nil {
+		b = make([]byte, 0, maxPrivate)
+	}
+	b = appendHead(b, kindIdentity, identityVersion)
+	b = appendNameAndTag(b, id.Name, id.InstanceTag)
+	b = append(b, "  \"keys\": [\n    {\n      \"otr\": 3,\n      \"type\": \"dsa\""...)
+	for _, n := range []struct {
+		name  string
+		value []byte
+	}{{"p", p}, {"q", q}, {"g", g}, {"y", y}, {"x", x}} {
+		b = fmt.Appendf(b, ",\n      %q: \"", n.name)
+		b = append(hex.AppendEncode(b, n.value), '"')
+	}
+	return append(b, "\n    }\n  ]\n}\n"...)
+}
+
+// parseIdentity reads what appendIdentity writes.
+func parseIdentity(b []byte) (*Identity, error) {
+	if err := checkHead(b, kindIdentity, identityVersion); err != nil {
+		return nil, err
+	}
+	var file struct {
+		Identity string
+		Instance tagText
+		Keys     []struct{ P, Q, G, Y, X hexText }
+	}
+	defer func() {
+		for _, key := range file.Keys {
+			clear(key.X)
+		}
+	}()
+	if err := json.Unmarshal(b, &file); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if len(file.Keys) != 1 {
+		return nil, fmt.Errorf("%w: %d keys, not 1", ErrFormat, len(file.Keys))
+	}
+	k := file.Keys[0]
+	key, err := keys.NewDSAPrivateKey(k.P, k.Q, k.G, k.Y, k.X)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	id := &Identity{Name: file.Identity, InstanceTag: uint32(file.Instance), DSA: key}
+	again := appendIdentity(nil, id)
+	defer clear(again)
+	if err := checkNames(b, again, id.Name); err != nil {
+		return nil, err
+	}
+	return id, nil
+}
+
+// appendPublic appends the text of a public file.
+func appendPublic(b []byte, public Public) []byte {
+	b = appendHead(b, kindPublic, publicVersion)
+	b = appendNameAndTag(b, public.Name, public.InstanceTag)
+	b = append(b, "  \"keys\": ["...)
+	for i, fp := range public.Keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, "\n    {\n      \"otr\": %d,\n      \"fingerprint\": \"%s\"\n    }", fp.OTR(), fp.Hex())
+	}
+	return append(b, "\n  ]\n}\n"...)
+}
+
+// parsePublic reads what appendPublic writes.
+func parsePublic(b []byte) (Public, error) {
+	if err := checkHead(b, kindPublic, publicVersion); err != nil {
+		return Public{}, err
+	}
+	var file struct {
+		Identity string
+		Instance tagText
+		Keys     []struct{ Fingerprint fingerprintText }
+	}
+	if err := json.Unmarshal(b, &file); err != nil {
+		return Public{}, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	public := Public{Name: file.Identity, InstanceTag: uint32(file.Instance)}
+	for _, key := range file.Keys {
+		public.Keys = append(public.Keys, key.Fingerprint.Fingerprint)
+	}
+	if len(public.Keys) != 1 {
+		return Public{}, fmt.Errorf("%w: %d keys, not 1", ErrFormat, len(public.Keys))
+	}
+	return public, checkNames(b, appendPublic(nil, public), public.Name)
+}
+
+// appendContacts appends the text of the contacts file.
+func appendContacts(b []byte, contacts []Contact) []byte {
+	b = appendHead(b, kindContacts, contactsVersion)
+	b = append(b, "  \"contacts\": ["...)
+	for i, contact := range contacts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, "\n    {\n      \"contact\": "...)
+		b = appendString(b, contact.Name)
+		b = append(b, ",\n      \"keys\": ["...)
+		for j, key := range contact.Keys {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = fmt.Appendf(b, "\n        {\n          \"otr\": %d,\n          \"fingerprint\": \"%s\",\n          \"trust\": \"%v\",\n",
+				key.Fingerprint.OTR(), key.Fingerprint.Hex(), key.Trust)
+			b = fmt.Appendf(b, "          \"first_seen\": \"%s\",\n          \"last_seen\": \"%s\"\n        }",
+				FormatTime(key.FirstSeen), FormatTime(key.LastSeen))
+		}
+		b = append(b, "\n      ]\n    }"...)
+	}
+	return append(b, "\n  ]\n}\n"...)
+}
+
+// parseContacts reads what appendContacts writes. The contacts are in the order
+// of their names, each with at least one key, none twice.
+func parseContacts(b []byte) ([]Contact, error) {
+	if err := checkHead(b, kindContacts, contactsVersion); err != nil {
+		return nil, err
+	}
+	var file struct {
+		Contacts []struct {
+			Contact string
+			Keys    []struct {
+				Fingerprint fingerprintText
+				Trust       Trust
+				FirstSeen   time.Time `json:"first_seen"`
+				LastSeen    time.Time `json:"last_seen"`
+			}
+		}
+	}
+	if err := json.Unmarshal(b, &file); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	var contacts []Contact
+	var names []string
+	for i, c := range file.Contacts {
+		if i > 0 && c.Contact <= names[i-1] {
+			return nil, fmt.Errorf("%w: contact %q is out of order", ErrFormat, c.Contact)
+		}
+		if len(c.Keys) == 0 {
+			return nil, fmt.Errorf("%w: contact %q has no key", ErrFormat, c.Contact)
+		}
+		contact := Contact{Name: c.Contact}
+		for _, key := range c.Keys {
+			fp := key.Fingerprint.Fingerprint
+			if contact.key(fp) != nil {
+				return nil, fmt.Errorf("%w: contact %q has a key twice", ErrFormat, c.Contact)
+			}
+			contact.Keys = append(contact.Keys, ContactKey{fp, key.Trust, key.FirstSeen, key.LastSeen})
+		}
+		contacts = append(contacts, contact)
+		names = append(names, contact.Name)
+	}
+	return contacts, checkNames(b, appendContacts(nil, contacts), names...)
+}
+
+// appendHead begins a file with what it is.
+func appendHead(b []byte, kind string, version int) []byte {
+	return fmt.Appendf(b, "{\n  \"otrpipe\": %q,\n  \"version\": %d,\n", kind, version)
+}
+
+// checkHead reads what a file says it is, before anything else in it counts: a
+// newer version may have changed everything but this.
+func checkHead(b []byte, kind string, version int) error {
+	var head struct {
+		Otrpipe *string
+		Version *int
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	switch {
+	case head.Otrpipe == nil || head.Version == nil:
+		return fmt.Errorf("%w: not a file of otrpipe", ErrFormat)
+	case *head.Otrpipe != kind:
+		return fmt.Errorf("%w: it says it is %q, not %q", ErrFormat, *head.Otrpipe, kind)
+	case *head.Version > version:
+		return fmt.Errorf("%w: version %d of its format; this one knows %d", ErrNewer, *head.Version, version)
+	}
+	return nil
+}
+
+// checkNames finishes the reading of a file: its names must be valid, and it
+// must be, byte for byte, what we would write.
+func checkNames(b, again []byte, names ...string) error {
+	for _, name := range names {
+		if err := CheckName(name); err != nil {
+			return fmt.Errorf("%w: %w", ErrFormat, err)
+		}
+	}
+	if subtle.ConstantTimeCompare(b, again) != 1 {
+		return fmt.Errorf("%w: not as otrpipe writes it", ErrFormat)
+	}
+	return nil
+}
+
+func appendNameAndTag(b []byte, name string, tag uint32) []byte {
+	b = appendString(append(b, "  \"identity\": "...), name)
+	return fmt.Appendf(b, ",\n  \"instance\": \"%08x\",\n", tag)
+}
+
+// stringEscaper is all the escaping that a name needs: CheckName lets no control
+// character pass.
+var stringEscaper = strings.NewReplacer(`"`, `\"`, `\`, `\\`)
+
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	b = append(b, stringEscaper.Replace(s)...)
+	return append(b, '"')
+}
+
+// FormatTime writes a time as our files and answers do: RFC 3339, UTC, whole
+// seconds.
+func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// hexText is bytes in a JSON string of hexadecimal digits. It is decoded from
+// the file's own bytes: no string is made of a secret.
+type hexText []byte
+
+func (h *hexText) UnmarshalJSON(b []byte) error {
+	b, err := inQuotes(b)
+	if err != nil {
+		return err
+	}
+	*h = make([]byte, hex.DecodedLen(len(b)))
+	_, err = hex.Decode(*h, b)
+	if err != nil {
+		return fmt.Errorf("not hexadecimal: %w", errHex)
+	}
+	return nil
+}
+
+// errHex does not say which digit was wrong, as the package's own errors would:
+// it might be a secret's.
+var errHex = fmt.Errorf("a digit is wrong or missing")
+
+type tagText uint32
+
+func (t *tagText) UnmarshalJSON(b []byte) error {
+	b, err := inQuotes(b)
+	if err != nil {
+		return err
+	}
+	tag, err := parseTag(string(b))
+	if err != nil {
+		return err
+	}
+	*t = tagText(tag)
+	return nil
+}
+
+type fingerprintText struct{ keys.Fingerprint }
+
+func (f *fingerprintText) UnmarshalJSON(b []byte) error {
+	b, err := inQuotes(b)
+	if err != nil {
+		return err
+	}
+	f.Fingerprint, err = keys.ParseFingerprint(string(b))
+	return err
+}
+
+// inQuotes returns what is inside a JSON string that needs no escape.
+func inQuotes(b []byte) ([]byte, error) {
+	if len(b) < 2 || b[0] != '"' || bytes.IndexByte(b, '\\') >= 0 {
+		return nil, fmt.Errorf("not a plain string")
+	}
+	return b[1 : len(b)-1], nil
+}

@@ -1,0 +1,162 @@
+package keyfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// The names in a home.
+const (
+	lockFile         = "lock"
+	contactsFile     = "contacts.json"
+	identitiesFolder = "identities"
+	privateFile      = "private.key"
+	publicFile       = "public.json"
+)
+
+// Prefixes of what is temporary. No identity's folder begins with a dot.
+const (
+	newPrefix     = ".new-"     // an identity that is being made
+	removedPrefix = ".removed-" // an identity that is being removed
+	trialPrefix   = ".trial-"   // see withoutModes
+)
+
+// lockPatience is how long a writer waits for others. A write takes a few
+// thousandths of a second and whoever dies loses the lock, so that only a
+// process that was stopped in the middle holds it for so long.
+const lockPatience = 30 * time.Second
+
+// lockPause is the time between two tries at the lock.
+const lockPause = 5 * time.Millisecond
+
+// A Home is a folder with identities and contacts. Its methods may be called by
+// several goroutines, and by several processes on the same folder.
+type Home struct {
+	dir string
+	// Warn, if not nil, is told what cannot be protected where the home is; set
+	// it before the first use. Each warning comes once.
+	Warn func(string)
+
+	warned     onceEach
+	workFactor int // of scrypt, as a power of two; 0 is age's default. Tests lower it
+}
+
+// Open returns the home in the folder dir, which need not exist yet: the first
+// write makes it. Nothing is read or written here.
+func Open(dir string) *Home { return &Home{dir: filepath.Clean(dir)} }
+
+// Dir is the home's folder.
+func (h *Home) Dir() string { return h.dir }
+
+func (h *Home) warnOnce(text string) {
+	if h.Warn != nil && h.warned.first(text) {
+		h.Warn(text)
+	}
+}
+
+// check refuses a home that is not private. The home itself may be reached by a
+// symbolic link: who could change that could change the path as well.
+func (h *Home) check() error {
+	info, err := os.Stat(h.dir)
+	if err != nil {
+		return pathError(err)
+	}
+	return h.checkPrivate(h.dir, info, folderMode)
+}
+
+// identities returns the checked folder of the identities; where there is none
+// yet the error is an fs.ErrNotExist.
+func (h *Home) identities() (string, error) {
+	if err := h.check(); err != nil {
+		return "", err
+	}
+	path := filepath.Join(h.dir, identitiesFolder)
+	return path, h.checkFolder(path)
+}
+
+// identity returns the checked folder of one identity.
+func (h *Home) identity(name string) (string, error) {
+	file, err := fileName(name)
+	if err != nil {
+		return "", err
+	}
+	folder, err := h.identities()
+	if err == nil {
+		folder = filepath.Join(folder, file)
+		err = h.checkFolder(folder)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%w: identity %q in %s", ErrNotFound, name, h.dir)
+	}
+	return folder, err
+}
+
+// lock makes the home if need be and waits until no other process writes. What
+// writers that were killed have left behind is removed.
+func (h *Home) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(h.dir, folderMode); err != nil {
+		return nil, pathError(err)
+	}
+	if err := h.check(); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(h.dir, lockFile)
+	lock := flock.New(path, flock.SetPermissions(fileMode),
+		flock.SetFlag(os.O_CREATE|os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK))
+	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
+	defer cancel()
+	_, err = lock.TryLockContext(ctx, lockPause)
+	switch {
+	case errors.Is(err, syscall.ELOOP):
+		return nil, symlinkError(path)
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("%w: another process has held %s for %v", ErrLocked, path, lockPatience)
+	case err != nil:
+		return nil, pathError(err)
+	}
+	h.sweep()
+	return func() { lock.Close() }, nil
+}
+
+// sweep removes what killed writers have left. With the lock held nothing that
+// has such a name is in use. It is a courtesy: what cannot be removed stays.
+func (h *Home) sweep() {
+	sweepFolder(h.dir, "."+contactsFile, trialPrefix)
+	folder, err := h.identities()
+	if err != nil {
+		return
+	}
+	for _, entry := range sweepFolder(folder, newPrefix, removedPrefix, trialPrefix) {
+		if entry.IsDir() {
+			sweepFolder(filepath.Join(folder, entry.Name()), "."+privateFile, trialPrefix)
+		}
+	}
+}
+
+// sweepFolder removes the entries with one of the prefixes and returns the others.
+func sweepFolder(folder string, prefixes ...string) (rest []fs.DirEntry) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil
+	}
+next:
+	for _, entry := range entries {
+		for _, prefix := range prefixes {
+			if strings.HasPrefix(entry.Name(), prefix) {
+				os.RemoveAll(filepath.Join(folder, entry.Name()))
+				continue next
+			}
+		}
+		rest = append(rest, entry)
+	}
+	return rest
+}

@@ -1,0 +1,394 @@
+package keyfile
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"otrpipe/otr/keys"
+)
+
+// minInstanceTag is the least valid instance tag (version 3, "Instance Tags").
+const minInstanceTag = 0x100
+
+// maxPrivate is the longest text of a private key file, in bytes, and
+// maxSealed the longest file that one becomes when it is protected. The keys
+// of all versions together have less than 4 KiB.
+const (
+	maxPrivate = 16 << 10
+	maxSealed  = 2 * maxPrivate
+)
+
+// An Identity is the private keys of one of our identities, opened. It prints
+// without its secrets.
+type Identity struct {
+	Name        string
+	InstanceTag uint32 // at least 0x100; 0 where a file of libotr says none
+	DSA         *keys.DSAPrivateKey
+	Protected   bool // by a passphrase, where it was opened
+
+	// The hash of the file it was opened from, so that a change can be noticed.
+	file [sha256.Size]byte
+}
+
+// Public is what is known of an identity without its passphrase.
+type Public struct {
+	Name        string
+	InstanceTag uint32 // 0 where a file of libotr says none
+	Keys        []keys.Fingerprint
+	Protected   bool
+}
+
+// Generate makes new keys for an identity, and an instance tag. Nothing is
+// written: that is Create's. All randomness is read from rand.
+func Generate(name string, rand io.Reader) (*Identity, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	key, err := keys.GenerateDSA(rand)
+	if err != nil {
+		return nil, fmt.Errorf("keyfile: %w", err)
+	}
+	tag, err := NewInstanceTag(rand)
+	if err != nil {
+		return nil, err
+	}
+	return &Identity{Name: name, InstanceTag: tag, DSA: key}, nil
+}
+
+// NewInstanceTag draws an instance tag from rand.
+func NewInstanceTag(rand io.Reader) (uint32, error) {
+	for {
+		var b [4]byte
+		if _, err := io.ReadFull(rand, b[:]); err != nil {
+			return 0, fmt.Errorf("keyfile: %w", err)
+		}
+		if tag := binary.BigEndian.Uint32(b[:]); tag >= minInstanceTag {
+			return tag, nil
+		}
+	}
+}
+
+// Public returns the part that is no secret.
+func (id *Identity) Public() Public {
+	return Public{
+		Name:        id.Name,
+		InstanceTag: id.InstanceTag,
+		Keys:        []keys.Fingerprint{id.DSA.Public().Fingerprint()},
+		Protected:   id.Protected,
+	}
+}
+
+// Wipe overwrites the private keys; the identity cannot be used afterwards.
+func (id *Identity) Wipe() { id.DSA.Wipe() }
+
+// Vacant tells whether Create could give an identity this name: ErrName and
+// ErrExists say no.
+func (h *Home) Vacant(name string) error {
+	_, err := h.identity(name)
+	switch {
+	case err == nil:
+		return existsError(name, h.dir)
+	case errors.Is(err, ErrNotFound):
+		return nil
+	}
+	return err
+}
+
+func existsError(name, home string) error {
+	return fmt.Errorf("%w: identity %q in %s", ErrExists, name, home)
+}
+
+// Create writes a new identity, protected if passphrase is not empty. One that
+// has the name already is never overwritten: ErrExists.
+func (h *Home) Create(id *Identity, passphrase []byte) error {
+	file, err := fileName(id.Name)
+	if err != nil {
+		return err
+	}
+	if id.InstanceTag < minInstanceTag {
+		return fmt.Errorf("%w: instance tag %08x is below 00000100", ErrFormat, id.InstanceTag)
+	}
+	private, err := h.privateText(id, passphrase)
+	if err != nil {
+		return err
+	}
+	defer clear(private)
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	all := filepath.Join(h.dir, identitiesFolder)
+	if err := os.Mkdir(all, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return pathError(err)
+	}
+	if err := h.checkFolder(all); err != nil {
+		return err
+	}
+	return createFolder(all, file, id.Name, map[string][]byte{
+		privateFile: private,
+		publicFile:  appendPublic(nil, id.Public()),
+	})
+}
+
+// createFolder makes a folder with its files appear in one step. A folder of
+// the name that is there already stays.
+func createFolder(parent, file, name string, files map[string][]byte) error {
+	path := filepath.Join(parent, file)
+	if _, err := os.Lstat(path); err == nil {
+		return existsError(name, filepath.Dir(parent))
+	}
+	pending, err := os.MkdirTemp(parent, newPrefix)
+	if err != nil {
+		return pathError(err)
+	}
+	defer os.RemoveAll(pending)
+	for file, data := range files {
+		if err := writeNew(filepath.Join(pending, file), data); err != nil {
+			return err
+		}
+	}
+	if err := syncFolder(pending); err != nil {
+		return err
+	}
+	if err := os.Rename(pending, path); err != nil {
+		return pathError(err)
+	}
+	return syncFolder(parent)
+}
+
+// privateText is the content of the private key file.
+func (h *Home) privateText(id *Identity, passphrase []byte) ([]byte, error) {
+	text := appendIdentity(nil, id)
+	if len(passphrase) == 0 {
+		return text, nil
+	}
+	defer clear(text)
+	return seal(text, passphrase, h.workFactor)
+}
+
+// Identity opens an identity: ErrNotFound if there is none of the name,
+// ErrPassphrase if it is protected and the passphrase does not come or is wrong.
+func (h *Home) Identity(name string, pass PassphraseFunc) (*Identity, error) {
+	folder, err := h.identity(name)
+	if err != nil {
+		return nil, err
+	}
+	public, err := h.readPublic(folder, name)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(folder, privateFile)
+	file, err := h.readPrivate(path, maxSealed)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(file)
+	id, err := openIdentity(file, path, fmt.Sprintf("identity %q", name), pass)
+	if err != nil {
+		return nil, err
+	}
+	if own := id.Public(); own.Name != name || own.InstanceTag != public.InstanceTag || !slices.Equal(own.Keys, public.Keys) {
+		id.Wipe()
+		return nil, fmt.Errorf("%w: %s", ErrMismatch, folder)
+	}
+	id.file = sha256.Sum256(file)
+	return id, nil
+}
+
+// openIdentity reads one of our private key files. what names it for a prompt.
+func openIdentity(file []byte, path, what string, pass PassphraseFunc) (*Identity, error) {
+	text, sealed := file, isSealed(file)
+	if sealed {
+		var err error
+		if text, err = unseal(file, what, pass); err != nil {
+			return nil, err
+		}
+		defer clear(text)
+	}
+	id, err := parseIdentity(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, path)
+	}
+	id.Protected = sealed
+	return id, nil
+}
+
+// Public reads what is known of an identity without its passphrase. Whether it
+// was tampered with shows only when the identity is opened.
+func (h *Home) Public(name string) (Public, error) {
+	folder, err := h.identity(name)
+	if err != nil {
+		return Public{}, err
+	}
+	return h.publicOf(folder, name)
+}
+
+// Publics is Public for all identities, in the order of their names. The error
+// joins what is wrong with single ones; the others are returned all the same.
+func (h *Home) Publics() ([]Public, error) {
+	folder, err := h.identities()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, pathError(err)
+	}
+	var list []Public
+	var wrong []error
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		path := filepath.Join(folder, entry.Name())
+		name, ok := nameOfFile(entry.Name())
+		if !ok {
+			wrong = append(wrong, fmt.Errorf("%w: %s is not the folder of an identity", ErrFormat, path))
+			continue
+		}
+		public, err := h.publicIn(path, name)
+		switch {
+		case err == nil:
+			list = append(list, public)
+		case !errors.Is(err, fs.ErrNotExist) || stillThere(path):
+			wrong = append(wrong, err)
+		}
+	}
+	slices.SortFunc(list, func(a, b Public) int { return strings.Compare(a.Name, b.Name) })
+	return list, errors.Join(wrong...)
+}
+
+// stillThere tells a damaged identity from one that was removed meanwhile.
+func stillThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func (h *Home) publicIn(folder, name string) (Public, error) {
+	if err := h.checkFolder(folder); err != nil {
+		return Public{}, err
+	}
+	return h.publicOf(folder, name)
+}
+
+// publicOf reads the public file in a checked folder, and from the private
+// file whether it is protected.
+func (h *Home) publicOf(folder, name string) (Public, error) {
+	public, err := h.readPublic(folder, name)
+	if err != nil {
+		return Public{}, err
+	}
+	file, err := h.readPrivate(filepath.Join(folder, privateFile), maxSealed)
+	if err != nil {
+		return Public{}, err
+	}
+	defer clear(file)
+	public.Protected = isSealed(file)
+	return public, nil
+}
+
+func (h *Home) readPublic(folder, name string) (Public, error) {
+	path := filepath.Join(folder, publicFile)
+	file, err := h.readPrivate(path, maxPrivate)
+	if err != nil {
+		return Public{}, err
+	}
+	public, err := parsePublic(file)
+	if err != nil {
+		return Public{}, fmt.Errorf("%w: %s", err, path)
+	}
+	if public.Name != name {
+		return Public{}, fmt.Errorf("%w: %s is about %q", ErrMismatch, path, public.Name)
+	}
+	return public, nil
+}
+
+// SetPassphrase protects an identity that was opened from this home with a
+// passphrase, in place of any it had; an empty one takes the protection away.
+// If the identity's file has changed since it was opened, nothing is done:
+// ErrChanged.
+func (h *Home) SetPassphrase(id *Identity, passphrase []byte) error {
+	private, err := h.privateText(id, passphrase)
+	if err != nil {
+		return err
+	}
+	defer clear(private)
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	folder, err := h.identity(id.Name)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(folder, privateFile)
+	file, err := h.readPrivate(path, maxSealed)
+	if err != nil {
+		return err
+	}
+	defer clear(file)
+	now := sha256.Sum256(file)
+	if subtle.ConstantTimeCompare(now[:], id.file[:]) != 1 {
+		return fmt.Errorf("%w: %s", ErrChanged, path)
+	}
+	if err := replaceFile(path, private); err != nil {
+		return err
+	}
+	id.file = sha256.Sum256(private)
+	id.Protected = len(passphrase) != 0
+	return nil
+}
+
+// Remove removes an identity, even one that is damaged. Its disk space is not
+// overwritten.
+func (h *Home) Remove(name string) error {
+	if _, err := h.identity(name); err != nil {
+		return err
+	}
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	folder, err := h.identity(name)
+	if err != nil {
+		return err
+	}
+	// From one step to the next it is gone; then there is time to remove it.
+	parent := filepath.Dir(folder)
+	grave, err := os.MkdirTemp(parent, removedPrefix)
+	if err != nil {
+		return pathError(err)
+	}
+	if err := os.Rename(folder, filepath.Join(grave, "identity")); err != nil {
+		os.Remove(grave)
+		return pathError(err)
+	}
+	if err := os.RemoveAll(grave); err != nil {
+		return pathError(err)
+	}
+	return syncFolder(parent)
+}
+
+// PrivateFile returns the private key file of an identity as it is: the text
+// of an unprotected one, the age file of a protected one. The caller wipes it.
+func (h *Home) PrivateFile(name string) ([]byte, error) {
+	folder, err := h.identity(name)
+	if err != nil {
+		return nil, err
+	}
+	return h.readPrivate(filepath.Join(folder, privateFile), maxSealed)
+}

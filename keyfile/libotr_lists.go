@@ -1,0 +1,166 @@
+package keyfile
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"otrpipe/otr/keys"
+)
+
+// MaxLibotrList is the longest file of fingerprints or instance tags that is
+// read, in bytes.
+const MaxLibotrList = 16 << 20
+
+// A LibotrFingerprint is one line of libotr's file of fingerprints: a key of
+// somebody called Username whom Account has talked to.
+type LibotrFingerprint struct {
+	Username    string
+	Account     Account
+	Fingerprint keys.Fingerprint // of version 3
+	Trust       string           // "", "verified", "smp", or what a client likes
+}
+
+// ParseLibotrFingerprints reads libotr's file of fingerprints, otr.fingerprints
+// in Pidgin. A line is "username TAB account TAB protocol TAB 40 hexadecimal
+// digits [TAB trust]", ended by LF or CR LF. A line that is none refuses the
+// file: ErrFormat, with the line's number.
+func ParseLibotrFingerprints(b []byte) ([]LibotrFingerprint, error) {
+	var list []LibotrFingerprint
+	for number, fields := range tabLines(b) {
+		if len(fields) != 4 && len(fields) != 5 {
+			return nil, fmt.Errorf("%w: line %d has %d fields, not 4 or 5", ErrFormat, number, len(fields))
+		}
+		if fields[0] == "" {
+			return nil, fmt.Errorf("%w: line %d has no username", ErrFormat, number)
+		}
+		digest, err := hex.DecodeString(fields[3])
+		if err != nil || len(digest) != keys.FingerprintLen3 {
+			return nil, fmt.Errorf("%w: line %d has no fingerprint of 40 hexadecimal digits", ErrFormat, number)
+		}
+		fp, err := keys.FingerprintFromBytes(digest)
+		if err != nil {
+			return nil, fmt.Errorf("%w: line %d: %w", ErrFormat, number, err)
+		}
+		one := LibotrFingerprint{Username: fields[0], Account: Account{fields[1], fields[2]}, Fingerprint: fp}
+		if len(fields) == 5 {
+			one.Trust = fields[4]
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+// AppendLibotrFingerprints appends a file that ParseLibotrFingerprints, and
+// libotr, read. Fields with a tab or a line's end, which the format cannot hold,
+// are an ErrFormat, as are fingerprints of version 4.
+func AppendLibotrFingerprints(b []byte, list ...LibotrFingerprint) ([]byte, error) {
+	for _, one := range list {
+		if one.Fingerprint.OTR() != 3 {
+			return nil, fmt.Errorf("%w: libotr has no fingerprints of version %d", ErrFormat, one.Fingerprint.OTR())
+		}
+		var err error
+		b, err = appendTabLine(b, one.Username, one.Account.Name, one.Account.Protocol, one.Fingerprint.Hex(), one.Trust)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// A LibotrTag is one account's instance tag.
+type LibotrTag struct {
+	Account Account
+	Tag     uint32
+}
+
+// ParseLibotrTags reads libotr's file of instance tags, otr.instance_tags in
+// Pidgin. A line is "account TAB protocol TAB 8 hexadecimal digits". As libotr
+// does it skips every other line, the warning that stands first among them,
+// and tags below 0x100.
+func ParseLibotrTags(b []byte) []LibotrTag {
+	var list []LibotrTag
+	for _, fields := range tabLines(b) {
+		if len(fields) != 3 {
+			continue
+		}
+		if tag, err := parseTag(fields[2]); err == nil && tag >= minInstanceTag {
+			list = append(list, LibotrTag{Account{fields[0], fields[1]}, tag})
+		}
+	}
+	return list
+}
+
+// AppendLibotrTags appends a file that ParseLibotrTags, and libotr, read. Fields
+// with a tab or a line's end, which the format cannot hold, are an ErrFormat.
+func AppendLibotrTags(b []byte, list ...LibotrTag) ([]byte, error) {
+	b = append(b, "# Do not copy this file to another computer: two ends with one instance tag cannot talk.\n"...)
+	for _, one := range list {
+		var err error
+		b, err = appendTabLine(b, one.Account.Name, one.Account.Protocol, fmt.Sprintf("%08x", one.Tag))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// ChooseTag returns the one tag of an account; fields that are empty fit all. A
+// file with several, or with none, is a *ChoiceError. Path names the file.
+func ChooseTag(list []LibotrTag, path string, account Account) (uint32, error) {
+	var all, fitting []Account
+	var tag uint32
+	for _, one := range list {
+		all = append(all, one.Account)
+		if one.Account.matches(account) {
+			fitting = append(fitting, one.Account)
+			tag = one.Tag
+		}
+	}
+	if len(all) == 0 {
+		return 0, fmt.Errorf("%w: %s has no instance tag", ErrFormat, path)
+	}
+	if len(fitting) != 1 {
+		return 0, &ChoiceError{Path: path, Accounts: all, None: len(fitting) == 0}
+	}
+	return tag, nil
+}
+
+// parseTag reads an instance tag of exactly eight hexadecimal digits.
+func parseTag(s string) (uint32, error) {
+	var b [4]byte
+	if len(s) != 2*len(b) {
+		return 0, fmt.Errorf("%w: an instance tag has 8 digits", ErrFormat)
+	}
+	if _, err := hex.Decode(b[:], []byte(s)); err != nil {
+		return 0, fmt.Errorf("%w: an instance tag has 8 hexadecimal digits", ErrFormat)
+	}
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3]), nil
+}
+
+// tabLines goes through the lines that are not empty, by their numbers.
+func tabLines(b []byte) func(yield func(int, []string) bool) {
+	return func(yield func(int, []string) bool) {
+		number := 0
+		for line := range strings.Lines(string(b)) {
+			number++
+			line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+			if line != "" && !yield(number, strings.Split(line, "\t")) {
+				return
+			}
+		}
+	}
+}
+
+func appendTabLine(b []byte, fields ...string) ([]byte, error) {
+	for i, field := range fields {
+		if strings.ContainsAny(field, "\t\r\n\x00") {
+			return nil, fmt.Errorf("%w: %q cannot stand in a file of libotr", ErrFormat, field)
+		}
+		if i > 0 {
+			b = append(b, '\t')
+		}
+		b = append(b, field...)
+	}
+	return append(b, '\n'), nil
+}

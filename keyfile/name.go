@@ -1,0 +1,78 @@
+package keyfile
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxName is the longest name of an identity or contact, in bytes. It is far
+// above any account name in use and, with a few bytes escaped, still a file
+// name that every file system takes.
+const maxName = 200
+
+// maxFileName is the longest file name made from an identity's name, in bytes.
+// File systems allow 255; the rest is for the suffixes of temporary files.
+const maxFileName = 230
+
+// CheckName tells whether name can be the name of an identity or a contact: 1 to
+// 200 bytes of UTF-8, every character printable, no space at either end. So a
+// name can be shown on a terminal as it is. The error is an ErrName.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%w is empty", ErrName)
+	case len(name) > maxName:
+		return fmt.Errorf("%w has %d bytes, more than %d", ErrName, len(name), maxName)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%w %q is not UTF-8", ErrName, name)
+	case strings.TrimSpace(name) != name:
+		return fmt.Errorf("%w %q has a space at an end", ErrName, name)
+	}
+	for _, r := range name {
+		if !unicode.IsPrint(r) {
+			return fmt.Errorf("%w %q has an unprintable character, %U", ErrName, name, r)
+		}
+	}
+	return nil
+}
+
+// fileName is the folder name of an identity. Letters, digits and a few signs
+// stand for themselves; any other byte is %XX, because file systems disagree
+// about normal forms of Unicode and about signs, and a leading dot because
+// those names are temporary ones.
+func fileName(name string) (string, error) {
+	if err := CheckName(name); err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for i := range len(name) {
+		if c := name[i]; isPlain(c) && (c != '.' || i > 0) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	if b.Len() > maxFileName {
+		return "", fmt.Errorf("%w %q is too long for a file name", ErrName, name)
+	}
+	return b.String(), nil
+}
+
+func isPlain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		strings.IndexByte("@._+=,-", c) >= 0
+}
+
+// nameOfFile is the opposite of fileName; ok is false for a name that fileName
+// would not have made.
+func nameOfFile(file string) (name string, ok bool) {
+	name, err := url.PathUnescape(file)
+	if err != nil {
+		return "", false
+	}
+	back, err := fileName(name)
+	return name, err == nil && back == file
+}

@@ -1,0 +1,92 @@
+package keyfile
+
+import (
+	"fmt"
+	"os"
+)
+
+// Formats of files with private keys.
+const (
+	FormatOTRPipe = "otrpipe"
+	FormatLibotr  = "libotr"
+)
+
+// IdentityFile opens an identity from a file outside of any home: one of ours,
+// or libotr's private keys, in which account says whose key is meant (fields
+// that are empty fit all). The file must be as private as those of the home. A
+// file of libotr gives an identity the account's name and no instance tag. If
+// account does not settle it the error is a *ChoiceError.
+func (h *Home) IdentityFile(path string, account Account, pass PassphraseFunc) (*Identity, error) {
+	file, err := h.readPrivate(path, maxLibotrKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(file)
+	id, _, err := ReadIdentity(file, path, account, pass)
+	return id, err
+}
+
+// ReadIdentity is IdentityFile for a file that has been read, whatever its
+// rights; path names it in prompts and errors. It also tells the format.
+func ReadIdentity(file []byte, path string, account Account, pass PassphraseFunc) (id *Identity, format string, err error) {
+	if !looksLikeLibotr(file) {
+		if len(file) > maxSealed {
+			return nil, "", fmt.Errorf("%w: %s has more than %d bytes", ErrFormat, path, maxSealed)
+		}
+		id, err = openIdentity(file, path, path, pass)
+		return id, FormatOTRPipe, err
+	}
+	list, err := ParseLibotrKeys(file)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w: %s", err, path)
+	}
+	chosen, err := choose(path, list, account)
+	for i, key := range list {
+		if err != nil || i != chosen {
+			key.Key.Wipe()
+		}
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return &Identity{Name: list[chosen].Account.Name, DSA: list[chosen].Key}, FormatLibotr, nil
+}
+
+// choose returns the index of the one key that account describes.
+func choose(path string, list []LibotrKey, account Account) (int, error) {
+	if len(list) == 0 {
+		return 0, fmt.Errorf("%w: %s has no private key", ErrFormat, path)
+	}
+	chosen, fitting := 0, 0
+	all := make([]Account, len(list))
+	for i, key := range list {
+		all[i] = key.Account
+		if key.Account.matches(account) {
+			chosen = i
+			fitting++
+		}
+	}
+	if fitting != 1 {
+		return 0, &ChoiceError{Path: path, Accounts: all, None: fitting == 0}
+	}
+	return chosen, nil
+}
+
+// ReadOutside reads a file that somebody else has made, of at most limit bytes,
+// whatever its rights. Public tells whether others than its owner can read it.
+func ReadOutside(path string, limit int) (b []byte, public bool, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, false, pathError(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, false, pathError(err)
+	}
+	b, err = readFile(f, info, path, limit)
+	return b, info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0, err
+}
+
+// MaxKeyFile is the longest file with private keys that is read, in bytes.
+const MaxKeyFile = maxLibotrKeys

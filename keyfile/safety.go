@@ -1,0 +1,152 @@
+package keyfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// The modes that everything in a home has.
+const (
+	folderMode fs.FileMode = 0o700
+	fileMode   fs.FileMode = 0o600
+)
+
+// readPrivate reads a private file of at most limit bytes whole. It refuses
+// what is not private, and never follows a symbolic link in the last place of
+// path nor waits on a pipe that was put there.
+func (h *Home) readPrivate(path string, limit int) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, symlinkError(path)
+	} else if err != nil {
+		return nil, pathError(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, pathError(err)
+	}
+	if err := h.checkPrivate(path, info, fileMode); err != nil {
+		return nil, err
+	}
+	return readFile(f, info, path, limit)
+}
+
+// readFile reads f, whose size info has, whole.
+func readFile(f *os.File, info fs.FileInfo, path string, limit int) ([]byte, error) {
+	if info.Mode().IsRegular() && info.Size() < int64(limit) {
+		limit = int(info.Size())
+	}
+	return readBounded(f, path, limit)
+}
+
+// readBounded reads r whole, at most limit bytes of it, into one buffer that
+// never moves, so that wiping it leaves no copy behind.
+func readBounded(r io.Reader, path string, limit int) ([]byte, error) {
+	b := make([]byte, limit+1)
+	n, err := io.ReadFull(r, b)
+	switch {
+	case err == nil:
+		clear(b)
+		return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrFormat, path, limit)
+	case err != io.EOF && err != io.ErrUnexpectedEOF:
+		clear(b)
+		return nil, pathError(err)
+	}
+	return b[:n], nil
+}
+
+// checkFolder refuses a folder that is not private. One that is not there is
+// an fs.ErrNotExist.
+func (h *Home) checkFolder(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return pathError(err)
+	}
+	return h.checkPrivate(path, info, folderMode)
+}
+
+// checkPrivate tells whether what info describes is of the kind of mode (a
+// folder or a regular file), is ours, and gives nobody else any right.
+func (h *Home) checkPrivate(path string, info fs.FileInfo, mode fs.FileMode) error {
+	switch folder := mode == folderMode; {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return symlinkError(path)
+	case folder && !info.IsDir():
+		return &UnsafeError{Path: path, Reason: "is not a folder"}
+	case !folder && !info.Mode().IsRegular():
+		return &UnsafeError{Path: path, Reason: "is not a regular file"}
+	}
+	unsafe := ownerError(path, info)
+	if perm := info.Mode().Perm(); unsafe == nil && perm&0o077 != 0 {
+		unsafe = &UnsafeError{
+			Path:   path,
+			Reason: fmt.Sprintf("has mode %04o, which lets others in", perm),
+			Fix:    fmt.Sprintf("chmod %o %s", mode, shellQuote(path)),
+		}
+	}
+	if unsafe == nil {
+		return nil
+	}
+	folder := path
+	if mode == fileMode {
+		folder = filepath.Dir(path)
+	}
+	if !withoutModes(folder) {
+		return unsafe
+	}
+	h.warnOnce(filepath.Clean(folder) + " is on a file system without permissions: " +
+		"nothing there can be kept from other users of this machine")
+	return nil
+}
+
+func symlinkError(path string) error {
+	return &UnsafeError{
+		Path:   path,
+		Reason: "is a symbolic link where a private file or folder should be",
+		Fix:    "put the file or folder itself there",
+	}
+}
+
+func ownerError(path string, info fs.FileInfo) *UnsafeError {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(stat.Uid) == os.Geteuid() {
+		return nil
+	}
+	return &UnsafeError{
+		Path:   path,
+		Reason: fmt.Sprintf("belongs to user %d, not to us (user %d)", stat.Uid, os.Geteuid()),
+		Fix:    fmt.Sprintf("chown %d %s", os.Geteuid(), shellQuote(path)),
+	}
+}
+
+// withoutModes tries whether a new file in folder can be private at all: on
+// FAT, exFAT and some network file systems every file has the mode and owner
+// that the mount says. Where no file can be made the answer is no, which
+// leaves the refusal standing.
+func withoutModes(folder string) bool {
+	f, err := os.CreateTemp(folder, trialPrefix+"*")
+	if err != nil {
+		return false
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	info, err := f.Stat()
+	return err == nil && (info.Mode().Perm()&0o077 != 0 || ownerError("", info) != nil)
+}
+
+// shellQuote makes path one word of a shell, for commands to copy.
+func shellQuote(path string) string {
+	for i := range len(path) {
+		if c := path[i]; !isPlain(c) && c != '/' {
+			return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+		}
+	}
+	return path
+}

@@ -1,0 +1,142 @@
+package keyfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/google/renameio/v2"
+)
+
+// WriteFile writes a file for others to read, such as one of libotr's, whole or
+// not at all, with mode 0600. A file that is there already is left alone unless
+// force is set: ErrExists. What is no regular file, such as a pipe or a
+// terminal, is written to as it is.
+func WriteFile(path string, data []byte, force bool) error {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return fmt.Errorf("%w: %s is a folder", ErrExists, path)
+	case err == nil && !info.Mode().IsRegular():
+		return writeInto(path, data)
+	case err == nil && !force:
+		return fmt.Errorf("%w: %s", ErrExists, path)
+	case err == nil:
+		// The file that a link leads to is replaced, not the link.
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return pathError(err)
+		}
+		return replaceFile(path, data)
+	case !errors.Is(err, fs.ErrNotExist):
+		return pathError(err)
+	}
+	return createFile(path, data)
+}
+
+func writeInto(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return pathError(err)
+	}
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return pathError(err)
+	}
+	if err := f.Close(); err != nil {
+		return pathError(err)
+	}
+	return nil
+}
+
+// replaceFile makes data the content of path, in one step that survives a loss
+// of power.
+func replaceFile(path string, data []byte) error {
+	pending, err := writePending(path, data)
+	if err != nil {
+		return err
+	}
+	defer pending.Cleanup()
+	if err := pending.CloseAtomicallyReplace(); err != nil {
+		return pathError(err)
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// createFile is replaceFile for a path where nothing is yet; what has come
+// there meanwhile stays: ErrExists.
+func createFile(path string, data []byte) error {
+	pending, err := writePending(path, data)
+	if err != nil {
+		return err
+	}
+	defer pending.Cleanup()
+	if err := pending.Sync(); err != nil {
+		return pathError(err)
+	}
+	// A second name for the file is given only where nothing is, which a rename
+	// does not promise. Where files have one name only, the look must do.
+	err = os.Link(pending.Name(), path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		if _, statErr := os.Lstat(path); errors.Is(statErr, fs.ErrNotExist) {
+			err = pending.CloseAtomicallyReplace()
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s", ErrExists, path)
+	} else if err != nil {
+		return pathError(err)
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// writePending writes data to a temporary file beside path. The file's mode is
+// given when it is made, not afterwards, which a file system without modes
+// would refuse.
+func writePending(path string, data []byte) (*renameio.PendingFile, error) {
+	pending, err := renameio.NewPendingFile(path,
+		renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(fileMode))
+	if err != nil {
+		return nil, pathError(err)
+	}
+	if _, err := pending.Write(data); err != nil {
+		pending.Cleanup()
+		return nil, pathError(err)
+	}
+	return pending, nil
+}
+
+// writeNew writes a file of a folder that nobody else sees yet.
+func writeNew(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return pathError(err)
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return pathError(err)
+	}
+	return nil
+}
+
+// syncFolder flushes the names in a folder to the disk. Some file systems
+// cannot, and say so with EINVAL or ENOTSUP; there is nothing more to do then.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return pathError(err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+		return pathError(err)
+	}
+	return nil
+}

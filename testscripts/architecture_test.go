@@ -1,0 +1,225 @@
+package testscripts
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "otrpipe"
+
+// arrows says which rooms of the house each room may use. A room that is not
+// here has no place yet: give it one in the README's plan, then here.
+var arrows = map[string][]string{
+	".":                          {"commands"},
+	"commands":                   {"commands/internal/terminal", "commands/internal/session", "keyfile", "otr/stream", "otr/toolkit", "otr", "otr/keys"},
+	"commands/internal/session":  {"commands/internal/terminal", "keyfile", "otr/stream", "otr", "otr/keys"},
+	"commands/internal/terminal": {},
+	"keyfile":                    {"otr/keys", "otr/wire"},
+	"otr/stream":                 {"otr", "otr/wire"},
+	"otr":                        {"otr/v3", "otr/v4", "otr/smp", "otr/keys", "otr/wire"},
+	"otr/toolkit":                {"otr/v3", "otr/v4", "otr/keys", "otr/wire"},
+	"otr/v3":                     {"otr/smp", "otr/keys", "otr/group", "otr/wire"},
+	"otr/v4":                     {"otr/smp", "otr/keys", "otr/group", "otr/wire"},
+	"otr/smp":                    {"otr/keys", "otr/group", "otr/wire"},
+	"otr/keys":                   {"otr/group", "otr/wire"},
+	"otr/group":                  {},
+	"otr/wire":                   {},
+}
+
+// outside is what otr and everything below it may not touch: it is a library
+// for other programs too, and whoever calls it brings the world along. A name
+// stands for what is below it as well.
+var outside = []string{
+	"os", "net", "log", "syscall", "io/ioutil", "testing", "flag", "plugin",
+	"crypto/rand", "math/rand", "math/rand/v2",
+	"golang.org/x/sys", "golang.org/x/term",
+	"github.com/adrg/xdg", "github.com/fatih/color", "github.com/gofrs/flock", "github.com/google/renameio",
+	"github.com/mattn", "github.com/mdp/qrterminal", "github.com/schollz/progressbar", "github.com/urfave/cli",
+}
+
+// outsideCalls are functions of otherwise harmless packages that look at the
+// clock of the machine or write to its terminal.
+var outsideCalls = map[string][]string{
+	"time": {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"},
+	"fmt":  {"Print", "Printf", "Println", "Scan", "Scanf", "Scanln"},
+}
+
+func TestEveryImportIsAnArrowOfThePlan(t *testing.T) {
+	root := ".."
+	files := 0
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			base := entry.Name()
+			if base != ".." && strings.HasPrefix(base, ".") || base == "testdata" || base == "testscripts" {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		source, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		inside, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		files++
+		broken, err := brokenArrows(filepath.ToSlash(inside), source)
+		for _, b := range broken {
+			t.Error(b)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files == 0 {
+		t.Fatal("no source file was found")
+	}
+}
+
+func TestABrokenArrowIsFound(t *testing.T) {
+	for _, test := range []struct {
+		file, source string
+		broken       int
+	}{
+		{"main.go", `import "otrpipe/commands"`, 0},
+		{"main.go", `import "otrpipe/keyfile"`, 1},
+		{"otr/otr.go", `import ("otrpipe/otr/v3"; "otrpipe/otr/stream")`, 1},
+		{"otr/toolkit/parse.go", `import "otrpipe/otr"`, 1},
+		{"otr/wire/reader.go", `import "otrpipe/otr/keys"`, 1},
+		{"keyfile/home.go", `import ("os"; "otrpipe/otr/keys")`, 0},
+		{"otr/attic/attic.go", ``, 1},
+		{"otr/v3/ake.go", `import "os/exec"`, 1},
+		{"otr/v3/ake.go", `import "net/http"`, 1},
+		{"otr/v3/ake.go", `import "log/slog"`, 1},
+		{"otr/v3/ake.go", `import "crypto/rand"`, 1},
+		{"otr/v3/ake.go", `import "golang.org/x/term"`, 1},
+		{"otr/v3/ake.go", `import "time"; var since = time.Time{}.Unix()`, 0},
+		{"otr/v3/ake.go", `import "time"; var since = time.Now()`, 1},
+		{"otr/v3/ake.go", `import clock "time"; var now = clock.Now`, 1},
+		{"otr/v3/ake.go", `import . "time"`, 1},
+		{"otr/v3/ake.go", `import "fmt"; func init() { fmt.Println() }`, 1},
+		{"otr/v3/ake.go", `func init() { println() }`, 1},
+		{"commands/connect.go", `import ("time"; "os"); var now = time.Now()`, 0},
+	} {
+		broken, err := brokenArrows(test.file, []byte("package p\n"+test.source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(broken) != test.broken {
+			t.Errorf("%s with %s: %q", test.file, test.source, broken)
+		}
+	}
+}
+
+// TestTheTopLevelIsThePlans: whoever opens the repository sees the plan and
+// nothing else.
+func TestTheTopLevelIsThePlans(t *testing.T) {
+	plan := []string{
+		"go.mod", "go.sum", "main.go", "commands", "otr", "keyfile", "scripts", "man", "testscripts", "README.md", "LICENSE",
+	}
+	entries, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, entry := range entries {
+		name := entry.Name()
+		// The program itself may lie there, built and ignored by git.
+		if strings.HasPrefix(name, ".") || name == module {
+			continue
+		}
+		got = append(got, name)
+	}
+	slices.Sort(plan)
+	if !slices.Equal(got, plan) {
+		t.Errorf("the top level has\n%s, not\n%s", got, plan)
+	}
+	if _, err := os.Stat("../.ci/run"); err != nil {
+		t.Error(err)
+	}
+}
+
+// brokenArrows names what in a file, given by its path in the repository,
+// goes against the plan.
+func brokenArrows(file string, source []byte) ([]string, error) {
+	files := token.NewFileSet()
+	parsed, err := parser.ParseFile(files, file, source, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	room := path.Dir(file)
+	allowed, known := arrows[room]
+	if !known {
+		return []string{fmt.Sprintf("%s: the room %s is not in the plan", file, room)}, nil
+	}
+	library := room == "otr" || strings.HasPrefix(room, "otr/")
+
+	var broken []string
+	at := func(node ast.Node, format string, args ...any) {
+		broken = append(broken, fmt.Sprintf("%s: %s", files.Position(node.Pos()), fmt.Sprintf(format, args...)))
+	}
+	local := make(map[string][]string) // name in this file: calls of it that touch the outside
+	for _, spec := range parsed.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return nil, err
+		}
+		if ours, ok := strings.CutPrefix(imported, module+"/"); ok && !slices.Contains(allowed, ours) {
+			at(spec, "%s may not use %s", room, ours)
+		}
+		if !library {
+			continue
+		}
+		for _, name := range outside {
+			if imported == name || strings.HasPrefix(imported, name+"/") {
+				at(spec, "%s touches the outside with %s", room, imported)
+				break
+			}
+		}
+		if calls, ok := outsideCalls[imported]; ok {
+			name := path.Base(imported)
+			if spec.Name != nil {
+				name = spec.Name.Name
+			}
+			if name == "." {
+				at(spec, "%s hides what it uses of %s", room, imported)
+			}
+			local[name] = calls
+		}
+	}
+	if !library {
+		return broken, nil
+	}
+	ast.Inspect(parsed, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.SelectorExpr:
+			if from, ok := node.X.(*ast.Ident); ok && slices.Contains(local[from.Name], node.Sel.Name) {
+				at(node, "%s touches the outside with %s.%s", room, from.Name, node.Sel.Name)
+			}
+		case *ast.CallExpr:
+			if name, ok := node.Fun.(*ast.Ident); ok && (name.Name == "print" || name.Name == "println") {
+				at(node, "%s writes to standard error", room)
+			}
+		}
+		return true
+	})
+	return broken, nil
+}

@@ -1,0 +1,427 @@
+package testscripts
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// What a hostile or broken wire may do to a stream, done to two real ends. The
+// rules: what is delivered is always the beginning of what was sent; 0 says
+// that all of it was; anything else is 5, or 7 where no session came to be.
+
+// talk is the length of what each side says in these runs.
+var talk = [2]int64{20 * chunk, 8 * chunk}
+
+// quick are the time limits of these runs. A lost last line shows only by a
+// heartbeat, a lost handshake only by its limit.
+var quick = []string{"--timeout", "4s", "--heartbeat", "300ms", "--dead", "4s"}
+
+func twoEnds() [2]*end {
+	var ends [2]*end
+	for s := range ends {
+		ends[s] = &end{args: append([]string{"-i", side(s).String()}, quick...), input: payload(side(s), talk[s])}
+	}
+	return ends
+}
+
+// parts is how many of the cases a test can go through are gone through: all,
+// or with -short every third.
+func parts[T any](t *testing.T, cases []T) []T {
+	if !testing.Short() {
+		return cases
+	}
+	t.Logf("short: one in three of %d cases", len(cases))
+	var some []T
+	for i := 0; i < len(cases); i += 3 {
+		some = append(some, cases[i])
+	}
+	return some
+}
+
+// eachAtOnce runs a function for every case, several at a time: most of them
+// wait for a time limit most of the time.
+func eachAtOnce[T any](t *testing.T, cases []T, run func(T)) {
+	t.Helper()
+	slots := make(chan struct{}, 6)
+	var all sync.WaitGroup
+	for _, one := range cases {
+		slots <- struct{}{}
+		all.Go(func() {
+			run(one)
+			<-slots
+		})
+	}
+	all.Wait()
+}
+
+// A recording is what went over the wire when nobody touched it.
+type recording struct {
+	lines [2][][]byte
+	bytes [2]int64
+}
+
+// secureAfter is the index of a side's first data message: the lines before
+// it are the handshake.
+func (r *recording) secureAfter(s side) int {
+	for n, line := range r.lines[s] {
+		if _, ok := seeData(line); ok {
+			return n
+		}
+	}
+	return len(r.lines[s])
+}
+
+func record(t *testing.T, home string) *recording {
+	t.Helper()
+	var mu sync.Mutex
+	seen := &recording{}
+	ends := twoEnds()
+	run(t, &relay{cutAfter: -1, tap: func(from side, passed []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen.lines[from] = append(seen.lines[from], bytes.Clone(passed))
+		seen.bytes[from] += int64(len(passed))
+	}}, home, ends)
+	for s, e := range ends {
+		if e.code != 0 || !bytes.Equal(e.output.Bytes(), ends[1-s].input) {
+			t.Fatalf("a wire that nobody touches: %s: %s", side(s), e.describe())
+		}
+	}
+	return seen
+}
+
+// complain checks the rules that hold whatever happened to the wire.
+func complain(ends [2]*end, handshakeTouched bool) []string {
+	var complaints []string
+	for s, e := range ends {
+		sent := ends[1-s].input
+		got := e.output.Bytes()
+		switch {
+		case !bytes.HasPrefix(sent, got):
+			complaints = append(complaints, fmt.Sprintf("%s delivered what was not sent", side(s)))
+		case e.code == 0 && len(got) != len(sent):
+			complaints = append(complaints, fmt.Sprintf("%s says 0 with %d of %d bytes", side(s), len(got), len(sent)))
+		}
+		switch e.code {
+		case 0, 5:
+		case 7:
+			if !handshakeTouched {
+				complaints = append(complaints, fmt.Sprintf("%s says 7", side(s)))
+			}
+		default:
+			complaints = append(complaints, fmt.Sprintf("%s says %d", side(s), e.code))
+		}
+	}
+	if len(complaints) > 0 {
+		for s, e := range ends {
+			complaints = append(complaints, fmt.Sprintf("%s: %s", side(s), e.describe()))
+		}
+	}
+	return complaints
+}
+
+func TestAWireCutAtAnyByteIsABrokenStream(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	clean := record(t, home)
+
+	type place struct {
+		from  side
+		after int64
+	}
+	var places []place
+	for _, from := range []side{alice, bob} {
+		// Every line's beginning, middle and end, where the last data message
+		// is that of the proper end.
+		var at int64
+		for _, line := range clean.lines[from] {
+			length := int64(len(line))
+			places = append(places, place{from, at}, place{from, at + length/2}, place{from, at + length - 1})
+			at += length
+		}
+	}
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
+	places = places[:min(len(places), 90)]
+
+	eachAtOnce(t, parts(t, places), func(cut place) {
+		var mu sync.Mutex
+		var complete, partial [2]int64 // bytes of plaintext that lines on the wire carried
+		ends := twoEnds()
+		run(t, &relay{cutFrom: cut.from, cutAfter: cut.after, tap: func(from side, passed []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen, ok := seeData(passed)
+			if !ok {
+				return
+			}
+			carried := int64(seen.ciphertext / chunk * chunk)
+			partial[from] += carried
+			if bytes.HasSuffix(passed, []byte("\n")) {
+				complete[from] += carried
+			}
+		}}, home, ends)
+
+		complaints := complain(ends, false)
+		for s, e := range ends {
+			got := int64(e.output.Len())
+			// A message that lacks nothing but its line's end may count or not.
+			if least, most := complete[1-s], partial[1-s]; got < least || got > most {
+				complaints = append(complaints, fmt.Sprintf("%s delivered %d bytes where %d to %d were authentic", side(s), got, least, most))
+			}
+			if e.code == 0 && int64(len(e.input)) != complete[s] {
+				complaints = append(complaints, fmt.Sprintf("%s says 0 and has not sent all", side(s)))
+			}
+		}
+		// Before the end of either direction is through, neither side can know that all went well.
+		through := complete[alice] == talk[alice] && complete[bob] == talk[bob]
+		if !through && (ends[alice].code != 5 || ends[bob].code != 5) {
+			complaints = append(complaints, fmt.Sprintf("not both say 5: %d and %d", ends[alice].code, ends[bob].code))
+		}
+		if len(complaints) > 0 {
+			t.Errorf("cut after %d bytes of %s:\n%s\n%s\n%s", cut.after, cut.from, strings.Join(complaints, "\n"), ends[alice].describe(), ends[bob].describe())
+		}
+	})
+}
+
+func TestAFlippedByteIsNeverPlaintext(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	clean := record(t, home)
+
+	type flip struct {
+		from side
+		line int
+		at   float64 // where in the line, of its length
+		bits byte
+	}
+	var flips []flip
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, from := range []side{alice, bob} {
+		for n := range clean.lines[from] {
+			flips = append(flips,
+				flip{from, n, random.Float64(), 1 << random.IntN(8)},
+				flip{from, n, []float64{0, 0.999999}[random.IntN(2)], 1 << random.IntN(8)}) // the marker, or the line's end
+		}
+	}
+	random.Shuffle(len(flips), func(i, j int) { flips[i], flips[j] = flips[j], flips[i] })
+	flips = flips[:min(len(flips), 90)]
+
+	eachAtOnce(t, parts(t, flips), func(f flip) {
+		ends := twoEnds()
+		run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
+			if from != f.from || n != f.line {
+				return [][]byte{line}
+			}
+			changed := bytes.Clone(line)
+			changed[int(f.at*float64(len(line)))] ^= f.bits
+			return [][]byte{changed}
+		}}, home, ends)
+		// The first data message is HELLO: without it there is no stream yet.
+		if complaints := complain(ends, f.line <= clean.secureAfter(f.from)); len(complaints) > 0 {
+			t.Errorf("%s's line %d, at %.2f of it, bits %#02x:\n%s", f.from, f.line, f.at, f.bits, strings.Join(complaints, "\n"))
+		}
+	})
+}
+
+func TestLinesDroppedDoubledOrSwappedNeverPassUnseen(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	clean := record(t, home)
+
+	type change struct {
+		from side
+		line int
+		what string
+	}
+	var changes []change
+	for _, from := range []side{alice, bob} {
+		for n := range clean.lines[from] {
+			for _, what := range []string{"dropped", "doubled", "swapped with the next", "said again later"} {
+				changes = append(changes, change{from, n, what})
+			}
+		}
+	}
+	rand.New(rand.NewPCG(5, 6)).Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })
+	changes = changes[:min(len(changes), 120)]
+
+	eachAtOnce(t, parts(t, changes), func(c change) {
+		var kept []byte
+		ends := twoEnds()
+		run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
+			switch {
+			case from != c.from:
+			case n == c.line && c.what == "dropped":
+				return nil
+			case n == c.line && c.what == "doubled":
+				return [][]byte{line, line}
+			case n == c.line && c.what == "swapped with the next":
+				kept = bytes.Clone(line)
+				return nil
+			case n == c.line && c.what == "said again later":
+				kept = bytes.Clone(line)
+			case n == c.line+1 && c.what == "swapped with the next", n == c.line+3 && c.what == "said again later":
+				return [][]byte{line, kept}
+			}
+			return [][]byte{line}
+		}}, home, ends)
+		complaints := complain(ends, c.line <= clean.secureAfter(c.from))
+		if c.what == "doubled" || c.what == "said again later" {
+			// Nothing was lost, so nothing may be missing once a session stood.
+			for s, e := range ends {
+				if e.code == 0 && e.output.Len() != len(ends[1-s].input) {
+					complaints = append(complaints, "not all arrived")
+				}
+			}
+		}
+		if len(complaints) > 0 {
+			t.Errorf("%s's line %d %s:\n%s", c.from, c.line, c.what, strings.Join(complaints, "\n"))
+		}
+	})
+}
+
+func TestTextInClearIsAnEventAndNeverOutput(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	const text = "send the money to this account"
+	ends := twoEnds()
+	for _, e := range ends {
+		e.args = append(e.args, "--events", "fd:2")
+	}
+	run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
+		return [][]byte{[]byte(text + "\n"), line}
+	}}, home, ends)
+	for s, e := range ends {
+		if e.code != 0 || !bytes.Equal(e.output.Bytes(), ends[1-s].input) {
+			t.Errorf("%s: %s", side(s), e.describe())
+		}
+		said := e.errors.String()
+		if !strings.Contains(said, `"event":"unencrypted"`) || !strings.Contains(said, fmt.Sprintf(`"bytes":%d`, len(text))) {
+			t.Errorf("%s has no event of it: %s", side(s), said)
+		}
+		if strings.Contains(said, "money") {
+			t.Errorf("%s repeats it: %s", side(s), said)
+		}
+	}
+}
+
+func TestAPeerThatDoesNotUnderstandTheStreamIsATimeLimit(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	ends := twoEnds()
+	ends[alice].args = append(ends[alice].args, "--timeout", "2s")
+	ends[bob] = &end{args: []string{"-i", "bob", "--mode", "lines"}, quiet: true}
+	run(t, &relay{cutAfter: -1}, home, ends)
+	if e := ends[alice]; e.code != 7 || e.output.Len() != 0 || !strings.Contains(e.errors.String(), "hint: ") || !strings.Contains(e.errors.String(), "--mode lines") {
+		t.Errorf("alice: %s", e.describe())
+	}
+	if e := ends[bob]; e.output.Len() != 0 {
+		t.Errorf("bob: %s", e.describe())
+	}
+}
+
+func TestAPeerThatSaysNothingIsATimeLimit(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	ends := twoEnds()
+	ends[alice].args = append(ends[alice].args, "--timeout", "1s")
+	run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
+		if from == bob {
+			return nil
+		}
+		return [][]byte{line}
+	}}, home, ends)
+	if e := ends[alice]; e.code != 7 || e.output.Len() != 0 {
+		t.Errorf("alice: %s", e.describe())
+	}
+}
+
+func TestARefusedKeyMovesNoPayload(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		// known is whose key alice has on file as bob's; "" for nobody's.
+		known string
+		trust []string
+	}{
+		{"an unknown key", "", []string{"--contact", "bob", "--trust", "known"}},
+		{"a key that is known and not verified", "bob", []string{"--contact", "bob", "--trust", "verified"}},
+		{"a changed key", "mallory", []string{"--contact", "bob"}},
+		{"a changed key where it must be known", "mallory", []string{"--contact", "bob", "--trust", "known"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			home := newHome(t)
+			if test.known != "" {
+				meet(t, home, test.known)
+			}
+			var mu sync.Mutex
+			var largest int
+			ends := twoEnds()
+			ends[alice].args = append(ends[alice].args, test.trust...)
+			run(t, &relay{cutAfter: -1, tap: func(_ side, passed []byte) {
+				mu.Lock()
+				defer mu.Unlock()
+				if seen, ok := seeData(passed); ok {
+					largest = max(largest, seen.ciphertext)
+				}
+			}}, home, ends)
+			if ends[alice].code != 3 || ends[bob].code != 5 {
+				t.Errorf("exit codes are %d and %d", ends[alice].code, ends[bob].code)
+			}
+			// Both had all their input to say from the start, in pieces of a chunk.
+			if largest >= chunk {
+				t.Errorf("a message of %d bytes went over the wire", largest)
+			}
+			for s, e := range ends {
+				if e.output.Len() != 0 {
+					t.Errorf("%s delivered %d bytes", side(s), e.output.Len())
+				}
+			}
+			if t.Failed() {
+				t.Log(ends[alice].describe(), "\n", ends[bob].describe())
+			}
+		})
+	}
+}
+
+// meet lets alice meet an identity under the name bob, so that she remembers
+// its key as bob's.
+func meet(t *testing.T, home, identity string) {
+	t.Helper()
+	ends := twoEnds()
+	ends[alice].args = append(ends[alice].args, "--contact", "bob")
+	ends[bob].args[slices.Index(ends[bob].args, "-i")+1] = identity
+	run(t, &relay{cutAfter: -1}, home, ends)
+	if ends[alice].code != 0 {
+		t.Fatalf("alice meets %s: %s", identity, ends[alice].describe())
+	}
+}
+
+func TestARepeatedLossIsMadeGoodOrKnown(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	// Of everything that bob says once a session stands, every second line is lost.
+	ends := twoEnds()
+	ends[alice].input, ends[bob].input = nil, payload(bob, talk[bob])
+	var data int
+	run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
+		if _, ok := seeData(line); ok && from == bob {
+			data++
+			if data%2 == 0 {
+				return nil
+			}
+		}
+		return [][]byte{line}
+	}}, home, ends)
+	if complaints := complain(ends, true); len(complaints) > 0 {
+		t.Error(strings.Join(complaints, "\n"))
+	}
+	if data < 2 {
+		t.Errorf("only %d messages were seen", data)
+	}
+}

@@ -1,0 +1,151 @@
+package testscripts
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"otrpipe/otr/stream"
+)
+
+const (
+	gibibyte = 1 << 30
+	// maxMemory is what one end may have at once, however much passes through.
+	maxMemory = 64 << 20
+)
+
+// TestAGibibyteOneWay sends a gibibyte from connect to serve and holds three
+// promises to it: every bit arrives, either end does with little memory, and
+// the keys change although only one side has anything to say.
+func TestAGibibyteOneWay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: a gibibyte takes its time")
+	}
+	program := buildProgram(t)
+	home := newHome(t)
+	folder, err := os.MkdirTemp("", "otr") // short, for sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+
+	// What each key carried, in bytes of plaintext, by whose key it is and its
+	// number: a message names one of either side.
+	var carried [2]map[uint32]int64
+	for s := range carried {
+		carried[s] = make(map[uint32]int64)
+	}
+	r := &relay{cutAfter: -1, tap: func(from side, passed []byte) {
+		if from != alice {
+			return
+		}
+		if seen, ok := seeData(passed); ok {
+			carried[alice][seen.senderKey] += int64(seen.ciphertext - recordOverhead)
+			carried[bob][seen.receiverKey] += int64(seen.ciphertext - recordOverhead)
+		}
+	}}
+	if err := r.begin(folder); err != nil {
+		t.Fatal(err)
+	}
+
+	// bob's application is one that reads to the end and then says what it got.
+	begin := func(s side, args ...string) (*exec.Cmd, *bytes.Buffer) {
+		said := new(bytes.Buffer)
+		cmd := exec.Command("measure", append([]string{filepath.Join(folder, s.String()+".measured"), program, "--home", home}, args...)...)
+		cmd.Env = cleanEnvironment(folder)
+		cmd.Stderr = said
+		cmd.WaitDelay = patience
+		return cmd, said
+	}
+	sender, senderSaid := begin(alice, "connect", "-i", "alice", "--", "dial", r.sockets[alice])
+	hash := sha256.New()
+	sender.Stdin = io.TeeReader(randomBytes(gibibyte, "gibibyte"), hash)
+	answer := new(bytes.Buffer)
+	sender.Stdout = answer
+
+	receiver, receiverSaid := begin(bob, "serve", "-i", "bob", "--", "sha256sum")
+	transport := exec.Command("dial", r.sockets[bob])
+	transport.Stdin, receiver.Stdout, err = os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver.Stdin, transport.Stdout, err = os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []*exec.Cmd{transport, receiver, sender}
+	for _, cmd := range all {
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The ends of the pipes are theirs now.
+	for _, file := range []any{transport.Stdin, transport.Stdout, receiver.Stdin, receiver.Stdout} {
+		file.(*os.File).Close()
+	}
+	for _, cmd := range all {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: %v", cmd.Args[0], err)
+		}
+	}
+	if err := r.wait(); err != nil {
+		t.Fatal(err)
+	}
+	if t.Failed() {
+		t.Fatalf("alice said:\n%s\nbob said:\n%s", senderSaid, receiverSaid)
+	}
+
+	got, _, _ := strings.Cut(answer.String(), " ")
+	if want := hex.EncodeToString(hash.Sum(nil)); got != want {
+		t.Errorf("bob got %s, alice sent %s", got, want)
+	}
+	for s := range carried {
+		text, err := os.ReadFile(filepath.Join(folder, side(s).String()+".measured"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m measured
+		if err := json.Unmarshal(text, &m); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s had %d KiB of memory at most", side(s), m.MaxRSS>>10)
+		if m.MaxRSS >= maxMemory {
+			t.Errorf("%s had %d MiB of memory, not under %d", side(s), m.MaxRSS>>20, maxMemory>>20)
+		}
+
+		var total, most int64
+		for _, n := range carried[s] {
+			total += n
+			most = max(most, n)
+		}
+		t.Logf("%d keys of %s carried %d KiB at most", len(carried[s]), side(s), most>>10)
+		if most > 2*stream.DefaultWindow {
+			t.Errorf("a key of %s carried %d bytes, more than two windows of %d", side(s), most, stream.DefaultWindow)
+		}
+		if total < gibibyte {
+			t.Errorf("the wire showed %d bytes only", total)
+		}
+	}
+}
+
+// recordOverhead is what a message of the stream has besides its bytes: the
+// NUL after the empty text, a TLV's type and length, and an offset.
+const recordOverhead = 1 + 4 + 8
+
+// buildProgram builds the program as a person gets it: without the race
+// detector and the tests' own code, whose memory is not its.
+func buildProgram(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "otrpipe")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, "otrpipe").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return program
+}
