@@ -63,13 +63,13 @@ type exchange struct {
 
 // answer is our answer to the peer's Identity message.
 type answer struct {
-	to      identityHash
 	ours    *ephemeral
 	theirs  *contribution
 	message []byte // the whole Auth-R
+	early   []earlyMessage
 }
 
-// identityHash tells the Identity messages of one peer apart.
+// identityHash tells the Identity messages of one peer apart. Zero is none's.
 type identityHash [32]byte
 
 func hashIdentity(body []byte) (h identityHash) {
@@ -95,13 +95,15 @@ func (e *Engine) receiveIdentity(h wire.Header, body []byte) (reply []byte, err 
 	if x.offer != nil && bytes.Equal(m.Y, x.offer.ours.ecdh.public[:]) {
 		return nil, ErrEcho
 	}
-	switch {
-	case x.state == AuthWaitingAuthI && hash == x.answer.to:
+	if hash == e.answered {
 		// It was sent twice because two of them crossed. A new Auth-R would make the
-		// Auth-I to the first one worthless, and neither side would get on.
-		return x.answer.message, nil
-	case x.state == AuthNone && e.session != nil && hash == e.session.identity:
-		return nil, ErrIgnored // a copy of the one that this session began with
+		// Auth-I to the first one worthless; and where we have gone on since, the copy is
+		// of an exchange that the peer has ended or will end. Either way neither side
+		// would get on.
+		if x.state == AuthWaitingAuthI {
+			return x.answer.message, nil
+		}
+		return nil, ErrIgnored
 	}
 	theirs, err := e.theirs(h, m.Profile, m.Y, m.B, m.FirstECDH, m.FirstDH).validate(e.client.Now())
 	if err != nil {
@@ -110,17 +112,17 @@ func (e *Engine) receiveIdentity(h wire.Header, body []byte) (reply []byte, err 
 	if x.state == AuthWaitingAuthR && hashedDH(x.offer.ours.dh.public) > hashedDH(m.B) {
 		return x.offer.Message(x.offer.receiver), nil
 	}
-	a, err := e.newAnswer(hash, theirs)
+	a, err := e.newAnswer(theirs)
 	if err != nil {
 		return nil, err
 	}
 	x.clear()
-	x.state, x.answer = AuthWaitingAuthI, a
+	x.state, x.answer, e.answered = AuthWaitingAuthI, a, hash
 	return a.message, nil
 }
 
 // newAnswer makes the Auth-R to an Identity message (section "Auth-R Message").
-func (e *Engine) newAnswer(to identityHash, theirs *contribution) (*answer, error) {
+func (e *Engine) newAnswer(theirs *contribution) (*answer, error) {
 	ours, err := e.client.newEphemeral()
 	if err != nil {
 		return nil, err
@@ -138,7 +140,7 @@ func (e *Engine) newAnswer(to identityHash, theirs *contribution) (*answer, erro
 		Sigma:     sigma,
 		FirstECDH: public.firstECDH, FirstDH: public.firstDH,
 	}
-	return &answer{to: to, ours: ours, theirs: theirs, message: m.Append(e.header(wire.TypeAuthR).Append(nil))}, nil
+	return &answer{ours: ours, theirs: theirs, message: m.Append(e.header(wire.TypeAuthR).Append(nil))}, nil
 }
 
 // receiveAuthR follows "Receiving an Auth-R Message".
@@ -166,7 +168,7 @@ func (e *Engine) receiveAuthR(h wire.Header, body []byte) (reply []byte, err err
 	if err != nil {
 		return nil, err
 	}
-	if err := e.establish(ours, theirs, roleBob, identityHash{}); err != nil {
+	if err := e.establish(ours, theirs, roleBob); err != nil {
 		return nil, err
 	}
 	return (&AuthI{Sigma: sigma}).Append(e.header(wire.TypeAuthI).Append(nil)), nil
@@ -187,7 +189,7 @@ func (e *Engine) receiveAuthI(body []byte) error {
 	if err := ring.Verify(m.Sigma, authITranscript(&theirs.public, ours.public(e.client))); err != nil {
 		return unauthenticated(err)
 	}
-	return e.establish(ours, theirs, roleAlice, x.answer.to)
+	return e.establish(ours, theirs, roleAlice)
 }
 
 // theirs is what a message of the peer contributes, not validated.

@@ -1,6 +1,7 @@
 package v4
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -20,22 +21,33 @@ type Engine struct {
 	session  *session
 	sessions int
 
-	// reveal are MAC keys of an earlier session, for the next one to reveal.
-	reveal []byte
+	answered identityHash   // of the last Identity message that we answered
+	reveal   []byte         // MAC keys of an earlier session, for the next one to reveal
+	early    []earlyMessage // data messages that came before the session
 }
 
 // NewEngine returns the engine for one instance of the peer.
 func (c *Client) NewEngine(peer uint32) *Engine { return &Engine{client: c, peer: peer} }
 
 // Begin enters AuthWaitingAuthR: o has been, or is about to be, sent to the peer. Whatever
-// exchange was under way is forgotten.
+// exchange was under way is forgotten. Where that was one of ours, whoever wants another
+// sends the message of Offer again instead: of several offers that cross the peer's, each
+// side could end up answering one that the other has given up.
 func (e *Engine) Begin(o *Offer) {
 	e.exchange.clear()
 	e.exchange.state, e.exchange.offer = AuthWaitingAuthR, o
 }
 
-// Forget returns to AuthNone without touching the session.
-func (e *Engine) Forget() { e.exchange.clear() }
+// Offer returns what we have begun and the peer has not answered; nil but in
+// AuthWaitingAuthR.
+func (e *Engine) Offer() *Offer { return e.exchange.offer }
+
+// Forget returns to AuthNone without touching the session. An Identity message that was
+// answered is then answered anew if it comes again.
+func (e *Engine) Forget() {
+	e.exchange.clear()
+	e.answered = identityHash{}
+}
 
 // AuthState returns the state of the key exchange.
 func (e *Engine) AuthState() AuthState { return e.exchange.state }
@@ -47,7 +59,7 @@ func (e *Engine) AuthState() AuthState { return e.exchange.state }
 //
 // An error says why nothing came of the message: ErrIgnored, ErrEcho, ErrMalformed,
 // ErrAuthentication (key exchange), ErrUnreadable and its kinds (data messages). Then the
-// state is as it was.
+// state is as it was. ErrEarly is none of these: the message will come back from Early.
 func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (reply []byte, got wire.Plaintext, err error) {
 	switch h.Type {
 	case wire.TypeIdentity:
@@ -58,6 +70,9 @@ func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (repl
 		err = e.receiveAuthI(body)
 	case wire.TypeData:
 		got, err = e.receiveData(body, msg, tlvs)
+		if errors.Is(err, ErrUnreadable) && !errors.Is(err, ErrReplay) && e.keepEarly(msg) {
+			err = ErrEarly
+		}
 	default:
 		err = fmt.Errorf("%w: %v", ErrIgnored, h.Type)
 	}
@@ -112,11 +127,11 @@ func (e *Engine) Drop() {
 func (e *Engine) Wipe() {
 	e.exchange.clear()
 	e.drop()
-	e.reveal = nil
+	e.reveal, e.early = nil, nil
 }
 
 // Format prints a placeholder, whatever the verb.
-func (*Engine) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Engine(…)") }
+func (Engine) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Engine(…)") }
 
 // role is who we are in the section "Interactive DAKE Overview".
 type role int
@@ -128,10 +143,9 @@ const (
 
 // session is an encrypted session.
 type session struct {
-	peer     *PeerKey
-	ssid     [ssidLen]byte
-	role     role
-	identity identityHash // of the Identity message that we answered
+	peer *PeerKey
+	ssid [ssidLen]byte
+	role role
 
 	ratchet ratchet
 	skipped skippedKeys
@@ -142,7 +156,7 @@ type session struct {
 
 // establish ends a key exchange with a new session. The MAC keys of the one it replaces are
 // revealed in it. ours is wiped unless an Offer owns it.
-func (e *Engine) establish(ours *ephemeral, theirs *contribution, who role, identity identityHash) error {
+func (e *Engine) establish(ours *ephemeral, theirs *contribution, who role) error {
 	brace, err := thirdBraceKey(&ours.dh, theirs.dh)
 	if err != nil {
 		return err
@@ -152,14 +166,17 @@ func (e *Engine) establish(ours *ephemeral, theirs *contribution, who role, iden
 		return err
 	}
 	defer clear(mixed[:])
-	s := &session{peer: theirs.peer, role: who, identity: identity}
+	s := &session{peer: theirs.peer, role: who}
 	group.KDF(s.ssid[:], group.UsageSSID, mixed[:])
 	if s.ratchet, err = newRatchet(&mixed, ours, theirs, who); err != nil {
 		return err
 	}
 	e.Drop()
 	s.reveal, e.reveal = e.reveal, nil
-	e.session = s
+	e.session, e.early = s, nil
+	if a := e.exchange.answer; a != nil {
+		e.early = a.early
+	}
 	e.sessions++
 	e.exchange.clear()
 	return nil

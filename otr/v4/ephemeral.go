@@ -50,7 +50,7 @@ func (e *ephemeral) wipe() {
 }
 
 // Format prints a placeholder.
-func (*ephemeral) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.ephemeral(…)") }
+func (ephemeral) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.ephemeral(…)") }
 
 // public returns what the peer gets to see of it.
 func (e *ephemeral) public(c *Client) *public {
@@ -130,3 +130,6 @@ func (o *Offer) Message(receiver uint32) []byte {
 
 // Wipe overwrites the secrets.
 func (o *Offer) Wipe() { o.ours.wipe() }
+
+// Format prints a placeholder, whatever the verb.
+func (Offer) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Offer(…)") }

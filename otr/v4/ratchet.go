@@ -151,7 +151,7 @@ func (r *ratchet) nextSending() (messageKeys, error) {
 		return messageKeys{}, ErrExhausted
 	}
 	r.j++
-	return step(&r.sendChain), nil
+	return nextKeys(&r.sendChain), nil
 }
 
 // nextReceiving returns the keys of message k, the next of the receiving chain.
@@ -160,11 +160,11 @@ func (r *ratchet) nextReceiving() (messageKeys, error) {
 		return messageKeys{}, ErrExhausted
 	}
 	r.k++
-	return step(&r.receiveChain), nil
+	return nextKeys(&r.receiveChain), nil
 }
 
-// step takes a chain one message on.
-func step(chain *key) messageKeys {
+// nextKeys takes a chain one message on, and returns the keys of that message.
+func nextKeys(chain *key) messageKeys {
 	keys := messageKeys{enc: chain.derive(group.UsageMessageKey), extra: extraSymmetricKey(chain)}
 	*chain = chain.derive(group.UsageNextChainKey)
 	return keys

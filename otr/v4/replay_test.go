@@ -466,7 +466,8 @@ func snapshot(e *Engine) Engine {
 		s.session = &session
 	}
 	if e.exchange.answer != nil {
-		answer := *e.exchange.answer
+		answer, ours := *e.exchange.answer, *e.exchange.answer.ours
+		answer.ours = &ours
 		s.exchange.answer = &answer
 	}
 	return s

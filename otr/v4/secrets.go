@@ -48,6 +48,9 @@ func newECDHKey(rand io.Reader) (k ecdhKey, err error) {
 	return k, nil
 }
 
+// Format prints a placeholder.
+func (ecdhKey) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.ecdhKey(…)") }
+
 // A dhKey is an ephemeral key pair of the 3072-bit group: generateDH.
 type dhKey struct {
 	secret [dhSecretLen]byte

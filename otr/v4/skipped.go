@@ -100,4 +100,3 @@ func (s *session) dropSkipped(n int) {
 	}
 	s.skipped.remove(0, n)
 }
-
