@@ -303,19 +303,31 @@ func TestPrivateKeysThatAreNotOnesAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// 3 has order 2^159 modulo a number that is no prime, and no q of the right
-	// length is one: all that is left is that q is not prime.
-	composite := new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 159), big.NewInt(1)) // divisible by 3
-	cp := new(big.Int).Exp(composite, big.NewInt(8), nil)                              // 1 + composite has order composite
-	cg := new(big.Int).Add(big.NewInt(1), new(big.Int).Quo(cp, composite))
-	cy := new(big.Int).Exp(cg, big.NewInt(2), cp)
-	if _, err := NewDSAPrivateKey(cp.Bytes(), composite.Bytes(), cg.Bytes(), cy.Bytes(), []byte{2}); !errors.Is(err, ErrKey) {
-		t.Errorf("a q that is not prime: %v", err)
-	}
 	zeros := make([]byte, 30)
 	k, err := NewDSAPrivateKey(append(zeros, p...), append(zeros, q...), append(zeros, g...), append(zeros, y...), append(zeros, x...))
 	if err != nil || !k.Public().Equal(libotrKey(t).Public()) {
 		t.Errorf("leading zeros: %v", err)
+	}
+}
+
+func TestAPrivateKeyWhoseQIsNotPrimeIsRefused(t *testing.T) {
+	// The product of two primes, in whose group everything else is as it must be.
+	a := new(big.Int).SetBytes(unhex("ffffffffffffffffffbf")) // 2^80 − 65
+	b := new(big.Int).SetBytes(unhex("ffffffffffffffffffa3")) // 2^80 − 93
+	q := new(big.Int).Mul(a, b)
+	p, err := generateP(mathrand.NewChaCha8([32]byte{4}), q)
+	if err != nil || !a.ProbablyPrime(20) || !b.ProbablyPrime(20) {
+		t.Fatal(err)
+	}
+	g := new(big.Int).Sub(p, big.NewInt(1))
+	g.Exp(big.NewInt(2), g.Quo(g, q), p)
+	y := new(big.Int).Mul(g, g)
+	y.Mod(y, p)
+	if _, err := ParseDSAPublicKey(encode(p.Bytes(), q.Bytes(), g.Bytes(), y.Bytes())); err != nil {
+		t.Errorf("as a public key: %v", err)
+	}
+	if _, err := NewDSAPrivateKey(p.Bytes(), q.Bytes(), g.Bytes(), y.Bytes(), []byte{2}); !errors.Is(err, ErrKey) {
+		t.Errorf("as a private key: %v", err)
 	}
 }
 
