@@ -101,7 +101,10 @@ func (h *Home) checkPrivate(path string, info fs.FileInfo, mode fs.FileMode) err
 	if !withoutModes(folder) {
 		return unsafe
 	}
-	h.warnOnce(filepath.Clean(folder) + " is on a file system without permissions: " +
+	if folder == h.dir || strings.HasPrefix(folder, h.dir+string(filepath.Separator)) {
+		folder = h.dir
+	}
+	h.warnOnce(folder + " is on a file system without permissions: " +
 		"nothing there can be kept from other users of this machine")
 	return nil
 }

@@ -126,6 +126,9 @@ func TestPowersAgreeWithMathBig(t *testing.T) {
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%x^%x = %x, %v, want %x", y, x, got, err, want)
 		}
+		if padded, err := g.Exp(append(make([]byte, 300), y.Bytes()...), x.Bytes()); err != nil || !bytes.Equal(padded, want) {
+			t.Errorf("with leading zeros %x^%x = %x, %v, want %x", y, x, padded, err, want)
+		}
 	}
 }
 

@@ -1,8 +1,6 @@
 package keys
 
 import (
-	//lint:ignore SA1019 OTR's versions 2 and 3 have no other kind of key.
-	"crypto/dsa"
 	"crypto/hmac"
 	"crypto/sha512"
 	"crypto/subtle"
@@ -26,42 +24,25 @@ type DSAPrivateKey struct {
 	public *DSAPublicKey
 	p, q   *bigmod.Modulus
 	g      *bigmod.Nat
-	x      []byte // 20 bytes; nil once wiped
+	// x is nil once wiped. It is behind a pointer because package fmt, which
+	// does not call Format for an unexported field of another struct, does not
+	// follow pointers there.
+	x *[dsaScalarLen]byte
 }
 
-// GenerateDSA makes a key: p of 1024 bits and q of 160, as every client of
-// versions 2 and 3 uses, new parameters for every key. It takes some tenths of
-// a second. All of its randomness is read from rand.
-func GenerateDSA(rand io.Reader) (*DSAPrivateKey, error) {
-	var params dsa.Parameters
-	if err := dsa.GenerateParameters(&params, rand, dsa.L1024N160); err != nil {
-		return nil, fmt.Errorf("keys: generating DSA parameters: %w", err)
-	}
-	k, err := newDSADomain(params.P.Bytes(), params.Q.Bytes(), params.G.Bytes())
-	if err != nil {
-		return nil, err
-	}
-	// FIPS 186-4, B.1.1: 64 bits more than q has, so that no remainder is
-	// noticeably more likely than another.
-	wide := make([]byte, dsaScalarLen+8)
-	defer clear(wide)
-	if _, err := io.ReadFull(rand, wide); err != nil {
-		return nil, fmt.Errorf("keys: generating a DSA key: %w", err)
-	}
-	k.x = k.scalar(wide).Bytes(k.q)
-	if k.public, err = newDSAPublicKey(params.P.Bytes(), params.Q.Bytes(), params.G.Bytes(), k.power(k.x).Bytes(k.p)); err != nil {
-		return nil, err
-	}
-	return k, nil
-}
+const placeholder = "[DSA private key]"
 
 // NewDSAPrivateKey returns the key of the given numbers, big-endian and of any
-// length. It checks what ParseDSAPublicKey checks of the public part, that x is
-// in 1…q−1, and that y = g^x; the error wraps ErrKey.
+// length. It checks what ParseDSAPublicKey checks of the public part, that q is
+// prime, without which no signature would come out right, that x is in 1…q−1,
+// and that y = g^x; the error wraps ErrKey.
 func NewDSAPrivateKey(p, q, g, y, x []byte) (*DSAPrivateKey, error) {
 	public, err := newDSAPublicKey(trim(p), trim(q), trim(g), trim(y))
 	if err != nil {
 		return nil, err
+	}
+	if !public.q.ProbablyPrime(roundsQ) {
+		return nil, fmt.Errorf("%w: q is not prime", ErrKey)
 	}
 	k, err := newDSADomain(public.p.Bytes(), public.q.Bytes(), public.g.Bytes())
 	if err != nil {
@@ -75,10 +56,9 @@ func NewDSAPrivateKey(p, q, g, y, x []byte) (*DSAPrivateKey, error) {
 	if err != nil || n.IsZero() == 1 {
 		return nil, fmt.Errorf("%w: x is out of range", ErrKey)
 	}
-	k.x = n.Bytes(k.q)
+	k.x = (*[dsaScalarLen]byte)(n.Bytes(k.q))
 	clear(n.Bits())
-	size := k.p.Size()
-	if subtle.ConstantTimeCompare(k.power(k.x).Bytes(k.p), public.y.FillBytes(make([]byte, size))) != 1 {
+	if subtle.ConstantTimeCompare(k.power(k.x[:]).Bytes(k.p), public.y.FillBytes(make([]byte, k.p.Size()))) != 1 {
 		k.Wipe()
 		return nil, fmt.Errorf("%w: the private part does not belong to the public part", ErrKey)
 	}
@@ -105,7 +85,7 @@ func (k *DSAPrivateKey) Sign(rand io.Reader, m []byte) ([]byte, error) {
 	if _, err := io.ReadFull(rand, fresh[:]); err != nil {
 		return nil, fmt.Errorf("keys: signing: %w", err)
 	}
-	x, err := bigmod.NewNat().SetBytes(k.x, k.q)
+	x, err := bigmod.NewNat().SetBytes(k.x[:], k.q)
 	if err != nil {
 		return nil, ErrKey
 	}
@@ -126,7 +106,7 @@ const dsaSignTries = 8
 // nonce derives a nonce in 1…q−1 from the key, the message and fresh randomness.
 // The 512 bits it is reduced from leave a bias of 2^-352.
 func (k *DSAPrivateKey) nonce(m, fresh []byte, try byte) []byte {
-	mac := hmac.New(sha512.New, k.x)
+	mac := hmac.New(sha512.New, k.x[:])
 	mac.Write([]byte("otrpipe DSA nonce\x00"))
 	mac.Write([]byte{try})
 	mac.Write(fresh)
@@ -160,28 +140,34 @@ func (k *DSAPrivateKey) signWith(nonce []byte, x, h *bigmod.Nat) []byte {
 }
 
 // Parameters returns the key's numbers for a key file: big-endian, without
-// leading zeros. They are copies; x is secret and the caller's to clear.
+// leading zeros. They are copies; x is secret and the caller's to clear. After
+// Wipe it is empty.
 func (k *DSAPrivateKey) Parameters() (p, q, g, y, x []byte) {
 	public := k.public
-	return public.p.Bytes(), public.q.Bytes(), public.g.Bytes(), public.y.Bytes(), append([]byte(nil), trim(k.x)...)
+	if k.x != nil {
+		x = append(x, trim(k.x[:])...)
+	}
+	return public.p.Bytes(), public.q.Bytes(), public.g.Bytes(), public.y.Bytes(), x
 }
 
 // Wipe clears the private number. Copies that the Go runtime or the arithmetic
 // made of it while the key was used may stay in memory until that is reused;
 // Go gives no way to clear those.
 func (k *DSAPrivateKey) Wipe() {
-	clear(k.x)
-	k.x = nil
+	if k.x != nil {
+		clear(k.x[:])
+		k.x = nil
+	}
 }
 
 // String returns a placeholder.
 func (k DSAPrivateKey) String() string {
-	return "[DSA private key]"
+	return placeholder
 }
 
 // Format writes the placeholder for every verb.
 func (k DSAPrivateKey) Format(f fmt.State, _ rune) {
-	io.WriteString(f, k.String())
+	io.WriteString(f, placeholder)
 }
 
 func newDSADomain(p, q, g []byte) (*DSAPrivateKey, error) {

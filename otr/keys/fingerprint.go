@@ -42,27 +42,29 @@ func FingerprintFromBytes(b []byte) (Fingerprint, error) {
 // case, in any grouping by blanks, colons and dashes. The error wraps
 // ErrFingerprint and names the wrong length or character.
 func ParseFingerprint(s string) (Fingerprint, error) {
-	digits := make([]byte, 0, 2*FingerprintLen4)
+	const digits = "0123456789abcdefABCDEF"
+	var b [FingerprintLen4]byte
 	n := 0
 	for _, c := range s {
-		switch {
-		case c == ' ' || c == ':' || c == '-':
+		if c == ' ' || c == ':' || c == '-' {
 			continue
-		case c < '0' || c > 'f' || !strings.ContainsRune("0123456789abcdefABCDEF", c):
+		}
+		d := strings.IndexRune(digits, c)
+		if d < 0 {
 			return Fingerprint{}, fmt.Errorf("%w: %q is no hexadecimal digit", ErrFingerprint, c)
 		}
-		if n++; n <= cap(digits) {
-			digits = append(digits, byte(c))
+		if d >= 16 {
+			d -= 6
 		}
+		if n < 2*len(b) {
+			b[n/2] = b[n/2]<<4 | byte(d)
+		}
+		n++
 	}
 	if n != 2*FingerprintLen3 && n != 2*FingerprintLen4 {
 		return Fingerprint{}, fmt.Errorf("%w: it has %d hexadecimal digits, not 40 or 112", ErrFingerprint, n)
 	}
-	b := make([]byte, n/2)
-	if _, err := hex.Decode(b, digits); err != nil {
-		return Fingerprint{}, fmt.Errorf("%w: %w", ErrFingerprint, err)
-	}
-	return FingerprintFromBytes(b)
+	return FingerprintFromBytes(b[:n/2])
 }
 
 // Bytes returns the fingerprint's 20 or 56 bytes; none for the zero value.

@@ -1,0 +1,519 @@
+package keyfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// These tests need other processes: to be killed in the middle of a write, to
+// hold the lock, to write at the same time. They are the test program itself,
+// started with what to do in its environment.
+const (
+	envWriter     = "KEYFILE_TEST_WRITER"      // one of writers
+	envWriterHome = "KEYFILE_TEST_WRITER_HOME" // where
+	envWriterArg  = "KEYFILE_TEST_WRITER_ARG"
+)
+
+func init() {
+	if os.Getenv(envWriter) != "" {
+		// One thread does everything, so that it can be followed step by step.
+		runtime.LockOSThread()
+	}
+}
+
+func TestMain(m *testing.M) {
+	name := os.Getenv(envWriter)
+	if name == "" {
+		os.Exit(m.Run())
+	}
+	if err := writers[name](homeIn(os.Getenv(envWriterHome)), os.Getenv(envWriterArg)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		if errors.Is(err, ErrExists) {
+			os.Exit(existsCode)
+		}
+		os.Exit(1)
+	}
+}
+
+const existsCode = 6
+
+// writers are what such a process can do. What is done between two calls of
+// mark can be interrupted.
+var writers = map[string]func(h *Home, arg string) error{
+	"create": func(h *Home, arg string) error {
+		id, err := h.Identity("alice", nil)
+		if err != nil {
+			return err
+		}
+		id.Name = arg
+		return marked(func() error { return h.Create(id, nil) })
+	},
+	"protect": func(h *Home, arg string) error {
+		id, err := h.Identity("alice", nil)
+		if err != nil {
+			return err
+		}
+		return marked(func() error { return h.SetPassphrase(id, []byte(arg)) })
+	},
+	"remove": func(h *Home, arg string) error {
+		return marked(func() error { return h.Remove(arg) })
+	},
+	"remember": func(h *Home, arg string) error {
+		n, err := strconv.Atoi(arg)
+		if err != nil {
+			return err
+		}
+		return marked(func() error { return h.RememberKey("contact "+arg, fingerprintOf(byte(n)), Seen, someday) })
+	},
+	"export": func(h *Home, arg string) error {
+		return marked(func() error { return WriteFile(arg, []byte("the new content"), true) })
+	},
+	"export new": func(h *Home, arg string) error {
+		return marked(func() error { return WriteFile(arg, []byte("the new content"), false) })
+	},
+	"hold": func(h *Home, arg string) error {
+		unlock, err := h.lock()
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		fmt.Println("locked")
+		_, err = io.Copy(io.Discard, os.Stdin)
+		return err
+	},
+}
+
+// markSignal tells whoever follows the process that the write begins, or is
+// done. Go ignores it.
+const markSignal = unix.SIGUSR2
+
+func marked(write func() error) error {
+	if err := unix.Tgkill(os.Getpid(), unix.Gettid(), markSignal); err != nil {
+		return err
+	}
+	err := write()
+	if err := unix.Tgkill(os.Getpid(), unix.Gettid(), markSignal); err != nil {
+		return err
+	}
+	return err
+}
+
+func writerCommand(t testing.TB, h *Home, name, arg string) *exec.Cmd {
+	t.Helper()
+	program, err := os.Executable()
+	must(t, err)
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), envWriter+"="+name, envWriterHome+"="+h.Dir(), envWriterArg+"="+arg)
+	return cmd
+}
+
+// killAtStep runs a writer and kills it when, between its marks, it is about to
+// make its step-th system call. It reports whether there was such a step.
+func killAtStep(t *testing.T, cmd *exec.Cmd, step int) (killed bool) {
+	t.Helper()
+	runtime.LockOSThread() // only the thread that follows a process may go on with it
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	must(t, cmd.Start())
+	pid := cmd.Process.Pid
+	var status syscall.WaitStatus
+	wait := func() {
+		for {
+			_, err := syscall.Wait4(pid, &status, syscall.WALL, nil)
+			if err == nil {
+				return
+			}
+			if err != syscall.EINTR {
+				t.Fatal(err)
+			}
+		}
+	}
+	wait() // it stops when it has been loaded
+	must(t, syscall.PtraceSetOptions(pid, unix.PTRACE_O_TRACESYSGOOD|unix.PTRACE_O_EXITKILL))
+	marks, calls, signal := 0, 0, 0
+	entering := true
+	for {
+		must(t, syscall.PtraceSyscall(pid, signal))
+		wait()
+		signal = 0
+		switch {
+		case status.Exited() || status.Signaled():
+			if status.ExitStatus() != 0 || marks != 2 {
+				t.Fatalf("the writer ended with %v after %d marks: %s", status, marks, stderr.String())
+			}
+			return false
+		case status.StopSignal() == syscall.SIGTRAP|0x80:
+			if marks == 1 && entering {
+				if calls == step {
+					must(t, syscall.Kill(pid, syscall.SIGKILL))
+					wait()
+					return true
+				}
+				calls++
+			}
+			entering = !entering
+		case status.StopSignal() == markSignal:
+			marks++
+		default:
+			signal = int(status.StopSignal())
+		}
+	}
+}
+
+func TestAWriteThatIsKilledLeavesTheOldOrTheNew(t *testing.T) {
+	stride := 1
+	if testing.Short() {
+		stride = 5
+	}
+	identity := func(name string) func(h *Home) string {
+		return func(h *Home) string {
+			for _, passphrase := range []string{"", "secret"} {
+				_, err := h.Identity(name, func(string) ([]byte, error) { return []byte(passphrase), nil })
+				switch {
+				case err == nil && passphrase == "":
+					return "open"
+				case err == nil:
+					return "protected"
+				case errors.Is(err, ErrNotFound):
+					return "none"
+				case !errors.Is(err, ErrPassphrase):
+					return err.Error()
+				}
+			}
+			return "closed"
+		}
+	}
+	contacts := func(h *Home) string {
+		list, err := h.Contacts()
+		if err != nil {
+			return err.Error()
+		}
+		return fmt.Sprint(len(list))
+	}
+	file := func(h *Home) string {
+		b, err := os.ReadFile(filepath.Join(h.Dir(), "file"))
+		if errors.Is(err, os.ErrNotExist) {
+			return "none"
+		} else if err != nil {
+			return err.Error()
+		}
+		return string(b)
+	}
+	for _, story := range []struct {
+		writer, arg string
+		look        func(h *Home) string
+		old, new    string
+	}{
+		{"create", "bob", identity("bob"), "none", "open"},
+		{"protect", "secret", identity("alice"), "open", "protected"},
+		{"remove", "alice", identity("alice"), "open", "none"},
+		{"remember", "7", contacts, "1", "2"},
+		{"export", "file", file, "the old content", "the new content"},
+		{"export new", "file", file, "none", "the new content"},
+	} {
+		t.Run(story.writer, func(t *testing.T) {
+			seen := make(map[string]int)
+			for step := 0; ; step += stride {
+				h := furnished(t)
+				arg := story.arg
+				if arg == "file" {
+					arg = filepath.Join(h.Dir(), arg)
+					if story.writer == "export" {
+						must(t, os.WriteFile(arg, []byte("the old content"), 0o600))
+					}
+				}
+				killed := killAtStep(t, writerCommand(t, h, story.writer, arg), step)
+				got := story.look(h)
+				if got != story.old && got != story.new {
+					t.Fatalf("killed at step %d: %s", step, got)
+				}
+				seen[got]++
+				whole(t, h, step)
+				if !killed {
+					if got != story.new {
+						t.Errorf("not killed, but: %s", got)
+					}
+					break
+				}
+			}
+			if seen[story.old] == 0 {
+				t.Error("it was never killed before the write was done")
+			}
+			t.Logf("%v", seen)
+		})
+	}
+}
+
+// whole tells whether a home in which a writer was killed is in order: all that
+// was not being written is there, the next writer works, and cleans up.
+func whole(t *testing.T, h *Home, step int) {
+	t.Helper()
+	if contact, ok, err := h.Contact("bob"); !ok || err != nil || contact.Keys[0].Fingerprint != fingerprintOf(1) {
+		t.Fatalf("killed at step %d: contact %v, %v, %v", step, contact, ok, err)
+	}
+	if _, err := h.Publics(); err != nil {
+		t.Fatalf("killed at step %d: %v", step, err)
+	}
+	must(t, h.RememberKey("next", fingerprintOf(2), Seen, someday))
+	if err := h.Create(testIdentity("next"), nil); err != nil {
+		t.Fatalf("killed at step %d: %v", step, err)
+	}
+	for name := range tree(t, h.Dir()) {
+		// The file of an export lies where otrpipe has no business to clean up.
+		base := filepath.Base(name)
+		if strings.HasPrefix(base, ".") && base != "." && !strings.HasPrefix(base, ".file") {
+			t.Fatalf("killed at step %d: %s is left", step, name)
+		}
+	}
+}
+
+func TestTwentyWritersAtOnceLoseNothing(t *testing.T) {
+	const writers = 20
+	h := furnished(t)
+	run := func(name string, arg func(i int) string) (codes []int) {
+		var all []*exec.Cmd
+		for i := range writers {
+			cmd := writerCommand(t, h, name, arg(i))
+			must(t, cmd.Start())
+			all = append(all, cmd)
+		}
+		for _, cmd := range all {
+			var exit *exec.ExitError
+			if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+				t.Fatal(err)
+			}
+			codes = append(codes, cmd.ProcessState.ExitCode())
+		}
+		slices.Sort(codes)
+		return codes
+	}
+	if codes := run("remember", func(i int) string { return strconv.Itoa(100 + i) }); codes[writers-1] != 0 {
+		t.Errorf("exit codes %v", codes)
+	}
+	if list := contacts(t, h); len(list) != 1+writers {
+		t.Errorf("%d contacts", len(list))
+	}
+	// All want the same name: one gets it.
+	codes := run("create", func(int) string { return "bob" })
+	want := append([]int{0}, slices.Repeat([]int{existsCode}, writers-1)...)
+	if !slices.Equal(codes, want) {
+		t.Errorf("exit codes %v", codes)
+	}
+	if _, err := h.Identity("bob", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheLockOfADeadProcessDoesNotLast(t *testing.T) {
+	h := furnished(t)
+	must(t, os.WriteFile(filepath.Join(h.Dir(), lockFile), []byte("pid 1"), 0o600))
+	must(t, h.RememberKey("carol", fingerprintOf(2), Seen, someday))
+
+	holder := writerCommand(t, h, "hold", "")
+	out, err := holder.StdoutPipe()
+	must(t, err)
+	_, err = holder.StdinPipe() // it holds the lock until this is closed, which it is not
+	must(t, err)
+	must(t, holder.Start())
+	defer holder.Process.Kill()
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error)
+	go func() { written <- h.RememberKey("dave", fingerprintOf(3), Seen, someday) }()
+	select {
+	case err := <-written:
+		t.Fatalf("written while another process holds the lock: %v", err)
+	case <-time.After(20 * lockPause):
+	}
+	// Readers do not mind the lock.
+	if list := contacts(t, h); len(list) != 2 {
+		t.Errorf("%d contacts", len(list))
+	}
+	must(t, holder.Process.Kill())
+	holder.Wait()
+	must(t, <-written)
+	if list := contacts(t, h); len(list) != 3 {
+		t.Errorf("%d contacts", len(list))
+	}
+}
+
+func TestAFullDiskLeavesTheOld(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a small disk")
+	}
+	disk := t.TempDir()
+	if err := unix.Mount("none", disk, "tmpfs", 0, "size=256k,mode=700"); err != nil {
+		t.Skipf("no small disk can be mounted: %v", err)
+	}
+	defer unix.Unmount(disk, unix.MNT_DETACH)
+	h := homeIn(filepath.Join(disk, "home"))
+	create(t, h, "alice", "")
+	must(t, h.RememberKey("bob", fingerprintOf(1), Seen, someday))
+	before := tree(t, h.Dir())
+	id, err := h.Identity("alice", nil)
+	must(t, err)
+
+	filler := filepath.Join(disk, "filler")
+	must(t, fill(filler))
+	for what, err := range map[string]error{
+		"create":   h.Create(testIdentity("bob"), nil),
+		"protect":  h.SetPassphrase(id, []byte("secret")),
+		"remember": h.RememberKey("carol", fingerprintOf(2), Seen, someday),
+		"export":   WriteFile(filepath.Join(disk, "export"), make([]byte, 5000), false),
+	} {
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), disk) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	sameTree(t, h.Dir(), before)
+	if _, err := os.Stat(filepath.Join(disk, "export")); err == nil {
+		t.Error("half an export is there")
+	}
+
+	must(t, os.Remove(filler))
+	must(t, h.SetPassphrase(id, []byte("secret")))
+	must(t, h.RememberKey("carol", fingerprintOf(2), Seen, someday))
+}
+
+// fill writes until nothing more fits.
+func fill(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, size := range []int{4096, 1} {
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, size))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestAReadOnlyHomeCanBeReadAndSaysItIsReadOnly(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a read-only disk")
+	}
+	h := furnished(t)
+	id, err := h.Identity("alice", nil)
+	must(t, err)
+	before := tree(t, h.Dir())
+	if err := unix.Mount(h.Dir(), h.Dir(), "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("nothing can be mounted: %v", err)
+	}
+	defer unix.Unmount(h.Dir(), unix.MNT_DETACH)
+	if err := unix.Mount("", h.Dir(), "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Skipf("nothing can be mounted read-only: %v", err)
+	}
+	for what, err := range map[string]error{
+		"create":   h.Create(testIdentity("bob"), nil),
+		"protect":  h.SetPassphrase(id, []byte("secret")),
+		"remove":   h.Remove("alice"),
+		"remember": h.RememberKey("carol", fingerprintOf(2), Seen, someday),
+		"export":   WriteFile(filepath.Join(h.Dir(), "export"), nil, false),
+	} {
+		if !errors.Is(err, syscall.EROFS) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := h.Identity("alice", nil); err != nil {
+		t.Error(err)
+	}
+	if list := contacts(t, h); len(list) != 1 {
+		t.Errorf("contacts %v", list)
+	}
+	sameTree(t, h.Dir(), before)
+}
+
+func TestAFolderThatMayNotBeWrittenSaysSo(t *testing.T) {
+	h := furnished(t)
+	before := tree(t, h.Dir())
+	must(t, os.Chmod(h.Dir(), 0o500))
+	defer os.Chmod(h.Dir(), 0o700)
+	cmd := writerCommand(t, h, "remember", "9")
+	if os.Geteuid() == 0 {
+		// Root may write anywhere; somebody else may not, in the same home.
+		const nobody = 65534
+		for name := range before {
+			must(t, os.Chown(filepath.Join(h.Dir(), name), nobody, nobody))
+		}
+		for dir := filepath.Dir(h.Dir()); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+			must(t, os.Chmod(dir, 0o755))
+		}
+		program := filepath.Join(filepath.Dir(h.Dir()), "writer")
+		b, err := os.ReadFile(cmd.Path)
+		must(t, err)
+		must(t, os.WriteFile(program, b, 0o755))
+		cmd.Path = program
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	// The lock is there already, so it is the write itself that fails.
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "permission denied") || strings.Count(string(out), "\n") != 1 {
+		t.Errorf("%v: %s", err, out)
+	}
+	must(t, os.Chmod(h.Dir(), 0o700))
+	sameTree(t, h.Dir(), before)
+}
+
+func TestAFileSystemWithoutModesWarnsAndWorks(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount such a file system")
+	}
+	for _, program := range []string{"mkfs.exfat", "mount.exfat-fuse", "losetup"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("no %s: apt-get install exfatprogs exfat-fuse", program)
+		}
+	}
+	disk, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
+	must(t, os.WriteFile(image, make([]byte, 8<<20), 0o600))
+	must(t, exec.Command("mkfs.exfat", image).Run())
+	loop, err := exec.Command("losetup", "-f", "--show", image).Output()
+	if err != nil {
+		t.Skipf("no loop device: %v", err)
+	}
+	device := strings.TrimSpace(string(loop))
+	defer exec.Command("losetup", "-d", device).Run()
+	if out, err := exec.Command("mount.exfat-fuse", device, disk, "-o", "umask=022").CombinedOutput(); err != nil {
+		t.Skipf("nothing can be mounted: %v: %s", err, out)
+	}
+	defer unix.Unmount(disk, 0)
+
+	h := homeIn(filepath.Join(disk, "home"))
+	var warnings []string
+	h.Warn = func(text string) { warnings = append(warnings, text) }
+	create(t, h, "alice", "secret")
+	must(t, h.RememberKey("bob", fingerprintOf(1), Seen, someday))
+	id, err := h.Identity("alice", saying(t, "secret"))
+	must(t, err)
+	must(t, h.SetPassphrase(id, nil))
+	path := filepath.Join(disk, "export")
+	must(t, WriteFile(path, []byte("one"), false))
+	wantError(t, WriteFile(path, []byte("two"), false), ErrExists)
+	must(t, h.Remove("alice"))
+	if list := contacts(t, h); len(list) != 1 {
+		t.Errorf("contacts %v", list)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], h.Dir()) {
+		t.Errorf("warnings %q", warnings)
+	}
+}

@@ -1,0 +1,310 @@
+package peers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// ircTime is how long anything on the IRC server may take: what we wait for is
+// seen the moment it is there, so this only ends what would hang.
+const ircTime = time.Minute
+
+const ngircdConf = `[Global]
+Name = irc.invalid
+Info = a server for tests
+Listen = 127.0.0.1
+Ports = %d
+MotdPhrase = welcome
+[Limits]
+MaxConnectionsIP = 0
+MaxPenaltyTime = 0
+[Options]
+DNS = no
+Ident = no
+PAM = no
+`
+
+// A recorder is a way to a server that remembers all that went along it.
+type recorder struct {
+	addr *net.TCPAddr
+	mu   sync.Mutex
+	seen bytes.Buffer
+}
+
+// record listens on loopback and passes connections on to server.
+func record(t *testing.T, server string) *recorder {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	r := &recorder{addr: l.Addr().(*net.TCPAddr)}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			upstream, err := net.Dial("tcp", server)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			go r.pass(upstream, client)
+			go r.pass(client, upstream)
+		}
+	}()
+	return r
+}
+
+func (r *recorder) pass(to, from net.Conn) {
+	defer to.Close()
+	io.Copy(to, io.TeeReader(from, r))
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen.Write(p)
+}
+
+func (r *recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen.String()
+}
+
+// program finds a program, or skips or fails the test; see missing.
+func program(t *testing.T, name, pack string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if errors.Is(err, exec.ErrNotFound) {
+		path, err = exec.LookPath("/usr/sbin/" + name)
+	}
+	if err != nil {
+		missing(t, name, "apt install "+pack, err)
+	}
+	return path
+}
+
+// background runs a command until the test ends.
+func background(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	cmd.WaitDelay = time.Second // what it leaves behind may hold its output
+	var output bytes.Buffer
+	if cmd.Stderr == nil {
+		cmd.Stderr = &output
+	}
+	if cmd.Stdout == nil {
+		cmd.Stdout = cmd.Stderr
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		kill := time.AfterFunc(5*time.Second, func() { cmd.Process.Kill() })
+		cmd.Wait()
+		kill.Stop()
+		if t.Failed() && output.Len() > 0 {
+			t.Logf("%s:\n%s", cmd.Path, output.String())
+		}
+	})
+}
+
+// eventually waits until what is so; explain says what is instead.
+func eventually(t *testing.T, what string, so func() bool, explain func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(ircTime); !so(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s:\n%s", what, explain())
+		}
+	}
+}
+
+// startServer starts an IRC server on loopback.
+func startServer(t *testing.T) string {
+	t.Helper()
+	ngircd := program(t, "ngircd", "ngircd")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	conf := filepath.Join(t.TempDir(), "ngircd.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, ngircdConf, port), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	background(t, exec.Command(ngircd, "-n", "-f", conf))
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	eventually(t, "the IRC server", func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}, func() string { return addr })
+	return addr
+}
+
+// startII starts ii as nick and returns its folder for the server.
+func startII(t *testing.T, r *recorder, nick string) string {
+	t.Helper()
+	dir := t.TempDir()
+	background(t, exec.Command(program(t, "ii", "ii"),
+		"-s", "127.0.0.1", "-p", strconv.Itoa(r.addr.Port), "-i", dir, "-n", nick))
+	folder := filepath.Join(dir, "127.0.0.1")
+	log := func() string {
+		out, _ := os.ReadFile(filepath.Join(folder, "out"))
+		return string(out)
+	}
+	eventually(t, "ii to be connected", func() bool {
+		return strings.Contains(log(), "End of MOTD")
+	}, log)
+	return folder
+}
+
+// An irssi is the client of that name with its OTR plugin, in a terminal that we
+// type into and look at.
+type irssi struct {
+	t      *testing.T
+	tmux   string
+	socket string
+	home   string
+}
+
+func startIrssi(t *testing.T, r *recorder, nick string) *irssi {
+	t.Helper()
+	client := program(t, "irssi", "irssi irssi-plugin-otr")
+	plugins, _ := filepath.Glob("/usr/lib*/**/irssi/modules/libotr_core.so")
+	if len(plugins) == 0 {
+		missing(t, "irssi's OTR plugin", "apt install irssi-plugin-otr", errors.New("no libotr_core.so"))
+	}
+	// A socket's path has a hundred bytes or so, which t.TempDir may exceed.
+	home, err := os.MkdirTemp("", "irssi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &irssi{t: t, tmux: program(t, "tmux", "tmux"), home: home, socket: filepath.Join(home, "tmux")}
+	// Without the settings irssi sends a line each two seconds.
+	startup := "LOAD otr\nSET cmds_max_at_once 100\nSET cmd_queue_speed 10msec\n"
+	if err := os.WriteFile(filepath.Join(home, "startup"), []byte(startup), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.run("kill-server")
+		os.RemoveAll(home)
+	})
+	s.run("-f", "/dev/null", "new-session", "-d", "-x", "150", "-y", "50",
+		client, "--home", home, "--connect", "127.0.0.1", "--port", strconv.Itoa(r.addr.Port), "--nick", nick)
+	s.wait("Mode change [+i] for user " + nick)
+	return s
+}
+
+func (s *irssi) run(args ...string) string {
+	cmd := exec.Command(s.tmux, append([]string{"-S", s.socket}, args...)...)
+	cmd.Env = append(os.Environ(), "TERM=xterm", "LC_ALL=C.UTF-8")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.t.Logf("tmux %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// do types a line.
+func (s *irssi) do(line string) {
+	s.run("send-keys", "-l", line)
+	s.run("send-keys", "Enter")
+}
+
+// screen is what a person sees.
+func (s *irssi) screen() string { return s.run("capture-pane", "-p", "-J") }
+
+// wait waits until the screen shows text.
+func (s *irssi) wait(text string) {
+	s.t.Helper()
+	eventually(s.t, "irssi to show "+strconv.Quote(text), func() bool {
+		return strings.Contains(s.screen(), text)
+	}, s.screen)
+}
+
+// makeKey makes irssi's OTR key, for what it calls the server. It is made in the
+// background, and irssi looks for it when something happens.
+func (s *irssi) makeKey() {
+	s.t.Helper()
+	s.do("/otr genkey 127")
+	eventually(s.t, "irssi's key", func() bool {
+		s.do("/otr info")
+		return strings.Contains(s.screen(), "Fingerprint for 127:")
+	}, s.screen)
+}
+
+// A carrier is otr-irc as the transport of a peer.
+type carrier struct {
+	in  io.WriteCloser
+	out io.Reader
+}
+
+func carry(t *testing.T, folder, nick string) carrier {
+	t.Helper()
+	cmd := exec.Command("../../scripts/otr-irc", "--transport", folder, nick)
+	cmd.Env = append(os.Environ(), "OTR_IRC_PAUSE=0")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout = pipe
+	background(t, cmd)
+	t.Cleanup(func() { in.Close() })
+	pipe.Close()
+	return carrier{in: in, out: out}
+}
+
+// The plumbing carries a conversation between irssi and a peer that is not ours,
+// so what fails here is the plumbing.
+func TestIRCCarriesLibotrToIrssi(t *testing.T) {
+	argv := libotr.command(t)
+	server := startServer(t)
+	ours, theirs := record(t, server), record(t, server)
+	folder := startII(t, ours, "bob")
+	alice := startIrssi(t, theirs, "Ali[ce")
+	alice.makeKey()
+	alice.do("/query bob")
+
+	events := filepath.Join(t.TempDir(), "events")
+	wire := carry(t, folder, "ali[ce")
+	peer := exec.Command(argv[0], "--fragment", "350", "--events", events,
+		"--on", "start=raw ?OTRv23?", "--on", "secure=say the first secret", "--echo")
+	peer.Stdin, peer.Stdout = wire.out, wire.in
+	background(t, peer)
+
+	alice.wait("the first secret")
+	alice.do("the second secret")
+	eventually(t, "the second secret", func() bool {
+		log, _ := os.ReadFile(events)
+		return bytes.Contains(log, []byte(`"the second secret","encrypted":true`))
+	}, alice.screen)
+	for _, r := range []*recorder{ours, theirs} {
+		if seen := r.String(); strings.Contains(seen, "secret") || !strings.Contains(seen, "?OTR|") {
+			t.Errorf("on the wire:\n%s", seen)
+		}
+	}
+}
