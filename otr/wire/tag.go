@@ -22,8 +22,9 @@ func ParseTag(line []byte) (v Versions, text []byte, ok bool) {
 		return 0, nil, false
 	}
 	for group := at + len(tagBase); group < end; group += tagGroup {
-		version, _ := tagVersion(line[group:])
-		v |= 1 << version
+		if version, ok := tagVersion(line[group:]); ok {
+			v |= 1 << version
+		}
 	}
 	switch {
 	case end == len(line):
@@ -63,18 +64,27 @@ func findTag(line []byte) (at, end int) {
 			return -1, -1
 		}
 		at = from + next
+		// Versions that we do not know may stand before one that we do. Behind the last
+		// one white space is text, another tag too.
 		end = at + len(tagBase)
-		for {
-			if _, ok := tagVersion(line[end:]); !ok {
-				break
+		for group := end; isTagGroup(line[group:]); {
+			_, known := tagVersion(line[group:])
+			if group += tagGroup; known {
+				end = group
 			}
-			end += tagGroup
 		}
 		if end > at+len(tagBase) {
 			return at, end
 		}
 		from = at + 1
 	}
+}
+
+// isTagGroup reports whether text begins with the 8 bytes of some version, known or
+// not, and not with another tag.
+func isTagGroup(text []byte) bool {
+	return len(text) >= tagGroup && len(bytes.Trim(text[:tagGroup], " \t")) == 0 &&
+		!bytes.HasPrefix(text, []byte(tagBase))
 }
 
 // tagVersion returns the version whose 8 bytes text begins with.
