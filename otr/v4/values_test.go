@@ -32,7 +32,7 @@ type values struct {
 	refused bool // the message was; what it derived was forgotten
 
 	// The last value of each name.
-	kECDH, kDH, brace, k, prevRoot, root, chainS, chainR, enc, sigma []byte
+	kECDH, kDH, brace, k, prevRoot, root, chainS, chainR, enc []byte
 
 	phis    int
 	rotated bool // root is of this step
