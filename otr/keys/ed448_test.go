@@ -39,15 +39,6 @@ func loadEd448(t testing.TB) (v ed448Vectors) {
 	return v
 }
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // steady is a source of bytes that is the same in every run.
 func steady(seed byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{seed}) }
 
@@ -62,11 +53,11 @@ func generateEd448(t testing.TB, seed byte) *Ed448PrivateKey {
 
 func TestEd448KeysFromTheirSymmetricKeys(t *testing.T) {
 	for _, v := range loadEd448(t).Keys {
-		k, err := NewEd448PrivateKey(unhex(t, v.Symmetric))
+		k, err := NewEd448PrivateKey(unhex(v.Symmetric))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := group.ReduceScalar(unhex(t, v.Secret)); !k.Secret().Equal(want) {
+		if want := group.ReduceScalar(unhex(v.Secret)); !k.Secret().Equal(want) {
 			t.Errorf("%s: another secret scalar", v.Symmetric)
 		}
 		if got := k.Public().Append(nil); hex.EncodeToString(got) != "1000"+v.Public {
@@ -75,7 +66,7 @@ func TestEd448KeysFromTheirSymmetricKeys(t *testing.T) {
 		if got := k.ForgingKey().Append(nil); hex.EncodeToString(got) != "1200"+v.Public {
 			t.Errorf("forging key %x, want 1200%s", got, v.Public)
 		}
-		if !bytes.Equal(k.Symmetric(), unhex(t, v.Symmetric)) {
+		if !bytes.Equal(k.Symmetric(), unhex(v.Symmetric)) {
 			t.Error("the symmetric key came back changed")
 		}
 	}
@@ -83,11 +74,11 @@ func TestEd448KeysFromTheirSymmetricKeys(t *testing.T) {
 
 func TestEd448FingerprintVectors(t *testing.T) {
 	for _, v := range loadEd448(t).Fingerprint {
-		h, err := ParseEd448PublicKey(unhex(t, v.H))
+		h, err := ParseEd448PublicKey(unhex(v.H))
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := ParseForgingKey(unhex(t, v.F))
+		f, err := ParseForgingKey(unhex(v.F))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,11 +94,11 @@ func TestEd448FingerprintVectors(t *testing.T) {
 
 func TestEdDSAVectors(t *testing.T) {
 	for _, v := range loadEd448(t).EdDSA {
-		public, err := ParseEd448PublicKey(unhex(t, v.Public))
+		public, err := ParseEd448PublicKey(unhex(v.Public))
 		if err != nil {
 			t.Fatal(err)
 		}
-		message, signature := unhex(t, v.Message), unhex(t, v.Signature)
+		message, signature := unhex(v.Message), unhex(v.Signature)
 		err = public.Verify(message, signature)
 		if (err == nil) != v.Valid || err != nil && !errors.Is(err, ErrSignature) {
 			t.Errorf("%s: %v, want valid %v", v.Comment, err, v.Valid)
@@ -115,7 +106,7 @@ func TestEdDSAVectors(t *testing.T) {
 		if !v.Valid {
 			continue
 		}
-		k, err := NewEd448PrivateKey(unhex(t, v.Symmetric))
+		k, err := NewEd448PrivateKey(unhex(v.Symmetric))
 		if err != nil {
 			t.Fatal(err)
 		}
