@@ -73,6 +73,9 @@ func appendExtraKeys(extra []ExtraKey, base *key, tlvs []wire.TLV) []ExtraKey {
 		if t.Type != TLVExtraKey || len(t.Value) < contextLen || len(extra) == maxExtraKeys {
 			continue
 		}
+		if cap(extra) < maxExtraKeys { // at once: growing would leave copies behind
+			extra = make([]ExtraKey, 0, maxExtraKeys)
+		}
 		k := ExtraKey{TLV: i}
 		group.KDF(k.Key[:], group.Usage(i), t.Value[:contextLen], previous)
 		extra = append(extra, k)

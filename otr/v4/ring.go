@@ -25,8 +25,9 @@ type Ring [3]*group.Point
 // secrets was used. The randomness read is five times 57 bytes: t, and c and r of
 // each other key in the order of the ring.
 //
-// Neither the time it takes nor the memory it touches depends on the position: the
-// three commitments are computed alike, with c = 0 and r = t at the signer's.
+// Neither the time it takes nor the memory it touches depends on the position: all three
+// commitments are computed as r·G + c·A. At the signer's position that is t·G as well, with
+// r = t − c·secret for any c.
 func (ring Ring) Sign(rand io.Reader, secret group.Scalar, position int, m []byte) ([]byte, error) {
 	var drawn [5]group.Scalar
 	defer func() {
@@ -41,9 +42,11 @@ func (ring Ring) Sign(rand io.Reader, secret group.Scalar, position int, m []byt
 		}
 	}
 	t, others := drawn[0], drawn[1:]
+	anyC := others[0]
+	matchingR := t.Sub(anyC.Mul(secret))
 
 	var (
-		zero        group.Scalar
+		zero, sum   group.Scalar
 		c, r        [3]group.Scalar
 		commitments [3]*group.Point
 	)
@@ -54,19 +57,21 @@ func (ring Ring) Sign(rand io.Reader, secret group.Scalar, position int, m []byt
 		lower, upper := max(n-1, 0), min(n, 1)
 		c[n] = group.SelectScalar(behind, others[2*lower], others[2*upper])
 		r[n] = group.SelectScalar(behind, others[2*lower+1], others[2*upper+1])
-		c[n] = group.SelectScalar(ours, zero, c[n])
-		r[n] = group.SelectScalar(ours, t, r[n])
+		sum = sum.Add(group.SelectScalar(ours, zero, c[n]))
+		c[n] = group.SelectScalar(ours, anyC, c[n])
+		r[n] = group.SelectScalar(ours, matchingR, r[n])
 		commitments[n] = group.MulBase(r[n]).Add(ring[n].Mul(c[n]))
 	}
-	own := ring.challenge(commitments, m).Sub(c[0]).Sub(c[1]).Sub(c[2])
+	own := ring.challenge(commitments, m).Sub(sum)
 	response := t.Sub(own.Mul(secret))
 
 	sigma := make([]byte, 0, RingSignatureLen)
+	matchingR.Wipe()
 	for n := range ring {
 		ours := subtle.ConstantTimeEq(int32(n), int32(position))
 		sigma = group.SelectScalar(ours, own, c[n]).Append(sigma)
 		sigma = group.SelectScalar(ours, response, r[n]).Append(sigma)
-		r[n].Wipe() // t is among them
+		r[n].Wipe() // with its c and t, one of them gives the secret away
 	}
 	return sigma, nil
 }

@@ -47,6 +47,16 @@ func (s skippedKeys) find(ecdh []byte, id uint32) int {
 	return -1
 }
 
+// add returns s with further entries. Where it has to move it wipes the old place.
+func (s skippedKeys) add(entries ...skippedKey) skippedKeys {
+	if len(s)+len(entries) <= cap(s) {
+		return append(s, entries...)
+	}
+	moved := append(make(skippedKeys, 0, 2*len(s)+len(entries)), s...)
+	clear(s)
+	return append(moved, entries...)
+}
+
 // remove wipes the first n entries behind from and closes the gap.
 func (s *skippedKeys) remove(from, n int) {
 	rest := append((*s)[:from], (*s)[from+n:]...)
@@ -69,14 +79,14 @@ func (r *ratchet) skipTo(id uint32, now time.Time, skipped skippedKeys) (skipped
 		if entry.keys, err = r.nextReceiving(); err != nil {
 			return skipped, err
 		}
-		skipped = append(skipped, entry)
+		skipped = skipped.add(entry)
 	}
 	return skipped, nil
 }
 
 // keepSkipped takes over the keys that a message has skipped, and lets go of the oldest.
 func (s *session) keepSkipped(skipped skippedKeys) {
-	s.skipped = append(s.skipped, skipped...)
+	s.skipped = s.skipped.add(skipped...)
 	if over := len(s.skipped) - maxSkipped; over > 0 {
 		s.dropSkipped(over)
 	}
