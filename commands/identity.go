@@ -226,7 +226,7 @@ func (s *passphraseSource) given() ([]byte, bool, error) {
 	if secret, ok, err := secretFromFlags(s.c, flagPassphrase, ""); ok || err != nil {
 		return secret, ok, err
 	}
-	return s.fromEnv, s.fromEnv != nil, nil
+	return bytes.Clone(s.fromEnv), s.fromEnv != nil, nil
 }
 
 // takeEnv returns the value of an environment variable and unsets it; nil if it
@@ -425,7 +425,7 @@ func parseFingerprint(args []string) (keys.Fingerprint, error) {
 	}
 	fp, err := keys.ParseFingerprint(text)
 	if err != nil {
-		return fp, fail(exitUsage, "%w", err).hint("a fingerprint has 40 hexadecimal digits (OTRv3) or 112 (OTRv4)")
+		return fp, fail(exitUsage, "%w", withoutPrefix(err, "keys: ")).hint("a fingerprint has 40 hexadecimal digits (OTRv3) or 112 (OTRv4)")
 	}
 	if version != 0 && version != fp.OTR() {
 		return fp, fail(exitUsage, "a fingerprint of version %d with the digits of version %d", version, fp.OTR())
