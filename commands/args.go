@@ -70,7 +70,7 @@ func (o *ordering) read(args []string) error {
 		case len(arg) > 1 && arg[0] == '-':
 			if len(o.rest) > 0 && o.command != nil && o.command.ArgsUsage == ownArguments {
 				return fail(exitUsage, "%s after %s could be meant for either: put -- before COMMAND", flagName(arg), o.rest[0]).
-					hint("%s [flags] -- %s", o.path, strings.Join(append(slices.Clone(o.rest), arg), " "))
+					hint("%s [flags] -- %s", o.path, strings.Join(slices.Concat(o.rest, []string{arg}, args), " "))
 			}
 			used, err := o.readFlag(arg, args)
 			if err != nil {

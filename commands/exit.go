@@ -1,6 +1,9 @@
 package commands
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // The exit codes that scripts depend on. 129, 130, 141 and 143 are 128 plus the
 // signal that ended the session.
@@ -45,3 +48,18 @@ func (e *exitError) Unwrap() error { return e.err }
 func leave(code int) *exitError {
 	return &exitError{code: code, err: fmt.Errorf("exit code %d", code), silent: true}
 }
+
+// withoutPrefix is err without the name of the package it comes from: the user
+// knows files and peers, not packages.
+func withoutPrefix(err error, prefix string) error {
+	return &prefixed{err, prefix}
+}
+
+type prefixed struct {
+	err    error
+	prefix string
+}
+
+func (p *prefixed) Error() string { return strings.TrimPrefix(p.err.Error(), p.prefix) }
+
+func (p *prefixed) Unwrap() error { return p.err }

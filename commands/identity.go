@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/adrg/xdg"
@@ -33,6 +32,10 @@ const (
 const (
 	defaultIdentity = "default"
 
+	// envIdentity is where the identity's name may come from. It is no matter of
+	// the flag library's, for which an empty variable is a flag that was given.
+	envIdentity = "OTRPIPE_IDENTITY"
+
 	// envPassphrase is where a passphrase may come from when no flag says where.
 	envPassphrase = "OTRPIPE_PASSPHRASE"
 
@@ -51,8 +54,8 @@ func identityFlags() []cli.Flag {
 
 func identityFlag() cli.Flag {
 	return &cli.StringFlag{
-		Name: flagIdentity, Aliases: []string{"i"}, EnvVars: []string{"OTRPIPE_IDENTITY"},
-		Usage: "the identity's `NAME`", DefaultText: defaultIdentity,
+		Name: flagIdentity, Aliases: []string{"i"},
+		Usage: "the identity's `NAME`; else $" + envIdentity, DefaultText: defaultIdentity,
 	}
 }
 
@@ -101,8 +104,8 @@ func openHome(c *cli.Context) *keyfile.Home {
 
 // identityName is the name of the identity that the flags name.
 func identityName(c *cli.Context) (string, error) {
-	name := c.String(flagIdentity)
-	if name == "" && !givenAsFlag(c, flagIdentity) {
+	name, given := chosenIdentity(c)
+	if !given {
 		return defaultIdentity, nil
 	}
 	if err := keyfile.CheckName(name); err != nil {
@@ -111,9 +114,13 @@ func identityName(c *cli.Context) (string, error) {
 	return name, nil
 }
 
-// givenAsFlag tells a flag on the command line from one in the environment.
-func givenAsFlag(c *cli.Context, name string) bool {
-	return slices.Contains(c.LocalFlagNames(), name)
+// chosenIdentity is the name that the flag or the environment says, if any.
+func chosenIdentity(c *cli.Context) (name string, given bool) {
+	if c.IsSet(flagIdentity) {
+		return c.String(flagIdentity), true
+	}
+	name = os.Getenv(envIdentity)
+	return name, name != ""
 }
 
 // openIdentity opens the identity that the flags name, asking for a passphrase
@@ -136,7 +143,7 @@ func openIdentityWith(c *cli.Context, pass keyfile.PassphraseFunc) (*keyfile.Ide
 		id, err := home.Identity(name, pass)
 		return id, identityError(err, name)
 	}
-	if givenAsFlag(c, flagIdentity) {
+	if c.IsSet(flagIdentity) {
 		return nil, fail(exitUsage, "--identity and --identity-file contradict each other")
 	}
 	// An account's name chooses between the keys of several; where there is no
@@ -219,7 +226,7 @@ func (s *passphraseSource) given() ([]byte, bool, error) {
 	if secret, ok, err := secretFromFlags(s.c, flagPassphrase, ""); ok || err != nil {
 		return secret, ok, err
 	}
-	return s.fromEnv, s.fromEnv != nil, nil
+	return bytes.Clone(s.fromEnv), s.fromEnv != nil, nil
 }
 
 // takeEnv returns the value of an environment variable and unsets it; nil if it
@@ -418,7 +425,7 @@ func parseFingerprint(args []string) (keys.Fingerprint, error) {
 	}
 	fp, err := keys.ParseFingerprint(text)
 	if err != nil {
-		return fp, fail(exitUsage, "%w", err).hint("a fingerprint has 40 hexadecimal digits (OTRv3) or 112 (OTRv4)")
+		return fp, fail(exitUsage, "%w", withoutPrefix(err, "keys: ")).hint("a fingerprint has 40 hexadecimal digits (OTRv3) or 112 (OTRv4)")
 	}
 	if version != 0 && version != fp.OTR() {
 		return fp, fail(exitUsage, "a fingerprint of version %d with the digits of version %d", version, fp.OTR())

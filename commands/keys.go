@@ -383,7 +383,7 @@ func keysImport(c *cli.Context, path string) error {
 	if err := adoptTag(c, id); err != nil {
 		return err
 	}
-	if name := c.String(flagIdentity); name != "" || givenAsFlag(c, flagIdentity) {
+	if name, given := chosenIdentity(c); given {
 		id.Name = name
 	}
 	if err := openHome(c).Vacant(id.Name); errors.Is(err, keyfile.ErrName) {

@@ -384,11 +384,29 @@ func (h *Home) Remove(name string) error {
 }
 
 // PrivateFile returns the private key file of an identity as it is: the text
-// of an unprotected one, the age file of a protected one. The caller wipes it.
+// of an unprotected one, the age file of a protected one. One that is damaged,
+// as far as that shows without its passphrase, is an ErrFormat. The caller wipes
+// it.
 func (h *Home) PrivateFile(name string) ([]byte, error) {
 	folder, err := h.identity(name)
 	if err != nil {
 		return nil, err
 	}
-	return h.readPrivate(filepath.Join(folder, privateFile), maxSealed)
+	path := filepath.Join(folder, privateFile)
+	file, err := h.readPrivate(path, maxSealed)
+	if err != nil {
+		return nil, err
+	}
+	if isSealed(file) {
+		_, err = dearmor(file, path)
+	} else if id, openErr := openIdentity(file, path, path, nil); openErr == nil {
+		id.Wipe()
+	} else {
+		err = openErr
+	}
+	if err != nil {
+		clear(file)
+		return nil, err
+	}
+	return file, nil
 }

@@ -477,6 +477,21 @@ func TestADamagedIdentityCanBeRemoved(t *testing.T) {
 	}
 }
 
+func TestADamagedIdentityIsNotHandedOut(t *testing.T) {
+	for _, passphrase := range []string{"", "secret"} {
+		h := newHome(t)
+		create(t, h, "alice", passphrase)
+		path := filepath.Join(h.Dir(), "identities", "alice", "private.key")
+		whole, err := h.PrivateFile("alice")
+		if err != nil || string(whole) != content(t, path) {
+			t.Fatalf("handed out %q, %v", whole, err)
+		}
+		must(t, os.Truncate(path, int64(len(whole)-20)))
+		_, err = h.PrivateFile("alice")
+		wantError(t, err, ErrFormat)
+	}
+}
+
 func TestAnIdentityThatIsWipedIsUseless(t *testing.T) {
 	key, err := keys.GenerateDSA(rand.Reader)
 	if err != nil {

@@ -51,9 +51,9 @@ func seal(text, passphrase []byte, workFactor int) ([]byte, error) {
 // armor is checked before pass is asked, so that nobody types a passphrase for
 // a file that cannot be opened.
 func unseal(file []byte, what string, pass PassphraseFunc) ([]byte, error) {
-	sealed, err := io.ReadAll(armor.NewReader(bytes.NewReader(file)))
+	sealed, err := dearmor(file, what)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, what, err)
+		return nil, err
 	}
 	passphrase, err := ask(what, pass)
 	if err != nil {
@@ -77,6 +77,15 @@ func unseal(file []byte, what string, pass PassphraseFunc) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, what, err)
 	}
 	return plain, err
+}
+
+// dearmor returns the age file in an armored one.
+func dearmor(file []byte, what string) ([]byte, error) {
+	sealed, err := io.ReadAll(armor.NewReader(bytes.NewReader(file)))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, what, err)
+	}
+	return sealed, nil
 }
 
 func ask(what string, pass PassphraseFunc) ([]byte, error) {

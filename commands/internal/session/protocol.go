@@ -52,6 +52,7 @@ type Reply struct {
 
 	Status *Status `json:"status,omitempty"`
 	Home   string  `json:"home,omitempty"`
+	Waits  string  `json:"waits,omitempty"` // the half that waits for the other one
 	Asked  *string `json:"asked,omitempty"` // the question the peer's SMP waits with
 	Key    []byte  `json:"key,omitempty"`
 }

@@ -101,10 +101,15 @@ func (s *Seat) Close() {
 		if s.listener != nil {
 			s.listener.Close() // removes the socket
 		}
-		// Removed while still held, so that nobody can hold it in between.
-		os.Remove(s.lock.Path())
-		s.lock.Close()
+		dropLock(s.lock)
 	})
+}
+
+// dropLock removes a lock's file while it is still held, so that nobody can
+// hold it in between, and lets go.
+func dropLock(lock *flock.Flock) {
+	os.Remove(lock.Path())
+	lock.Close()
 }
 
 // Dial connects to the process that hosts the session called n. The error is

@@ -1,0 +1,172 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How long a COMMAND that does not leave after the end is let alone, and how
+// long after the end it is killed.
+const (
+	childPatience = 2 * time.Second
+	childKill     = 5 * time.Second
+	// exitLag is how long after the end of its output it may take until it is
+	// known how a process has ended, on a machine that has much to do.
+	exitLag = time.Second
+)
+
+// A child is COMMAND while it runs, between two pipes.
+type child struct {
+	name   string
+	cmd    *exec.Cmd
+	in     *os.File // to its standard input
+	out    *os.File // from its standard output
+	group  bool     // it leads a process group of its own
+	exited chan struct{}
+	err    error // what Wait returned; read after exited is closed
+}
+
+// findCommand fails with exit code 127 where the program cannot be run.
+func findCommand(command []string) error {
+	if _, err := exec.LookPath(command[0]); err != nil {
+		return cannotRun(command[0], err)
+	}
+	return nil
+}
+
+func cannotRun(name string, err error) error {
+	why := err
+	var pathErr *os.PathError
+	var execErr *exec.Error
+	switch {
+	case errors.As(err, &pathErr):
+		why = pathErr.Err
+	case errors.As(err, &execErr):
+		why = execErr.Err
+	}
+	if errors.Is(why, exec.ErrNotFound) {
+		why = errors.New("not found")
+	}
+	return fail(exitCannotRun, "%s cannot be run: %w", name, why)
+}
+
+// startChild runs command; its standard error is ours.
+func startChild(command []string, stderr *os.File, w *watch) (*child, error) {
+	c := &child{name: command[0], exited: make(chan struct{})}
+	c.cmd = exec.Command(command[0], command[1:]...)
+	theirIn, in, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("a pipe to %s: %w", c.name, err)
+	}
+	out, theirOut, err := os.Pipe()
+	if err != nil {
+		theirIn.Close()
+		in.Close()
+		return nil, fmt.Errorf("a pipe from %s: %w", c.name, err)
+	}
+	c.in, c.out = in, out
+	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirIn, theirOut, stderr
+	err = c.start(w)
+	theirIn.Close()
+	theirOut.Close()
+	if err != nil {
+		in.Close()
+		out.Close()
+		return nil, cannotRun(c.name, err)
+	}
+	go func() {
+		c.err = c.cmd.Wait()
+		close(c.exited)
+	}()
+	return c, nil
+}
+
+// start starts the process so that what interrupts us does not interrupt it:
+// the end of the session still has to pass through it. In a process group of
+// its own the terminal's signals do not reach it. But where we are in the
+// terminal's foreground it has to be there too, or it could not ask for a
+// password; then it ignores those signals instead.
+func (c *child) start(w *watch) error {
+	if !inForeground() {
+		c.group = true
+		c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		return c.cmd.Start()
+	}
+	return w.startDeaf(c.cmd.Start)
+}
+
+// inForeground reports whether we have a terminal and are in its foreground.
+func inForeground() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer tty.Close()
+	front, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+	return err == nil && front == syscall.Getpgrp()
+}
+
+// leave sees COMMAND off after the end: its input is closed, its output read
+// and dropped, and if that does not make it leave it is told to, and then
+// killed.
+func (c *child) leave() {
+	c.in.Close()
+	go func() {
+		_, _ = io.Copy(io.Discard, c.out) // or it might wait for a reader
+	}()
+	term := time.NewTimer(childPatience)
+	defer term.Stop()
+	kill := time.NewTimer(childKill)
+	defer kill.Stop()
+	for {
+		select {
+		case <-c.exited:
+			return
+		case <-term.C:
+			c.signal(syscall.SIGTERM)
+		case <-kill.C:
+			c.signal(syscall.SIGKILL)
+		}
+	}
+}
+
+// signal sends a signal to COMMAND, and to what it has started where that is
+// in a group with it.
+func (c *child) signal(s syscall.Signal) {
+	if c.group {
+		_ = syscall.Kill(-c.cmd.Process.Pid, s)
+		return
+	}
+	_ = c.cmd.Process.Signal(s)
+}
+
+// status is COMMAND's exit code, or the signal that killed it; to be called
+// once it has exited.
+func (c *child) status() (code int, killedBy syscall.Signal) {
+	state, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if ok && state.Signaled() {
+		return 0, state.Signal()
+	}
+	return c.cmd.ProcessState.ExitCode(), 0
+}
+
+// describe says how COMMAND has ended, for a message.
+func (c *child) describe() string {
+	select {
+	case <-c.exited:
+	case <-time.After(exitLag):
+		return c.name + " is still running"
+	}
+	code, killedBy := c.status()
+	if killedBy != 0 {
+		return fmt.Sprintf("%s was killed by signal %d (%v)", c.name, int(killedBy), killedBy)
+	}
+	return fmt.Sprintf("%s exited with status %d", c.name, code)
+}

@@ -1,0 +1,326 @@
+package commands
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"otrpipe/commands/internal/session"
+	"otrpipe/otr"
+)
+
+// maxGuests is how many processes may be connected to a session at once.
+const maxGuests = 64
+
+// receiveGuests lets processes in: the other half, and controllers.
+func (l *live) receiveGuests() {
+	places := make(chan struct{}, maxGuests)
+	for {
+		conn, err := l.seat.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			// Out of file descriptors, perhaps: guests can wait.
+			select {
+			case <-time.After(seatPause):
+				continue
+			case <-l.over:
+				return
+			}
+		}
+		select {
+		case places <- struct{}{}:
+			go func() {
+				l.receiveGuest(conn)
+				<-places
+			}()
+		default:
+			conn.Close()
+		}
+	}
+}
+
+// receiveGuest serves one process until it leaves.
+func (l *live) receiveGuest(conn *session.Conn) {
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(greeting))
+	var first session.Request
+	files, err := conn.Receive(&first)
+	if err != nil {
+		return
+	}
+	conn.SetDeadline(time.Time{})
+	if first.Join != nil {
+		l.receiveHalf(conn, first.Join, files)
+		return
+	}
+	session.CloseFiles(files)
+	requests := make(chan session.Request)
+	go func() {
+		defer close(requests)
+		for {
+			var next session.Request
+			files, err := conn.Receive(&next)
+			session.CloseFiles(files)
+			if err != nil {
+				return
+			}
+			requests <- next
+		}
+	}()
+	for ok := true; ok; first, ok = <-requests {
+		reply := l.answer(&first, requests)
+		conn.SetDeadline(time.Now().Add(greeting))
+		if conn.Send(reply) != nil {
+			break
+		}
+		conn.SetDeadline(time.Time{})
+	}
+	conn.Close()
+	for range requests {
+	}
+}
+
+// receiveHalf serves the other half: it is let in or not, may pass signals on,
+// and must not die before we do.
+func (l *live) receiveHalf(conn *session.Conn, join *session.Join, files []*os.File) {
+	p, refused := l.admit(conn, join, files)
+	if refused != nil {
+		session.CloseFiles(files)
+		_ = conn.Send(replyOf(refused))
+		return
+	}
+	if conn.Send(session.Reply{}) == nil {
+		close(l.joined)
+	}
+	for {
+		var request session.Request
+		files, err := conn.Receive(&request)
+		session.CloseFiles(files)
+		switch {
+		case err != nil:
+			l.stop(fail(exitBroken, "the other half, otrpipe %s, was killed", p.role), "one half was killed")
+			<-l.over // whose outcome the partner is told, if it lives
+			return
+		case request.Signal != 0:
+			l.stop(leave(128+request.Signal), "interrupted")
+		}
+	}
+}
+
+func replyOf(err error) session.Reply {
+	if err == nil {
+		return session.Reply{}
+	}
+	e := asExit(err)
+	return session.Reply{Code: e.code, Error: err.Error(), Hint: e.tip}
+}
+
+// answer does what a controller asks. A message on gone, or its end, says that
+// the controller does not wait any longer.
+func (l *live) answer(r *session.Request, gone <-chan session.Request) session.Reply {
+	switch {
+	case r.Status:
+		return l.status()
+	case r.SMP != nil && r.SMP.Abort:
+		return replyOf(l.abortSMP())
+	case r.SMP != nil:
+		return replyOf(l.runSMP(r.SMP, gone))
+	case r.Refresh:
+		return replyOf(l.refresh(gone))
+	case r.ExtraKey != nil:
+		key, err := l.extraKey(r.ExtraKey, gone)
+		reply := replyOf(err)
+		reply.Key = key
+		return reply
+	case r.End:
+		l.stop(fail(exitBroken, "the session was ended with otrpipe end"), "ended by the user")
+		<-l.over
+		return session.Reply{}
+	}
+	return replyOf(fail(exitFailure, "the session's host does not know how to do that"))
+}
+
+// status is what a controller is shown.
+func (l *live) status() session.Reply {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &session.Status{
+		Session:  l.name.Session,
+		Identity: l.name.Identity,
+		Mode:     l.values.one(flagMode, modeStream),
+		State:    l.state,
+		PID:      os.Getpid(),
+	}
+	if contact := l.values.one(flagContact, ""); contact != "" {
+		s.Contact = &contact
+	}
+	if l.peer != nil {
+		p, since := *l.peer, l.session.KeysSince.UTC().Format(time.RFC3339)
+		s.Version, s.Fingerprint, s.Trust = &p.Version, &p.Fingerprint, &p.Trust
+		s.SSID, s.Instance, s.KeysSince = &p.SSID, &p.Instance, &since
+	}
+	if l.link != nil {
+		stats := l.link.Stats()
+		s.Sent = session.Count{Bytes: stats.SentBytes, Messages: stats.SentMessages}
+		s.Received = session.Count{Bytes: stats.ReceivedBytes, Messages: stats.ReceivedMessages}
+	}
+	reply := session.Reply{Status: s, Home: l.name.Home, Asked: l.smp.asked}
+	if l.role != "" && l.partner == nil {
+		reply.Waits = l.role
+	}
+	return reply
+}
+
+// secureLink waits until the session is encrypted with a peer that has met
+// what was asked of it, and returns what it runs on.
+func (l *live) secureLink(limit <-chan time.Time, gone <-chan session.Request) (link, error) {
+	tap := l.tap()
+	defer l.untap(tap)
+	for {
+		l.mu.Lock()
+		lk, trusted := l.link, l.trusted
+		l.mu.Unlock()
+		if lk != nil && trusted {
+			return lk, nil
+		}
+		select {
+		case <-tap:
+		case <-limit:
+			return nil, fail(exitTimeout, "session %q is not encrypted yet", l.name.Session)
+		case <-gone:
+			return nil, errGone
+		case <-l.over:
+			return nil, l.sessionEnded()
+		}
+	}
+}
+
+// errGone is for a controller that has left; it does not hear it.
+var errGone = errors.New("the controller has left")
+
+func (l *live) sessionEnded() error {
+	return fail(exitSession, "session %q ended", l.name.Session)
+}
+
+// limit is a controller's time limit; none if d is 0.
+func limit(d time.Duration) <-chan time.Time {
+	if d <= 0 {
+		return nil
+	}
+	return time.After(d)
+}
+
+// controlTimeout is how long the peer has to answer a key exchange.
+const controlTimeout = time.Minute
+
+// refresh begins a new key exchange and waits for its end.
+func (l *live) refresh(gone <-chan session.Request) error {
+	late := limit(controlTimeout)
+	lk, err := l.secureLink(late, gone)
+	if err != nil {
+		return err
+	}
+	tap := l.tap()
+	defer l.untap(tap)
+	if err := lk.Do((*otr.Conversation).Refresh); err != nil {
+		return l.refused(err)
+	}
+	for {
+		select {
+		case e := <-tap:
+			if _, ok := e.(otr.Secure); ok {
+				return nil
+			}
+		case <-late:
+			return fail(exitTimeout, "the peer has not answered the new key exchange within %v", controlTimeout)
+		case <-gone:
+			return errGone
+		case <-l.over:
+			return l.sessionEnded()
+		}
+	}
+}
+
+// refused is the error of an operation on the conversation.
+func (l *live) refused(err error) error {
+	select {
+	case <-l.over:
+		return l.sessionEnded()
+	default:
+	}
+	return fail(exitFailure, "%w", withoutPrefix(withoutPrefix(err, "stream: "), "otr: "))
+}
+
+// extra is an extra symmetric key that the peer has announced.
+type extra struct {
+	use uint32
+	key []byte
+}
+
+// keepExtraKey keeps the key that the peer announced last, for extra-key
+// --received.
+func (l *live) keepExtraKey(e otr.ExtraKeyReceived) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.extra != nil {
+		clear(l.extra.key)
+	}
+	l.extra = &extra{use: e.Use, key: append([]byte(nil), e.Key...)}
+}
+
+// extraKey returns the extra symmetric key and tells the peer its use, or the
+// one that the peer has announced.
+func (l *live) extraKey(r *session.ExtraKey, gone <-chan session.Request) ([]byte, error) {
+	if r.Received {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.extra == nil {
+			return nil, fail(exitFailure, "the peer has not announced the extra symmetric key in session %q", l.name.Session)
+		}
+		return append([]byte(nil), l.extra.key...), nil
+	}
+	lk, err := l.secureLink(limit(controlTimeout), gone)
+	if err != nil {
+		return nil, err
+	}
+	var key []byte
+	err = lk.Do(func(c *otr.Conversation) ([][]byte, error) {
+		k, lines, err := c.ExtraKey(r.Use, r.Data)
+		key = append([]byte(nil), k...)
+		return lines, err
+	})
+	if err != nil {
+		return nil, l.refused(err)
+	}
+	return key, nil
+}
+
+// tap returns a channel of what happens from now on.
+func (l *live) tap() chan otr.Event {
+	tap := make(chan otr.Event, 16)
+	l.mu.Lock()
+	l.taps[tap] = struct{}{}
+	l.mu.Unlock()
+	return tap
+}
+
+func (l *live) untap(tap chan otr.Event) {
+	l.mu.Lock()
+	delete(l.taps, tap)
+	l.mu.Unlock()
+}
+
+// tell passes an event on to the controllers that wait for one.
+func (l *live) tell(e otr.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for tap := range l.taps {
+		select {
+		case tap <- e:
+		default: // it is about to be read; one event is as good as another
+		}
+	}
+}

@@ -1,0 +1,16 @@
+package commands
+
+import "github.com/urfave/cli/v2"
+
+func encryptStreamCommand() *cli.Command {
+	return &cli.Command{
+		Name:  roleEncrypt,
+		Usage: "plaintext in, OTR lines out: one half of an end",
+		Description: "Reads plaintext on standard input and writes lines of OTR on standard output. OTR\n" +
+			"needs both directions: otrpipe decrypt-stream is the other half of the same end.\n" +
+			"They find each other by the session's name, and may start in either order.\n\n" +
+			"  otrpipe encrypt-stream | nc -N -l 9000 | otrpipe decrypt-stream",
+		Flags:  append(identityFlags(), streamFlags()...),
+		Action: func(c *cli.Context) error { return runHalf(c, roleEncrypt) },
+	}
+}

@@ -1,0 +1,93 @@
+package commands
+
+import (
+	"errors"
+	"strings"
+
+	"otrpipe/otr/stream"
+)
+
+// asExit is err as the exit error that it is, or becomes.
+func asExit(err error) *exitError {
+	var e *exitError
+	if errors.As(err, &e) {
+		return e
+	}
+	return fail(exitFailure, "%w", err)
+}
+
+// explain gives the end of a stream its exit code, and says what can be done
+// about it.
+func (l *live) explain(err error) error {
+	var exit *exitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &exit):
+		// The judge has refused the key, or there is a reason of our own.
+		return exit
+	case errors.Is(err, stream.ErrRefused):
+		return fail(exitRefused, "%s came back with another key", l.peerName())
+	case errors.Is(err, stream.ErrSMP):
+		return fail(exitSMP, "%w", reworded(err)).
+			hint("both ends need the very same secret; check it, and that it is %s who you talk to", l.peerName())
+	case errors.Is(err, stream.ErrNoStream):
+		return fail(exitTimeout, "the session is encrypted, but the peer sends no byte stream within %v", l.options.timeout).
+			hint("another OTR client, or an otrpipe in mode lines, needs --mode lines here too")
+	case errors.Is(err, stream.ErrTimeout):
+		return l.timedOut()
+	case errors.Is(err, stream.ErrClosedBeforeSession):
+		return fail(exitBroken, "%s", "the transport closed before there was a session"+l.transportStatus()).
+			hint("is the other end running, and is it an otrpipe or another OTR client?")
+	case errors.Is(err, stream.ErrTransport):
+		return fail(exitBroken, "%s%s", reworded(err), l.transportStatus())
+	case errors.Is(err, stream.ErrBroken):
+		return fail(exitBroken, "%w", reworded(err))
+	case errors.Is(err, stream.ErrClosed):
+		return fail(exitBroken, "the session was ended")
+	}
+	return err
+}
+
+// timedOut is for a handshake that took too long.
+func (l *live) timedOut() error {
+	l.mu.Lock()
+	secure := l.peer != nil
+	l.mu.Unlock()
+	if secure && l.judge.smp {
+		return fail(exitTimeout, "SMP was not finished within %v", l.options.timeout).
+			hint("the other end answers with the same --smp-secret-file, or by hand with otrpipe smp")
+	}
+	return fail(exitTimeout, "there is no session after %v: no answer%s", l.options.timeout, l.transportStatus()).
+		hint("is the other end running? --timeout D gives it longer")
+}
+
+// reworded is an error of package stream for the user.
+func reworded(err error) error {
+	e := withoutPrefix(err, "stream: ")
+	if rest, ok := strings.CutPrefix(e.Error(), "broken: "); ok {
+		return &said{err, rest}
+	}
+	return e
+}
+
+// said is an error with another text.
+type said struct {
+	err  error
+	text string
+}
+
+func (s *said) Error() string { return s.text }
+
+func (s *said) Unwrap() error { return s.err }
+
+// transportStatus says how COMMAND has ended, where it is the transport.
+func (l *live) transportStatus() string {
+	l.mu.Lock()
+	c := l.child
+	l.mu.Unlock()
+	if c == nil || l.command != commandConnect {
+		return ""
+	}
+	return ": " + c.describe()
+}

@@ -1,0 +1,76 @@
+package commands
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/session"
+)
+
+const (
+	flagUse      = "use"
+	flagData     = "data"
+	flagReceived = "received"
+
+	// maxExtraData is the longest --data, in bytes: a TLV's value, less the use.
+	maxExtraData = 65535 - 4
+)
+
+func extraKeyCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "extra-key",
+		Usage: "the extra symmetric key of a live session, in hexadecimal, and word of its use to the peer",
+		Description: "Both ends can derive a key from the session's that is theirs alone, for a file or a\n" +
+			"channel beside it. --use and --data tell the peer what it is for; there an event\n" +
+			"extra_key comes, and extra-key --received prints the same key.",
+		Flags: append(controlFlags(),
+			&cli.StringFlag{Name: flagUse, Usage: "what the key is for, a number `N` that both ends know"},
+			&cli.StringFlag{Name: flagData, Usage: "what the peer needs besides, in `HEX`"},
+			&cli.BoolFlag{Name: flagReceived, Usage: "the key that the peer announced last; nothing is sent", DisableDefaultText: true},
+		),
+		Action: runExtraKey,
+	}
+}
+
+func runExtraKey(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	request := &session.ExtraKey{Received: c.Bool(flagReceived)}
+	switch {
+	case request.Received && (c.IsSet(flagUse) || c.IsSet(flagData)):
+		return fail(exitUsage, "--%s contradicts --%s and --%s", flagReceived, flagUse, flagData)
+	case !request.Received && !c.IsSet(flagUse):
+		return fail(exitUsage, "%s needs --%s N: what the key is for", c.Command.HelpName, flagUse)
+	case c.IsSet(flagUse):
+		use, err := strconv.ParseUint(c.String(flagUse), 0, 32)
+		if err != nil {
+			return fail(exitUsage, "--%s: %q is not a number below 2^32", flagUse, c.String(flagUse))
+		}
+		request.Use = uint32(use)
+	}
+	if c.IsSet(flagData) {
+		data, err := hex.DecodeString(c.String(flagData))
+		if err != nil {
+			return fail(exitUsage, "--%s: %q is not an even number of hexadecimal digits", flagData, c.String(flagData))
+		}
+		if len(data) > maxExtraData {
+			return fail(exitUsage, "--%s has %d bytes; at most %d can be sent", flagData, len(data), maxExtraData)
+		}
+		request.Data = data
+	}
+	f, err := theSession(c)
+	if err != nil {
+		return err
+	}
+	defer f.conn.Close()
+	reply, err := f.ask(session.Request{ExtraKey: request})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(output(c), "%x\n", reply.Key)
+	return err
+}

@@ -1,0 +1,109 @@
+package commands
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"rsc.io/qr"
+
+	"otrpipe/otr/keys"
+)
+
+func TestTheQRCodeSaysTheFingerprint(t *testing.T) {
+	for _, digits := range []int{2 * keys.FingerprintLen3, 2 * keys.FingerprintLen4} {
+		fp, err := keys.ParseFingerprint(strings.Repeat("0123456789abcdef", 7)[:digits])
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := qrText(fp)
+		if want := map[int]string{3: "otr-fingerprint:3:", 4: "otr-fingerprint:4:"}[fp.OTR()] + fp.Hex(); text != want {
+			t.Errorf("the text is %q", text)
+		}
+		code, err := qr.Encode(text, qr.M)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, colour := range []bool{false, true} {
+			drawn := qrCode(text, colour)
+			if colour != bytes.Contains(drawn, []byte("\x1b[")) {
+				t.Errorf("colour %v: %q", colour, drawn)
+			}
+			sameDots(t, drawn, code)
+		}
+	}
+}
+
+// sameDots compares a drawing with the code that it is to show, in a quiet zone
+// four dots wide.
+func sameDots(t *testing.T, drawn []byte, code *qr.Code) {
+	t.Helper()
+	const quiet = 4
+	var rows [][]bool // dark or not
+	for line := range strings.Lines(string(drawn)) {
+		var upper, lower []bool
+		for _, r := range strings.NewReplacer("\x1b[97;40m", "", "\x1b[0m", "", "\n", "").Replace(line) {
+			halves, ok := map[rune][2]bool{'█': {false, false}, '▀': {false, true}, '▄': {true, false}, ' ': {true, true}}[r]
+			if !ok {
+				t.Fatalf("%q in the drawing", r)
+			}
+			upper, lower = append(upper, halves[0]), append(lower, halves[1])
+		}
+		rows = append(rows, upper, lower)
+	}
+	if len(rows) < code.Size+2*quiet {
+		t.Fatalf("%d rows of dots for a code of %d", len(rows), code.Size)
+	}
+	for y := range code.Size + 2*quiet - 1 {
+		if len(rows[y]) != code.Size+2*quiet {
+			t.Fatalf("row %d has %d dots", y, len(rows[y]))
+		}
+		for x, dark := range rows[y] {
+			if want := code.Black(x-quiet, y-quiet); dark != want {
+				t.Fatalf("dot %d, %d is dark: %v", x, y, dark)
+			}
+		}
+	}
+}
+
+func TestAFingerprintIsTakenFromAQRCodesText(t *testing.T) {
+	fp, err := keys.ParseFingerprint(strings.Repeat("0123456789", 4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{fp.Hex()}, strings.Fields(fp.String()), {qrText(fp)}} {
+		if got, err := parseFingerprint(args); err != nil || got != fp {
+			t.Errorf("%q is %v, %v", args, got, err)
+		}
+	}
+	for _, text := range []string{"otr-fingerprint:4:" + fp.Hex(), "otr-fingerprint:" + fp.Hex(), "otr-fingerprint:3" + fp.Hex(), "otr-fingerprint:", "otr-fingerprint:3:"} {
+		if got, err := parseFingerprint([]string{text}); err == nil {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+}
+
+func TestOneNewlineIsDroppedFromASecret(t *testing.T) {
+	long := strings.Repeat("x", maxSecret)
+	for text, want := range map[string]string{
+		"":            "",
+		"\n":          "",
+		"secret":      "secret",
+		"secret\n":    "secret",
+		"secret\r\n":  "secret",
+		"secret\n\n":  "secret\n",
+		" two\nlines": " two\nlines",
+		"secret\r":    "secret\r",
+		long:          long,
+		long + "\r\n": long,
+	} {
+		if got, err := readSecret(strings.NewReader(text)); err != nil || string(got) != want {
+			t.Errorf("%.20q is %.20q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{long + "x", long + "x\n", long + "\n\n", long + long + long} {
+		if _, err := readSecret(strings.NewReader(text)); err == nil {
+			t.Errorf("%d bytes are taken", len(text))
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/session"
+)
+
+// runHalf is encrypt-stream and decrypt-stream. Whoever of the two comes first
+// hosts the session; the other brings its streams.
+func runHalf(c *cli.Context, role string) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	e, err := newEnd(c)
+	if err != nil {
+		return err
+	}
+	if !e.named {
+		e.name.Session = defaultSession
+	}
+	for until := time.Now().Add(seatPatience); ; {
+		seat, err := session.Take(e.dir, e.name)
+		if err == nil {
+			l := newLive(e, role, seat)
+			return l.finish(l.hostHalves())
+		}
+		if !errors.Is(err, session.ErrTaken) {
+			return plainSession(err)
+		}
+		joined, err := e.joinSession(role)
+		if joined || err != nil {
+			return err
+		}
+		// The host is not there yet, or not any more.
+		if time.Now().After(until) {
+			return fail(exitSession, "the process that holds session %q does not answer", e.name.Session).
+				hint("end it, or give this end another name with -s NAME")
+		}
+		time.Sleep(seatPause)
+	}
+}
+
+// hostHalves runs the session with our streams and those of the other half.
+func (l *live) hostHalves() error {
+	p, err := l.awaitPartner()
+	if err != nil {
+		return err
+	}
+	if err := l.settle(); err != nil {
+		return err
+	}
+	conversation, err := l.conversation(p.passphrase)
+	if err != nil {
+		return err
+	}
+	plainIn, plainOut, transport := l.in, p.out, &wires{in: p.in, out: l.out}
+	if l.role == roleDecrypt {
+		plainIn, plainOut, transport = p.in, l.out, &wires{in: l.in, out: p.out}
+	}
+	return l.run(conversation, transport, func() (*payload, error) {
+		return l.standard(plainIn, plainOut), nil
+	})
+}
+
+// awaitPartner waits until the other half has come.
+func (l *live) awaitPartner() (*partner, error) {
+	var limit <-chan time.Time
+	timeout := l.values.duration(flagTimeout, defaultTimeout)
+	if timeout > 0 {
+		limit = time.After(timeout)
+	}
+	notice := time.After(partnerNotice)
+	other := otherRole(l.role)
+	for {
+		select {
+		case <-l.joined:
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.partner, nil
+		case <-notice:
+			l.note("waiting for the other half of session %q: otrpipe %s", l.name.Session, other)
+			l.advise("%s", l.partnerHint())
+		case <-limit:
+			return nil, fail(exitTimeout, "no otrpipe %s came for session %q within %v", other, l.name.Session, timeout).
+				hint("%s", l.partnerHint())
+		case <-l.stopped:
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return nil, l.cause
+		}
+	}
+}
+
+// partnerHint says how the other half is started; or, where one waits that
+// cannot find us, why.
+func (l *live) partnerHint() string {
+	for _, s := range liveSessions(l.dir) {
+		if s.Waits != otherRole(l.role) {
+			continue
+		}
+		switch {
+		case s.Home != l.name.Home:
+			return fmt.Sprintf("an otrpipe %s waits with another --home: %s", s.Waits, s.Home)
+		case s.Status.Identity != l.name.Identity:
+			return fmt.Sprintf("an otrpipe %s waits with another --identity: %s", s.Waits, s.Status.Identity)
+		}
+		return fmt.Sprintf("an otrpipe %s waits with another --session: %s", s.Waits, s.Status.Session)
+	}
+	return "one end is both commands, with the same --session, --identity and --home"
+}
+
+// wires is a transport of two files, one for each direction.
+type wires struct {
+	in, out *os.File
+}
+
+func (w *wires) Read(p []byte) (int, error) { return w.in.Read(p) }
+
+func (w *wires) Write(p []byte) (int, error) { return w.out.Write(p) }
+
+// Close ends what we write, so that the transport can leave, and stops
+// reading.
+func (w *wires) Close() error {
+	return errors.Join(w.out.Close(), w.in.Close())
+}
+
+// joinSession brings our streams to the session's host and leaves as it does.
+// It reports false where there is no host after all.
+func (e *end) joinSession(role string) (joined bool, err error) {
+	conn, err := session.Dial(e.dir, e.name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return false, nil
+	}
+	if err != nil {
+		return false, plainSession(err)
+	}
+	defer conn.Close()
+	watch := watchSignals()
+	defer watch.stop()
+
+	join := &session.Join{
+		Half:      role,
+		Flags:     e.given,
+		SMPSecret: e.secret,
+		Events:    e.events != nil,
+		Stderr:    fileID(e.messages.File()),
+	}
+	if join.Passphrase, err = e.passphrase(); err != nil {
+		return false, err
+	}
+	files := []*os.File{e.in, e.out}
+	if e.events != nil {
+		files = append(files, e.events)
+	}
+	if err := conn.Send(session.Request{Join: join}, files...); err != nil {
+		return false, nil
+	}
+	reply, err := receiveReply(conn)
+	if err != nil {
+		return false, nil
+	}
+	clear(join.Passphrase)
+	clear(join.SMPSecret)
+	if reply.Code != exitOK {
+		return true, replyError(reply)
+	}
+	// The streams are the host's alone now: where it closes one, nobody shall
+	// hold it open.
+	for _, f := range files {
+		f.Close()
+	}
+	return true, e.awaitOutcome(conn, watch, role)
+}
+
+// awaitOutcome waits until the session has ended and leaves as its host does.
+// The signals that we get are passed on; at the second we leave at once.
+func (e *end) awaitOutcome(conn *session.Conn, watch *watch, role string) error {
+	type answer struct {
+		reply session.Reply
+		err   error
+	}
+	outcome := make(chan answer, 1)
+	go func() {
+		reply, err := receiveReply(conn)
+		outcome <- answer{reply, err}
+	}()
+	signalled := false
+	for {
+		select {
+		case a := <-outcome:
+			if a.err != nil {
+				return fail(exitBroken, "otrpipe %s, which held the session, was killed", otherRole(role))
+			}
+			return replyError(a.reply)
+		case s := <-watch.signals:
+			n := int(s.(syscall.Signal))
+			if signalled {
+				return leave(128 + n)
+			}
+			signalled = true
+			_ = conn.Send(session.Request{Signal: n}) // or the outcome comes by itself
+		}
+	}
+}
+
+func receiveReply(conn *session.Conn) (session.Reply, error) {
+	var reply session.Reply
+	files, err := conn.Receive(&reply)
+	session.CloseFiles(files)
+	return reply, err
+}
+
+// replyError is the error that a reply tells of; nil for success.
+func replyError(r session.Reply) error {
+	switch {
+	case r.Code == exitOK:
+		return nil
+	case r.Silent:
+		return leave(r.Code)
+	}
+	err := fail(r.Code, "%s", r.Error)
+	if r.Hint != "" {
+		return err.hint("%s", r.Hint)
+	}
+	return err
+}

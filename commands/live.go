@@ -1,0 +1,332 @@
+package commands
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"otrpipe/commands/internal/session"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/stream"
+)
+
+// lastBytes is how long plaintext that has arrived may take to be written when
+// we are told to leave and its reader does not read.
+const lastBytes = time.Second
+
+// A live is a session that this process hosts.
+type live struct {
+	*end
+	role    string // encrypt-stream or decrypt-stream; "": both halves in one process
+	options *streamOptions
+	judge   judge
+	seat    *session.Seat
+	watch   *watch
+	begun   time.Time
+	logs    []*eventLog
+	release func() // gives the identity's instance tag back; nil: it was not taken
+
+	stopped chan struct{} // closed when cause is set
+	over    chan struct{} // closed when nothing can be asked of the session any more
+
+	mu       sync.Mutex
+	values   flagValues // what both halves were given
+	partner  *partner   // the other half, once it has been let in
+	joined   chan struct{}
+	link     link         // nil until the conversation begins
+	abort    func(string) // ends link before its time
+	child    *child       // COMMAND, where there is one
+	cause    error        // why we leave of our own accord
+	finished bool         // the outcome is known
+	state    session.State
+	peer     *peer       // whom the session is with; nil: nobody yet
+	session  otr.Session // if peer is not nil
+	trusted  bool        // every check that was asked for has passed
+	smp      smpState
+	extra    *extra                      // the extra symmetric key that the peer announced last
+	taps     map[chan otr.Event]struct{} // of those who wait for an event
+}
+
+// A link is what a live session runs on: a stream.Stream or stream.Lines.
+type link interface {
+	Handshake(context.Context) error
+	Do(func(*otr.Conversation) ([][]byte, error)) error
+	Wait() error
+	Stats() stream.Stats
+}
+
+// newLive begins to host a session. Its close must be called.
+func newLive(e *end, role string, seat *session.Seat) *live {
+	l := &live{
+		end:     e,
+		role:    role,
+		values:  e.given,
+		seat:    seat,
+		watch:   watchSignals(),
+		begun:   time.Now(),
+		stopped: make(chan struct{}),
+		over:    make(chan struct{}),
+		joined:  make(chan struct{}),
+		state:   session.StateWaiting,
+		taps:    map[chan otr.Event]struct{}{},
+	}
+	if e.events != nil {
+		l.addEvents(e.events)
+	}
+	go l.heedSignals()
+	go l.receiveGuests()
+	return l
+}
+
+// addEvents has the events written to f too.
+func (l *live) addEvents(f *os.File) {
+	l.logs = append(l.logs, newEventLog(f, l.name.Session, l.warn))
+}
+
+// finish ends the session for all who take part in it and returns the error
+// for our own caller.
+func (l *live) finish(err error) error {
+	l.mu.Lock()
+	l.finished = true
+	l.state = session.StateFinished
+	partner := l.partner
+	l.mu.Unlock()
+	l.logEnded(err)
+	close(l.over)
+	if partner != nil {
+		partner.tell(err)
+	}
+	l.seat.Close()
+	if l.release != nil {
+		l.release()
+	}
+	l.watch.stop()
+	for _, log := range l.logs {
+		log.close()
+	}
+	return err
+}
+
+// settle takes the options that both halves were given together.
+func (l *live) settle() error {
+	var err error
+	if l.options, err = l.values.options(l.secret); err != nil {
+		return err
+	}
+	if l.options.question != "" && l.options.smp == nil {
+		if l.options.smp, err = askSecret("Secret that answers your question", "--smp-secret-file or --smp-secret-fd"); err != nil {
+			return err
+		}
+	}
+	l.judge = judge{
+		home:    l.home,
+		contact: l.options.contact,
+		level:   l.options.trust,
+		expect:  l.options.expect,
+		smp:     l.options.smp != nil,
+	}
+	return nil
+}
+
+// conversation opens the identity and makes the conversation. The time that
+// the user takes for a passphrase is not the peer's.
+func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
+	asked := time.Now()
+	id, err := l.open(passphrase)
+	if err != nil {
+		return nil, err
+	}
+	l.begun = l.begun.Add(time.Since(asked))
+	policy := l.options.policy
+	if l.options.mode == modeLines {
+		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE | otr.RestartAKE
+	}
+	// Another live session of the identity may have its tag already. A peer of
+	// both has to tell them apart, and so have they if they are each other's.
+	var held bool
+	tag := id.InstanceTag
+	if l.release, held = session.Hold(l.dir, "instance", l.name.Home, l.name.Identity); !held {
+		if tag, err = keyfile.NewInstanceTag(rand.Reader); err != nil {
+			return nil, err
+		}
+	}
+	conversation, err := otr.New(otr.Config{
+		DSA:         id.DSA,
+		InstanceTag: tag,
+		Policy:      policy,
+		Rand:        rand.Reader,
+		Now:         time.Now,
+		MaxSize:     l.options.maxSize,
+		Pad:         l.options.pad,
+		Expire:      l.options.expire,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return conversation, nil
+}
+
+// config is how a stream is run over the conversation.
+func (l *live) config(c *otr.Conversation) stream.Config {
+	cfg := stream.Config{
+		Conversation: c,
+		Clock:        clock{},
+		Rand:         rand.Reader,
+		Verify:       l.verify,
+		Event:        l.event,
+		Initiate:     true,
+		Heartbeat:    l.options.heartbeat,
+		Dead:         l.options.dead,
+		Linger:       l.options.linger,
+		Stay:         l.options.stay,
+		Raw:          l.options.raw,
+	}
+	if l.options.smp != nil {
+		cfg.SMP = &stream.SMPConfig{Secret: l.options.smp, Question: l.options.question}
+	}
+	if l.options.timeout > 0 {
+		cfg.Timeout = max(l.options.timeout-time.Since(l.begun), time.Millisecond)
+	}
+	return cfg
+}
+
+// clock is the machine's clock.
+type clock struct{}
+
+func (clock) Now() time.Time { return time.Now() }
+
+func (clock) AfterFunc(d time.Duration, f func()) stream.Timer { return time.AfterFunc(d, f) }
+
+// A payload is where plaintext comes from and goes to.
+type payload struct {
+	in      io.Reader
+	out     io.Writer
+	doneOut func() error // nothing more will be written to out
+	// application, unless nil, is who reads: if it leaves only that direction
+	// ends, not all.
+	application *child
+}
+
+// run holds the conversation over a transport, and moves the payload that
+// open names once the peer has met what was asked of it. It returns when all
+// is over.
+func (l *live) run(c *otr.Conversation, transport io.ReadWriteCloser, open func() (*payload, error)) error {
+	l.setState(session.StateHandshake)
+	l.logStarted()
+	var lk link
+	var move func(*payload) (received <-chan error)
+	if l.options.mode == modeLines {
+		lines := stream.OpenLines(transport, l.config(c))
+		lk, move = lines, func(p *payload) <-chan error { return l.moveLines(lines, p) }
+		l.setLink(lk, func(string) { _ = lines.Close() })
+	} else {
+		s := stream.Open(transport, l.config(c))
+		lk, move = s, func(p *payload) <-chan error { return l.moveBytes(s, p) }
+		l.setLink(lk, func(reason string) { _ = s.Abort(reason) })
+	}
+	if err := lk.Handshake(context.Background()); err != nil {
+		_ = lk.Wait() // for the last words
+		return l.outcome(err, nil)
+	}
+	p, err := open()
+	if err != nil {
+		l.stop(err, "the application cannot be run")
+		_ = lk.Wait()
+		return l.outcome(err, nil)
+	}
+	progress := l.showProgress(lk)
+	received := move(p)
+	err = lk.Wait()
+	progress()
+	return l.outcome(err, received)
+}
+
+// outcome is what a stream's end comes to, once the plaintext that arrived
+// before it has been written.
+func (l *live) outcome(err error, received <-chan error) error {
+	if received != nil {
+		select {
+		case lost := <-received:
+			if err == nil {
+				err = lost
+			}
+		case <-l.stopped:
+			select {
+			case <-received:
+			case <-time.After(lastBytes):
+			}
+		}
+	}
+	l.mu.Lock()
+	cause := l.cause
+	l.mu.Unlock()
+	if cause != nil && err != nil {
+		return cause
+	}
+	return l.explain(err)
+}
+
+// setLink says that the conversation runs. Who has told us to leave before is
+// heard.
+func (l *live) setLink(lk link, abort func(reason string)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.link, l.abort = lk, abort
+	if l.cause != nil {
+		go abort("interrupted")
+	}
+}
+
+// stop ends the session for a reason of our own; the first one counts. The
+// peer is told reason.
+func (l *live) stop(cause error, reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cause != nil || l.finished {
+		return
+	}
+	l.cause = cause
+	close(l.stopped)
+	if l.abort != nil {
+		go l.abort(reason)
+	}
+}
+
+// heedSignals ends the session at the first signal, and the process at the
+// second.
+func (l *live) heedSignals() {
+	for {
+		select {
+		case s := <-l.watch.signals:
+			l.signalled(s.(syscall.Signal))
+		case <-l.over:
+			return
+		}
+	}
+}
+
+func (l *live) signalled(s syscall.Signal) {
+	l.mu.Lock()
+	leaving, command := l.cause != nil || l.finished, l.child
+	l.mu.Unlock()
+	if !leaving {
+		l.stop(leave(128+int(s)), "interrupted")
+		return
+	}
+	if command != nil {
+		command.signal(syscall.SIGKILL)
+	}
+	l.seat.Close()
+	os.Exit(128 + int(s))
+}
+
+func (l *live) setState(s session.State) {
+	l.mu.Lock()
+	l.state = s
+	l.mu.Unlock()
+}

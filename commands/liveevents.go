@@ -1,0 +1,233 @@
+package commands
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"otrpipe/commands/internal/session"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/stream"
+)
+
+// verify judges the key of a session's peer. Like event it runs in the
+// goroutine that owns the conversation.
+func (l *live) verify(s otr.Session) error {
+	err := l.judge.judge(s.Fingerprint)
+	trust, trustErr := l.judge.trust(s.Fingerprint)
+	if err == nil {
+		err = trustErr
+	}
+	p := &peer{
+		Version:     s.Version,
+		Fingerprint: s.Fingerprint.Hex(),
+		Trust:       trust,
+		SSID:        fmt.Sprintf("%x", s.SSID),
+		Instance:    instance(s.PeerInstance),
+	}
+	if l.options.contact != "" {
+		p.Contact = &l.options.contact
+	}
+	l.mu.Lock()
+	l.peer, l.session = p, s
+	l.mu.Unlock()
+	return err
+}
+
+// event writes down and tells what happens, and acts on it where it is ours to
+// act.
+func (l *live) event(e stream.Event) {
+	switch what := e.What.(type) {
+	case otr.Secure:
+		l.secured(e, what)
+	case stream.Trusted:
+		l.trustedNow(e.Time, what.Session)
+	case otr.PeerEnded:
+		l.setUntrusted()
+		l.log(e, event{Event: eventPeerEnded})
+		if l.options.mode == modeLines {
+			l.note("%s ended the session", l.peerName())
+		}
+	case otr.SMPAsked:
+		l.smpAsked(e, what)
+	case otr.SMPSucceeded:
+		l.smpSucceeded(e)
+	case otr.SMPFailed:
+		l.smpEnded(nil)
+		l.log(e, event{Event: eventSMPFailed})
+		l.warn("SMP failed: the secrets differ, or the peer cheated")
+	case otr.SMPAborted:
+		l.smpEnded(nil)
+		l.log(e, event{Event: eventSMPAborted})
+		l.warn("SMP was aborted")
+	case otr.Unencrypted:
+		n := int64(what.Bytes)
+		l.log(e, event{Event: eventUnencrypted, Bytes: &n})
+		l.warn("%s came unencrypted and were dropped%s", bytesOf(n), times(e.Count))
+	case otr.Unreadable:
+		l.log(e, event{Event: eventUnreadable, Reason: what.Reason.Error()})
+		l.warn("a message that cannot be read was dropped%s: %v", times(e.Count), what.Reason)
+	case otr.Malformed:
+		l.log(e, event{Event: eventUnreadable, Reason: what.Reason.Error()})
+		l.warn("a message that makes no sense was dropped%s: %v", times(e.Count), what.Reason)
+	case stream.LineTooLong:
+		l.log(e, event{Event: eventUnreadable, Bytes: &what.Bytes, Reason: "the line is too long"})
+		l.warn("a line of %s was dropped%s: that is too long", bytesOf(what.Bytes), times(e.Count))
+	case otr.PeerError:
+		l.log(e, event{Event: eventPeerError, Text: &what.Text})
+		l.warn("the peer's program reports an error%s: %s", times(e.Count), what.Text)
+	case otr.ExtraKeyReceived:
+		l.keepExtraKey(what)
+		l.log(e, event{Event: eventExtraKey, Use: &what.Use, Data: hexOf(what.Data)})
+		l.note("%s will use the extra symmetric key for use %d; otrpipe extra-key --received shows it", l.peerName(), what.Use)
+	case stream.StreamEnded:
+		direction := "received"
+		if what.Sent {
+			direction = "sent"
+		}
+		l.log(e, event{Event: eventStreamEnded, Direction: direction, Bytes: &what.Bytes})
+		l.detail("all %s have been %s", bytesOf(what.Bytes), direction)
+	case stream.Text:
+		l.warn("the peer wrote %s of text%s, which mode stream has no place for", bytesOf(int64(len(what.Text))), times(e.Count))
+		l.advise("with another OTR client use --mode lines")
+	case otr.Queried:
+		if what.Answer == 0 {
+			l.warn("the peer asks for versions of OTR that are not allowed here")
+			return
+		}
+		l.detail("%v", what)
+	case otr.Restarted:
+		l.note("%v", what)
+	default:
+		l.detail("%v%s", what, times(e.Count))
+	}
+	if what, ok := e.What.(otr.Event); ok {
+		l.tell(what)
+	}
+}
+
+// times says how often something happened that is told only once.
+func times(n int) string {
+	if n <= 1 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d times)", n)
+}
+
+func bytesOf(n int64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// secured tells whom a session is with.
+func (l *live) secured(e stream.Event, s otr.Secure) {
+	l.mu.Lock()
+	p := *l.peer
+	trusted := l.trusted && l.session.Fingerprint == s.Fingerprint
+	l.mu.Unlock()
+	name := eventSecure
+	if s.Refreshed {
+		name = eventRefreshed
+	}
+	l.log(e, event{Event: name, peer: &p})
+	if s.Refreshed {
+		l.detail("the keys are new; session id %s", p.SSID)
+	}
+	if trusted {
+		return // has been told
+	}
+	switch p.Trust {
+	case peerChanged:
+		// Refused; the error says so.
+	case peerUnverified:
+		l.note("secure with OTRv%d key %v", s.Version, s.Fingerprint)
+		l.warn("nobody has checked whose key that is: no contact was named")
+		l.advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
+	default:
+		l.note("secure with %s, OTRv%d key %v (%s)", l.peerName(), s.Version, s.Fingerprint, p.Trust)
+	}
+}
+
+// peerName is what the peer is called in messages.
+func (l *live) peerName() string {
+	if l.options.contact != "" {
+		return terminal.Visible(l.options.contact)
+	}
+	return "the peer"
+}
+
+// trustedNow follows the last check that was asked for: the key is remembered.
+func (l *live) trustedNow(now time.Time, s otr.Session) {
+	trust := keyfile.Seen
+	if l.judge.smp {
+		trust = keyfile.SMP
+	}
+	l.remember(s, trust, now)
+	l.mu.Lock()
+	l.trusted = true
+	l.state = session.StateEncrypted
+	l.mu.Unlock()
+}
+
+// remember puts the peer's key on file. A home that cannot be written to does
+// not stop the stream: the peer has met what was asked, but the next time we
+// will not know it, and the user must.
+func (l *live) remember(s otr.Session, trust keyfile.Trust, now time.Time) {
+	if err := l.judge.remember(s.Fingerprint, trust, now); err != nil {
+		l.warn("the key of %s cannot be remembered: %v", l.peerName(), plain{err})
+		return
+	}
+	known, err := l.judge.trust(s.Fingerprint)
+	if err != nil {
+		return // read a moment ago
+	}
+	l.mu.Lock()
+	if l.peer != nil && l.session.Fingerprint == s.Fingerprint {
+		l.peer.Trust = known
+	}
+	l.mu.Unlock()
+}
+
+func (l *live) setUntrusted() {
+	l.mu.Lock()
+	l.trusted = false
+	l.state = session.StateFinished
+	if l.options.stay {
+		l.state = session.StateHandshake
+	}
+	l.mu.Unlock()
+}
+
+// log writes an event that the stream told to --events.
+func (l *live) log(e stream.Event, out event) {
+	if e.Count > 1 {
+		out.Count = e.Count
+	}
+	for _, log := range l.logs {
+		log.write(e.Time, out)
+	}
+}
+
+func (l *live) logStarted() {
+	for _, log := range l.logs {
+		log.write(time.Now(), event{Event: eventStarted, Identity: l.name.Identity, Mode: l.options.mode, PID: os.Getpid()})
+	}
+}
+
+func (l *live) logEnded(err error) {
+	code, message := exitOK, ""
+	if err != nil {
+		e := asExit(err)
+		code = e.code
+		if !e.silent {
+			message = err.Error()
+		}
+	}
+	for _, log := range l.logs {
+		log.write(time.Now(), event{Event: eventEnded, Code: &code, Message: message})
+	}
+}

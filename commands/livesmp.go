@@ -1,0 +1,161 @@
+package commands
+
+import (
+	"time"
+
+	"otrpipe/commands/internal/session"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/stream"
+)
+
+// A smpState is what a live session knows of SMP.
+type smpState struct {
+	asked    *string // the question that the peer waits with; nil: it does not
+	busy     bool    // a controller waits for the result
+	answered bool    // the run under way answers a question of the peer's
+}
+
+// smpAsked tells that the peer has started SMP. Where the stream has a secret
+// of its own it answers by itself.
+func (l *live) smpAsked(e stream.Event, what otr.SMPAsked) {
+	l.log(e, event{Event: eventSMPAsked, Question: &what.Question})
+	l.mu.Lock()
+	byItself := l.judge.smp && !l.trusted
+	busy := l.smp.busy
+	if !byItself {
+		l.smp.asked = &what.Question
+	}
+	l.mu.Unlock()
+	if byItself || busy {
+		return
+	}
+	if what.Question == "" {
+		l.note("%s wants to compare a secret with SMP", l.peerName())
+	} else {
+		l.note("%s asks with SMP: %s", l.peerName(), what.Question)
+	}
+	l.advise("answer with: otrpipe smp -s %s", shellWord(l.name.Session))
+}
+
+// smpSucceeded raises the trust in the peer's key. Who has only answered a
+// question of the peer's has shown who he is, and knows no more of the peer:
+// anybody can ask what everybody knows.
+func (l *live) smpSucceeded(e stream.Event) {
+	l.mu.Lock()
+	answered, trusted, s := l.smp.answered, l.trusted, l.session
+	l.mu.Unlock()
+	l.smpEnded(nil)
+	l.log(e, event{Event: eventSMPSucceeded})
+	switch {
+	case answered:
+		l.note("SMP succeeded: %s knows now who you are", l.peerName())
+		l.advise("to verify %s, ask a question of your own: otrpipe smp --question Q", l.peerName())
+	default:
+		l.note("SMP succeeded: %s knows the secret", l.peerName())
+		if trusted {
+			l.remember(s, keyfile.SMP, e.Time)
+		}
+	}
+}
+
+// smpEnded says that no run is under way; asked is the question of another.
+func (l *live) smpEnded(asked *string) {
+	l.mu.Lock()
+	l.smp.asked, l.smp.answered = asked, false
+	l.mu.Unlock()
+}
+
+// abortSMP ends the run under way.
+func (l *live) abortSMP() error {
+	l.mu.Lock()
+	lk := l.link
+	l.mu.Unlock()
+	if lk == nil {
+		return nil
+	}
+	if err := lk.Do((*otr.Conversation).AbortSMP); err != nil {
+		return l.refused(err)
+	}
+	l.smpEnded(nil)
+	l.log(stream.Event{Time: time.Now(), Count: 1}, event{Event: eventSMPAborted})
+	l.tell(otr.SMPAborted{})
+	return nil
+}
+
+// runSMP starts SMP, or answers where the peer has started, and waits for the
+// result.
+func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
+	defer clear(r.Secret)
+	late := limit(r.Timeout)
+	lk, err := l.secureLink(late, gone)
+	if err != nil {
+		return err
+	}
+	if !l.occupySMP() {
+		return fail(exitFailure, "SMP is under way already, from another shell").
+			hint("otrpipe smp --abort ends it")
+	}
+	defer l.leaveSMP()
+	tap := l.tap()
+	defer l.untap(tap)
+	if err := l.beginSMP(lk, r); err != nil {
+		return err
+	}
+	for {
+		select {
+		case e := <-tap:
+			switch e.(type) {
+			case otr.SMPSucceeded:
+				return nil
+			case otr.SMPFailed:
+				return fail(exitSMP, "SMP failed: the secrets differ, or the peer cheated")
+			case otr.SMPAborted:
+				return fail(exitSMP, "SMP was aborted")
+			}
+		case <-late:
+			_ = l.abortSMP() // or the session has ended
+			return fail(exitTimeout, "the peer has not answered within %v; SMP is aborted", r.Timeout)
+		case <-gone:
+			return l.abortSMP()
+		case <-l.over:
+			return fail(exitSMP, "session %q ended before SMP did", l.name.Session)
+		}
+	}
+}
+
+// beginSMP answers the peer's question if it waits with one, and else starts.
+func (l *live) beginSMP(lk link, r *session.SMP) error {
+	err := lk.Do(func(c *otr.Conversation) ([][]byte, error) {
+		// Here nothing can come from the peer in between.
+		l.mu.Lock()
+		asked := l.smp.asked
+		l.smp.asked, l.smp.answered = nil, asked != nil && *asked != ""
+		l.mu.Unlock()
+		if asked != nil {
+			return c.AnswerSMP(r.Secret)
+		}
+		return c.StartSMP(r.Secret, r.Question)
+	})
+	if err != nil {
+		return l.refused(err)
+	}
+	return nil
+}
+
+// occupySMP makes one controller at a time wait for SMP.
+func (l *live) occupySMP() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.smp.busy {
+		return false
+	}
+	l.smp.busy = true
+	return true
+}
+
+func (l *live) leaveSMP() {
+	l.mu.Lock()
+	l.smp.busy = false
+	l.mu.Unlock()
+}

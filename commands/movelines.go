@@ -1,0 +1,97 @@
+package commands
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"time"
+
+	"otrpipe/otr/stream"
+)
+
+// lastLine is how long a session that has ended waits for a reader that may be
+// about to find another line of input, which then was not sent.
+const lastLine = 100 * time.Millisecond
+
+// moveLines moves texts both ways, a line each, until the session ends. What
+// it returns yields the error of writing texts, or of one that could not be
+// sent, once all that came has been written.
+func (l *live) moveLines(lines *stream.Lines, p *payload) <-chan error {
+	sent := make(chan error, 1)
+	go func() { sent <- l.sendLines(lines, p) }()
+	received := make(chan error, 1)
+	go func() {
+		err := l.receiveLines(lines, p)
+		if err == nil {
+			select {
+			case err = <-sent:
+			case <-time.After(lastLine):
+			}
+		}
+		received <- err
+	}()
+	return received
+}
+
+// errUnsent says that some of our input was not sent.
+var errUnsent = fail(exitBroken, "not everything of our input was sent")
+
+// sendLines sends a line a message.
+func (l *live) sendLines(lines *stream.Lines, p *payload) error {
+	in := bufio.NewReaderSize(p.in, stream.MaxText+1)
+	var unsent error
+	for number := 1; ; number++ {
+		line, err := in.ReadSlice('\n')
+		tooLong := errors.Is(err, bufio.ErrBufferFull)
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = in.ReadSlice('\n')
+		}
+		if err == nil && !tooLong {
+			line = line[:len(line)-1]
+		}
+		if err == nil || len(line) > 0 {
+			sendErr := stream.ErrTooLong
+			if !tooLong {
+				sendErr = lines.WriteMessage(line)
+			}
+			switch {
+			case errors.Is(sendErr, stream.ErrNUL), errors.Is(sendErr, stream.ErrTooLong):
+				l.warn("line %d of the input is not sent: %v", number, reworded(sendErr))
+				unsent = errUnsent
+			case sendErr != nil:
+				return errUnsent
+			}
+		}
+		if err != nil {
+			l.inputEnded(err, func() { _ = lines.CloseWrite() })
+			return unsent
+		}
+	}
+}
+
+// receiveLines writes a message a line.
+func (l *live) receiveLines(lines *stream.Lines, p *payload) error {
+	var buf []byte
+	out := p.out
+	for {
+		var err error
+		if buf, err = lines.ReadMessage(buf[:0]); errors.Is(err, io.EOF) {
+			if err := p.doneOut(); err != nil && !p.left(err) {
+				return l.outputLost(err)
+			}
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if l.options.html == htmlText {
+			buf = append(buf[:0], plainText(string(buf))...)
+		}
+		buf = append(buf, '\n')
+		if _, err := out.Write(buf); err != nil {
+			if !p.left(err) {
+				return l.outputLost(err)
+			}
+			out = io.Discard
+		}
+	}
+}

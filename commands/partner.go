@@ -1,0 +1,128 @@
+package commands
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"otrpipe/commands/internal/session"
+)
+
+// The roles of the two halves of an end: their commands.
+const (
+	roleEncrypt = "encrypt-stream"
+	roleDecrypt = "decrypt-stream"
+)
+
+// otherRole is the role that a half waits for.
+func otherRole(role string) string {
+	if role == roleEncrypt {
+		return roleDecrypt
+	}
+	return roleEncrypt
+}
+
+const (
+	// partnerNotice is how long a half waits for the other before it says so.
+	partnerNotice = 2 * time.Second
+	// greeting is how long a process that comes in may take to say what it
+	// wants, and how long one that was let in may take to read an answer.
+	greeting = 10 * time.Second
+	// seatPause is the time between two tries at a session whose host is just
+	// coming or going, and seatPatience how long that may take.
+	seatPause    = 10 * time.Millisecond
+	seatPatience = 10 * time.Second
+)
+
+// A partner is the other half, seen from the half that hosts the session.
+type partner struct {
+	role       string
+	conn       *session.Conn
+	in, out    *os.File // its standard input and output
+	passphrase []byte
+	silent     bool // its standard error is ours: what we print is enough
+}
+
+// tell gives the partner the outcome, so that it leaves as we do.
+func (p *partner) tell(err error) {
+	reply := session.Reply{}
+	if err != nil {
+		e := asExit(err)
+		reply = session.Reply{Code: e.code, Error: err.Error(), Hint: e.tip, Silent: e.silent || p.silent}
+	}
+	p.conn.SetDeadline(time.Now().Add(greeting))
+	_ = p.conn.Send(reply) // it has died, or leaves without us
+	p.conn.Close()
+}
+
+// admit lets the other half in, or says why not. The files are its streams.
+func (l *live) admit(conn *session.Conn, join *session.Join, files []*os.File) (*partner, *exitError) {
+	want := 2
+	if join.Events {
+		want++
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.role == "" || l.partner != nil || join.Half != otherRole(l.role) || l.finished || l.cause != nil:
+		return nil, l.taken()
+	case len(files) != want:
+		return nil, fail(exitFailure, "the other half has another version of otrpipe")
+	}
+	if err := l.join(join); err != nil {
+		return nil, err
+	}
+	p := &partner{
+		role:       join.Half,
+		conn:       conn,
+		in:         files[0],
+		out:        files[1],
+		passphrase: join.Passphrase,
+		silent:     join.Stderr == fileID(l.messages.File()),
+	}
+	if join.Events {
+		if l.events == nil || fileID(l.events) != fileID(files[2]) {
+			l.addEvents(files[2])
+		} else {
+			files[2].Close()
+		}
+	}
+	l.partner = p
+	return p, nil
+}
+
+// join takes over what the other half was given. The mutex is held.
+func (l *live) join(join *session.Join) *exitError {
+	contradiction := func(flag string) *exitError {
+		return fail(exitUsage, "--%s contradicts what the other half of session %q was given", flag, l.name.Session).
+			hint("give a flag to one half only, or to both the same")
+	}
+	if len(join.SMPSecret) > 0 && len(l.secret) > 0 && subtle.ConstantTimeCompare(join.SMPSecret, l.secret) != 1 {
+		return contradiction(flagSMPSecret + "-file")
+	}
+	if flag := l.values.merge(join.Flags); flag != "" {
+		return contradiction(flag)
+	}
+	if len(l.secret) == 0 {
+		l.secret = join.SMPSecret
+	}
+	return nil
+}
+
+// fileID says which file f is, the same in every process.
+func fileID(f *os.File) string {
+	var id string
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return ""
+	}
+	_ = conn.Control(func(fd uintptr) {
+		var st syscall.Stat_t
+		if syscall.Fstat(int(fd), &st) == nil {
+			id = fmt.Sprintf("%x:%x:%x", st.Dev, st.Ino, st.Rdev)
+		}
+	})
+	return id
+}

@@ -1,0 +1,111 @@
+package commands
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+const commandServe = "serve"
+
+func serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:      commandServe,
+		Usage:     "both halves in one process, for a COMMAND that is the application",
+		ArgsUsage: ownArguments,
+		Description: "Standard input and output carry the lines of OTR; COMMAND reads and writes the\n" +
+			"plaintext. It is started when the peer has met what was asked of it.\n\n" +
+			"  socat TCP-LISTEN:9000,fork,reuseaddr EXEC:'otrpipe serve -- cat'",
+		Flags:  append(identityFlags(), streamFlags()...),
+		Action: runServe,
+	}
+}
+
+func runServe(c *cli.Context) error {
+	l, command, err := startWhole(c)
+	if err != nil {
+		return err
+	}
+	return l.finish(l.serve(command))
+}
+
+// serve runs the session for COMMAND.
+func (l *live) serve(command []string) error {
+	if err := l.settle(); err != nil {
+		return err
+	}
+	conversation, err := l.conversation(nil)
+	if err != nil {
+		return err
+	}
+	err = l.run(conversation, &wires{in: l.in, out: l.out}, func() (*payload, error) {
+		application, err := l.startChild(command)
+		if err != nil {
+			return nil, err
+		}
+		return l.application(application), nil
+	})
+	application := l.child // nobody changes it any more
+	if application == nil {
+		return err
+	}
+	application.leave()
+	if err != nil {
+		return err
+	}
+	code, killedBy := application.status()
+	switch {
+	case killedBy != 0: // by us, or after all was said
+		return fail(128+int(killedBy), "%s", application.describe())
+	case code != 0:
+		return leave(code)
+	}
+	return nil
+}
+
+// lastOutput bounds the wait for output of an application that has exited
+// from those that it has started and left behind.
+const lastOutput = 100 * time.Millisecond
+
+// application is the payload of COMMAND.
+func (l *live) application(c *child) *payload {
+	go func() {
+		<-c.exited
+		_ = c.out.SetReadDeadline(time.Now().Add(childPatience))
+	}()
+	return &payload{in: &applicationOutput{c}, out: c.in, doneOut: c.in.Close, application: c}
+}
+
+// An applicationOutput reads what COMMAND writes. It ends when all is said; or
+// when COMMAND has exited and those that hold its output open say no more.
+type applicationOutput struct{ child *child }
+
+func (o *applicationOutput) Read(b []byte) (int, error) {
+	n, err := o.child.out.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) && n == 0 {
+		// There may be something left that nobody had the time to read.
+		_ = o.child.out.SetReadDeadline(time.Now().Add(lastOutput))
+		n, err = o.child.out.Read(b)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, o.end()
+	}
+	return n, err
+}
+
+// end is io.EOF, but for an application that was killed: it has not said all.
+func (o *applicationOutput) end() error {
+	select {
+	case <-o.child.exited:
+		// Its output ends a moment before it is known how it has ended.
+	case <-time.After(exitLag):
+		return io.EOF // it closed its output and goes on
+	}
+	if _, killedBy := o.child.status(); killedBy != 0 {
+		return fail(128+int(killedBy), "%s", o.child.describe())
+	}
+	return io.EOF
+}

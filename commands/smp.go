@@ -1,0 +1,97 @@
+package commands
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/session"
+	"otrpipe/commands/internal/terminal"
+)
+
+const (
+	flagSecret   = "secret" // with -file and -fd behind it
+	flagQuestion = "question"
+	flagAbort    = "abort"
+
+	// smpTimeout is how long the peer's person has to find the answer.
+	smpTimeout = 5 * time.Minute
+)
+
+func smpCommand() *cli.Command {
+	flags := append(controlFlags(),
+		&cli.StringFlag{Name: flagQuestion, Usage: "ask the peer `Q`, which the secret answers"})
+	flags = append(flags, secretFlags(flagSecret, "the secret")...)
+	flags = append(flags,
+		&cli.StringFlag{Name: flagTimeout, Usage: "wait for the result no longer than `D`; 0: for ever", DefaultText: smpTimeout.String()},
+		&cli.BoolFlag{Name: flagAbort, Usage: "abort the comparison that is under way", DisableDefaultText: true})
+	return &cli.Command{
+		Name:  "smp",
+		Usage: "compare a secret with the peer's in a live session: start, or answer",
+		Description: "The socialist millionaires' protocol shows both ends whether they know the same\n" +
+			"secret, and nothing else: not even to each other, if they do not. It waits for the\n" +
+			"result: 0 if the secrets are the same, 4 if not.",
+		Flags:  flags,
+		Action: runSMP,
+	}
+}
+
+func runSMP(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	request := &session.SMP{Timeout: smpTimeout, Question: c.String(flagQuestion), Abort: c.Bool(flagAbort)}
+	if c.IsSet(flagTimeout) {
+		d, err := duration(c.String(flagTimeout))
+		if err != nil {
+			return fail(exitUsage, "--%s: %w", flagTimeout, err)
+		}
+		request.Timeout, _ = time.ParseDuration(d)
+	}
+	if c.IsSet(flagQuestion) {
+		if _, err := question(request.Question); err != nil {
+			return fail(exitUsage, "--%s: %w", flagQuestion, err)
+		}
+	}
+	if err := checkSecretFlags(c, flagSecret); err != nil {
+		return err
+	}
+	if request.Abort {
+		for _, other := range []string{flagQuestion, flagSecret + "-file", flagSecret + "-fd", flagTimeout} {
+			if c.IsSet(other) {
+				return fail(exitUsage, "--%s and --%s contradict each other", flagAbort, other)
+			}
+		}
+	}
+	f, err := theSession(c)
+	if err != nil {
+		return err
+	}
+	defer f.conn.Close()
+	if !request.Abort {
+		if request.Secret, err = smpSecret(c, f); err != nil {
+			return err
+		}
+		defer clear(request.Secret)
+	}
+	_, err = f.ask(session.Request{SMP: request})
+	return err
+}
+
+// smpSecret gets the secret: from the flags, or from the terminal, with the
+// peer's question if it waits with one.
+func smpSecret(c *cli.Context, f *found) ([]byte, error) {
+	prompt := "Secret to compare with the peer's"
+	switch {
+	case f.Asked != nil && *f.Asked != "":
+		prompt = fmt.Sprintf("The peer asks: %s\nSecret that answers it", terminal.Visible(*f.Asked))
+	case f.Asked == nil && c.IsSet(flagQuestion):
+		prompt = "Secret that answers your question"
+	}
+	secret, _, err := secretFromFlags(c, flagSecret, prompt)
+	if err == nil && len(secret) == 0 {
+		err = fail(exitKey, "the secret is empty")
+	}
+	return secret, err
+}

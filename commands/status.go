@@ -1,0 +1,92 @@
+package commands
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/session"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/otr/keys"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "status",
+		Usage: "what live sessions there are, and how they stand",
+		Flags: append(controlFlags(), jsonFlag()),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			if c.IsSet(flagSession) {
+				return statusOfOne(c)
+			}
+			return statusOfAll(c)
+		},
+	}
+}
+
+func statusOfOne(c *cli.Context) error {
+	f, err := theSession(c)
+	if err != nil {
+		return err
+	}
+	f.conn.Close()
+	if c.Bool(flagJSON) {
+		return printJSON(c, f.Status)
+	}
+	return printStatus(c, f.Status)
+}
+
+func statusOfAll(c *cli.Context) error {
+	meant, others, err := findSessions(c)
+	if err != nil {
+		return err
+	}
+	for _, f := range append(meant, others...) {
+		f.conn.Close()
+	}
+	if c.Bool(flagJSON) {
+		all := []*session.Status{}
+		for _, f := range meant {
+			all = append(all, f.Status)
+		}
+		return printJSON(c, all)
+	}
+	for _, f := range meant {
+		if err := printStatus(c, f.Status); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printStatus answers with a session as people read it.
+func printStatus(c *cli.Context, s *session.Status) error {
+	var b strings.Builder
+	field := func(name, format string, a ...any) {
+		fmt.Fprintf(&b, "  %-12s %s\n", name, terminal.Visible(fmt.Sprintf(format, a...)))
+	}
+	fmt.Fprintf(&b, "%s: %s\n", terminal.Visible(s.Session), s.State)
+	field("identity", "%s", s.Identity)
+	if s.Contact != nil {
+		field("contact", "%s", *s.Contact)
+	}
+	field("mode", "%s", s.Mode)
+	if s.Fingerprint != nil {
+		if f, err := keys.ParseFingerprint(*s.Fingerprint); err == nil {
+			field("peer", "OTRv%d %v", *s.Version, f)
+		}
+		field("trust", "%s", *s.Trust)
+		field("session id", "%s", *s.SSID)
+		field("instance", "%s", *s.Instance)
+		field("keys since", "%s", *s.KeysSince)
+	}
+	field("sent", "%d bytes in %d messages", s.Sent.Bytes, s.Sent.Messages)
+	field("received", "%d bytes in %d messages", s.Received.Bytes, s.Received.Messages)
+	field("process", "%d", s.PID)
+	_, err := fmt.Fprint(output(c), b.String())
+	return err
+}

@@ -1,0 +1,298 @@
+package commands
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/session"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+)
+
+// The names of the flags that stream commands share.
+const (
+	flagSession     = "session"
+	flagContact     = "contact"
+	flagTrust       = "trust"
+	flagExpect      = "expect"
+	flagSMPSecret   = "smp-secret"
+	flagSMPQuestion = "smp-question"
+	flagOTR         = "otr"
+	flagMode        = "mode"
+	flagStay        = "stay"
+	flagAccount     = "account"
+	flagPeerAccount = "peer-account"
+	flagMaxSize     = "max-size"
+	flagPad         = "pad"
+	flagTimeout     = "timeout"
+	flagHeartbeat   = "heartbeat"
+	flagExpire      = "expire"
+	flagDead        = "dead"
+	flagLinger      = "linger"
+	flagRaw         = "raw"
+	flagHTML        = "html"
+	flagProgress    = "progress"
+	flagEvents      = "events"
+)
+
+// The modes of a stream, and what --html does.
+const (
+	modeStream = "stream"
+	modeLines  = "lines"
+
+	htmlRaw  = "raw"
+	htmlText = "text"
+)
+
+// How far a contact's key must be trusted: the values of --trust.
+const (
+	trustNew      = "new"
+	trustKnown    = "known"
+	trustVerified = "verified"
+)
+
+// Defaults, and bounds with their reasons.
+const (
+	defaultSession   = "default"
+	defaultTimeout   = time.Minute
+	defaultHeartbeat = time.Minute
+	defaultExpire    = 2 * time.Hour
+	defaultDead      = 5 * time.Minute
+	defaultLinger    = time.Second
+
+	// maxPad keeps a padded message small beside the bound on a line.
+	maxPad = 1 << 16
+	// maxQuestion is the longest SMP question, in bytes: package otr sends no
+	// longer one, for it is shown to a person.
+	maxQuestion = 4096
+	// minLine is the shortest bound on a line that leaves room for a piece of a
+	// message beside a fragment's header, and maxLine the longest line there is.
+	minLine, maxLine = 64, 1 << 20
+)
+
+// streamFlags are the flags of encrypt-stream, decrypt-stream, connect and
+// serve. Values are read by streamFlagValues, so that what is refused is
+// refused in one voice.
+func streamFlags() []cli.Flag {
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: flagSession, Aliases: []string{"s"}, Usage: "the session's `NAME`; one live end a name"},
+		&cli.StringFlag{Name: flagContact, Usage: "`NAME` should be at the other end"},
+		&cli.StringFlag{Name: flagTrust, Usage: "with --contact, `HOW` far its key must be trusted: new, known or verified", DefaultText: trustNew},
+		&cli.StringSliceFlag{Name: flagExpect, Usage: "only the key with this `FINGERPRINT`; may repeat"},
+	}
+	flags = append(flags, secretFlags(flagSMPSecret, "the shared secret of SMP, run before any payload,")...)
+	return append(flags,
+		&cli.StringFlag{Name: flagSMPQuestion, Usage: "ask the peer `Q` with SMP"},
+		&cli.StringFlag{Name: flagOTR, Usage: "`VERSIONS` of OTR to speak", DefaultText: defaultVersions()},
+		&cli.StringFlag{Name: flagMode, Usage: "`MODE` stream: exact bytes between two otrpipes; lines: one message a line with any OTR client", DefaultText: modeStream},
+		&cli.BoolFlag{Name: flagStay, Usage: "mode lines: when the peer ends, wait for a new session", DisableDefaultText: true},
+		&cli.StringFlag{Name: flagAccount, Usage: "our account's `NAME` on a network that has them (version 4)"},
+		&cli.StringFlag{Name: flagPeerAccount, Usage: "the peer's account `NAME`"},
+		&cli.StringFlag{Name: flagMaxSize, Usage: "no transport line longer than `N` bytes: fragment", DefaultText: "none"},
+		&cli.StringFlag{Name: flagPad, Usage: "pad plaintexts to multiples of `N` bytes", DefaultText: "none"},
+		&cli.StringFlag{Name: flagTimeout, Usage: "for the partner half, the handshake and SMP together, `D` such as 90s or 5m", DefaultText: "60s"},
+		&cli.StringFlag{Name: flagHeartbeat, Usage: "keep an idle session alive every `D`", DefaultText: "1m"},
+		&cli.StringFlag{Name: flagExpire, Usage: "end a session whose keys have not changed for `D`", DefaultText: "2h"},
+		&cli.StringFlag{Name: flagDead, Usage: "how long, `D`, a peer may be silent before it counts as gone; 0: for ever", DefaultText: "5m; mode lines: 0"},
+		&cli.StringFlag{Name: flagLinger, Usage: "mode lines: `D` after our input's end and the last text the session is ended", DefaultText: "1s"},
+		&cli.BoolFlag{Name: flagRaw, Usage: "mode lines: received text as it came, newlines included", DisableDefaultText: true},
+		&cli.StringFlag{Name: flagHTML, Usage: "mode lines: HTML of other clients `HOW`: raw or text", DefaultText: htmlRaw},
+		&cli.BoolFlag{Name: flagProgress, Usage: "show progress even when it would be guessed off", DisableDefaultText: true},
+		&cli.StringFlag{Name: flagEvents, Usage: "write what happens as JSON to `FILE` or fd:N"},
+	)
+}
+
+// A flagValues holds the stream flags that were given, each value in the one
+// canonical form that two halves can compare.
+type flagValues map[string][]string
+
+// streamFlagValues reads the stream flags of a command, but the session's
+// name, the SMP secret and the events, which are not compared as text.
+func streamFlagValues(c *cli.Context) (flagValues, error) {
+	given := flagValues{}
+	for name, canonical := range streamFlagForms {
+		if !c.IsSet(name) {
+			continue
+		}
+		var values []string
+		switch name {
+		case flagExpect:
+			values = c.StringSlice(name)
+		case flagStay, flagRaw, flagProgress:
+			if !c.Bool(name) {
+				continue // --raw=false
+			}
+			values = []string{"true"}
+		default:
+			values = []string{c.String(name)}
+		}
+		for i, v := range values {
+			v, err := canonical(v)
+			if err != nil {
+				return nil, fail(exitUsage, "--%s: %w", name, err)
+			}
+			values[i] = v
+		}
+		slices.Sort(values)
+		given[name] = slices.Compact(values)
+	}
+	return given, nil
+}
+
+// streamFlagForms turns the value of a flag into its canonical form, or
+// refuses it.
+var streamFlagForms = map[string]func(string) (string, error){
+	flagContact:     contactName,
+	flagTrust:       oneOf(trustNew, trustKnown, trustVerified),
+	flagExpect:      fingerprint,
+	flagSMPQuestion: question,
+	flagOTR:         versions,
+	flagMode:        oneOf(modeStream, modeLines),
+	flagStay:        asIs,
+	flagAccount:     accountName,
+	flagPeerAccount: accountName,
+	flagMaxSize:     number(minLine, maxLine),
+	flagPad:         number(0, maxPad),
+	flagTimeout:     duration,
+	flagHeartbeat:   duration,
+	flagExpire:      duration,
+	flagDead:        duration,
+	flagLinger:      duration,
+	flagRaw:         asIs,
+	flagHTML:        oneOf(htmlRaw, htmlText),
+	flagProgress:    asIs,
+}
+
+func asIs(v string) (string, error) { return v, nil }
+
+func oneOf(values ...string) func(string) (string, error) {
+	return func(v string) (string, error) {
+		if !slices.Contains(values, v) {
+			return "", fmt.Errorf("%q is not one of %s", v, strings.Join(values, ", "))
+		}
+		return v, nil
+	}
+}
+
+func number(least, most int) func(string) (string, error) {
+	return func(v string) (string, error) {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			return "", fmt.Errorf("%q is not a number", v)
+		}
+		if n < least || n > most {
+			return "", fmt.Errorf("%d is not between %d and %d", n, least, most)
+		}
+		return strconv.Itoa(n), nil
+	}
+}
+
+func duration(v string) (string, error) {
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		return "", fmt.Errorf("%q is not a duration such as 90s or 5m", v)
+	}
+	if d < 0 {
+		return "", fmt.Errorf("%s is less than nothing", v)
+	}
+	return d.String(), nil
+}
+
+func fingerprint(v string) (string, error) {
+	f, err := keys.ParseFingerprint(v)
+	if err != nil {
+		return "", withoutPrefix(err, "keys: ")
+	}
+	return f.Hex(), nil
+}
+
+func contactName(v string) (string, error) {
+	if v == "" {
+		return "", fmt.Errorf("a contact needs a name")
+	}
+	return v, nil
+}
+
+func accountName(v string) (string, error) {
+	if v == "" {
+		return "", fmt.Errorf("an account needs a name")
+	}
+	return v, nil
+}
+
+func question(v string) (string, error) {
+	switch {
+	case v == "":
+		return "", fmt.Errorf("the question is empty")
+	case len(v) > maxQuestion:
+		return "", fmt.Errorf("the question has %d bytes; at most %d can be asked", len(v), maxQuestion)
+	case strings.IndexByte(v, 0) >= 0:
+		return "", fmt.Errorf("a question cannot hold a NUL")
+	}
+	return v, nil
+}
+
+// spoken are the versions that the program speaks, the oldest first; the
+// policy's flag allows each.
+var spoken = []struct {
+	digit byte
+	allow otr.Policy
+}{
+	{'2', otr.AllowV2},
+	{'3', otr.AllowV3},
+}
+
+// defaultVersions is all that are spoken but version 2, which protects nothing
+// against mixing up instances and is there for old peers only.
+func defaultVersions() string {
+	s := ""
+	for _, v := range spoken {
+		if v.digit != '2' {
+			s += string(v.digit)
+		}
+	}
+	return s
+}
+
+// versions reads the value of --otr: digits in any order.
+func versions(v string) (string, error) {
+	if v == "" {
+		return "", fmt.Errorf("no version is named")
+	}
+	canonical := ""
+	for _, s := range spoken {
+		if strings.IndexByte(v, s.digit) >= 0 {
+			canonical += string(s.digit)
+		}
+	}
+	for i := range len(v) {
+		if strings.IndexByte(canonical, v[i]) < 0 {
+			return "", fmt.Errorf("%q names a version that is not spoken here; %s are", v, spokenList())
+		}
+	}
+	return canonical, nil
+}
+
+func spokenList() string {
+	var digits []string
+	for _, s := range spoken {
+		digits = append(digits, string(s.digit))
+	}
+	return strings.Join(digits, " and ")
+}
+
+// sessionName reads -s.
+func sessionName(c *cli.Context) (string, error) {
+	name := c.String(flagSession)
+	if c.IsSet(flagSession) {
+		if err := session.CheckName(name); err != nil {
+			return "", fail(exitUsage, "--session: %q cannot be a name: 1 to 128 printable characters", name)
+		}
+	}
+	return name, nil
+}

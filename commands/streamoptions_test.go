@@ -1,0 +1,127 @@
+package commands
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"otrpipe/otr"
+)
+
+const (
+	someKey  = "0123456789abcdef0123456789abcdef01234567"
+	otherKey = "ffffffffffffffffffffffffffffffffffffffff"
+)
+
+// values reads flags as a stream command does, from "name=value" words.
+func values(t *testing.T, line string) (flagValues, error) {
+	t.Helper()
+	v := flagValues{}
+	for _, word := range strings.Fields(line) {
+		name, value, _ := strings.Cut(word, "=")
+		canonical, err := streamFlagForms[name](value)
+		if err != nil {
+			return nil, fail(exitUsage, "--%s: %w", name, err)
+		}
+		v[name] = append(v[name], canonical)
+	}
+	return v, v.check()
+}
+
+func TestDefaultsAreThoseOfTheManual(t *testing.T) {
+	o, err := flagValues{}.options(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.policy.Has(otr.AllowV2) || !o.policy.Has(otr.AllowV3|otr.RequireEncryption) {
+		t.Errorf("the policy is %b", o.policy)
+	}
+	if o.mode != modeStream || o.trust != trustNew || o.html != htmlRaw || o.stay || o.raw || o.progress {
+		t.Errorf("%+v", o)
+	}
+	if o.timeout != time.Minute || o.heartbeat != time.Minute || o.expire != 2*time.Hour ||
+		o.dead != 5*time.Minute || o.linger != time.Second {
+		t.Errorf("%+v", o)
+	}
+	lines, err := flagValues{flagMode: {modeLines}}.options(nil)
+	if err != nil || lines.dead != 0 {
+		t.Errorf("mode lines: a silent peer is given up after %v, %v", lines.dead, err)
+	}
+}
+
+func TestFlagsThatContradictEachOtherAreUsageErrors(t *testing.T) {
+	for _, line := range []string{
+		"trust=known",
+		"trust=surely contact=bob",
+		"contact=",
+		"mode=chat",
+		"otr=", "otr=5", "otr=33x", "otr=1",
+		"expect=1234",
+		"otr=4",
+		"max-size=63", "max-size=many", "max-size=-1", "max-size=1048577",
+		"pad=-1", "pad=1000000",
+		"timeout=60", "timeout=-1s", "timeout=soon",
+		"account=a@example.com", "peer-account=b@example.com",
+		"stay=true", "linger=1s", "raw=true", "html=text", "html=blink",
+		"smp-question=",
+	} {
+		v, err := values(t, line)
+		if err == nil {
+			_, err = v.options(nil)
+		}
+		var e *exitError
+		if !errors.As(err, &e) || e.code != exitUsage {
+			t.Errorf("%s: %v, want a usage error", line, err)
+		}
+	}
+}
+
+func TestExpectLimitsTheVersions(t *testing.T) {
+	v, err := values(t, "otr=23 expect="+strings.ToUpper(someKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := v.options(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.expect) != 1 || o.expect[0].Hex() != someKey {
+		t.Errorf("expected are %v", o.expect)
+	}
+	if !o.policy.Has(otr.AllowV2 | otr.AllowV3) {
+		t.Errorf("the policy is %b", o.policy)
+	}
+	// A key of version 4 cannot be met in version 3.
+	if v, err = values(t, "otr=3 expect="+strings.Repeat("0f", 56)); err == nil {
+		t.Errorf("accepted: %v", v)
+	}
+}
+
+func TestAHalfTakesWhatTheOtherWasGiven(t *testing.T) {
+	first, err := values(t, "contact=bob timeout=60s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := values(t, "timeout=1m pad=256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if flag := first.merge(second); flag != "" {
+		t.Fatalf("--%s contradicts", flag)
+	}
+	if first.one(flagContact, "") != "bob" || first.number(flagPad) != 256 || first.duration(flagTimeout, 0) != time.Minute {
+		t.Errorf("together: %v", first)
+	}
+
+	other, err := values(t, "mode=lines contact=carol")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if flag := first.merge(other); flag != flagContact {
+		t.Errorf("contradiction in %q, want contact", flag)
+	}
+	if first.has(flagMode) {
+		t.Error("the first half took over flags of one that was refused")
+	}
+}

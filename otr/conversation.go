@@ -1,0 +1,245 @@
+package otr
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"otrpipe/otr/keys"
+	"otrpipe/otr/smp"
+	"otrpipe/otr/v3"
+	"otrpipe/otr/wire"
+)
+
+var (
+	// ErrConfig says that a Config cannot work.
+	ErrConfig = errors.New("otr: unusable configuration")
+	// ErrNotEncrypted says that there is no encrypted session to do this in.
+	ErrNotEncrypted = errors.New("otr: the conversation is not encrypted")
+	// ErrFinished says that the peer has ended the session: nothing is sent until
+	// this end has ended it too, or a new one has begun.
+	ErrFinished = errors.New("otr: the peer has ended the session")
+	// ErrNUL says that a text contains a NUL byte, which ends the text in a data
+	// message.
+	ErrNUL = errors.New("otr: a text cannot contain a NUL byte")
+	// ErrTooLong says that a message, or a line received, is longer than
+	// wire.MaxMessage.
+	ErrTooLong = errors.New("otr: message is too long")
+	// ErrNoExtraKey says that the session's version has no extra symmetric key.
+	ErrNoExtraKey = errors.New("otr: this version has no extra symmetric key")
+)
+
+// The largest Config.Pad: one padding record can fill any gap up to it.
+const maxPad = wire.MaxTLVValue
+
+// A Config says who we are and how we behave. It is not changed.
+type Config struct {
+	DSA         *keys.DSAPrivateKey // our long-term key in versions 2 and 3
+	InstanceTag uint32              // ours, at least wire.MinInstanceTag; 0: one is drawn
+	Policy      Policy
+	Rand        io.Reader        // the only source of randomness; required
+	Now         func() time.Time // the clock; required
+
+	MaxSize   int           // bytes of the longest line sent; at least wire.MinFragmentSize; 0: no limit
+	Pad       int           // plaintexts are padded to multiples of so many bytes, at most 65535; 0: not
+	Heartbeat time.Duration // after so long without a message of ours one is sent; 0: none
+	Expire    time.Duration // a session whose keys have not changed for so long is ended; 0: never
+}
+
+// A Conversation is our side of the exchange of messages with one
+// correspondent. It is for one goroutine.
+type Conversation struct {
+	cfg       Config
+	protocols map[int]protocol // by version, those that Policy allows
+
+	state   MessageState
+	active  *peer // whom the session is with; also while StateFinished
+	peers   map[peerID]*peer
+	pending *pendingOffer
+
+	secureSince time.Time
+	keysSince   time.Time
+	rotations   uint32 // of active, when keysSince was set
+	lastSent    time.Time
+
+	// closed is set when this end has ended the session, until there is
+	// another: what is still on its way from the peer starts none.
+	closed bool
+	// heardPlaintext is set when the peer has answered without OTR; then the
+	// whitespace tag is no longer sent.
+	heardPlaintext bool
+
+	stored     storedText
+	smp        *smp.Machine
+	assembler  wire.Assembler
+	errorReply limiter // error messages that we send
+	restarts   limiter // key exchanges begun because the peer lost its session
+	answers    limiter // key exchanges begun because the peer asked
+
+	// Buffers that messages are built and taken apart in.
+	decoded, sealed []byte
+	tlvs, own       []wire.TLV
+}
+
+// A peerID names one instance of the peer in one version; versions without
+// instance tags have tag 0.
+type peerID struct {
+	version int
+	tag     uint32
+}
+
+type peer struct {
+	id     peerID
+	engine engine
+	seen   time.Time // when something authentic, or a key exchange, came last
+}
+
+// New returns a conversation in StatePlaintext.
+func New(cfg Config) (*Conversation, error) {
+	switch {
+	case cfg.Rand == nil || cfg.Now == nil:
+		return nil, fmt.Errorf("%w: no randomness or no clock", ErrConfig)
+	case cfg.InstanceTag != 0 && cfg.InstanceTag < wire.MinInstanceTag:
+		return nil, fmt.Errorf("%w: instance tag %#x is below %#x", ErrConfig, cfg.InstanceTag, wire.MinInstanceTag)
+	case cfg.MaxSize != 0 && cfg.MaxSize < wire.MinFragmentSize:
+		return nil, fmt.Errorf("%w: lines of %d bytes cannot carry fragments", ErrConfig, cfg.MaxSize)
+	case cfg.Pad < 0 || cfg.Pad > maxPad:
+		return nil, fmt.Errorf("%w: padding to %d bytes", ErrConfig, cfg.Pad)
+	}
+	if cfg.InstanceTag == 0 {
+		tag, err := NewInstanceTag(cfg.Rand)
+		if err != nil {
+			return nil, err
+		}
+		cfg.InstanceTag = tag
+	}
+	c := &Conversation{
+		cfg:        cfg,
+		protocols:  make(map[int]protocol),
+		peers:      make(map[peerID]*peer),
+		errorReply: limiter{limit: maxErrorsAMinute},
+		restarts:   limiter{limit: maxRestartsAMinute},
+		answers:    limiter{limit: maxAnswersAMinute},
+	}
+	for _, version := range []int{v3.Version2, v3.Version3} {
+		if !cfg.Policy.allows(version) {
+			continue
+		}
+		if cfg.DSA == nil {
+			return nil, fmt.Errorf("%w: version %d needs a DSA key", ErrConfig, version)
+		}
+		c.protocols[version] = protocolV3{v3.Config{
+			Version: uint16(version), InstanceTag: cfg.InstanceTag, Identity: cfg.DSA, Rand: cfg.Rand,
+		}}
+	}
+	if len(c.protocols) == 0 {
+		return nil, fmt.Errorf("%w: no version is allowed", ErrConfig)
+	}
+	return c, nil
+}
+
+// NewInstanceTag draws an instance tag, at least wire.MinInstanceTag.
+func NewInstanceTag(rand io.Reader) (uint32, error) {
+	for range 100 { // each draw fails once in 2^24 times, unless rand is broken
+		var b [4]byte
+		if _, err := io.ReadFull(rand, b[:]); err != nil {
+			return 0, fmt.Errorf("otr: instance tag: %w", err)
+		}
+		r := wire.NewReader(b[:])
+		if tag := r.Int(); tag >= wire.MinInstanceTag {
+			return tag, nil
+		}
+	}
+	return 0, errors.New("otr: instance tag: the source of randomness is broken")
+}
+
+// State returns the message state.
+func (c *Conversation) State() MessageState { return c.state }
+
+// AuthState returns how far a key exchange has come: with the instance that
+// the session is with or, where there is no exchange with it, with any other.
+func (c *Conversation) AuthState() AuthState {
+	if c.active != nil {
+		if s := c.active.engine.authState(); s != AuthNone {
+			return s
+		}
+	}
+	if c.pending != nil && c.pending.open {
+		return c.pending.state()
+	}
+	for _, p := range c.peers {
+		if s := p.engine.authState(); s != AuthNone {
+			return s
+		}
+	}
+	return AuthNone
+}
+
+// Exchanging says that a message sent now could get lost, because the peer may
+// already have the keys of a new session that this end does not have yet: a
+// caller that can wait, waits. It ends with the peer's answer, or when Tick
+// gives the exchange up.
+func (c *Conversation) Exchanging() bool {
+	return c.state == StateEncrypted && c.active.engine.authState() == AuthAwaitingSig
+}
+
+// Session describes the encrypted session, if there is one.
+func (c *Conversation) Session() (Session, bool) {
+	if c.state != StateEncrypted {
+		return Session{}, false
+	}
+	id, bold := c.active.engine.ssid()
+	return Session{
+		Version:       c.active.id.version,
+		Fingerprint:   c.active.engine.peerFingerprint(),
+		SSID:          id,
+		FirstHalfBold: bold,
+		PeerInstance:  c.active.id.tag,
+		Since:         c.secureSince,
+		KeysSince:     c.keysSince,
+	}, true
+}
+
+// InstanceTag returns our instance tag.
+func (c *Conversation) InstanceTag() uint32 { return c.cfg.InstanceTag }
+
+// SMPState returns the state of the socialist millionaires' protocol.
+func (c *Conversation) SMPState() smp.State {
+	if c.smp == nil {
+		return smp.StateExpect1
+	}
+	return c.smp.State()
+}
+
+// Wipe overwrites all secrets of the conversation without telling the peer;
+// the long-term keys of the Config are not touched. It is StatePlaintext then.
+func (c *Conversation) Wipe() {
+	c.closeSession()
+	for id, p := range c.peers {
+		p.engine.wipe()
+		delete(c.peers, id)
+	}
+	c.withdraw()
+	c.stored.forget()
+	c.state, c.active = StatePlaintext, nil
+}
+
+// closeSession ends what belongs to the session but its engine.
+func (c *Conversation) closeSession() {
+	if c.smp != nil {
+		c.smp.Wipe()
+		c.smp = nil
+	}
+	clear(c.decoded[:cap(c.decoded)])
+	clear(c.sealed[:cap(c.sealed)])
+}
+
+// versions returns what Policy allows us to offer.
+func (c *Conversation) versions() wire.Versions {
+	var v wire.Versions
+	for version := range c.protocols {
+		v |= wire.MakeVersions(version)
+	}
+	return v
+}

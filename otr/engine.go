@@ -1,0 +1,80 @@
+package otr
+
+import (
+	"otrpipe/otr/keys"
+	"otrpipe/otr/smp"
+	"otrpipe/otr/wire"
+)
+
+// A protocol is one version of OTR as a Conversation sees it.
+type protocol interface {
+	version() int
+	// newEngine returns our side with one instance of the peer.
+	newEngine(peer uint32) engine
+	// newOffer makes our half of a key exchange.
+	newOffer() (offer, error)
+	// fragmentFormat is what wire.AppendFragments calls this version's form.
+	fragmentFormat() int
+}
+
+// An offer is our half of a key exchange, to be sent to one instance of the
+// peer or to whoever answers (receiver 0).
+type offer interface {
+	message(receiver uint32) []byte
+	wipe()
+}
+
+// An engine is our side of one version with one instance of the peer: a key
+// exchange and a session.
+type engine interface {
+	begin(o offer)
+	forget()
+	authState() AuthState
+	// sessions counts the key exchanges that succeeded.
+	sessions() int
+
+	// receive handles a message that is for us; see v3.Engine.Receive. The
+	// verdict classifies err.
+	receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (reply []byte, got wire.Plaintext, v verdict, err error)
+	seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
+	sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
+
+	peerFingerprint() keys.Fingerprint
+	ssid() (id [8]byte, firstHalfBold bool)
+	keyRotations() uint32
+	smpBinding() smp.Binding
+	tlvKind(t uint16) tlvKind
+	// extraKeyTLV returns the type of the record that announces a use of the
+	// extra symmetric key.
+	extraKeyTLV() (uint16, error)
+	// extraKey returns the extra symmetric key of the last message sent or
+	// received.
+	extraKey(received bool) ([]byte, error)
+
+	drop() // the session
+	wipe() // everything
+}
+
+// A verdict says what kind of error an engine's receive returned.
+type verdict int
+
+const (
+	accepted       verdict = iota
+	ignored                // of no use in this state
+	echoed                 // our own message
+	malformed              // not of its form, or failed a check of the key exchange
+	replayed               // an authentic data message, but an old one
+	undecipherable         // a data message under keys that we do not have, or forged
+	failed                 // our own side failed: randomness, exhausted counters
+)
+
+// A tlvKind says what a TLV type means in a version.
+type tlvKind int
+
+const (
+	tlvOther tlvKind = iota
+	tlvPadding
+	tlvDisconnected
+	tlvSMP
+	tlvExtraKey
+)

@@ -1,0 +1,141 @@
+package otr
+
+import (
+	"errors"
+
+	"otrpipe/otr/keys"
+	"otrpipe/otr/smp"
+	"otrpipe/otr/v3"
+	"otrpipe/otr/wire"
+)
+
+// protocolV3 is versions 2 and 3.
+type protocolV3 struct{ config v3.Config }
+
+func (p protocolV3) version() int { return int(p.config.Version) }
+
+func (p protocolV3) fragmentFormat() int { return int(p.config.Version) }
+
+func (p protocolV3) newEngine(peer uint32) engine {
+	return engineV3{Engine: v3.NewEngine(p.config, peer), config: p.config}
+}
+
+func (p protocolV3) newOffer() (offer, error) {
+	o, err := v3.NewOffer(p.config.Rand)
+	if err != nil {
+		return nil, err
+	}
+	return offerV3{Offer: o, config: p.config}, nil
+}
+
+type offerV3 struct {
+	*v3.Offer
+	config v3.Config
+}
+
+func (o offerV3) message(receiver uint32) []byte {
+	return o.Message(o.config.Version, o.config.InstanceTag, receiver)
+}
+
+func (o offerV3) wipe() { o.Wipe() }
+
+type engineV3 struct {
+	*v3.Engine
+	config v3.Config
+}
+
+func (e engineV3) begin(o offer) { e.Begin(o.(offerV3).Offer) }
+func (e engineV3) forget()       { e.Forget() }
+func (e engineV3) sessions() int { return e.Sessions() }
+func (e engineV3) drop()         { e.Drop() }
+func (e engineV3) wipe()         { e.Wipe() }
+
+func (e engineV3) authState() AuthState {
+	switch e.AuthState() {
+	case v3.AuthAwaitingDHKey:
+		return AuthAwaitingDHKey
+	case v3.AuthAwaitingRevealSig:
+		return AuthAwaitingRevealSig
+	case v3.AuthAwaitingSig:
+		return AuthAwaitingSig
+	}
+	return AuthNone
+}
+
+func (e engineV3) receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) ([]byte, wire.Plaintext, verdict, error) {
+	reply, got, err := e.Receive(h, body, msg, tlvs)
+	return reply, got, judgeV3(err), err
+}
+
+func judgeV3(err error) verdict {
+	switch {
+	case err == nil:
+		return accepted
+	case errors.Is(err, v3.ErrIgnored):
+		return ignored
+	case errors.Is(err, v3.ErrEcho):
+		return echoed
+	case errors.Is(err, v3.ErrReplay):
+		return replayed
+	case errors.Is(err, v3.ErrUnreadable):
+		return undecipherable
+	case errors.Is(err, v3.ErrMalformed), errors.Is(err, v3.ErrAuthentication):
+		return malformed
+	}
+	return failed
+}
+
+func (e engineV3) seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	return e.Seal(b, flags, p)
+}
+
+func (e engineV3) sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	return e.SealLast(b, flags, p)
+}
+
+func (e engineV3) peerFingerprint() keys.Fingerprint {
+	if k := e.PeerKey(); k != nil {
+		return k.Fingerprint()
+	}
+	return keys.Fingerprint{}
+}
+
+func (e engineV3) ssid() ([8]byte, bool) { return e.SSID() }
+
+func (e engineV3) keyRotations() uint32 { return e.KeyRotations() }
+
+func (e engineV3) smpBinding() smp.Binding {
+	id, _ := e.SSID()
+	return smp.V3(e.config.Identity.Public().Fingerprint(), e.peerFingerprint(), id)
+}
+
+func (e engineV3) tlvKind(t uint16) tlvKind {
+	switch t {
+	case wire.TLVPadding:
+		return tlvPadding
+	case wire.TLVDisconnected:
+		return tlvDisconnected
+	case wire.TLVSMP1, wire.TLVSMP2, wire.TLVSMP3, wire.TLVSMP4, wire.TLVSMPAbort, wire.TLVSMP1Q:
+		return tlvSMP
+	case wire.TLVExtraKey:
+		if e.config.Version >= v3.Version3 {
+			return tlvExtraKey
+		}
+	}
+	return tlvOther
+}
+
+func (e engineV3) extraKeyTLV() (uint16, error) {
+	if e.config.Version < v3.Version3 {
+		return 0, ErrNoExtraKey
+	}
+	return wire.TLVExtraKey, nil
+}
+
+func (e engineV3) extraKey(received bool) ([]byte, error) {
+	if e.config.Version < v3.Version3 {
+		return nil, ErrNoExtraKey
+	}
+	k, err := e.ExtraKey(received)
+	return k[:], err
+}

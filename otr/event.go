@@ -1,0 +1,196 @@
+package otr
+
+import (
+	"fmt"
+	"time"
+
+	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
+)
+
+// A Session describes an encrypted session.
+type Session struct {
+	Version       int              // of the protocol: 2, 3 or 4
+	Fingerprint   keys.Fingerprint // of the peer's long-term key
+	SSID          [8]byte          // the secure session id
+	FirstHalfBold bool             // which half of SSID is ours to read aloud
+	PeerInstance  uint32           // the peer's instance tag; 0 in version 2
+	Since         time.Time        // when the key exchange succeeded
+	KeysSince     time.Time        // when the keys last changed
+}
+
+// An Event is something that happened and that is not a text: one of the types
+// of this file. Its String is for people and holds no secret.
+type Event interface {
+	fmt.Stringer
+	event()
+}
+
+type (
+	// Secure says that a key exchange succeeded. It comes before anything that
+	// belongs to the session.
+	Secure struct {
+		Session
+		Refreshed bool // the session replaces one that was alive
+	}
+
+	// PeerEnded says that the peer ended the session, authenticated. The state
+	// is StateFinished.
+	PeerEnded struct{}
+
+	// Ended says that this end ended the session of its own accord.
+	Ended struct {
+		Expired bool // its keys had not changed for Config.Expire
+	}
+
+	// Unencrypted accompanies Received.Unencrypted.
+	Unencrypted struct {
+		Bytes int
+	}
+
+	// Unreadable says that a data message could not be verified and was dropped.
+	Unreadable struct {
+		Reason error
+	}
+
+	// Malformed says that a message was not of any known form, or failed a
+	// check of the key exchange, and was dropped.
+	Malformed struct {
+		Reason error
+	}
+
+	// PeerError is an OTR Error Message. Anyone can have written it.
+	PeerError struct {
+		Text string
+	}
+
+	// Queried says that the peer asked for OTR by a query or a whitespace tag.
+	Queried struct {
+		Offered wire.Versions
+		Answer  int // the version that we began a key exchange in; 0: none
+	}
+
+	// OtherInstance says that a message was ignored, because it was for another
+	// instance of ours or from an instance of the peer that is not the one that
+	// our session is with.
+	OtherInstance struct {
+		Tag uint32 // the instance that it was for, or from
+	}
+
+	// Echo says that a message of our own came back and was ignored.
+	Echo struct{}
+
+	// Restarted says that the peer has lost the session and that a new key
+	// exchange was begun.
+	Restarted struct{}
+
+	// Resent says that the text that waited for encryption was sent.
+	Resent struct{}
+
+	// SMPAsked says that the peer began the socialist millionaires' protocol and
+	// waits for AnswerSMP.
+	SMPAsked struct {
+		Question string // as the peer wrote it; may be empty
+	}
+	// SMPSucceeded says that both secrets are the same.
+	SMPSucceeded struct{}
+	// SMPFailed says that the secrets differ, or that the peer cheated.
+	SMPFailed struct{}
+	// SMPAborted says that the peer, or a protocol error, ended the run.
+	SMPAborted struct{}
+
+	// SMPCrossed says that both ends began at once, so that both have aborted.
+	// The peer's abort is still to come, as SMPAborted; one of the two may then
+	// begin again.
+	SMPCrossed struct{}
+
+	// ExtraKeyReceived says that the peer is going to use the extra symmetric
+	// key for something.
+	ExtraKeyReceived struct {
+		Use  uint32
+		Data []byte
+		Key  []byte // 32 bytes in version 3, 64 in version 4; secret
+	}
+)
+
+func (Secure) event()           {}
+func (PeerEnded) event()        {}
+func (Ended) event()            {}
+func (Unencrypted) event()      {}
+func (Unreadable) event()       {}
+func (Malformed) event()        {}
+func (PeerError) event()        {}
+func (Queried) event()          {}
+func (OtherInstance) event()    {}
+func (Echo) event()             {}
+func (Restarted) event()        {}
+func (Resent) event()           {}
+func (SMPAsked) event()         {}
+func (SMPSucceeded) event()     {}
+func (SMPFailed) event()        {}
+func (SMPAborted) event()       {}
+func (SMPCrossed) event()       {}
+func (ExtraKeyReceived) event() {}
+
+func (e Secure) String() string {
+	verb := "secure"
+	if e.Refreshed {
+		verb = "refreshed"
+	}
+	return fmt.Sprintf("%s with OTRv%d key %s", verb, e.Version, e.Fingerprint)
+}
+
+func (PeerEnded) String() string { return "the peer ended the session" }
+
+func (e Ended) String() string {
+	if e.Expired {
+		return "session ended: its keys had not changed for too long"
+	}
+	return "session ended"
+}
+
+func (e Unencrypted) String() string {
+	return fmt.Sprintf("%d bytes arrived unencrypted", e.Bytes)
+}
+
+func (e Unreadable) String() string { return fmt.Sprintf("message dropped: %v", e.Reason) }
+
+func (e Malformed) String() string { return fmt.Sprintf("message dropped: %v", e.Reason) }
+
+func (e PeerError) String() string { return fmt.Sprintf("the peer reports an error: %q", e.Text) }
+
+func (e Queried) String() string {
+	if e.Answer == 0 {
+		return "the peer asks for OTR in versions that are not allowed here"
+	}
+	return fmt.Sprintf("the peer asks for OTR; answered with version %d", e.Answer)
+}
+
+func (e OtherInstance) String() string {
+	return fmt.Sprintf("message of another instance (%08x) ignored", e.Tag)
+}
+
+func (Echo) String() string { return "our own message came back" }
+
+func (Restarted) String() string { return "the peer lost the session; a new one was begun" }
+
+func (Resent) String() string { return "the waiting message was sent" }
+
+func (e SMPAsked) String() string {
+	if e.Question == "" {
+		return "the peer asks for the shared secret"
+	}
+	return fmt.Sprintf("the peer asks for the shared secret: %q", e.Question)
+}
+
+func (SMPSucceeded) String() string { return "the secrets are the same" }
+
+func (SMPFailed) String() string { return "the secrets differ" }
+
+func (SMPAborted) String() string { return "the comparison of secrets was aborted" }
+
+func (SMPCrossed) String() string { return "both ends began to compare secrets at once" }
+
+func (e ExtraKeyReceived) String() string {
+	return fmt.Sprintf("the peer uses the extra symmetric key for 0x%08x", e.Use)
+}

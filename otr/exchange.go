@@ -1,0 +1,227 @@
+package otr
+
+import (
+	"fmt"
+	"time"
+
+	"otrpipe/otr/wire"
+)
+
+// A pendingOffer is the key exchange that we have begun and that no instance
+// has completed yet.
+type pendingOffer struct {
+	offer
+	version int
+	open    bool // sent to whoever answers, not to one instance
+	since   time.Time
+}
+
+func (p *pendingOffer) state() AuthState {
+	return AuthAwaitingDHKey
+}
+
+// Query returns the query message that asks the peer for a session in any of
+// the versions that Policy allows: "User requests to start an OTR
+// conversation".
+func (c *Conversation) Query() [][]byte {
+	return [][]byte{wire.AppendQuery(nil, c.versions())}
+}
+
+// Refresh begins a new key exchange: with the instance that the session is
+// with, in its version, or else with whoever answers in the best version.
+func (c *Conversation) Refresh() ([][]byte, error) {
+	version, receiver := 0, uint32(0)
+	if c.state == StateEncrypted {
+		version, receiver = c.active.id.version, c.active.id.tag
+	} else {
+		version = best(c.versions(), c.protocols)
+	}
+	msg, err := c.begin(version, receiver)
+	if err != nil {
+		return nil, err
+	}
+	return c.lines(msg, version, receiver)
+}
+
+// best returns the highest offered version that is among ours, or 0.
+func best(offered wire.Versions, ours map[int]protocol) int {
+	highest := 0
+	for version := range ours {
+		if offered.Has(version) {
+			highest = max(highest, version)
+		}
+	}
+	return highest
+}
+
+// begin returns the message that begins a key exchange; receiver 0 means
+// whoever answers. An exchange that is already offered is offered again, the
+// same: its answer may be under way, and two exchanges of one end would only
+// get into each other's way.
+func (c *Conversation) begin(version int, receiver uint32) ([]byte, error) {
+	open := receiver == 0
+	if c.pending == nil || c.pending.version != version || c.spent() {
+		o, err := c.protocols[version].newOffer()
+		if err != nil {
+			return nil, err
+		}
+		c.withdraw()
+		c.pending = &pendingOffer{offer: o, version: version}
+	}
+	c.pending.since = c.cfg.Now()
+	c.pending.open = c.pending.open || open
+	for id, p := range c.peers {
+		if id.version == version && (open || id.tag == receiver) {
+			p.engine.begin(c.pending.offer)
+		}
+	}
+	return c.pending.message(receiver), nil
+}
+
+// spent says whether the pending offer has been revealed to somebody, so that
+// it cannot be offered again.
+func (c *Conversation) spent() bool {
+	for _, p := range c.peers {
+		if p.engine.authState() == AuthAwaitingSig {
+			return true
+		}
+	}
+	return false
+}
+
+// withdraw forgets the pending offer, wherever it is held.
+func (c *Conversation) withdraw() {
+	if c.pending == nil {
+		return
+	}
+	for _, p := range c.peers {
+		p.engine.forget()
+	}
+	c.pending.wipe()
+	c.pending = nil
+}
+
+// answerQuery begins a key exchange in the best common version: "Receiving a
+// Query Message".
+func (c *Conversation) answerQuery(offered wire.Versions, got *Received) {
+	version := best(offered, c.protocols)
+	if version == 0 || !c.answers.allow(c.cfg.Now()) {
+		got.event(Queried{Offered: offered})
+		return
+	}
+	msg, err := c.begin(version, 0)
+	if err != nil {
+		got.event(Malformed{Reason: err})
+		return
+	}
+	got.event(Queried{Offered: offered, Answer: version})
+	if c.state == StateEncrypted {
+		got.event(Restarted{})
+	}
+	c.reply(got, msg, version, 0)
+}
+
+// restart begins a key exchange with an instance that writes under keys that
+// we do not have.
+func (c *Conversation) restart(id peerID, got *Received) {
+	if !c.cfg.Policy.Has(RestartAKE) || c.closed || c.state == StateFinished ||
+		!c.restarts.allow(c.cfg.Now()) {
+		return
+	}
+	msg, err := c.begin(id.version, id.tag)
+	if err != nil {
+		got.event(Malformed{Reason: err})
+		return
+	}
+	got.event(Restarted{})
+	c.reply(got, msg, id.version, id.tag)
+}
+
+// instance returns the engine for the sender of a message. It knows what was
+// offered to whoever answers.
+func (c *Conversation) instance(id peerID) *peer {
+	if p := c.peers[id]; p != nil {
+		return p
+	}
+	if len(c.peers) == maxInstances {
+		c.forgetOldest()
+	}
+	p := &peer{id: id, engine: c.protocols[id.version].newEngine(id.tag)}
+	if c.pending != nil && c.pending.version == id.version && c.pending.open {
+		p.engine.begin(c.pending.offer)
+	}
+	c.peers[id] = p
+	return p
+}
+
+func (c *Conversation) forgetOldest() {
+	var oldest *peer
+	for _, p := range c.peers {
+		if p != c.active && (oldest == nil || p.seen.Before(oldest.seen)) {
+			oldest = p
+		}
+	}
+	oldest.engine.wipe()
+	delete(c.peers, oldest.id)
+}
+
+// mayExchange says whether a key exchange with this instance may go on. The
+// session sticks to the instance that it is with, unless we asked anybody to
+// answer, or that instance has fallen silent.
+func (c *Conversation) mayExchange(p *peer) bool {
+	return c.state != StateEncrypted || p == c.active ||
+		c.pending != nil && c.pending.open ||
+		c.cfg.Now().Sub(c.active.seen) >= takeOverAfter
+}
+
+// becomeSecure makes p's new session the conversation's.
+func (c *Conversation) becomeSecure(p *peer, got *Received) {
+	refreshed := c.state == StateEncrypted
+	if c.smp != nil && c.SMPState() != 0 {
+		got.event(SMPAborted{})
+	}
+	c.closeSession()
+	if c.active != nil && c.active != p {
+		c.active.engine.wipe()
+		delete(c.peers, c.active.id)
+	}
+	c.withdraw()
+	for _, other := range c.peers {
+		other.engine.forget()
+	}
+	c.active, c.state, c.closed = p, StateEncrypted, false
+	now := c.cfg.Now()
+	c.secureSince, c.keysSince, c.lastSent = now, now, now
+	c.rotations = p.engine.keyRotations()
+	session, _ := c.Session()
+	got.event(Secure{Session: session, Refreshed: refreshed})
+	c.sendStored(got)
+}
+
+// abandon gives up a key exchange that has waited too long.
+func (c *Conversation) abandon(now time.Time) {
+	for id, p := range c.peers {
+		if p.engine.authState() == AuthNone || now.Sub(p.seen) < exchangeTimeout ||
+			c.pending != nil && now.Sub(c.pending.since) < exchangeTimeout {
+			continue
+		}
+		p.engine.forget()
+		if p != c.active {
+			p.engine.wipe()
+			delete(c.peers, id)
+		}
+	}
+	if c.pending != nil && now.Sub(c.pending.since) >= exchangeTimeout {
+		c.withdraw()
+	}
+}
+
+// reply adds a message, in as many lines as it needs, to what is to be sent.
+func (c *Conversation) reply(got *Received, msg []byte, version int, receiver uint32) {
+	lines, err := c.lines(msg, version, receiver)
+	if err != nil {
+		got.event(Malformed{Reason: fmt.Errorf("otr: reply: %w", err)})
+		return
+	}
+	got.Send = append(got.Send, lines...)
+}

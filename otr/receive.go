@@ -1,0 +1,314 @@
+package otr
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"otrpipe/otr/smp"
+	"otrpipe/otr/wire"
+)
+
+// Authenticated is text from the peer that a session's keys verified.
+type Authenticated []byte
+
+// Unauthenticated is text that came in clear: anyone may have written it.
+type Unauthenticated []byte
+
+// Received is what became of one line from the network. Its slices are valid
+// until the next call of a method of the Conversation.
+type Received struct {
+	Text    Authenticated // the human-readable part of a data message
+	HasText bool          // false for heartbeats and messages of TLVs alone
+	// TLVs are the records of the data message that are not the Conversation's
+	// own business, in order: unknown and private types.
+	TLVs []wire.TLV
+	// DataMessage says that an authentic data message came, even an empty one.
+	DataMessage bool
+
+	Unencrypted Unauthenticated // nil if there is none
+
+	Send   [][]byte // lines for the network, in order, without line ends
+	Events []Event  // in the order in which things happened
+}
+
+func (r *Received) event(e Event) { r.Events = append(r.Events, e) }
+
+// Receive handles one line, or message, from the network: without its line end,
+// but a CR at its end is tolerated. Whatever a peer does is told in events; the
+// error is ErrTooLong or comes from our own side (randomness).
+func (c *Conversation) Receive(line []byte) (Received, error) {
+	var got Received
+	if len(line) > wire.MaxMessage {
+		return got, ErrTooLong
+	}
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	err := c.receiveLine(line, wire.Classify(line), &got)
+	return got, err
+}
+
+func (c *Conversation) receiveLine(line []byte, kind wire.Kind, got *Received) error {
+	switch kind {
+	case wire.KindFragment:
+		return c.receiveFragment(line, got)
+	case wire.KindEncoded:
+		return c.receiveEncoded(line, got)
+	case wire.KindError:
+		c.receiveError(line, got)
+	case wire.KindQuery:
+		versions, _ := wire.ParseQuery(line)
+		c.answerQuery(versions, got)
+	case wire.KindTagged:
+		versions, text, _ := wire.ParseTag(line)
+		c.receivePlaintext(text, got)
+		if c.cfg.Policy.Has(WhitespaceStartAKE) {
+			c.answerQuery(versions, got)
+		}
+	default:
+		c.receivePlaintext(line, got)
+	}
+	return nil
+}
+
+// receivePlaintext follows "Receiving plaintext without the whitespace tag".
+func (c *Conversation) receivePlaintext(text []byte, got *Received) {
+	c.heardPlaintext = true
+	got.Unencrypted = Unauthenticated(text)
+	if got.Unencrypted == nil {
+		got.Unencrypted = Unauthenticated{}
+	}
+	got.event(Unencrypted{Bytes: len(text)})
+}
+
+// receiveError follows "Receiving an Error Message". An error is never answered
+// with an error.
+func (c *Conversation) receiveError(line []byte, got *Received) {
+	text, _ := wire.ParseError(line)
+	got.event(PeerError{Text: string(text)})
+	c.stored.unread()
+	if c.cfg.Policy.Has(ErrorStartAKE) && c.restarts.allow(c.cfg.Now()) {
+		got.Send = append(got.Send, c.Query()...)
+	}
+}
+
+// receiveFragment follows "Receiving Fragments".
+func (c *Conversation) receiveFragment(line []byte, got *Received) error {
+	f, err := wire.ParseFragment(line)
+	if err != nil {
+		got.event(Malformed{Reason: err})
+		return nil
+	}
+	if f.Version != 2 && f.Receiver != 0 && f.Receiver != c.cfg.InstanceTag {
+		got.event(OtherInstance{Tag: f.Receiver})
+		return nil
+	}
+	whole, err := c.assembler.Add(f, c.cfg.Now())
+	if err != nil {
+		got.event(Malformed{Reason: err})
+		return nil
+	}
+	if whole == nil {
+		return nil
+	}
+	kind := wire.Classify(whole)
+	if kind == wire.KindFragment {
+		got.event(Malformed{Reason: errNested})
+		return nil
+	}
+	return c.receiveLine(whole, kind, got)
+}
+
+var errNested = errors.New("otr: a fragment inside fragments")
+
+// receiveEncoded finds the engine that an encoded message is for.
+func (c *Conversation) receiveEncoded(line []byte, got *Received) error {
+	msg, err := wire.AppendDearmored(c.decoded[:0], line)
+	if err != nil {
+		got.event(Malformed{Reason: err})
+		return nil
+	}
+	c.decoded = msg
+	h, body, err := wire.ParseHeader(msg)
+	if err != nil {
+		got.event(Malformed{Reason: err})
+		return nil
+	}
+	if h.Receiver != 0 && h.Receiver != c.cfg.InstanceTag {
+		got.event(OtherInstance{Tag: h.Receiver})
+		return nil
+	}
+	id := peerID{version: int(h.Version), tag: h.Sender}
+	if c.protocols[id.version] == nil {
+		got.event(Malformed{Reason: fmt.Errorf("otr: version %d is not allowed", id.version)})
+		return nil
+	}
+	if h.Type == wire.TypeData {
+		return c.receiveData(id, h, body, msg, got)
+	}
+	return c.receiveExchange(id, h, body, msg, got)
+}
+
+// receiveExchange handles a message of a key exchange.
+func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byte, got *Received) error {
+	p := c.instance(id)
+	if !c.mayExchange(p) {
+		got.event(OtherInstance{Tag: id.tag})
+		return nil
+	}
+	before := p.engine.sessions()
+	reply, _, v, err := p.engine.receive(h, body, msg, nil)
+	switch v {
+	case accepted:
+		p.seen = c.cfg.Now()
+	case ignored:
+		return nil
+	case echoed:
+		got.event(Echo{})
+		return nil
+	case failed:
+		return err
+	default:
+		got.event(Malformed{Reason: err})
+		return nil
+	}
+	if reply != nil {
+		c.reply(got, reply, id.version, id.tag)
+	}
+	if p.engine.sessions() != before {
+		c.becomeSecure(p, got)
+	}
+	return nil
+}
+
+// receiveData follows "Receiving a Data Message".
+func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, got *Received) error {
+	p := c.peers[id]
+	if c.state == StateEncrypted && p != c.active {
+		got.event(OtherInstance{Tag: id.tag})
+		return nil
+	}
+	if c.state != StateEncrypted {
+		c.unreadable(id, body, ErrNotEncrypted, got)
+		return nil
+	}
+	_, text, v, err := p.engine.receive(h, body, msg, c.tlvs)
+	switch v {
+	case accepted:
+	case echoed:
+		got.event(Echo{})
+		return nil
+	case replayed:
+		got.event(Unreadable{Reason: err})
+		return nil
+	case undecipherable:
+		c.unreadable(id, body, err, got)
+		return nil
+	case failed:
+		return err
+	default:
+		got.event(Malformed{Reason: err})
+		return nil
+	}
+	if cap(text.TLVs) > cap(c.tlvs) {
+		c.tlvs = text.TLVs[:0]
+	}
+	p.seen = c.cfg.Now()
+	if n := p.engine.keyRotations(); n != c.rotations {
+		c.rotations, c.keysSince = n, p.seen
+	}
+	got.DataMessage = true
+	got.Text, got.HasText = Authenticated(text.Text), len(text.Text) > 0
+	return c.receiveTLVs(text.TLVs, got)
+}
+
+// unreadable tells both sides about a data message that cannot be read, unless
+// its sender asked not to be told.
+func (c *Conversation) unreadable(id peerID, body []byte, reason error, got *Received) {
+	got.event(Unreadable{Reason: reason})
+	if len(body) == 0 || body[0]&wire.FlagIgnoreUnreadable != 0 {
+		return
+	}
+	if c.errorReply.allow(c.cfg.Now()) {
+		got.Send = append(got.Send, wire.AppendError(nil, unreadableText))
+	}
+	c.restart(id, got)
+}
+
+// unreadableText is what our error message says.
+const unreadableText = "Your encrypted message cannot be read here: this end does not have its keys."
+
+// receiveTLVs handles the records that are the Conversation's business and
+// leaves the others in got.
+func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
+	ended := false
+	others := tlvs[:0]
+	for _, t := range tlvs {
+		switch c.active.engine.tlvKind(t.Type) {
+		case tlvPadding:
+		case tlvDisconnected:
+			ended = true
+		case tlvSMP:
+			if err := c.receiveSMP(t, got); err != nil {
+				return err
+			}
+		case tlvExtraKey:
+			if err := c.receiveExtraKey(t, got); err != nil {
+				return err
+			}
+		default:
+			others = append(others, t)
+		}
+	}
+	got.TLVs = others
+	if ended {
+		c.active.engine.drop()
+		if c.smp != nil {
+			c.smp.Wipe()
+			c.smp = nil
+		}
+		c.state = StateFinished
+		got.event(PeerEnded{})
+	}
+	return nil
+}
+
+// receiveExtraKey handles the TLV that announces a use of the extra symmetric
+// key: four bytes that say what for, and data.
+func (c *Conversation) receiveExtraKey(t wire.TLV, got *Received) error {
+	if len(t.Value) < 4 {
+		got.event(Malformed{Reason: errExtraKeyTLV})
+		return nil
+	}
+	key, err := c.active.engine.extraKey(true)
+	if err != nil {
+		return err
+	}
+	r := wire.NewReader(t.Value)
+	got.event(ExtraKeyReceived{Use: r.Int(), Data: bytes.Clone(r.Rest()), Key: key})
+	return nil
+}
+
+var errExtraKeyTLV = errors.New("otr: extra symmetric key record without its use")
+
+// receiveSMP hands a record to the socialist millionaires' protocol.
+func (c *Conversation) receiveSMP(t wire.TLV, got *Received) error {
+	answer, event := c.machine().Receive(t)
+	switch event.Kind {
+	case smp.Asked:
+		got.event(SMPAsked{Question: event.Question})
+	case smp.Succeeded:
+		got.event(SMPSucceeded{})
+	case smp.Failed, smp.Cheated:
+		got.event(SMPFailed{})
+	case smp.Aborted:
+		got.event(SMPAborted{})
+	case smp.Crossed:
+		got.event(SMPCrossed{})
+	}
+	if answer == nil {
+		return nil
+	}
+	lines, err := c.internal(answer...)
+	got.Send = append(got.Send, lines...)
+	return err
+}

@@ -1,0 +1,249 @@
+package otr
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"otrpipe/otr/wire"
+)
+
+// A Message is what one data message carries.
+type Message struct {
+	Text             []byte     // must not contain NUL; may be empty
+	TLVs             []wire.TLV // of unknown or private types, values at most 65535 bytes
+	IgnoreUnreadable bool       // the peer shall not complain where it cannot be read
+}
+
+// Send follows "User types a message to be sent": it returns the lines to put
+// on the wire, which may be none. In StatePlaintext with RequireEncryption the
+// text is kept until a session begins and a query is sent in its place. In
+// StateFinished it is kept too, and the error is ErrFinished.
+func (c *Conversation) Send(text []byte) ([][]byte, error) {
+	now := c.cfg.Now()
+	switch c.state {
+	case StateEncrypted:
+		if bytes.IndexByte(text, 0) >= 0 {
+			return nil, ErrNUL
+		}
+		b, err := c.AppendMessage(nil, Message{Text: text})
+		if err != nil {
+			return nil, err
+		}
+		c.stored.keep(text, now, true)
+		return split(b), nil
+	case StateFinished:
+		c.stored.keep(text, now, false)
+		return nil, ErrFinished
+	}
+	if c.cfg.Policy.Has(RequireEncryption) {
+		if bytes.IndexByte(text, 0) >= 0 {
+			return nil, ErrNUL
+		}
+		c.stored.keep(text, now, false)
+		return c.Query(), nil
+	}
+	line := bytes.Clone(text)
+	if c.cfg.Policy.Has(SendWhitespaceTag) && !c.heardPlaintext {
+		line = wire.AppendTag(line, c.versions())
+	}
+	return [][]byte{line}, nil
+}
+
+// AppendMessage encrypts a message in the session and appends it to dst, in one
+// line or in fragments, each ended by LF. It allocates nothing where dst has
+// room, but for the state of the cipher. ErrNotEncrypted, ErrFinished, ErrNUL
+// and ErrTooLong change nothing.
+func (c *Conversation) AppendMessage(dst []byte, m Message) ([]byte, error) {
+	switch {
+	case c.state == StateFinished:
+		return dst, ErrFinished
+	case c.state != StateEncrypted:
+		return dst, ErrNotEncrypted
+	case bytes.IndexByte(m.Text, 0) >= 0:
+		return dst, ErrNUL
+	}
+	p, flags, err := c.plaintext(m)
+	if err != nil {
+		return dst, err
+	}
+	sealed, err := c.active.engine.seal(c.sealed[:0], flags, p)
+	if err != nil {
+		return dst, err
+	}
+	return c.appendSealed(dst, sealed)
+}
+
+// appendSealed appends a data message for the active instance.
+func (c *Conversation) appendSealed(dst, sealed []byte) ([]byte, error) {
+	c.sealed = sealed
+	c.lastSent = c.cfg.Now()
+	return c.appendLines(dst, sealed, c.active.id.version, c.active.id.tag)
+}
+
+// plaintext builds the inside of a data message, padded.
+func (c *Conversation) plaintext(m Message) (p wire.Plaintext, flags byte, err error) {
+	if m.IgnoreUnreadable {
+		flags = wire.FlagIgnoreUnreadable
+	}
+	p = wire.Plaintext{Text: m.Text, TLVs: m.TLVs}
+	size := len(m.Text)
+	for i, t := range m.TLVs {
+		if len(t.Value) > wire.MaxTLVValue {
+			return p, 0, ErrTooLong
+		}
+		if i == 0 {
+			size++ // NUL
+		}
+		size += tlvHeaderLen + len(t.Value)
+	}
+	if c.cfg.Pad > 0 && size%c.cfg.Pad != 0 {
+		if len(m.TLVs) == 0 {
+			size++
+		}
+		fill := c.cfg.Pad - (size+tlvHeaderLen)%c.cfg.Pad
+		if fill == c.cfg.Pad {
+			fill = 0
+		}
+		c.own = append(append(c.own[:0], m.TLVs...), wire.TLV{Type: wire.TLVPadding, Value: zeros[:fill]})
+		p.TLVs = c.own
+		size += tlvHeaderLen + fill
+	}
+	if size > maxPlaintext {
+		return p, 0, ErrTooLong
+	}
+	return p, flags, nil
+}
+
+const (
+	tlvHeaderLen = 4
+	// maxPlaintext leaves room within wire.MaxMessage, after base64, for the
+	// rest of a data message: its fields and a thousand revealed MAC keys.
+	maxPlaintext = wire.MaxMessage*3/4 - 24*1024
+)
+
+// zeros is what padding is made of; it is never written.
+var zeros [maxPad]byte
+
+// appendLines appends a binary message in one line or in fragments, each ended
+// by LF.
+func (c *Conversation) appendLines(dst, msg []byte, version int, receiver uint32) ([]byte, error) {
+	size := wire.ArmoredLen(len(msg))
+	if c.cfg.MaxSize == 0 || size <= c.cfg.MaxSize {
+		dst = slices.Grow(dst, size+1)
+		return append(wire.AppendArmor(dst, msg), '\n'), nil
+	}
+	armored := wire.AppendArmor(nil, msg)
+	format := c.protocols[version].fragmentFormat()
+	return wire.AppendFragments(dst, format, 0, c.cfg.InstanceTag, receiver, armored, c.cfg.MaxSize)
+}
+
+// lines is appendLines for those who want the lines one by one.
+func (c *Conversation) lines(msg []byte, version int, receiver uint32) ([][]byte, error) {
+	b, err := c.appendLines(nil, msg, version, receiver)
+	if err != nil {
+		return nil, err
+	}
+	return split(b), nil
+}
+
+// split takes lines that are ended by LF apart.
+func split(b []byte) [][]byte {
+	var lines [][]byte
+	for line := range bytes.Lines(b) {
+		lines = append(lines, line[:len(line)-1:len(line)-1])
+	}
+	return lines
+}
+
+// internal sends records of our own in a message without text.
+func (c *Conversation) internal(tlvs ...wire.TLV) ([][]byte, error) {
+	b, err := c.AppendMessage(nil, Message{TLVs: tlvs, IgnoreUnreadable: true})
+	if err != nil {
+		return nil, err
+	}
+	return split(b), nil
+}
+
+// End follows "User requests to end an OTR conversation": it tells the peer,
+// reveals the MAC keys that are left, and forgets the session. The state is
+// StatePlaintext then, and what is kept for sending later is forgotten.
+func (c *Conversation) End() ([][]byte, error) {
+	var lines [][]byte
+	var err error
+	if c.state == StateEncrypted {
+		var p wire.Plaintext
+		var sealed, b []byte
+		var flags byte
+		p, flags, err = c.plaintext(Message{TLVs: []wire.TLV{{Type: wire.TLVDisconnected}}, IgnoreUnreadable: true})
+		if err == nil {
+			sealed, err = c.active.engine.sealLast(nil, flags, p)
+		}
+		if err == nil {
+			b, err = c.appendSealed(nil, sealed)
+		}
+		lines = split(b)
+	}
+	c.Wipe()
+	c.closed = true
+	c.heardPlaintext = false
+	return lines, err
+}
+
+// ExtraKey tells the peer that the extra symmetric key is going to be used, for
+// a purpose and with data that only the two ends know the meaning of, and
+// returns the key: 32 bytes in version 3, 64 in version 4.
+func (c *Conversation) ExtraKey(use uint32, data []byte) (key []byte, lines [][]byte, err error) {
+	if c.state != StateEncrypted {
+		return nil, nil, ErrNotEncrypted
+	}
+	t, err := c.active.engine.extraKeyTLV()
+	if err != nil {
+		return nil, nil, err
+	}
+	value := append(wire.AppendInt(nil, use), data...)
+	if lines, err = c.internal(wire.TLV{Type: t, Value: value}); err != nil {
+		return nil, nil, err
+	}
+	key, err = c.active.engine.extraKey(false)
+	return key, lines, err
+}
+
+// A storedText is the text that waits for a session.
+type storedText struct {
+	text  []byte
+	since time.Time
+	sent  bool // it was sent once; it waits only if the peer could not read it
+}
+
+func (s *storedText) keep(text []byte, now time.Time, sent bool) {
+	clear(s.text)
+	s.text = append(s.text[:0], text...)
+	s.since, s.sent = now, sent
+}
+
+// unread notes that the peer reports an error: what it was sent last may not
+// have been read.
+func (s *storedText) unread() { s.sent = false }
+
+func (s *storedText) forget() {
+	clear(s.text)
+	s.text, s.since = s.text[:0], time.Time{}
+}
+
+// sendStored sends the text that has waited for this session, if it is recent.
+func (c *Conversation) sendStored(got *Received) {
+	s := &c.stored
+	if s.since.IsZero() || s.sent || c.cfg.Now().Sub(s.since) > resendWithin {
+		s.forget()
+		return
+	}
+	b, err := c.AppendMessage(nil, Message{Text: s.text})
+	s.sent = true
+	if err != nil {
+		got.event(Malformed{Reason: err})
+		return
+	}
+	got.Send = append(got.Send, split(b)...)
+	got.event(Resent{})
+}

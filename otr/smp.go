@@ -1,0 +1,47 @@
+package otr
+
+import (
+	"otrpipe/otr/smp"
+	"otrpipe/otr/wire"
+)
+
+// StartSMP begins the socialist millionaires' protocol: are the peer's secret
+// and ours the same? The question, which may be empty, is shown to the peer's
+// user. A run that is under way is aborted first. The answer comes in events.
+func (c *Conversation) StartSMP(secret []byte, question string) ([][]byte, error) {
+	if c.state != StateEncrypted {
+		return nil, ErrNotEncrypted
+	}
+	return c.sendSMP(c.machine().Start(secret, question))
+}
+
+// AnswerSMP gives the secret that an SMPAsked event asked for.
+func (c *Conversation) AnswerSMP(secret []byte) ([][]byte, error) {
+	if c.state != StateEncrypted {
+		return nil, ErrNotEncrypted
+	}
+	return c.sendSMP(c.machine().Answer(secret))
+}
+
+// AbortSMP ends the run that is under way.
+func (c *Conversation) AbortSMP() ([][]byte, error) {
+	if c.state != StateEncrypted {
+		return nil, ErrNotEncrypted
+	}
+	return c.sendSMP(c.machine().Abort(), nil)
+}
+
+func (c *Conversation) sendSMP(tlvs []wire.TLV, err error) ([][]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	return c.internal(tlvs...)
+}
+
+// machine returns the session's.
+func (c *Conversation) machine() *smp.Machine {
+	if c.smp == nil {
+		c.smp = smp.New(c.active.engine.smpBinding(), c.cfg.Rand)
+	}
+	return c.smp
+}

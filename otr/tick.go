@@ -1,0 +1,57 @@
+package otr
+
+import "time"
+
+// NextTick returns when Tick will have something to do, or the zero time.
+func (c *Conversation) NextTick() time.Time {
+	var next time.Time
+	at := func(t time.Time) {
+		if next.IsZero() || t.Before(next) {
+			next = t
+		}
+	}
+	if c.state == StateEncrypted {
+		if c.cfg.Heartbeat > 0 {
+			at(c.lastSent.Add(c.cfg.Heartbeat))
+		}
+		if c.cfg.Expire > 0 {
+			at(c.keysSince.Add(c.cfg.Expire))
+		}
+	}
+	if c.pending != nil {
+		at(c.pending.since.Add(exchangeTimeout))
+	}
+	for _, p := range c.peers {
+		if p.engine.authState() != AuthNone && (c.pending == nil || p.seen.After(c.pending.since)) {
+			at(p.seen.Add(exchangeTimeout))
+		}
+	}
+	if t := c.assembler.NextExpiry(); !t.IsZero() {
+		at(t)
+	}
+	return next
+}
+
+// Tick does what is due by the clock: a heartbeat, the end of a session that
+// expired, forgetting what waited too long.
+func (c *Conversation) Tick() (Received, error) {
+	var got Received
+	now := c.cfg.Now()
+	c.assembler.Expire(now)
+	c.abandon(now)
+	if c.state != StateEncrypted {
+		return got, nil
+	}
+	if c.cfg.Expire > 0 && now.Sub(c.keysSince) >= c.cfg.Expire {
+		lines, err := c.End()
+		got.Send = lines
+		got.event(Ended{Expired: true})
+		return got, err
+	}
+	if c.cfg.Heartbeat > 0 && now.Sub(c.lastSent) >= c.cfg.Heartbeat && !c.Exchanging() {
+		lines, err := c.internal()
+		got.Send = lines
+		return got, err
+	}
+	return got, nil
+}

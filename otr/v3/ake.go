@@ -1,0 +1,341 @@
+package v3
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+
+	"otrpipe/otr/group"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
+)
+
+// An AuthState is where the authenticated key exchange stands, in the words of
+// the specification's "Authentication state".
+type AuthState int
+
+// The authentication states; version 1's is not among them.
+const (
+	AuthNone AuthState = iota
+	AuthAwaitingDHKey
+	AuthAwaitingRevealSig
+	AuthAwaitingSig
+)
+
+func (s AuthState) String() string {
+	switch s {
+	case AuthNone:
+		return "AUTHSTATE_NONE"
+	case AuthAwaitingDHKey:
+		return "AUTHSTATE_AWAITING_DHKEY"
+	case AuthAwaitingRevealSig:
+		return "AUTHSTATE_AWAITING_REVEALSIG"
+	case AuthAwaitingSig:
+		return "AUTHSTATE_AWAITING_SIG"
+	}
+	return fmt.Sprintf("AuthState(%d)", int(s))
+}
+
+var (
+	// ErrIgnored says that the authentication state machine has no use for the
+	// message; nothing has changed.
+	ErrIgnored = errors.New("v3: message ignored in this authentication state")
+	// ErrEcho says that the message is one of our own.
+	ErrEcho = errors.New("v3: our own message came back")
+	// ErrAuthentication says that a message of the key exchange failed a
+	// check; nothing has changed.
+	ErrAuthentication = errors.New("v3: key exchange refused")
+)
+
+// An Offer is our half of a key exchange that a D-H Commit Message begins. It
+// may be sent to one instance of the peer or to whoever answers, so several
+// engines may hold it; whoever made it wipes it when none does any more.
+type Offer struct {
+	r      [revealedKeyLen]byte
+	key    *dhKey
+	commit DHCommit
+}
+
+// NewOffer draws r and x.
+func NewOffer(rand io.Reader) (*Offer, error) {
+	o := new(Offer)
+	if _, err := io.ReadFull(rand, o.r[:]); err != nil {
+		return nil, fmt.Errorf("v3: revealed key: %w", err)
+	}
+	var err error
+	if o.key, err = newDHKey(rand); err != nil {
+		return nil, err
+	}
+	gx := wire.AppendMPI(nil, o.key.public)
+	hashed := sha256.Sum256(gx)
+	o.commit.HashedGX = hashed[:]
+	aesCTR(o.r[:], gx)
+	o.commit.EncryptedGX = gx
+	return o, nil
+}
+
+// Message returns the D-H Commit Message of this offer, in a version and from
+// and to these instances; receiver 0 means whoever answers.
+func (o *Offer) Message(version uint16, sender, receiver uint32) []byte {
+	h := wire.Header{Version: version, Type: wire.TypeDHCommit, Sender: sender, Receiver: receiver}
+	return o.commit.Append(h.Append(nil))
+}
+
+// Wipe overwrites the secrets.
+func (o *Offer) Wipe() {
+	clear(o.r[:])
+	o.key.wipe()
+}
+
+// exchange is the state of one authenticated key exchange, or of two that cross.
+type exchange struct {
+	state AuthState
+
+	// offer is what we began, from AuthAwaitingDHKey on. After it has lost
+	// against the peer's D-H Commit it is kept: some peers yield too, and their
+	// D-H Key must still be answered, or both would wait for ever.
+	offer *Offer
+
+	// In AuthAwaitingRevealSig: our answer to the peer's D-H Commit.
+	key    *dhKey
+	commit DHCommit // theirs, our copy
+
+	// In AuthAwaitingSig: the D-H Key that we answered, and the answer.
+	gy     []byte
+	keys   *akeKeys
+	reveal []byte // the body of our Reveal Signature
+}
+
+// clear forgets everything and returns to AuthNone. The offer is not ours to
+// wipe.
+func (x *exchange) clear() {
+	x.keys.wipe()
+	x.key.wipe()
+	*x = exchange{}
+}
+
+// receiveDHCommit follows "Receiving a D-H Commit Message".
+func (e *Engine) receiveDHCommit(body []byte) (reply []byte, err error) {
+	m, err := ParseDHCommit(body)
+	if err != nil {
+		return nil, err
+	}
+	x := &e.exchange
+	if x.offer != nil && bytes.Equal(m.HashedGX, x.offer.commit.HashedGX) {
+		return nil, ErrEcho
+	}
+	switch x.state {
+	case AuthAwaitingDHKey:
+		if bytes.Compare(x.offer.commit.HashedGX, m.HashedGX) > 0 {
+			return x.offer.Message(e.version, e.tag, e.peer), nil
+		}
+		x.key.wipe()
+		x.key = nil
+	case AuthAwaitingSig:
+		// Our own exchange is given up: what it revealed is not used again.
+		x.clear()
+	case AuthNone:
+		x.clear()
+	}
+	if x.key == nil {
+		if x.key, err = newDHKey(e.rand); err != nil {
+			return nil, err
+		}
+	}
+	x.commit = DHCommit{EncryptedGX: bytes.Clone(m.EncryptedGX), HashedGX: bytes.Clone(m.HashedGX)}
+	x.state = AuthAwaitingRevealSig
+	return e.message(wire.TypeDHKey, DHKey{GY: x.key.public}), nil
+}
+
+// receiveDHKey follows "Receiving a D-H Key Message".
+func (e *Engine) receiveDHKey(body []byte) (reply []byte, err error) {
+	m, err := ParseDHKey(body)
+	if err != nil {
+		return nil, err
+	}
+	x := &e.exchange
+	switch {
+	case x.key != nil && comparePublic(m.GY, x.key.public) == 0:
+		return nil, ErrEcho
+	case x.state == AuthAwaitingDHKey:
+	case x.state == AuthAwaitingRevealSig && x.offer != nil:
+		// The peer yielded as well; see exchange.offer.
+	case x.state == AuthAwaitingSig && comparePublic(m.GY, x.gy) == 0:
+		return e.rawMessage(wire.TypeRevealSignature, x.reveal), nil
+	default:
+		return nil, ErrIgnored
+	}
+	secbytes, err := x.offer.key.shared(m.GY)
+	if err != nil {
+		return nil, fmt.Errorf("%w: g^y: %w", ErrAuthentication, err)
+	}
+	derived := deriveAKE(secbytes)
+	clear(secbytes)
+	sig, err := e.sign(&derived.revealSide, x.offer.key.public, m.GY)
+	if err != nil {
+		derived.wipe()
+		return nil, err
+	}
+	x.gy = bytes.Clone(m.GY)
+	x.keys = derived
+	x.reveal = RevealSignature{RevealedKey: x.offer.r[:], Signature: sig}.Append(nil)
+	x.key.wipe()
+	x.key, x.commit = nil, DHCommit{}
+	x.state = AuthAwaitingSig
+	return e.rawMessage(wire.TypeRevealSignature, x.reveal), nil
+}
+
+// receiveRevealSignature follows "Receiving a Reveal Signature Message".
+func (e *Engine) receiveRevealSignature(body []byte) (reply []byte, err error) {
+	m, err := ParseRevealSignature(body)
+	if err != nil {
+		return nil, err
+	}
+	x := &e.exchange
+	if x.state != AuthAwaitingRevealSig {
+		return nil, ErrIgnored
+	}
+	gx, err := x.commit.open(m.RevealedKey)
+	if err != nil {
+		return nil, err
+	}
+	secbytes, err := x.key.shared(gx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: g^x: %w", ErrAuthentication, err)
+	}
+	derived := deriveAKE(secbytes)
+	clear(secbytes)
+	defer derived.wipe()
+	peer, keyID, err := derived.revealSide.verify(m.Signature, gx, x.key.public)
+	if err != nil {
+		return nil, err
+	}
+	sig, err := e.sign(&derived.signSide, x.key.public, gx)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.establish(established{
+		peer: peer, ssid: derived.ssid, ours: *x.key, theirs: gx, theirID: keyID,
+	}); err != nil {
+		return nil, err
+	}
+	x.clear()
+	return e.message(wire.TypeSignature, sig), nil
+}
+
+// receiveSignature follows "Receiving a Signature Message".
+func (e *Engine) receiveSignature(body []byte) error {
+	m, err := ParseSignature(body)
+	if err != nil {
+		return err
+	}
+	x := &e.exchange
+	if x.state != AuthAwaitingSig {
+		return ErrIgnored
+	}
+	peer, keyID, err := x.keys.signSide.verify(m, x.gy, x.offer.key.public)
+	if err != nil {
+		return err
+	}
+	if err := e.establish(established{
+		peer: peer, ssid: x.keys.ssid, revealed: true, ours: *x.offer.key, theirs: x.gy, theirID: keyID,
+	}); err != nil {
+		return err
+	}
+	x.clear()
+	return nil
+}
+
+// open decrypts g^x with the revealed key and checks it against its hash.
+func (m *DHCommit) open(r []byte) ([]byte, error) {
+	gxmpi := bytes.Clone(m.EncryptedGX)
+	aesCTR(r, gxmpi)
+	hashed := sha256.Sum256(gxmpi)
+	if subtle.ConstantTimeCompare(hashed[:], m.HashedGX) != 1 {
+		return nil, fmt.Errorf("%w: g^x does not match its hash", ErrAuthentication)
+	}
+	rd := wire.NewReader(gxmpi)
+	gx := rd.MPI()
+	if err := rd.End(); err != nil {
+		return nil, malformed("g^x", err)
+	}
+	if err := group.MODP1536().Check(gx); err != nil {
+		return nil, fmt.Errorf("%w: g^x: %w", ErrAuthentication, err)
+	}
+	return gx, nil
+}
+
+// exchangeKeyID is the serial number of the D-H key that an exchange is made
+// with: every exchange brings a new key pair, and begins a new numbering.
+const exchangeKeyID = 1
+
+// sign makes the encrypted signature over our and the peer's public value.
+func (e *Engine) sign(k *sigKeys, ours, theirs []byte) (Signature, error) {
+	x := wire.AppendInt(e.identity.Public().Append(nil), exchangeKeyID)
+	sig, err := e.identity.Sign(e.rand, k.signed(ours, theirs, x))
+	if err != nil {
+		return Signature{}, err
+	}
+	x = append(x, sig...)
+	aesCTR(k.c[:], x)
+	return Signature{Encrypted: x, MAC: k.sum(x)}, nil
+}
+
+// verify checks the peer's encrypted signature and returns the key that made it
+// and the serial number of the peer's D-H key. What it opens must be exactly
+// PUBKEY, INT, SIG.
+func (k *sigKeys) verify(m Signature, theirs, ours []byte) (*keys.DSAPublicKey, uint32, error) {
+	if subtle.ConstantTimeCompare(k.sum(m.Encrypted), m.MAC) != 1 {
+		return nil, 0, fmt.Errorf("%w: the MAC of the signature is wrong", ErrAuthentication)
+	}
+	x := bytes.Clone(m.Encrypted)
+	aesCTR(k.c[:], x)
+	r := wire.NewReader(x)
+	peer, err := keys.ReadDSAPublicKey(&r)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: public key: %w", ErrAuthentication, err)
+	}
+	keyID := r.Int()
+	signedLen := r.Pos()
+	sig := r.Take(keys.DSASignatureLen)
+	if err := r.End(); err != nil {
+		return nil, 0, malformed("signature", err)
+	}
+	if keyID == 0 {
+		return nil, 0, malformed("signature", errors.New("the key id is 0"))
+	}
+	if err := peer.Verify(k.signed(theirs, ours, x[:signedLen]), sig); err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrAuthentication, err)
+	}
+	return peer, keyID, nil
+}
+
+// signed computes M, what a signature signs: the signer's public value, the
+// other's, and the signer's PUBKEY and key id.
+func (k *sigKeys) signed(signer, other, pubkeyAndID []byte) []byte {
+	m := hmac.New(sha256.New, k.m1[:])
+	m.Write(wire.AppendMPI(wire.AppendMPI(nil, signer), other))
+	m.Write(pubkeyAndID)
+	return m.Sum(nil)
+}
+
+// sum computes the SHA256-HMAC-160 over an encrypted signature and its length.
+func (k *sigKeys) sum(encrypted []byte) []byte {
+	m := hmac.New(sha256.New, k.m2[:])
+	m.Write(wire.AppendInt(nil, uint32(len(encrypted))))
+	m.Write(encrypted)
+	return m.Sum(nil)[:sigMACLen]
+}
+
+// aesCTR encrypts or decrypts text in place, with initial counter value 0. The
+// key has 16 bytes.
+func aesCTR(key, text []byte) {
+	block, _ := aes.NewCipher(key) // fails for wrong lengths only
+	cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(text, text)
+}

@@ -1,0 +1,299 @@
+package v3
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"otrpipe/otr/group"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
+)
+
+var (
+	// ErrUnreadable says that a data message could not be verified.
+	ErrUnreadable = errors.New("v3: unreadable data message")
+	// ErrUnknownKey is an ErrUnreadable: we do not have the keys that the
+	// message names.
+	ErrUnknownKey = fmt.Errorf("%w: its keys are not ours", ErrUnreadable)
+	// ErrMAC is an ErrUnreadable: the authenticator is wrong.
+	ErrMAC = fmt.Errorf("%w: the authenticator is wrong", ErrUnreadable)
+	// ErrReplay is an ErrUnreadable: the message is authentic, but it or a later
+	// one has come before.
+	ErrReplay = fmt.Errorf("%w: its counter is an old one", ErrUnreadable)
+	// ErrExhausted says that a counter or key id has no next value.
+	ErrExhausted = errors.New("v3: the session's counters are used up")
+)
+
+// The slots of the two most recent keys of each side.
+const (
+	previous = 0 // our_keyid − 1, their_keyid − 1
+	latest   = 1 // our_keyid, their_keyid
+)
+
+// A session is what "Key Management" keeps for a correspondent.
+type session struct {
+	peer     *keys.DSAPublicKey
+	ssid     [8]byte
+	revealed bool
+
+	ours    [2]*dhKey
+	ourID   uint32 // of ours[latest]
+	theirs  [2][]byte
+	theirID uint32 // of theirs[latest]
+
+	// pairs holds the session keys of ours[i] with theirs[j] at [i][j], once
+	// they were needed.
+	pairs [2][2]*pairKeys
+
+	reveal []byte // receiving MAC keys to reveal in the next data message
+
+	mac [dataMACLen]byte // scratch space
+
+	// The extra symmetric key of the last message sent and received.
+	extraSent, extraReceived [32]byte
+}
+
+func newSession(with established, rand io.Reader) (*session, error) {
+	next, err := newDHKey(rand)
+	if err != nil {
+		return nil, err
+	}
+	ours := with.ours
+	return &session{
+		peer:     with.peer,
+		ssid:     with.ssid,
+		revealed: with.revealed,
+		ours:     [2]*dhKey{previous: &ours, latest: next},
+		ourID:    exchangeKeyID + 1,
+		theirs:   [2][]byte{latest: bytes.Clone(with.theirs)},
+		theirID:  with.theirID,
+	}, nil
+}
+
+// Seal appends a whole Data Message to b, encrypting p under the newest keys
+// that the peer is known to have, and reveals the MAC keys that are due.
+// ErrNoSession without a session.
+func (e *Engine) Seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	s := e.session
+	if s == nil {
+		return b, ErrNoSession
+	}
+	keys, err := s.pair(previous, latest)
+	if err != nil {
+		return b, err
+	}
+	if keys.sent == math.MaxUint64 {
+		return b, ErrExhausted
+	}
+	keys.sent++
+	m := Data{
+		Flags:          flags,
+		SenderKeyID:    s.ourID - 1,
+		RecipientKeyID: s.theirID,
+		DHY:            s.ours[latest].public,
+		Counter:        keys.sent,
+	}
+	start := len(b)
+	b = e.header(wire.TypeData).Append(b)
+	b = m.appendHead(b, 0)
+	text := len(b)
+	b = wire.AppendPlaintext(b, p)
+	binary.BigEndian.PutUint32(b[text-4:], uint32(len(b)-text))
+	keys.send.crypt(b[text:], m.Counter)
+	b = append(b, keys.send.appendMAC(s.mac[:0], b[start:])...)
+	s.extraSent = keys.extra
+
+	b = wire.AppendInt(b, uint32(len(e.reveal)+len(s.reveal)))
+	b = append(append(b, e.reveal...), s.reveal...)
+	e.reveal, s.reveal = e.reveal[:0], s.reveal[:0]
+	return b, nil
+}
+
+// SealLast is Seal for the session's last message: it also reveals every MAC
+// key that has verified a message, because none will verify another. The
+// session is dropped.
+func (e *Engine) SealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	if e.session == nil {
+		return b, ErrNoSession
+	}
+	e.reveal = e.session.revealAll(e.reveal)
+	b, err := e.Seal(b, flags, p)
+	e.Drop()
+	e.reveal = e.reveal[:0]
+	return b, err
+}
+
+// ExtraKey returns the extra symmetric key that belongs to the last data
+// message sent, or received. Version 3 only.
+func (e *Engine) ExtraKey(received bool) (key [32]byte, err error) {
+	switch {
+	case e.session == nil:
+		return key, ErrNoSession
+	case received:
+		return e.session.extraReceived, nil
+	}
+	return e.session.extraSent, nil
+}
+
+// receiveData follows "When you receive a Data Message" of "Key Management".
+// msg is the whole message, body its end.
+func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext, error) {
+	m, err := ParseData(body)
+	if err != nil {
+		return wire.Plaintext{}, err
+	}
+	s := e.session
+	if s == nil {
+		return wire.Plaintext{}, fmt.Errorf("%w: %w", ErrUnreadable, ErrNoSession)
+	}
+	if bytes.Equal(m.DHY, s.ours[latest].public) || bytes.Equal(m.DHY, s.ours[previous].public) {
+		return wire.Plaintext{}, ErrEcho
+	}
+	our, their, ok := s.slots(&m)
+	if !ok {
+		return wire.Plaintext{}, ErrUnknownKey
+	}
+	keys, err := s.pair(our, their)
+	if err != nil {
+		return wire.Plaintext{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	covered := len(msg) - len(body) + m.Authenticated
+	if subtle.ConstantTimeCompare(keys.receive.appendMAC(s.mac[:0], msg[:covered]), m.MAC) != 1 {
+		return wire.Plaintext{}, ErrMAC
+	}
+	if m.Counter <= keys.received {
+		return wire.Plaintext{}, ErrReplay
+	}
+	rotateTheirs := their == latest
+	if rotateTheirs {
+		if s.theirID == math.MaxUint32 {
+			return wire.Plaintext{}, ErrExhausted
+		}
+		if err := group.MODP1536().Check(m.DHY); err != nil {
+			return wire.Plaintext{}, fmt.Errorf("%w: next D-H key: %w", ErrUnreadable, err)
+		}
+	}
+	var next *dhKey
+	if our == latest {
+		if s.ourID == math.MaxUint32 {
+			return wire.Plaintext{}, ErrExhausted
+		}
+		if next, err = newDHKey(e.rand); err != nil {
+			return wire.Plaintext{}, err
+		}
+	}
+	keys.received = m.Counter
+	keys.used = true
+	s.extraReceived = keys.extra
+	keys.receive.crypt(m.Encrypted, m.Counter)
+	if next != nil {
+		s.rotateOurs(next)
+	}
+	if rotateTheirs {
+		s.rotateTheirs(m.DHY)
+	}
+	p, err := wire.ParsePlaintext(tlvs, m.Encrypted)
+	if err != nil {
+		return wire.Plaintext{}, malformed("plaintext", err)
+	}
+	return p, nil
+}
+
+// slots finds the keys that a data message names.
+func (s *session) slots(m *Data) (our, their int, ok bool) {
+	switch m.RecipientKeyID {
+	case s.ourID:
+		our = latest
+	case s.ourID - 1:
+		our = previous
+	default:
+		return 0, 0, false
+	}
+	switch {
+	case m.SenderKeyID == s.theirID:
+		their = latest
+	case m.SenderKeyID == s.theirID-1 && s.theirs[previous] != nil:
+		their = previous
+	default:
+		return 0, 0, false
+	}
+	return our, their, true
+}
+
+// pair returns the session keys of two slots.
+func (s *session) pair(our, their int) (*pairKeys, error) {
+	p := s.pairs[our][their]
+	if p == nil {
+		var err error
+		if p, err = newPairKeys(s.ours[our], s.theirs[their]); err != nil {
+			return nil, err
+		}
+		s.pairs[our][their] = p
+	}
+	return p, nil
+}
+
+// rotateOurs forgets our previous key: the peer has seen the latest.
+func (s *session) rotateOurs(next *dhKey) {
+	for their := range s.pairs[previous] {
+		s.reveal = s.pairs[previous][their].retire(s.reveal)
+	}
+	s.ours[previous].wipe()
+	s.ours[previous], s.ours[latest] = s.ours[latest], next
+	s.ourID++
+	s.pairs[previous], s.pairs[latest] = s.pairs[latest], [2]*pairKeys{}
+}
+
+// rotateTheirs forgets the peer's previous key: it has announced another.
+func (s *session) rotateTheirs(next []byte) {
+	for our := range s.pairs {
+		s.reveal = s.pairs[our][previous].retire(s.reveal)
+		s.pairs[our][previous], s.pairs[our][latest] = s.pairs[our][latest], nil
+	}
+	s.theirs[previous], s.theirs[latest] = s.theirs[latest], bytes.Clone(next)
+	s.theirID++
+}
+
+// retire wipes the keys, after appending to reveal the receiving MAC key if it
+// ever verified a message. See "Revealing MAC keys".
+func (p *pairKeys) retire(reveal []byte) []byte {
+	if p == nil {
+		return reveal
+	}
+	if p.used {
+		reveal = append(reveal, p.receive.macKey[:]...)
+	}
+	p.wipe()
+	return reveal
+}
+
+// revealAll appends to reveal the MAC keys that are due and those in use, which
+// must verify nothing any more.
+func (s *session) revealAll(reveal []byte) []byte {
+	reveal = append(reveal, s.reveal...)
+	s.reveal = s.reveal[:0]
+	for our := range s.pairs {
+		for _, p := range s.pairs[our] {
+			if p != nil && p.used {
+				reveal = append(reveal, p.receive.macKey[:]...)
+				p.used = false
+			}
+		}
+	}
+	return reveal
+}
+
+func (s *session) wipe() {
+	for our := range s.pairs {
+		s.ours[our].wipe()
+		for _, p := range s.pairs[our] {
+			p.wipe()
+		}
+	}
+	*s = session{}
+}

@@ -1,0 +1,183 @@
+package v3
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"io"
+
+	"otrpipe/otr/group"
+	"otrpipe/otr/wire"
+)
+
+// dhSecretLen is the length of a private D-H value: "at least 320 bits".
+const dhSecretLen = 40
+
+// A dhKey is one of our D-H key pairs.
+type dhKey struct {
+	secret [dhSecretLen]byte
+	public []byte // 192 bytes
+}
+
+func newDHKey(rand io.Reader) (*dhKey, error) {
+	k := new(dhKey)
+	if _, err := io.ReadFull(rand, k.secret[:]); err != nil {
+		return nil, fmt.Errorf("v3: D-H key: %w", err)
+	}
+	k.public = group.MODP1536().ExpBase(k.secret[:])
+	return k, nil
+}
+
+// shared computes the D-H secret with a public value of the peer, as the MPI
+// "secbytes" of the specification. It refuses values out of range.
+func (k *dhKey) shared(public []byte) ([]byte, error) {
+	g := group.MODP1536()
+	if err := g.Check(public); err != nil {
+		return nil, err
+	}
+	s, err := g.Exp(public, k.secret[:])
+	if err != nil {
+		return nil, err
+	}
+	defer clear(s)
+	return wire.AppendMPI(make([]byte, 0, 4+len(s)), s), nil
+}
+
+func (k *dhKey) wipe() {
+	if k != nil {
+		clear(k.secret[:])
+	}
+}
+
+// akeKeys are the keys that a key exchange derives from its D-H secret, see
+// "Computing AES keys, MAC keys, and the secure session id".
+type akeKeys struct {
+	ssid       [8]byte
+	revealSide sigKeys // c, m1, m2: of the Reveal Signature Message
+	signSide   sigKeys // c', m1', m2': of the Signature Message
+}
+
+// sigKeys protect one side's signature.
+type sigKeys struct {
+	c      [16]byte
+	m1, m2 [32]byte
+}
+
+func deriveAKE(secbytes []byte) *akeKeys {
+	k := new(akeKeys)
+	h := h2(0x00, secbytes)
+	copy(k.ssid[:], h[:8])
+	h = h2(0x01, secbytes)
+	copy(k.revealSide.c[:], h[:16])
+	copy(k.signSide.c[:], h[16:])
+	clear(h[:])
+	k.revealSide.m1 = h2(0x02, secbytes)
+	k.revealSide.m2 = h2(0x03, secbytes)
+	k.signSide.m1 = h2(0x04, secbytes)
+	k.signSide.m2 = h2(0x05, secbytes)
+	return k
+}
+
+func (k *akeKeys) wipe() {
+	if k != nil {
+		*k = akeKeys{}
+	}
+}
+
+// h2 is the specification's function of that name.
+func h2(b byte, secbytes []byte) [32]byte {
+	h := sha256.New()
+	h.Write([]byte{b})
+	h.Write(secbytes)
+	var out [32]byte
+	h.Sum(out[:0])
+	return out
+}
+
+// h1 is the specification's function of that name.
+func h1(b byte, secbytes []byte) [20]byte {
+	h := sha1.New()
+	h.Write([]byte{b})
+	h.Write(secbytes)
+	var out [20]byte
+	h.Sum(out[:0])
+	return out
+}
+
+// pairKeys are the session keys of one pair of D-H keys, and how far they have
+// been used.
+type pairKeys struct {
+	send, receive dataKeys
+	sent          uint64 // the last counter that we used
+	received      uint64 // the last counter that verified
+	used          bool   // the receiving MAC key has verified a message
+	extra         [32]byte
+}
+
+// dataKeys protect the data messages of one direction. The cipher and hash
+// states are kept, so that a message costs no key setup.
+type dataKeys struct {
+	aes    [16]byte
+	macKey [20]byte
+	block  cipher.Block
+	mac    hash.Hash
+}
+
+// newPairKeys derives the session keys of our key and one of the peer's.
+func newPairKeys(ours *dhKey, theirs []byte) (*pairKeys, error) {
+	secbytes, err := ours.shared(theirs)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(secbytes)
+	sendByte, receiveByte := byte(0x02), byte(0x01)
+	if comparePublic(ours.public, theirs) > 0 { // we are the "high" end
+		sendByte, receiveByte = 0x01, 0x02
+	}
+	p := &pairKeys{extra: h2(0xff, secbytes)}
+	p.send.derive(h1(sendByte, secbytes))
+	p.receive.derive(h1(receiveByte, secbytes))
+	return p, nil
+}
+
+func (k *dataKeys) derive(h [20]byte) {
+	copy(k.aes[:], h[:])
+	k.macKey = sha1.Sum(k.aes[:])
+	k.block, _ = aes.NewCipher(k.aes[:]) // fails for wrong lengths only
+	k.mac = hmac.New(sha1.New, k.macKey[:])
+}
+
+// comparePublic compares two public values as numbers.
+func comparePublic(a, b []byte) int {
+	a, b = bytes.TrimLeft(a, "\x00"), bytes.TrimLeft(b, "\x00")
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return bytes.Compare(a, b)
+}
+
+func (p *pairKeys) wipe() {
+	if p != nil {
+		*p = pairKeys{}
+	}
+}
+
+// appendMAC appends the MAC of message to b.
+func (k *dataKeys) appendMAC(b, message []byte) []byte {
+	k.mac.Reset()
+	k.mac.Write(message)
+	return k.mac.Sum(b)
+}
+
+// crypt encrypts or decrypts text in place, with the counter's top half.
+func (k *dataKeys) crypt(text []byte, counter uint64) {
+	var iv [aes.BlockSize]byte
+	binary.BigEndian.PutUint64(iv[:], counter)
+	cipher.NewCTR(k.block, iv[:]).XORKeyStream(text, text)
+}
