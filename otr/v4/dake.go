@@ -66,7 +66,6 @@ type answer struct {
 	ours    *ephemeral
 	theirs  *contribution
 	message []byte // the whole Auth-R
-	early   []earlyMessage
 }
 
 // identityHash tells the Identity messages of one peer apart. Zero is none's.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -157,7 +155,7 @@ var cells = map[string]outcome{
 	"WAITING_AUTH_I receives Identity":             {wire.TypeAuthR, AuthWaitingAuthI, false, nil},
 	"WAITING_AUTH_I receives Auth-R":               {none, AuthWaitingAuthI, false, ErrIgnored},
 	"WAITING_AUTH_I receives Auth-I":               {none, AuthNone, true, nil},
-	"WAITING_AUTH_I receives Data":                 {none, AuthWaitingAuthI, false, ErrEarly},
+	"WAITING_AUTH_I receives Data":                 {none, AuthWaitingAuthI, false, ErrNoSession},
 	"WAITING_AUTH_I receives Non-Interactive-Auth": {none, AuthWaitingAuthI, false, ErrIgnored},
 
 	"ENCRYPTED_MESSAGES receives Identity":             {wire.TypeAuthR, AuthWaitingAuthI, true, nil},
@@ -204,7 +202,7 @@ func TestTheStateMachine(t *testing.T) {
 				if alice.AuthState() != want.state || alice.Encrypted() != want.session {
 					t.Errorf("state %v, session %v", alice.AuthState(), alice.Encrypted())
 				}
-				if err != nil && !errors.Is(err, ErrEarly) && !reflect.DeepEqual(before, snapshot(alice.Engine)) {
+				if err != nil && !reflect.DeepEqual(before, snapshot(alice.Engine)) {
 					t.Error("a message that was not accepted changed the state")
 				}
 			})
@@ -478,63 +476,6 @@ func TestMACKeysOfTheOldSessionAreRevealedInTheNewOne(t *testing.T) {
 	}
 	if len(d.Revealed) != macLen || !verifies(t, sent, d.Revealed) {
 		t.Errorf("revealed %x", d.Revealed)
-	}
-}
-
-func TestDataMessagesThatOvertakeAuthIAreKept(t *testing.T) {
-	alice, bob := newEnds(t)
-	authI := bob.answer(alice.answer(bob.start()))
-	early := [][]byte{bob.say("one"), bob.say("two")}
-	for _, msg := range early {
-		if _, _, err := alice.take(msg); !errors.Is(err, ErrEarly) {
-			t.Fatal(err)
-		}
-	}
-	if alice.Early() != nil {
-		t.Error("there are none yet")
-	}
-	alice.answer(authI)
-	var got []string
-	for _, msg := range alice.Early() {
-		got = append(got, alice.read(msg))
-	}
-	if !slices.Equal(got, []string{"one", "two"}) {
-		t.Errorf("read %q", got)
-	}
-	if alice.Early() != nil {
-		t.Error("they come twice")
-	}
-}
-
-func TestEarlyDataMessagesAreBoundedInNumberSizeAndAge(t *testing.T) {
-	waiting := func() (alice, bob *end, authI []byte) {
-		alice, bob = newEnds(t)
-		authI = bob.answer(alice.answer(bob.start()))
-		return alice, bob, authI
-	}
-	alice, bob, authI := waiting()
-	for i := range maxEarly + 1 {
-		_, _, err := alice.take(bob.say("x"))
-		if errors.Is(err, ErrEarly) != (i < maxEarly) || !errors.Is(err, ErrEarly) && !errors.Is(err, ErrUnreadable) {
-			t.Errorf("message %d: %v", i, err)
-		}
-	}
-	alice.answer(authI)
-	if n := len(alice.Early()); n != maxEarly {
-		t.Errorf("%d kept", n)
-	}
-
-	alice, bob, authI = waiting()
-	big := strings.Repeat("x", maxEarlyBytes/2)
-	for i, want := range []error{ErrEarly, ErrUnreadable} {
-		if _, _, err := alice.take(bob.say(big)); !errors.Is(err, want) {
-			t.Errorf("message %d: %v", i, err)
-		}
-	}
-	alice.clock.now = alice.clock.now.Add(earlyLifetime)
-	alice.answer(authI)
-	if n := len(alice.Early()); n != 0 {
-		t.Errorf("%d kept for too long", n)
 	}
 }
 

@@ -28,10 +28,16 @@ var (
 	ErrReplay = fmt.Errorf("%w: it has come before", ErrUnreadable)
 )
 
-// maxRevealed is how many bytes of old MAC keys are held back for the first message of the
-// next ratchet, those of 512 messages. A peer may send any number of messages in one
-// ratchet; what is over this is revealed with the next message of whatever ratchet.
-const maxRevealed = 512 * macLen
+const (
+	// maxRevealed is how many bytes of old MAC keys one message reveals, but for the
+	// last of a session: those of 256 messages, so that a caller knows how much room a
+	// text has. What is over that comes with the next messages, of whatever ratchet.
+	maxRevealed = 256 * macLen
+	// maxHeld is how many bytes of old MAC keys are held back at most. A peer may send
+	// any number of messages before we send one; of more than these, the oldest keys are
+	// never revealed.
+	maxHeld = 16 * maxRevealed
+)
 
 // Seal appends a whole data message to b, encrypting p, and reveals the MAC keys that are
 // due (section "When you send a Data Message"). ErrNoSession without a session. After an
@@ -94,11 +100,15 @@ func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, last bool) ([]byte
 	b = appendAuthenticator(b, &mac, b[start:])
 	clear(mac[:])
 
-	if m.MessageID > 0 && !last && len(s.reveal) <= maxRevealed {
-		return wire.AppendInt(b, 0), nil
+	due := 0
+	switch {
+	case last:
+		due = len(s.reveal)
+	case m.MessageID == 0 || len(s.reveal) > maxRevealed:
+		due = min(len(s.reveal), maxRevealed)
 	}
-	b = wire.AppendData(b, s.reveal)
-	s.reveal = s.reveal[:0]
+	b = wire.AppendData(b, s.reveal[:due])
+	s.reveal = append(s.reveal[:0], s.reveal[due:]...)
 	return b, nil
 }
 
@@ -144,7 +154,7 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext,
 		s.ratchet = next
 		s.keepSkipped(skipped)
 	}
-	s.reveal = append(s.reveal, mac[:]...)
+	s.retire(&mac)
 	crypt(&keys.enc, m.Encrypted)
 	p := parsePlaintext(tlvs, m.Encrypted)
 	s.extraReceived = appendExtraKeys(wipeExtraKeys(s.extraReceived), &keys.extra, p.TLVs)
@@ -208,6 +218,14 @@ func (r *ratchet) receiveNew(m *Data, now time.Time) (skippedKeys, error) {
 		return skipped, err
 	}
 	return skipped, r.rotateReceiving(ecdh, bytes.Clone(m.DH))
+}
+
+// retire keeps a MAC key that will verify nothing any more until it is revealed.
+func (s *session) retire(mac *key) {
+	if over := len(s.reveal) + macLen - maxHeld; over > 0 {
+		s.reveal = append(s.reveal[:0], s.reveal[over:]...)
+	}
+	s.reveal = append(s.reveal, mac[:]...)
 }
 
 // crypt encrypts or decrypts b in place with ChaCha20, nonce and counter 0. A key encrypts

@@ -329,18 +329,33 @@ func TestMACKeysAreRevealedWithTheFirstMessageOfTheNextRatchet(t *testing.T) {
 }
 
 func TestAPeerThatNeverRotatesDoesNotFillOurMemoryWithMACKeys(t *testing.T) {
+	const keys = maxRevealed / macLen
 	alice, bob := newSession(t)
 	bob.read(alice.say("0"))
 	bob.say("bob's ratchet, which alice does not see")
-	for range maxRevealed / macLen {
-		bob.read(alice.say("x"))
+	receive := func(n int) {
+		for range n {
+			bob.read(alice.say("x"))
+		}
 	}
-	if d := parseData(t, bob.say("not yet")); len(d.Revealed) != 0 {
-		t.Errorf("%d MAC keys", len(d.Revealed)/macLen)
+	revealed := func() int { return len(parseData(t, bob.say("b")).Revealed) / macLen }
+	receive(keys)
+	if n := revealed(); n != 0 {
+		t.Errorf("%d MAC keys before there are too many", n)
 	}
-	bob.read(alice.say("one more"))
-	if d := parseData(t, bob.say("now")); len(d.Revealed) != maxRevealed+macLen {
-		t.Errorf("%d MAC keys", len(d.Revealed)/macLen)
+	receive(keys + 3)
+	for _, want := range []int{keys, keys, 0} { // three are left for the next ratchet
+		if n := revealed(); n != want {
+			t.Errorf("%d MAC keys, want %d", n, want)
+		}
+	}
+	receive(maxHeld/macLen + 7)
+	if len(bob.session.reveal) != maxHeld {
+		t.Errorf("%d bytes are held", len(bob.session.reveal))
+	}
+	last, err := bob.SealLast(nil, 0, wire.Plaintext{})
+	if err != nil || len(parseData(t, last).Revealed) != maxHeld {
+		t.Errorf("the last message reveals %d bytes, %v", len(parseData(t, last).Revealed), err)
 	}
 }
 

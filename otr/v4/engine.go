@@ -1,7 +1,6 @@
 package v4
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -21,9 +20,8 @@ type Engine struct {
 	session  *session
 	sessions int
 
-	answered identityHash   // of the last Identity message that we answered
-	reveal   []byte         // MAC keys of an earlier session, for the next one to reveal
-	early    []earlyMessage // data messages that came before the session
+	answered identityHash // of the last Identity message that we answered
+	reveal   []byte       // MAC keys of an earlier session, for the next one to reveal
 }
 
 // NewEngine returns the engine for one instance of the peer.
@@ -42,12 +40,8 @@ func (e *Engine) Begin(o *Offer) {
 // AuthWaitingAuthR.
 func (e *Engine) Offer() *Offer { return e.exchange.offer }
 
-// Forget returns to AuthNone without touching the session. An Identity message that was
-// answered is then answered anew if it comes again.
-func (e *Engine) Forget() {
-	e.exchange.clear()
-	e.answered = identityHash{}
-}
+// Forget returns to AuthNone without touching the session.
+func (e *Engine) Forget() { e.exchange.clear() }
 
 // AuthState returns the state of the key exchange.
 func (e *Engine) AuthState() AuthState { return e.exchange.state }
@@ -59,7 +53,7 @@ func (e *Engine) AuthState() AuthState { return e.exchange.state }
 //
 // An error says why nothing came of the message: ErrIgnored, ErrEcho, ErrMalformed,
 // ErrAuthentication (key exchange), ErrUnreadable and its kinds (data messages). Then the
-// state is as it was. ErrEarly is none of these: the message will come back from Early.
+// state is as it was.
 func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (reply []byte, got wire.Plaintext, err error) {
 	switch h.Type {
 	case wire.TypeIdentity:
@@ -70,9 +64,6 @@ func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (repl
 		err = e.receiveAuthI(body)
 	case wire.TypeData:
 		got, err = e.receiveData(body, msg, tlvs)
-		if errors.Is(err, ErrUnreadable) && !errors.Is(err, ErrReplay) && e.keepEarly(msg) {
-			err = ErrEarly
-		}
 	default:
 		err = fmt.Errorf("%w: %v", ErrIgnored, h.Type)
 	}
@@ -127,7 +118,7 @@ func (e *Engine) Drop() {
 func (e *Engine) Wipe() {
 	e.exchange.clear()
 	e.drop()
-	e.reveal, e.early = nil, nil
+	e.reveal = nil
 }
 
 // Format prints a placeholder, whatever the verb.
@@ -173,10 +164,7 @@ func (e *Engine) establish(ours *ephemeral, theirs *contribution, who role) erro
 	}
 	e.Drop()
 	s.reveal, e.reveal = e.reveal, nil
-	e.session, e.early = s, nil
-	if a := e.exchange.answer; a != nil {
-		e.early = a.early
-	}
+	e.session = s
 	e.sessions++
 	e.exchange.clear()
 	return nil

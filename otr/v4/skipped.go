@@ -106,7 +106,7 @@ func (s *session) expireSkipped(now time.Time) {
 func (s *session) dropSkipped(n int) {
 	for i := range s.skipped[:n] {
 		mac := s.skipped[i].keys.enc.derive(group.UsageMACKey)
-		s.reveal = append(s.reveal, mac[:]...)
+		s.retire(&mac)
 	}
 	s.skipped.remove(0, n)
 }
