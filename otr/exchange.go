@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"otrpipe/otr/smp"
 	"otrpipe/otr/wire"
 )
 
@@ -177,7 +178,7 @@ func (c *Conversation) mayExchange(p *peer) bool {
 // becomeSecure makes p's new session the conversation's.
 func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	refreshed := c.state == StateEncrypted
-	if c.smp != nil && c.SMPState() != 0 {
+	if c.SMPState() != smp.StateExpect1 {
 		got.event(SMPAborted{})
 	}
 	c.closeSession()

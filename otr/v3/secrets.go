@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
 	"hash"
@@ -127,6 +128,8 @@ type dataKeys struct {
 	macKey [20]byte
 	block  cipher.Block
 	mac    hash.Hash
+
+	counter, stream [aes.BlockSize]byte // scratch space
 }
 
 // newPairKeys derives the session keys of our key and one of the peer's.
@@ -175,9 +178,22 @@ func (k *dataKeys) appendMAC(b, message []byte) []byte {
 	return k.mac.Sum(b)
 }
 
+// smallText is up to how many bytes it is quicker to encrypt counter blocks one
+// by one than to have the library set up a stream, which it allocates.
+const smallText = 256
+
 // crypt encrypts or decrypts text in place, with the counter's top half.
 func (k *dataKeys) crypt(text []byte, counter uint64) {
-	var iv [aes.BlockSize]byte
-	binary.BigEndian.PutUint64(iv[:], counter)
-	cipher.NewCTR(k.block, iv[:]).XORKeyStream(text, text)
+	clear(k.counter[:])
+	binary.BigEndian.PutUint64(k.counter[:], counter)
+	if len(text) > smallText {
+		cipher.NewCTR(k.block, k.counter[:]).XORKeyStream(text, text)
+		return
+	}
+	for n := uint64(0); len(text) > 0; n++ {
+		binary.BigEndian.PutUint64(k.counter[8:], n)
+		k.block.Encrypt(k.stream[:], k.counter[:])
+		text = text[subtle.XORBytes(text, text, k.stream[:]):]
+	}
+	clear(k.stream[:])
 }

@@ -1,0 +1,198 @@
+package otr_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"testing"
+	"time"
+
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+)
+
+// benchPair returns two ends with a session.
+func benchPair(b *testing.B) (alice, bob *otr.Conversation) {
+	b.Helper()
+	alice, bob = benchEnd(b), benchEnd(b)
+	handshake(b, alice, bob)
+	return alice, bob
+}
+
+func benchEnd(b *testing.B) *otr.Conversation {
+	b.Helper()
+	key, err := keys.GenerateDSA(rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, err := otr.New(otr.Config{DSA: key, Policy: otr.AllowV3, Rand: rand.Reader, Now: time.Now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+// handshake runs a key exchange that alice begins.
+func handshake(b *testing.B, alice, bob *otr.Conversation) {
+	b.Helper()
+	lines, err := alice.Refresh()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for to, from := bob, alice; len(lines) > 0; to, from = from, to {
+		var answer [][]byte
+		for _, line := range lines {
+			got, err := to.Receive(line)
+			if err != nil {
+				b.Fatal(err)
+			}
+			answer = append(answer, got.Send...)
+		}
+		lines = answer
+	}
+	if alice.State() != otr.StateEncrypted || bob.State() != otr.StateEncrypted {
+		b.Fatal("no session")
+	}
+}
+
+func BenchmarkAKE(b *testing.B) {
+	alice, bob := benchEnd(b), benchEnd(b)
+	for b.Loop() {
+		handshake(b, alice, bob)
+	}
+}
+
+var benchSizes = []int{64, 1 << 10, 16 << 10, 64 << 10}
+
+func benchName(size int) string {
+	if size < 1024 {
+		return fmt.Sprintf("%dB", size)
+	}
+	return fmt.Sprintf("%dKiB", size>>10)
+}
+
+// BenchmarkSend encrypts.
+func BenchmarkSend(b *testing.B) {
+	for _, size := range benchSizes {
+		b.Run(benchName(size), func(b *testing.B) {
+			alice, _ := benchPair(b)
+			text := bytes.Repeat([]byte("x"), size)
+			var line []byte
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				var err error
+				if line, err = alice.AppendMessage(line[:0], otr.Message{Text: text}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkReceive decrypts what was encrypted before.
+func BenchmarkReceive(b *testing.B) {
+	for _, size := range benchSizes {
+		b.Run(benchName(size), func(b *testing.B) {
+			alice, bob := benchPair(b)
+			text := bytes.Repeat([]byte("x"), size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			b.ResetTimer()
+			// A batch at a time is prepared off the clock: a message is read once.
+			batch := make([][]byte, max(1, 1<<22/size))
+			for done := 0; done < b.N; {
+				b.StopTimer()
+				for i := range batch {
+					var err error
+					if batch[i], err = alice.AppendMessage(batch[i][:0], otr.Message{Text: text}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.StartTimer()
+				for i := 0; i < len(batch) && done < b.N; i++ {
+					got, err := bob.Receive(batch[i][:len(batch[i])-1])
+					if err != nil || len(got.Text) != size {
+						b.Fatalf("received %d bytes: %v %v", len(got.Text), err, got.Events)
+					}
+					done++
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkSendReceive does both in one thread.
+func BenchmarkSendReceive(b *testing.B) {
+	for _, size := range benchSizes {
+		b.Run(benchName(size), func(b *testing.B) {
+			alice, bob := benchPair(b)
+			text := bytes.Repeat([]byte("x"), size)
+			var line []byte
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				var err error
+				if line, err = alice.AppendMessage(line[:0], otr.Message{Text: text}); err != nil {
+					b.Fatal(err)
+				}
+				got, err := bob.Receive(line[:len(line)-1])
+				if err != nil || len(got.Text) != size {
+					b.Fatalf("received %d bytes: %v %v", len(got.Text), err, got.Events)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPingPong answers every message, so that every message rotates keys.
+// One operation is one message.
+func BenchmarkPingPong(b *testing.B) {
+	alice, bob := benchPair(b)
+	var line []byte
+	from, to := alice, bob
+	for b.Loop() {
+		var err error
+		if line, err = from.AppendMessage(line[:0], otr.Message{Text: []byte("ping")}); err != nil {
+			b.Fatal(err)
+		}
+		if got, err := to.Receive(line[:len(line)-1]); err != nil || !got.HasText {
+			b.Fatal(err, got.Events)
+		}
+		from, to = to, from
+	}
+}
+
+// BenchmarkSMP compares two secrets that are the same; one operation is both
+// sides.
+func BenchmarkSMP(b *testing.B) {
+	alice, bob := benchPair(b)
+	secret := []byte("a shared secret")
+	for b.Loop() {
+		lines, err := alice.StartSMP(secret, "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		succeeded := 0
+		for to, from := bob, alice; len(lines) > 0; to, from = from, to {
+			got, err := to.Receive(lines[0])
+			if err != nil {
+				b.Fatal(err)
+			}
+			lines = got.Send
+			for _, e := range got.Events {
+				switch e.(type) {
+				case otr.SMPAsked:
+					if lines, err = to.AnswerSMP(secret); err != nil {
+						b.Fatal(err)
+					}
+				case otr.SMPSucceeded:
+					succeeded++
+				}
+			}
+		}
+		if succeeded != 2 {
+			b.Fatal("the secrets did not match")
+		}
+	}
+}
