@@ -9,6 +9,7 @@ import (
 	"otrpipe/otr/keys"
 	"otrpipe/otr/smp"
 	"otrpipe/otr/v3"
+	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
 )
 
@@ -35,11 +36,18 @@ const maxPad = wire.MaxTLVValue
 
 // A Config says who we are and how we behave. It is not changed.
 type Config struct {
-	DSA         *keys.DSAPrivateKey // our long-term key in versions 2 and 3
-	InstanceTag uint32              // ours, at least wire.MinInstanceTag; 0: one is drawn
+	DSA         *keys.DSAPrivateKey   // our long-term key in versions 2 and 3
+	Ed448       *keys.Ed448PrivateKey // our long-term key in version 4
+	Forging     *keys.ForgingKey      // and the forging key that goes with it
+	InstanceTag uint32                // ours, at least wire.MinInstanceTag; 0: one is drawn
 	Policy      Policy
 	Rand        io.Reader        // the only source of randomness; required
 	Now         func() time.Time // the clock; required
+
+	// Account and PeerAccount are the names that the network knows both sides by.
+	// Version 4 binds a session to them: both ends name the same two, crosswise, or
+	// neither names any.
+	Account, PeerAccount string
 
 	MaxSize   int           // bytes of the longest line sent; at least wire.MinFragmentSize; 0: no limit
 	Pad       int           // plaintexts are padded to multiples of so many bytes, at most 65535; 0: not
@@ -133,6 +141,15 @@ func New(cfg Config) (*Conversation, error) {
 			Version: uint16(version), InstanceTag: cfg.InstanceTag, Identity: cfg.DSA, Rand: cfg.Rand,
 		}}
 	}
+	if cfg.Policy.allows(v4.Version) {
+		switch {
+		case cfg.Ed448 == nil || cfg.Forging == nil:
+			return nil, fmt.Errorf("%w: version 4 needs an Ed448 key and a forging key", ErrConfig)
+		case (cfg.Account == "") != (cfg.PeerAccount == ""):
+			return nil, fmt.Errorf("%w: only one of the two account names", ErrConfig)
+		}
+		c.protocols[v4.Version] = newProtocolV4(&c.cfg)
+	}
 	if len(c.protocols) == 0 {
 		return nil, fmt.Errorf("%w: no version is allowed", ErrConfig)
 	}
@@ -181,7 +198,7 @@ func (c *Conversation) AuthState() AuthState {
 // caller that can wait, waits. It ends with the peer's answer, or when Tick
 // gives the exchange up.
 func (c *Conversation) Exchanging() bool {
-	return c.state == StateEncrypted && c.active.engine.authState() == AuthAwaitingSig
+	return c.state == StateEncrypted && c.active.engine.exchanging()
 }
 
 // Session describes the encrypted session, if there is one.
@@ -193,6 +210,7 @@ func (c *Conversation) Session() (Session, bool) {
 	return Session{
 		Version:       c.active.id.version,
 		Fingerprint:   c.active.engine.peerFingerprint(),
+		Vouching:      c.active.engine.vouchingFingerprint(),
 		SSID:          id,
 		FirstHalfBold: bold,
 		PeerInstance:  c.active.id.tag,

@@ -1,7 +1,7 @@
 // Package otr is one OTR conversation, whatever its version: query messages and
 // whitespace tags, the choice of a version, fragments, instances, policy, and
 // the message state machine, over the key exchanges and data messages of
-// packages v3 and below.
+// packages v3 and v4 and below.
 //
 // It does no I/O. A caller hands a [Conversation] one message from the network
 // and gets back what to show, what to send and what happened; it never calls
@@ -15,8 +15,9 @@
 // Whether that key is the right one is for the caller to decide, before it
 // shows or sends anything.
 //
-// The specification is "Off-the-Record Messaging Protocol version 3", section
-// "The protocol state machine".
+// The specifications are "Off-the-Record Messaging Protocol version 3", section
+// "The protocol state machine", and "OTR version 4", section "The Protocol State
+// Machine".
 //
 // Secrets are overwritten when they end. Go may have copied them before, when
 // it moved a stack or inside the standard library's cipher and hash states, and

@@ -15,6 +15,8 @@ type protocol interface {
 	newOffer() (offer, error)
 	// fragmentFormat is what wire.AppendFragments calls this version's form.
 	fragmentFormat() int
+	// errorText is the error message for a data message that cannot be read.
+	errorText(reason error) string
 }
 
 // An offer is our half of a key exchange, to be sent to one instance of the
@@ -30,6 +32,9 @@ type engine interface {
 	begin(o offer)
 	forget()
 	authState() AuthState
+	// exchanging says that a data message sent now could get lost: the peer may
+	// already have the keys of a session that we do not have yet.
+	exchanging() bool
 	// sessions counts the key exchanges that succeeded.
 	sessions() int
 
@@ -40,6 +45,9 @@ type engine interface {
 	sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
 
 	peerFingerprint() keys.Fingerprint
+	// vouchingFingerprint is that of a key of version 3 which vouches for the
+	// peer's, or zero.
+	vouchingFingerprint() keys.Fingerprint
 	ssid() (id [8]byte, firstHalfBold bool)
 	keyRotations() uint32
 	smpBinding() smp.Binding
@@ -48,8 +56,8 @@ type engine interface {
 	// extra symmetric key.
 	extraKeyTLV() (uint16, error)
 	// extraKey returns the extra symmetric key of the last message sent or
-	// received.
-	extraKey(received bool) ([]byte, error)
+	// received, for the nth of its announcing records, counted from 0.
+	extraKey(received bool, n int) ([]byte, error)
 
 	drop() // the session
 	wipe() // everything

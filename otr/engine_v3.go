@@ -16,6 +16,11 @@ func (p protocolV3) version() int { return int(p.config.Version) }
 
 func (p protocolV3) fragmentFormat() int { return int(p.config.Version) }
 
+func (p protocolV3) errorText(error) string { return unreadableText }
+
+// unreadableText is what our error message says.
+const unreadableText = "Your encrypted message cannot be read here: this end does not have its keys."
+
 func (p protocolV3) newEngine(peer uint32) engine {
 	return engineV3{Engine: v3.NewEngine(p.config, peer), config: p.config}
 }
@@ -62,6 +67,8 @@ func (e engineV3) authState() AuthState {
 	return AuthNone
 }
 
+func (e engineV3) exchanging() bool { return e.AuthState() == v3.AuthAwaitingSig }
+
 func (e engineV3) receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) ([]byte, wire.Plaintext, verdict, error) {
 	reply, got, err := e.Receive(h, body, msg, tlvs)
 	return reply, got, judgeV3(err), err
@@ -100,6 +107,8 @@ func (e engineV3) peerFingerprint() keys.Fingerprint {
 	return keys.Fingerprint{}
 }
 
+func (e engineV3) vouchingFingerprint() keys.Fingerprint { return keys.Fingerprint{} }
+
 func (e engineV3) ssid() ([8]byte, bool) { return e.SSID() }
 
 func (e engineV3) keyRotations() uint32 { return e.KeyRotations() }
@@ -132,7 +141,8 @@ func (e engineV3) extraKeyTLV() (uint16, error) {
 	return wire.TLVExtraKey, nil
 }
 
-func (e engineV3) extraKey(received bool) ([]byte, error) {
+// extraKey: version 3 has one key a message, whatever it is announced for.
+func (e engineV3) extraKey(received bool, _ int) ([]byte, error) {
 	if e.config.Version < v3.Version3 {
 		return nil, ErrNoExtraKey
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"otrpipe/otr/smp"
+	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
 )
 
@@ -18,6 +19,9 @@ type pendingOffer struct {
 }
 
 func (p *pendingOffer) state() AuthState {
+	if p.version == v4.Version {
+		return AuthWaitingAuthR
+	}
 	return AuthAwaitingDHKey
 }
 
@@ -103,9 +107,13 @@ func (c *Conversation) withdraw() {
 }
 
 // answerQuery begins a key exchange in the best common version: "Receiving a
-// Query Message".
+// Query Message". A session of version 4 is not given up for one: there a peer
+// that has lost it sends an Identity message.
 func (c *Conversation) answerQuery(offered wire.Versions, got *Received) {
 	version := best(offered, c.protocols)
+	if c.state == StateEncrypted && c.active.id.version == v4.Version {
+		version = 0
+	}
 	if version == 0 || !c.answers.allow(c.cfg.Now()) {
 		got.event(Queried{Offered: offered})
 		return

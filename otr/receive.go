@@ -213,9 +213,7 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, g
 		c.tlvs = text.TLVs[:0]
 	}
 	p.seen = c.cfg.Now()
-	if n := p.engine.keyRotations(); n != c.rotations {
-		c.rotations, c.keysSince = n, p.seen
-	}
+	c.noteRotation(p.seen)
 	got.DataMessage = true
 	got.Text, got.HasText = Authenticated(text.Text), len(text.Text) > 0
 	return c.receiveTLVs(text.TLVs, got)
@@ -225,22 +223,23 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, g
 // its sender asked not to be told.
 func (c *Conversation) unreadable(id peerID, body []byte, reason error, got *Received) {
 	got.event(Unreadable{Reason: reason})
+	if p := c.peers[id]; p != nil && p.engine.authState() == AuthWaitingAuthI {
+		return // it may have overtaken the Auth-I, and a new exchange would not find it
+	}
 	if len(body) == 0 || body[0]&wire.FlagIgnoreUnreadable != 0 {
 		return
 	}
 	if c.errorReply.allow(c.cfg.Now()) {
-		got.Send = append(got.Send, wire.AppendError(nil, unreadableText))
+		got.Send = append(got.Send, wire.AppendError(nil, c.protocols[id.version].errorText(reason)))
 	}
 	c.restart(id, got)
 }
-
-// unreadableText is what our error message says.
-const unreadableText = "Your encrypted message cannot be read here: this end does not have its keys."
 
 // receiveTLVs handles the records that are the Conversation's business and
 // leaves the others in got.
 func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 	ended := false
+	extraKeys := 0
 	others := tlvs[:0]
 	for _, t := range tlvs {
 		switch c.active.engine.tlvKind(t.Type) {
@@ -252,9 +251,7 @@ func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 				return err
 			}
 		case tlvExtraKey:
-			if err := c.receiveExtraKey(t, got); err != nil {
-				return err
-			}
+			extraKeys += c.receiveExtraKey(t, extraKeys, got)
 		default:
 			others = append(others, t)
 		}
@@ -272,20 +269,22 @@ func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 	return nil
 }
 
-// receiveExtraKey handles the TLV that announces a use of the extra symmetric
-// key: four bytes that say what for, and data.
-func (c *Conversation) receiveExtraKey(t wire.TLV, got *Received) error {
+// receiveExtraKey handles the nth TLV of a message that announces a use of the
+// extra symmetric key: four bytes that say what for, and data. It returns how
+// many keys there were in it, one or none.
+func (c *Conversation) receiveExtraKey(t wire.TLV, n int, got *Received) int {
 	if len(t.Value) < 4 {
 		got.event(Malformed{Reason: errExtraKeyTLV})
-		return nil
+		return 0
 	}
-	key, err := c.active.engine.extraKey(true)
+	key, err := c.active.engine.extraKey(true, n)
 	if err != nil {
-		return err
+		got.event(Malformed{Reason: err})
+		return 0
 	}
 	r := wire.NewReader(t.Value)
 	got.event(ExtraKeyReceived{Use: r.Int(), Data: bytes.Clone(r.Rest()), Key: key})
-	return nil
+	return 1
 }
 
 var errExtraKeyTLV = errors.New("otr: extra symmetric key record without its use")

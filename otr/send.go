@@ -2,9 +2,13 @@ package otr
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
 	"slices"
 	"time"
 
+	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
 )
 
@@ -78,7 +82,16 @@ func (c *Conversation) AppendMessage(dst []byte, m Message) ([]byte, error) {
 func (c *Conversation) appendSealed(dst, sealed []byte) ([]byte, error) {
 	c.sealed = sealed
 	c.lastSent = c.cfg.Now()
+	c.noteRotation(c.lastSent)
 	return c.appendLines(dst, sealed, c.active.id.version, c.active.id.tag)
+}
+
+// noteRotation notes when our keys have changed last. In versions 2 and 3 they do when
+// we receive, in version 4 when we send.
+func (c *Conversation) noteRotation(now time.Time) {
+	if n := c.active.engine.keyRotations(); n != c.rotations {
+		c.rotations, c.keysSince = n, now
+	}
 }
 
 // plaintext builds the inside of a data message, padded.
@@ -135,7 +148,13 @@ func (c *Conversation) appendLines(dst, msg []byte, version int, receiver uint32
 	}
 	armored := wire.AppendArmor(nil, msg)
 	format := c.protocols[version].fragmentFormat()
-	return wire.AppendFragments(dst, format, 0, c.cfg.InstanceTag, receiver, armored, c.cfg.MaxSize)
+	var id [4]byte // tells the fragments of one message from another's, in version 4
+	if format == v4.Version {
+		if _, err := io.ReadFull(c.cfg.Rand, id[:]); err != nil {
+			return dst, fmt.Errorf("otr: fragment identifier: %w", err)
+		}
+	}
+	return wire.AppendFragments(dst, format, binary.BigEndian.Uint32(id[:]), c.cfg.InstanceTag, receiver, armored, c.cfg.MaxSize)
 }
 
 // lines is appendLines for those who want the lines one by one.
@@ -205,7 +224,7 @@ func (c *Conversation) ExtraKey(use uint32, data []byte) (key []byte, lines [][]
 	if lines, err = c.internal(wire.TLV{Type: t, Value: value}); err != nil {
 		return nil, nil, err
 	}
-	key, err = c.active.engine.extraKey(false)
+	key, err = c.active.engine.extraKey(false, 0)
 	return key, lines, err
 }
 

@@ -29,12 +29,14 @@ func (s MessageState) String() string {
 // "Authentication state".
 type AuthState int
 
-// The authentication states of versions 2 and 3.
+// The authentication states: of versions 2 and 3, then of version 4.
 const (
 	AuthNone AuthState = iota
 	AuthAwaitingDHKey
 	AuthAwaitingRevealSig
 	AuthAwaitingSig
+	AuthWaitingAuthR
+	AuthWaitingAuthI
 )
 
 func (s AuthState) String() string {
@@ -47,6 +49,10 @@ func (s AuthState) String() string {
 		return "AUTHSTATE_AWAITING_REVEALSIG"
 	case AuthAwaitingSig:
 		return "AUTHSTATE_AWAITING_SIG"
+	case AuthWaitingAuthR:
+		return "WAITING_AUTH_R"
+	case AuthWaitingAuthI:
+		return "WAITING_AUTH_I"
 	}
 	return fmt.Sprintf("AuthState(%d)", int(s))
 }

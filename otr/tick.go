@@ -1,6 +1,10 @@
 package otr
 
-import "time"
+import (
+	"time"
+
+	"otrpipe/otr/v4"
+)
 
 // NextTick returns when Tick will have something to do, or the zero time.
 func (c *Conversation) NextTick() time.Time {
@@ -43,7 +47,11 @@ func (c *Conversation) Tick() (Received, error) {
 		return got, nil
 	}
 	if c.cfg.Expire > 0 && now.Sub(c.keysSince) >= c.cfg.Expire {
+		version := c.active.id.version
 		lines, err := c.End()
+		if version == v4.Version {
+			c.state = StateFinished // of version 4; versions 2 and 3 do not know of expiry
+		}
 		got.Send = lines
 		got.event(Ended{Expired: true})
 		return got, err

@@ -18,9 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/otr"
 	"otrpipe/otr/group"
 	"otrpipe/otr/keys"
-	"otrpipe/otr/smp"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
 )
@@ -133,35 +133,29 @@ func (p *peer) texts() (texts []string) {
 	return texts
 }
 
-// us is our end: an engine and what a conversation does around it.
+// us is our end.
 type us struct {
-	t       *testing.T
-	client  *v4.Client
-	engine  *v4.Engine
-	peer    *peer
-	theirs  uint32
-	pieces  wire.Assembler
-	max     int // longest line that we send; 0: no limit
-	machine *smp.Machine
+	*otr.Conversation
+	t    *testing.T
+	peer *peer
+	key  keys.Fingerprint // ours
 
 	// send writes lines to the peer; a test may put a bad network here.
-	send func(lines []string)
+	send func(lines [][]byte)
 
 	answer  string // our answer to the peer's SMP
+	secured []otr.Session
 	texts   []string
-	errors  []error
-	results []smp.Kind
+	plain   []string
+	refused []error // of messages that were dropped
+	results []otr.Event
 	asked   []string
 	extra   []string // keys
-	plain   []string // unencrypted
 	ended   bool
-	secured int
 }
 
-const ourTag = 0x1234
-
-// newUs returns our end of a conversation with a peer.
-func newUs(t *testing.T, p *peer) *us {
+// newUs returns our end of a conversation with a peer; edit may change its Config.
+func newUs(t *testing.T, p *peer, edit ...func(*otr.Config)) *us {
 	t.Helper()
 	identity, err := keys.GenerateEd448(rand.Reader)
 	if err != nil {
@@ -171,78 +165,49 @@ func newUs(t *testing.T, p *peer) *us {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &us{t: t, peer: p, client: v4.NewClient(v4.Config{
-		InstanceTag: ourTag,
-		Identity:    identity,
-		Forging:     forging,
-		Accounts:    &v4.Accounts{Ours: "alice@localhost", Theirs: "bob@localhost"},
-		Rand:        rand.Reader,
-		Now:         time.Now,
-	})}
+	cfg := otr.Config{
+		Ed448: identity, Forging: forging, Account: "alice@localhost", PeerAccount: "bob@localhost",
+		Policy: otr.AllowV4 | otr.RequireEncryption | otr.WhitespaceStartAKE, Rand: rand.Reader, Now: time.Now,
+	}
+	for _, edit := range edit {
+		edit(&cfg)
+	}
+	u := &us{t: t, peer: p, key: keys.Ed448Fingerprint(identity.Public(), forging)}
+	if u.Conversation, err = otr.New(cfg); err != nil {
+		t.Fatal(err)
+	}
 	u.send = u.write
 	return u
 }
 
-func (u *us) write(lines []string) {
+func (u *us) write(lines [][]byte) {
 	for _, line := range lines {
 		fmt.Fprintf(u.peer.in, "%s\n", line) // a peer that has left is seen elsewhere
 	}
 }
 
-// transmit sends a message, in pieces if it must be.
-func (u *us) transmit(msg []byte) {
+// do sends what a call returns.
+func (u *us) do(lines [][]byte, err error) {
 	u.t.Helper()
-	id := make([]byte, 4)
-	rand.Read(id)
-	lines, err := wire.AppendFragments(nil, 4, uint32(id[0])<<24|uint32(id[1])<<16|uint32(id[2])<<8|uint32(id[3]),
-		ourTag, u.theirs, wire.AppendArmor(nil, msg), u.max)
 	if err != nil {
 		u.t.Fatal(err)
 	}
-	u.send(strings.Split(strings.TrimSuffix(string(lines), "\n"), "\n"))
+	u.send(lines)
 }
 
-// identity begins a key exchange with whoever answers.
-func (u *us) identity() {
+func (u *us) say(text string) {
 	u.t.Helper()
-	offer, err := u.client.NewOffer()
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	if u.engine == nil { // the peer's tag is not known yet
-		u.engine = u.client.NewEngine(u.theirs)
-	}
-	u.engine.Begin(offer)
-	u.transmit(offer.Message(0))
+	u.do(u.Send([]byte(text)))
 }
 
-// seal returns a data message, encoded.
-func (u *us) seal(text string, tlvs ...wire.TLV) string {
+// seal returns a data message, in one line.
+func (u *us) seal(text string) []byte {
 	u.t.Helper()
-	msg, err := u.engine.Seal(nil, 0, wire.Plaintext{Text: []byte(text), TLVs: tlvs})
+	b, err := u.AppendMessage(nil, otr.Message{Text: []byte(text)})
 	if err != nil {
 		u.t.Fatal(err)
 	}
-	return string(wire.AppendArmor(nil, msg))
-}
-
-func (u *us) say(text string, tlvs ...wire.TLV) {
-	u.t.Helper()
-	msg, err := u.engine.Seal(nil, 0, wire.Plaintext{Text: []byte(text), TLVs: tlvs})
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	u.transmit(msg)
-}
-
-// end ends the session.
-func (u *us) end() {
-	u.t.Helper()
-	msg, err := u.engine.SealLast(nil, wire.FlagIgnoreUnreadable, wire.Plaintext{TLVs: []wire.TLV{{Type: wire.TLVDisconnected}}})
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	u.transmit(msg)
+	return bytes.TrimSuffix(b, []byte("\n"))
 }
 
 // next takes the next line of the peer; it reports false if there will be none.
@@ -250,7 +215,7 @@ func (u *us) next() bool {
 	u.t.Helper()
 	line, ok := <-u.peer.lines
 	if ok {
-		u.take([]byte(line))
+		u.take(line)
 	}
 	return ok
 }
@@ -261,131 +226,74 @@ func (u *us) until(what string, so func() bool) {
 	for !so() {
 		if !u.next() {
 			<-u.peer.left
-			u.t.Fatalf("the peer left before %s: %+v; our errors: %v", what, u.peer.events, u.errors)
+			u.t.Fatalf("the peer left before %s: %+v; we refused %v", what, u.peer.events, u.refused)
 		}
 	}
 }
 
 // rest takes lines until the peer has left.
 func (u *us) rest() {
+	u.t.Helper()
 	for u.next() {
 	}
 	<-u.peer.left
 }
 
-func (u *us) secure() bool { return u.secured > 0 }
+func (u *us) secure() bool { return len(u.secured) > 0 }
 
 // take takes one line of the peer.
-func (u *us) take(line []byte) {
+func (u *us) take(line string) {
 	u.t.Helper()
-	switch wire.Classify(line) {
-	case wire.KindFragment:
-		f, err := wire.ParseFragment(line)
-		if err != nil {
-			u.t.Fatalf("%q: %v", line, err)
-		}
-		whole, err := u.pieces.Add(f, time.Now())
-		if err != nil {
-			u.t.Fatalf("%q: %v", line, err)
-		}
-		if whole != nil {
-			u.take(bytes.Clone(whole))
-		}
-	case wire.KindEncoded:
-		msg, err := wire.AppendDearmored(nil, line)
-		if err != nil {
-			u.t.Fatalf("%q: %v", line, err)
-		}
-		u.takeMessage(msg)
-	case wire.KindQuery:
-		u.identity()
-	case wire.KindTagged:
-		_, text, _ := wire.ParseTag(line)
-		u.plain = append(u.plain, string(text))
-		u.identity()
-	default:
-		u.plain = append(u.plain, string(line))
-	}
-}
-
-func (u *us) takeMessage(msg []byte) {
-	u.t.Helper()
-	h, body, err := wire.ParseHeader(msg)
+	got, err := u.Receive([]byte(line))
 	if err != nil {
 		u.t.Fatal(err)
 	}
-	if h.Receiver != 0 && h.Receiver != ourTag {
-		u.errors = append(u.errors, errors.New("for another instance"))
-		return
-	}
-	if u.theirs == 0 { // now we know whom we speak to
-		u.theirs = h.Sender
-		offer := (*v4.Offer)(nil)
-		if u.engine != nil {
-			offer = u.engine.Offer()
-		}
-		if u.engine = u.client.NewEngine(u.theirs); offer != nil {
-			u.engine.Begin(offer)
-		}
-	}
-	sessions := u.engine.Sessions()
-	reply, got, err := u.engine.Receive(h, body, msg, nil)
-	if reply != nil {
-		u.transmit(reply)
-	}
-	if err != nil {
-		u.errors = append(u.errors, err)
-		return
-	}
-	if u.engine.Sessions() > sessions {
-		u.secured++
-		id, _ := u.engine.SSID()
-		u.machine = smp.New(smp.V4(u.client.Fingerprint(), u.engine.PeerKey().Fingerprint(), id), rand.Reader)
-	}
-	if len(got.Text) > 0 {
+	u.send(got.Send)
+	if got.HasText {
 		u.texts = append(u.texts, string(got.Text))
 	}
-	extra := u.engine.ExtraKeys(true)
-	for _, t := range got.TLVs {
-		switch t.Type {
-		case wire.TLVDisconnected:
+	if len(got.Unencrypted) > 0 {
+		u.plain = append(u.plain, string(got.Unencrypted))
+	}
+	for _, e := range got.Events {
+		switch e := e.(type) {
+		case otr.Secure:
+			u.secured = append(u.secured, e.Session)
+		case otr.PeerEnded:
 			u.ended = true
-			u.engine.Drop()
-			return
-		case v4.TLVExtraKey:
-			u.extra = append(u.extra, hex.EncodeToString(extra[0].Key[:]))
-			extra = extra[1:]
-		default:
-			send, e := u.machine.Receive(t)
-			if e.Kind == smp.Asked {
-				u.asked = append(u.asked, e.Question)
-				var err error
-				if send, err = u.machine.Answer([]byte(u.answer)); err != nil {
-					u.t.Fatal(err)
-				}
-			} else if e.Kind != smp.None {
-				u.results = append(u.results, e.Kind)
-			}
-			for _, t := range send {
-				u.say("", t)
-			}
+		case otr.Malformed:
+			u.refused = append(u.refused, e.Reason)
+		case otr.Unreadable:
+			u.refused = append(u.refused, e.Reason)
+		case otr.OtherInstance:
+			u.refused = append(u.refused, errOtherInstance)
+		case otr.SMPAsked:
+			u.asked = append(u.asked, e.Question)
+			u.do(u.AnswerSMP([]byte(u.answer)))
+		case otr.SMPSucceeded, otr.SMPFailed, otr.SMPAborted:
+			u.results = append(u.results, e)
+		case otr.ExtraKeyReceived:
+			u.extra = append(u.extra, hex.EncodeToString(e.Key))
 		}
 	}
 }
 
+var errOtherInstance = errors.New("for another instance")
+
 // wantSameSession compares what the two ends say of the session they had.
-func (u *us) wantSameSession(ssid [8]byte, firstBold bool, theirs keys.Fingerprint) {
+func (u *us) wantSameSession() {
 	u.t.Helper()
 	secure := u.peer.of("secure")
-	if len(secure) != 1 {
-		u.t.Fatalf("the peer has %d sessions: %+v", len(secure), u.peer.events)
+	if len(secure) != 1 || len(u.secured) != 1 {
+		u.t.Fatalf("the peer has %d sessions, we %d: %+v", len(secure), len(u.secured), u.peer.events)
 	}
-	bold := map[bool]string{true: "second", false: "first"}[firstBold] // the other half is the peer's
-	if s := secure[0]; s.SSID != hex.EncodeToString(ssid[:]) || s.Bold != bold || s.Version != 4 || s.Fingerprint != u.client.Fingerprint().Hex() {
-		u.t.Errorf("the peer says %+v; ours is %x, first half bold %v, our key %s", s, ssid, firstBold, u.client.Fingerprint().Hex())
+	ours := u.secured[0]
+	bold := map[bool]string{true: "second", false: "first"}[ours.FirstHalfBold] // the other half is the peer's
+	if s := secure[0]; s.SSID != hex.EncodeToString(ours.SSID[:]) || s.Bold != bold || s.Version != ours.Version || s.Fingerprint != u.key.Hex() {
+		u.t.Errorf("the peer says %+v; we %+v, our key %s", s, ours, u.key.Hex())
 	}
-	if ready := u.peer.of("ready"); ready[0].Fingerprint != theirs.Hex() {
-		u.t.Errorf("the peer's key is %s, and we have %s", ready[0].Fingerprint, theirs.Hex())
+	if ready := u.peer.of("ready"); ready[0].Fingerprint != ours.Fingerprint.Hex() {
+		u.t.Errorf("the peer's key is %s, and we have %s", ready[0].Fingerprint, ours.Fingerprint.Hex())
 	}
 }
 
@@ -406,8 +314,6 @@ func TestFortyMessagesAcrossManyRatchets(t *testing.T) {
 			p := start(t, append(role.flags, "--echo")...)
 			u := newUs(t, p)
 			u.until("there was a session", u.secure)
-			ssid, bold := u.engine.SSID()
-			theirs := u.engine.PeerKey().Fingerprint()
 			for i := range 20 {
 				u.say(fmt.Sprintf("message %d, é", i))
 				u.until("it answered", func() bool { return len(u.texts) == i+1 })
@@ -415,15 +321,12 @@ func TestFortyMessagesAcrossManyRatchets(t *testing.T) {
 					t.Fatalf("it answered %q", u.texts[i])
 				}
 			}
-			if u.engine.KeyRotations() < 19 {
-				t.Errorf("%d ratchets of ours", u.engine.KeyRotations())
-			}
-			u.end()
+			u.do(u.End())
 			u.rest()
-			if p.status != 0 || len(p.of("ended")) != 1 || len(p.of("error")) != 0 || len(u.errors) != 0 {
-				t.Errorf("status %d, %+v; our errors: %v", p.status, p.events, u.errors)
+			if p.status != 0 || len(p.of("ended")) != 1 || len(p.of("error")) != 0 || len(u.refused) != 0 {
+				t.Errorf("status %d, %+v; we refused %v", p.status, p.events, u.refused)
 			}
-			u.wantSameSession(ssid, bold, theirs)
+			u.wantSameSession()
 		})
 	}
 }
@@ -439,7 +342,7 @@ func TestBothSpeakFirstAndInARow(t *testing.T) {
 			u.say("five")
 			u.rest()
 			if !u.ended || !slices.Equal(u.texts, []string{"one", "two", "three"}) || !slices.Equal(p.texts(), []string{"four", "five"}) {
-				t.Errorf("we read %q, the peer %q, ended %v, errors %v", u.texts, p.texts(), u.ended, u.errors)
+				t.Errorf("we read %q, the peer %q, ended %v, errors %v", u.texts, p.texts(), u.ended, u.refused)
 			}
 		})
 	}
@@ -451,13 +354,13 @@ func TestMessagesThatComeOutOfOrderOrNotAtAll(t *testing.T) {
 	u.until("there was a session", u.secure)
 	sent := 0
 	for round := range 8 {
-		var lines []string
+		var lines [][]byte
 		for i := range 5 {
 			lines = append(lines, u.seal(fmt.Sprintf("%d.%d", round, i)))
 		}
 		// The fourth of each is lost, the others come in another order. The answers
 		// are read in yet another one.
-		u.send([]string{lines[2], lines[0], lines[4], lines[1]})
+		u.send([][]byte{lines[2], lines[0], lines[4], lines[1]})
 		sent += 4
 		var held []string
 		for len(held) < 4 {
@@ -468,10 +371,10 @@ func TestMessagesThatComeOutOfOrderOrNotAtAll(t *testing.T) {
 			held = append(held, line)
 		}
 		for _, i := range []int{3, 1, 0, 2} {
-			u.take([]byte(held[i]))
+			u.take(held[i])
 		}
-		if len(u.texts) != sent || len(u.errors) != 0 {
-			t.Fatalf("round %d: we read %q, errors %v", round, u.texts, u.errors)
+		if len(u.texts) != sent || len(u.refused) != 0 {
+			t.Fatalf("round %d: we read %q, errors %v", round, u.texts, u.refused)
 		}
 		for i, n := range []int{1, 0, 2, 4} { // the echoes of 1, 0, 2, 4 in the order 3, 1, 0, 2
 			if want := fmt.Sprintf("echo: %d.%d", round, n); u.texts[sent-4+i] != want {
@@ -479,7 +382,7 @@ func TestMessagesThatComeOutOfOrderOrNotAtAll(t *testing.T) {
 			}
 		}
 	}
-	u.end()
+	u.do(u.End())
 	u.rest()
 	if p.status != 0 || len(p.of("error")) != 0 {
 		t.Errorf("status %d, %+v", p.status, p.of("error"))
@@ -496,10 +399,10 @@ func TestMessagesThatCross(t *testing.T) {
 		u.until("it answered", func() bool { return len(u.texts) == i })
 	}
 	u.until("it answered the last", func() bool { return len(u.texts) == 21 })
-	u.end()
+	u.do(u.End())
 	u.rest()
-	if len(p.of("error")) != 0 || len(u.errors) != 0 {
-		t.Errorf("%+v; our errors: %v", p.of("error"), u.errors)
+	if len(p.of("error")) != 0 || len(u.refused) != 0 {
+		t.Errorf("%+v; our errors: %v", p.of("error"), u.refused)
 	}
 }
 
@@ -508,9 +411,8 @@ func TestFragmentsInAnyOrder(t *testing.T) {
 		t.Run(role.name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, append(role.flags, "--echo", "--fragment", "7")...)
-			u := newUs(t, p)
-			u.max = 200
-			u.send = func(lines []string) {
+			u := newUs(t, p, func(c *otr.Config) { c.MaxSize = 200 })
+			u.send = func(lines [][]byte) {
 				slices.Reverse(lines)
 				u.write(lines)
 			}
@@ -519,7 +421,7 @@ func TestFragmentsInAnyOrder(t *testing.T) {
 				u.say(strings.Repeat("long text ", 50))
 				u.until("it answered", func() bool { return len(u.texts) == i+1 })
 			}
-			u.end()
+			u.do(u.End())
 			u.rest()
 			if p.status != 0 || len(p.of("error")) != 0 || u.texts[5] != "echo: "+strings.Repeat("long text ", 50) {
 				t.Errorf("status %d, %+v", p.status, p.of("error"))
@@ -531,11 +433,11 @@ func TestFragmentsInAnyOrder(t *testing.T) {
 func TestSMPWithTheRightAndTheWrongSecret(t *testing.T) {
 	for _, c := range []struct {
 		theirs, ours string
-		kind         smp.Kind
+		event        otr.Event
 		result       bool
 	}{
-		{"our secret, é", "our secret, é", smp.Succeeded, true},
-		{"our secret", "another", smp.Failed, false},
+		{"our secret, é", "our secret, é", otr.SMPSucceeded{}, true},
+		{"our secret", "another", otr.SMPFailed{}, false},
 	} {
 		t.Run(fmt.Sprintf("the peer starts, equal %v", c.result), func(t *testing.T) {
 			t.Parallel()
@@ -543,8 +445,8 @@ func TestSMPWithTheRightAndTheWrongSecret(t *testing.T) {
 			u := newUs(t, p)
 			u.answer = c.ours
 			u.rest()
-			if !slices.Equal(u.results, []smp.Kind{c.kind}) || !slices.Equal(u.asked, []string{"où ?"}) {
-				t.Errorf("results %v, asked %q, errors %v", u.results, u.asked, u.errors)
+			if !slices.Equal(u.results, []otr.Event{c.event}) || !slices.Equal(u.asked, []string{"où ?"}) {
+				t.Errorf("results %v, asked %q, errors %v", u.results, u.asked, u.refused)
 			}
 			if got := p.of("smp"); len(got) != 1 || got[0].Result != c.result {
 				t.Errorf("the peer says %+v", got)
@@ -555,14 +457,10 @@ func TestSMPWithTheRightAndTheWrongSecret(t *testing.T) {
 			p := start(t, "--identity", "--smp-answer", c.theirs, "--end-after-smp")
 			u := newUs(t, p)
 			u.until("there was a session", u.secure)
-			send, err := u.machine.Start([]byte(c.ours), "what?")
-			if err != nil {
-				t.Fatal(err)
-			}
-			u.say("", send...)
+			u.do(u.StartSMP([]byte(c.ours), "what?"))
 			u.rest()
-			if !slices.Equal(u.results, []smp.Kind{c.kind}) {
-				t.Errorf("results %v, errors %v", u.results, u.errors)
+			if !slices.Equal(u.results, []otr.Event{c.event}) {
+				t.Errorf("results %v, errors %v", u.results, u.refused)
 			}
 			if got := p.of("smp"); len(got) != 1 || got[0].Result != c.result {
 				t.Errorf("the peer says %+v", got)
@@ -578,15 +476,16 @@ func TestExtraSymmetricKeysAgreeWithThePeer(t *testing.T) {
 	p := start(t, "--query", "--extra-key", "0000004201", "--say", "k", "--end-after", "1")
 	u := newUs(t, p)
 	u.until("there was a text", func() bool { return len(u.texts) == 1 })
-	u.say("x", wire.TLV{Type: 0x99}, wire.TLV{Type: v4.TLVExtraKey, Value: []byte("ctx1data")}, wire.TLV{Type: v4.TLVExtraKey, Value: []byte("ctx2")})
-	ours := slices.Clone(u.engine.ExtraKeys(false))
+	ours, lines, err := u.ExtraKey(0x63747831, []byte("data"))
+	u.do(lines, err)
+	u.say("x")
 	u.rest()
 	if sent := p.of("extra_key_sent"); len(sent) != 1 || !slices.Equal(u.extra, []string{sent[0].Key}) {
 		t.Errorf("the peer has sent %+v, we have %v", sent, u.extra)
 	}
 	got := p.of("extra_key")
-	if len(got) != 2 || got[0].Key != hex.EncodeToString(ours[0].Key[:]) || got[1].Key != hex.EncodeToString(ours[1].Key[:]) || got[0].Data != hex.EncodeToString([]byte("data")) {
-		t.Errorf("the peer has %+v", got)
+	if len(got) != 1 || got[0].Key != hex.EncodeToString(ours) || got[0].Context != "63747831" || got[0].Data != hex.EncodeToString([]byte("data")) {
+		t.Errorf("the peer has %+v, we %x", got, ours)
 	}
 }
 
@@ -594,14 +493,14 @@ func TestBothSendAnIdentityMessageAtOnce(t *testing.T) {
 	for range 4 { // either may win
 		p := start(t, "--identity", "--echo")
 		u := newUs(t, p)
-		u.identity()
+		u.do(u.Refresh())
 		u.until("there was a session", u.secure)
 		u.say("hello")
 		u.until("it answered", func() bool { return len(u.texts) == 1 })
-		u.end()
+		u.do(u.End())
 		u.rest()
-		if p.status != 0 || u.secured != 1 || len(p.of("secure")) != 1 {
-			t.Errorf("status %d, %d sessions, %+v", p.status, u.secured, p.events)
+		if p.status != 0 || len(u.secured) != 1 || len(p.of("secure")) != 1 {
+			t.Errorf("status %d, %d sessions, %+v", p.status, len(u.secured), p.events)
 		}
 	}
 }
@@ -610,14 +509,14 @@ func TestANewKeyExchangeInAnEncryptedSession(t *testing.T) {
 	p := start(t, "--query", "--echo")
 	u := newUs(t, p)
 	for n := 1; n <= 3; n++ {
-		u.until("there was a session", func() bool { return u.secured == n })
+		u.until("there was a session", func() bool { return len(u.secured) == n })
 		u.say("hello")
 		u.until("it answered", func() bool { return len(u.texts) == n })
 		if n < 3 {
-			u.identity()
+			u.do(u.Refresh())
 		}
 	}
-	u.end()
+	u.do(u.End())
 	u.rest()
 	if p.status != 0 || len(p.of("secure")) != 3 || len(p.of("error")) != 0 {
 		t.Errorf("status %d, %+v", p.status, p.events)
@@ -626,10 +525,9 @@ func TestANewKeyExchangeInAnEncryptedSession(t *testing.T) {
 
 func TestWithoutAccountNames(t *testing.T) {
 	p := start(t, "--query", "--no-accounts", "--echo")
-	u := newUs(t, p)
-	u.client.Accounts = nil
+	u := newUs(t, p, func(c *otr.Config) { c.Account, c.PeerAccount = "", "" })
 	u.until("there was a session", u.secure)
-	u.end()
+	u.do(u.End())
 	u.rest()
 	if p.status != 0 {
 		t.Errorf("status %d, %+v", p.status, p.events)
@@ -640,11 +538,11 @@ func TestOtherAccountNamesAreRefused(t *testing.T) {
 	p := start(t, "--query", "--contact", "mallory@localhost", "--timeout", "5")
 	u := newUs(t, p)
 	u.rest()
-	if u.secured != 0 || len(p.of("secure")) != 0 {
+	if u.secure() || len(p.of("secure")) != 0 {
 		t.Errorf("there was a session; %+v", p.events)
 	}
-	if len(u.errors) == 0 || !errors.Is(u.errors[0], v4.ErrRingSignature) {
-		t.Errorf("our errors: %v", u.errors)
+	if len(u.refused) == 0 || !errors.Is(u.refused[0], v4.ErrRingSignature) {
+		t.Errorf("our errors: %v", u.refused)
 	}
 }
 
@@ -673,22 +571,22 @@ func TestHostileKeyExchangesAreRefused(t *testing.T) {
 				// The peer cannot know that it was refused: it waits until its input ends.
 				p := start(t, append(role.flags, "--hostile", kind)...)
 				u := newUs(t, p)
-				u.until("it was refused", func() bool { return len(u.errors) > 0 })
-				if !errors.Is(u.errors[0], want) {
-					t.Errorf("refused with %v, want %v", u.errors[0], want)
+				u.until("it was refused", func() bool { return len(u.refused) > 0 })
+				if !errors.Is(u.refused[0], want) {
+					t.Errorf("refused with %v, want %v", u.refused[0], want)
 				}
-				if u.engine.Encrypted() || u.secured != 0 {
+				if u.State() != otr.StatePlaintext || u.secure() {
 					t.Error("there is a session")
 				}
 				// Nothing has changed: we wait for what we have waited for before.
-				wantState := v4.AuthNone
+				wantState := otr.AuthNone
 				if role.flags[0] == "--query" {
-					wantState = v4.AuthWaitingAuthR
+					wantState = otr.AuthWaitingAuthR
 				} else if kind == "bad-ring-signature" {
-					wantState = v4.AuthWaitingAuthI
+					wantState = otr.AuthWaitingAuthI
 				}
-				if u.engine.AuthState() != wantState {
-					t.Errorf("state %v, want %v", u.engine.AuthState(), wantState)
+				if u.AuthState() != wantState {
+					t.Errorf("state %v, want %v", u.AuthState(), wantState)
 				}
 			})
 		}
@@ -708,15 +606,15 @@ func TestHostileDataMessagesAreRefusedAndTheSessionGoesOn(t *testing.T) {
 			t.Parallel()
 			p := start(t, "--query", "--say", "one", "--say", "two", "--say", "three", "--end-after", "1", "--hostile", kind)
 			u := newUs(t, p)
-			u.until("its last text came", func() bool { return slices.Contains(u.texts, "three") && len(u.errors) == len(c.errors) })
+			u.until("its last text came", func() bool { return slices.Contains(u.texts, "three") && len(u.refused) == len(c.errors) })
 			u.say("we can still talk")
 			u.rest()
 			if !slices.Equal(u.texts, c.texts) || !u.ended || !slices.Equal(p.texts(), []string{"we can still talk"}) {
 				t.Errorf("we read %q, the peer %q, ended %v", u.texts, p.texts(), u.ended)
 			}
 			for i, want := range c.errors {
-				if !errors.Is(u.errors[i], want) {
-					t.Errorf("error %d is %v, want %v", i, u.errors[i], want)
+				if !errors.Is(u.refused[i], want) {
+					t.Errorf("error %d is %v, want %v", i, u.refused[i], want)
 				}
 			}
 		})
@@ -726,8 +624,8 @@ func TestHostileDataMessagesAreRefusedAndTheSessionGoesOn(t *testing.T) {
 func TestDataMessagesForAnotherInstanceAreIgnored(t *testing.T) {
 	p := start(t, "--query", "--say", "one", "--hostile", "wrong-instance-tag")
 	u := newUs(t, p)
-	u.until("it came", func() bool { return len(u.errors) > 0 })
-	if len(u.texts) != 0 || !u.engine.Encrypted() {
+	u.until("it came", func() bool { return len(u.refused) > 0 })
+	if len(u.texts) != 0 || u.State() != otr.StateEncrypted {
 		t.Errorf("we read %q", u.texts)
 	}
 }
@@ -737,11 +635,11 @@ func TestARatchetKeyOfSmallOrderIsRefused(t *testing.T) {
 	u := newUs(t, p)
 	u.until("there was a session", u.secure)
 	u.say("0") // its answer is in a ratchet of its own
-	u.until("it came", func() bool { return len(u.errors) > 0 })
-	if !errors.Is(u.errors[0], v4.ErrUnreadable) || !errors.Is(u.errors[0], group.ErrPoint) || len(u.texts) != 0 {
-		t.Errorf("after %d texts: %v", len(u.texts), u.errors[0])
+	u.until("it came", func() bool { return len(u.refused) > 0 })
+	if !errors.Is(u.refused[0], v4.ErrUnreadable) || !errors.Is(u.refused[0], group.ErrPoint) || len(u.texts) != 0 {
+		t.Errorf("after %d texts: %v", len(u.texts), u.refused[0])
 	}
-	if !u.engine.Encrypted() {
+	if u.State() != otr.StateEncrypted {
 		t.Error("the session is lost")
 	}
 }

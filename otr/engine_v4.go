@@ -1,0 +1,163 @@
+package otr
+
+import (
+	"errors"
+
+	"otrpipe/otr/keys"
+	"otrpipe/otr/smp"
+	"otrpipe/otr/v4"
+	"otrpipe/otr/wire"
+)
+
+// protocolV4 is version 4.
+type protocolV4 struct{ client *v4.Client }
+
+// newProtocolV4 returns version 4 for a Config that allows it.
+func newProtocolV4(cfg *Config) protocolV4 {
+	config := v4.Config{
+		InstanceTag: cfg.InstanceTag,
+		Identity:    cfg.Ed448,
+		Forging:     cfg.Forging,
+		Rand:        cfg.Rand,
+		Now:         cfg.Now,
+	}
+	if cfg.Policy.Has(AllowV3) {
+		config.DSA = cfg.DSA
+	}
+	if cfg.Account != "" {
+		config.Accounts = &v4.Accounts{Ours: cfg.Account, Theirs: cfg.PeerAccount}
+	}
+	return protocolV4{client: v4.NewClient(config)}
+}
+
+func (p protocolV4) version() int { return v4.Version }
+
+func (p protocolV4) fragmentFormat() int { return v4.Version }
+
+// errorText has the codes of the section "OTR Error Messages".
+func (p protocolV4) errorText(reason error) string {
+	if errors.Is(reason, ErrNotEncrypted) {
+		return "ERROR_2: Not in private state message"
+	}
+	return "ERROR_1: Unreadable message"
+}
+
+func (p protocolV4) newEngine(peer uint32) engine {
+	return engineV4{Engine: p.client.NewEngine(peer), client: p.client}
+}
+
+func (p protocolV4) newOffer() (offer, error) {
+	o, err := p.client.NewOffer()
+	if err != nil {
+		return nil, err
+	}
+	return offerV4{o}, nil
+}
+
+type offerV4 struct{ *v4.Offer }
+
+func (o offerV4) message(receiver uint32) []byte { return o.Message(receiver) }
+func (o offerV4) wipe()                          { o.Wipe() }
+
+type engineV4 struct {
+	*v4.Engine
+	client *v4.Client
+}
+
+func (e engineV4) begin(o offer) { e.Begin(o.(offerV4).Offer) }
+func (e engineV4) forget()       { e.Forget() }
+func (e engineV4) sessions() int { return e.Sessions() }
+func (e engineV4) drop()         { e.Drop() }
+func (e engineV4) wipe()         { e.Wipe() }
+
+func (e engineV4) authState() AuthState {
+	switch e.AuthState() {
+	case v4.AuthWaitingAuthR:
+		return AuthWaitingAuthR
+	case v4.AuthWaitingAuthI:
+		return AuthWaitingAuthI
+	}
+	return AuthNone
+}
+
+// exchanging: from the Identity message to the Auth-I neither side sends; whose
+// keys are the newer ones is open.
+func (e engineV4) exchanging() bool { return e.AuthState() != v4.AuthNone }
+
+func (e engineV4) receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) ([]byte, wire.Plaintext, verdict, error) {
+	reply, got, err := e.Receive(h, body, msg, tlvs)
+	return reply, got, judgeV4(err), err
+}
+
+func judgeV4(err error) verdict {
+	switch {
+	case err == nil:
+		return accepted
+	case errors.Is(err, v4.ErrIgnored):
+		return ignored
+	case errors.Is(err, v4.ErrEcho):
+		return echoed
+	case errors.Is(err, v4.ErrReplay):
+		return replayed
+	case errors.Is(err, v4.ErrUnreadable):
+		return undecipherable
+	case errors.Is(err, v4.ErrMalformed), errors.Is(err, v4.ErrAuthentication):
+		return malformed
+	}
+	return failed
+}
+
+func (e engineV4) seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	return e.Seal(b, flags, p)
+}
+
+func (e engineV4) sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	return e.SealLast(b, flags, p)
+}
+
+func (e engineV4) peerFingerprint() keys.Fingerprint {
+	if k := e.PeerKey(); k != nil {
+		return k.Fingerprint()
+	}
+	return keys.Fingerprint{}
+}
+
+func (e engineV4) vouchingFingerprint() keys.Fingerprint {
+	if k := e.PeerKey(); k != nil && k.DSA != nil {
+		return k.DSA.Fingerprint()
+	}
+	return keys.Fingerprint{}
+}
+
+func (e engineV4) ssid() ([8]byte, bool) { return e.SSID() }
+
+func (e engineV4) keyRotations() uint32 { return e.KeyRotations() }
+
+func (e engineV4) smpBinding() smp.Binding {
+	id, _ := e.SSID()
+	return smp.V4(e.client.Fingerprint(), e.peerFingerprint(), id)
+}
+
+func (e engineV4) tlvKind(t uint16) tlvKind {
+	switch t {
+	case wire.TLVPadding:
+		return tlvPadding
+	case wire.TLVDisconnected:
+		return tlvDisconnected
+	case wire.TLVSMP1, wire.TLVSMP2, wire.TLVSMP3, wire.TLVSMP4, wire.TLVSMPAbort:
+		return tlvSMP
+	case v4.TLVExtraKey:
+		return tlvExtraKey
+	}
+	return tlvOther
+}
+
+func (e engineV4) extraKeyTLV() (uint16, error) { return v4.TLVExtraKey, nil }
+
+func (e engineV4) extraKey(received bool, n int) ([]byte, error) {
+	extra := e.ExtraKeys(received)
+	if n >= len(extra) {
+		return nil, ErrNoExtraKey
+	}
+	return append([]byte(nil), extra[n].Key[:]...), nil
+}

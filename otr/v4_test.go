@@ -1,0 +1,513 @@
+package otr_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/v4"
+	"otrpipe/otr/wire"
+)
+
+// v4End is one end of a conversation that speaks version 4, with a clock of its own and
+// everything that has happened to it.
+type v4End struct {
+	*otr.Conversation
+	t      testing.TB
+	name   string
+	now    time.Time
+	texts  []string
+	events []otr.Event
+}
+
+// newV4End returns an end; edit may change its Config.
+func newV4End(t testing.TB, name string, edit func(*otr.Config)) *v4End {
+	t.Helper()
+	seed := [32]byte{}
+	copy(seed[:], name)
+	random := rand.NewChaCha8(seed)
+	identity, err := keys.GenerateEd448(random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forging, err := keys.GenerateForgingKey(random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &v4End{t: t, name: name, now: time.Unix(1700000000, 0)}
+	cfg := otr.Config{
+		Ed448: identity, Forging: forging, Policy: otr.AllowV4 | otr.RequireEncryption | otr.WhitespaceStartAKE,
+		Rand: random, Now: func() time.Time { return e.now },
+	}
+	if edit != nil {
+		edit(&cfg)
+	}
+	if e.Conversation, err = otr.New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// take gives the end lines and returns its answers.
+func (e *v4End) take(lines [][]byte) (answer [][]byte) {
+	e.t.Helper()
+	for _, line := range lines {
+		got, err := e.Receive(bytes.Clone(line))
+		if err != nil {
+			e.t.Fatalf("%s: %v", e.name, err)
+		}
+		if got.HasText {
+			e.texts = append(e.texts, string(got.Text))
+		}
+		e.events = append(e.events, got.Events...)
+		for _, line := range got.Send {
+			answer = append(answer, bytes.Clone(line))
+		}
+	}
+	return answer
+}
+
+// happened returns the events of one type, and forgets all.
+func happened[E otr.Event](e *v4End) (found []E) {
+	for _, event := range e.events {
+		if event, ok := event.(E); ok {
+			found = append(found, event)
+		}
+	}
+	e.events = nil
+	return found
+}
+
+// must is for calls that return lines.
+func (e *v4End) must(lines [][]byte, err error) [][]byte {
+	e.t.Helper()
+	if err != nil {
+		e.t.Fatalf("%s: %v", e.name, err)
+	}
+	return lines
+}
+
+// carry carries lines to an end, and answers to and fro until there are none.
+func carry(lines [][]byte, to, from *v4End) {
+	for len(lines) > 0 {
+		lines = to.take(lines)
+		to, from = from, to
+	}
+}
+
+// v4Pair returns two ends in an encrypted session.
+func v4Pair(t testing.TB, edit func(*otr.Config)) (alice, bob *v4End) {
+	t.Helper()
+	alice, bob = newV4End(t, "alice", edit), newV4End(t, "bob", edit)
+	carry(alice.Query(), bob, alice)
+	wantV4Session(t, alice, bob)
+	alice.events, bob.events = nil, nil
+	return alice, bob
+}
+
+// wantV4Session wants both ends to be in the same session, and to understand each other.
+func wantV4Session(t testing.TB, alice, bob *v4End) {
+	t.Helper()
+	a, okA := alice.Session()
+	b, okB := bob.Session()
+	if !okA || !okB || a.SSID != b.SSID || a.Version != 4 || a.FirstHalfBold == b.FirstHalfBold {
+		t.Fatalf("sessions %+v and %+v", a, b)
+	}
+	if alice.AuthState() != otr.AuthNone || bob.AuthState() != otr.AuthNone || alice.Exchanging() || bob.Exchanging() {
+		t.Fatalf("states %v and %v", alice.AuthState(), bob.AuthState())
+	}
+	alice.texts, bob.texts = nil, nil
+	carry(alice.must(alice.Send([]byte("from alice"))), bob, alice)
+	carry(bob.must(bob.Send([]byte("from bob"))), alice, bob)
+	if !slices.Equal(alice.texts, []string{"from bob"}) || !slices.Equal(bob.texts, []string{"from alice"}) {
+		t.Fatalf("alice read %q, bob %q", alice.texts, bob.texts)
+	}
+}
+
+func TestVersion4FromQueryToEnd(t *testing.T) {
+	alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
+	identity := bob.take(alice.Query())
+	if bob.AuthState() != otr.AuthWaitingAuthR || bob.AuthState().String() != "WAITING_AUTH_R" {
+		t.Errorf("bob is in %v", bob.AuthState())
+	}
+	authR := alice.take(identity)
+	if alice.AuthState() != otr.AuthWaitingAuthI || alice.AuthState().String() != "WAITING_AUTH_I" {
+		t.Errorf("alice is in %v", alice.AuthState())
+	}
+	alice.take(bob.take(authR))
+	wantV4Session(t, alice, bob)
+	secure := happened[otr.Secure](alice)
+	if len(secure) != 1 || secure[0].Fingerprint.OTR() != 4 || secure[0].Refreshed || secure[0].PeerInstance != bob.InstanceTag() {
+		t.Errorf("%+v", secure)
+	}
+	alice.take(bob.must(bob.End()))
+	if alice.State() != otr.StateFinished || bob.State() != otr.StatePlaintext || len(happened[otr.PeerEnded](alice)) != 1 {
+		t.Errorf("states %v and %v", alice.State(), bob.State())
+	}
+	if _, err := alice.Send([]byte("x")); !errors.Is(err, otr.ErrFinished) {
+		t.Error(err)
+	}
+	carry(alice.Query(), bob, alice)
+	wantV4Session(t, alice, bob)
+}
+
+func TestATextThatWaitsForVersion4IsSentWhenThereIsASession(t *testing.T) {
+	alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
+	carry(alice.must(alice.Send([]byte("it can wait"))), bob, alice)
+	if !slices.Equal(bob.texts, []string{"it can wait"}) {
+		t.Errorf("bob read %q", bob.texts)
+	}
+	// And on the side of the Identity message.
+	alice, bob = newV4End(t, "alice", nil), newV4End(t, "bob", nil)
+	bob.must(bob.Send([]byte("it can wait"))) // its query gets lost
+	carry(alice.Query(), bob, alice)
+	if !slices.Equal(alice.texts, []string{"it can wait"}) {
+		t.Errorf("alice read %q", alice.texts)
+	}
+}
+
+func TestTheNewestCommonVersionIsSpoken(t *testing.T) {
+	dsa := func(t *testing.T, policy otr.Policy) func(*otr.Config) {
+		return func(c *otr.Config) {
+			k, err := keys.GenerateDSA(c.Rand)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.DSA, c.Policy = k, policy
+		}
+	}
+	for _, c := range []struct {
+		alice, bob otr.Policy
+		version    int
+	}{
+		{otr.AllowV3 | otr.AllowV4, otr.AllowV3 | otr.AllowV4, 4},
+		{otr.AllowV3 | otr.AllowV4, otr.AllowV4, 4},
+		{otr.AllowV3 | otr.AllowV4, otr.AllowV3, 3},
+		{otr.AllowV3, otr.AllowV3 | otr.AllowV4, 3},
+		{otr.AllowV3, otr.AllowV4, 0},
+	} {
+		alice, bob := newV4End(t, "alice", dsa(t, c.alice)), newV4End(t, "bob", dsa(t, c.bob))
+		carry(alice.Query(), bob, alice)
+		s, _ := bob.Session()
+		if s.Version != c.version {
+			t.Errorf("policies %b and %b: version %d, want %d", c.alice, c.bob, s.Version, c.version)
+		}
+		// A profile that announces version 3 has the signature of the DSA key.
+		vouched := c.version == 4 && c.alice.Has(otr.AllowV3)
+		if !s.Vouching.IsZero() != vouched || vouched && s.Vouching.OTR() != 3 {
+			t.Errorf("policies %b and %b: vouching key %v", c.alice, c.bob, s.Vouching)
+		}
+	}
+}
+
+func TestConfigsThatVersion4CannotWorkWith(t *testing.T) {
+	for name, edit := range map[string]func(*otr.Config){
+		"no key":               func(c *otr.Config) { c.Ed448 = nil },
+		"no forging key":       func(c *otr.Config) { c.Forging = nil },
+		"our account only":     func(c *otr.Config) { c.Account = "alice" },
+		"their account only":   func(c *otr.Config) { c.PeerAccount = "bob" },
+		"no version at all":    func(c *otr.Config) { c.Policy = 0 },
+		"version 3 and no DSA": func(c *otr.Config) { c.Policy |= otr.AllowV3 },
+	} {
+		var cfg otr.Config
+		newV4End(t, "x", func(c *otr.Config) { cfg = *c })
+		edit(&cfg)
+		if _, err := otr.New(cfg); !errors.Is(err, otr.ErrConfig) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAccountNamesMustAgreeInVersion4(t *testing.T) {
+	for _, c := range []struct {
+		ours, theirs string
+		works        bool
+	}{{"bob@x", "alice@x", true}, {"alice@x", "bob@x", false}, {"", "", false}} {
+		alice := newV4End(t, "alice", func(c *otr.Config) { c.Account, c.PeerAccount = "alice@x", "bob@x" })
+		bob := newV4End(t, "bob", func(cfg *otr.Config) { cfg.Account, cfg.PeerAccount = c.ours, c.theirs })
+		carry(alice.Query(), bob, alice)
+		if (bob.State() == otr.StateEncrypted) != c.works {
+			t.Errorf("bob with %q and %q is in %v", c.ours, c.theirs, bob.State())
+		}
+		if refused := happened[otr.Malformed](bob); !c.works && (len(refused) != 1 || !errors.Is(refused[0].Reason, v4.ErrRingSignature)) {
+			t.Errorf("%+v", refused)
+		}
+	}
+}
+
+func TestQueriesThatCrossInVersion4EndInOneSession(t *testing.T) {
+	// Both ends ask at once, and what either sends may be delayed behind the other's.
+	for path := range 16 {
+		alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
+		toAlice, toBob := bob.Query(), alice.Query()
+		for step := 0; len(toAlice)+len(toBob) > 0; step++ {
+			if len(toBob) == 0 || len(toAlice) > 0 && path>>(step%4)&1 == 0 {
+				toBob = append(toBob, alice.take(toAlice[:1])...)
+				toAlice = toAlice[1:]
+			} else {
+				toAlice = append(toAlice, bob.take(toBob[:1])...)
+				toBob = toBob[1:]
+			}
+		}
+		wantV4Session(t, alice, bob)
+		if n := len(happened[otr.Secure](alice)); n != 1 {
+			t.Errorf("path %b: %d sessions", path, n)
+		}
+	}
+}
+
+func TestVersion4InFragmentsOfAnyOrder(t *testing.T) {
+	alice, bob := newV4End(t, "alice", func(c *otr.Config) { c.MaxSize = 120 }), newV4End(t, "bob", func(c *otr.Config) { c.MaxSize = wire.MinFragmentSize })
+	lines := alice.Query()
+	for to, from := bob, alice; len(lines) > 0; to, from = from, to {
+		slices.Reverse(lines)
+		lines = to.take(lines)
+		for _, line := range lines {
+			if len(line) > 120 {
+				t.Fatalf("a line of %d bytes", len(line))
+			}
+		}
+	}
+	text := strings.Repeat("long ", 500)
+	first, second := alice.must(alice.Send([]byte(text))), alice.must(alice.Send([]byte("second")))
+	if len(first) < 20 {
+		t.Fatalf("%d lines", len(first))
+	}
+	var mixed [][]byte // the fragments of two messages, mixed
+	for i := range first {
+		mixed = append(mixed, first[len(first)-1-i])
+		if i < len(second) {
+			mixed = append(mixed, second[i])
+		}
+	}
+	bob.take(mixed)
+	if !slices.Equal(bob.texts, []string{"second", text}) && !slices.Equal(bob.texts, []string{text, "second"}) {
+		t.Errorf("bob read %d texts", len(bob.texts))
+	}
+}
+
+func TestSMPInVersion4(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	run := func(question, secret, answer string) {
+		t.Helper()
+		carry(alice.must(alice.StartSMP([]byte(secret), question)), bob, alice)
+		if asked := happened[otr.SMPAsked](bob); len(asked) != 1 || asked[0].Question != question {
+			t.Fatalf("asked %+v", asked)
+		}
+		carry(bob.must(bob.AnswerSMP([]byte(answer))), alice, bob)
+	}
+	run("where?", "there", "there")
+	if len(happened[otr.SMPSucceeded](alice)) != 1 || len(happened[otr.SMPSucceeded](bob)) != 1 {
+		t.Error("equal secrets do not succeed")
+	}
+	run("", "there", "here")
+	if len(happened[otr.SMPFailed](alice)) != 1 || len(happened[otr.SMPFailed](bob)) != 1 {
+		t.Error("different secrets do not fail")
+	}
+	carry(alice.must(alice.StartSMP([]byte("x"), "")), bob, alice)
+	carry(bob.must(bob.AbortSMP()), alice, bob)
+	if len(happened[otr.SMPAborted](alice)) != 1 {
+		t.Error("it is not aborted")
+	}
+	bob.events = nil
+	run("again?", "there", "there")
+	if len(happened[otr.SMPSucceeded](alice)) != 1 {
+		t.Error("after that it does not succeed")
+	}
+}
+
+func TestExtraSymmetricKeysInVersion4(t *testing.T) {
+	alice, bob := v4Pair(t, func(c *otr.Config) { c.Pad = 256 })
+	key, lines, err := alice.ExtraKey(0x42, []byte("file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob.take(lines)
+	got := happened[otr.ExtraKeyReceived](bob)
+	if len(got) != 1 || got[0].Use != 0x42 || string(got[0].Data) != "file" || !bytes.Equal(got[0].Key, key) || len(key) != 64 {
+		t.Errorf("%+v, want key %x", got, key)
+	}
+	use := func(value string) wire.TLV { return wire.TLV{Type: v4.TLVExtraKey, Value: []byte(value)} }
+	b, err := alice.AppendMessage(nil, otr.Message{TLVs: []wire.TLV{use("aaaa1"), use("cut"), use("bbbb2")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob.take([][]byte{bytes.TrimSuffix(b, []byte("\n"))})
+	events := bob.events
+	got = happened[otr.ExtraKeyReceived](bob)
+	if len(got) != 2 || string(got[0].Data) != "1" || string(got[1].Data) != "2" || bytes.Equal(got[0].Key, got[1].Key) {
+		t.Errorf("%+v", events)
+	}
+	if len(events) != 3 {
+		t.Errorf("the record that is too short gives no event: %v", events)
+	}
+}
+
+func TestARefreshInVersion4LosesNothing(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	identity := bob.must(bob.Refresh())
+	if !bob.Exchanging() {
+		t.Error("bob could send what gets lost")
+	}
+	authR := alice.take(identity)
+	if !alice.Exchanging() {
+		t.Error("alice could send what gets lost")
+	}
+	// What was under way before still arrives.
+	alice.take(bob.take(authR))
+	if secure := happened[otr.Secure](alice); len(secure) != 1 || !secure[0].Refreshed {
+		t.Errorf("%+v", secure)
+	}
+	wantV4Session(t, alice, bob)
+}
+
+func TestAKeyExchangeOfVersion4ThatIsNotAnsweredIsGivenUp(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	bob.must(bob.Refresh()) // and it gets lost
+	for !bob.NextTick().IsZero() && bob.Exchanging() {
+		bob.now = bob.NextTick()
+		if _, err := bob.Tick(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if bob.Exchanging() {
+		t.Error("bob waits for ever")
+	}
+	wantV4Session(t, alice, bob)
+}
+
+func TestQueriesInASessionOfVersion4AreIgnored(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	if answer := bob.take([][]byte{[]byte("?OTRv4?")}); answer != nil {
+		t.Errorf("bob answers %q", answer)
+	}
+	if q := happened[otr.Queried](bob); len(q) != 1 || q[0].Answer != 0 {
+		t.Errorf("%+v", q)
+	}
+	wantV4Session(t, alice, bob)
+	// But an Identity message of a peer that has lost the session is answered.
+	alice.Wipe()
+	carry(alice.must(alice.Refresh()), bob, alice)
+	wantV4Session(t, alice, bob)
+}
+
+func TestErrorMessagesOfVersion4HaveCodes(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	line := alice.must(alice.Send([]byte("x")))
+	damaged := bytes.Clone(line[0])
+	damaged[len(damaged)/2] ^= 1
+	if answer := bob.take([][]byte{damaged}); len(answer) != 1 || !bytes.Contains(answer[0], []byte("ERROR_1")) {
+		t.Errorf("a damaged message is answered with %q", answer)
+	}
+	bob.Wipe()
+	answer := bob.take(line)
+	if len(answer) != 1 || string(answer[0]) != "?OTR Error: ERROR_2: Not in private state message" {
+		t.Errorf("a message outside of a session is answered with %q", answer)
+	}
+	alice.take(answer)
+	if e := happened[otr.PeerError](alice); len(e) != 1 {
+		t.Errorf("%+v", e)
+	}
+	quiet, err := alice.AppendMessage(nil, otr.Message{IgnoreUnreadable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer := bob.take(bytes.Split(bytes.TrimSpace(quiet), []byte("\n"))); answer != nil {
+		t.Errorf("a heartbeat is answered with %q", answer)
+	}
+}
+
+func TestADataMessageThatOvertakesAuthIDisturbsNothing(t *testing.T) {
+	alice, bob := newV4End(t, "alice", func(c *otr.Config) { c.Policy |= otr.RestartAKE }), newV4End(t, "bob", nil)
+	authI := bob.take(alice.take(bob.take(alice.Query())))
+	if answer := alice.take(bob.must(bob.Send([]byte("too early")))); answer != nil {
+		t.Errorf("alice answers %q", answer)
+	}
+	if len(happened[otr.Unreadable](alice)) != 1 {
+		t.Error("alice is not told")
+	}
+	alice.take(authI)
+	wantV4Session(t, alice, bob)
+}
+
+func TestAReplayedMessageOfVersion4IsReadOnce(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	bob.texts = nil
+	line := alice.must(alice.Send([]byte("once")))
+	bob.take(line)
+	if answer := bob.take(line); answer != nil || !slices.Equal(bob.texts, []string{"once"}) {
+		t.Errorf("read %q, answered %q", bob.texts, answer)
+	}
+	if e := happened[otr.Unreadable](bob); len(e) != 1 || !errors.Is(e[0].Reason, v4.ErrReplay) {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestOurOwnMessagesOfVersion4AreEchoes(t *testing.T) {
+	alice, _ := v4Pair(t, nil)
+	for name, lines := range map[string][][]byte{
+		"data":     alice.must(alice.Send([]byte("x"))),
+		"Identity": alice.must(alice.Refresh()),
+	} {
+		if answer := alice.take(lines); answer != nil {
+			t.Errorf("%s is answered with %q", name, answer)
+		}
+	}
+}
+
+func TestASessionOfVersion4ExpiresUnlessBothSpeak(t *testing.T) {
+	alice, bob := v4Pair(t, func(c *otr.Config) { c.Expire = time.Hour })
+	for range 3 { // each turn of ours makes new keys
+		alice.now = alice.now.Add(50 * time.Minute)
+		carry(alice.must(alice.Send([]byte("x"))), bob, alice)
+		carry(bob.must(bob.Send([]byte("y"))), alice, bob)
+		if got, err := alice.Tick(); err != nil || len(got.Events) != 0 {
+			t.Fatalf("%+v, %v", got, err)
+		}
+	}
+	alice.must(alice.Send([]byte("new keys")))
+	since := alice.now
+	alice.now = since.Add(time.Hour)
+	if !alice.NextTick().Equal(since.Add(time.Hour)) {
+		t.Errorf("next tick in %v", alice.NextTick().Sub(since))
+	}
+	got, err := alice.Tick()
+	if err != nil || len(got.Events) != 1 || alice.State() != otr.StateFinished {
+		t.Fatalf("%+v, %v, %v", got, err, alice.State())
+	}
+	if e, ok := got.Events[0].(otr.Ended); !ok || !e.Expired {
+		t.Errorf("%+v", got.Events)
+	}
+	bob.take(got.Send)
+	if bob.State() != otr.StateFinished {
+		t.Errorf("bob is in %v", bob.State())
+	}
+	if _, err := alice.Send([]byte("x")); !errors.Is(err, otr.ErrFinished) {
+		t.Errorf("alice sends: %v", err)
+	}
+}
+
+func TestLongTextsAndManyMACKeysFitInAMessageOfVersion4(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	for i := range 600 {
+		bob.take(alice.must(alice.Send([]byte(fmt.Sprint(i)))))
+	}
+	text := bytes.Repeat([]byte("x"), wire.MaxMessage*3/4-24*1024)
+	for range 3 {
+		lines := bob.must(bob.Send(text))
+		if len(lines) != 1 || len(lines[0]) > wire.MaxMessage {
+			t.Fatalf("%d lines, the first of %d bytes", len(lines), len(lines[0]))
+		}
+		alice.texts = nil
+		if alice.take(lines); len(alice.texts) != 1 || len(alice.texts[0]) != len(text) {
+			t.Error("it did not arrive")
+		}
+	}
+}
