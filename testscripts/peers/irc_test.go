@@ -279,7 +279,8 @@ func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
 	alice.makeKey()
 	alice.do("/query bob")
 
-	l := h.begin("../../scripts/otr-irc", folder, "ali[ce")
+	events := filepath.Join(t.TempDir(), "events")
+	l := h.begin("../../scripts/otr-irc", folder, "ali[ce", "--events", events)
 	alice.do("/otr init") // both begin
 	l.say("the first secret\n")
 	alice.wait("the first secret")
@@ -288,12 +289,12 @@ func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
 	l.say(strings.Repeat("a long secret ", 150) + "\n")
 	alice.wait("a long secret a long secret")
 
-	alice.do("/otr auth the shared word")
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("the shared word"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if code := h.code("smp", "--secret-file", secret); code != 0 {
+	alice.do("/otr auth the secret")
+	eventually(t, "irssi's SMP", func() bool {
+		log, _ := os.ReadFile(events)
+		return bytes.Contains(log, []byte("smp_asked"))
+	}, alice.screen)
+	if code := h.code("smp", "--secret-file", secretFile(t)); code != 0 {
 		t.Errorf("SMP: exit code %d", code)
 	}
 	alice.wait("Authentication with bob successful")

@@ -1,8 +1,6 @@
 package peers
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -150,12 +148,8 @@ func TestProgramRunsSMPBeforeAnyText(t *testing.T) {
 			{"they ask", "secure=smp ", "the secret"},
 			{"they ask, wrong", "secure=smp ", "a guess"},
 		} {
-			secret := filepath.Join(t.TempDir(), "secret")
-			if err := os.WriteFile(secret, []byte("the secret\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
 			r := newRemote(t, k, "--versions", version, "--on", c.hook+c.theirs)
-			l := h.connect(version, r, "--smp-secret-file", secret)
+			l := h.connect(version, r, "--smp-secret-file", secretFile(t))
 			l.say("hello\n")
 			if c.theirs == "the secret" {
 				if e := r.wait("text", 1); e.Text != "hello" {

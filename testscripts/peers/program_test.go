@@ -250,3 +250,13 @@ func (r *remote) texts() []string {
 	}
 	return texts
 }
+
+// secretFile is a file with an SMP secret.
+func secretFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte("the secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
