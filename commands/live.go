@@ -249,6 +249,7 @@ func (l *live) run(c *otr.Conversation, transport io.ReadWriteCloser, open func(
 // outcome is what a stream's end comes to, once the plaintext that arrived
 // before it has been written.
 func (l *live) outcome(err error, received <-chan error) error {
+	l.setState(session.StateFinished)
 	if received != nil {
 		select {
 		case lost := <-received:

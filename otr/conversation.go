@@ -101,6 +101,8 @@ type peer struct {
 	id     peerID
 	engine engine
 	seen   time.Time // when something authentic, or a key exchange, came last
+	// stepped is when its key exchange came further last.
+	stepped time.Time
 }
 
 // New returns a conversation in StatePlaintext.

@@ -23,6 +23,9 @@ type protocol interface {
 // peer or to whoever answers (receiver 0).
 type offer interface {
 	message(receiver uint32) []byte
+	// revealed says that the offer has been opened to somebody, so that it
+	// cannot be made again.
+	revealed() bool
 	wipe()
 }
 

@@ -42,6 +42,8 @@ func (o offerV3) message(receiver uint32) []byte {
 	return o.Message(o.config.Version, o.config.InstanceTag, receiver)
 }
 
+func (o offerV3) revealed() bool { return o.Revealed() }
+
 func (o offerV3) wipe() { o.Wipe() }
 
 type engineV3 struct {

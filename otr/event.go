@@ -68,7 +68,9 @@ type (
 	// Queried says that the peer asked for OTR by a query or a whitespace tag.
 	Queried struct {
 		Offered wire.Versions
-		Answer  int // the version that we began a key exchange in; 0: none
+		// Answer is the version of the key exchange that this began, or that was
+		// under way already; 0: none.
+		Answer int
 	}
 
 	// OtherInstance says that a message was ignored, because it was for another

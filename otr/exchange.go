@@ -33,7 +33,8 @@ func (c *Conversation) Query() [][]byte {
 }
 
 // Refresh begins a new key exchange: with the instance that the session is
-// with, in its version, or else with whoever answers in the best version.
+// with, in its version, or else with whoever answers in the best version. Where
+// an exchange is under way already there is nothing to send: that one will do.
 func (c *Conversation) Refresh() ([][]byte, error) {
 	version, receiver := 0, uint32(0)
 	if c.state == StateEncrypted {
@@ -42,7 +43,7 @@ func (c *Conversation) Refresh() ([][]byte, error) {
 		version = best(c.versions(), c.protocols)
 	}
 	msg, err := c.begin(version, receiver)
-	if err != nil {
+	if msg == nil {
 		return nil, err
 	}
 	return c.lines(msg, version, receiver)
@@ -61,11 +62,15 @@ func best(offered wire.Versions, ours map[int]protocol) int {
 
 // begin returns the message that begins a key exchange; receiver 0 means
 // whoever answers. An exchange that is already offered is offered again, the
-// same: its answer may be under way, and two exchanges of one end would only
-// get into each other's way.
+// same, and one that has gone further is left to end: nil. A D-H Key Message
+// does not say which commitment it answers, so two exchanges of one end would
+// take each other's messages, and both ends could wait for ever.
 func (c *Conversation) begin(version int, receiver uint32) ([]byte, error) {
+	if c.answered() != nil {
+		return nil, nil
+	}
 	open := receiver == 0
-	if c.pending == nil || c.pending.version != version || c.spent() {
+	if c.pending == nil || c.pending.version != version || c.pending.revealed() {
 		o, err := c.protocols[version].newOffer()
 		if err != nil {
 			return nil, err
@@ -83,15 +88,18 @@ func (c *Conversation) begin(version int, receiver uint32) ([]byte, error) {
 	return c.pending.message(receiver), nil
 }
 
-// spent says whether the pending offer has been revealed to somebody, so that
-// it cannot be offered again.
-func (c *Conversation) spent() bool {
+// answered returns the instance that a key exchange is past its first message
+// with, unless its next message is overdue.
+func (c *Conversation) answered() *peer {
 	for _, p := range c.peers {
-		if p.engine.authState() == AuthAwaitingSig {
-			return true
+		switch p.engine.authState() {
+		case AuthAwaitingRevealSig, AuthAwaitingSig:
+			if c.cfg.Now().Sub(p.stepped) < overdueAfter {
+				return p
+			}
 		}
 	}
-	return false
+	return nil
 }
 
 // withdraw forgets the pending offer, wherever it is held.
@@ -118,6 +126,10 @@ func (c *Conversation) answerQuery(offered wire.Versions, got *Received) {
 		got.event(Queried{Offered: offered})
 		return
 	}
+	if p := c.answered(); p != nil {
+		got.event(Queried{Offered: offered, Answer: p.id.version})
+		return
+	}
 	msg, err := c.begin(version, 0)
 	if err != nil {
 		got.event(Malformed{Reason: err})
@@ -140,6 +152,9 @@ func (c *Conversation) restart(id peerID, got *Received) {
 	msg, err := c.begin(id.version, id.tag)
 	if err != nil {
 		got.event(Malformed{Reason: err})
+		return
+	}
+	if msg == nil {
 		return
 	}
 	got.event(Restarted{})
@@ -210,7 +225,7 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 // abandon gives up a key exchange that has waited too long.
 func (c *Conversation) abandon(now time.Time) {
 	for id, p := range c.peers {
-		if p.engine.authState() == AuthNone || now.Sub(p.seen) < exchangeTimeout ||
+		if p.engine.authState() == AuthNone || now.Sub(p.stepped) < exchangeTimeout ||
 			c.pending != nil && now.Sub(c.pending.since) < exchangeTimeout {
 			continue
 		}

@@ -19,6 +19,10 @@ const (
 	// exchangeTimeout is how long a key exchange may wait for the peer's next
 	// message before it is given up.
 	exchangeTimeout = time.Minute
+	// overdueAfter is how long the next message of a key exchange is waited for
+	// before the user or the peer, asking for one, gets a new one: many times
+	// the delay of any usable network.
+	overdueAfter = 5 * time.Second
 	// takeOverAfter is how long the instance that our session is with must have
 	// been silent before another instance may replace it: two heartbeats.
 	takeOverAfter = 2 * time.Minute

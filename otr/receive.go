@@ -160,6 +160,7 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 	switch v {
 	case accepted:
 		p.seen = c.cfg.Now()
+		p.stepped = p.seen
 	case ignored:
 		return nil
 	case echoed:

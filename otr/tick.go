@@ -26,8 +26,8 @@ func (c *Conversation) NextTick() time.Time {
 		at(c.pending.since.Add(exchangeTimeout))
 	}
 	for _, p := range c.peers {
-		if p.engine.authState() != AuthNone && (c.pending == nil || p.seen.After(c.pending.since)) {
-			at(p.seen.Add(exchangeTimeout))
+		if p.engine.authState() != AuthNone && (c.pending == nil || p.stepped.After(c.pending.since)) {
+			at(p.stepped.Add(exchangeTimeout))
 		}
 	}
 	if t := c.assembler.NextExpiry(); !t.IsZero() {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -17,16 +18,17 @@ import (
 // talk is the length of what each side says in these runs.
 var talk = [2]int64{20 * chunk, 8 * chunk}
 
-// quick are the time limits of these runs. A lost last line shows only by a
-// heartbeat, a lost handshake only by its limit.
-var quick = []string{"--timeout", "4s", "--heartbeat", "300ms", "--dead", "4s"}
-
+// twoEnds have much to say to each other and little time. A lost last line
+// shows only by a heartbeat, a lost handshake only by its limit.
 func twoEnds() [2]*end {
-	var ends [2]*end
-	for s := range ends {
-		ends[s] = &end{args: append([]string{"-i", side(s).String()}, quick...), input: payload(side(s), talk[s])}
+	return [2]*end{oneEnd(alice, "4s"), oneEnd(bob, "4s")}
+}
+
+func oneEnd(s side, timeout string) *end {
+	return &end{
+		args:  []string{"-i", s.String(), "--timeout", timeout, "--heartbeat", "300ms", "--dead", "4s"},
+		input: payload(s, talk[s]),
 	}
-	return ends
 }
 
 // parts is how many of the cases a test can go through are gone through: all,
@@ -62,18 +64,32 @@ func eachAtOnce[T any](t *testing.T, cases []T, run func(T)) {
 // A recording is what went over the wire when nobody touched it.
 type recording struct {
 	lines [2][][]byte
-	bytes [2]int64
 }
 
-// secureAfter is the index of a side's first data message: the lines before
-// it are the handshake.
-func (r *recording) secureAfter(s side) int {
-	for n, line := range r.lines[s] {
-		if _, ok := seeData(line); ok {
-			return n
-		}
+// A touch is one line of one side that a test tampers with. Handshakes that
+// cross take more or fewer lines, so whether it was one of a handshake shows
+// only when it goes by.
+type touch struct {
+	from side
+	line int
+
+	streams  bool // a data message of that side has gone by
+	prelude  bool // the line was before the stream: the handshake's, or HELLO
+	happened bool
+}
+
+// is reports whether this is the line. Every line has to be shown to it.
+func (c *touch) is(from side, n int, line []byte) bool {
+	if from != c.from {
+		return false
 	}
-	return len(r.lines[s])
+	if n == c.line {
+		c.happened, c.prelude = true, !c.streams
+	}
+	if _, ok := seeData(line); ok {
+		c.streams = true
+	}
+	return n == c.line
 }
 
 func record(t *testing.T, home string) *recording {
@@ -85,7 +101,6 @@ func record(t *testing.T, home string) *recording {
 		mu.Lock()
 		defer mu.Unlock()
 		seen.lines[from] = append(seen.lines[from], bytes.Clone(passed))
-		seen.bytes[from] += int64(len(passed))
 	}}, home, ends)
 	for s, e := range ends {
 		if e.code != 0 || !bytes.Equal(e.output.Bytes(), ends[1-s].input) {
@@ -150,7 +165,9 @@ func TestAWireCutAtAnyByteIsABrokenStream(t *testing.T) {
 
 	eachAtOnce(t, parts(t, places), func(cut place) {
 		var mu sync.Mutex
-		var complete, partial [2]int64 // bytes of plaintext that lines on the wire carried
+		// The bytes of plaintext in the lines that passed whole, and in those too
+		// that lack nothing but their LF.
+		var complete, partial [2]int64
 		ends := twoEnds()
 		run(t, &relay{cutFrom: cut.from, cutAfter: cut.after, tap: func(from side, passed []byte) {
 			mu.Lock()
@@ -169,16 +186,15 @@ func TestAWireCutAtAnyByteIsABrokenStream(t *testing.T) {
 		complaints := complain(ends, false)
 		for s, e := range ends {
 			got := int64(e.output.Len())
-			// A message that lacks nothing but its line's end may count or not.
 			if least, most := complete[1-s], partial[1-s]; got < least || got > most {
 				complaints = append(complaints, fmt.Sprintf("%s delivered %d bytes where %d to %d were authentic", side(s), got, least, most))
 			}
-			if e.code == 0 && int64(len(e.input)) != complete[s] {
+			if e.code == 0 && talk[s] != partial[s] {
 				complaints = append(complaints, fmt.Sprintf("%s says 0 and has not sent all", side(s)))
 			}
 		}
 		// Before the end of either direction is through, neither side can know that all went well.
-		through := complete[alice] == talk[alice] && complete[bob] == talk[bob]
+		through := partial == talk
 		if !through && (ends[alice].code != 5 || ends[bob].code != 5) {
 			complaints = append(complaints, fmt.Sprintf("not both say 5: %d and %d", ends[alice].code, ends[bob].code))
 		}
@@ -211,21 +227,27 @@ func TestAFlippedByteIsNeverPlaintext(t *testing.T) {
 	random.Shuffle(len(flips), func(i, j int) { flips[i], flips[j] = flips[j], flips[i] })
 	flips = flips[:min(len(flips), 90)]
 
-	eachAtOnce(t, parts(t, flips), func(f flip) {
+	cases := parts(t, flips)
+	var happened atomic.Int64
+	eachAtOnce(t, cases, func(f flip) {
+		it := &touch{from: f.from, line: f.line}
 		ends := twoEnds()
 		run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
-			if from != f.from || n != f.line {
+			if !it.is(from, n, line) {
 				return [][]byte{line}
 			}
 			changed := bytes.Clone(line)
 			changed[int(f.at*float64(len(line)))] ^= f.bits
 			return [][]byte{changed}
 		}}, home, ends)
-		// The first data message is HELLO: without it there is no stream yet.
-		if complaints := complain(ends, f.line <= clean.secureAfter(f.from)); len(complaints) > 0 {
+		if it.happened {
+			happened.Add(1)
+		}
+		if complaints := complain(ends, it.prelude); len(complaints) > 0 {
 			t.Errorf("%s's line %d, at %.2f of it, bits %#02x:\n%s", f.from, f.line, f.at, f.bits, strings.Join(complaints, "\n"))
 		}
 	})
+	mostHappened(t, &happened, len(cases))
 }
 
 func TestLinesDroppedDoubledOrSwappedNeverPassUnseen(t *testing.T) {
@@ -249,39 +271,46 @@ func TestLinesDroppedDoubledOrSwappedNeverPassUnseen(t *testing.T) {
 	rand.New(rand.NewPCG(5, 6)).Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })
 	changes = changes[:min(len(changes), 120)]
 
-	eachAtOnce(t, parts(t, changes), func(c change) {
+	cases := parts(t, changes)
+	var happened atomic.Int64
+	eachAtOnce(t, cases, func(c change) {
 		var kept []byte
+		it := &touch{from: c.from, line: c.line}
 		ends := twoEnds()
 		run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
-			switch {
-			case from != c.from:
-			case n == c.line && c.what == "dropped":
-				return nil
-			case n == c.line && c.what == "doubled":
-				return [][]byte{line, line}
-			case n == c.line && c.what == "swapped with the next":
-				kept = bytes.Clone(line)
-				return nil
-			case n == c.line && c.what == "said again later":
-				kept = bytes.Clone(line)
-			case n == c.line+1 && c.what == "swapped with the next", n == c.line+3 && c.what == "said again later":
+			if it.is(from, n, line) {
+				switch kept = bytes.Clone(line); c.what {
+				case "doubled":
+					return [][]byte{line, line}
+				case "dropped", "swapped with the next":
+					return nil
+				}
+				return [][]byte{line}
+			}
+			if from == c.from && (c.what == "swapped with the next" && n == c.line+1 || c.what == "said again later" && n == c.line+3) {
 				return [][]byte{line, kept}
 			}
 			return [][]byte{line}
 		}}, home, ends)
-		complaints := complain(ends, c.line <= clean.secureAfter(c.from))
-		if c.what == "doubled" || c.what == "said again later" {
-			// Nothing was lost, so nothing may be missing once a session stood.
-			for s, e := range ends {
-				if e.code == 0 && e.output.Len() != len(ends[1-s].input) {
-					complaints = append(complaints, "not all arrived")
-				}
-			}
+		if it.happened {
+			happened.Add(1)
 		}
+		complaints := complain(ends, it.prelude)
 		if len(complaints) > 0 {
 			t.Errorf("%s's line %d %s:\n%s", c.from, c.line, c.what, strings.Join(complaints, "\n"))
 		}
 	})
+	mostHappened(t, &happened, len(cases))
+}
+
+// mostHappened guards the tests above against testing nothing: now and then a
+// run has fewer lines than the one that was recorded, but not as a rule.
+func mostHappened(t *testing.T, happened *atomic.Int64, cases int) {
+	t.Helper()
+	t.Logf("%d of %d cases came to pass", happened.Load(), cases)
+	if happened.Load() < int64(cases/2) {
+		t.Error("too few")
+	}
 }
 
 func TestTextInClearIsAnEventAndNeverOutput(t *testing.T) {
@@ -313,7 +342,7 @@ func TestAPeerThatDoesNotUnderstandTheStreamIsATimeLimit(t *testing.T) {
 	t.Parallel()
 	home := newHome(t)
 	ends := twoEnds()
-	ends[alice].args = append(ends[alice].args, "--timeout", "2s")
+	ends[alice] = oneEnd(alice, "2s")
 	ends[bob] = &end{args: []string{"-i", "bob", "--mode", "lines"}, quiet: true}
 	run(t, &relay{cutAfter: -1}, home, ends)
 	if e := ends[alice]; e.code != 7 || e.output.Len() != 0 || !strings.Contains(e.errors.String(), "hint: ") || !strings.Contains(e.errors.String(), "--mode lines") {
@@ -328,7 +357,7 @@ func TestAPeerThatSaysNothingIsATimeLimit(t *testing.T) {
 	t.Parallel()
 	home := newHome(t)
 	ends := twoEnds()
-	ends[alice].args = append(ends[alice].args, "--timeout", "1s")
+	ends[alice] = oneEnd(alice, "1s")
 	run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
 		if from == bob {
 			return nil

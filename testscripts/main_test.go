@@ -6,6 +6,8 @@
 package testscripts
 
 import (
+	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -25,11 +27,21 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// cleaned runs the tests and then removes what they shared.
+// cleaned runs the tests in temporary folders of its own and removes them.
 type cleaned struct{ m *testing.M }
 
 func (c cleaned) Run() int {
 	defer sharedFolders.remove()
+	// The engine leaves its folder behind when not every script was run. With
+	// -testwork that is what is wanted.
+	if keep := flag.Lookup("testwork"); keep == nil || keep.Value.String() == "false" {
+		folder, err := sharedFolders.make("otrpipe-scripts")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		os.Setenv("GOTMPDIR", folder)
+	}
 	return c.m.Run()
 }
 

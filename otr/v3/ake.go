@@ -60,6 +60,8 @@ type Offer struct {
 	r      [revealedKeyLen]byte
 	key    *dhKey
 	commit DHCommit
+
+	revealed bool
 }
 
 // NewOffer draws r and x.
@@ -86,6 +88,11 @@ func (o *Offer) Message(version uint16, sender, receiver uint32) []byte {
 	h := wire.Header{Version: version, Type: wire.TypeDHCommit, Sender: sender, Receiver: receiver}
 	return o.commit.Append(h.Append(nil))
 }
+
+// Revealed says whether a Reveal Signature Message has opened the commitment.
+// Who made one after that knows g^x before choosing g^y, which is what the
+// commitment is to prevent.
+func (o *Offer) Revealed() bool { return o.revealed }
 
 // Wipe overwrites the secrets.
 func (o *Offer) Wipe() {
@@ -182,6 +189,7 @@ func (e *Engine) receiveDHKey(body []byte) (reply []byte, err error) {
 		derived.wipe()
 		return nil, err
 	}
+	x.offer.revealed = true
 	x.gy = bytes.Clone(m.GY)
 	x.keys = derived
 	x.reveal = RevealSignature{RevealedKey: x.offer.r[:], Signature: sig}.Append(nil)

@@ -24,10 +24,12 @@
 #define PROTOCOL "bench"
 
 /* How long one figure is measured for, in seconds. */
-#define MEASURE 1.0
+#define MEASURE 0.5
 
-/* The lengths of text that are measured, in bytes. */
-static const size_t sizes[] = {64, 1024, 16384, 65536};
+/* The texts that are measured. */
+static const struct { size_t bytes; const char *name; } sizes[] = {
+	{64, "64B"}, {1024, "1KiB"}, {16384, "16KiB"}, {65536, "64KiB"},
+};
 
 /* An end of the conversation, and what it has to say to the other. */
 struct user {
@@ -36,6 +38,8 @@ struct user {
 	char *queue[16];
 	int queued;
 	int secure;
+	int proven;           /* SMP succeeded */
+	ConnContext *context; /* the session */
 };
 
 static struct user alice = {.name = "alice", .other = "bob"};
@@ -81,9 +85,13 @@ static void on_secure(void *opaque, ConnContext *context)
 {
 	struct user *user = opaque;
 
-	(void)context;
 	user->secure = 1;
+	user->context = context;
 }
+
+static const unsigned char secret[] = "our secret";
+
+static void on_smp(void *opaque, OtrlSMPEvent event, ConnContext *context, unsigned short percent, char *question);
 
 static void on_create_instag(void *opaque, const char *account, const char *protocol)
 {
@@ -101,7 +109,20 @@ static const OtrlMessageAppOps ops = {
 	.inject_message = on_inject,
 	.gone_secure = on_secure,
 	.create_instag = on_create_instag,
+	.handle_smp_event = on_smp,
 };
+
+static void on_smp(void *opaque, OtrlSMPEvent event, ConnContext *context, unsigned short percent, char *question)
+{
+	struct user *user = opaque;
+
+	(void)percent;
+	(void)question;
+	if (event == OTRL_SMPEVENT_ASK_FOR_SECRET)
+		otrl_message_respond_smp(user->state, &ops, user, context, secret, sizeof secret - 1);
+	else if (event == OTRL_SMPEVENT_SUCCESS)
+		user->proven = 1;
+}
 
 /* ---- the conversation ---- */
 
@@ -189,14 +210,11 @@ static char *text_of(size_t size)
 	return text;
 }
 
-static void report(const char *what, size_t size, long n, double seconds)
+static void report(const char *what, const char *size, size_t bytes, long n, double seconds)
 {
-	printf("BenchmarkLibotr%s", what);
-	if (size)
-		printf("/%zu", size);
-	printf(" %ld %.0f ns/op", n, seconds / n * 1e9);
-	if (size)
-		printf(" %.2f MB/s", size * n / seconds / 1e6);
+	printf("BenchmarkLibotr%s%s%s %ld %.0f ns/op", what, bytes ? "/" : "", size, n, seconds / n * 1e9);
+	if (bytes)
+		printf(" %.2f MB/s", bytes * n / seconds / 1e6);
 	printf("\n");
 	fflush(stdout);
 }
@@ -214,14 +232,14 @@ static void measure_key_exchange(void)
 		seconds += now() - before;
 		n++;
 	}
-	report("AKE", 0, n, seconds);
+	report("AKE", "", 0, n, seconds);
 }
 
 /* measure_messages measures sending, receiving, and the one after the other. */
-static void measure_messages(size_t size)
+static void measure_messages(size_t bytes, const char *size)
 {
 	enum { BATCH = 64 };
-	char *text = text_of(size);
+	char *text = text_of(bytes);
 	char *messages[BATCH];
 	long sent = 0;
 	double sending = 0, receiving = 0;
@@ -240,8 +258,8 @@ static void measure_messages(size_t size)
 		for (int i = 0; i < BATCH; i++)
 			otrl_message_free(messages[i]);
 	}
-	report("Send", size, sent, sending);
-	report("Receive", size, sent, receiving);
+	report("Send", size, bytes, sent, sending);
+	report("Receive", size, bytes, sent, receiving);
 
 	long n = 0;
 	double before = now();
@@ -252,7 +270,7 @@ static void measure_messages(size_t size)
 		otrl_message_free(message);
 		n++;
 	}
-	report("SendReceive", size, n, now() - before);
+	report("SendReceive", size, bytes, n, now() - before);
 	free(text);
 }
 
@@ -272,8 +290,24 @@ static void measure_ping_pong(void)
 		otrl_message_free(message);
 		n++;
 	}
-	report("PingPong", 0, n, now() - before);
+	report("PingPong", "", 0, n, now() - before);
 	free(text);
+}
+
+static void measure_smp(void)
+{
+	long n = 0;
+	double before = now();
+
+	while (now() - before < MEASURE) {
+		alice.proven = bob.proven = 0;
+		otrl_message_initiate_smp(alice.state, &ops, &alice, alice.context, secret, sizeof secret - 1);
+		deliver();
+		if (!alice.proven || !bob.proven)
+			die("SMP failed");
+		n++;
+	}
+	report("SMP", "", 0, n, now() - before);
 }
 
 /* measure_pipe: one process sends, another receives, lines in between. */
@@ -339,7 +373,8 @@ int main(int argc, char **argv)
 	}
 	measure_key_exchange();
 	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-		measure_messages(sizes[i]);
+		measure_messages(sizes[i].bytes, sizes[i].name);
 	measure_ping_pong();
+	measure_smp();
 	return 0;
 }

@@ -39,13 +39,10 @@ type kind struct {
 	versions []string // what --versions can be set to
 	build    func() (argv []string, err error)
 
-	tags       bool // it sends and understands whitespace tags
-	complains  bool // it answers what it cannot read with an error message
-	restarts   bool // an error message makes it start a key exchange
-	extraKey   bool // its extra symmetric key is the specification's
-	abortsSMP  bool // it can abort SMP
-	staleSMP   bool // after a failed SMP the next one may fail too
-	heartbeats bool // its empty message carries the flag IGNORE_UNREADABLE
+	tags      bool // it sends and understands whitespace tags
+	complains bool // it says so when it gets messages of a session that it has lost
+	abortsSMP bool // it can abort SMP
+	staleSMP  bool // after a failed SMP the next one may fail too
 }
 
 var libotr = &kind{
@@ -53,7 +50,7 @@ var libotr = &kind{
 	install:  "apt install gcc pkg-config libotr5-dev libgcrypt20-dev",
 	versions: []string{"3", "2"},
 	build:    sync.OnceValues(buildLibotr),
-	tags:     true, complains: true, restarts: true, extraKey: true, abortsSMP: true, heartbeats: true,
+	tags:     true, abortsSMP: true,
 }
 
 var potr = &kind{
@@ -61,14 +58,14 @@ var potr = &kind{
 	install:  "apt install python3-potr",
 	versions: []string{"2"},
 	build:    sync.OnceValues(findPotr),
-	tags:     true, complains: true, abortsSMP: true, heartbeats: true,
+	tags:     true, complains: true, abortsSMP: true,
 }
 
 var xcrypto = &kind{
 	name:     "xcrypto",
 	install:  "go",
 	versions: []string{"2"},
-	build:    sync.OnceValues(func() ([]string, error) { return goBuild("./xcrypto") }),
+	build:    sync.OnceValues(func() ([]string, error) { return goBuild("xcrypto-peer", "./xcrypto") }),
 	staleSMP: true,
 }
 
@@ -119,8 +116,8 @@ func findPotr() ([]string, error) {
 	return nil, errors.New("no python3 can import potr and Cryptodome")
 }
 
-func goBuild(folder string) ([]string, error) {
-	program := filepath.Join(buildDir, filepath.Base(folder))
+func goBuild(name, folder string) ([]string, error) {
+	program := filepath.Join(buildDir, name)
 	if out, err := exec.Command("go", "build", "-o", program, folder).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %w\n%s", err, out)
 	}

@@ -12,14 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 )
-
-// ircTime is how long anything on the IRC server may take: what we wait for is
-// seen the moment it is there, so this only ends what would hang.
-const ircTime = time.Minute
 
 const ngircdConf = `[Global]
 Name = irc.invalid
@@ -98,41 +92,6 @@ func program(t *testing.T, name, pack string) string {
 		missing(t, name, "apt install "+pack, err)
 	}
 	return path
-}
-
-// background runs a command until the test ends.
-func background(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	cmd.WaitDelay = time.Second // what it leaves behind may hold its output
-	var output bytes.Buffer
-	if cmd.Stderr == nil {
-		cmd.Stderr = &output
-	}
-	if cmd.Stdout == nil {
-		cmd.Stdout = cmd.Stderr
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		kill := time.AfterFunc(5*time.Second, func() { cmd.Process.Kill() })
-		cmd.Wait()
-		kill.Stop()
-		if t.Failed() && output.Len() > 0 {
-			t.Logf("%s:\n%s", cmd.Path, output.String())
-		}
-	})
-}
-
-// eventually waits until what is so; explain says what is instead.
-func eventually(t *testing.T, what string, so func() bool, explain func() string) {
-	t.Helper()
-	for deadline := time.Now().Add(ircTime); !so(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s:\n%s", what, explain())
-		}
-	}
 }
 
 // startServer starts an IRC server on loopback.
@@ -302,6 +261,48 @@ func TestIRCCarriesLibotrToIrssi(t *testing.T) {
 		log, _ := os.ReadFile(events)
 		return bytes.Contains(log, []byte(`"the second secret","encrypted":true`))
 	}, alice.screen)
+	for _, r := range []*recorder{ours, theirs} {
+		if seen := r.String(); strings.Contains(seen, "secret") || !strings.Contains(seen, "?OTR|") {
+			t.Errorf("on the wire:\n%s", seen)
+		}
+	}
+}
+
+// The whole way as a user has it: irssi with its plugin at one end, otrpipe
+// through ii at the other, a real server between them that sees no word.
+func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
+	h := newHome(t)
+	server := startServer(t)
+	ours, theirs := record(t, server), record(t, server)
+	folder := startII(t, ours, "bob")
+	alice := startIrssi(t, theirs, "Ali[ce")
+	alice.makeKey()
+	alice.do("/query bob")
+
+	events := filepath.Join(t.TempDir(), "events")
+	l := h.begin("../../scripts/otr-irc", folder, "ali[ce", "--events", events)
+	alice.do("/otr init") // both begin
+	l.say("the first secret\n")
+	alice.wait("the first secret")
+	alice.do("the second secret")
+	l.wait("the second secret\n")
+	l.say(strings.Repeat("a long secret ", 150) + "\n")
+	alice.wait("a long secret a long secret")
+
+	alice.do("/otr auth the secret")
+	eventually(t, "irssi's SMP", func() bool {
+		log, _ := os.ReadFile(events)
+		return bytes.Contains(log, []byte("smp_asked"))
+	}, alice.screen)
+	if code := h.code("smp", "--secret-file", secretFile(t)); code != 0 {
+		t.Errorf("SMP: exit code %d", code)
+	}
+	alice.wait("Authentication with bob successful")
+
+	alice.do("/otr finish")
+	if code := l.left(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 	for _, r := range []*recorder{ours, theirs} {
 		if seen := r.String(); strings.Contains(seen, "secret") || !strings.Contains(seen, "?OTR|") {
 			t.Errorf("on the wire:\n%s", seen)

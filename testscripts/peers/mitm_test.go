@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var mitm = sync.OnceValues(func() ([]string, error) { return goBuild("./mitm") })
+var mitm = sync.OnceValues(func() ([]string, error) { return goBuild("mitm", "./mitm") })
 
 // seen is what a man in the middle reported.
 func seen(t *testing.T, path string) []event {

@@ -64,3 +64,15 @@ func TestPeersAuthenticateEachOther(t *testing.T) {
 		})
 	}
 }
+
+// Every peer reads the same key file.
+func TestPeersReadKeyFiles(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			key := keyFile(t)
+			if p := start(t, k, "--key", key.path); p.Fingerprint != key.fingerprint {
+				t.Errorf("%s has the key %s, want %s", k.name, p.Fingerprint, key.fingerprint)
+			}
+		})
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"otrpipe/otr/wire"
 )
 
 // maxSteps bounds the lines of one exchange: two ends that answer each other for
@@ -18,17 +20,41 @@ type talk struct {
 	ends   [2]end
 	coming [2][]string // lines on their way to each end
 	news   [2][]event  // what happened at each end
-	lost   [2]bool     // lines to this end are dropped
+	story  []string    // what each end has sent and noticed, for who has to find a fault
 }
 
+// newTalk has a and b meet. A test that fails shows the last of what they did.
 func newTalk(t *testing.T, a, b end) *talk {
-	return &talk{t: t, ends: [2]end{a, b}}
+	k := &talk{t: t, ends: [2]end{a, b}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the last of it:\n%s", strings.Join(k.story[max(0, len(k.story)-40):], "\n"))
+		}
+	})
+	return k
 }
 
 // send puts lines that end i sends on their way.
 func (k *talk) send(i int, lines []string) {
 	k.coming[1-i] = append(k.coming[1-i], lines...)
-	k.news[i] = append(k.news[i], k.ends[i].Happened()...)
+	news := k.ends[i].Happened()
+	k.news[i] = append(k.news[i], news...)
+	for _, line := range lines {
+		k.story = append(k.story, k.ends[i].Name()+" sends "+describe(line))
+	}
+	if len(news) > 0 {
+		k.story = append(k.story, k.ends[i].Name()+" reports "+names(news))
+	}
+}
+
+// describe is what kind of line this is.
+func describe(line string) string {
+	if msg, err := wire.AppendDearmored(nil, []byte(line)); err == nil {
+		if h, _, err := wire.ParseHeader(msg); err == nil {
+			return fmt.Sprintf("%v from %08x to %08x", h.Type, h.Sender, h.Receiver)
+		}
+	}
+	return fmt.Sprintf("%.60q", line)
 }
 
 // settle delivers lines, one to each end in turn, until none is on its way.
@@ -52,6 +78,7 @@ func (k *talk) step(i int) {
 	}
 	line := k.coming[i][0]
 	k.coming[i] = k.coming[i][1:]
+	k.story = append(k.story, k.ends[i].Name()+" receives "+describe(line))
 	k.send(i, k.ends[i].Receive(line))
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -48,6 +49,12 @@ func ReadSecret(prompt string) ([]byte, error) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
+	// Echo goes off before the question is there to be answered, or a quick
+	// answer would show.
+	if err := noEcho(int(tty.Fd())); err != nil {
+		tty.Close()
+		return nil, ErrNoTerminal
+	}
 	fmt.Fprintf(tty, "%s: ", prompt)
 	type answer struct {
 		secret []byte
@@ -60,6 +67,7 @@ func ReadSecret(prompt string) ([]byte, error) {
 	}()
 	select {
 	case a := <-answered:
+		_ = term.Restore(int(tty.Fd()), state)
 		fmt.Fprintln(tty)
 		tty.Close()
 		if a.err == nil && len(a.secret) == 0 || errors.Is(a.err, io.EOF) {
@@ -72,4 +80,14 @@ func ReadSecret(prompt string) ([]byte, error) {
 		fmt.Fprintln(tty)
 		return nil, &Interrupted{s.(syscall.Signal)}
 	}
+}
+
+// noEcho turns echo off; lines stay lines.
+func noEcho(fd int) error {
+	mode, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	mode.Lflag &^= unix.ECHO
+	return unix.IoctlSetTermios(fd, unix.TCSETS, mode)
 }

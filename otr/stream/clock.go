@@ -1,0 +1,101 @@
+package stream
+
+import "time"
+
+// arm sets the timer for the earliest time when something is due. A timer that
+// fires too early does no harm, so it is left alone when that time moves away,
+// as it does with every message.
+func (l *link) arm() {
+	next := l.next()
+	if next.IsZero() || !l.timerAt.IsZero() && !next.Before(l.timerAt) {
+		return
+	}
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.timerAt = next
+	l.timer = l.cfg.Clock.AfterFunc(max(next.Sub(l.now), 0), l.ring)
+}
+
+// ring is called by the timer.
+func (l *link) ring() {
+	select {
+	case l.alarm <- struct{}{}:
+	default:
+	}
+}
+
+// next returns when tick has something to do; zero: never.
+func (l *link) next() time.Time {
+	next := earlier(l.reporter.next(), l.leaveBy)
+	if l.phase != running {
+		return next
+	}
+	next = earlier(next, l.conv.NextTick())
+	next = earlier(next, l.queryAt)
+	next = earlier(next, l.readyBy)
+	next = earlier(next, l.exchangeBy)
+	next = earlier(next, l.mode.next())
+	if l.secure {
+		next = earlier(next, after(l.beat, l.cfg.Heartbeat))
+		next = earlier(next, after(l.heard, l.cfg.Dead))
+		if l.canSend() {
+			next = earlier(next, l.proof.startAt)
+		}
+	}
+	return next
+}
+
+// tick does what is due by now.
+func (l *link) tick() {
+	l.reporter.tick(l.now)
+	if l.phase != running {
+		if !l.leaveBy.IsZero() && !l.now.Before(l.leaveBy) {
+			l.phase = over
+		}
+		return
+	}
+	if l.due(l.leaveBy) {
+		l.end(l.mode.transportEnded(l.writeCause), "")
+	}
+	if l.due(l.conv.NextTick()) {
+		l.handle(l.conv.Tick())
+	}
+	if l.due(l.queryAt) {
+		l.query()
+	}
+	if l.due(l.exchangeBy) {
+		l.retryExchange()
+	}
+	if l.due(l.proof.startAt) && l.canSend() {
+		l.startProof()
+	}
+	if l.secure && l.due(after(l.beat, l.cfg.Heartbeat)) {
+		l.beat = l.now
+		if l.canSend() && l.room() {
+			l.mode.heartbeat()
+		}
+	}
+	if l.due(l.mode.next()) {
+		l.mode.tick()
+	}
+	if l.secure && l.due(after(l.heard, l.cfg.Dead)) {
+		l.end(ErrDead, "silent for too long")
+	}
+	if l.due(l.readyBy) {
+		l.end(l.mode.timedOut(), "time is up")
+	}
+}
+
+// due says whether a time has come while the link is running; zero never does.
+func (l *link) due(t time.Time) bool {
+	return l.phase == running && !t.IsZero() && !l.now.Before(t)
+}
+
+// after returns t+d; zero, which is never, if d is.
+func after(t time.Time, d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return t.Add(d)
+}

@@ -1,0 +1,103 @@
+package stream
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"otrpipe/otr"
+)
+
+// DefaultWindow is the receive window of a Stream whose Config names none, in
+// bytes. Each acknowledged quarter lets the keys rotate, which costs both ends
+// about a millisecond: at a gigabyte a second that should stay far below a
+// tenth of the time. And an end must not need more than 64 MiB when its
+// reader sleeps.
+const DefaultWindow = 16 << 20
+
+// A Config says how a Stream or Lines behaves. Conversation and Clock are
+// required, and Rand for a Stream.
+type Config struct {
+	// Conversation is the one to run. It belongs to the Stream or Lines from
+	// then on: use Do to reach it. Heartbeats are sent here; leave its own off.
+	Conversation *otr.Conversation
+
+	// Clock tells the time and wakes the owner.
+	Clock Clock
+
+	// Rand is where a Stream draws its id from.
+	Rand io.Reader
+
+	// Verify, unless nil, judges the peer's key when a session becomes secure,
+	// and again after every key exchange. Before it has returned nil nothing of
+	// ours is sent and nothing of the peer's is delivered. An error refuses the
+	// peer: it is told, the session is ended, and everything returns an
+	// ErrRefused that wraps the error. It runs in the owner's goroutine and
+	// must not call methods of the Stream or Lines.
+	Verify func(otr.Session) error
+
+	// SMP, unless nil, runs the socialist millionaires' protocol after Verify
+	// and before any payload.
+	SMP *SMPConfig
+
+	// Event, unless nil, is told what happens, in the owner's goroutine. It
+	// must not call methods of the Stream or Lines.
+	Event func(Event)
+
+	// Initiate sends a query at the start, and again after one second, two,
+	// four and so on while nothing of OTR comes back.
+	Initiate bool
+
+	// Timeout is how long it may take until payload may move: the key exchange,
+	// the peer's HELLO and SMP together. 0: for ever.
+	Timeout time.Duration
+
+	// Heartbeat is how long an end may be idle before it repeats where it
+	// stands. 0: none.
+	Heartbeat time.Duration
+
+	// Dead is how long the peer may be silent, heartbeats included, before it
+	// counts as gone. 0: for ever.
+	Dead time.Duration
+
+	// Window is a Stream's receive window in bytes: how much the peer may send
+	// ahead of our reader. 0: DefaultWindow.
+	Window int64
+
+	// Linger is how long after the end of our input, and after the last text
+	// either way, Lines ends the session.
+	Linger time.Duration
+
+	// Stay makes Lines wait for another session when the peer has ended one.
+	Stay bool
+
+	// Raw makes Lines deliver texts as they came. Otherwise CR and LF in them
+	// become the two characters \r and \n, so that a message is always one line.
+	Raw bool
+}
+
+// SMPConfig is a secret to compare with the peer's before payload moves.
+//
+// If both ends have one, they sort out between them who starts. If only this
+// end has, a person answers at the other, and this end alone holds its payload
+// back and does not deliver the peer's.
+type SMPConfig struct {
+	Secret   []byte // not empty; must not be changed while the Stream or Lines runs
+	Question string // for the peer's person; may be empty
+}
+
+// A Clock tells the time and calls functions later, as package time does. The
+// functions do not block.
+type Clock interface {
+	Now() time.Time
+	// AfterFunc calls f in a goroutine of its own when d has passed.
+	AfterFunc(d time.Duration, f func()) Timer
+}
+
+// A Timer is a call to come; *time.Timer is one.
+type Timer interface {
+	// Stop gives the call up. A call that comes nevertheless does no harm.
+	Stop() bool
+}
+
+var errConfig = errors.New("stream: Config needs a Conversation and a Clock, and for a Stream Rand")

@@ -1,0 +1,38 @@
+// Package stream runs a conversation over a transport: any [io.ReadWriteCloser]
+// that carries lines of text both ways. A [Stream] carries exact bytes between
+// two ends that both use this package, with half-close and an authenticated
+// end; [Lines] carries one message a line and speaks with any OTR client.
+//
+//	s, err := stream.Open(transport, stream.Config{Conversation: c, Clock: clock, Rand: rand.Reader, Initiate: true})
+//	err = s.Handshake(ctx)
+//	io.WriteString(s, "hello")
+//	s.CloseWrite()
+//	io.Copy(os.Stdout, s)
+//	err = s.Wait()
+//
+// One OTR message is one line on the transport, ended by LF; CR LF is accepted.
+// Inside the data messages a Stream writes records, which are TLVs of private
+// types behind an empty text; other clients ignore them.
+//
+//	0x6F01 HELLO  version (1 byte, 1); stream id (16 random bytes); receive window in bytes (8)
+//	0x6F02 DATA   offset (8): the stream bytes before this record; then the bytes
+//	0x6F03 ACK    offset (8): bytes handed to the reader so far
+//	0x6F04 END    offset (8): the stream's whole length
+//	0x6F05 ABORT  reason (UTF-8): nothing more will come; the stream is broken
+//	0x6F06 STOP   reason (UTF-8): the reader here is gone; end your direction
+//
+// Integers are big-endian. A byte is handed to the reader only if it was
+// authenticated, in its place, once; a stream that stops before the peer's
+// authenticated END is an error, whatever arrived before.
+//
+// # Goroutines
+//
+// Three goroutines belong to each end, so that reading, cryptography and
+// writing overlap. The owner has the Conversation and all of the protocol's
+// state, runs every callback, and never waits for the transport. The reader and
+// the writer only move bytes. The methods of Stream and Lines may be called
+// from any goroutine. Beside each field stands which goroutine owns it.
+//
+// The package looks at no clock and draws no randomness of its own: both come in
+// through [Config].
+package stream

@@ -1,0 +1,55 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What became of a Stream or Lines. The first failure sticks: every method
+// returns it from then on, save that bytes which had arrived before can still be
+// read.
+var (
+	// ErrRefused says that Config.Verify refused the peer's key, whose error it
+	// wraps, or that a running stream's peer came back with another key.
+	ErrRefused = errors.New("stream: the peer's key was refused")
+
+	// ErrSMP says that the secrets differ, or that the peer gave up comparing.
+	ErrSMP = errors.New("stream: the comparison of secrets failed")
+
+	// ErrTimeout says that Config.Timeout passed before payload could move.
+	ErrTimeout = errors.New("stream: time is up")
+	// ErrNoStream is an ErrTimeout: there is a session, but the peer sends no
+	// HELLO. It is no Stream; Lines would do.
+	ErrNoStream = fmt.Errorf("%w: the peer sends no byte stream", ErrTimeout)
+
+	// ErrBroken says that the stream stopped before its authenticated end, was
+	// tampered with, reordered or cut. The following ones are kinds of it.
+	ErrBroken = errors.New("stream: broken")
+	// ErrAborted: the peer says that nothing more will come.
+	ErrAborted = fmt.Errorf("%w: the peer aborted", ErrBroken)
+	// ErrStopped: the peer stopped reading before it had all that was written.
+	ErrStopped = fmt.Errorf("%w: the peer stopped reading", ErrBroken)
+	// ErrPeerEnded: the peer ended the session too early.
+	ErrPeerEnded = fmt.Errorf("%w: the peer ended the session", ErrBroken)
+	// ErrTransport: the transport closed or failed too early.
+	ErrTransport = fmt.Errorf("%w: the transport ended", ErrBroken)
+	// ErrClosedBeforeSession is an ErrTransport before there was any session.
+	ErrClosedBeforeSession = fmt.Errorf("%w before there was a session", ErrTransport)
+	// ErrDead: nothing authentic came from the peer for Config.Dead.
+	ErrDead = fmt.Errorf("%w: the peer is silent", ErrBroken)
+	// ErrExpired: the session's keys had not changed for too long.
+	ErrExpired = fmt.Errorf("%w: the session expired", ErrBroken)
+
+	// ErrClosed says that this end closed or aborted before the proper end.
+	ErrClosed = errors.New("stream: closed at this end")
+
+	// ErrNUL says that a text contains a NUL byte, which OTR cannot carry.
+	ErrNUL = errors.New("stream: a NUL byte cannot be sent as text")
+	// ErrTooLong says that a text is longer than MaxText bytes.
+	ErrTooLong = errors.New("stream: the text is too long for one message")
+)
+
+// broken is an ErrBroken with its cause.
+func broken(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrBroken, fmt.Errorf(format, args...))
+}

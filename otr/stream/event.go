@@ -1,0 +1,172 @@
+package stream
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"otrpipe/otr"
+)
+
+// An Event is something that happened.
+type Event struct {
+	Time time.Time
+	// What is an otr.Event, or a Trusted, StreamEnded, Text or LineTooLong.
+	What fmt.Stringer
+	// Count is 1, or more when a flood of one kind is summed up in its latest.
+	Count int
+}
+
+type (
+	// Trusted says that every check of the peer that was asked for has passed:
+	// Verify, and SMP if Config has it.
+	Trusted struct {
+		otr.Session
+	}
+
+	// StreamEnded says that one direction of a Stream ended as it should: the
+	// peer's END came, or ours was acknowledged.
+	StreamEnded struct {
+		Sent  bool  // ours; otherwise the peer's
+		Bytes int64 // the direction's whole length
+	}
+
+	// Text says that an authenticated text came where only records are
+	// expected: somebody writes to a Stream by hand. It is no payload.
+	Text struct {
+		Text otr.Authenticated
+	}
+
+	// LineTooLong says that a transport line longer than a message may be was
+	// dropped.
+	LineTooLong struct {
+		Bytes int64
+	}
+)
+
+func (t Trusted) String() string { return "the peer is who it should be" }
+
+func (e StreamEnded) String() string {
+	if e.Sent {
+		return fmt.Sprintf("the peer has all %d bytes", e.Bytes)
+	}
+	return fmt.Sprintf("the peer's stream ended after %d bytes", e.Bytes)
+}
+
+func (e Text) String() string {
+	return fmt.Sprintf("the peer wrote a text of %d bytes into the stream", len(e.Text))
+}
+
+func (e LineTooLong) String() string {
+	return fmt.Sprintf("a line of %d bytes was dropped: it is too long", e.Bytes)
+}
+
+// Events of one kind are told at most floodLimit times in any floodTime; the
+// rest is counted. Anyone on the line can cause them, and each costs the
+// user's attention.
+const (
+	floodLimit = 10
+	floodTime  = time.Second
+)
+
+// A reporter tells events, those of a flood summed up.
+type reporter struct {
+	tell  func(Event) // nil: nobody listens
+	kinds map[reflect.Type]*flood
+}
+
+// A flood is what a reporter knows of one kind of events.
+type flood struct {
+	told [floodLimit]time.Time // when the latest ones were told, a ring
+	at   int                   // the oldest of them
+	kept Event                 // the latest that was not told; Count 0: none
+}
+
+// report tells what, or counts it.
+func (r *reporter) report(now time.Time, what fmt.Stringer) {
+	if r.tell == nil {
+		return
+	}
+	kind := reflect.TypeOf(what)
+	f := r.kinds[kind]
+	if f == nil {
+		if r.kinds == nil {
+			r.kinds = make(map[reflect.Type]*flood)
+		}
+		f = new(flood)
+		r.kinds[kind] = f
+	}
+	f.keep(Event{Time: now, What: what, Count: 1})
+	if !now.Before(f.due()) {
+		r.release(f, now)
+	}
+}
+
+// due returns when the next event may be told.
+func (f *flood) due() time.Time {
+	if f.told[f.at].IsZero() {
+		return time.Time{}
+	}
+	return f.told[f.at].Add(floodTime)
+}
+
+// keep adds e to what waits. Bytes add up; otherwise the latest stands for all.
+func (f *flood) keep(e Event) {
+	if f.kept.Count > 0 {
+		e.Count += f.kept.Count
+		switch what := e.What.(type) {
+		case otr.Unencrypted:
+			what.Bytes += f.kept.What.(otr.Unencrypted).Bytes
+			e.What = what
+		case LineTooLong:
+			what.Bytes += f.kept.What.(LineTooLong).Bytes
+			e.What = what
+		}
+	}
+	f.kept = e
+}
+
+func (r *reporter) release(f *flood, now time.Time) {
+	e := f.kept
+	f.kept = Event{}
+	f.told[f.at] = now
+	f.at = (f.at + 1) % floodLimit
+	r.tell(e)
+}
+
+// next returns when tick has something to do; zero: never.
+func (r *reporter) next() time.Time {
+	var next time.Time
+	for _, f := range r.kinds {
+		if f.kept.Count > 0 {
+			next = earlier(next, f.due())
+		}
+	}
+	return next
+}
+
+// tick tells what may be told by now.
+func (r *reporter) tick(now time.Time) {
+	for _, f := range r.kinds {
+		if f.kept.Count > 0 && !now.Before(f.due()) {
+			r.release(f, now)
+		}
+	}
+}
+
+// flush tells everything that waits.
+func (r *reporter) flush(now time.Time) {
+	for _, f := range r.kinds {
+		if f.kept.Count > 0 {
+			r.release(f, now)
+		}
+	}
+}
+
+// earlier returns the earlier of two times, where zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

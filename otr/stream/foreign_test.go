@@ -1,0 +1,388 @@
+package stream
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"otrpipe/otr"
+	"otrpipe/otr/wire"
+)
+
+// A stranger speaks to an end by hand.
+type stranger struct {
+	t    *testing.T
+	c    *otr.Conversation
+	in   *bufio.Reader
+	out  io.WriteCloser
+	told []otr.Event
+}
+
+// meet starts an end and a stranger, and lets them become secure.
+func meet(t *testing.T, s setting) (*end, *stranger) {
+	t.Helper()
+	a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
+	e := open(t, a, s)
+	x := &stranger{t: t, c: newConversation(t, setting{key: 1}, seeded(99)), in: bufio.NewReader(b), out: b}
+	t.Cleanup(func() { b.Close() })
+	for x.c.State() != otr.StateEncrypted {
+		x.listen()
+	}
+	return e, x
+}
+
+// listen reads one line and returns its records; nil and false at the end.
+func (x *stranger) listen() ([]record, bool) {
+	x.t.Helper()
+	line, err := x.in.ReadBytes('\n')
+	if err != nil {
+		return nil, false
+	}
+	r, err := x.c.Receive(bytes.TrimSuffix(line, []byte("\n")))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	for _, line := range r.Send {
+		x.out.Write(append(bytes.Clone(line), '\n'))
+	}
+	x.told = append(x.told, r.Events...)
+	var records []record
+	for _, v := range r.TLVs {
+		rec, known, err := parseRecord(wire.TLV{Type: v.Type, Value: bytes.Clone(v.Value)})
+		if err != nil || !known {
+			x.t.Fatalf("a record of type %04x: %v", v.Type, err)
+		}
+		records = append(records, rec)
+	}
+	return records, true
+}
+
+// await listens until a record of a kind comes.
+func (x *stranger) await(kind uint16) record {
+	x.t.Helper()
+	for {
+		records, ok := x.listen()
+		if !ok {
+			x.t.Fatalf("the transport ended before a record %04x", kind)
+		}
+		for _, r := range records {
+			if r.kind == kind {
+				return r
+			}
+		}
+	}
+}
+
+// hears says whether a record of a kind comes before the transport ends.
+func (x *stranger) hears(kind uint16) bool {
+	x.t.Helper()
+	for {
+		records, ok := x.listen()
+		if !ok {
+			return false
+		}
+		for _, r := range records {
+			if r.kind == kind {
+				return true
+			}
+		}
+	}
+}
+
+// say sends one message of records.
+func (x *stranger) say(tlvs ...wire.TLV) {
+	x.t.Helper()
+	b, err := x.c.AppendMessage(nil, otr.Message{TLVs: tlvs, IgnoreUnreadable: true})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.out.Write(b)
+}
+
+func (x *stranger) send(lines [][]byte, err error) {
+	x.t.Helper()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	for _, line := range lines {
+		x.out.Write(append(bytes.Clone(line), '\n'))
+	}
+}
+
+var strangeID = streamID{'s', 't', 'r'}
+
+func hello() wire.TLV { return wire.TLV{Type: typeHello, Value: appendHello(nil, strangeID, 1000)} }
+
+func data(offset int64, b string) wire.TLV {
+	return wire.TLV{Type: typeData, Value: append(appendOffset(nil, offset), b...)}
+}
+
+func ack(offset int64) wire.TLV { return wire.TLV{Type: typeAck, Value: appendOffset(nil, offset)} }
+
+func ended(offset int64) wire.TLV { return wire.TLV{Type: typeEnd, Value: appendOffset(nil, offset)} }
+
+func TestAnImplementationOfTheRecordsAloneIsEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{})
+		if h := x.await(typeHello); h.window != DefaultWindow || h.id == (streamID{}) {
+			t.Errorf("HELLO %+v", h)
+		}
+		x.say(hello())
+		io.WriteString(e, "from us")
+		if d := x.await(typeData); string(d.data) != "from us" || d.offset != 0 {
+			t.Errorf("DATA %+v", d)
+		}
+		x.say(wire.TLV{Type: 0x6F99, Value: []byte("unknown")}, data(0, "from "))
+		x.say(data(5, "them"), ended(9))
+		if got, err := io.ReadAll(e); string(got) != "from them" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		if a := x.await(typeAck); a.offset != 9 {
+			t.Errorf("ACK %+v", a)
+		}
+		e.CloseWrite()
+		if end := x.await(typeEnd); end.offset != 7 {
+			t.Errorf("END %+v", end)
+		}
+		x.say(ack(7))
+		for x.c.State() == otr.StateEncrypted {
+			if _, ok := x.listen(); !ok {
+				t.Fatal("no Disconnected")
+			}
+		}
+		x.out.Close()
+		if err := e.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRecordsOutOfOrderBreakTheStream(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		say  [][]wire.TLV
+	}{
+		{"DATA before HELLO", [][]wire.TLV{{data(0, "x")}}},
+		{"END before HELLO", [][]wire.TLV{{ended(0)}}},
+		{"a gap", [][]wire.TLV{{hello()}, {data(0, "x")}, {data(2, "x")}}},
+		{"a gap that an empty DATA shows", [][]wire.TLV{{hello()}, {data(5, "")}}},
+		{"DATA twice", [][]wire.TLV{{hello()}, {data(0, "x")}, {data(0, "x")}}},
+		{"an empty DATA from before", [][]wire.TLV{{hello()}, {data(0, "x")}, {data(0, "")}}},
+		{"DATA after END", [][]wire.TLV{{hello()}, {ended(0)}, {data(0, "x")}}},
+		{"END too early", [][]wire.TLV{{hello()}, {data(0, "xy")}, {ended(1)}}},
+		{"END too late", [][]wire.TLV{{hello()}, {ended(1)}}},
+		{"another END", [][]wire.TLV{{hello()}, {ended(0)}, {ended(1)}}},
+		{"ACK of what was not sent", [][]wire.TLV{{hello()}, {ack(1)}}},
+		{"another stream", [][]wire.TLV{{hello()}, {{Type: typeHello, Value: appendHello(nil, streamID{}, 1)}}}},
+		{"another version", [][]wire.TLV{{{Type: typeHello, Value: append([]byte{2}, appendHello(nil, strangeID, 1)[1:]...)}}}},
+		{"a malformed record", [][]wire.TLV{{hello()}, {{Type: typeAck, Value: []byte{1}}}}},
+		{"a malformed record behind a good one", [][]wire.TLV{{hello()}, {data(0, "x"), {Type: typeEnd}}}},
+		{"more than the window", [][]wire.TLV{{hello()}, {data(0, "0123456789abcdef")}, {data(16, "x")}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, x := meet(t, setting{config: func(c *Config) { c.Window = 16 }})
+				for _, tlvs := range test.say {
+					x.say(tlvs...)
+				}
+				if !x.hears(typeAbort) {
+					t.Error("nobody was told")
+				}
+				if x.c.State() != otr.StateEncrypted {
+					t.Error("Disconnected came before ABORT")
+				}
+				x.out.Close()
+				if err := e.Wait(); !errors.Is(err, ErrBroken) || errors.Is(err, ErrTransport) {
+					t.Errorf("%v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestNothingOfAMalformedMessageIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{})
+		x.say(hello())
+		x.say(data(0, "x"), wire.TLV{Type: typeEnd})
+		if got, err := io.ReadAll(e); len(got) != 0 || !errors.Is(err, ErrBroken) {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
+func TestAnAckThatGoesBackIsBroken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{})
+		x.say(hello())
+		io.WriteString(e, "0123456789")
+		x.await(typeData)
+		x.say(ack(10))
+		x.say(ack(9))
+		if err := e.Wait(); !errors.Is(err, ErrBroken) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestThePeersWindowIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{})
+		x.say(hello()) // of 1000 bytes
+		go e.Write(make([]byte, 2500))
+		for i, want := range []int64{0, 1000, 2000} {
+			d := x.await(typeData)
+			if d.offset != want || len(d.data) != min(1000, 2500-int(want)) {
+				t.Fatalf("DATA %d: offset %d, %d bytes", i, d.offset, len(d.data))
+			}
+			x.say(ack(d.offset + int64(len(d.data))))
+		}
+	})
+}
+
+func TestAKnownStreamContinuesAfterAKeyExchangeAndAnotherBreaks(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			e, x := meet(t, setting{})
+			x.say(hello(), data(0, "before "))
+			x.await(typeHello)
+			session, _ := x.c.Session()
+			x.send(x.c.Refresh())
+			for {
+				x.listen()
+				if now, ok := x.c.Session(); ok && now.SSID != session.SSID {
+					break
+				}
+			}
+			x.await(typeHello)
+			if known {
+				x.say(hello(), data(7, "after"), ended(12))
+			} else {
+				x.say(wire.TLV{Type: typeHello, Value: appendHello(nil, streamID{1}, 1)}, data(0, "after"))
+			}
+			got, err := io.ReadAll(e)
+			if known && (string(got) != "before after" || err != nil) {
+				t.Errorf("%q, %v", got, err)
+			}
+			if !known && (string(got) != "before " || !errors.Is(err, ErrBroken)) {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestAnotherKeyCannotContinueTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{})
+		x.say(hello(), data(0, "before"))
+		x.c = newConversation(t, setting{key: 2}, seeded(100))
+		x.send(x.c.Query(), nil)
+		for x.c.State() != otr.StateEncrypted {
+			x.listen()
+		}
+		if got, err := io.ReadAll(e); string(got) != "before" || !errors.Is(err, ErrRefused) {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
+func TestTextInAStreamIsNoPayload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{})
+		b, err := x.c.AppendMessage(nil, otr.Message{Text: []byte("hi"), TLVs: []wire.TLV{hello(), data(0, "payload"), ended(7)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.out.Write(b)
+		if got, err := io.ReadAll(e); string(got) != "payload" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		if told[Text](e) != 1 {
+			t.Errorf("%v", e.events())
+		}
+	})
+}
+
+func TestDisconnectedBeforeTheEndIsBroken(t *testing.T) {
+	for _, greet := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			e, x := meet(t, setting{})
+			if greet {
+				x.say(hello(), data(0, "all but the end"))
+			}
+			x.send(x.c.End())
+			got, err := io.ReadAll(e)
+			if greet != (string(got) == "all but the end") || !errors.Is(err, ErrPeerEnded) || !errors.Is(err, ErrBroken) {
+				t.Errorf("%q, %v", got, err)
+			}
+			if told[otr.PeerEnded](e) != 1 {
+				t.Errorf("%v", e.events())
+			}
+		})
+	}
+}
+
+func TestAPeerThatGoesSilentIsDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{})
+		x.say(hello())
+		start := time.Now()
+		go func() {
+			for _, ok := x.listen(); ok; _, ok = x.listen() {
+			}
+		}()
+		if err := e.Wait(); err != ErrDead || !errors.Is(err, ErrBroken) {
+			t.Errorf("%v", err)
+		}
+		if d := time.Since(start); d < 5*time.Minute || d > 5*time.Minute+time.Second {
+			t.Errorf("after %v", d)
+		}
+	})
+}
+
+func TestEveryHeartbeatShowsWhereWeStand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{})
+		x.say(hello(), data(0, "12345"))
+		x.await(typeHello)
+		io.ReadFull(e, make([]byte, 3))
+		io.WriteString(e, "1234567")
+		e.CloseWrite()
+		x.await(typeEnd)
+		for range 3 {
+			records, _ := x.listen()
+			got := make(map[uint16]int64)
+			for _, r := range records {
+				got[r.kind] = r.offset
+				if len(r.data) != 0 {
+					t.Errorf("DATA of %d bytes", len(r.data))
+				}
+			}
+			want := map[uint16]int64{typeData: 7, typeEnd: 7, typeAck: 3}
+			for kind, offset := range want {
+				if at, ok := got[kind]; !ok || at != offset {
+					t.Errorf("record %04x at %d, not %d", kind, at, offset)
+				}
+			}
+			x.say(data(5, ""))
+		}
+	})
+}
+
+func TestHelloIsRepeatedUntilThePeersComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{})
+		for range 4 {
+			x.await(typeHello)
+		}
+		x.say(hello())
+		io.WriteString(e, "x")
+		if d := x.await(typeData); string(d.data) != "x" {
+			t.Errorf("%+v", d)
+		}
+	})
+}

@@ -1,0 +1,169 @@
+package stream
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"otrpipe/otr"
+)
+
+const (
+	// lastWords is how long the transport has to take what there is to say when
+	// a link fails.
+	lastWords = 2 * time.Second
+	// readGrace is how long a link goes on reading from a transport that takes
+	// nothing any more: what the peer said before it left may be all we need.
+	readGrace = 2 * time.Second
+	// goodbyeWait is how long the peer has to leave after a proper end. Closing
+	// some transports at once destroys what is still on its way to the peer.
+	goodbyeWait = time.Second
+)
+
+// internalError is what the peer is told when our own side fails.
+const internalError = "internal error"
+
+// A phase is where a link stands.
+type phase int
+
+const (
+	running phase = iota
+	leaving       // the result is known; the last lines are being written
+	parting       // they are written; the peer is given time
+	over
+)
+
+// end ends the link, once, with its result. The peer is told the reason, if it
+// can be told anything.
+func (l *link) end(result error, reason string) {
+	if l.phase != running {
+		return
+	}
+	l.phase = leaving
+	if l.conv.State() == otr.StateEncrypted {
+		l.mode.farewell(result, reason)
+		l.report(otr.Ended{})
+	}
+	// Whatever the state, the Conversation wipes its secrets.
+	if lines, err := l.conv.End(); err == nil {
+		l.sendLines(lines)
+	}
+	l.secure, l.isTrusted = false, false
+	switch {
+	case result != nil:
+		l.leaveBy = l.now.Add(lastWords)
+	case l.cfg.Timeout > 0:
+		l.leaveBy = l.now.Add(l.cfg.Timeout)
+	default:
+		l.leaveBy = time.Time{}
+	}
+	if l.writeError {
+		l.phase = over
+	}
+	l.mu.Lock()
+	l.result, l.ended = result, true
+	l.mode.finished()
+	l.mu.Unlock()
+	close(l.broke)
+}
+
+// written follows the end of the last line.
+func (l *link) written() {
+	if !l.polite || l.peerLeft || l.readEnded {
+		l.phase = over
+		return
+	}
+	l.phase = parting
+	l.leaveBy = l.now.Add(goodbyeWait)
+}
+
+// transportEnded follows the end of what can be read.
+func (l *link) transportEnded(err error) {
+	l.readEnded = true
+	switch l.phase {
+	case running:
+		if err == io.EOF {
+			err = nil
+		}
+		l.end(l.mode.transportEnded(err), "the transport ended")
+	case parting:
+		l.phase = over
+	}
+}
+
+// writeFailed follows an error of the transport.
+func (l *link) writeFailed(err error) {
+	l.writeError = true
+	l.pending = l.pending[:0]
+	if l.phase != running {
+		l.phase = over
+		return
+	}
+	l.writeCause = err
+	l.leaveBy = l.now.Add(readGrace)
+}
+
+// close lets go of everything.
+func (l *link) close() {
+	close(l.quit)
+	l.transport.Close()
+	close(l.writer.full)
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.reporter.flush(l.now)
+	l.mu.Lock()
+	ops := l.ops
+	l.ops, l.gone = nil, true
+	l.mu.Unlock()
+	for _, o := range ops {
+		o.finish(l.closedError())
+	}
+	close(l.done)
+}
+
+// closedError is what a method returns that comes too late.
+func (l *link) closedError() error {
+	if l.result != nil {
+		return l.result
+	}
+	return ErrClosed
+}
+
+// transportError is the result when the transport ended too early.
+func (l *link) transportError(err error) error {
+	kind := ErrTransport
+	if !l.everSecure {
+		kind = ErrClosedBeforeSession
+	}
+	if err == nil {
+		return kind
+	}
+	return fmt.Errorf("%w: %w", kind, err)
+}
+
+// timeoutError is the result when Config.Timeout passed.
+func (l *link) timeoutError() error {
+	if l.secure {
+		return fmt.Errorf("%w: the comparison of secrets was not finished", ErrTimeout)
+	}
+	return fmt.Errorf("%w: no session", ErrTimeout)
+}
+
+// requestAbort makes the owner leave for a reason.
+func (l *link) requestAbort(reason string) {
+	l.mu.Lock()
+	if l.abort == nil {
+		l.abort = &reason
+	}
+	l.mu.Unlock()
+	l.rouse()
+}
+
+// rouse makes the owner look at what mu guards.
+func (l *link) rouse() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,147 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"sync"
+	"time"
+)
+
+const (
+	// MaxText is the longest text that Lines sends, in bytes: with its keys,
+	// padding and base64 around it, it has to stay below the 1 MiB of a line.
+	MaxText = 512 << 10
+
+	// linesRoom is how many bytes of texts may wait to be sent, or to be read,
+	// besides the one that goes over it.
+	linesRoom = 1 << 20
+
+	lengthLen = 4
+)
+
+// Lines carries one message a line to and from any OTR client. All methods may
+// be called from any goroutine.
+type Lines struct {
+	link
+
+	// The owner's.
+	lastText time.Time // when a text came or went, or could first
+	inputEnd time.Time // when CloseWrite was noticed; zero: not yet
+	scratch  []byte
+
+	// Guarded by mu. The queues hold texts, each behind its length in four
+	// bytes.
+	readable, writable sync.Cond
+	out                queue
+	writeClosed        bool
+	in                 queue // may be read
+	held               queue // from a peer that has still to prove itself
+	everTrusted        bool
+}
+
+// OpenLines starts Lines over transport; see Open.
+func OpenLines(transport io.ReadWriteCloser, cfg Config) *Lines {
+	l := new(Lines)
+	l.readable.L, l.writable.L = &l.mu, &l.mu
+	l.start(transport, cfg, l, nil)
+	return l
+}
+
+// Handshake waits until texts may move: the session is encrypted and the peer
+// has met the trust that was asked for. If ctx ends before, it returns ctx's
+// error and Lines goes on.
+func (l *Lines) Handshake(ctx context.Context) error { return l.handshake(ctx) }
+
+// ReadMessage appends the next text to buf and returns the whole. It returns
+// io.EOF when the session has ended as it should. A text is one line, CR and LF
+// in it made visible, unless Config.Raw is set.
+func (l *Lines) ReadMessage(buf []byte) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		switch {
+		case l.in.size > 0:
+			text := popText(&l.in, buf)
+			l.rouse()
+			return text, nil
+		case l.ended && l.result != nil:
+			return buf, l.result
+		case l.ended:
+			return buf, io.EOF
+		}
+		l.readable.Wait()
+	}
+}
+
+// WriteMessage sends a text, now or when there is a session: it waits only
+// while many others do. An empty one is a message that nobody sees. ErrNUL and
+// ErrTooLong refuse this text alone.
+func (l *Lines) WriteMessage(text []byte) error {
+	switch {
+	case bytes.IndexByte(text, 0) >= 0:
+		return ErrNUL
+	case len(text) > MaxText:
+		return ErrTooLong
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		switch {
+		case l.ended && l.result == nil:
+			return ErrPeerEnded
+		case l.ended:
+			return l.result
+		case l.writeClosed:
+			return ErrClosed
+		case l.out.size < linesRoom:
+			pushText(&l.out, text)
+			l.rouse()
+			return nil
+		}
+		l.writable.Wait()
+	}
+}
+
+// CloseWrite says that no texts will follow. When all have been sent, and
+// Config.Linger has passed without another either way, the session is ended.
+func (l *Lines) CloseWrite() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writeClosed = true
+	l.writable.Broadcast()
+	l.rouse()
+	return nil
+}
+
+// Wait waits until all is over and returns the result: nil if the session was
+// ended by either end, and everything that was written was sent.
+func (l *Lines) Wait() error {
+	<-l.done
+	return l.result
+}
+
+// Close ends the session now. It returns the result, which is ErrClosed if texts
+// were left.
+func (l *Lines) Close() error {
+	l.requestAbort("")
+	return l.Wait()
+}
+
+func pushText(q *queue, text []byte) {
+	var length [lengthLen]byte
+	binary.BigEndian.PutUint32(length[:], uint32(len(text)))
+	q.push(length[:])
+	q.push(text)
+}
+
+// popText appends the first text of q to buf.
+func popText(q *queue, buf []byte) []byte {
+	var length [lengthLen]byte
+	q.pop(length[:])
+	n := len(buf)
+	buf = append(buf, make([]byte, binary.BigEndian.Uint32(length[:]))...)
+	q.pop(buf[n:])
+	return buf
+}

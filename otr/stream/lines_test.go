@@ -1,0 +1,263 @@
+package stream
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"otrpipe/otr"
+)
+
+func openLinesPair(t *testing.T, ours, theirs setting) (*Lines, *Lines) {
+	t.Helper()
+	a, b := net.Pipe()
+	ours.lines, theirs.lines = true, true
+	ea, eb := openPair(t, a, b, ours, theirs)
+	return ea.lines, eb.lines
+}
+
+// readTexts returns all texts up to the end.
+func readTexts(l *Lines) (texts []string, err error) {
+	for {
+		text, err := l.ReadMessage(nil)
+		if err != nil {
+			return texts, err
+		}
+		texts = append(texts, string(text))
+	}
+}
+
+func TestTextsArriveInOrderBothWaysAndTheSessionEndsAfterTheLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := openLinesPair(t, setting{}, setting{})
+		for i := range 3000 {
+			if err := errors.Join(a.WriteMessage(fmt.Appendf(nil, "from a %d", i)), b.WriteMessage(fmt.Appendf(nil, "from b %d", i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start := time.Now()
+		a.CloseWrite()
+		got := make(chan []string)
+		go func() {
+			texts, err := readTexts(a)
+			if err != io.EOF {
+				t.Error(err)
+			}
+			got <- texts
+		}()
+		texts, err := readTexts(b)
+		if err != io.EOF {
+			t.Error(err)
+		}
+		for name, texts := range map[string][]string{"a": texts, "b": <-got} {
+			if len(texts) != 3000 || texts[2999] != fmt.Sprintf("from %s 2999", name) || texts[0] != fmt.Sprintf("from %s 0", name) {
+				t.Errorf("%d texts of %s", len(texts), name)
+			}
+		}
+		if d := time.Since(start); d < time.Second || d > 2*time.Second {
+			t.Errorf("lingered for %v", d)
+		}
+		if err := errors.Join(a.Wait(), b.Wait()); err != nil {
+			t.Error(err)
+		}
+		if err := b.WriteMessage([]byte("too late")); err != ErrPeerEnded {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestATextEitherWayStartsTheLingerAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := openLinesPair(t, setting{}, setting{})
+		start := time.Now()
+		a.CloseWrite()
+		for range 10 {
+			time.Sleep(900 * time.Millisecond)
+			b.WriteMessage([]byte("still here"))
+		}
+		texts, err := readTexts(a)
+		if len(texts) != 10 || err != io.EOF {
+			t.Errorf("%d, %v", len(texts), err)
+		}
+		if d := time.Since(start); d != 10*time.Second {
+			t.Errorf("ended after %v", d)
+		}
+		b.Wait()
+	})
+}
+
+func TestAMessageIsAlwaysOneLineUnlessRaw(t *testing.T) {
+	const text = "one\ntwo\r\nthree\\n"
+	for _, raw := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := openLinesPair(t, setting{}, setting{config: func(c *Config) { c.Raw = raw }})
+			a.WriteMessage([]byte(text))
+			a.CloseWrite()
+			got, err := b.ReadMessage([]byte("> "))
+			want := `> one\ntwo\r\nthree\n`
+			if raw {
+				want = "> " + text
+			}
+			if string(got) != want || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+			b.Wait()
+			a.Wait()
+		})
+	}
+}
+
+func TestATextThatCannotBeSentIsRefusedAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := openLinesPair(t, setting{}, setting{})
+		long := bytes.Repeat([]byte{'x'}, MaxText)
+		for _, test := range []struct {
+			text []byte
+			want error
+		}{
+			{[]byte("a\x00b"), ErrNUL},
+			{append(long, 'x'), ErrTooLong},
+			{long, nil},
+			{nil, nil},
+			{[]byte("last"), nil},
+		} {
+			if err := a.WriteMessage(test.text); err != test.want {
+				t.Errorf("%.10q: %v", test.text, err)
+			}
+		}
+		a.CloseWrite()
+		texts, err := readTexts(b)
+		if err != io.EOF || strings.Join(texts, "|") != string(long)+"|last" {
+			t.Errorf("%d texts, %v", len(texts), err)
+		}
+		if err := errors.Join(a.Wait(), b.Wait()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestATransportThatClosesFirstIsBroken(t *testing.T) {
+	for _, inputEnded := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := cable(t, relay{}, relay{})
+			ea, eb := openPair(t, a, b, setting{lines: true}, setting{lines: true})
+			handshakeLines(t, ea.lines, eb.lines)
+			if inputEnded {
+				ea.lines.CloseWrite()
+			}
+			a.Close()
+			if err := ea.lines.Wait(); !errors.Is(err, ErrTransport) {
+				t.Errorf("%v", err)
+			}
+			if err := eb.lines.Wait(); !errors.Is(err, ErrTransport) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func handshakeLines(t *testing.T, all ...*Lines) {
+	t.Helper()
+	for _, l := range all {
+		if err := l.Handshake(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestClosingEndsTheSessionProperly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := openLinesPair(t, setting{}, setting{})
+		handshakeLines(t, a, b)
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := b.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTextsLeftUnsentAreAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		go io.Copy(io.Discard, b)
+		l := open(t, a, setting{lines: true}).lines
+		l.WriteMessage([]byte("to nobody"))
+		if err := l.Close(); err != ErrClosed {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOneWhoStaysTalksToTheNextSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		stay := setting{lines: true, config: func(c *Config) { c.Stay = true }}
+		ea := open(t, a, stay)
+		// Whoever is at b sees the line through a switch that outlives it.
+		for i := range 3 {
+			eb := open(t, keepOpen{b}, setting{lines: true, key: 1 + i%2, seed: uint64(i)})
+			handshakeLines(t, eb.lines)
+			eb.lines.WriteMessage(fmt.Appendf(nil, "session %d", i))
+			if got, err := ea.lines.ReadMessage(nil); string(got) != fmt.Sprintf("session %d", i) || err != nil {
+				t.Fatalf("%q, %v", got, err)
+			}
+			eb.lines.CloseWrite()
+			if err := eb.lines.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			ea.lines.WriteMessage(fmt.Appendf(nil, "held for session %d", i+1))
+			if i == 0 {
+				continue
+			}
+		}
+		if n := told[otr.PeerEnded](ea); n != 3 {
+			t.Errorf("%d sessions ended", n)
+		}
+		if err := ea.lines.Close(); err != ErrClosed {
+			t.Errorf("with a text held back: %v", err)
+		}
+		b.Close()
+	})
+}
+
+// keepOpen is a transport that another end may use later.
+type keepOpen struct{ duplex }
+
+func (keepOpen) Close() error { return nil }
+
+func TestASlowReaderOfTextsHoldsTheSenderUpAndLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := openLinesPair(t, setting{}, setting{})
+		const n = 200
+		text := strings.Repeat("t", 50_000)
+		sent := make(chan error)
+		go func() {
+			for range n {
+				if err := a.WriteMessage([]byte(text)); err != nil {
+					sent <- err
+				}
+			}
+			sent <- a.CloseWrite()
+		}()
+		time.Sleep(time.Minute)
+		if moved := a.Stats().SentMessages; moved > n/2 {
+			t.Errorf("%d of %d messages went to a sleeping reader", moved, n)
+		}
+		texts, err := readTexts(b)
+		if len(texts) != n || err != io.EOF {
+			t.Errorf("%d texts, %v", len(texts), err)
+		}
+		if err := errors.Join(<-sent, a.Wait(), b.Wait()); err != nil {
+			t.Error(err)
+		}
+	})
+}

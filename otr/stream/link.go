@@ -1,0 +1,348 @@
+package stream
+
+import (
+	"bytes"
+	"io"
+	"sync"
+	"time"
+
+	"otrpipe/otr"
+	"otrpipe/otr/wire"
+)
+
+const (
+	// roomy is how full the output buffer may be, in bytes, for a mode to add
+	// another message: enough to use a transport with system calls well when
+	// messages are small.
+	roomy = 32 << 10
+	// maxBacklog is how many bytes of answers may wait for a transport that
+	// does not take them before we stop reading from it. Honest peers are far
+	// below it; it bounds those who only ask.
+	maxBacklog = 4 << 20
+)
+
+// A mode is what runs over a link. All its methods are called by the owner;
+// finished and backlogged with the mutex held.
+type mode interface {
+	// secured: a session is encrypted and Verify has accepted its key.
+	secured(s otr.Session) error
+	// trusted: every check of the session's peer has passed.
+	trusted()
+	// message handles an authentic data message. It must be done with what r
+	// borrows before it uses the Conversation.
+	message(r *otr.Received)
+	// pump sends what waits, as long as room and canSend say so.
+	pump()
+	// heartbeat sends a message that shows where we stand.
+	heartbeat()
+	// peerEnded handles the peer's Disconnected, expired the end of a session
+	// whose keys were too old.
+	peerEnded()
+	expired()
+	// transportEnded returns what becomes of us when the transport ends, with
+	// its error, or nil at its end of file; timedOut, when Config.Timeout
+	// passes before payload may move; aborted, when we are told to leave.
+	transportEnded(err error) error
+	timedOut() error
+	aborted() error
+	// farewell sends what the peer should know before Disconnected.
+	farewell(result error, reason string)
+	// next returns when tick wants to be called; zero: never.
+	next() time.Time
+	tick()
+	// finished: the result is known; wake who waits.
+	finished()
+	// backlogged says that our reader is so far behind that nothing more should
+	// be read from the transport.
+	backlogged() bool
+}
+
+// A link runs one Conversation over one transport, for a mode.
+type link struct {
+	// Set by open and never changed.
+	cfg       Config
+	mode      mode
+	transport io.ReadWriteCloser
+	reader    *reader
+	writer    *writer
+	wake      chan struct{} // from anyone to the owner: look at what mu guards
+	alarm     chan struct{} // from the timer to the owner
+	quit      chan struct{} // closed by the owner: reader, leave
+	ready     chan struct{} // closed by the owner: payload may move
+	broke     chan struct{} // closed by the owner: the result is known
+	done      chan struct{} // closed by the owner: all is over
+
+	// The owner's, all up to mu.
+	conv     *otr.Conversation
+	now      time.Time
+	phase    phase
+	reporter reporter
+	events   []otr.Event // scratch
+
+	pending    []byte   // lines for the writer
+	spare      [][]byte // empty buffers
+	writeError bool
+	writeCause error
+	readEnded  bool
+
+	secure     bool        // a session is encrypted and its key accepted
+	everSecure bool        // there has been one
+	session    otr.Session // the latest
+	proof      proof
+	isTrusted  bool      // every check of the session's peer has passed
+	opened     bool      // payload may move, or could once
+	heard      time.Time // when an authentic message came last
+	beat       time.Time // when we last showed where we stand
+	polite     bool      // after the end, give the peer time to leave
+	peerLeft   bool      // after the end, the peer has said its last word
+
+	hold        hold
+	heldSince   time.Time
+	exchangeGap time.Duration
+	queryGap    time.Duration
+
+	// When something is to be done; zero: never.
+	queryAt    time.Time // another query
+	exchangeBy time.Time // another key exchange, if held
+	readyBy    time.Time // fail, unless payload may move
+	leaveBy    time.Time // after a write error, in leaving and in parting: leave
+	timerAt    time.Time // timer fires
+	timer      Timer
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	result error // of the whole, once broke is closed
+	ended  bool  // broke is closed, or about to be
+	gone   bool  // the owner runs no operations any more
+	abort  *string
+	ops    []*operation
+	stats  Stats
+}
+
+// Stats counts payload: bytes, and data messages that carried some.
+type Stats struct {
+	SentBytes, SentMessages         int64
+	ReceivedBytes, ReceivedMessages int64
+}
+
+// start starts l for a mode. With an error, or without a Conversation or a
+// Clock, it is over at once.
+func (l *link) start(transport io.ReadWriteCloser, cfg Config, m mode, err error) {
+	l.cfg = cfg
+	l.mode = m
+	l.transport = transport
+	l.conv = cfg.Conversation
+	l.quit = make(chan struct{})
+	l.reader = newReader(transport, l.quit)
+	l.writer = newWriter(transport)
+	l.wake = make(chan struct{}, 1)
+	l.alarm = make(chan struct{}, 1)
+	l.ready = make(chan struct{})
+	l.broke = make(chan struct{})
+	l.done = make(chan struct{})
+	l.reporter.tell = cfg.Event
+	if err == nil && (cfg.Conversation == nil || cfg.Clock == nil) {
+		err = errConfig
+	}
+	if err != nil {
+		l.refuse(err)
+		return
+	}
+	go l.reader.run()
+	go l.writer.run()
+	go l.run()
+}
+
+// refuse is for a link that never starts.
+func (l *link) refuse(err error) {
+	l.transport.Close()
+	l.result, l.ended, l.gone = err, true, true
+	close(l.broke)
+	close(l.done)
+}
+
+// run is the owner.
+func (l *link) run() {
+	l.now = l.cfg.Clock.Now()
+	l.begin()
+	for {
+		l.attend()
+		if l.phase == over {
+			break
+		}
+		l.arm()
+		var full chan<- []byte
+		if len(l.pending) > 0 {
+			full = l.writer.full
+		}
+		var empty <-chan []byte
+		if l.phase != running {
+			empty = l.writer.empty
+		}
+		// What nobody wants yet waits in the transport.
+		var blocks <-chan *block
+		if l.wantsMore() {
+			blocks = l.reader.full
+		} else {
+			l.heard = l.now // it is not the peer who is silent
+		}
+		var got *block
+		select {
+		case full <- l.pending:
+			l.handedOver()
+		case b := <-empty:
+			l.spare = append(l.spare, b)
+		case err := <-l.writer.failed:
+			l.writeFailed(err)
+		case got = <-blocks:
+		case <-l.wake:
+		case <-l.alarm:
+			l.timerAt = time.Time{}
+		}
+		l.now = l.cfg.Clock.Now()
+		if got != nil {
+			l.receive(got)
+		}
+	}
+	l.close()
+}
+
+// begin starts the clocks and says the first word.
+func (l *link) begin() {
+	if l.cfg.Timeout > 0 {
+		l.readyBy = l.now.Add(l.cfg.Timeout)
+	}
+	if l.cfg.Initiate {
+		l.queryGap = firstQuery
+		l.query()
+	}
+}
+
+// attend does what is due: what other goroutines want, what the clock says, and
+// what can be sent.
+func (l *link) attend() {
+	l.operate()
+	l.tick()
+	if l.phase == running {
+		l.mode.pump()
+	}
+	if l.phase == leaving && len(l.pending) == 0 && len(l.spare) == buffers-1 {
+		l.written()
+	}
+}
+
+// receive handles a block from the reader and gives it back.
+func (l *link) receive(b *block) {
+	if b.dropped > 0 {
+		l.report(LineTooLong{Bytes: b.dropped})
+	}
+	lines := b.lines
+	for len(lines) > 0 {
+		line, rest, _ := bytes.Cut(lines, []byte{'\n'})
+		lines = rest
+		l.receiveLine(bytes.TrimSuffix(line, []byte{'\r'}))
+	}
+	if b.err != nil {
+		l.transportEnded(b.err)
+		return
+	}
+	l.reader.empty <- b
+}
+
+func (l *link) receiveLine(line []byte) {
+	if len(line) == 0 {
+		return
+	}
+	if l.phase != running {
+		l.receiveLate(line)
+		return
+	}
+	if len(line) > wire.MaxMessage {
+		l.report(LineTooLong{Bytes: int64(len(line))})
+		return
+	}
+	r, err := l.conv.Receive(line)
+	if !l.secure {
+		l.heardInClear(line, r.Events)
+	}
+	l.handle(r, err)
+}
+
+// receiveLate handles a line after the end. A peer that has said its last word
+// too needs no more time.
+func (l *link) receiveLate(line []byte) {
+	switch wire.Classify(line) {
+	case wire.KindEncoded, wire.KindFragment:
+		l.peerLeft = true
+	}
+	if l.phase == parting && l.peerLeft {
+		l.phase = over
+	}
+}
+
+// handle does what an answer of the Conversation asks for. What the answer
+// borrows is used before the Conversation is called again. An error is our own.
+func (l *link) handle(r otr.Received, err error) {
+	l.sendLines(r.Send)
+	l.events = append(l.events[:0], r.Events...)
+	if r.DataMessage && l.secure {
+		l.heard = l.now
+		l.mode.message(&r)
+	}
+	for i, e := range l.events {
+		if e, ok := e.(otr.Secure); ok {
+			l.becameSecure(e)
+			continue
+		}
+		l.happened(e, l.events[i+1:])
+	}
+	if err != nil {
+		l.end(err, internalError)
+	}
+	l.watchExchange()
+}
+
+// room says whether another message may be added to the output.
+func (l *link) room() bool {
+	return l.phase == running && !l.writeError && len(l.pending) < roomy
+}
+
+// seal encrypts m and adds it to the output.
+func (l *link) seal(m otr.Message) error {
+	b, err := l.conv.AppendMessage(l.pending, m)
+	if err != nil {
+		return err
+	}
+	l.pending = b
+	return nil
+}
+
+func (l *link) sendLines(lines [][]byte) {
+	for _, line := range lines {
+		l.pending = append(append(l.pending, line...), '\n')
+	}
+	if l.writeError {
+		l.pending = l.pending[:0]
+	}
+}
+
+// handedOver follows the delivery of pending to the writer. Of the buffers the
+// writer has at most one, and one waits: another is empty.
+func (l *link) handedOver() {
+	if len(l.spare) == 0 {
+		l.spare = append(l.spare, <-l.writer.empty)
+	}
+	last := len(l.spare) - 1
+	l.pending = l.spare[last]
+	l.spare = l.spare[:last]
+}
+
+// wantsMore says whether more should be read from the transport.
+func (l *link) wantsMore() bool {
+	if l.phase != running {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.pending) < maxBacklog && !l.mode.backlogged()
+}

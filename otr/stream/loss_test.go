@@ -1,0 +1,201 @@
+package stream
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// mangler makes a filter that does one kind of harm to some lines.
+func mangler(kind string, random *rand.Rand, every int) func(int, []byte) [][]byte {
+	var kept []byte
+	return func(i int, line []byte) [][]byte {
+		var out [][]byte
+		if kept != nil {
+			defer func() { kept = nil }()
+			out = [][]byte{line, kept}
+			return out
+		}
+		if random.IntN(every) != 0 {
+			return [][]byte{line}
+		}
+		switch kind {
+		case "drop":
+			return nil
+		case "repeat":
+			return [][]byte{line, line}
+		case "swap":
+			kept = line
+			return nil
+		case "flip":
+			line[random.IntN(len(line)-1)] ^= 1 << random.IntN(7)
+			return [][]byte{line}
+		case "cut":
+			return [][]byte{append(line[:random.IntN(len(line))], '\n')}
+		}
+		panic(kind)
+	}
+}
+
+func TestWhateverHappensToLinesNoByteIsWrongAndNoLossIsHidden(t *testing.T) {
+	for _, kind := range []string{"drop", "repeat", "swap", "flip", "cut"} {
+		t.Run(kind, func(t *testing.T) {
+			broken := 0
+			for seed := range uint64(25) {
+				synctest.Test(t, func(t *testing.T) {
+					every := []int{4, 12, 40}[seed%3]
+					a, b := cable(t,
+						relay{filter: mangler(kind, rand.New(rand.NewPCG(seed, 4)), every)},
+						relay{filter: mangler(kind, rand.New(rand.NewPCG(seed, 5)), every)})
+					small := func(c *Config) { c.Window = 40_000 }
+					ea, eb := openPair(t, a, b, setting{seed: seed, config: small}, setting{seed: seed, config: small})
+					oa, ob := converseBoth(ea, eb, 200_000, 100_000)
+					oa.honest(t, "a", 100_000)
+					ob.honest(t, "b", 200_000)
+					if oa.result != nil {
+						broken++
+					}
+				})
+			}
+			if kind != "repeat" && broken == 0 {
+				t.Error("nothing broke: nothing was tested")
+			}
+		})
+	}
+}
+
+func TestOneLostLineIsMadeGoodOrBreaks(t *testing.T) {
+	// Of a short stream each line is lost once, in each direction.
+	for _, direction := range []int{0, 1} {
+		made, broke := 0, 0
+		for lost := 0; ; lost++ {
+			reached := false
+			synctest.Test(t, func(t *testing.T) {
+				filter := func(i int, line []byte) [][]byte {
+					if i == lost {
+						reached = true
+						return nil
+					}
+					return [][]byte{line}
+				}
+				relays := [2]relay{}
+				relays[direction].filter = filter
+				a, b := cable(t, relays[0], relays[1])
+				ea, eb := openPair(t, a, b, setting{}, setting{})
+				oa, ob := converseBoth(ea, eb, 1000, 2000)
+				oa.honest(t, "a", 2000)
+				ob.honest(t, "b", 1000)
+				if (oa.result == nil) != (ob.result == nil) {
+					t.Errorf("direction %d, line %d: one end says %v, the other %v", direction, lost, oa.result, ob.result)
+				}
+				if oa.result == nil {
+					made++
+				} else {
+					broke++
+				}
+			})
+			if !reached {
+				break
+			}
+		}
+		if made < 3 || broke < 1 {
+			t.Errorf("direction %d: %d losses were made good, %d broke the stream", direction, made, broke)
+		}
+	}
+}
+
+func TestATransportCutAtAnyByteIsNeverASuccess(t *testing.T) {
+	// How much one whole stream writes each way.
+	var total [2]int
+	synctest.Test(t, func(t *testing.T) {
+		count := func(n *int) func(int, []byte) [][]byte {
+			return func(_ int, line []byte) [][]byte { *n += len(line); return [][]byte{line} }
+		}
+		a, b := cable(t, relay{filter: count(&total[0])}, relay{filter: count(&total[1])})
+		ea, eb := openPair(t, a, b, setting{}, setting{})
+		oa, ob := converseBoth(ea, eb, 100, 100)
+		oa.whole(t, "a", 100)
+		ob.whole(t, "b", 100)
+	})
+	step := 37
+	if testing.Short() {
+		step = 331
+	}
+	for _, direction := range []int{0, 1} {
+		for limit := 1; limit < total[direction]; limit += step {
+			synctest.Test(t, func(t *testing.T) {
+				relays := [2]relay{}
+				relays[direction].limit = limit
+				a, b := cable(t, relays[0], relays[1])
+				ea, eb := openPair(t, a, b, setting{}, setting{})
+				oa, ob := converseBoth(ea, eb, 100, 100)
+				oa.honest(t, "a", 100)
+				ob.honest(t, "b", 100)
+			})
+		}
+	}
+}
+
+// lastLine makes a filter that drops the line in which DATA or END is last.
+func dropping(drop func(i int) bool) func(int, []byte) [][]byte {
+	return func(i int, line []byte) [][]byte {
+		if drop(i) {
+			return nil
+		}
+		return [][]byte{line}
+	}
+}
+
+func TestALostLastLineShowsAtTheNextHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deaf := false
+		a, b := cable(t, relay{filter: dropping(func(int) bool { return deaf })}, relay{})
+		ea, eb := openPair(t, a, b, setting{}, setting{})
+		handshakeBoth(t, ea, eb)
+		synctest.Wait()
+		deaf = true
+		io.WriteString(ea, "lost")
+		synctest.Wait()
+		deaf = false
+		start := time.Now()
+		got, err := io.ReadAll(eb)
+		if len(got) != 0 || !errors.Is(err, ErrBroken) {
+			t.Errorf("%q, %v", got, err)
+		}
+		if d := time.Since(start); d > 2*time.Minute {
+			t.Errorf("after %v", d)
+		}
+		if err := ea.Wait(); !errors.Is(err, ErrAborted) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestALostEndIsMadeGoodByTheNextHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deaf := false
+		a, b := cable(t, relay{filter: dropping(func(int) bool { return deaf })}, relay{})
+		ea, eb := openPair(t, a, b, setting{}, setting{})
+		io.WriteString(ea, "arrives")
+		buf := make([]byte, 7)
+		io.ReadFull(eb, buf)
+		synctest.Wait()
+		deaf = true
+		ea.CloseWrite()
+		synctest.Wait()
+		deaf = false
+		eb.CloseWrite()
+		rest, err := io.ReadAll(eb)
+		if !bytes.Equal(buf, []byte("arrives")) || len(rest) != 0 || err != nil {
+			t.Errorf("%q %q, %v", buf, rest, err)
+		}
+		io.ReadAll(ea)
+		if err := errors.Join(ea.Wait(), eb.Wait()); err != nil {
+			t.Error(err)
+		}
+	})
+}

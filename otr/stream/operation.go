@@ -1,0 +1,89 @@
+package stream
+
+import (
+	"context"
+
+	"otrpipe/otr"
+)
+
+// An operation is a function that the owner is to run.
+type operation struct {
+	f    func(*otr.Conversation) ([][]byte, error)
+	err  error         // valid once done is closed
+	done chan struct{} // closed by the owner
+}
+
+func (o *operation) finish(err error) {
+	o.err = err
+	close(o.done)
+}
+
+// Do runs f in the owner's goroutine, where the Conversation may be used, and
+// sends the lines that it returns. It returns f's error. Two things must not be
+// done that way: sending texts, and ending the session, which Close and Abort
+// do. After the end it returns the result, or ErrClosed.
+func (l *link) Do(f func(*otr.Conversation) ([][]byte, error)) error {
+	o := &operation{f: f, done: make(chan struct{})}
+	l.mu.Lock()
+	if l.gone {
+		l.mu.Unlock()
+		return l.closedError()
+	}
+	l.ops = append(l.ops, o)
+	l.mu.Unlock()
+	l.rouse()
+	<-o.done
+	return o.err
+}
+
+// handshake waits until payload may move.
+func (l *link) handshake(ctx context.Context) error {
+	select {
+	case <-l.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.broke:
+	}
+	select {
+	case <-l.ready: // it did, for a while
+		return nil
+	default:
+		return l.closedError()
+	}
+}
+
+// Stats returns what has moved so far.
+func (l *link) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stats
+}
+
+// operate does what other goroutines have asked for.
+func (l *link) operate() {
+	l.mu.Lock()
+	ops, abort := l.ops, l.abort
+	l.ops, l.abort = nil, nil
+	if l.phase == running && len(l.pending) > maxBacklog/2 {
+		// Whoever asks faster than the transport takes it has to wait.
+		l.ops, ops = ops, nil
+	}
+	l.mu.Unlock()
+	for _, o := range ops {
+		if l.phase != running {
+			o.finish(l.closedError())
+			continue
+		}
+		lines, err := o.f(l.conv)
+		l.sendLines(lines)
+		o.finish(err)
+		l.watchExchange()
+		if l.secure && l.conv.State() == otr.StatePlaintext {
+			l.end(l.mode.aborted(), "")
+		}
+	}
+	if abort != nil {
+		l.end(l.mode.aborted(), *abort)
+	}
+}

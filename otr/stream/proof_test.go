@@ -1,0 +1,159 @@
+package stream
+
+import (
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"otrpipe/otr"
+)
+
+func secret(s string) func(*Config) {
+	return func(c *Config) { c.SMP = &SMPConfig{Secret: []byte(s), Question: "which?"} }
+}
+
+func TestTwoEndsWithTheSameSecretProveItBeforeAnyPayload(t *testing.T) {
+	// A delay over starterWait makes the two runs cross.
+	for _, delay := range []time.Duration{0, 10 * time.Millisecond, 1500 * time.Millisecond} {
+		for seed := range uint64(4) {
+			for _, lines := range []bool{false, true} {
+				synctest.Test(t, func(t *testing.T) {
+					a, b := cable(t, relay{delay: delay}, relay{delay: delay})
+					ea, eb := openPair(t, a, b, setting{seed: seed, lines: lines, config: secret("same")}, setting{seed: seed, lines: lines, config: secret("same")})
+					if lines {
+						ea.lines.WriteMessage([]byte("a text"))
+						ea.lines.CloseWrite()
+						texts, err := readTexts(eb.lines)
+						if len(texts) != 1 || err != io.EOF {
+							t.Errorf("%q, %v", texts, err)
+						}
+						ea.lines.Wait()
+					} else {
+						oa, ob := converseBoth(ea, eb, 50_000, 60_000)
+						oa.whole(t, "a", 60_000)
+						ob.whole(t, "b", 50_000)
+					}
+					for _, e := range []*end{ea, eb} {
+						if told[otr.SMPSucceeded](e) != 1 || told[Trusted](e) != 1 {
+							t.Errorf("%v", e.events())
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestDifferentSecretsEndBothBeforeAnyPayload(t *testing.T) {
+	for seed := range uint64(4) {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := cable(t, relay{}, relay{})
+			ea, eb := openPair(t, a, b, setting{seed: seed, config: secret("one")}, setting{seed: seed, config: secret("other")})
+			for _, e := range []*end{ea, eb} {
+				io.WriteString(e, "payload")
+			}
+			for _, e := range []*end{ea, eb} {
+				if n, err := e.Read(make([]byte, 10)); n != 0 || !errors.Is(err, ErrSMP) {
+					t.Errorf("%d, %v", n, err)
+				}
+				if err := e.Wait(); !errors.Is(err, ErrSMP) {
+					t.Errorf("%v", err)
+				}
+				if sent := e.Stats().SentBytes; sent != 0 {
+					t.Errorf("%d bytes were sent", sent)
+				}
+			}
+		})
+	}
+}
+
+func TestOneEndsSecretHoldsBackThatEndAlone(t *testing.T) {
+	for seed := range uint64(4) {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := cable(t, relay{}, relay{})
+			ea, eb := openPair(t, a, b, setting{seed: seed, config: secret("s")}, setting{seed: seed})
+			handshakeBoth(t, eb)
+			io.WriteString(ea, "from a")
+			io.WriteString(eb, "from b")
+			time.Sleep(10 * time.Second)
+			if sent := ea.Stats().SentBytes; sent != 0 {
+				t.Errorf("%d bytes were sent by the end with the secret", sent)
+			}
+			if sent := eb.Stats().SentBytes; sent != 6 {
+				t.Errorf("%d bytes were sent by the other", sent)
+			}
+			select {
+			case <-ea.ready:
+				t.Error("payload may move")
+			default:
+			}
+			// A person answers.
+			if err := eb.Do(func(c *otr.Conversation) ([][]byte, error) { return c.AnswerSMP([]byte("s")) }); err != nil {
+				t.Fatal(err)
+			}
+			ea.CloseWrite()
+			eb.CloseWrite()
+			atA, errA := io.ReadAll(ea)
+			atB, errB := io.ReadAll(eb)
+			if string(atA) != "from b" || string(atB) != "from a" {
+				t.Errorf("%q, %v; %q, %v", atA, errA, atB, errB)
+			}
+			if err := errors.Join(ea.Wait(), eb.Wait()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestASecretThatNobodyAnswersIsATimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		ea, eb := openPair(t, a, b, setting{config: secret("s")}, setting{})
+		io.WriteString(eb, "payload")
+		if n, err := ea.Read(make([]byte, 10)); n != 0 || !errors.Is(err, ErrTimeout) || errors.Is(err, ErrNoStream) {
+			t.Errorf("%d, %v", n, err)
+		}
+		if err := eb.Wait(); !errors.Is(err, ErrAborted) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestAPersonWhoGivesUpFailsTheProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		ea, eb := openPair(t, a, b, setting{config: secret("s")}, setting{})
+		for told[otr.SMPAsked](eb) == 0 {
+			time.Sleep(time.Second)
+		}
+		if err := eb.Do((*otr.Conversation).AbortSMP); err != nil {
+			t.Fatal(err)
+		}
+		if err := ea.Wait(); !errors.Is(err, ErrSMP) {
+			t.Errorf("%v", err)
+		}
+		eb.Wait()
+	})
+}
+
+func TestAProofHoldsForTheKeyThroughKeyExchanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		ea, eb := openPair(t, a, b, setting{config: secret("s")}, setting{config: secret("s")})
+		handshakeBoth(t, ea, eb)
+		for range 3 {
+			if err := refresh(ea); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		oa, ob := converseBoth(ea, eb, 5000, 6000)
+		oa.whole(t, "a", 6000)
+		ob.whole(t, "b", 5000)
+		if n := told[otr.SMPSucceeded](ea); n != 1 {
+			t.Errorf("%d proofs", n)
+		}
+	})
+}

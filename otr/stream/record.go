@@ -1,0 +1,119 @@
+package stream
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"otrpipe/otr/wire"
+)
+
+// The types of the records' TLVs. The specifications leave the high types to
+// private use.
+const (
+	typeHello = 0x6F01
+	typeData  = 0x6F02
+	typeAck   = 0x6F03
+	typeEnd   = 0x6F04
+	typeAbort = 0x6F05
+	typeStop  = 0x6F06
+)
+
+const (
+	recordVersion = 1
+	offsetLen     = 8
+	helloLen      = 1 + len(streamID{}) + 8
+
+	// maxData is what one DATA record holds: a TLV's value, less the offset.
+	maxData = wire.MaxTLVValue - offsetLen
+
+	// maxReason bounds what a person is shown of a peer's reason, in bytes.
+	maxReason = 1024
+)
+
+// A streamID names one end's stream for its whole life.
+type streamID [16]byte
+
+// A record is one parsed TLV of a Stream.
+type record struct {
+	kind   uint16
+	offset int64    // DATA, ACK, END
+	data   []byte   // DATA; borrowed
+	id     streamID // HELLO
+	window int64    // HELLO
+	reason string   // ABORT, STOP
+}
+
+// errRecord says that a record is not of its form.
+var errRecord = errors.New("malformed record")
+
+// parseRecord parses the record in t; known is false for a TLV that is none.
+// Offsets and windows from 2^63 on are refused: no stream is that long.
+func parseRecord(t wire.TLV) (r record, known bool, err error) {
+	r.kind = t.Type
+	v := t.Value
+	switch t.Type {
+	case typeHello:
+		if len(v) > 0 && v[0] != recordVersion {
+			return r, true, fmt.Errorf("%w: HELLO of version %d", errRecord, v[0])
+		}
+		if len(v) != helloLen {
+			return r, true, badLength("HELLO", v)
+		}
+		copy(r.id[:], v[1:])
+		r.window, err = parseOffset(v[1+len(r.id):])
+	case typeData:
+		if len(v) < offsetLen {
+			return r, true, badLength("DATA", v)
+		}
+		r.offset, err = parseOffset(v[:offsetLen])
+		r.data = v[offsetLen:]
+	case typeAck, typeEnd:
+		if len(v) != offsetLen {
+			return r, true, badLength("ACK or END", v)
+		}
+		r.offset, err = parseOffset(v)
+	case typeAbort, typeStop:
+		if !utf8.Valid(v) {
+			return r, true, fmt.Errorf("%w: the reason is not UTF-8", errRecord)
+		}
+		r.reason = clip(string(v[:min(len(v), maxReason)]))
+	default:
+		return r, false, nil
+	}
+	return r, true, err
+}
+
+func badLength(name string, v []byte) error {
+	return fmt.Errorf("%w: %s of %d bytes", errRecord, name, len(v))
+}
+
+func parseOffset(v []byte) (int64, error) {
+	offset := binary.BigEndian.Uint64(v)
+	if offset > math.MaxInt64 {
+		return 0, fmt.Errorf("%w: offset %d", errRecord, offset)
+	}
+	return int64(offset), nil
+}
+
+// clip drops the half of a character that a cut may have left.
+func clip(s string) string { return strings.ToValidUTF8(s, "") }
+
+func appendHello(b []byte, id streamID, window int64) []byte {
+	b = append(b, recordVersion)
+	b = append(b, id[:]...)
+	return binary.BigEndian.AppendUint64(b, uint64(window))
+}
+
+func appendOffset(b []byte, offset int64) []byte {
+	return binary.BigEndian.AppendUint64(b, uint64(offset))
+}
+
+// reasonValue is the value of an ABORT or STOP.
+func reasonValue(reason string) []byte {
+	reason = clip(reason)
+	return []byte(clip(reason[:min(len(reason), maxReason)]))
+}

@@ -1,0 +1,190 @@
+package stream
+
+import (
+	"context"
+	"io"
+	"sync"
+)
+
+// sendRoom is how many bytes may be written before they are sent: enough to fill
+// the largest messages while the one before is being encrypted.
+const sendRoom = 1 << 20
+
+// A Stream carries exact bytes to and from another Stream. Each direction ends
+// on its own: CloseWrite ends ours, and Read returns io.EOF at the peer's
+// authenticated end. When both have ended and everything is acknowledged, both
+// ends take leave of each other without being asked.
+//
+// All methods may be called from any goroutine.
+type Stream struct {
+	link
+	transfer // the owner's
+
+	// Guarded by mu.
+	readable, writable sync.Cond
+	out                queue // written and not yet sent
+	writeClosed        bool  // CloseWrite was called
+	stopped            bool  // the peer's STOP came; out is empty for ever
+	cut                bool  // the peer stopped before it had everything
+	in                 queue // received and not yet read
+	trustedIn          bool  // in may be read
+	inEnded            bool  // in is all: END came
+	taken              int64 // bytes handed to the reader
+	takenGoal          int64 // the owner wants to know when taken gets here
+	readStopped        *string
+	stopping           bool // readStopped's STOP has yet to be sent
+}
+
+// Open starts a Stream over transport, whose lines go both ways. The transport
+// is closed at the end; that must make its blocked Read and Write return. If cfg
+// lacks something, or its Rand fails, the Stream is over at once with that error.
+func Open(transport io.ReadWriteCloser, cfg Config) *Stream {
+	s := new(Stream)
+	s.readable.L, s.writable.L = &s.mu, &s.mu
+	s.window = cfg.Window
+	if s.window <= 0 {
+		s.window = DefaultWindow
+	}
+	s.takenGoal = s.quarter()
+	err := errConfig
+	if cfg.Rand != nil {
+		_, err = io.ReadFull(cfg.Rand, s.id[:])
+	}
+	s.start(transport, cfg, s, err)
+	return s
+}
+
+// Handshake waits until payload may move: the session is encrypted, the peer has
+// met the trust that was asked for, and it has said HELLO. If ctx ends before,
+// it returns ctx's error and the Stream goes on.
+func (s *Stream) Handshake(ctx context.Context) error { return s.handshake(ctx) }
+
+// Read reads what the peer has written, authenticated. It returns io.EOF at the
+// peer's authenticated end, and only there.
+func (s *Stream) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch {
+		case s.readStopped != nil:
+			return 0, ErrClosed
+		case len(p) == 0:
+			return 0, nil
+		case s.trustedIn && s.in.size > 0:
+			n := s.in.pop(p)
+			s.take(n)
+			return n, nil
+		case s.trustedIn && s.inEnded:
+			return 0, io.EOF
+		case s.ended:
+			return 0, s.closedError()
+		}
+		s.readable.Wait()
+	}
+}
+
+// take counts n bytes as handed to the reader. The mutex is held.
+func (s *Stream) take(n int) {
+	s.taken += int64(n)
+	s.stats.ReceivedBytes += int64(n)
+	if s.taken >= s.takenGoal || s.inEnded && s.in.size == 0 {
+		s.rouse()
+	}
+}
+
+// Write writes p. It returns once all of p is on its way, which the peer's
+// window may delay. What has been sent is not known to have been read before
+// Wait returns nil.
+func (s *Stream) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for {
+		switch {
+		case n == len(p):
+			return n, nil
+		case s.ended:
+			return n, s.closedError()
+		case s.writeClosed:
+			return n, ErrClosed
+		case s.stopped:
+			s.cut = true
+			return n, ErrStopped
+		case s.out.size < sendRoom:
+			m := min(len(p)-n, sendRoom-s.out.size)
+			s.out.push(p[n : n+m])
+			n += m
+			s.rouse()
+			continue
+		}
+		s.writable.Wait()
+	}
+}
+
+// CloseWrite ends our direction: after what was written, the peer reads io.EOF.
+func (s *Stream) CloseWrite() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended && s.result != nil {
+		return s.result
+	}
+	s.writeClosed = true
+	s.writable.Broadcast()
+	s.rouse()
+	return nil
+}
+
+// CloseRead says that nobody reads any more: the peer is told the reason and
+// asked to end its direction, and what still comes is dropped. Our direction
+// goes on.
+func (s *Stream) CloseRead(reason string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended && s.result != nil {
+		return s.result
+	}
+	if s.readStopped == nil {
+		s.readStopped = &reason
+		s.stopping = !s.inEnded
+		s.discard()
+		s.readable.Broadcast()
+		s.rouse()
+	}
+	return nil
+}
+
+// discard drops what nobody reads. It counts as taken, or the peer's direction
+// could never end.
+func (s *Stream) discard() {
+	s.taken += int64(s.in.size)
+	s.in.clear()
+}
+
+// Wait waits until all is over and returns the result: nil if both directions
+// ended and were acknowledged.
+func (s *Stream) Wait() error {
+	<-s.done
+	return s.result
+}
+
+// Close waits for the proper end if this end has seen both ends coming: it has
+// called CloseWrite, and has read io.EOF or called CloseRead. Otherwise it is
+// Abort. It returns nil if both directions ended and were acknowledged.
+func (s *Stream) Close() error {
+	s.mu.Lock()
+	proper := s.writeClosed && (s.inEnded && s.in.size == 0 || s.readStopped != nil)
+	s.mu.Unlock()
+	if !proper {
+		return s.Abort("closed")
+	}
+	return s.Wait()
+}
+
+// Abort breaks the stream in both directions: the peer is told the reason,
+// which has up to 1024 bytes, and that the session is over. It returns the
+// result, which is nil if both directions had already ended, and ErrClosed if
+// this is what ended the stream.
+func (s *Stream) Abort(reason string) error {
+	s.requestAbort(reason)
+	return s.Wait()
+}

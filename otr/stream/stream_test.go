@@ -1,0 +1,284 @@
+package stream
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"otrpipe/otr"
+)
+
+func TestBothDirectionsArriveWholeOverATransportWithoutABuffer(t *testing.T) {
+	for _, sizes := range [][2]int{{0, 0}, {1, 0}, {0, 100_000}, {3_000_000, 2_000_000}} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := net.Pipe()
+			ea, eb := openPair(t, a, b, setting{}, setting{})
+			oa, ob := converseBoth(ea, eb, sizes[0], sizes[1])
+			oa.whole(t, "a", sizes[1])
+			ob.whole(t, "b", sizes[0])
+		})
+	}
+}
+
+func TestOneKeystrokeIsOneMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := 0
+		a, b := cable(t, relay{filter: func(_ int, line []byte) [][]byte { lines++; return [][]byte{line} }}, relay{})
+		ea, eb := openPair(t, a, b, setting{}, setting{})
+		handshakeBoth(t, ea, eb)
+		synctest.Wait()
+		before := lines
+		for i := range 5 {
+			if _, err := ea.Write([]byte{'k'}); err != nil {
+				t.Fatal(err)
+			}
+			buf := make([]byte, 10)
+			if n, err := eb.Read(buf); n != 1 || err != nil {
+				t.Fatalf("read %d bytes, %v", n, err)
+			}
+			synctest.Wait()
+			if got := lines - before; got != i+1 {
+				t.Fatalf("%d keystrokes are %d lines", i+1, got)
+			}
+		}
+		ea.Abort("done")
+		eb.Wait()
+	})
+}
+
+func TestHalfCloseLeavesTheOtherDirectionOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		ea, eb := openPair(t, a, b, setting{}, setting{})
+		io.WriteString(ea, "question")
+		ea.CloseWrite()
+		question, err := io.ReadAll(eb)
+		if string(question) != "question" || err != nil {
+			t.Fatalf("%q, %v", question, err)
+		}
+		time.Sleep(time.Hour)
+		io.WriteString(eb, "answer")
+		eb.CloseWrite()
+		answer, err := io.ReadAll(ea)
+		if string(answer) != "answer" || err != nil {
+			t.Fatalf("%q, %v", answer, err)
+		}
+		if err := errors.Join(ea.Close(), eb.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ea.Write([]byte("more")); err != ErrClosed {
+			t.Errorf("Write after the end: %v", err)
+		}
+	})
+}
+
+func TestASleepingReaderFillsItsWindowAndNoMore(t *testing.T) {
+	const window = 1 << 20
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		narrow := func(c *Config) { c.Window = window }
+		ea, eb := openPair(t, a, b, setting{}, setting{config: narrow})
+		written := make(chan error)
+		go func() {
+			err := writePattern(ea, 'a', 3*window)
+			ea.CloseWrite()
+			written <- err
+		}()
+		time.Sleep(time.Minute)
+		if sent := ea.Stats().SentBytes; sent != window {
+			t.Errorf("%d bytes were sent to a window of %d", sent, window)
+		}
+		// The other direction does not mind.
+		if err := writePattern(eb, 'b', 3*window); err != nil {
+			t.Fatal(err)
+		}
+		eb.CloseWrite()
+		oa := &checker{seed: 'b'}
+		if _, err := io.Copy(oa, ea); err != nil || oa.n != 3*window {
+			t.Fatalf("%d bytes, %v", oa.n, err)
+		}
+		ob := &checker{seed: 'a'}
+		if _, err := io.Copy(ob, eb); err != nil || ob.n != 3*window {
+			t.Fatalf("%d bytes, %v", ob.n, err)
+		}
+		if err := errors.Join(<-written, ea.Wait(), eb.Wait()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestTheStreamWorksOverSmallLinesAndWithPadding(t *testing.T) {
+	for _, change := range []func(*otr.Config){
+		func(c *otr.Config) { c.MaxSize = 64 },
+		func(c *otr.Config) { c.MaxSize = 400 },
+		func(c *otr.Config) { c.Pad = 256 },
+		func(c *otr.Config) { c.Pad = 65535; c.MaxSize = 100_000 },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var size otr.Config
+			change(&size)
+			longest := func(_ int, line []byte) [][]byte {
+				if size.MaxSize > 0 && len(line)-1 > size.MaxSize {
+					t.Errorf("a line of %d bytes, over %d", len(line)-1, size.MaxSize)
+				}
+				return [][]byte{line}
+			}
+			a, b := cable(t, relay{filter: longest}, relay{})
+			ea, eb := openPair(t, a, b, setting{otr: change}, setting{})
+			oa, ob := converseBoth(ea, eb, 300_000, 1000)
+			oa.whole(t, "a", 1000)
+			ob.whole(t, "b", 300_000)
+		})
+	}
+}
+
+func TestCRLFAndForeignTextDoNoHarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		noisy := func(i int, line []byte) [][]byte {
+			return [][]byte{[]byte("\n"), []byte("a banner\r\n"), append(bytes.TrimSuffix(line, []byte("\n")), "\r\n"...)}
+		}
+		a, b := cable(t, relay{filter: noisy}, relay{filter: noisy})
+		ea, eb := openPair(t, a, b, setting{}, setting{})
+		oa, ob := converseBoth(ea, eb, 5000, 6000)
+		oa.whole(t, "a", 6000)
+		ob.whole(t, "b", 5000)
+		if told[otr.Unencrypted](ea) == 0 || told[otr.Unencrypted](eb) == 0 {
+			t.Error("nobody was told of the text")
+		}
+	})
+}
+
+func TestOverLongLinesAreDroppedAndReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := append(bytes.Repeat([]byte{'x'}, 1<<20+1), '\n')
+		fits := append(bytes.Repeat([]byte{'x'}, 1<<20), '\n')
+		noisy := func(i int, line []byte) [][]byte {
+			switch i {
+			case 0:
+				return [][]byte{long, line}
+			case 3:
+				return [][]byte{fits, line}
+			}
+			return [][]byte{line}
+		}
+		a, b := cable(t, relay{filter: noisy}, relay{})
+		ea, eb := openPair(t, a, b, setting{}, setting{})
+		oa, ob := converseBoth(ea, eb, 5000, 6000)
+		oa.whole(t, "a", 6000)
+		ob.whole(t, "b", 5000)
+		if n := told[LineTooLong](eb); n != 1 {
+			t.Errorf("%d lines were reported as too long", n)
+		}
+		for _, e := range eb.events() {
+			if e, ok := e.What.(LineTooLong); ok && e.Bytes != 1<<20+1 {
+				t.Errorf("a line of %d bytes was reported", e.Bytes)
+			}
+		}
+	})
+}
+
+func TestAbortBreaksBothEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		ea, eb := openPair(t, a, b, setting{}, setting{})
+		handshakeBoth(t, ea, eb)
+		io.WriteString(ea, "the last words")
+		buf := make([]byte, 4)
+		io.ReadFull(eb, buf)
+		if err := ea.Abort("no more"); err != ErrClosed {
+			t.Errorf("Abort: %v", err)
+		}
+		rest, err := io.ReadAll(eb)
+		if string(rest) != "last words" || !errors.Is(err, ErrAborted) || !errors.Is(err, ErrBroken) {
+			t.Errorf("%q, %v", rest, err)
+		}
+		if err := eb.Wait(); !errors.Is(err, ErrAborted) || !bytes.Contains([]byte(err.Error()), []byte("no more")) {
+			t.Errorf("Wait: %v", err)
+		}
+		if _, err := eb.Write([]byte("x")); !errors.Is(err, ErrAborted) {
+			t.Errorf("Write: %v", err)
+		}
+		if err := eb.Do(nil); !errors.Is(err, ErrAborted) {
+			t.Errorf("Do: %v", err)
+		}
+	})
+}
+
+func TestStopEndsTheDirectionThatNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		ea, eb := openPair(t, a, b, setting{}, setting{})
+		written := make(chan error)
+		go func() { written <- writePattern(ea, 'a', 1<<30) }()
+		buf := make([]byte, 1000)
+		io.ReadFull(eb, buf)
+		eb.CloseRead("enough")
+		io.WriteString(eb, "goodbye")
+		eb.CloseWrite()
+		if err := <-written; err != ErrStopped {
+			t.Errorf("Write: %v", err)
+		}
+		if got, err := io.ReadAll(ea); string(got) != "goodbye" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := ea.Wait(); err != ErrStopped {
+			t.Errorf("the stopped end: %v", err)
+		}
+		if err := eb.Close(); err != nil {
+			t.Errorf("the stopping end: %v", err)
+		}
+		if _, err := eb.Read(buf); err != ErrClosed {
+			t.Errorf("Read after CloseRead: %v", err)
+		}
+	})
+}
+
+func TestStopDoesNoHarmWhenEverythingWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		ea, eb := openPair(t, a, b, setting{}, setting{})
+		io.WriteString(ea, "all of it")
+		buf := make([]byte, 9)
+		io.ReadFull(eb, buf)
+		eb.CloseRead("")
+		eb.CloseWrite()
+		if _, err := io.ReadAll(ea); err != nil {
+			t.Error(err)
+		}
+		if err := errors.Join(ea.Wait(), eb.Wait()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestCloseBeforeTheEndIsAnAbort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		ea, eb := openPair(t, a, b, setting{}, setting{})
+		handshakeBoth(t, ea, eb)
+		if err := ea.Close(); err != ErrClosed {
+			t.Errorf("Close: %v", err)
+		}
+		if err := eb.Wait(); !errors.Is(err, ErrAborted) {
+			t.Errorf("the other end: %v", err)
+		}
+	})
+}
+
+func TestAConfigThatLacksSomethingIsRefused(t *testing.T) {
+	a, b := net.Pipe()
+	s := Open(a, Config{Clock: systemClock{}})
+	if err := s.Handshake(t.Context()); err != errConfig {
+		t.Error(err)
+	}
+	if _, err := b.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the transport is open: %v", err)
+	}
+	if err := s.Close(); err != errConfig {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,164 @@
+package stream
+
+import (
+	"bytes"
+	"time"
+
+	"otrpipe/otr"
+)
+
+// secured drops what a peer said that never proved itself, if this is another.
+func (l *Lines) secured(session otr.Session) error {
+	if l.session.Fingerprint != session.Fingerprint {
+		l.mu.Lock()
+		l.held.clear()
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+func (l *Lines) trusted() {
+	l.mu.Lock()
+	if !l.everTrusted {
+		l.everTrusted = true
+		l.lastText = l.now
+	}
+	l.in.append(&l.held)
+	l.readable.Broadcast()
+	l.mu.Unlock()
+	l.open()
+}
+
+// message takes in a text.
+func (l *Lines) message(r *otr.Received) {
+	if !r.HasText {
+		return
+	}
+	l.lastText = l.now
+	text := []byte(r.Text)
+	if !l.cfg.Raw {
+		text = oneLine(text)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.ReceivedBytes += int64(len(r.Text))
+	l.stats.ReceivedMessages++
+	if !l.isTrusted {
+		pushText(&l.held, text)
+		return
+	}
+	pushText(&l.in, text)
+	l.readable.Broadcast()
+}
+
+// oneLine makes line ends in a text visible.
+func oneLine(text []byte) []byte {
+	if bytes.IndexByte(text, '\r') < 0 && bytes.IndexByte(text, '\n') < 0 {
+		return text
+	}
+	text = bytes.ReplaceAll(text, []byte("\r"), []byte(`\r`))
+	return bytes.ReplaceAll(text, []byte("\n"), []byte(`\n`))
+}
+
+// pump sends the texts that wait.
+func (l *Lines) pump() {
+	for l.room() && l.canSend() && l.isTrusted && l.popOut() {
+		l.lastText, l.beat = l.now, l.now
+		if err := l.seal(otr.Message{Text: l.scratch}); err != nil {
+			l.end(err, "")
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writeClosed && l.inputEnd.IsZero() {
+		l.inputEnd = l.now
+	}
+}
+
+// popOut moves the next text to scratch; false: there is none.
+func (l *Lines) popOut() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.out.size == 0 {
+		return false
+	}
+	l.scratch = popText(&l.out, l.scratch[:0])
+	l.stats.SentBytes += int64(len(l.scratch))
+	l.stats.SentMessages++
+	l.writable.Broadcast()
+	return true
+}
+
+func (l *Lines) heartbeat() {
+	if err := l.seal(otr.Message{IgnoreUnreadable: true}); err != nil {
+		l.end(err, "")
+	}
+}
+
+// next is when we have lingered long enough.
+func (l *Lines) next() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.inputEnd.IsZero() || l.out.size > 0 || !l.everTrusted {
+		return time.Time{}
+	}
+	if l.inputEnd.After(l.lastText) {
+		return l.inputEnd.Add(l.cfg.Linger)
+	}
+	return l.lastText.Add(l.cfg.Linger)
+}
+
+func (l *Lines) tick() { l.end(nil, "") }
+
+// peerEnded ends all, or with Config.Stay waits for another session.
+func (l *Lines) peerEnded() { l.sessionOver(ErrPeerEnded) }
+
+func (l *Lines) expired() { l.sessionOver(ErrExpired) }
+
+func (l *Lines) sessionOver(err error) {
+	if !l.cfg.Stay {
+		l.end(l.sentOr(err), "")
+		return
+	}
+	l.closed()
+	lines, err := l.conv.End()
+	if err != nil {
+		l.end(err, "")
+		return
+	}
+	l.sendLines(lines)
+}
+
+// sentOr returns err unless everything that was written has been sent to a peer
+// that is who it should be.
+func (l *Lines) sentOr(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.out.size > 0 || !l.everTrusted {
+		return err
+	}
+	return nil
+}
+
+// transportEnded is an error, save between sessions: a peer that has taken its
+// leave may go.
+func (l *Lines) transportEnded(err error) error {
+	err = l.transportError(err)
+	if l.secure {
+		return err
+	}
+	return l.sentOr(err)
+}
+
+func (l *Lines) aborted() error         { return l.sentOr(ErrClosed) }
+func (l *Lines) timedOut() error        { return l.timeoutError() }
+func (l *Lines) farewell(error, string) {}
+
+func (l *Lines) finished() {
+	l.out.clear()
+	l.held.clear()
+	l.readable.Broadcast()
+	l.writable.Broadcast()
+}
+
+func (l *Lines) backlogged() bool { return l.in.size+l.held.size >= linesRoom }

@@ -1,0 +1,424 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"otrpipe/otr"
+	"otrpipe/otr/wire"
+)
+
+const (
+	// maxRecords is how many DATA records one message carries: as large as a
+	// message may become with room for padding and revealed keys, because with
+	// traffic both ways every message can cost a key rotation.
+	maxRecords = 8
+	// firstHello is when HELLO is repeated first while the peer's has not come;
+	// each time after that it is after twice as long.
+	firstHello = time.Second
+)
+
+var errOtherKey = errors.New("the running stream's peer came back with another key")
+
+// A transfer is the protocol of a Stream's records. All of it is the owner's,
+// save window, which never changes.
+type transfer struct {
+	window  int64
+	id      streamID
+	tlvs    []wire.TLV // scratch for one message
+	values  []byte     // scratch for the values of its small records
+	chunks  []*chunk   // what its DATA records borrow
+	records []record   // scratch for a received message
+
+	// The peer.
+	hasKey     bool        // there has been a session
+	key        otr.Session // the first one; its key must not change
+	hasPeer    bool        // a HELLO has come
+	peer       streamID
+	peerWindow int64
+
+	// This session.
+	greeted   bool // the peer's HELLO has come
+	answered  bool // something has come that the peer sends only after our HELLO
+	owesHello bool
+	owesStand bool // the next message shows where we stand
+	helloAt   time.Time
+	helloGap  time.Duration
+
+	// Our direction.
+	sent     int64
+	acked    int64
+	endSent  bool
+	endAcked bool
+
+	// The peer's direction.
+	received    int64
+	ackSent     int64
+	endReceived bool
+	endAnswered bool // an ACK of everything has been sent since END came
+}
+
+// quarter is how much may be handed to the reader before an ACK says so.
+func (t *transfer) quarter() int64 { return max(t.window/4, 1) }
+
+// secured greets the peer of a new session. A stream's peer is one key.
+func (s *Stream) secured(session otr.Session) error {
+	if s.hasKey && s.key.Fingerprint != session.Fingerprint {
+		return errOtherKey
+	}
+	s.hasKey, s.key = true, session
+	s.greeted, s.answered = false, false
+	s.owesHello = true
+	// What was said last under the old keys may be lost.
+	s.endAnswered = false
+	s.helloGap = firstHello
+	s.helloAt = s.now.Add(s.helloGap)
+	return nil
+}
+
+func (s *Stream) trusted() {
+	s.mu.Lock()
+	s.trustedIn = true
+	s.readable.Broadcast()
+	s.mu.Unlock()
+	s.mayOpen()
+}
+
+// mayOpen lets payload move when all it takes has come.
+func (s *Stream) mayOpen() {
+	if s.isTrusted && s.greeted {
+		s.open()
+	}
+}
+
+// message handles the records of one data message: all of them, or none and the
+// stream is broken.
+func (s *Stream) message(r *otr.Received) {
+	if len(r.Text) > 0 {
+		s.report(Text{Text: append(otr.Authenticated(nil), r.Text...)})
+	}
+	s.records = s.records[:0]
+	for _, t := range r.TLVs {
+		rec, known, err := parseRecord(t)
+		if err != nil {
+			s.end(broken("%w", err), "malformed record")
+			return
+		}
+		if known {
+			s.records = append(s.records, rec)
+		}
+	}
+	for i := range s.records {
+		if !s.follow(&s.records[i]) {
+			return
+		}
+	}
+	s.leaveIfDone()
+}
+
+// follow does what a record asks for; false: it was the last thing to do.
+func (s *Stream) follow(r *record) bool {
+	var err error
+	switch r.kind {
+	case typeHello:
+		err = s.followHello(r)
+	case typeData:
+		err = s.followData(r)
+	case typeAck:
+		err = s.followAck(r)
+	case typeEnd:
+		err = s.followEnd(r)
+	case typeStop:
+		s.followStop()
+	case typeAbort:
+		s.end(fmt.Errorf("%w: %q", ErrAborted, r.reason), "aborted")
+		return false
+	}
+	if err != nil {
+		s.end(err, "records out of order")
+		return false
+	}
+	return true
+}
+
+func (s *Stream) followHello(r *record) error {
+	if s.hasPeer && s.peer != r.id {
+		return broken("the peer began another stream")
+	}
+	s.hasPeer, s.peer, s.peerWindow = true, r.id, r.window
+	if s.greeted {
+		return nil
+	}
+	s.greeted = true
+	s.owesStand = s.opened
+	s.mayOpen()
+	return nil
+}
+
+func (s *Stream) followData(r *record) error {
+	n := int64(len(r.data))
+	switch {
+	case !s.greeted:
+		return broken("DATA before HELLO")
+	case r.offset != s.received:
+		return broken("DATA at offset %d, not %d", r.offset, s.received)
+	case n > 0 && s.endReceived:
+		return broken("DATA after END")
+	case n > s.window-(s.received-s.ackSent):
+		return broken("more DATA than the window takes")
+	}
+	s.answered = true
+	if n == 0 {
+		return nil
+	}
+	s.received += n
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.ReceivedMessages++
+	s.in.push(r.data)
+	if s.readStopped != nil {
+		s.discard()
+	}
+	s.readable.Broadcast()
+	return nil
+}
+
+func (s *Stream) followAck(r *record) error {
+	if r.offset < s.acked || r.offset > s.sent {
+		return broken("ACK of %d after %d with %d sent", r.offset, s.acked, s.sent)
+	}
+	s.acked = r.offset
+	if s.endSent && !s.endAcked && s.acked == s.sent {
+		s.endAcked = true
+		s.report(StreamEnded{Sent: true, Bytes: s.sent})
+	}
+	return nil
+}
+
+func (s *Stream) followEnd(r *record) error {
+	switch {
+	case !s.greeted:
+		return broken("END before HELLO")
+	case r.offset != s.received:
+		return broken("END at offset %d, not %d", r.offset, s.received)
+	}
+	s.answered = true
+	s.endAnswered = false // a repeated END asks for the ACK again
+	if s.endReceived {
+		return nil
+	}
+	s.endReceived = true
+	s.report(StreamEnded{Bytes: s.received})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inEnded = true
+	s.readable.Broadcast()
+	return nil
+}
+
+// followStop ends our direction where it stands. What the peer has not read is
+// lost, and the ACK that comes with STOP says how much it has.
+func (s *Stream) followStop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut = s.cut || s.out.size > 0 || s.acked < s.sent
+	s.stopped = true
+	s.out.clear()
+	s.writable.Broadcast()
+}
+
+// pump sends what there is to send.
+func (s *Stream) pump() {
+	for s.room() && s.canSend() && s.send() {
+	}
+	s.leaveIfDone()
+}
+
+// send sends one message; false: there is nothing to say.
+func (s *Stream) send() bool {
+	s.tlvs, s.values, s.chunks = s.tlvs[:0], s.values[:0], s.chunks[:0]
+	if s.owesHello {
+		s.addValue(typeHello, func(b []byte) []byte { return appendHello(b, s.id, s.window) })
+	}
+	s.mu.Lock()
+	if s.greeted {
+		data := s.isTrusted && s.addData()
+		s.addAck(data)
+		s.addStop()
+	}
+	s.mu.Unlock()
+	if len(s.tlvs) == 0 {
+		return false
+	}
+	s.owesHello, s.owesStand = false, false
+	err := s.seal(otr.Message{TLVs: s.tlvs, IgnoreUnreadable: true})
+	s.release()
+	if err != nil {
+		s.end(err, internalError)
+	}
+	return err == nil
+}
+
+// addData adds as much DATA as the peer's window and a message take, and END
+// behind the last. It says whether payload moves. The mutex is held.
+func (s *Stream) addData() (moved bool) {
+	before := s.sent
+	for len(s.chunks) < maxRecords && s.out.size > 0 {
+		room := s.peerWindow - (s.sent - s.acked)
+		if room <= 0 {
+			break
+		}
+		value, c := s.out.take(int(min(room, maxData)), s.sent)
+		s.tlvs = append(s.tlvs, wire.TLV{Type: typeData, Value: value})
+		s.chunks = append(s.chunks, c)
+		s.sent += int64(len(value) - offsetLen)
+	}
+	if moved = s.sent > before; moved {
+		s.stats.SentBytes += s.sent - before
+		s.stats.SentMessages++
+		s.writable.Broadcast()
+	} else if s.owesStand {
+		s.addOffset(typeData, s.sent)
+	}
+	if moved || s.owesStand {
+		s.beat = s.now
+	}
+	if (s.writeClosed || s.stopped) && s.out.size == 0 && (!s.endSent || s.owesStand) {
+		s.endSent = true
+		s.addOffset(typeEnd, s.sent)
+	}
+	return moved
+}
+
+// addAck adds an ACK when it is due, or costs nothing. The mutex is held.
+func (s *Stream) addAck(free bool) {
+	all := s.endReceived && s.taken == s.received
+	if !(s.owesStand || s.taken-s.ackSent >= s.quarter() || all && !s.endAnswered || s.stopping || free && s.taken > s.ackSent) {
+		return
+	}
+	s.addOffset(typeAck, s.taken)
+	s.ackSent = s.taken
+	s.takenGoal = s.ackSent + s.quarter()
+	s.endAnswered = all
+}
+
+// addStop adds a STOP that has been asked for. The mutex is held.
+func (s *Stream) addStop() {
+	if s.stopping {
+		s.stopping = false
+		s.tlvs = append(s.tlvs, wire.TLV{Type: typeStop, Value: reasonValue(*s.readStopped)})
+	}
+}
+
+func (s *Stream) addOffset(kind uint16, offset int64) {
+	s.addValue(kind, func(b []byte) []byte { return appendOffset(b, offset) })
+}
+
+// addValue adds a record whose value is made in the scratch space.
+func (s *Stream) addValue(kind uint16, appendTo func([]byte) []byte) {
+	n := len(s.values)
+	s.values = appendTo(s.values)
+	s.tlvs = append(s.tlvs, wire.TLV{Type: kind, Value: s.values[n:]})
+}
+
+// release gives back what the DATA records have borrowed.
+func (s *Stream) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.chunks {
+		if c != nil {
+			s.out.release(c)
+		}
+	}
+}
+
+// heartbeat repeats where we stand, and HELLO while the peer may lack it.
+func (s *Stream) heartbeat() {
+	s.owesStand = true
+	s.owesHello = s.owesHello || !s.greeted || !s.answered
+}
+
+// next is when HELLO is repeated.
+func (s *Stream) next() time.Time {
+	if !s.secure || s.greeted || !s.canSend() {
+		return time.Time{}
+	}
+	return s.helloAt
+}
+
+func (s *Stream) tick() {
+	s.owesHello = true
+	s.helloGap *= 2
+	s.helloAt = s.now.Add(s.helloGap)
+}
+
+// isDone says whether both directions have ended as they should: END was
+// received, and ours acknowledged.
+func (s *Stream) isDone() bool { return s.endReceived && s.endAcked }
+
+// doneOr returns the result of a Stream whose session is over: err, unless
+// everything had been done.
+func (s *Stream) doneOr(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !s.isDone():
+		return err
+	case s.cut:
+		return ErrStopped
+	}
+	return nil
+}
+
+// leaveIfDone leaves when the peer needs nothing more from us either.
+func (s *Stream) leaveIfDone() {
+	if s.isDone() && s.endAnswered {
+		s.end(s.doneOr(nil), "")
+	}
+}
+
+// farewell shows the peer once more where we stand, so that no single loss
+// makes it believe the worst; or says that it is the worst.
+func (s *Stream) farewell(result error, reason string) {
+	s.tlvs, s.values = s.tlvs[:0], s.values[:0]
+	if s.isDone() {
+		s.polite = true
+		s.addOffset(typeData, s.sent)
+		s.addOffset(typeEnd, s.sent)
+		s.addOffset(typeAck, s.ackSent)
+	} else {
+		s.tlvs = append(s.tlvs, wire.TLV{Type: typeAbort, Value: reasonValue(reason)})
+	}
+	// The session ends here, whatever comes of this.
+	_ = s.seal(otr.Message{TLVs: s.tlvs, IgnoreUnreadable: true})
+}
+
+func (s *Stream) peerEnded()                     { s.end(s.doneOr(ErrPeerEnded), "") }
+func (s *Stream) expired()                       { s.end(s.doneOr(ErrExpired), "") }
+func (s *Stream) aborted() error                 { return s.doneOr(ErrClosed) }
+func (s *Stream) transportEnded(err error) error { return s.doneOr(s.transportError(err)) }
+
+func (s *Stream) timedOut() error {
+	switch {
+	case s.opened:
+		return broken("the peer sent no HELLO after a key exchange")
+	case s.secure && s.isTrusted:
+		return ErrNoStream
+	}
+	return s.timeoutError()
+}
+
+// finished wakes everybody. What had come before a failure can still be read,
+// unless it was this end that gave up.
+func (s *Stream) finished() {
+	if s.result == ErrClosed {
+		s.in.clear()
+	}
+	s.out.clear()
+	s.readable.Broadcast()
+	s.writable.Broadcast()
+}
+
+// backlogged is never: what may come has a window.
+func (s *Stream) backlogged() bool { return false }

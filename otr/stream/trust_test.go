@@ -1,0 +1,187 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"otrpipe/otr"
+)
+
+func TestARefusedPeerGetsNothingAndIsTold(t *testing.T) {
+	no := errors.New("never seen this key")
+	for _, lines := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := net.Pipe()
+			refuse := func(c *Config) {
+				c.Verify = func(s otr.Session) error {
+					if want := testKeys()[1].Public().Fingerprint(); s.Fingerprint != want {
+						t.Errorf("Verify was asked about %v, not %v", s.Fingerprint, want)
+					}
+					return no
+				}
+			}
+			ea, eb := openPair(t, a, b, setting{config: refuse, lines: lines}, setting{})
+			io.WriteString(eb, "payload")
+			handshake, wait := ea.handshaker()
+			if err := handshake(context.Background()); !errors.Is(err, ErrRefused) || !errors.Is(err, no) {
+				t.Errorf("Handshake: %v", err)
+			}
+			if lines {
+				if _, err := ea.lines.ReadMessage(nil); !errors.Is(err, ErrRefused) {
+					t.Errorf("ReadMessage: %v", err)
+				}
+			} else {
+				if n, err := ea.Read(make([]byte, 10)); n != 0 || !errors.Is(err, ErrRefused) {
+					t.Errorf("Read: %d, %v", n, err)
+				}
+				if _, err := ea.Write([]byte("x")); !errors.Is(err, ErrRefused) {
+					t.Errorf("Write: %v", err)
+				}
+			}
+			if err := wait(); !errors.Is(err, ErrRefused) {
+				t.Errorf("Wait: %v", err)
+			}
+			want := ErrAborted
+			if lines {
+				want = ErrPeerEnded
+			}
+			if err := eb.Wait(); !errors.Is(err, want) {
+				t.Errorf("the refused end: %v", err)
+			}
+			if sent := eb.Stats().SentBytes; sent != 0 {
+				t.Errorf("%d bytes were sent to an end that refused", sent)
+			}
+		})
+	}
+}
+
+// handshaker returns e's Handshake and Wait.
+func (e *end) handshaker() (func(context.Context) error, func() error) {
+	if e.lines != nil {
+		return e.lines.Handshake, e.lines.Wait
+	}
+	return e.Handshake, e.Wait
+}
+
+func TestASilentTransportIsATimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		go io.Copy(io.Discard, b)
+		start := time.Now()
+		e := open(t, a, setting{})
+		if err := e.Wait(); !errors.Is(err, ErrTimeout) || errors.Is(err, ErrNoStream) {
+			t.Errorf("%v", err)
+		}
+		if d := time.Since(start); d != time.Minute {
+			t.Errorf("after %v", d)
+		}
+	})
+}
+
+func TestATransportThatTakesNothingIsATimeoutToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := net.Pipe()
+		if err := open(t, a, setting{}).Wait(); !errors.Is(err, ErrTimeout) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestATransportThatEchoesIsATimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		go io.Copy(b, b)
+		e := open(t, a, setting{})
+		if err := e.Wait(); !errors.Is(err, ErrTimeout) {
+			t.Errorf("%v", err)
+		}
+		if told[otr.Echo](e) == 0 || told[otr.Secure](e) != 0 {
+			t.Errorf("%v", e.events())
+		}
+	})
+}
+
+func TestATransportThatClosesBeforeASessionIsBroken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		go func() {
+			io.ReadFull(b, make([]byte, 5))
+			b.Close()
+		}()
+		if err := open(t, a, setting{}).Wait(); !errors.Is(err, ErrClosedBeforeSession) || !errors.Is(err, ErrBroken) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestAPeerWithoutAStreamIsATimeoutOfItsOwnKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		ea, eb := openPair(t, a, b, setting{}, setting{lines: true})
+		if err := ea.Wait(); !errors.Is(err, ErrNoStream) || !errors.Is(err, ErrTimeout) {
+			t.Errorf("%v", err)
+		}
+		if err := eb.lines.Wait(); err != nil {
+			t.Errorf("the other end, which was told goodbye: %v", err)
+		}
+	})
+}
+
+func TestAPeerThatComesLateIsAskedAgain(t *testing.T) {
+	for _, late := range []time.Duration{100 * time.Millisecond, 2 * time.Second, 20 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			deaf := func(_ int, line []byte) [][]byte {
+				if time.Since(start) < late {
+					return nil
+				}
+				return [][]byte{line}
+			}
+			a, b := cable(t, relay{filter: deaf}, relay{filter: deaf})
+			quiet := func(c *Config) { c.Initiate = false }
+			ea, eb := openPair(t, a, b, setting{}, setting{config: quiet})
+			handshakeBoth(t, ea, eb)
+			if took := time.Since(start); took > 2*late+time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}
+
+func TestBothInitiatingOnASlowLineMakeOneSession(t *testing.T) {
+	for _, delay := range []time.Duration{time.Millisecond, 700 * time.Millisecond, 1500 * time.Millisecond, 5 * time.Second} {
+		for seed := range uint64(4) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := cable(t, relay{delay: delay}, relay{delay: delay})
+				ea, eb := openPair(t, a, b, setting{seed: seed}, setting{seed: seed})
+				oa, ob := converseBoth(ea, eb, 50_000, 50_000)
+				oa.whole(t, "a", 50_000)
+				ob.whole(t, "b", 50_000)
+			})
+		}
+	}
+}
+
+func TestAHandshakeCanBeGivenUpWithoutTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		go io.Copy(io.Discard, b)
+		e := open(t, a, setting{})
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := e.Handshake(ctx); err != context.DeadlineExceeded {
+			t.Errorf("%v", err)
+		}
+		time.Sleep(time.Second)
+		select {
+		case <-e.done:
+			t.Error("the stream is over")
+		default:
+		}
+	})
+}

@@ -1,0 +1,43 @@
+package stream
+
+import "io"
+
+// buffers is how many output buffers there are: one being filled by the owner,
+// one waiting, one being written.
+const buffers = 3
+
+// A writer moves the owner's buffers to the transport.
+type writer struct {
+	dst    io.Writer
+	full   chan []byte // from the owner; closed after the last
+	empty  chan []byte // back; never blocks
+	failed chan error  // the first error; from then on everything is dropped
+}
+
+func newWriter(dst io.Writer) *writer {
+	w := &writer{
+		dst:    dst,
+		full:   make(chan []byte, 1),
+		empty:  make(chan []byte, buffers),
+		failed: make(chan error, 1),
+	}
+	for range buffers - 1 {
+		w.empty <- nil
+	}
+	return w
+}
+
+// run writes until full is closed. The owner must go on taking from empty only
+// as many buffers as it has handed over.
+func (w *writer) run() {
+	failed := false
+	for b := range w.full {
+		if !failed {
+			if _, err := w.dst.Write(b); err != nil {
+				failed = true
+				w.failed <- err
+			}
+		}
+		w.empty <- b[:0]
+	}
+}

@@ -1,0 +1,185 @@
+package peers
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A tap is a man in the middle between two users of the program.
+type tap struct {
+	t          *testing.T
+	alice, bob *home
+	mode       string
+	seen       string   // where it reports
+	flags      []string // of its own
+	ends       []string // flags of bob's
+}
+
+func newTap(t *testing.T, mode string, flags ...string) *tap {
+	t.Helper()
+	return &tap{t: t, alice: newHome(t), bob: newHome(t), mode: mode,
+		seen: filepath.Join(t.TempDir(), "seen"), flags: flags}
+}
+
+// connect has alice connect to bob, who echoes, with the man in the middle
+// between them, or without.
+func (p *tap) connect(tapped bool, flags ...string) *live {
+	p.t.Helper()
+	args := append([]string{"otrpipe", "connect", "--mode", p.mode}, flags...)
+	args = append(args, "--")
+	if tapped {
+		middle, err := mitm()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		args = append(append(args, middle[0], "--seen", p.seen), p.flags...)
+		args = append(args, "--")
+	}
+	args = append(args, "env")
+	for _, v := range p.bob.env {
+		if bytes.HasPrefix([]byte(v), []byte("OTRPIPE_HOME=")) || bytes.HasPrefix([]byte(v), []byte("XDG_RUNTIME_DIR=")) {
+			args = append(args, v)
+		}
+	}
+	args = append(args, p.bob.program, "serve", "--mode", p.mode)
+	args = append(append(args, p.ends...), "--", "cat")
+	return p.alice.begin(args...)
+}
+
+// payload is every byte of payload that the man in the middle could read.
+func (p *tap) payload() string {
+	p.t.Helper()
+	f, err := os.Open(p.seen)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer f.Close()
+	var payload []byte
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var m struct {
+			Text string
+			TLVs []struct {
+				Type  uint16
+				Value []byte
+			}
+		}
+		if err := json.Unmarshal(s.Bytes(), &m); err != nil {
+			p.t.Fatal(err)
+		}
+		payload = append(payload, m.Text...)
+		for _, r := range m.TLVs {
+			// STREAM: a DATA record is its offset and bytes.
+			if r.Type == 0x6f02 && len(r.Value) > 8 {
+				payload = append(payload, r.Value[8:]...)
+			}
+		}
+	}
+	return string(payload)
+}
+
+// caught checks that alice leaves with this code and that the man in the middle
+// read none of her payload.
+func (p *tap) caught(code int, flags ...string) {
+	p.t.Helper()
+	l := p.connect(true, flags...)
+	l.say("payload\n")
+	if got := l.left(); got != code {
+		p.t.Errorf("exit code %d, want %d", got, code)
+	}
+	if got := p.payload(); got != "" {
+		p.t.Errorf("the man in the middle read %q", got)
+	}
+}
+
+// Against the man in the middle every check that can be asked for works, in
+// both modes, and he reads nothing. Without a check he reads everything.
+func TestManInTheMiddleIsCaught(t *testing.T) {
+	for _, mode := range []string{"stream", "lines"} {
+		for _, c := range []struct {
+			name  string
+			story func(p *tap)
+		}{
+			{"nobody checks", func(p *tap) {
+				l := p.connect(true)
+				l.say("payload\n")
+				l.wait("payload\n")
+				l.in.Close()
+				if code := l.left(); code != 0 {
+					p.t.Errorf("exit code %d", code)
+				}
+				if got := p.payload(); got != "payload\npayload\n" && got != "payloadpayload" {
+					p.t.Errorf("he read %q", got)
+				}
+			}},
+			{"expect", func(p *tap) { p.caught(3, "--expect", p.bob.fingerprint()) }},
+			{"trust known", func(p *tap) { p.caught(3, "--contact", "bob", "--trust", "known") }},
+			{"trust verified", func(p *tap) {
+				p.alice.must("contacts", "add", "bob", p.bob.fingerprint())
+				p.alice.must("contacts", "trust", "bob", p.bob.fingerprint())
+				p.caught(3, "--contact", "bob", "--trust", "verified")
+			}},
+			{"a changed key", func(p *tap) {
+				l := p.connect(false, "--contact", "bob")
+				l.say("hello\n")
+				l.wait("hello\n")
+				l.in.Close()
+				if code := l.left(); code != 0 {
+					p.t.Errorf("the honest connection: exit code %d", code)
+				}
+				p.caught(3, "--contact", "bob")
+			}},
+			{"bob expects", func(p *tap) {
+				p.ends = []string{"--expect", p.alice.fingerprint()}
+				if p.mode == "stream" {
+					p.caught(5)
+				} else {
+					// Nothing tells alice to wait: she checks nothing, and he reads her. But
+					// bob says nothing to him.
+					l := p.connect(true)
+					l.say("payload\n")
+					l.left()
+					if got := p.payload(); got != "" && got != "payload" {
+						p.t.Errorf("he read %q", got)
+					}
+				}
+			}},
+			{"SMP passed on", func(p *tap) {
+				p.flags = []string{"--relay-smp"}
+				secret := secretFile(p.t)
+				p.ends = []string{"--smp-secret-file", secret}
+				p.caught(4, "--smp-secret-file", secret)
+			}},
+			{"SMP dropped", func(p *tap) {
+				secret := secretFile(p.t)
+				p.ends = []string{"--smp-secret-file", secret}
+				p.caught(7, "--smp-secret-file", secret, "--timeout", "3s")
+			}},
+		} {
+			t.Run(mode+", "+c.name, func(t *testing.T) {
+				t.Parallel()
+				c.story(newTap(t, mode))
+			})
+		}
+	}
+}
+
+// SMP in a live session finds the man in the middle too.
+func TestManInTheMiddleIsCaughtInALiveSession(t *testing.T) {
+	p := newTap(t, "lines", "--relay-smp")
+	l := p.connect(true, "-s", "live")
+	l.say("payload\n")
+	l.wait("payload\n")
+	secret := secretFile(t)
+	done := make(chan int)
+	go func() { done <- p.bob.code("smp", "--secret-file", secret) }()
+	if code := p.alice.code("smp", "-s", "live", "--secret-file", secret); code != 4 {
+		t.Errorf("alice's exit code is %d, want 4", code)
+	}
+	if code := <-done; code != 4 {
+		t.Errorf("bob's exit code is %d, want 4", code)
+	}
+}
