@@ -57,6 +57,7 @@ func (p protocolV4) newOffer() (offer, error) {
 type offerV4 struct{ *v4.Offer }
 
 func (o offerV4) message(receiver uint32) []byte { return o.Message(receiver) }
+func (o offerV4) revealed() bool                 { return false } // what it opens is a session
 func (o offerV4) wipe()                          { o.Wipe() }
 
 type engineV4 struct {

@@ -93,7 +93,7 @@ func (c *Conversation) begin(version int, receiver uint32) ([]byte, error) {
 func (c *Conversation) answered() *peer {
 	for _, p := range c.peers {
 		switch p.engine.authState() {
-		case AuthAwaitingRevealSig, AuthAwaitingSig:
+		case AuthAwaitingRevealSig, AuthAwaitingSig, AuthWaitingAuthI:
 			if c.cfg.Now().Sub(p.stepped) < overdueAfter {
 				return p
 			}

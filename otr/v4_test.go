@@ -242,23 +242,37 @@ func TestAccountNamesMustAgreeInVersion4(t *testing.T) {
 	}
 }
 
+// deliver carries what crosses, one line at a time: the bits of path say to whom.
+func deliver(alice, bob *v4End, toAlice, toBob [][]byte, path int) {
+	for step := 0; len(toAlice)+len(toBob) > 0; step++ {
+		if len(toBob) == 0 || len(toAlice) > 0 && path>>(step%4)&1 == 0 {
+			toBob = append(toBob, alice.take(toAlice[:1])...)
+			toAlice = toAlice[1:]
+		} else {
+			toAlice = append(toAlice, bob.take(toBob[:1])...)
+			toBob = toBob[1:]
+		}
+	}
+}
+
 func TestQueriesThatCrossInVersion4EndInOneSession(t *testing.T) {
-	// Both ends ask at once, and what either sends may be delayed behind the other's.
 	for path := range 16 {
 		alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
-		toAlice, toBob := bob.Query(), alice.Query()
-		for step := 0; len(toAlice)+len(toBob) > 0; step++ {
-			if len(toBob) == 0 || len(toAlice) > 0 && path>>(step%4)&1 == 0 {
-				toBob = append(toBob, alice.take(toAlice[:1])...)
-				toAlice = toAlice[1:]
-			} else {
-				toAlice = append(toAlice, bob.take(toBob[:1])...)
-				toBob = toBob[1:]
-			}
-		}
+		deliver(alice, bob, bob.Query(), alice.Query(), path)
 		wantV4Session(t, alice, bob)
 		if n := len(happened[otr.Secure](alice)); n != 1 {
 			t.Errorf("path %b: %d sessions", path, n)
+		}
+	}
+}
+
+func TestRefreshesThatCrossInVersion4EndInOneSession(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	for path := range 16 {
+		deliver(alice, bob, bob.must(bob.Refresh()), alice.must(alice.Refresh()), path)
+		wantV4Session(t, alice, bob)
+		if secure := happened[otr.Secure](alice); len(secure) == 0 || !secure[0].Refreshed {
+			t.Errorf("path %b: %+v", path, secure)
 		}
 	}
 }
