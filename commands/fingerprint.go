@@ -60,7 +60,7 @@ func ownFingerprints(c *cli.Context) error {
 	}
 	fps := ofVersion(c, public.Keys)
 	if len(fps) == 0 {
-		return fail(exitKey, "identity %q has no key for OTR version %d", public.Name, c.Int(flagOTR))
+		return noVersion(c, public.Name, c.Int(flagOTR))
 	}
 	if c.Bool(flagJSON) {
 		return printJSON(c, answerIdentity(public, fps))

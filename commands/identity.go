@@ -359,6 +359,24 @@ func identityError(err error, name string) error {
 	return keyError(err)
 }
 
+// noVersion refuses an identity that has no key for a version of OTR. That is
+// version 4 only, which the identities of older programs know nothing of.
+func noVersion(c *cli.Context, name string, version int) error {
+	e := fail(exitKey, "identity %q has no key for OTR version %d", name, version)
+	if c.IsSet(flagIdentityFile) {
+		return e.hint("otrpipe keys import %s, then use that identity", shellWord(c.String(flagIdentityFile)))
+	}
+	return e.hint("make it: %s", upgradeCommand(name))
+}
+
+// upgradeCommand is the command that makes an identity's keys of version 4.
+func upgradeCommand(name string) string {
+	if name == defaultIdentity {
+		return "otrpipe keys upgrade"
+	}
+	return "otrpipe keys upgrade -i " + shellWord(name)
+}
+
 // keyError gives an error of package keyfile its exit code and a hint.
 func keyError(err error) error {
 	var exit *exitError

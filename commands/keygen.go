@@ -10,7 +10,10 @@ import (
 	"otrpipe/keyfile"
 )
 
-const flagProtect = "protect"
+const (
+	flagProtect     = "protect"
+	flagKeepForging = "keep-forging-key"
+)
 
 func keygenCommand() *cli.Command {
 	return &cli.Command{
@@ -18,7 +21,7 @@ func keygenCommand() *cli.Command {
 		Usage: "make an identity: its keys and its instance tag",
 		Description: "The identity is protected by a passphrase only with --protect or with a flag that\n" +
 			"says where the passphrase is. One that is there already is never overwritten.",
-		Flags: append([]cli.Flag{identityFlag(), protectFlag(), jsonFlag()}, passphraseFlags()...),
+		Flags: append([]cli.Flag{identityFlag(), protectFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -30,6 +33,12 @@ func keygenCommand() *cli.Command {
 
 func protectFlag() cli.Flag {
 	return &cli.BoolFlag{Name: flagProtect, Aliases: []string{"p"}, Usage: "protect it by a passphrase", DisableDefaultText: true}
+}
+
+// keepForgingFlag is the flag of every command that makes keys of version 4.
+func keepForgingFlag() cli.Flag {
+	return &cli.BoolFlag{Name: flagKeepForging, DisableDefaultText: true,
+		Usage: "keep the private half of version 4's forging key too, which the protocol never needs; else nobody has it"}
 }
 
 func keygen(c *cli.Context) error {
@@ -51,7 +60,7 @@ func keygen(c *cli.Context) error {
 		return err
 	}
 	defer clear(passphrase)
-	id, err := keyfile.Generate(name, rand.Reader)
+	id, err := keyfile.Generate(name, rand.Reader, c.Bool(flagKeepForging))
 	if err != nil {
 		return keyError(err)
 	}
@@ -64,7 +73,11 @@ func createIdentity(c *cli.Context, id *keyfile.Identity, passphrase []byte) err
 	if err := openHome(c).Create(id, passphrase); err != nil {
 		return createError(err)
 	}
-	public := id.Public()
+	return answerMade(c, id.Public())
+}
+
+// answerMade answers with all fingerprints of an identity whose keys were made.
+func answerMade(c *cli.Context, public keyfile.Public) error {
 	if c.Bool(flagJSON) {
 		return printJSON(c, answerIdentity(public, public.Keys))
 	}

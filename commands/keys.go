@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/keyfile"
+	"otrpipe/otr/keys"
 )
 
 const (
@@ -34,6 +36,7 @@ func keysCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			keysListCommand(),
 			keysPassphraseCommand(),
+			keysUpgradeCommand(),
 			keysRemoveCommand(),
 			keysExportCommand(),
 			keysImportCommand(),
@@ -189,6 +192,50 @@ func (s *passphraseSource) changing(id *keyfile.Identity, newFromEnv []byte) ([]
 		"--new-passphrase-file, --new-passphrase-fd or "+envNewPassphrase)
 }
 
+func keysUpgradeCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "upgrade",
+		Usage: "make the keys of version 4 for an identity that has none yet",
+		Description: "All else stays as it is: the key of versions 2 and 3, the instance tag, the\n" +
+			"passphrase. Keys of version 4 that are there already stay too.",
+		Flags: append([]cli.Flag{identityFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags()...),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			return keysUpgrade(c)
+		},
+	}
+}
+
+func keysUpgrade(c *cli.Context) error {
+	name, err := identityName(c)
+	if err != nil {
+		return err
+	}
+	source, err := passphraseOf(c)
+	if err != nil {
+		return err
+	}
+	home := openHome(c)
+	public, err := home.Public(name)
+	if err != nil {
+		return identityError(err, name)
+	}
+	done := slices.ContainsFunc(public.Keys, func(fp keys.Fingerprint) bool { return fp.OTR() == 4 })
+	if done && !c.Bool(flagKeepForging) {
+		programOf(c).note("identity %q has keys of version 4", name)
+		return answerMade(c, public)
+	}
+	if err := home.Upgrade(name, rand.Reader, c.Bool(flagKeepForging), source.opening); err != nil {
+		return identityError(err, name)
+	}
+	if public, err = home.Public(name); err != nil {
+		return identityError(err, name)
+	}
+	return answerMade(c, public)
+}
+
 func keysRemoveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "remove",
@@ -213,8 +260,9 @@ func keysExportCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "export",
 		Usage: "write an identity's private key to a file, for other programs or another machine",
-		Description: "In format otrpipe a protected identity stays protected. Libotr has no protection:\n" +
-			"with --format libotr whoever reads the file has the key.",
+		Description: "In format otrpipe the file has all keys, and a protected identity stays protected.\n" +
+			"Libotr knows only the key of versions 2 and 3, and has no protection: with\n" +
+			"--format libotr whoever reads the file has the key.",
 		Flags: append(flags,
 			&cli.StringFlag{Name: flagFormat, Usage: "`FORMAT` libotr or otrpipe"},
 			&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "write to `FILE`", DefaultText: "standard output"},
@@ -290,6 +338,9 @@ func exportLibotr(c *cli.Context) error {
 	if err := writeOutput(c, c.String(flagOutput), text); err != nil {
 		return err
 	}
+	if id.Ed448 != nil {
+		programOf(c).note("left out the keys of version 4, which libotr does not know")
+	}
 	if id.Protected {
 		programOf(c).warn("the exported key is not protected: libotr's files have no passphrase")
 	}
@@ -326,14 +377,15 @@ func writeOutput(c *cli.Context, path string, data []byte) error {
 }
 
 func keysImportCommand() *cli.Command {
-	flags := append([]cli.Flag{identityFlag(), protectFlag(), jsonFlag()}, passphraseFlags()...)
+	flags := append([]cli.Flag{identityFlag(), protectFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags()...)
 	flags = append(flags, accountFlags()...)
 	return &cli.Command{
 		Name:      "import",
 		Usage:     "take over an identity from a file of libotr's (otr.private_key, otr.key) or our own",
 		ArgsUsage: "FILE",
 		Description: "The identity is called by -i, else by the account's name. One that is protected\n" +
-			"stays so; --protect or a passphrase flag protects one of libotr's.",
+			"stays so; --protect or a passphrase flag protects one of libotr's, which gets new\n" +
+			"keys of version 4 too.",
 		Flags: append(flags,
 			&cli.StringFlag{Name: flagFormat, Usage: "refuse a FILE of another `FORMAT` than this: libotr or otrpipe", DefaultText: "either"},
 			&cli.StringFlag{Name: flagInstanceTags, Usage: "take the account's instance tag from libotr's `FILE`"},
@@ -380,6 +432,9 @@ func keysImport(c *cli.Context, path string) error {
 	if want := c.String(flagFormat); want != "" && want != format {
 		return fail(exitKey, "%s is a file of %s, not of %s", path, format, want)
 	}
+	if format != keyfile.FormatLibotr && c.Bool(flagKeepForging) {
+		return fail(exitUsage, "--%s: %s is a file of %s, for which no keys are made", flagKeepForging, path, format)
+	}
 	if err := adoptTag(c, id); err != nil {
 		return err
 	}
@@ -396,7 +451,22 @@ func keysImport(c *cli.Context, path string) error {
 			return err
 		}
 	}
-	return createIdentity(c, id, passphrase)
+	if format == keyfile.FormatLibotr {
+		if err := id.AddVersion4(rand.Reader, c.Bool(flagKeepForging)); err != nil {
+			return keyError(err)
+		}
+	}
+	if err := createIdentity(c, id, passphrase); err != nil {
+		return err
+	}
+	switch {
+	case format == keyfile.FormatLibotr:
+		programOf(c).note("made keys of version 4, of which libotr's file has none")
+	case id.Ed448 == nil:
+		programOf(c).note("identity %q has no keys of version 4", id.Name)
+		programOf(c).advise("make them: %s", upgradeCommand(id.Name))
+	}
+	return nil
 }
 
 // adoptTag gives an imported identity its instance tag: the one of --instance-tags,

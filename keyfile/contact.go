@@ -140,18 +140,46 @@ func remember(contacts []Contact, from Contact) []Contact {
 	if !ok {
 		contacts = slices.Insert(contacts, i, Contact{Name: from.Name})
 	}
-	to := &contacts[i]
 	for _, key := range from.Keys {
-		if old := to.key(key.Fingerprint); old != nil {
-			old.Trust = max(old.Trust, key.Trust)
-			if key.LastSeen.After(old.LastSeen) {
-				old.LastSeen = key.LastSeen
-			}
-		} else {
-			to.Keys = append(to.Keys, key)
-		}
+		contacts[i].add(key)
 	}
 	return contacts
+}
+
+// add adds a key, or what is more in it than in the one that is there.
+func (c *Contact) add(key ContactKey) {
+	old := c.key(key.Fingerprint)
+	if old == nil {
+		c.Keys = append(c.Keys, key)
+		return
+	}
+	old.Trust = max(old.Trust, key.Trust)
+	if key.LastSeen.After(old.LastSeen) {
+		old.LastSeen = key.LastSeen
+	}
+}
+
+// CarryTrust puts a key of version 4, to, of a contact on file with the trust that
+// its key of version 3, from, has: for a client profile with a transitional
+// signature, by which from vouches for to. A key that is on file already keeps the
+// trust that it has, and was met again. If from is not on file it is ErrNotFound;
+// between keys of other versions no trust is carried, and that is ErrFormat.
+func (h *Home) CarryTrust(contact string, from, to keys.Fingerprint, now time.Time) error {
+	if from.OTR() != 3 || to.OTR() != 4 {
+		return fmt.Errorf("%w: no trust is carried from a key of version %d to one of version %d", ErrFormat, from.OTR(), to.OTR())
+	}
+	return h.changeContact(contact, func(c *Contact) error {
+		old := c.key(from)
+		if old == nil {
+			return noKey(*c, from)
+		}
+		trust := old.Trust
+		if known := c.key(to); known != nil {
+			trust = known.Trust
+		}
+		c.add(ContactKey{Fingerprint: to, Trust: trust, FirstSeen: now, LastSeen: now})
+		return nil
+	})
 }
 
 // SetTrust sets how far a known key of a contact is trusted, up or down.

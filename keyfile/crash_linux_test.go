@@ -1,6 +1,7 @@
 package keyfile
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -67,6 +68,9 @@ var writers = map[string]func(h *Home, arg string) error{
 			return err
 		}
 		return marked(func() error { return h.SetPassphrase(id, []byte(arg)) })
+	},
+	"upgrade": func(h *Home, arg string) error {
+		return marked(func() error { return h.Upgrade(arg, rand.Reader, false, nil) })
 	},
 	"remove": func(h *Home, arg string) error {
 		return marked(func() error { return h.Remove(arg) })
@@ -198,6 +202,27 @@ func TestAWriteThatIsKilledLeavesTheOldOrTheNew(t *testing.T) {
 			return "closed"
 		}
 	}
+	// What is shown may stay behind what is there; another upgrade brings it up.
+	upgraded := func(h *Home) string {
+		id, err := h.Identity("alice", nil)
+		if err != nil {
+			return err.Error()
+		}
+		if id.Ed448 == nil {
+			return "old"
+		}
+		if err := h.Upgrade("alice", rand.Reader, false, nil); err != nil {
+			return err.Error()
+		}
+		public, err := h.Public("alice")
+		if err != nil {
+			return err.Error()
+		}
+		if !slices.Equal(public.Keys, id.Public().Keys) {
+			return fmt.Sprintf("it has %v and shows %v", id.Public().Keys, public.Keys)
+		}
+		return "new"
+	}
 	contacts := func(h *Home) string {
 		list, err := h.Contacts()
 		if err != nil {
@@ -221,6 +246,7 @@ func TestAWriteThatIsKilledLeavesTheOldOrTheNew(t *testing.T) {
 	}{
 		{"create", "bob", identity("bob"), "none", "open"},
 		{"protect", "secret", identity("alice"), "open", "protected"},
+		{"upgrade", "alice", upgraded, "old", "new"},
 		{"remove", "alice", identity("alice"), "open", "none"},
 		{"remember", "7", contacts, "1", "2"},
 		{"export", "file", file, "the old content", "the new content"},
@@ -374,6 +400,7 @@ func TestAFullDiskLeavesTheOld(t *testing.T) {
 	for what, err := range map[string]error{
 		"create":   h.Create(testIdentity("bob"), nil),
 		"protect":  h.SetPassphrase(id, []byte("secret")),
+		"upgrade":  h.Upgrade("alice", rand.Reader, false, nil),
 		"remember": h.RememberKey("carol", fingerprintOf(2), Seen, someday),
 		"export":   WriteFile(filepath.Join(disk, "export"), make([]byte, 5000), false),
 	} {
@@ -389,6 +416,44 @@ func TestAFullDiskLeavesTheOld(t *testing.T) {
 	must(t, os.Remove(filler))
 	must(t, h.SetPassphrase(id, []byte("secret")))
 	must(t, h.RememberKey("carol", fingerprintOf(2), Seen, someday))
+}
+
+// An upgrade writes two files. Whatever room there is, both are new or both old.
+func TestADiskThatIsAlmostFullLeavesBothFilesOfAnUpgrade(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a small disk")
+	}
+	disk := t.TempDir()
+	if err := unix.Mount("none", disk, "tmpfs", 0, "size=256k,mode=700"); err != nil {
+		t.Skipf("no small disk can be mounted: %v", err)
+	}
+	defer unix.Unmount(disk, unix.MNT_DETACH)
+	h := homeIn(filepath.Join(disk, "home"))
+	create(t, h, "alice", "")
+	filler := filepath.Join(disk, "filler")
+	must(t, fill(filler))
+	info, err := os.Stat(filler)
+	must(t, err)
+	before, failures := tree(t, h.Dir()), 0
+	for free := int64(0); ; free += int64(os.Getpagesize()) {
+		must(t, os.Truncate(filler, info.Size()-free))
+		err := h.Upgrade("alice", rand.Reader, false, nil)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+		failures++
+		sameTree(t, h.Dir(), before)
+	}
+	if failures < 2 {
+		t.Errorf("it failed %d times only", failures)
+	}
+	public, err := h.Public("alice")
+	if err != nil || len(public.Keys) != 2 {
+		t.Errorf("%+v, %v", public, err)
+	}
 }
 
 // fill writes until nothing more fits.
@@ -427,6 +492,7 @@ func TestAReadOnlyHomeCanBeReadAndSaysItIsReadOnly(t *testing.T) {
 	for what, err := range map[string]error{
 		"create":   h.Create(testIdentity("bob"), nil),
 		"protect":  h.SetPassphrase(id, []byte("secret")),
+		"upgrade":  h.Upgrade("alice", rand.Reader, false, nil),
 		"remove":   h.Remove("alice"),
 		"remember": h.RememberKey("carol", fingerprintOf(2), Seen, someday),
 		"export":   WriteFile(filepath.Join(h.Dir(), "export"), nil, false),

@@ -17,8 +17,11 @@
 // Everything that is written is written whole or not at all: into a temporary
 // file or folder beside its place, flushed to the disk, then renamed, with the
 // lock held. Whatever is killed and when, the next reader finds the old content
-// or the new, and the next writer removes what was left lying about. Readers
-// take no lock, so they work on a read-only file system too.
+// or the new, and the next writer removes what was left lying about. Only
+// Home.Upgrade renames two files, first the private one: killed between the two
+// it leaves an identity that opens with all its keys, but shows the new one only
+// after another Upgrade; opening it warns. Readers take no lock, so they work on
+// a read-only file system too.
 //
 // # Our own files
 //
@@ -29,8 +32,13 @@
 // taken, byte for byte, so that two programs can never read one file in two ways.
 //
 // A private key file holds the identity's name, its instance tag and a list of
-// keys, each led by the protocol version it is for; version 1 of the format has
-// exactly one, the DSA key of OTR versions 2 and 3. A passphrase turns the same
+// keys, each led by the protocol version it is for. Version 1 of the format has
+// exactly one, the DSA key of OTR versions 2 and 3. Version 2 has a second, of OTR
+// version 4: the symmetric key that the Ed448 key is made from, the public forging
+// key as a bare POINT, and the forging key's own symmetric key if it was to be
+// kept. Nothing else of version 4 lasts: client profiles are made anew from these
+// keys whenever they are needed. An identity that has no key of version 4 is
+// still written in version 1. A passphrase turns the same
 // text into an armored age file with a scrypt recipient (age-encryption.org/v1),
 // which "age -d" opens. The public file beside it is for showing fingerprints
 // without a passphrase; whenever the private file is opened the two are compared,

@@ -12,17 +12,29 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// What our files say they are, and the newest version of each that this package
-// reads. It writes no other.
+// What our files say they are.
 const (
 	kindIdentity = "identity"
 	kindPublic   = "public identity"
 	kindContacts = "contacts"
-
-	identityVersion = 1 // one DSA key
-	publicVersion   = 1
-	contactsVersion = 1
 )
+
+// The versions of the formats. An identity without keys of OTR version 4 is
+// written as it was before there were any, so that what nobody has changed does
+// not change.
+const (
+	identityWithDSA   = 1 // the DSA key; for the public file its fingerprint
+	identityWithEd448 = 2 // the same, and the keys of OTR version 4
+	contactsVersion   = 1
+)
+
+// identityVersion is the version of both files of an identity.
+func identityVersion(ed448 bool) int {
+	if ed448 {
+		return identityWithEd448
+	}
+	return identityWithDSA
+}
 
 // The files are JSON, but written by hand: so a secret passes through no
 // encoder's buffers, and the bytes depend on no encoder's habits. Reading
@@ -32,62 +44,122 @@ const (
 // appendIdentity appends the text of a private key file. It is allocated once,
 // so that wiping it leaves no copy behind.
 func appendIdentity(b []byte, id *Identity) []byte {
-	p, q, g, y, x := id.DSA.Parameters()
-	defer clear(x)
 	if b == nil {
 		b = make([]byte, 0, maxPrivate)
 	}
-	b = appendHead(b, kindIdentity, identityVersion)
+	b = appendHead(b, kindIdentity, identityVersion(id.Ed448 != nil))
 	b = appendNameAndTag(b, id.Name, id.InstanceTag)
-	b = append(b, "  \"keys\": [\n    {\n      \"otr\": 3,\n      \"type\": \"dsa\""...)
-	for _, n := range []struct {
-		name  string
-		value []byte
-	}{{"p", p}, {"q", q}, {"g", g}, {"y", y}, {"x", x}} {
+	b = append(b, "  \"keys\": [\n"...)
+	p, q, g, y, x := id.DSA.Parameters()
+	defer clear(x)
+	b = appendKey(b, 3, "dsa", number{"p", p}, number{"q", q}, number{"g", g}, number{"y", y}, number{"x", x})
+	if id.Ed448 != nil {
+		symmetric := id.Ed448.Symmetric()
+		defer clear(symmetric)
+		numbers := []number{{"symmetric", symmetric}, {"forging", id.Forging.Point().Append(nil)}}
+		if id.ForgingPrivate != nil {
+			symmetric := id.ForgingPrivate.Symmetric()
+			defer clear(symmetric)
+			numbers = append(numbers, number{"forging_symmetric", symmetric})
+		}
+		b = appendKey(append(b, ",\n"...), 4, "ed448", numbers...)
+	}
+	return append(b, "\n  ]\n}\n"...)
+}
+
+// A number is a part of a key by its name, as bytes.
+type number struct {
+	name  string
+	value []byte
+}
+
+func appendKey(b []byte, otr int, kind string, numbers ...number) []byte {
+	b = fmt.Appendf(b, "    {\n      \"otr\": %d,\n      \"type\": %q", otr, kind)
+	for _, n := range numbers {
 		b = fmt.Appendf(b, ",\n      %q: \"", n.name)
 		b = append(hex.AppendEncode(b, n.value), '"')
 	}
-	return append(b, "\n    }\n  ]\n}\n"...)
+	return append(b, "\n    }"...)
+}
+
+// A keyText is a key in a private key file, of any kind.
+type keyText struct {
+	P, Q, G, Y, X    hexText // a DSA key
+	Symmetric        hexText // an Ed448 key: its symmetric key, 57 bytes
+	Forging          hexText // the forging key: a POINT, 57 bytes
+	ForgingSymmetric hexText `json:"forging_symmetric"` // its symmetric key, if it was kept
+}
+
+func (k *keyText) wipe() {
+	clear(k.X)
+	clear(k.Symmetric)
+	clear(k.ForgingSymmetric)
 }
 
 // parseIdentity reads what appendIdentity writes.
 func parseIdentity(b []byte) (*Identity, error) {
-	if err := checkHead(b, kindIdentity, identityVersion); err != nil {
+	if err := checkHead(b, kindIdentity, identityWithEd448); err != nil {
 		return nil, err
 	}
 	var file struct {
 		Identity string
 		Instance tagText
-		Keys     []struct{ P, Q, G, Y, X hexText }
+		Keys     []keyText
 	}
 	defer func() {
-		for _, key := range file.Keys {
-			clear(key.X)
+		for i := range file.Keys {
+			file.Keys[i].wipe()
 		}
 	}()
 	if err := json.Unmarshal(b, &file); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	if len(file.Keys) != 1 {
-		return nil, fmt.Errorf("%w: %d keys, not 1", ErrFormat, len(file.Keys))
+	if len(file.Keys) != 1 && len(file.Keys) != 2 {
+		return nil, fmt.Errorf("%w: %d keys, not 1 or 2", ErrFormat, len(file.Keys))
 	}
-	k := file.Keys[0]
+	k := &file.Keys[0]
 	key, err := keys.NewDSAPrivateKey(k.P, k.Q, k.G, k.Y, k.X)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	id := &Identity{Name: file.Identity, InstanceTag: uint32(file.Instance), DSA: key}
-	again := appendIdentity(nil, id)
-	defer clear(again)
-	if err := checkNames(b, again, id.Name); err != nil {
+	if len(file.Keys) == 2 {
+		err = parseVersion4(id, &file.Keys[1])
+	}
+	if err == nil {
+		again := appendIdentity(nil, id)
+		defer clear(again)
+		err = checkNames(b, again, id.Name)
+	}
+	if err != nil {
+		id.Wipe()
 		return nil, err
 	}
 	return id, nil
 }
 
+func parseVersion4(id *Identity, k *keyText) (err error) {
+	if id.Ed448, err = keys.NewEd448PrivateKey(k.Symmetric); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if id.Forging, err = keys.ParseForgingKey(k.Forging); err != nil {
+		return fmt.Errorf("%w: forging key: %w", ErrFormat, err)
+	}
+	if k.ForgingSymmetric == nil {
+		return nil
+	}
+	if id.ForgingPrivate, err = keys.NewEd448PrivateKey(k.ForgingSymmetric); err != nil {
+		return fmt.Errorf("%w: forging key: %w", ErrFormat, err)
+	}
+	if !id.ForgingPrivate.Public().Equal(&id.Forging.Ed448PublicKey) {
+		return fmt.Errorf("%w: the halves of the forging key do not belong together", ErrFormat)
+	}
+	return nil
+}
+
 // appendPublic appends the text of a public file.
 func appendPublic(b []byte, public Public) []byte {
-	b = appendHead(b, kindPublic, publicVersion)
+	b = appendHead(b, kindPublic, identityVersion(len(public.Keys) > 1))
 	b = appendNameAndTag(b, public.Name, public.InstanceTag)
 	b = append(b, "  \"keys\": ["...)
 	for i, fp := range public.Keys {
@@ -101,7 +173,7 @@ func appendPublic(b []byte, public Public) []byte {
 
 // parsePublic reads what appendPublic writes.
 func parsePublic(b []byte) (Public, error) {
-	if err := checkHead(b, kindPublic, publicVersion); err != nil {
+	if err := checkHead(b, kindPublic, identityWithEd448); err != nil {
 		return Public{}, err
 	}
 	var file struct {
@@ -116,8 +188,13 @@ func parsePublic(b []byte) (Public, error) {
 	for _, key := range file.Keys {
 		public.Keys = append(public.Keys, key.Fingerprint.Fingerprint)
 	}
-	if len(public.Keys) != 1 {
-		return Public{}, fmt.Errorf("%w: %d keys, not 1", ErrFormat, len(public.Keys))
+	for i, fp := range public.Keys {
+		if i > 1 || fp.OTR() != 3+i {
+			return Public{}, fmt.Errorf("%w: key %d is of version %d", ErrFormat, i+1, fp.OTR())
+		}
+	}
+	if len(public.Keys) == 0 {
+		return Public{}, fmt.Errorf("%w: no key", ErrFormat)
 	}
 	return public, checkNames(b, appendPublic(nil, public), public.Name)
 }

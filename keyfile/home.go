@@ -42,8 +42,8 @@ const lockPause = 5 * time.Millisecond
 // several goroutines, and by several processes on the same folder.
 type Home struct {
 	dir string
-	// Warn, if not nil, is told what cannot be protected where the home is; set
-	// it before the first use. Each warning comes once.
+	// Warn, if not nil, is told what cannot be protected where the home is, and
+	// what was left half done; set it before the first use. Each warning comes once.
 	Warn func(string)
 
 	warned     onceEach
@@ -137,7 +137,7 @@ func (h *Home) sweep() {
 	}
 	for _, entry := range sweepFolder(folder, newPrefix, removedPrefix, trialPrefix) {
 		if entry.IsDir() {
-			sweepFolder(filepath.Join(folder, entry.Name()), "."+privateFile, trialPrefix)
+			sweepFolder(filepath.Join(folder, entry.Name()), "."+privateFile, "."+publicFile, trialPrefix)
 		}
 	}
 }

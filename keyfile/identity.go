@@ -1,6 +1,7 @@
 package keyfile
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
@@ -28,12 +29,20 @@ const (
 )
 
 // An Identity is the private keys of one of our identities, opened. It prints
-// without its secrets.
+// without its secrets. One that was made before there were keys of version 4, or
+// comes from a file of libotr, has none of them until AddVersion4 or Home.Upgrade
+// makes them.
 type Identity struct {
 	Name        string
 	InstanceTag uint32 // at least 0x100; 0 where a file of libotr says none
 	DSA         *keys.DSAPrivateKey
-	Protected   bool // by a passphrase, where it was opened
+	Ed448       *keys.Ed448PrivateKey // of version 4; may be nil
+	Forging     *keys.ForgingKey      // nil where Ed448 is
+	Protected   bool                  // by a passphrase, where it was opened
+
+	// ForgingPrivate is the private half of Forging where somebody wanted to have
+	// it; the protocol never needs it. Else it is nil, and nobody has it.
+	ForgingPrivate *keys.Ed448PrivateKey
 
 	// The hash of the file it was opened from, so that a change can be noticed.
 	file [sha256.Size]byte
@@ -42,14 +51,15 @@ type Identity struct {
 // Public is what is known of an identity without its passphrase.
 type Public struct {
 	Name        string
-	InstanceTag uint32 // 0 where a file of libotr says none
-	Keys        []keys.Fingerprint
+	InstanceTag uint32             // 0 where a file of libotr says none
+	Keys        []keys.Fingerprint // the DSA key's, then version 4's if there is one
 	Protected   bool
 }
 
-// Generate makes new keys for an identity, and an instance tag. Nothing is
-// written: that is Create's. All randomness is read from rand.
-func Generate(name string, rand io.Reader) (*Identity, error) {
+// Generate makes new keys of all versions for an identity, and an instance tag.
+// The private half of the forging key is there only if keepForging is set.
+// Nothing is written: that is Create's. All randomness is read from rand.
+func Generate(name string, rand io.Reader, keepForging bool) (*Identity, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
@@ -61,7 +71,39 @@ func Generate(name string, rand io.Reader) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Identity{Name: name, InstanceTag: tag, DSA: key}, nil
+	id := &Identity{Name: name, InstanceTag: tag, DSA: key}
+	if err := id.AddVersion4(rand, keepForging); err != nil {
+		id.Wipe()
+		return nil, err
+	}
+	return id, nil
+}
+
+// AddVersion4 makes keys of version 4 for an identity that has none: ErrExists.
+// Unless keepForging is set its forging key is one whose private half nobody has
+// (version 4, "Public keys, Shared Prekeys, Forging keys and Fingerprints").
+// Nothing is written.
+func (id *Identity) AddVersion4(rand io.Reader, keepForging bool) error {
+	if id.Ed448 != nil {
+		return fmt.Errorf("%w: identity %q has keys of version 4", ErrExists, id.Name)
+	}
+	key, err := keys.GenerateEd448(rand)
+	if err != nil {
+		return fmt.Errorf("keyfile: %w", err)
+	}
+	var forging *keys.ForgingKey
+	var private *keys.Ed448PrivateKey
+	if !keepForging {
+		forging, err = keys.GenerateForgingKey(rand)
+	} else if private, err = keys.GenerateEd448(rand); err == nil {
+		forging = private.ForgingKey()
+	}
+	if err != nil {
+		key.Wipe()
+		return fmt.Errorf("keyfile: %w", err)
+	}
+	id.Ed448, id.Forging, id.ForgingPrivate = key, forging, private
+	return nil
 }
 
 // NewInstanceTag draws an instance tag from rand.
@@ -79,16 +121,28 @@ func NewInstanceTag(rand io.Reader) (uint32, error) {
 
 // Public returns the part that is no secret.
 func (id *Identity) Public() Public {
-	return Public{
+	public := Public{
 		Name:        id.Name,
 		InstanceTag: id.InstanceTag,
 		Keys:        []keys.Fingerprint{id.DSA.Public().Fingerprint()},
 		Protected:   id.Protected,
 	}
+	if id.Ed448 != nil {
+		public.Keys = append(public.Keys, keys.Ed448Fingerprint(id.Ed448.Public(), id.Forging))
+	}
+	return public
 }
 
 // Wipe overwrites the private keys; the identity cannot be used afterwards.
-func (id *Identity) Wipe() { id.DSA.Wipe() }
+func (id *Identity) Wipe() {
+	id.DSA.Wipe()
+	if id.Ed448 != nil {
+		id.Ed448.Wipe()
+	}
+	if id.ForgingPrivate != nil {
+		id.ForgingPrivate.Wipe()
+	}
+}
 
 // Vacant tells whether Create could give an identity this name: ErrName and
 // ErrExists say no.
@@ -183,6 +237,7 @@ func (h *Home) Identity(name string, pass PassphraseFunc) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The public part comes first, as it is written last: see save.
 	public, err := h.readPublic(folder, name)
 	if err != nil {
 		return nil, err
@@ -197,9 +252,15 @@ func (h *Home) Identity(name string, pass PassphraseFunc) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if own := id.Public(); own.Name != name || own.InstanceTag != public.InstanceTag || !slices.Equal(own.Keys, public.Keys) {
+	own := id.Public()
+	halfUpgraded := id.Ed448 != nil && slices.Equal(public.Keys, own.Keys[:1])
+	if own.Name != name || own.InstanceTag != public.InstanceTag || !slices.Equal(own.Keys, public.Keys) && !halfUpgraded {
 		id.Wipe()
 		return nil, fmt.Errorf("%w: %s", ErrMismatch, folder)
+	}
+	if halfUpgraded {
+		h.warnOnce(fmt.Sprintf("identity %q has a key of version 4 that its public part does not show: "+
+			"its upgrade was interrupted, do it again", name))
 	}
 	id.file = sha256.Sum256(file)
 	return id, nil
@@ -320,6 +381,51 @@ func (h *Home) readPublic(folder, name string) (Public, error) {
 // If the identity's file has changed since it was opened, nothing is done:
 // ErrChanged.
 func (h *Home) SetPassphrase(id *Identity, passphrase []byte) error {
+	if err := h.save(id, passphrase); err != nil {
+		return err
+	}
+	id.Protected = len(passphrase) != 0
+	return nil
+}
+
+// Upgrade gives an identity keys of version 4, as AddVersion4 makes them. All
+// else stays as it is: the DSA key, the instance tag, the passphrase. An identity
+// that has keys of version 4 keeps them; if its public part does not show them,
+// because an upgrade was interrupted, it does afterwards. A forging key whose
+// private half nobody has cannot be kept: ErrExists.
+func (h *Home) Upgrade(name string, rand io.Reader, keepForging bool, pass PassphraseFunc) error {
+	// What opens the identity protects it again.
+	var passphrase []byte
+	defer func() { clear(passphrase) }()
+	opening := pass
+	if pass != nil {
+		opening = func(prompt string) ([]byte, error) {
+			given, err := pass(prompt)
+			passphrase = bytes.Clone(given)
+			return given, err
+		}
+	}
+	id, err := h.Identity(name, opening)
+	if err != nil {
+		return err
+	}
+	defer id.Wipe()
+	if id.Ed448 == nil {
+		err = id.AddVersion4(rand, keepForging)
+	} else if keepForging && id.ForgingPrivate == nil {
+		err = fmt.Errorf("%w: identity %q has a forging key, without its private half", ErrExists, name)
+	}
+	if err != nil {
+		return err
+	}
+	return h.save(id, passphrase)
+}
+
+// save writes an identity that was opened from this home. The private file comes
+// first: whoever is interrupted between the two leaves keys that are not shown,
+// but never shows a key that nobody has. A reader who begins with the public file
+// finds the two equal or just that, whatever is written meanwhile.
+func (h *Home) save(id *Identity, passphrase []byte) error {
 	private, err := h.privateText(id, passphrase)
 	if err != nil {
 		return err
@@ -344,11 +450,19 @@ func (h *Home) SetPassphrase(id *Identity, passphrase []byte) error {
 	if subtle.ConstantTimeCompare(now[:], id.file[:]) != 1 {
 		return fmt.Errorf("%w: %s", ErrChanged, path)
 	}
-	if err := replaceFile(path, private); err != nil {
+	write := []fileText{{path, private}}
+	path = filepath.Join(folder, publicFile)
+	shown, err := h.readPrivate(path, maxPrivate)
+	if err != nil {
+		return err
+	}
+	if public := appendPublic(nil, id.Public()); !bytes.Equal(shown, public) {
+		write = append(write, fileText{path, public})
+	}
+	if err := replaceFiles(write...); err != nil {
 		return err
 	}
 	id.file = sha256.Sum256(private)
-	id.Protected = len(passphrase) != 0
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,8 +44,17 @@ var testKeys = sync.OnceValue(func() (all [2]*keys.DSAPrivateKey) {
 	return all
 })
 
+// testIdentity has a DSA key only, as identities of format version 1 do.
 func testIdentity(name string) *Identity {
 	return &Identity{Name: name, InstanceTag: 0x1234abcd, DSA: testKeys()[0]}
+}
+
+// testIdentity4 has keys of all versions.
+func testIdentity4(t testing.TB, name string, keepForging bool) *Identity {
+	t.Helper()
+	id := testIdentity(name)
+	must(t, id.AddVersion4(rand.Reader, keepForging))
+	return id
 }
 
 func create(t testing.TB, h *Home, name, passphrase string) *Identity {
@@ -80,9 +90,17 @@ func sameIdentity(t testing.TB, got, want *Identity) {
 	_, _, _, _, x := got.DSA.Parameters()
 	_, _, _, _, y := want.DSA.Parameters()
 	if got.Name != want.Name || got.InstanceTag != want.InstanceTag || !bytes.Equal(x, y) ||
-		got.DSA.Public().Fingerprint() != want.DSA.Public().Fingerprint() {
+		!slices.Equal(got.Public().Keys, want.Public().Keys) ||
+		!sameEd448(got.Ed448, want.Ed448) || !sameEd448(got.ForgingPrivate, want.ForgingPrivate) {
 		t.Errorf("opened %+v, made %+v", got.Public(), want.Public())
 	}
+}
+
+func sameEd448(a, b *keys.Ed448PrivateKey) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return bytes.Equal(a.Symmetric(), b.Symmetric())
 }
 
 func wantError(t testing.TB, err, want error) {
@@ -123,22 +141,40 @@ func tree(t testing.TB, dir string) map[string]string {
 }
 
 func TestGenerateMakesDifferentIdentities(t *testing.T) {
-	a, err := Generate("alice", rand.Reader)
+	a, err := Generate("alice", rand.Reader, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := Generate("alice", rand.Reader)
+	b, err := Generate("alice", rand.Reader, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.DSA.Public().Equal(b.DSA.Public()) || a.InstanceTag == b.InstanceTag {
+	if a.DSA.Public().Equal(b.DSA.Public()) || a.InstanceTag == b.InstanceTag ||
+		a.Ed448.Public().Equal(b.Ed448.Public()) || a.Forging.Equal(&b.Forging.Ed448PublicKey) {
 		t.Error("two identities have something in common")
+	}
+	if a.Forging.Equal(a.Ed448.Public()) {
+		t.Error("the forging key is the other key")
+	}
+	if a.ForgingPrivate != nil {
+		t.Error("the forging key has a private half that nobody asked for")
 	}
 	if a.InstanceTag < minInstanceTag || b.InstanceTag < minInstanceTag {
 		t.Errorf("instance tags %x and %x", a.InstanceTag, b.InstanceTag)
 	}
-	_, err = Generate("", rand.Reader)
+	_, err = Generate("", rand.Reader, false)
 	wantError(t, err, ErrName)
+}
+
+func TestTheForgingKeysPrivateHalfIsKeptOnRequest(t *testing.T) {
+	id := testIdentity4(t, "alice", true)
+	if !id.ForgingPrivate.ForgingKey().Equal(&id.Forging.Ed448PublicKey) {
+		t.Error("it is another key's")
+	}
+	wantError(t, id.AddVersion4(rand.Reader, true), ErrExists)
+	if err := testIdentity("bob").AddVersion4(bytes.NewReader(make([]byte, 60)), true); err == nil {
+		t.Error("60 random bytes were enough for two keys")
+	}
 }
 
 func TestInstanceTagsBelow256AreDrawnAgain(t *testing.T) {
@@ -150,9 +186,13 @@ func TestInstanceTagsBelow256AreDrawnAgain(t *testing.T) {
 
 func TestAnIdentityComesBackAsItWasMade(t *testing.T) {
 	for _, name := range []string{"default", "bob@example.com/res", "with space \"q\"", "é", ".hidden", "%41", `back\slash`} {
-		for _, passphrase := range []string{"", "correct horse"} {
+		for i, passphrase := range []string{"", "correct horse", "", "correct horse", ""} {
 			h := newHome(t)
-			want := create(t, h, name, passphrase)
+			want := testIdentity(name)
+			if i >= 2 {
+				want = testIdentity4(t, name, i == 4)
+			}
+			must(t, h.Create(want, []byte(passphrase)))
 			pass := neverAsk(t)
 			if passphrase != "" {
 				pass = saying(t, passphrase)
@@ -170,7 +210,7 @@ func TestAnIdentityComesBackAsItWasMade(t *testing.T) {
 				t.Fatal(err)
 			}
 			if public.Name != name || public.InstanceTag != want.InstanceTag || public.Protected != got.Protected ||
-				!slices.Equal(public.Keys, []keys.Fingerprint{want.DSA.Public().Fingerprint()}) {
+				!slices.Equal(public.Keys, want.Public().Keys) {
 				t.Errorf("%q: public part %+v", name, public)
 			}
 		}
@@ -384,13 +424,18 @@ func TestAnAgeFileForAKeyPairIsNotAskedAPassphraseInVain(t *testing.T) {
 
 func TestTamperingWithThePublicPartIsNoticed(t *testing.T) {
 	h := newHome(t)
-	alice := create(t, h, "alice", "pass")
-	other := testKeys()[1].Public().Fingerprint()
+	alice := testIdentity4(t, "alice", false)
+	must(t, h.Create(alice, []byte("pass")))
 	path := filepath.Join(h.Dir(), "identities", "alice", "public.json")
+	fps, tag := alice.Public().Keys, alice.InstanceTag
+	other, other4 := testKeys()[1].Public().Fingerprint(), fingerprint4Of(1)
 	for what, public := range map[string]Public{
-		"fingerprint": {Name: "alice", InstanceTag: alice.InstanceTag, Keys: []keys.Fingerprint{other}},
-		"tag":         {Name: "alice", InstanceTag: 0x100, Keys: alice.Public().Keys},
-		"name":        {Name: "mallory", InstanceTag: alice.InstanceTag, Keys: alice.Public().Keys},
+		"fingerprint of version 3":              {Name: "alice", InstanceTag: tag, Keys: []keys.Fingerprint{other, fps[1]}},
+		"fingerprint of version 4":              {Name: "alice", InstanceTag: tag, Keys: []keys.Fingerprint{fps[0], other4}},
+		"fingerprint of version 3, and no more": {Name: "alice", InstanceTag: tag, Keys: []keys.Fingerprint{other}},
+		"tag":                                   {Name: "alice", InstanceTag: 0x100, Keys: fps},
+		"tag, and one key less":                 {Name: "alice", InstanceTag: 0x100, Keys: fps[:1]},
+		"name":                                  {Name: "mallory", InstanceTag: tag, Keys: fps},
 	} {
 		if err := os.WriteFile(path, appendPublic(nil, public), 0o600); err != nil {
 			t.Fatal(err)
@@ -400,6 +445,16 @@ func TestTamperingWithThePublicPartIsNoticed(t *testing.T) {
 			t.Errorf("another %s: %v", what, err)
 		}
 	}
+}
+
+func TestAKeyThatIsShownButNotThereIsNoticed(t *testing.T) {
+	h := newHome(t)
+	public := create(t, h, "alice", "").Public()
+	public.Keys = append(public.Keys, fingerprint4Of(1))
+	path := filepath.Join(h.Dir(), "identities", "alice", "public.json")
+	must(t, os.WriteFile(path, appendPublic(nil, public), 0o600))
+	_, err := h.Identity("alice", nil)
+	wantError(t, err, ErrMismatch)
 }
 
 func TestIdentitiesThatWereSwappedAreNoticed(t *testing.T) {
@@ -498,9 +553,30 @@ func TestAnIdentityThatIsWipedIsUseless(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := &Identity{Name: "alice", InstanceTag: 0x100, DSA: key}
+	must(t, id.AddVersion4(rand.Reader, true))
 	id.Wipe()
 	if _, err := id.DSA.Sign(rand.Reader, []byte("text")); !errors.Is(err, keys.ErrWiped) {
 		t.Errorf("signing: %v", err)
+	}
+	for _, key := range []*keys.Ed448PrivateKey{id.Ed448, id.ForgingPrivate} {
+		if _, err := key.Sign([]byte("text")); !errors.Is(err, keys.ErrWiped) {
+			t.Errorf("signing: %v", err)
+		}
+	}
+}
+
+func TestAnIdentityPrintsWithoutItsSecrets(t *testing.T) {
+	id := testIdentity4(t, "alice", true)
+	_, _, _, _, x := id.DSA.Parameters()
+	for _, verb := range []string{"%v", "%+v", "%#v", "%x"} {
+		text := fmt.Sprintf(verb, id)
+		for _, secret := range [][]byte{x, id.Ed448.Symmetric(), id.ForgingPrivate.Symmetric()} {
+			for _, part := range []string{fmt.Sprintf("%x", secret[4:12]), fmt.Sprint(secret[4]) + " " + fmt.Sprint(secret[5]) + " " + fmt.Sprint(secret[6]) + " "} {
+				if strings.Contains(text, part) {
+					t.Errorf("%s shows a secret: %s", verb, text)
+				}
+			}
+		}
 	}
 }
 

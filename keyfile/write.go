@@ -53,16 +53,46 @@ func writeInto(path string, data []byte) error {
 
 // replaceFile makes data the content of path, in one step that survives a loss
 // of power.
-func replaceFile(path string, data []byte) error {
-	pending, err := writePending(path, data)
-	if err != nil {
-		return err
+func replaceFile(path string, data []byte) error { return replaceFiles(fileText{path, data}) }
+
+// A fileText is a file and what is to be its content.
+type fileText struct {
+	path string
+	text []byte
+}
+
+// replaceFiles is replaceFile for several: each in one step, in their order. All
+// of them are on the disk before the first takes its place, so that a full disk
+// leaves them all as they were.
+func replaceFiles(files ...fileText) error {
+	var all []*renameio.PendingFile
+	defer func() {
+		for _, pending := range all {
+			pending.Cleanup()
+		}
+	}()
+	for _, file := range files {
+		pending, err := writePending(file.path, file.text)
+		if err != nil {
+			return err
+		}
+		all = append(all, pending)
+		if len(all) == 1 {
+			continue // it is flushed when it takes its place
+		}
+		if err := pending.Sync(); err != nil {
+			return pathError(err)
+		}
 	}
-	defer pending.Cleanup()
-	if err := pending.CloseAtomicallyReplace(); err != nil {
-		return pathError(err)
+	for i, pending := range all {
+		if err := pending.CloseAtomicallyReplace(); err != nil {
+			return pathError(err)
+		}
+		if err := syncFolder(filepath.Dir(files[i].path)); err != nil {
+			return err
+		}
 	}
-	return syncFolder(filepath.Dir(path))
+	return nil
 }
 
 // createFile is replaceFile for a path where nothing is yet; what has come
