@@ -207,6 +207,19 @@ func TestTheNewestCommonVersionIsSpoken(t *testing.T) {
 	}
 }
 
+func TestBothEndsMayHaveTheSameIdentity(t *testing.T) {
+	// As in a pipe from a user to himself: one key, one instance tag.
+	var first otr.Config
+	alice := newV4End(t, "alice", func(c *otr.Config) { c.InstanceTag = 0x1234; first = *c })
+	bob := newV4End(t, "bob", func(c *otr.Config) {
+		c.Ed448, c.Forging, c.InstanceTag = first.Ed448, first.Forging, first.InstanceTag
+	})
+	carry(alice.Query(), bob, alice)
+	wantV4Session(t, alice, bob)
+	carry(bob.must(bob.Refresh()), alice, bob)
+	wantV4Session(t, alice, bob)
+}
+
 func TestConfigsThatVersion4CannotWorkWith(t *testing.T) {
 	for name, edit := range map[string]func(*otr.Config){
 		"no key":               func(c *otr.Config) { c.Ed448 = nil },

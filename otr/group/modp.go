@@ -1,9 +1,12 @@
 // Package group is the arithmetic of the groups that OTR computes in: the
-// 1536-bit MODP group of versions 2 and 3 (RFC 3526, section 2).
+// 1536-bit MODP group of versions 2 and 3 and the 3072-bit one of version 4 (RFC
+// 3526, sections 2 and 4), and Ed448-Goldilocks (RFC 8032) with the hash function
+// that version 4 makes scalars with.
 //
-// Elements and exponents are unsigned big-endian byte strings. What is secret
-// (exponents, and elements raised to them) meets constant-time code only: the
-// time depends on lengths, never on values. Intermediate values are cleared as
+// Elements and exponents of the MODP groups are unsigned big-endian byte strings;
+// Ed448 has types for them. What is secret (exponents, and elements raised to
+// them) meets constant-time code only: the time depends on lengths, never on
+// values. Functions that are for public values only say so. Intermediate values are cleared as
 // far as that is possible; the scratch space of the arithmetic library, and
 // copies that the Go runtime makes of a stack, are out of reach.
 package group

@@ -1,6 +1,7 @@
 // Package keys is the long-term keys of OTR: their public encodings, their
 // fingerprints, and signing. It follows the section "Public keys, signatures,
-// and fingerprints" of the specifications of versions 2 and 3.
+// and fingerprints" of the specifications of versions 2 and 3, and "Public keys,
+// Shared Prekeys, Forging keys and Fingerprints" of version 4's.
 package keys
 
 import (

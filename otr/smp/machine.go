@@ -4,10 +4,10 @@
 // the middle can pass the comparison on.
 //
 // It follows the section "Socialist Millionaires' Protocol (SMP)" of the
-// specification of OTR version 3 (version 2's is the same), and is written so
-// that version 4's, "Socialist Millionaires Protocol (SMP) version 2" over
-// Ed448, is the same code: [Machine] is the state machine, a [Binding] is what
-// differs between versions and sessions.
+// specification of OTR version 3 (version 2's is the same). Version 4's,
+// "Socialist Millionaires Protocol (SMP)" over Ed448, is the same code:
+// [Machine] is the state machine, a [Binding] is what differs between versions
+// and sessions.
 //
 // Received values are held to more than the specification asks. Besides the
 // range they must lie in the group of prime order that honest values lie in: an

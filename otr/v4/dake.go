@@ -91,7 +91,7 @@ func (e *Engine) receiveIdentity(h wire.Header, body []byte) (reply []byte, err 
 		return nil, err
 	}
 	x, hash := &e.exchange, hashIdentity(body)
-	if x.offer != nil && bytes.Equal(m.Y, x.offer.ours.ecdh.public[:]) {
+	if bytes.Equal(m.Y, e.offered) {
 		return nil, ErrEcho
 	}
 	if hash == e.answered {

@@ -314,9 +314,15 @@ func TestANewIdentityMessageReplacesTheOneThatWasAnswered(t *testing.T) {
 }
 
 func TestOurOwnIdentityMessageIsAnEcho(t *testing.T) {
-	alice, _ := newEnds(t)
-	if _, _, err := alice.take(alice.start()); !errors.Is(err, ErrEcho) || alice.AuthState() != AuthWaitingAuthR {
+	alice, bob := newEnds(t)
+	identity := alice.start()
+	if _, _, err := alice.take(identity); !errors.Is(err, ErrEcho) || alice.AuthState() != AuthWaitingAuthR {
 		t.Errorf("%v, state %v", err, alice.AuthState())
+	}
+	alice.Forget()
+	alice.answer(bob.start())
+	if _, _, err := alice.take(identity); !errors.Is(err, ErrEcho) {
+		t.Errorf("after it was given up: %v", err)
 	}
 }
 

@@ -21,6 +21,7 @@ type Engine struct {
 	sessions int
 
 	answered identityHash // of the last Identity message that we answered
+	offered  []byte       // Y of our last one, which may come back long after
 	reveal   []byte       // MAC keys of an earlier session, for the next one to reveal
 }
 
@@ -34,6 +35,7 @@ func (c *Client) NewEngine(peer uint32) *Engine { return &Engine{client: c, peer
 func (e *Engine) Begin(o *Offer) {
 	e.exchange.clear()
 	e.exchange.state, e.exchange.offer = AuthWaitingAuthR, o
+	e.offered = o.ours.ecdh.public[:]
 }
 
 // Offer returns what we have begun and the peer has not answered; nil but in
