@@ -27,9 +27,10 @@ type event struct {
 	Mode     string `json:"mode,omitempty"`
 	PID      int    `json:"pid,omitempty"`
 
-	// secure, refreshed
+	// secure, refreshed, vouched, downgraded
 	*peer
 
+	Vouching  string  `json:"vouching,omitempty"`  // vouched: the key of version 3
 	Question  *string `json:"question,omitempty"`  // smp_asked
 	Bytes     *int64  `json:"bytes,omitempty"`     // unencrypted, stream_ended
 	Reason    string  `json:"reason,omitempty"`    // unreadable
@@ -57,6 +58,8 @@ const (
 	eventStarted      = "started"
 	eventSecure       = "secure"
 	eventRefreshed    = "refreshed"
+	eventVouched      = "vouched"
+	eventDowngraded   = "downgraded"
 	eventSMPAsked     = "smp_asked"
 	eventSMPSucceeded = "smp_succeeded"
 	eventSMPFailed    = "smp_failed"

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -129,6 +130,7 @@ func (l *live) settle() error {
 		level:   l.options.trust,
 		expect:  l.options.expect,
 		smp:     l.options.smp != nil,
+		speaks4: l.options.policy.Has(otr.AllowV4),
 	}
 	return nil
 }
@@ -142,7 +144,10 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 		return nil, err
 	}
 	l.begun = l.begun.Add(time.Since(asked))
-	policy := l.options.policy
+	policy, err := l.versionsOf(id)
+	if err != nil {
+		return nil, err
+	}
 	if l.options.mode == modeLines {
 		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE | otr.RestartAKE
 	}
@@ -157,6 +162,10 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 	}
 	conversation, err := otr.New(otr.Config{
 		DSA:         id.DSA,
+		Ed448:       id.Ed448,
+		Forging:     id.Forging,
+		Account:     l.options.account,
+		PeerAccount: l.options.peerName,
 		InstanceTag: tag,
 		Policy:      policy,
 		Rand:        rand.Reader,
@@ -169,6 +178,21 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 		return nil, err
 	}
 	return conversation, nil
+}
+
+// versionsOf is the policy for an identity. One of an older program has no key
+// of version 4: then the version is left out, unless it was asked for.
+func (l *live) versionsOf(id *keyfile.Identity) (otr.Policy, error) {
+	policy := l.options.policy
+	if id.Ed448 != nil || !policy.Has(otr.AllowV4) {
+		return policy, nil
+	}
+	policy &^= otr.AllowV4
+	if strings.Contains(l.options.named, "4") || policy&(otr.AllowV2|otr.AllowV3) == 0 {
+		return 0, fail(exitKey, "identity %q has no key for OTR version 4", l.name.Identity).
+			hint("make it: %s", upgradeCommand(l.name.Identity))
+	}
+	return policy, nil
 }
 
 // config is how a stream is run over the conversation.

@@ -15,8 +15,11 @@ import (
 // verify judges the key of a session's peer. Like event it runs in the
 // goroutine that owns the conversation.
 func (l *live) verify(s otr.Session) error {
-	err := l.judge.judge(s.Fingerprint)
-	trust, trustErr := l.judge.trust(s.Fingerprint)
+	downgraded, err := l.judge.downgraded(s)
+	if err == nil {
+		err = l.judge.judge(s)
+	}
+	trust, trustErr := l.judge.trust(s)
 	if err == nil {
 		err = trustErr
 	}
@@ -33,6 +36,14 @@ func (l *live) verify(s otr.Session) error {
 	l.mu.Lock()
 	l.peer, l.session = p, s
 	l.mu.Unlock()
+	if downgraded {
+		l.logNow(event{Event: eventDowngraded, peer: p})
+		l.warn("%s comes with OTR version %d, but is known to speak version 4", l.peerName(), s.Version)
+	}
+	if err == nil && l.judge.vouched(s) {
+		l.logNow(event{Event: eventVouched, peer: p, Vouching: s.Vouching.Hex()})
+		l.note("%s has a key of version 4, which the key of version 3 on file has signed", l.peerName())
+	}
 	return err
 }
 
@@ -177,11 +188,11 @@ func (l *live) trustedNow(now time.Time, s otr.Session) {
 // not stop the stream: the peer has met what was asked, but the next time we
 // will not know it, and the user must.
 func (l *live) remember(s otr.Session, trust keyfile.Trust, now time.Time) {
-	if err := l.judge.remember(s.Fingerprint, trust, now); err != nil {
+	if err := l.judge.remember(s, trust, now); err != nil {
 		l.warn("the key of %s cannot be remembered: %v", l.peerName(), plain{err})
 		return
 	}
-	known, err := l.judge.trust(s.Fingerprint)
+	known, err := l.judge.trust(s)
 	if err != nil {
 		return // read a moment ago
 	}
@@ -212,10 +223,15 @@ func (l *live) log(e stream.Event, out event) {
 	}
 }
 
-func (l *live) logStarted() {
+// logNow writes an event of our own to --events.
+func (l *live) logNow(out event) {
 	for _, log := range l.logs {
-		log.write(time.Now(), event{Event: eventStarted, Identity: l.name.Identity, Mode: l.options.mode, PID: os.Getpid()})
+		log.write(time.Now(), out)
 	}
+}
+
+func (l *live) logStarted() {
+	l.logNow(event{Event: eventStarted, Identity: l.name.Identity, Mode: l.options.mode, PID: os.Getpid()})
 }
 
 func (l *live) logEnded(err error) {

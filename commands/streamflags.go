@@ -245,6 +245,7 @@ var spoken = []struct {
 }{
 	{'2', otr.AllowV2},
 	{'3', otr.AllowV3},
+	{'4', otr.AllowV4},
 }
 
 // defaultVersions is all that are spoken but version 2, which protects nothing
@@ -283,7 +284,8 @@ func spokenList() string {
 	for _, s := range spoken {
 		digits = append(digits, string(s.digit))
 	}
-	return strings.Join(digits, " and ")
+	last := len(digits) - 1
+	return strings.Join(digits[:last], ", ") + " and " + digits[last]
 }
 
 // sessionName reads -s.

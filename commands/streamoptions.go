@@ -18,6 +18,9 @@ type streamOptions struct {
 	smp      []byte // the shared secret; nil: SMP is not run
 	question string
 	policy   otr.Policy
+	named    string // the versions given with --otr; empty: none were
+	account  string // ours and the peer's; both empty, or neither
+	peerName string
 	mode     string
 	stay     bool
 	maxSize  int
@@ -53,6 +56,9 @@ func (v flagValues) options(secret []byte) (*streamOptions, error) {
 		raw:       v.has(flagRaw),
 		html:      v.one(flagHTML, htmlRaw),
 		progress:  v.has(flagProgress),
+		named:     v.one(flagOTR, ""),
+		account:   v.one(flagAccount, ""),
+		peerName:  v.one(flagPeerAccount, ""),
 	}
 	o.dead = v.duration(flagDead, defaultDead)
 	if o.mode == modeLines && !v.has(flagDead) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"otrpipe/keyfile"
+	"otrpipe/otr"
 	"otrpipe/otr/keys"
 )
 
@@ -25,12 +26,13 @@ type judge struct {
 	level   string // trustNew, trustKnown or trustVerified
 	expect  []keys.Fingerprint
 	smp     bool // SMP will prove who it is before any payload
+	speaks4 bool // version 4 is allowed here
 }
 
-// trust says what is known of a key.
-func (j *judge) trust(f keys.Fingerprint) (string, error) {
+// trust says what is known of a session's key.
+func (j *judge) trust(s otr.Session) (string, error) {
 	if j.contact == "" {
-		if slices.Contains(j.expect, f) {
+		if slices.Contains(j.expect, s.Fingerprint) {
 			return peerVerified, nil
 		}
 		return peerUnverified, nil
@@ -39,7 +41,10 @@ func (j *judge) trust(f keys.Fingerprint) (string, error) {
 	if err != nil {
 		return "", keyError(err)
 	}
-	key, known := contact.Key(f)
+	key, known := contact.Key(s.Fingerprint)
+	if vouching, ok := voucher(contact, s); ok {
+		key, known = vouching, true
+	}
 	switch {
 	case known && key.Trust != keyfile.Seen:
 		return peerVerified, nil
@@ -51,9 +56,36 @@ func (j *judge) trust(f keys.Fingerprint) (string, error) {
 	return peerNew, nil
 }
 
+// downgraded says whether the peer comes with an older version than the contact
+// is known to speak, though both could speak version 4. Somebody in between
+// may have seen to that; a contact that must be verified is refused then.
+func (j *judge) downgraded(s otr.Session) (bool, error) {
+	if j.contact == "" || !j.speaks4 || s.Version >= 4 {
+		return false, nil
+	}
+	contact, _, err := j.home.Contact(j.contact)
+	if err != nil {
+		return false, keyError(err)
+	}
+	if !speaks4(contact) {
+		return false, nil
+	}
+	if j.level != trustVerified {
+		return true, nil
+	}
+	return true, fail(exitRefused, "%s comes with OTR version %d, but is known to speak version 4", j.contact, s.Version).
+		hint("somebody in between may have taken version 4 away; if %s has given it up: --otr 3", j.contact)
+}
+
+// speaks4 says whether a contact is known by a key of version 4.
+func speaks4(c keyfile.Contact) bool {
+	return slices.ContainsFunc(c.Keys, func(k keyfile.ContactKey) bool { return k.Fingerprint.OTR() == 4 })
+}
+
 // judge lets a key in, or refuses it with exit code 3.
-func (j *judge) judge(f keys.Fingerprint) error {
-	trust, err := j.trust(f)
+func (j *judge) judge(s otr.Session) error {
+	f := s.Fingerprint
+	trust, err := j.trust(s)
 	if err != nil {
 		return err
 	}
@@ -78,9 +110,39 @@ func (j *judge) judge(f keys.Fingerprint) error {
 }
 
 // remember puts the key of a contact on file, after all checks.
-func (j *judge) remember(f keys.Fingerprint, t keyfile.Trust, now time.Time) error {
+func (j *judge) remember(s otr.Session, t keyfile.Trust, now time.Time) error {
 	if j.contact == "" {
 		return nil
 	}
-	return j.home.RememberKey(j.contact, f, t, now)
+	contact, _, err := j.home.Contact(j.contact)
+	if err != nil {
+		return err
+	}
+	if vouching, ok := voucher(contact, s); ok {
+		if err := j.home.CarryTrust(j.contact, vouching.Fingerprint, s.Fingerprint, now); err != nil {
+			return err
+		}
+	}
+	return j.home.RememberKey(j.contact, s.Fingerprint, t, now)
+}
+
+// vouched says whether a session's key is new, but the contact's known key of
+// version 3 has signed for it.
+func (j *judge) vouched(s otr.Session) bool {
+	contact, _, err := j.home.Contact(j.contact)
+	if j.contact == "" || err != nil {
+		return false
+	}
+	_, ok := voucher(contact, s)
+	return ok
+}
+
+// voucher is the contact's key of version 3 by which a session's unknown key of
+// version 4 is known: the peer's client profile has its transitional signature.
+// It speaks for the contact's first key of version 4 only.
+func voucher(contact keyfile.Contact, s otr.Session) (keyfile.ContactKey, bool) {
+	if s.Vouching.IsZero() || speaks4(contact) {
+		return keyfile.ContactKey{}, false
+	}
+	return contact.Key(s.Vouching)
 }

@@ -3,10 +3,12 @@ package commands
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"otrpipe/keyfile"
+	"otrpipe/otr"
 	"otrpipe/otr/keys"
 )
 
@@ -63,11 +65,11 @@ func TestWhoIsLetIn(t *testing.T) {
 		{contact: "verified", level: trustNew, met: other, expect: []keys.Fingerprint{other}, trust: peerChanged},
 	} {
 		j := judge{home: home, contact: test.contact, level: test.level, expect: test.expect, smp: test.smp}
-		trust, err := j.trust(test.met)
+		trust, err := j.trust(otr.Session{Version: 3, Fingerprint: test.met})
 		if err != nil || trust != test.trust {
 			t.Errorf("%+v: trust is %s, %v", test, trust, err)
 		}
-		err = j.judge(test.met)
+		err = j.judge(otr.Session{Version: 3, Fingerprint: test.met})
 		if (err == nil) != test.in {
 			t.Errorf("%+v: %v", test, err)
 		}
@@ -82,20 +84,95 @@ func TestAKeyIsRememberedOnlyForAContact(t *testing.T) {
 	key := mustParse(t, someKey)
 	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
 	nobody := judge{home: home}
-	if err := nobody.remember(key, keyfile.Seen, time.Now()); err != nil {
+	if err := nobody.remember(otr.Session{Version: 3, Fingerprint: key}, keyfile.Seen, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if all, err := home.Contacts(); err != nil || len(all) != 0 {
 		t.Fatalf("contacts %v, %v", all, err)
 	}
 	bob := judge{home: home, contact: "bob"}
-	if err := bob.remember(key, keyfile.SMP, time.Now()); err != nil {
+	if err := bob.remember(otr.Session{Version: 3, Fingerprint: key}, keyfile.SMP, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if err := bob.remember(key, keyfile.Seen, time.Now()); err != nil {
+	if err := bob.remember(otr.Session{Version: 3, Fingerprint: key}, keyfile.Seen, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if trust, err := bob.trust(key); err != nil || trust != peerVerified {
 		t.Errorf("after SMP and another meeting the key is %s, %v", trust, err)
+	}
+}
+
+// key4 is a fingerprint of version 4 made of one digit.
+func key4(t *testing.T, digit string) keys.Fingerprint {
+	t.Helper()
+	return mustParse(t, strings.Repeat(digit, 112))
+}
+
+func TestAVouchedKeyHasTheTrustOfTheKeyThatSignedIt(t *testing.T) {
+	now := time.Now()
+	old, fresh := mustParse(t, someKey), key4(t, "4")
+	met := otr.Session{Version: 4, Fingerprint: fresh, Vouching: old}
+	for _, trust := range []keyfile.Trust{keyfile.Seen, keyfile.Verified, keyfile.SMP} {
+		home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+		if err := home.RememberKey("bob", old, trust, now); err != nil {
+			t.Fatal(err)
+		}
+		j := &judge{home: home, contact: "bob", level: trustKnown, speaks4: true}
+		if err := j.judge(met); err != nil {
+			t.Fatalf("%v: refused: %v", trust, err)
+		}
+		if err := j.judge(otr.Session{Version: 4, Fingerprint: fresh}); err == nil {
+			t.Fatalf("%v: a key that nothing vouches for was let in", trust)
+		}
+		if err := j.judge(otr.Session{Version: 4, Fingerprint: fresh, Vouching: mustParse(t, otherKey)}); err == nil {
+			t.Fatalf("%v: a key that a stranger's vouches for was let in", trust)
+		}
+		if err := j.remember(met, keyfile.Seen, now); err != nil {
+			t.Fatal(err)
+		}
+		contact, _, err := home.Contact("bob")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key, ok := contact.Key(fresh); !ok || key.Trust != trust {
+			t.Errorf("%v: the new key is on file as %v, %v", trust, key.Trust, ok)
+		}
+		// The first key of version 4 is the only one that is taken on this word.
+		if err := j.judge(otr.Session{Version: 4, Fingerprint: key4(t, "5"), Vouching: old}); err == nil {
+			t.Errorf("%v: a second key was let in", trust)
+		}
+	}
+}
+
+func TestAContactThatSpeaksVersion4IsNotMetInSilenceInVersion3(t *testing.T) {
+	now := time.Now()
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	old := mustParse(t, someKey)
+	for _, key := range []keys.Fingerprint{old, key4(t, "4")} {
+		if err := home.RememberKey("bob", key, keyfile.Verified, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	met := otr.Session{Version: 3, Fingerprint: old}
+	for _, test := range []struct {
+		level       string
+		speaks4     bool
+		downgraded  bool
+		refusedCode int
+	}{
+		{trustNew, true, true, 0},
+		{trustKnown, true, true, 0},
+		{trustVerified, true, true, exitRefused},
+		{trustVerified, false, false, 0}, // --otr 3 was asked for here
+	} {
+		j := &judge{home: home, contact: "bob", level: test.level, speaks4: test.speaks4}
+		downgraded, err := j.downgraded(met)
+		code := 0
+		if err != nil {
+			code = asExit(err).code
+		}
+		if downgraded != test.downgraded || code != test.refusedCode {
+			t.Errorf("%+v: %v, exit %d", test, downgraded, code)
+		}
 	}
 }
