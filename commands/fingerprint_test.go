@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -67,18 +68,23 @@ func sameDots(t *testing.T, drawn []byte, code *qr.Code) {
 }
 
 func TestAFingerprintIsTakenFromAQRCodesText(t *testing.T) {
-	fp, err := keys.ParseFingerprint(strings.Repeat("0123456789", 4))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{fp.Hex()}, strings.Fields(fp.String()), {qrText(fp)}} {
-		if got, err := parseFingerprint(args); err != nil || got != fp {
-			t.Errorf("%q is %v, %v", args, got, err)
+	for version, digits := range map[int]int{3: 2 * keys.FingerprintLen3, 4: 2 * keys.FingerprintLen4} {
+		fp, err := keys.ParseFingerprint(strings.Repeat("0123456789abcdef", 7)[:digits])
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for _, text := range []string{"otr-fingerprint:4:" + fp.Hex(), "otr-fingerprint:" + fp.Hex(), "otr-fingerprint:3" + fp.Hex(), "otr-fingerprint:", "otr-fingerprint:3:"} {
-		if got, err := parseFingerprint([]string{text}); err == nil {
-			t.Errorf("%q is %v", text, got)
+		for _, args := range [][]string{{fp.Hex()}, strings.Fields(fp.String()), {qrText(fp)}} {
+			if got, err := parseFingerprint(args); err != nil || got != fp {
+				t.Errorf("%q is %v, %v", args, got, err)
+			}
+		}
+		for _, text := range []string{
+			fmt.Sprintf("otr-fingerprint:%d:%s", 7-version, fp.Hex()), "otr-fingerprint:" + fp.Hex(),
+			fmt.Sprintf("otr-fingerprint:%d%s", version, fp.Hex()), "otr-fingerprint:", fmt.Sprintf("otr-fingerprint:%d:", version),
+		} {
+			if got, err := parseFingerprint([]string{text}); err == nil {
+				t.Errorf("%q is %v", text, got)
+			}
 		}
 	}
 }

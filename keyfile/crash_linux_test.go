@@ -572,6 +572,7 @@ func TestAFileSystemWithoutModesWarnsAndWorks(t *testing.T) {
 	id, err := h.Identity("alice", saying(t, "secret"))
 	must(t, err)
 	must(t, h.SetPassphrase(id, nil))
+	must(t, h.Upgrade("alice", rand.Reader, false, nil))
 	path := filepath.Join(disk, "export")
 	must(t, WriteFile(path, []byte("one"), false))
 	wantError(t, WriteFile(path, []byte("two"), false), ErrExists)
