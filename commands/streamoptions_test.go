@@ -34,7 +34,7 @@ func TestDefaultsAreThoseOfTheManual(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.policy.Has(otr.AllowV2) || !o.policy.Has(otr.AllowV3|otr.RequireEncryption) {
+	if o.policy.Has(otr.AllowV2) || !o.policy.Has(otr.AllowV3|otr.AllowV4|otr.RequireEncryption) {
 		t.Errorf("the policy is %b", o.policy)
 	}
 	if o.mode != modeStream || o.trust != trustNew || o.html != htmlRaw || o.stay || o.raw || o.progress {
@@ -58,7 +58,7 @@ func TestFlagsThatContradictEachOtherAreUsageErrors(t *testing.T) {
 		"mode=chat",
 		"otr=", "otr=5", "otr=33x", "otr=1",
 		"expect=1234",
-		"otr=4",
+		"otr=44x",
 		"max-size=63", "max-size=many", "max-size=-1", "max-size=1048577",
 		"pad=-1", "pad=1000000",
 		"timeout=60", "timeout=-1s", "timeout=soon",

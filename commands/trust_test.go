@@ -97,7 +97,7 @@ func TestAKeyIsRememberedOnlyForAContact(t *testing.T) {
 	if err := bob.remember(otr.Session{Version: 3, Fingerprint: key}, keyfile.Seen, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if trust, err := bob.trust(key); err != nil || trust != peerVerified {
+	if trust, err := bob.trust(otr.Session{Fingerprint: key}); err != nil || trust != peerVerified {
 		t.Errorf("after SMP and another meeting the key is %s, %v", trust, err)
 	}
 }
