@@ -235,8 +235,9 @@ func (c *Conversation) unreadable(id peerID, body []byte, reason error, got *Rec
 	c.restart(id, got)
 }
 
-// unreadableText is what our error message says.
-const unreadableText = "Your encrypted message cannot be read here: this end does not have its keys."
+// unreadableText is what our error message says. It fits, with what stands
+// before it, in the shortest line that Config.MaxSize allows.
+const unreadableText = "Your message cannot be read: its keys are gone."
 
 // receiveTLVs handles the records that are the Conversation's business and
 // leaves the others in got.
@@ -262,6 +263,7 @@ func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 	}
 	got.TLVs = others
 	if ended {
+		c.endedWith = c.active.engine.peerFingerprint()
 		c.active.engine.drop()
 		if c.smp != nil {
 			c.smp.Wipe()
