@@ -14,8 +14,8 @@ const (
 // IdentityFile opens an identity from a file outside of any home: one of ours,
 // or libotr's private keys, in which account says whose key is meant (fields
 // that are empty fit all). The file must be as private as those of the home. A
-// file of libotr gives an identity the account's name and no instance tag. If
-// account does not settle it the error is a *ChoiceError.
+// file of libotr gives an identity the account's name, no instance tag and no
+// keys of version 4. If account does not settle it the error is a *ChoiceError.
 func (h *Home) IdentityFile(path string, account Account, pass PassphraseFunc) (*Identity, error) {
 	file, err := h.readPrivate(path, maxLibotrKeys)
 	if err != nil {

@@ -49,8 +49,8 @@ type Config struct {
 	// neither names any.
 	Account, PeerAccount string
 
-	MaxSize   int           // bytes of the longest line sent; at least wire.MinFragmentSize; 0: no limit
-	Pad       int           // plaintexts are padded to multiples of so many bytes, at most 65535; 0: not
+	MaxSize   int           // bytes of the longest line sent, texts in clear aside; at least wire.MinFragmentSize; 0: no limit
+	Pad       int           // plaintexts, empty ones too, are padded to multiples of so many bytes, at most 65535; 0: not
 	Heartbeat time.Duration // after so long without a message of ours one is sent; 0: none
 	Expire    time.Duration // a session whose keys have not changed for so long is ended; 0: never
 }
@@ -61,10 +61,12 @@ type Conversation struct {
 	cfg       Config
 	protocols map[int]protocol // by version, those that Policy allows
 
-	state   MessageState
-	active  *peer // whom the session is with; also while StateFinished
-	peers   map[peerID]*peer
-	pending *pendingOffer
+	state  MessageState
+	active *peer // whom the session is with; also while StateFinished
+	// endedWith is whom the session was with that the peer has ended.
+	endedWith keys.Fingerprint
+	peers     map[peerID]*peer
+	pending   *pendingOffer
 
 	secureSince time.Time
 	keysSince   time.Time

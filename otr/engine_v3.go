@@ -18,8 +18,9 @@ func (p protocolV3) fragmentFormat() int { return int(p.config.Version) }
 
 func (p protocolV3) errorText(error) string { return unreadableText }
 
-// unreadableText is what our error message says.
-const unreadableText = "Your encrypted message cannot be read here: this end does not have its keys."
+// unreadableText is what our error message says. It fits, with what stands
+// before it, in the shortest line that Config.MaxSize allows.
+const unreadableText = "Your message cannot be read: its keys are gone."
 
 func (p protocolV3) newEngine(peer uint32) engine {
 	return engineV3{Engine: v3.NewEngine(p.config, peer), config: p.config}

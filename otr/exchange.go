@@ -70,6 +70,9 @@ func (c *Conversation) begin(version int, receiver uint32) ([]byte, error) {
 		return nil, nil
 	}
 	open := receiver == 0
+	if !open {
+		c.instance(peerID{version: version, tag: receiver})
+	}
 	if c.pending == nil || c.pending.version != version || c.pending.revealed() {
 		o, err := c.protocols[version].newOffer()
 		if err != nil {
@@ -122,7 +125,7 @@ func (c *Conversation) answerQuery(offered wire.Versions, got *Received) {
 	if c.state == StateEncrypted && c.active.id.version == v4.Version {
 		version = 0
 	}
-	if version == 0 || !c.answers.allow(c.cfg.Now()) {
+	if version == 0 || c.downgrades(version) || !c.answers.allow(c.cfg.Now()) {
 		got.event(Queried{Offered: offered})
 		return
 	}
@@ -141,6 +144,16 @@ func (c *Conversation) answerQuery(offered wire.Versions, got *Received) {
 	}
 	c.reply(got, msg, version, 0)
 }
+
+// downgrades says whether a session in this version would replace a better one
+// that is alive.
+func (c *Conversation) downgrades(version int) bool {
+	return c.state == StateEncrypted && version < c.active.id.version && !c.silent()
+}
+
+// silent says whether the instance that our session is with has not been heard
+// for long.
+func (c *Conversation) silent() bool { return c.cfg.Now().Sub(c.active.seen) >= takeOverAfter }
 
 // restart begins a key exchange with an instance that writes under keys that
 // we do not have.
@@ -194,8 +207,8 @@ func (c *Conversation) forgetOldest() {
 // answer, or that instance has fallen silent.
 func (c *Conversation) mayExchange(p *peer) bool {
 	return c.state != StateEncrypted || p == c.active ||
-		c.pending != nil && c.pending.open ||
-		c.cfg.Now().Sub(c.active.seen) >= takeOverAfter
+		c.pending != nil && c.pending.open && c.pending.version == p.id.version ||
+		c.silent()
 }
 
 // becomeSecure makes p's new session the conversation's.
@@ -222,20 +235,37 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	c.sendStored(got)
 }
 
-// abandon gives up a key exchange that has waited too long.
+// waits says until when a key exchange with p is waited for; false: there is
+// none.
+func (c *Conversation) waits(p *peer) (until time.Time, ok bool) {
+	if p.engine.authState() == AuthNone {
+		return time.Time{}, false
+	}
+	until = p.stepped
+	if c.pending != nil && c.pending.since.After(until) {
+		until = c.pending.since
+	}
+	return until.Add(exchangeTimeout), true
+}
+
+// abandon gives up what has waited too long for the peer.
 func (c *Conversation) abandon(now time.Time) {
+	waiting := false
 	for id, p := range c.peers {
-		if p.engine.authState() == AuthNone || now.Sub(p.stepped) < exchangeTimeout ||
-			c.pending != nil && now.Sub(c.pending.since) < exchangeTimeout {
-			continue
-		}
-		p.engine.forget()
-		if p != c.active {
-			p.engine.wipe()
-			delete(c.peers, id)
+		until, ok := c.waits(p)
+		switch {
+		case !ok:
+		case now.Before(until):
+			waiting = true
+		default:
+			p.engine.forget()
+			if p != c.active {
+				p.engine.wipe()
+				delete(c.peers, id)
+			}
 		}
 	}
-	if c.pending != nil && now.Sub(c.pending.since) >= exchangeTimeout {
+	if c.pending != nil && !waiting && now.Sub(c.pending.since) >= exchangeTimeout {
 		c.withdraw()
 	}
 }

@@ -99,6 +99,10 @@ func (c *Conversation) receiveFragment(line []byte, got *Received) error {
 		return nil
 	}
 	if f.Version != 2 && f.Receiver != 0 && f.Receiver != c.cfg.InstanceTag {
+		if f.Sender == c.cfg.InstanceTag {
+			got.event(Echo{})
+			return nil
+		}
 		got.event(OtherInstance{Tag: f.Receiver})
 		return nil
 	}
@@ -134,6 +138,10 @@ func (c *Conversation) receiveEncoded(line []byte, got *Received) error {
 		return nil
 	}
 	if h.Receiver != 0 && h.Receiver != c.cfg.InstanceTag {
+		if h.Sender == c.cfg.InstanceTag {
+			got.event(Echo{})
+			return nil
+		}
 		got.event(OtherInstance{Tag: h.Receiver})
 		return nil
 	}
@@ -259,6 +267,7 @@ func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 	}
 	got.TLVs = others
 	if ended {
+		c.endedWith = c.active.engine.peerFingerprint()
 		c.active.engine.drop()
 		if c.smp != nil {
 			c.smp.Wipe()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"otrpipe/otr/keys"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
 )
@@ -25,26 +26,23 @@ type Message struct {
 // StateFinished it is kept too, and the error is ErrFinished.
 func (c *Conversation) Send(text []byte) ([][]byte, error) {
 	now := c.cfg.Now()
+	if bytes.IndexByte(text, 0) >= 0 && (c.state != StatePlaintext || c.cfg.Policy.Has(RequireEncryption)) {
+		return nil, ErrNUL
+	}
 	switch c.state {
 	case StateEncrypted:
-		if bytes.IndexByte(text, 0) >= 0 {
-			return nil, ErrNUL
-		}
 		b, err := c.AppendMessage(nil, Message{Text: text})
 		if err != nil {
 			return nil, err
 		}
-		c.stored.keep(text, now, true)
+		c.stored.keep(text, c.active.engine.peerFingerprint(), now, true)
 		return split(b), nil
 	case StateFinished:
-		c.stored.keep(text, now, false)
+		c.stored.keep(text, c.endedWith, now, false)
 		return nil, ErrFinished
 	}
 	if c.cfg.Policy.Has(RequireEncryption) {
-		if bytes.IndexByte(text, 0) >= 0 {
-			return nil, ErrNUL
-		}
-		c.stored.keep(text, now, false)
+		c.stored.keep(text, keys.Fingerprint{}, now, false)
 		return c.Query(), nil
 	}
 	line := bytes.Clone(text)
@@ -110,7 +108,7 @@ func (c *Conversation) plaintext(m Message) (p wire.Plaintext, flags byte, err e
 		}
 		size += tlvHeaderLen + len(t.Value)
 	}
-	if c.cfg.Pad > 0 && size%c.cfg.Pad != 0 {
+	if c.cfg.Pad > 0 && (size == 0 || size%c.cfg.Pad != 0) {
 		if len(m.TLVs) == 0 {
 			size++
 		}
@@ -231,14 +229,15 @@ func (c *Conversation) ExtraKey(use uint32, data []byte) (key []byte, lines [][]
 // A storedText is the text that waits for a session.
 type storedText struct {
 	text  []byte
+	to    keys.Fingerprint // whom it was typed to; zero: there had been no session
 	since time.Time
 	sent  bool // it was sent once; it waits only if the peer could not read it
 }
 
-func (s *storedText) keep(text []byte, now time.Time, sent bool) {
+func (s *storedText) keep(text []byte, to keys.Fingerprint, now time.Time, sent bool) {
 	clear(s.text)
 	s.text = append(s.text[:0], text...)
-	s.since, s.sent = now, sent
+	s.to, s.since, s.sent = to, now, sent
 }
 
 // unread notes that the peer reports an error: what it was sent last may not
@@ -251,9 +250,12 @@ func (s *storedText) forget() {
 }
 
 // sendStored sends the text that has waited for this session, if it is recent.
+// What was typed to one key is not sent to another: anybody can report an error
+// and then offer a key exchange.
 func (c *Conversation) sendStored(got *Received) {
 	s := &c.stored
-	if s.since.IsZero() || s.sent || c.cfg.Now().Sub(s.since) > resendWithin {
+	stranger := s.to != keys.Fingerprint{} && s.to != c.active.engine.peerFingerprint()
+	if s.since.IsZero() || s.sent || stranger || c.cfg.Now().Sub(s.since) > resendWithin {
 		s.forget()
 		return
 	}

@@ -15,20 +15,22 @@ func (c *Conversation) NextTick() time.Time {
 		}
 	}
 	if c.state == StateEncrypted {
-		if c.cfg.Heartbeat > 0 {
+		if c.cfg.Heartbeat > 0 && !c.Exchanging() {
 			at(c.lastSent.Add(c.cfg.Heartbeat))
 		}
 		if c.cfg.Expire > 0 {
 			at(c.keysSince.Add(c.cfg.Expire))
 		}
 	}
-	if c.pending != nil {
-		at(c.pending.since.Add(exchangeTimeout))
-	}
+	waiting := false
 	for _, p := range c.peers {
-		if p.engine.authState() != AuthNone && (c.pending == nil || p.stepped.After(c.pending.since)) {
-			at(p.stepped.Add(exchangeTimeout))
+		if until, ok := c.waits(p); ok {
+			at(until)
+			waiting = true
 		}
+	}
+	if c.pending != nil && !waiting {
+		at(c.pending.since.Add(exchangeTimeout))
 	}
 	if t := c.assembler.NextExpiry(); !t.IsZero() {
 		at(t)

@@ -266,21 +266,34 @@ func (p *pairKeys) retire(reveal []byte) []byte {
 		return reveal
 	}
 	if p.used {
-		reveal = append(reveal, p.receive.macKey[:]...)
+		reveal = p.appendReveal(reveal)
 	}
 	p.wipe()
 	return reveal
 }
 
+// maxReveal bounds the MAC keys, in bytes, that wait to be revealed. They are a
+// handful, unless a peer changes its keys with every message and is never
+// answered.
+const maxReveal = 500 * dataMACLen
+
+// appendReveal appends the receiving MAC key to those that wait to be revealed.
+func (p *pairKeys) appendReveal(reveal []byte) []byte {
+	if len(reveal) >= maxReveal {
+		return reveal
+	}
+	return append(reveal, p.receive.macKey[:]...)
+}
+
 // revealAll appends to reveal the MAC keys that are due and those in use, which
 // must verify nothing any more.
 func (s *session) revealAll(reveal []byte) []byte {
-	reveal = append(reveal, s.reveal...)
+	reveal = append(reveal, s.reveal[:min(len(s.reveal), maxReveal-min(len(reveal), maxReveal))]...)
 	s.reveal = s.reveal[:0]
 	for our := range s.pairs {
 		for _, p := range s.pairs[our] {
 			if p != nil && p.used {
-				reveal = append(reveal, p.receive.macKey[:]...)
+				reveal = p.appendReveal(reveal)
 				p.used = false
 			}
 		}

@@ -68,7 +68,8 @@ func (e *Engine) AuthState() AuthState { return e.exchange.state }
 //
 // An error says why nothing came of the message: ErrIgnored, ErrEcho,
 // ErrMalformed, ErrAuthentication (key exchange), ErrUnreadable and its kinds
-// (data messages). Then the state is as it was.
+// (data messages). Then the state is as it was, unless a data message is
+// authentic and its plaintext is not of its form: that one counts as received.
 func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (reply []byte, got wire.Plaintext, err error) {
 	switch h.Type {
 	case wire.TypeDHCommit:

@@ -262,7 +262,7 @@ func TestIRCCarriesLibotrToIrssi(t *testing.T) {
 		return bytes.Contains(log, []byte(`"the second secret","encrypted":true`))
 	}, alice.screen)
 	for _, r := range []*recorder{ours, theirs} {
-		if seen := r.String(); strings.Contains(seen, "secret") || !strings.Contains(seen, "?OTR|") {
+		if seen := r.String(); strings.Contains(seen, "secret") || strings.Contains(seen, "sesame") || !strings.Contains(seen, "?OTR|") {
 			t.Errorf("on the wire:\n%s", seen)
 		}
 	}
@@ -289,12 +289,12 @@ func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
 	l.say(strings.Repeat("a long secret ", 150) + "\n")
 	alice.wait("a long secret a long secret")
 
-	alice.do("/otr auth the secret")
+	alice.do("/otr auth sesame") // it takes one word
 	eventually(t, "irssi's SMP", func() bool {
 		log, _ := os.ReadFile(events)
 		return bytes.Contains(log, []byte("smp_asked"))
 	}, alice.screen)
-	if code := h.code("smp", "--secret-file", secretFile(t)); code != 0 {
+	if code := h.code("smp", "--secret-file", secretFile(t, "sesame")); code != 0 {
 		t.Errorf("SMP: exit code %d", code)
 	}
 	alice.wait("Authentication with bob successful")
@@ -304,7 +304,7 @@ func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	for _, r := range []*recorder{ours, theirs} {
-		if seen := r.String(); strings.Contains(seen, "secret") || !strings.Contains(seen, "?OTR|") {
+		if seen := r.String(); strings.Contains(seen, "secret") || strings.Contains(seen, "sesame") || !strings.Contains(seen, "?OTR|") {
 			t.Errorf("on the wire:\n%s", seen)
 		}
 	}

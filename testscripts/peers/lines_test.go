@@ -149,7 +149,7 @@ func TestProgramRunsSMPBeforeAnyText(t *testing.T) {
 			{"they ask, wrong", "secure=smp ", "a guess"},
 		} {
 			r := newRemote(t, k, "--versions", version, "--on", c.hook+c.theirs)
-			l := h.connect(version, r, "--smp-secret-file", secretFile(t))
+			l := h.connect(version, r, "--smp-secret-file", secretFile(t, "the secret"))
 			l.say("hello\n")
 			if c.theirs == "the secret" {
 				if e := r.wait("text", 1); e.Text != "hello" {

@@ -149,12 +149,12 @@ func TestManInTheMiddleIsCaught(t *testing.T) {
 			}},
 			{"SMP passed on", func(p *tap) {
 				p.flags = []string{"--relay-smp"}
-				secret := secretFile(p.t)
+				secret := secretFile(p.t, "the secret")
 				p.ends = []string{"--smp-secret-file", secret}
 				p.caught(4, "--smp-secret-file", secret)
 			}},
 			{"SMP dropped", func(p *tap) {
-				secret := secretFile(p.t)
+				secret := secretFile(p.t, "the secret")
 				p.ends = []string{"--smp-secret-file", secret}
 				p.caught(7, "--smp-secret-file", secret, "--timeout", "3s")
 			}},
@@ -173,7 +173,7 @@ func TestManInTheMiddleIsCaughtInALiveSession(t *testing.T) {
 	l := p.connect(true, "-s", "live")
 	l.say("payload\n")
 	l.wait("payload\n")
-	secret := secretFile(t)
+	secret := secretFile(t, "the secret")
 	done := make(chan int)
 	go func() { done <- p.bob.code("smp", "--secret-file", secret) }()
 	if code := p.alice.code("smp", "-s", "live", "--secret-file", secret); code != 4 {

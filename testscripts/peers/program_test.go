@@ -252,10 +252,10 @@ func (r *remote) texts() []string {
 }
 
 // secretFile is a file with an SMP secret.
-func secretFile(t *testing.T) string {
+func secretFile(t *testing.T, secret string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(path, []byte("the secret\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

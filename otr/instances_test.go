@@ -1,0 +1,148 @@
+package otr_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"otrpipe/otr"
+)
+
+// newCrowd returns alice, who has a session with bob, and another instance of
+// bob's, logged in beside him with the same key.
+func newCrowd(t *testing.T, configure ...func(*otr.Config)) (alice, bob, beside *end) {
+	t.Helper()
+	alice, bob = newSession(t, configure...)
+	beside = newEnd(t, "bob's other instance", 1, 7, alice.clock, configure...)
+	alice.take()
+	bob.take()
+	return alice, bob, beside
+}
+
+func TestMessagesForOtherInstancesAreIgnored(t *testing.T) {
+	alice, bob, beside := newCrowd(t)
+	for _, line := range append(alice.refresh(), alice.say("for bob")...) {
+		got := beside.receive(line)
+		if e := find[otr.OtherInstance](t, got.Events); e.Tag != bob.InstanceTag() || len(got.Send) != 0 {
+			t.Fatalf("%v, answer %s", got.Events, kinds(got.Send))
+		}
+	}
+}
+
+func TestFragmentsForOtherInstancesAreIgnored(t *testing.T) {
+	alice, bob, beside := newCrowd(t, func(c *otr.Config) { c.MaxSize = 200 })
+	lines := alice.say(strings.Repeat("for bob ", 50))
+	for _, line := range lines {
+		got := beside.receive(line)
+		if e := find[otr.OtherInstance](t, got.Events); e.Tag != bob.InstanceTag() || len(got.Send) != 0 {
+			t.Fatalf("%v, answer %s", got.Events, kinds(got.Send))
+		}
+	}
+	if bob.all(lines); len(bob.texts) != 1 {
+		t.Fatal(bob.take())
+	}
+}
+
+func TestSessionSticksToItsInstance(t *testing.T) {
+	alice, bob, beside := newCrowd(t)
+	got := alice.receive(beside.refresh()[0])
+	if e := find[otr.OtherInstance](t, got.Events); e.Tag != beside.InstanceTag() || len(got.Send) != 0 {
+		t.Fatalf("%v, answer %s", got.Events, kinds(got.Send))
+	}
+	got = alice.receive(foreignData(alice.InstanceTag(), beside.InstanceTag(), 0))
+	find[otr.OtherInstance](t, got.Events)
+	if len(got.Send) != 0 {
+		t.Fatal(kinds(got.Send))
+	}
+	wantTalk(t, alice, bob)
+}
+
+func TestAnotherInstanceTakesOverFromASilentOne(t *testing.T) {
+	alice, bob, beside := newCrowd(t)
+	alice.clock.advance(3 * time.Minute)
+	converse(beside, alice, beside.refresh())
+	wantSameSession(t, alice, beside)
+	wantTalk(t, alice, beside)
+	if s, _ := alice.Session(); s.PeerInstance != beside.InstanceTag() {
+		t.Fatalf("%08x", s.PeerInstance)
+	}
+	got := alice.receive(bob.say("late")[0])
+	find[otr.OtherInstance](t, got.Events)
+}
+
+func TestSeveralInstancesAnswerOneQuery(t *testing.T) {
+	alice, bob := newPair(t)
+	beside := newEnd(t, "bob's other instance", 1, 7, alice.clock)
+	query := alice.Query()
+	// Each hears what alice says, and she hears both, in turn.
+	lines := map[*end][][]byte{bob: bob.all(query), beside: beside.all(query)}
+	for range 5 {
+		for _, e := range []*end{bob, beside} {
+			answer := alice.all(lines[e])
+			lines[e] = nil
+			for _, other := range []*end{bob, beside} {
+				lines[other] = append(lines[other], other.all(answer)...)
+			}
+		}
+	}
+	s, ok := alice.Session()
+	if !ok {
+		t.Fatalf("%v", alice.take())
+	}
+	with, other := bob, beside
+	if s.PeerInstance == beside.InstanceTag() {
+		with, other = beside, bob
+	}
+	wantTalk(t, alice, with)
+	if other.State() != otr.StatePlaintext {
+		t.Fatal("the other instance believes in a session")
+	}
+}
+
+func TestManyInstancesAreBounded(t *testing.T) {
+	alice, bob, _ := newCrowd(t)
+	alice.clock.advance(3 * time.Minute)
+	for i := range 40 {
+		e := newEnd(t, "stranger", 2, uint64(100+i), alice.clock)
+		alice.all(e.refresh())
+	}
+	wantTalk(t, alice, bob)
+}
+
+// TestPeerThatLostItsSessionGetsANewOne is a peer that was restarted, as a new
+// instance or as the same: whoever notices begins a key exchange.
+func TestPeerThatLostItsSessionGetsANewOne(t *testing.T) {
+	for _, version := range []otr.Policy{otr.AllowV2, otr.AllowV3} {
+		alice, bob := newSession(t, policy(version|otr.RestartAKE))
+		wantTalk(t, alice, bob)
+		again := newEnd(t, "bob again", 1, 21, alice.clock, policy(version|otr.RestartAKE),
+			func(c *otr.Config) { c.InstanceTag = bob.InstanceTag() })
+		alice.take()
+		converse(alice, again, alice.say("lost"))
+		find[otr.Restarted](t, again.take())
+		wantSameSession(t, alice, again)
+		if e := find[otr.Secure](t, alice.take()); !e.Refreshed {
+			t.Fatal("alice does not say that it replaces a session")
+		}
+		wantTalk(t, alice, again)
+	}
+}
+
+func TestPeerThatComesBackAsAnotherInstanceGetsASessionByAQuery(t *testing.T) {
+	alice, _, beside := newCrowd(t)
+	converse(beside, alice, beside.Query())
+	find[otr.Restarted](t, alice.take())
+	wantSameSession(t, alice, beside)
+	wantTalk(t, alice, beside)
+}
+
+func TestEndedSessionIsNotBegunAgainByWhatIsOnItsWay(t *testing.T) {
+	alice, bob := newSession(t, policy(otr.AllowV3|otr.RestartAKE))
+	late := alice.say("late")
+	if _, err := bob.End(); err != nil {
+		t.Fatal(err)
+	}
+	if send := bob.all(late); kinds(send) != "error" {
+		t.Fatal(kinds(send))
+	}
+}
