@@ -148,8 +148,9 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
+	policy |= otr.RestartAKE
 	if l.options.mode == modeLines {
-		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE | otr.RestartAKE
+		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE
 	}
 	// Another live session of the identity may have its tag already. A peer of
 	// both has to tell them apart, and so have they if they are each other's.

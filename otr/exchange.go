@@ -118,13 +118,13 @@ func (c *Conversation) withdraw() {
 }
 
 // answerQuery begins a key exchange in the best common version: "Receiving a
-// Query Message". A session of version 4 is not given up for one: there a peer
-// that has lost it sends an Identity message.
+// Query Message". A session of version 4 is not given up for one.
 func (c *Conversation) answerQuery(offered wire.Versions, got *Received) {
-	version := best(offered, c.protocols)
 	if c.state == StateEncrypted && c.active.id.version == v4.Version {
-		version = 0
+		c.probe(got)
+		return
 	}
+	version := best(offered, c.protocols)
 	if version == 0 || c.downgrades(version) || !c.answers.allow(c.cfg.Now()) {
 		got.event(Queried{Offered: offered})
 		return
@@ -143,6 +143,22 @@ func (c *Conversation) answerQuery(offered wire.Versions, got *Received) {
 		got.event(Restarted{})
 	}
 	c.reply(got, msg, version, 0)
+}
+
+// probe sends an empty message that the peer is to complain about where it
+// cannot read it. If it was the peer who asked, because it has lost the session,
+// it learns from that with whom to begin another; if it was somebody else,
+// nothing happens.
+func (c *Conversation) probe(got *Received) {
+	if c.Exchanging() || !c.answers.allow(c.cfg.Now()) {
+		return
+	}
+	b, err := c.AppendMessage(nil, Message{})
+	if err != nil {
+		got.event(Malformed{Reason: err})
+		return
+	}
+	got.Send = append(got.Send, split(b)...)
 }
 
 // downgrades says whether a session in this version would replace a better one

@@ -412,11 +412,14 @@ func TestAKeyExchangeOfVersion4ThatIsNotAnsweredIsGivenUp(t *testing.T) {
 
 func TestQueriesInASessionOfVersion4AreIgnored(t *testing.T) {
 	alice, bob := v4Pair(t, nil)
-	if answer := bob.take([][]byte{[]byte("?OTRv4?")}); answer != nil {
-		t.Errorf("bob answers %q", answer)
+	// All that comes is a heartbeat, which is none to who has lost the session.
+	answer := bob.take([][]byte{[]byte("?OTRv4?")})
+	if len(answer) != 1 || bob.AuthState() != otr.AuthNone {
+		t.Errorf("bob answers %q in %v", answer, bob.AuthState())
 	}
-	if q := happened[otr.Queried](bob); len(q) != 1 || q[0].Answer != 0 {
-		t.Errorf("%+v", q)
+	alice.take(answer)
+	if len(alice.texts) != 0 || len(alice.events) != 0 {
+		t.Errorf("alice read %q, %v", alice.texts, alice.events)
 	}
 	wantV4Session(t, alice, bob)
 	// But an Identity message of a peer that has lost the session is answered.
@@ -537,4 +540,24 @@ func TestLongTextsAndManyMACKeysFitInAMessageOfVersion4(t *testing.T) {
 			t.Error("it did not arrive")
 		}
 	}
+}
+
+func TestAPeerThatLostItsVersion4SessionGetsAnotherByAsking(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	again := newV4End(t, "alice, started again", func(c *otr.Config) {
+		c.InstanceTag = alice.InstanceTag()
+		c.Policy |= otr.RestartAKE
+	})
+	carry(again.Query(), bob, again)
+	wantV4Session(t, again, bob)
+	if len(happened[otr.Restarted](again)) != 1 {
+		t.Error("nobody is told of the restart")
+	}
+	// Who asks in a session that lives learns only that it does.
+	before, _ := bob.Session()
+	carry(again.Query(), bob, again)
+	if after, _ := bob.Session(); after.SSID != before.SSID {
+		t.Error("a query in a living session began another")
+	}
+	wantV4Session(t, again, bob)
 }
