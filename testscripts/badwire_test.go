@@ -18,28 +18,46 @@ import (
 // talk is the length of what each side says in these runs.
 var talk = [2]int64{20 * chunk, 8 * chunk}
 
-// twoEnds have much to say to each other and little time. A lost last line
-// shows only by a heartbeat, a lost handshake only by its limit.
-func twoEnds() [2]*end {
-	return [2]*end{oneEnd(alice, "4s"), oneEnd(bob, "4s")}
+// versions are those that a wire is tampered with in, by --otr.
+var versions = []string{"3", "4"}
+
+// overEachVersion runs a test for every version, with a folder of identities of its own.
+func overEachVersion(t *testing.T, test func(t *testing.T, version, home string)) {
+	for _, version := range versions {
+		t.Run("version "+version, func(t *testing.T) {
+			t.Parallel()
+			test(t, version, newHome(t))
+		})
+	}
 }
 
-func oneEnd(s side, timeout string) *end {
+// twoEnds have much to say to each other and little time. A lost last line
+// shows only by a heartbeat, a lost handshake only by its limit.
+func twoEnds(version string) [2]*end {
+	return [2]*end{oneEnd(version, alice, "4s"), oneEnd(version, bob, "4s")}
+}
+
+func oneEnd(version string, s side, timeout string) *end {
 	return &end{
-		args:  []string{"-i", s.String(), "--timeout", timeout, "--heartbeat", "300ms", "--dead", "4s"},
+		args:  []string{"-i", s.String(), "--timeout", timeout, "--heartbeat", "300ms", "--dead", "4s", "--otr", version},
 		input: payload(s, talk[s]),
 	}
 }
 
-// parts is how many of the cases a test can go through are gone through: all,
-// or with -short every third.
-func parts[T any](t *testing.T, cases []T) []T {
-	if !testing.Short() {
-		return cases
+// parts is how many of the cases a test can go through are gone through: all
+// of version 4, the one that two otrpipes choose, and every third of version 3,
+// since the stream above is the same; with -short a third of that.
+func parts[T any](t *testing.T, version string, cases []T) []T {
+	step := 1
+	if version == "3" {
+		step *= 3
 	}
-	t.Logf("short: one in three of %d cases", len(cases))
+	if testing.Short() {
+		step *= 3
+	}
+	t.Logf("one in %d of %d cases", step, len(cases))
 	var some []T
-	for i := 0; i < len(cases); i += 3 {
+	for i := 0; i < len(cases); i += step {
 		some = append(some, cases[i])
 	}
 	return some
@@ -92,11 +110,11 @@ func (c *touch) is(from side, n int, line []byte) bool {
 	return n == c.line
 }
 
-func record(t *testing.T, home string) *recording {
+func record(t *testing.T, version, home string) *recording {
 	t.Helper()
 	var mu sync.Mutex
 	seen := &recording{}
-	ends := twoEnds()
+	ends := twoEnds(version)
 	run(t, &relay{cutAfter: -1, tap: func(from side, passed []byte) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -142,165 +160,168 @@ func complain(ends [2]*end, handshakeTouched bool) []string {
 
 func TestAWireCutAtAnyByteIsABrokenStream(t *testing.T) {
 	t.Parallel()
-	home := newHome(t)
-	clean := record(t, home)
+	overEachVersion(t, func(t *testing.T, version, home string) {
+		clean := record(t, version, home)
 
-	type place struct {
-		from  side
-		after int64
-	}
-	var places []place
-	for _, from := range []side{alice, bob} {
-		// Every line's beginning, middle and end, where the last data message
-		// is that of the proper end.
-		var at int64
-		for _, line := range clean.lines[from] {
-			length := int64(len(line))
-			places = append(places, place{from, at}, place{from, at + length/2}, place{from, at + length - 1})
-			at += length
+		type place struct {
+			from  side
+			after int64
 		}
-	}
-	rand.New(rand.NewPCG(1, 2)).Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
-	places = places[:min(len(places), 90)]
+		var places []place
+		for _, from := range []side{alice, bob} {
+			// Every line's beginning, middle and end, where the last data message
+			// is that of the proper end.
+			var at int64
+			for _, line := range clean.lines[from] {
+				length := int64(len(line))
+				places = append(places, place{from, at}, place{from, at + length/2}, place{from, at + length - 1})
+				at += length
+			}
+		}
+		rand.New(rand.NewPCG(1, 2)).Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
+		places = places[:min(len(places), 90)]
 
-	eachAtOnce(t, parts(t, places), func(cut place) {
-		var mu sync.Mutex
-		// The bytes of plaintext in the lines that passed whole, and in those too
-		// that lack nothing but their LF.
-		var complete, partial [2]int64
-		ends := twoEnds()
-		run(t, &relay{cutFrom: cut.from, cutAfter: cut.after, tap: func(from side, passed []byte) {
-			mu.Lock()
-			defer mu.Unlock()
-			seen, ok := seeData(passed)
-			if !ok {
-				return
-			}
-			carried := int64(seen.ciphertext / chunk * chunk)
-			partial[from] += carried
-			if bytes.HasSuffix(passed, []byte("\n")) {
-				complete[from] += carried
-			}
-		}}, home, ends)
+		eachAtOnce(t, parts(t, version, places), func(cut place) {
+			var mu sync.Mutex
+			// The bytes of plaintext in the lines that passed whole, and in those too
+			// that lack nothing but their LF.
+			var complete, partial [2]int64
+			ends := twoEnds(version)
+			run(t, &relay{cutFrom: cut.from, cutAfter: cut.after, tap: func(from side, passed []byte) {
+				mu.Lock()
+				defer mu.Unlock()
+				seen, ok := seeData(passed)
+				if !ok {
+					return
+				}
+				carried := int64(seen.ciphertext / chunk * chunk)
+				partial[from] += carried
+				if bytes.HasSuffix(passed, []byte("\n")) {
+					complete[from] += carried
+				}
+			}}, home, ends)
 
-		complaints := complain(ends, false)
-		for s, e := range ends {
-			got := int64(e.output.Len())
-			if least, most := complete[1-s], partial[1-s]; got < least || got > most {
-				complaints = append(complaints, fmt.Sprintf("%s delivered %d bytes where %d to %d were authentic", side(s), got, least, most))
+			complaints := complain(ends, false)
+			for s, e := range ends {
+				got := int64(e.output.Len())
+				if least, most := complete[1-s], partial[1-s]; got < least || got > most {
+					complaints = append(complaints, fmt.Sprintf("%s delivered %d bytes where %d to %d were authentic", side(s), got, least, most))
+				}
+				if e.code == 0 && talk[s] != partial[s] {
+					complaints = append(complaints, fmt.Sprintf("%s says 0 and has not sent all", side(s)))
+				}
 			}
-			if e.code == 0 && talk[s] != partial[s] {
-				complaints = append(complaints, fmt.Sprintf("%s says 0 and has not sent all", side(s)))
+			// Before the end of either direction is through, neither side can know that all went well.
+			through := partial == talk
+			if !through && (ends[alice].code != 5 || ends[bob].code != 5) {
+				complaints = append(complaints, fmt.Sprintf("not both say 5: %d and %d", ends[alice].code, ends[bob].code))
 			}
-		}
-		// Before the end of either direction is through, neither side can know that all went well.
-		through := partial == talk
-		if !through && (ends[alice].code != 5 || ends[bob].code != 5) {
-			complaints = append(complaints, fmt.Sprintf("not both say 5: %d and %d", ends[alice].code, ends[bob].code))
-		}
-		if len(complaints) > 0 {
-			t.Errorf("cut after %d bytes of %s:\n%s\n%s\n%s", cut.after, cut.from, strings.Join(complaints, "\n"), ends[alice].describe(), ends[bob].describe())
-		}
+			if len(complaints) > 0 {
+				t.Errorf("cut after %d bytes of %s:\n%s\n%s\n%s", cut.after, cut.from, strings.Join(complaints, "\n"), ends[alice].describe(), ends[bob].describe())
+			}
+		})
 	})
 }
 
 func TestAFlippedByteIsNeverPlaintext(t *testing.T) {
 	t.Parallel()
-	home := newHome(t)
-	clean := record(t, home)
+	overEachVersion(t, func(t *testing.T, version, home string) {
+		clean := record(t, version, home)
 
-	type flip struct {
-		from side
-		line int
-		at   float64 // where in the line, of its length
-		bits byte
-	}
-	var flips []flip
-	random := rand.New(rand.NewPCG(3, 4))
-	for _, from := range []side{alice, bob} {
-		for n := range clean.lines[from] {
-			flips = append(flips,
-				flip{from, n, random.Float64(), 1 << random.IntN(8)},
-				flip{from, n, []float64{0, 0.999999}[random.IntN(2)], 1 << random.IntN(8)}) // the marker, or the line's end
+		type flip struct {
+			from side
+			line int
+			at   float64 // where in the line, of its length
+			bits byte
 		}
-	}
-	random.Shuffle(len(flips), func(i, j int) { flips[i], flips[j] = flips[j], flips[i] })
-	flips = flips[:min(len(flips), 90)]
-
-	cases := parts(t, flips)
-	var happened atomic.Int64
-	eachAtOnce(t, cases, func(f flip) {
-		it := &touch{from: f.from, line: f.line}
-		ends := twoEnds()
-		run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
-			if !it.is(from, n, line) {
-				return [][]byte{line}
+		var flips []flip
+		random := rand.New(rand.NewPCG(3, 4))
+		for _, from := range []side{alice, bob} {
+			for n := range clean.lines[from] {
+				flips = append(flips,
+					flip{from, n, random.Float64(), 1 << random.IntN(8)},
+					flip{from, n, []float64{0, 0.999999}[random.IntN(2)], 1 << random.IntN(8)}) // the marker, or the line's end
 			}
-			changed := bytes.Clone(line)
-			changed[int(f.at*float64(len(line)))] ^= f.bits
-			return [][]byte{changed}
-		}}, home, ends)
-		if it.happened {
-			happened.Add(1)
 		}
-		if complaints := complain(ends, it.prelude); len(complaints) > 0 {
-			t.Errorf("%s's line %d, at %.2f of it, bits %#02x:\n%s", f.from, f.line, f.at, f.bits, strings.Join(complaints, "\n"))
-		}
+		random.Shuffle(len(flips), func(i, j int) { flips[i], flips[j] = flips[j], flips[i] })
+		flips = flips[:min(len(flips), 90)]
+
+		cases := parts(t, version, flips)
+		var happened atomic.Int64
+		eachAtOnce(t, cases, func(f flip) {
+			it := &touch{from: f.from, line: f.line}
+			ends := twoEnds(version)
+			run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
+				if !it.is(from, n, line) {
+					return [][]byte{line}
+				}
+				changed := bytes.Clone(line)
+				changed[int(f.at*float64(len(line)))] ^= f.bits
+				return [][]byte{changed}
+			}}, home, ends)
+			if it.happened {
+				happened.Add(1)
+			}
+			if complaints := complain(ends, it.prelude); len(complaints) > 0 {
+				t.Errorf("%s's line %d, at %.2f of it, bits %#02x:\n%s", f.from, f.line, f.at, f.bits, strings.Join(complaints, "\n"))
+			}
+		})
+		mostHappened(t, &happened, len(cases))
 	})
-	mostHappened(t, &happened, len(cases))
 }
 
 func TestLinesDroppedDoubledOrSwappedNeverPassUnseen(t *testing.T) {
 	t.Parallel()
-	home := newHome(t)
-	clean := record(t, home)
+	overEachVersion(t, func(t *testing.T, version, home string) {
+		clean := record(t, version, home)
 
-	type change struct {
-		from side
-		line int
-		what string
-	}
-	var changes []change
-	for _, from := range []side{alice, bob} {
-		for n := range clean.lines[from] {
-			for _, what := range []string{"dropped", "doubled", "swapped with the next", "said again later"} {
-				changes = append(changes, change{from, n, what})
+		type change struct {
+			from side
+			line int
+			what string
+		}
+		var changes []change
+		for _, from := range []side{alice, bob} {
+			for n := range clean.lines[from] {
+				for _, what := range []string{"dropped", "doubled", "swapped with the next", "said again later"} {
+					changes = append(changes, change{from, n, what})
+				}
 			}
 		}
-	}
-	rand.New(rand.NewPCG(5, 6)).Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })
-	changes = changes[:min(len(changes), 120)]
+		rand.New(rand.NewPCG(5, 6)).Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })
+		changes = changes[:min(len(changes), 120)]
 
-	cases := parts(t, changes)
-	var happened atomic.Int64
-	eachAtOnce(t, cases, func(c change) {
-		var kept []byte
-		it := &touch{from: c.from, line: c.line}
-		ends := twoEnds()
-		run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
-			if it.is(from, n, line) {
-				switch kept = bytes.Clone(line); c.what {
-				case "doubled":
-					return [][]byte{line, line}
-				case "dropped", "swapped with the next":
-					return nil
+		cases := parts(t, version, changes)
+		var happened atomic.Int64
+		eachAtOnce(t, cases, func(c change) {
+			var kept []byte
+			it := &touch{from: c.from, line: c.line}
+			ends := twoEnds(version)
+			run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
+				if it.is(from, n, line) {
+					switch kept = bytes.Clone(line); c.what {
+					case "doubled":
+						return [][]byte{line, line}
+					case "dropped", "swapped with the next":
+						return nil
+					}
+					return [][]byte{line}
+				}
+				if from == c.from && (c.what == "swapped with the next" && n == c.line+1 || c.what == "said again later" && n == c.line+3) {
+					return [][]byte{line, kept}
 				}
 				return [][]byte{line}
+			}}, home, ends)
+			if it.happened {
+				happened.Add(1)
 			}
-			if from == c.from && (c.what == "swapped with the next" && n == c.line+1 || c.what == "said again later" && n == c.line+3) {
-				return [][]byte{line, kept}
+			complaints := complain(ends, it.prelude)
+			if len(complaints) > 0 {
+				t.Errorf("%s's line %d %s:\n%s", c.from, c.line, c.what, strings.Join(complaints, "\n"))
 			}
-			return [][]byte{line}
-		}}, home, ends)
-		if it.happened {
-			happened.Add(1)
-		}
-		complaints := complain(ends, it.prelude)
-		if len(complaints) > 0 {
-			t.Errorf("%s's line %d %s:\n%s", c.from, c.line, c.what, strings.Join(complaints, "\n"))
-		}
+		})
+		mostHappened(t, &happened, len(cases))
 	})
-	mostHappened(t, &happened, len(cases))
 }
 
 // mostHappened guards the tests above against testing nothing: now and then a
@@ -315,58 +336,61 @@ func mostHappened(t *testing.T, happened *atomic.Int64, cases int) {
 
 func TestTextInClearIsAnEventAndNeverOutput(t *testing.T) {
 	t.Parallel()
-	home := newHome(t)
-	const text = "send the money to this account"
-	ends := twoEnds()
-	for _, e := range ends {
-		e.args = append(e.args, "--events", "fd:2")
-	}
-	run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
-		return [][]byte{[]byte(text + "\n"), line}
-	}}, home, ends)
-	for s, e := range ends {
-		if e.code != 0 || !bytes.Equal(e.output.Bytes(), ends[1-s].input) {
-			t.Errorf("%s: %s", side(s), e.describe())
+	overEachVersion(t, func(t *testing.T, version, home string) {
+		const text = "send the money to this account"
+		ends := twoEnds(version)
+		for _, e := range ends {
+			e.args = append(e.args, "--events", "fd:2")
 		}
-		said := e.errors.String()
-		if !strings.Contains(said, `"event":"unencrypted"`) || !strings.Contains(said, fmt.Sprintf(`"bytes":%d`, len(text))) {
-			t.Errorf("%s has no event of it: %s", side(s), said)
+		run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
+			return [][]byte{[]byte(text + "\n"), line}
+		}}, home, ends)
+		for s, e := range ends {
+			if e.code != 0 || !bytes.Equal(e.output.Bytes(), ends[1-s].input) {
+				t.Errorf("%s: %s", side(s), e.describe())
+			}
+			said := e.errors.String()
+			if !strings.Contains(said, `"event":"unencrypted"`) || !strings.Contains(said, fmt.Sprintf(`"bytes":%d`, len(text))) {
+				t.Errorf("%s has no event of it: %s", side(s), said)
+			}
+			if strings.Contains(said, "money") {
+				t.Errorf("%s repeats it: %s", side(s), said)
+			}
 		}
-		if strings.Contains(said, "money") {
-			t.Errorf("%s repeats it: %s", side(s), said)
-		}
-	}
+	})
 }
 
 func TestAPeerThatDoesNotUnderstandTheStreamIsATimeLimit(t *testing.T) {
 	t.Parallel()
-	home := newHome(t)
-	ends := twoEnds()
-	ends[alice] = oneEnd(alice, "2s")
-	ends[bob] = &end{args: []string{"-i", "bob", "--mode", "lines"}, quiet: true}
-	run(t, &relay{cutAfter: -1}, home, ends)
-	if e := ends[alice]; e.code != 7 || e.output.Len() != 0 || !strings.Contains(e.errors.String(), "hint: ") || !strings.Contains(e.errors.String(), "--mode lines") {
-		t.Errorf("alice: %s", e.describe())
-	}
-	if e := ends[bob]; e.output.Len() != 0 {
-		t.Errorf("bob: %s", e.describe())
-	}
+	overEachVersion(t, func(t *testing.T, version, home string) {
+		ends := twoEnds(version)
+		ends[alice] = oneEnd(version, alice, "2s")
+		ends[bob] = &end{args: []string{"-i", "bob", "--mode", "lines", "--otr", version}, quiet: true}
+		run(t, &relay{cutAfter: -1}, home, ends)
+		if e := ends[alice]; e.code != 7 || e.output.Len() != 0 || !strings.Contains(e.errors.String(), "hint: ") || !strings.Contains(e.errors.String(), "--mode lines") {
+			t.Errorf("alice: %s", e.describe())
+		}
+		if e := ends[bob]; e.output.Len() != 0 {
+			t.Errorf("bob: %s", e.describe())
+		}
+	})
 }
 
 func TestAPeerThatSaysNothingIsATimeLimit(t *testing.T) {
 	t.Parallel()
-	home := newHome(t)
-	ends := twoEnds()
-	ends[alice] = oneEnd(alice, "1s")
-	run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
-		if from == bob {
-			return nil
+	overEachVersion(t, func(t *testing.T, version, home string) {
+		ends := twoEnds(version)
+		ends[alice] = oneEnd(version, alice, "1s")
+		run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
+			if from == bob {
+				return nil
+			}
+			return [][]byte{line}
+		}}, home, ends)
+		if e := ends[alice]; e.code != 7 || e.output.Len() != 0 {
+			t.Errorf("alice: %s", e.describe())
 		}
-		return [][]byte{line}
-	}}, home, ends)
-	if e := ends[alice]; e.code != 7 || e.output.Len() != 0 {
-		t.Errorf("alice: %s", e.describe())
-	}
+	})
 }
 
 func TestARefusedKeyMovesNoPayload(t *testing.T) {
@@ -384,45 +408,46 @@ func TestARefusedKeyMovesNoPayload(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			home := newHome(t)
-			if test.known != "" {
-				meet(t, home, test.known)
-			}
-			var mu sync.Mutex
-			var largest int
-			ends := twoEnds()
-			ends[alice].args = append(ends[alice].args, test.trust...)
-			run(t, &relay{cutAfter: -1, tap: func(_ side, passed []byte) {
-				mu.Lock()
-				defer mu.Unlock()
-				if seen, ok := seeData(passed); ok {
-					largest = max(largest, seen.ciphertext)
+			overEachVersion(t, func(t *testing.T, version, home string) {
+				if test.known != "" {
+					meet(t, version, home, test.known)
 				}
-			}}, home, ends)
-			if ends[alice].code != 3 || ends[bob].code != 5 {
-				t.Errorf("exit codes are %d and %d", ends[alice].code, ends[bob].code)
-			}
-			// Both had all their input to say from the start, in pieces of a chunk.
-			if largest >= chunk {
-				t.Errorf("a message of %d bytes went over the wire", largest)
-			}
-			for s, e := range ends {
-				if e.output.Len() != 0 {
-					t.Errorf("%s delivered %d bytes", side(s), e.output.Len())
+				var mu sync.Mutex
+				var largest int
+				ends := twoEnds(version)
+				ends[alice].args = append(ends[alice].args, test.trust...)
+				run(t, &relay{cutAfter: -1, tap: func(_ side, passed []byte) {
+					mu.Lock()
+					defer mu.Unlock()
+					if seen, ok := seeData(passed); ok {
+						largest = max(largest, seen.ciphertext)
+					}
+				}}, home, ends)
+				if ends[alice].code != 3 || ends[bob].code != 5 {
+					t.Errorf("exit codes are %d and %d", ends[alice].code, ends[bob].code)
 				}
-			}
-			if t.Failed() {
-				t.Log(ends[alice].describe(), "\n", ends[bob].describe())
-			}
+				// Both had all their input to say from the start, in pieces of a chunk.
+				if largest >= chunk {
+					t.Errorf("a message of %d bytes went over the wire", largest)
+				}
+				for s, e := range ends {
+					if e.output.Len() != 0 {
+						t.Errorf("%s delivered %d bytes", side(s), e.output.Len())
+					}
+				}
+				if t.Failed() {
+					t.Log(ends[alice].describe(), "\n", ends[bob].describe())
+				}
+			})
 		})
 	}
 }
 
 // meet lets alice meet an identity under the name bob, so that she remembers
 // its key as bob's.
-func meet(t *testing.T, home, identity string) {
+func meet(t *testing.T, version, home, identity string) {
 	t.Helper()
-	ends := twoEnds()
+	ends := twoEnds(version)
 	ends[alice].args = append(ends[alice].args, "--contact", "bob")
 	ends[bob].args[slices.Index(ends[bob].args, "-i")+1] = identity
 	run(t, &relay{cutAfter: -1}, home, ends)
@@ -433,24 +458,25 @@ func meet(t *testing.T, home, identity string) {
 
 func TestARepeatedLossIsMadeGoodOrKnown(t *testing.T) {
 	t.Parallel()
-	home := newHome(t)
-	// Of everything that bob says once a session stands, every second line is lost.
-	ends := twoEnds()
-	ends[alice].input, ends[bob].input = nil, payload(bob, talk[bob])
-	var data int
-	run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
-		if _, ok := seeData(line); ok && from == bob {
-			data++
-			if data%2 == 0 {
-				return nil
+	overEachVersion(t, func(t *testing.T, version, home string) {
+		// Of everything that bob says once a session stands, every second line is lost.
+		ends := twoEnds(version)
+		ends[alice].input, ends[bob].input = nil, payload(bob, talk[bob])
+		var data int
+		run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
+			if _, ok := seeData(line); ok && from == bob {
+				data++
+				if data%2 == 0 {
+					return nil
+				}
 			}
+			return [][]byte{line}
+		}}, home, ends)
+		if complaints := complain(ends, true); len(complaints) > 0 {
+			t.Error(strings.Join(complaints, "\n"))
 		}
-		return [][]byte{line}
-	}}, home, ends)
-	if complaints := complain(ends, true); len(complaints) > 0 {
-		t.Error(strings.Join(complaints, "\n"))
-	}
-	if data < 2 {
-		t.Errorf("only %d messages were seen", data)
-	}
+		if data < 2 {
+			t.Errorf("only %d messages were seen", data)
+		}
+	})
 }

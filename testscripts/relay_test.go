@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
 )
 
@@ -312,11 +313,13 @@ func cleanEnvironment(folder string) []string {
 
 // A dataMessage is what anyone on the wire can see of one.
 type dataMessage struct {
-	senderKey, receiverKey uint32
-	ciphertext             int // bytes
+	// keys names what its encryption key comes from. In version 3 that is a key of
+	// either side, in version 4 the sender's ratchet.
+	keys       []string
+	ciphertext int // bytes
 }
 
-// seeData returns what a line shows if it is a data message of version 3.
+// seeData returns what a line shows if it is a data message of version 3 or 4.
 func seeData(line []byte) (seen dataMessage, ok bool) {
 	message, err := wire.AppendDearmored(nil, bytes.TrimRight(line, "\r\n"))
 	if err != nil {
@@ -326,9 +329,13 @@ func seeData(line []byte) (seen dataMessage, ok bool) {
 	if err != nil || header.Type != wire.TypeData {
 		return seen, false
 	}
+	if header.Version == 4 {
+		data, err := v4.ParseData(body)
+		return dataMessage{[]string{fmt.Sprintf("ratchet %x", data.ECDH)}, len(data.Encrypted)}, err == nil
+	}
 	r := wire.NewReader(body)
 	r.Byte() // flags
-	seen.senderKey, seen.receiverKey = r.Int(), r.Int()
+	seen.keys = []string{fmt.Sprint("sender's ", r.Int()), fmt.Sprint("receiver's ", r.Int())}
 	r.MPI()   // next D-H key
 	r.Take(8) // counter
 	seen.ciphertext = len(r.Data())
