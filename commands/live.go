@@ -276,16 +276,8 @@ func (l *live) run(c *otr.Conversation, transport io.ReadWriteCloser, open func(
 func (l *live) outcome(err error, received <-chan error) error {
 	l.setState(session.StateFinished)
 	if received != nil {
-		select {
-		case lost := <-received:
-			if err == nil {
-				err = lost
-			}
-		case <-l.stopped:
-			select {
-			case <-received:
-			case <-time.After(lastBytes):
-			}
+		if lost := l.written(received); err == nil {
+			err = lost
 		}
 	}
 	l.mu.Lock()
@@ -295,6 +287,24 @@ func (l *live) outcome(err error, received <-chan error) error {
 		return cause
 	}
 	return l.explain(err)
+}
+
+// written waits until the plaintext that arrived has been written, and returns
+// the error of that. What we are told to leave unwritten is lost too.
+func (l *live) written(received <-chan error) error {
+	select {
+	case lost := <-received:
+		return lost
+	case <-l.stopped:
+	}
+	select {
+	case lost := <-received:
+		return lost
+	case <-time.After(lastBytes):
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.cause
+	}
 }
 
 // setLink says that the conversation runs. Who has told us to leave before is
