@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// maxRecords is how many DATA records one message carries: as large as a
-	// message may become with room for padding and revealed keys, because with
-	// traffic both ways every message can cost a key rotation.
-	maxRecords = 8
+	// maxRecords is how many DATA records one message carries at most. With
+	// traffic both ways every message can cost a key rotation, a millisecond at
+	// both ends; beyond a quarter of a megabyte the caches lose what that saves.
+	maxRecords = 4
 	// firstHello is when HELLO is repeated first while the peer's has not come;
 	// each time after that it is after twice as long.
 	firstHello = time.Second
