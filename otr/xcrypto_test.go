@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	//lint:ignore SA1019 it is here as a peer to talk to, not to be relied on
 	xotr "golang.org/x/crypto/otr"
 
 	"otrpipe/otr"
