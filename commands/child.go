@@ -71,6 +71,8 @@ func startChild(command []string, stderr *os.File, w *watch) (*child, error) {
 		in.Close()
 		return nil, fmt.Errorf("a pipe from %s: %w", c.name, err)
 	}
+	widen(in)
+	widen(out)
 	c.in, c.out = in, out
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirIn, theirOut, stderr
 	err = c.start(w)
@@ -134,6 +136,15 @@ func (c *child) leave() {
 		case <-kill.C:
 			c.signal(syscall.SIGKILL)
 		}
+	}
+}
+
+// sweep ends what COMMAND has started and left behind. It is for a transport,
+// of which no part is good for anything after the end; an application may have
+// started what is to stay.
+func (c *child) sweep() {
+	if c.group {
+		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGTERM)
 	}
 }
 

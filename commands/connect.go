@@ -72,6 +72,7 @@ func (l *live) connect(command []string) error {
 		return l.standard(l.in, l.out), nil
 	})
 	transport.leave()
+	transport.sweep()
 	return err
 }
 

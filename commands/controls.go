@@ -10,6 +10,10 @@ import (
 	"otrpipe/otr"
 )
 
+// lastAnswers is how long a session that has ended waits for controllers to
+// take their answers.
+const lastAnswers = time.Second
+
 // maxGuests is how many processes may be connected to a session at once.
 const maxGuests = 64
 
@@ -71,15 +75,40 @@ func (l *live) receiveGuest(conn *session.Conn) {
 		}
 	}()
 	for ok := true; ok; first, ok = <-requests {
-		reply := l.answer(&first, requests)
-		conn.SetDeadline(time.Now().Add(greeting))
-		if conn.Send(reply) != nil {
+		if !l.answerTo(conn, &first, requests) {
 			break
 		}
-		conn.SetDeadline(time.Time{})
 	}
 	conn.Close()
 	for range requests {
+	}
+}
+
+// errEndedHere ends a session that our user wants to end.
+var errEndedHere error = fail(exitBroken, "the session was ended with otrpipe end")
+
+// answerTo answers one request; false: the controller does not take answers
+// any more.
+func (l *live) answerTo(conn *session.Conn, r *session.Request, gone <-chan session.Request) bool {
+	l.answering <- struct{}{}
+	defer func() { <-l.answering }()
+	reply := l.answer(r, gone)
+	conn.SetDeadline(time.Now().Add(greeting))
+	err := conn.Send(reply)
+	conn.SetDeadline(time.Time{})
+	return err == nil
+}
+
+// answerAll waits until those who asked something of the session know what
+// became of it. The session has ended, so nothing they wait for takes long.
+func (l *live) answerAll() {
+	late := time.After(lastAnswers)
+	for range maxGuests {
+		select {
+		case l.answering <- struct{}{}:
+		case <-late:
+			return
+		}
 	}
 }
 
@@ -136,7 +165,7 @@ func (l *live) answer(r *session.Request, gone <-chan session.Request) session.R
 		reply.Key = key
 		return reply
 	case r.End:
-		l.stop(fail(exitBroken, "the session was ended with otrpipe end"), "ended by the user")
+		l.stop(errEndedHere, "ended by the user")
 		<-l.over
 		return session.Reply{}
 	}

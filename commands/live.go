@@ -32,8 +32,9 @@ type live struct {
 	logs    []*eventLog
 	release func() // gives the identity's instance tag back; nil: it was not taken
 
-	stopped chan struct{} // closed when cause is set
-	over    chan struct{} // closed when nothing can be asked of the session any more
+	answering chan struct{} // holds one for each request that is being answered
+	stopped   chan struct{} // closed when cause is set
+	over      chan struct{} // closed when nothing can be asked of the session any more
 
 	mu       sync.Mutex
 	values   flagValues // what both halves were given
@@ -64,17 +65,18 @@ type link interface {
 // newLive begins to host a session. Its close must be called.
 func newLive(e *end, role string, seat *session.Seat) *live {
 	l := &live{
-		end:     e,
-		role:    role,
-		values:  e.given,
-		seat:    seat,
-		watch:   watchSignals(),
-		begun:   time.Now(),
-		stopped: make(chan struct{}),
-		over:    make(chan struct{}),
-		joined:  make(chan struct{}),
-		state:   session.StateWaiting,
-		taps:    map[chan otr.Event]struct{}{},
+		end:       e,
+		role:      role,
+		values:    e.given,
+		seat:      seat,
+		watch:     watchSignals(),
+		begun:     time.Now(),
+		stopped:   make(chan struct{}),
+		over:      make(chan struct{}),
+		joined:    make(chan struct{}),
+		answering: make(chan struct{}, maxGuests),
+		state:     session.StateWaiting,
+		taps:      map[chan otr.Event]struct{}{},
 	}
 	if e.events != nil {
 		l.addEvents(e.events)
@@ -103,6 +105,7 @@ func (l *live) finish(err error) error {
 		partner.tell(err)
 	}
 	l.seat.Close()
+	l.answerAll()
 	if l.release != nil {
 		l.release()
 	}
@@ -243,6 +246,9 @@ type payload struct {
 func (l *live) run(c *otr.Conversation, transport io.ReadWriteCloser, open func() (*payload, error)) error {
 	l.setState(session.StateHandshake)
 	l.logStarted()
+	for _, f := range l.streams() {
+		widen(f)
+	}
 	var lk link
 	var move func(*payload) (received <-chan error)
 	if l.options.mode == modeLines {
@@ -283,7 +289,10 @@ func (l *live) outcome(err error, received <-chan error) error {
 	l.mu.Lock()
 	cause := l.cause
 	l.mu.Unlock()
-	if cause != nil && err != nil {
+	switch {
+	case cause == errEndedHere && err == nil:
+		return nil // all that was written has been sent
+	case cause != nil:
 		return cause
 	}
 	return l.explain(err)
@@ -305,6 +314,15 @@ func (l *live) written(received <-chan error) error {
 		defer l.mu.Unlock()
 		return l.cause
 	}
+}
+
+// streams are the standard streams of both halves.
+func (l *live) streams() []*os.File {
+	all := []*os.File{l.in, l.out}
+	if l.partner != nil {
+		all = append(all, l.partner.in, l.partner.out)
+	}
+	return all
 }
 
 // setLink says that the conversation runs. Who has told us to leave before is

@@ -69,10 +69,10 @@ func (l *live) event(e stream.Event) {
 		l.smpEnded(nil)
 		l.log(e, event{Event: eventSMPFailed})
 		l.warn("SMP failed: the secrets differ, or the peer cheated")
+	case otr.SMPCrossed:
+		l.smpCrossed()
 	case otr.SMPAborted:
-		l.smpEnded(nil)
-		l.log(e, event{Event: eventSMPAborted})
-		l.warn("SMP was aborted")
+		l.smpAborted(e)
 	case otr.Unencrypted:
 		n := int64(what.Bytes)
 		l.log(e, event{Event: eventUnencrypted, Bytes: &n})

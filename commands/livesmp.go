@@ -14,7 +14,12 @@ type smpState struct {
 	asked    *string // the question that the peer waits with; nil: it does not
 	busy     bool    // a controller waits for the result
 	answered bool    // the run under way answers a question of the peer's
+	crossed  bool    // both ends have started; the peer's abort is on its way
 }
+
+// crossedWait is how long a run that crossed one of the peer's waits for the
+// peer to settle it. A client that does not will not start again either.
+const crossedWait = 10 * time.Second
 
 // smpAsked tells that the peer has started SMP. Where the stream has a secret
 // of its own it answers by itself.
@@ -59,6 +64,29 @@ func (l *live) smpSucceeded(e stream.Event) {
 	}
 }
 
+// smpCrossed notes that both ends have started SMP, so that both runs are over
+// and one of the ends starts again.
+func (l *live) smpCrossed() {
+	l.mu.Lock()
+	l.smp.crossed = l.smp.busy
+	l.mu.Unlock()
+}
+
+// smpAborted tells that the run under way was aborted, unless that belongs to
+// a crossing.
+func (l *live) smpAborted(e stream.Event) {
+	l.mu.Lock()
+	crossed := l.smp.crossed
+	l.smp.crossed = false
+	l.mu.Unlock()
+	if crossed {
+		return
+	}
+	l.smpEnded(nil)
+	l.log(e, event{Event: eventSMPAborted})
+	l.warn("SMP was aborted")
+}
+
 // smpEnded says that no run is under way; asked is the question of another.
 func (l *live) smpEnded(asked *string) {
 	l.mu.Lock()
@@ -99,10 +127,13 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 	defer l.leaveSMP()
 	tap := l.tap()
 	defer l.untap(tap)
-	if err := l.beginSMP(lk, r); err != nil {
+	if err := l.beginSMP(lk, r, false); err != nil {
 		return err
 	}
+	var again <-chan time.Time // when we start once more, if the peer does not
+	crossed, settled := false, false
 	for {
+		begin := false
 		select {
 		case e := <-tap:
 			switch e.(type) {
@@ -110,9 +141,22 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 				return nil
 			case otr.SMPFailed:
 				return fail(exitSMP, "SMP failed: the secrets differ, or the peer cheated")
+			case otr.SMPCrossed:
+				if crossed {
+					return fail(exitSMP, "SMP was started at both ends again and again")
+				}
+				crossed, again = true, time.After(crossedWait)
 			case otr.SMPAborted:
-				return fail(exitSMP, "SMP was aborted")
+				if !crossed || settled {
+					return fail(exitSMP, "SMP was aborted")
+				}
+				settled = true
+				begin = l.startsAgain()
+			case otr.SMPAsked:
+				begin = crossed
 			}
+		case <-again:
+			begin = true
 		case <-late:
 			_ = l.abortSMP() // or the session has ended
 			return fail(exitTimeout, "the peer has not answered within %v; SMP is aborted", r.Timeout)
@@ -121,16 +165,32 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 		case <-l.over:
 			return fail(exitSMP, "session %q ended before SMP did", l.name.Session)
 		}
+		if begin {
+			again = nil
+			if err := l.beginSMP(lk, r, true); err != nil {
+				return err
+			}
+		}
 	}
 }
 
-// beginSMP answers the peer's question if it waits with one, and else starts.
-func (l *live) beginSMP(lk link, r *session.SMP) error {
+// startsAgain says which of the two ends starts again after a crossing: the
+// one that does so at the beginning of a stream too.
+func (l *live) startsAgain() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.session.FirstHalfBold
+}
+
+// beginSMP answers the peer if it waits for an answer, and else starts. After
+// a crossing the secret was not chosen for the peer's question, so that the
+// result counts whoever asked.
+func (l *live) beginSMP(lk link, r *session.SMP, crossed bool) error {
 	err := lk.Do(func(c *otr.Conversation) ([][]byte, error) {
 		// Here nothing can come from the peer in between.
 		l.mu.Lock()
 		asked := l.smp.asked
-		l.smp.asked, l.smp.answered = nil, asked != nil && *asked != ""
+		l.smp.asked, l.smp.answered = nil, asked != nil && *asked != "" && !crossed
 		l.mu.Unlock()
 		if asked != nil {
 			return c.AnswerSMP(r.Secret)

@@ -159,10 +159,14 @@ func TestHeartbeatAfterSilence(t *testing.T) {
 		t.Fatal(next)
 	}
 	// Where a message could get lost there is none, and nobody is told to call.
+	alice.clock.advance(30 * time.Second)
 	alice.all(bob.all(alice.refresh()))
-	alice.clock.advance(59 * time.Second)
-	if !alice.Exchanging() || !alice.NextTick().After(alice.clock.now) {
-		t.Fatal(alice.NextTick())
+	alice.clock.advance(40 * time.Second)
+	if got, err := alice.Tick(); err != nil || len(got.Send) != 0 || !alice.Exchanging() {
+		t.Fatal(got, err)
+	}
+	if next := alice.NextTick(); !next.After(alice.clock.now) {
+		t.Fatal(next)
 	}
 }
 

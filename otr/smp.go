@@ -35,7 +35,15 @@ func (c *Conversation) sendSMP(tlvs []wire.TLV, err error) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.internal(tlvs...)
+	var lines [][]byte
+	for _, t := range tlvs { // one a message: x/crypto reads no second one
+		more, err := c.internal(t)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, more...)
+	}
+	return lines, nil
 }
 
 // machine returns the session's.

@@ -195,7 +195,10 @@ func TestRecordsOutOfOrderBreakTheStream(t *testing.T) {
 				if x.c.State() != otr.StateEncrypted {
 					t.Error("Disconnected came before ABORT")
 				}
-				x.out.Close()
+				x.hears(0) // listens to the end
+				if x.c.State() != otr.StateFinished {
+					t.Error("no Disconnected")
+				}
 				if err := e.Wait(); !errors.Is(err, ErrBroken) || errors.Is(err, ErrTransport) {
 					t.Errorf("%v", err)
 				}

@@ -259,13 +259,12 @@ func (c *checker) Write(p []byte) (int, error) {
 
 // outcome is what one end saw of an exchange.
 type outcome struct {
-	got      int   // bytes, all right
-	wrong    error // a wrong byte was handed out
-	eof      bool
-	read     error // of Read, nil at the end
-	write    error
-	result   error
-	messages int
+	got    int   // bytes, all right
+	wrong  error // a wrong byte was handed out
+	eof    bool
+	read   error // of Read, nil at the end
+	write  error
+	result error
 }
 
 // converse sends n bytes of a pattern and reads until the end; it returns when

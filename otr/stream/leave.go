@@ -34,7 +34,8 @@ const (
 )
 
 // end ends the link, once, with its result. The peer is told the reason, if it
-// can be told anything.
+// can be told anything. A failure is known at once, and success when the last
+// line has been written.
 func (l *link) end(result error, reason string) {
 	if l.phase != running {
 		return
@@ -49,19 +50,25 @@ func (l *link) end(result error, reason string) {
 		l.sendLines(lines)
 	}
 	l.secure, l.isTrusted = false, false
-	switch {
-	case result != nil:
-		l.leaveBy = l.now.Add(lastWords)
-	case l.cfg.Timeout > 0:
-		l.leaveBy = l.now.Add(l.cfg.Timeout)
-	default:
-		l.leaveBy = time.Time{}
+	l.leaveBy = l.now.Add(lastWords)
+	if result == nil && !l.hasty {
+		l.leaveBy = after(l.now, l.cfg.Timeout)
 	}
 	if l.writeError {
 		l.phase = over
 	}
 	l.mu.Lock()
-	l.result, l.ended = result, true
+	l.ended = true
+	l.mu.Unlock()
+	if result != nil {
+		l.publish(result)
+	}
+}
+
+// publish makes the result known.
+func (l *link) publish(result error) {
+	l.mu.Lock()
+	l.result, l.known = result, true
 	l.mode.finished()
 	l.mu.Unlock()
 	close(l.broke)
@@ -69,6 +76,9 @@ func (l *link) end(result error, reason string) {
 
 // written follows the end of the last line.
 func (l *link) written() {
+	if !l.known {
+		l.publish(nil)
+	}
 	if !l.polite || l.peerLeft || l.readEnded {
 		l.phase = over
 		return
@@ -105,6 +115,9 @@ func (l *link) writeFailed(err error) {
 
 // close lets go of everything.
 func (l *link) close() {
+	if !l.known {
+		l.publish(l.mode.unwritten())
+	}
 	close(l.quit)
 	l.transport.Close()
 	close(l.writer.full)
@@ -122,7 +135,8 @@ func (l *link) close() {
 	close(l.done)
 }
 
-// closedError is what a method returns that comes too late.
+// closedError is what a method returns that comes too late. The mutex is held,
+// or the caller is the owner, or broke is closed.
 func (l *link) closedError() error {
 	if l.result != nil {
 		return l.result

@@ -28,6 +28,8 @@ type Lines struct {
 
 	// The owner's.
 	lastText time.Time // when a text came or went, or could first
+	textEnd  int64     // where in the output the last text ends
+	writing  bool      // the transport had not taken it when we last looked
 	inputEnd time.Time // when CloseWrite was noticed; zero: not yet
 	scratch  []byte
 
@@ -66,9 +68,9 @@ func (l *Lines) ReadMessage(buf []byte) ([]byte, error) {
 			text := popText(&l.in, buf)
 			l.rouse()
 			return text, nil
-		case l.ended && l.result != nil:
+		case l.known && l.result != nil:
 			return buf, l.result
-		case l.ended:
+		case l.known:
 			return buf, io.EOF
 		}
 		l.readable.Wait()
@@ -89,10 +91,10 @@ func (l *Lines) WriteMessage(text []byte) error {
 	defer l.mu.Unlock()
 	for {
 		switch {
-		case l.ended && l.result == nil:
-			return ErrPeerEnded
-		case l.ended:
+		case l.known && l.result != nil:
 			return l.result
+		case l.ended:
+			return ErrPeerEnded
 		case l.writeClosed:
 			return ErrClosed
 		case l.out.size < linesRoom:
@@ -122,8 +124,8 @@ func (l *Lines) Wait() error {
 	return l.result
 }
 
-// Close ends the session now. It returns the result, which is ErrClosed if texts
-// were left.
+// Close sends the texts that wait, if there is a session to send them in, and
+// ends it. It returns the result, which is ErrClosed if texts were left.
 func (l *Lines) Close() error {
 	l.requestAbort("")
 	return l.Wait()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -260,4 +261,43 @@ func TestASlowReaderOfTextsHoldsTheSenderUpAndLosesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestClosingSendsWhatWasWrittenJustBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := openLinesPair(t, setting{}, setting{})
+		handshakeLines(t, a, b)
+		for i := range 100 {
+			a.WriteMessage(fmt.Appendf(nil, "text %d", i))
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+		if texts, err := readTexts(b); len(texts) != 100 || err != io.EOF {
+			t.Errorf("%d texts, %v", len(texts), err)
+		}
+	})
+}
+
+func TestTextsThatTheTransportDoesNotTakeAreNoSuccess(t *testing.T) {
+	for _, closing := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			x, y := net.Pipe()
+			var deaf atomic.Bool
+			a := open(t, &brokenWrites{Conn: x, broken: &deaf}, setting{lines: true}).lines
+			b := open(t, y, setting{key: 1, lines: true}).lines
+			handshakeLines(t, a, b)
+			synctest.Wait()
+			deaf.Store(true)
+			a.WriteMessage([]byte("lost"))
+			if closing {
+				a.requestAbort("")
+			} else {
+				a.CloseWrite()
+			}
+			if err := a.Wait(); !errors.Is(err, ErrTransport) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
 }

@@ -45,6 +45,9 @@ type mode interface {
 	transportEnded(err error) error
 	timedOut() error
 	aborted() error
+	// unwritten returns what becomes of a success when the transport does not
+	// take the last lines.
+	unwritten() error
 	// farewell sends what the peer should know before Disconnected.
 	farewell(result error, reason string)
 	// next returns when tick wants to be called; zero: never.
@@ -79,11 +82,13 @@ type link struct {
 	reporter reporter
 	events   []otr.Event // scratch
 
-	pending    []byte   // lines for the writer
-	spare      [][]byte // empty buffers
-	writeError bool
-	writeCause error
-	readEnded  bool
+	pending     []byte   // lines for the writer
+	spare       [][]byte // empty buffers
+	produced    int64    // bytes that were put into pending
+	watchWriter bool     // it matters when all has been written
+	writeError  bool
+	writeCause  error
+	readEnded   bool
 
 	secure     bool        // a session is encrypted and its key accepted
 	everSecure bool        // there has been one
@@ -94,6 +99,7 @@ type link struct {
 	heard      time.Time // when an authentic message came last
 	beat       time.Time // when we last showed where we stand
 	polite     bool      // after the end, give the peer time to leave
+	hasty      bool      // after the end, give the transport little time
 	peerLeft   bool      // after the end, the peer has said its last word
 
 	hold        hold
@@ -111,8 +117,9 @@ type link struct {
 
 	// Guarded by mu.
 	mu     sync.Mutex
-	result error // of the whole, once broke is closed
-	ended  bool  // broke is closed, or about to be
+	ended  bool  // nothing more is taken
+	known  bool  // broke is closed, or about to be
+	result error // of the whole, if known
 	gone   bool  // the owner runs no operations any more
 	abort  *string
 	ops    []*operation
@@ -156,7 +163,7 @@ func (l *link) start(transport io.ReadWriteCloser, cfg Config, m mode, err error
 // refuse is for a link that never starts.
 func (l *link) refuse(err error) {
 	l.transport.Close()
-	l.result, l.ended, l.gone = err, true, true
+	l.result, l.known, l.ended, l.gone = err, true, true, true
 	close(l.broke)
 	close(l.done)
 }
@@ -176,7 +183,7 @@ func (l *link) run() {
 			full = l.writer.full
 		}
 		var empty <-chan []byte
-		if l.phase != running {
+		if l.phase != running || l.watchWriter {
 			empty = l.writer.empty
 		}
 		// What nobody wants yet waits in the transport.
@@ -226,7 +233,7 @@ func (l *link) attend() {
 	if l.phase == running {
 		l.mode.pump()
 	}
-	if l.phase == leaving && len(l.pending) == 0 && len(l.spare) == buffers-1 {
+	if l.phase == leaving && l.isWritten(l.produced) {
 		l.written()
 	}
 }
@@ -313,18 +320,24 @@ func (l *link) seal(m otr.Message) error {
 	if err != nil {
 		return err
 	}
+	l.produced += int64(len(b) - len(l.pending))
 	l.pending = b
 	return nil
 }
 
+// sendLines adds lines to the output.
 func (l *link) sendLines(lines [][]byte) {
 	for _, line := range lines {
+		l.produced += int64(len(line) + 1)
 		l.pending = append(append(l.pending, line...), '\n')
 	}
 	if l.writeError {
 		l.pending = l.pending[:0]
 	}
 }
+
+// isWritten says whether the transport has taken the first n bytes of the output.
+func (l *link) isWritten(n int64) bool { return l.writer.written.Load() >= n }
 
 // handedOver follows the delivery of pending to the writer. Of the buffers the
 // writer has at most one, and one waits: another is empty.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,7 +141,7 @@ func TestATransportCutAtAnyByteIsNeverASuccess(t *testing.T) {
 	}
 }
 
-// lastLine makes a filter that drops the line in which DATA or END is last.
+// dropping makes a filter that drops some lines.
 func dropping(drop func(i int) bool) func(int, []byte) [][]byte {
 	return func(i int, line []byte) [][]byte {
 		if drop(i) {
@@ -152,15 +153,15 @@ func dropping(drop func(i int) bool) func(int, []byte) [][]byte {
 
 func TestALostLastLineShowsAtTheNextHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		deaf := false
-		a, b := cable(t, relay{filter: dropping(func(int) bool { return deaf })}, relay{})
+		var deaf atomic.Bool
+		a, b := cable(t, relay{filter: dropping(func(int) bool { return deaf.Load() })}, relay{})
 		ea, eb := openPair(t, a, b, setting{}, setting{})
 		handshakeBoth(t, ea, eb)
 		synctest.Wait()
-		deaf = true
+		deaf.Store(true)
 		io.WriteString(ea, "lost")
 		synctest.Wait()
-		deaf = false
+		deaf.Store(false)
 		start := time.Now()
 		got, err := io.ReadAll(eb)
 		if len(got) != 0 || !errors.Is(err, ErrBroken) {
@@ -177,17 +178,17 @@ func TestALostLastLineShowsAtTheNextHeartbeat(t *testing.T) {
 
 func TestALostEndIsMadeGoodByTheNextHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		deaf := false
-		a, b := cable(t, relay{filter: dropping(func(int) bool { return deaf })}, relay{})
+		var deaf atomic.Bool
+		a, b := cable(t, relay{filter: dropping(func(int) bool { return deaf.Load() })}, relay{})
 		ea, eb := openPair(t, a, b, setting{}, setting{})
 		io.WriteString(ea, "arrives")
 		buf := make([]byte, 7)
 		io.ReadFull(eb, buf)
 		synctest.Wait()
-		deaf = true
+		deaf.Store(true)
 		ea.CloseWrite()
 		synctest.Wait()
-		deaf = false
+		deaf.Store(false)
 		eb.CloseWrite()
 		rest, err := io.ReadAll(eb)
 		if !bytes.Equal(buf, []byte("arrives")) || len(rest) != 0 || err != nil {

@@ -84,6 +84,7 @@ func (l *link) operate() {
 		}
 	}
 	if abort != nil {
+		l.hasty = true
 		l.end(l.mode.aborted(), *abort)
 	}
 }

@@ -115,6 +115,7 @@ func TestNoKeyCarriesMoreThanTwoWindows(t *testing.T) {
 			oa, ob := converseBoth(ea, eb, 50*window, back)
 			oa.whole(t, "a", back)
 			ob.whole(t, "b", 50*window)
+			synctest.Wait()
 			for side := range carried {
 				for _, counts := range []map[uint32]int{carried[side], bySender[side]} {
 					for id, n := range counts {

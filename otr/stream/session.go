@@ -21,7 +21,7 @@ const (
 	// exchangeRetry is how long data is held back for the answer to our Reveal
 	// Signature before we begin another exchange; each time after that it is
 	// twice as long.
-	exchangeRetry = 5 * time.Second
+	exchangeRetry = 10 * time.Second
 )
 
 // A hold says whether data waits for a key exchange.

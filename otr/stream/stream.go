@@ -76,7 +76,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 			return n, nil
 		case s.trustedIn && s.inEnded:
 			return 0, io.EOF
-		case s.ended:
+		case s.known:
 			return 0, s.closedError()
 		}
 		s.readable.Wait()
@@ -125,7 +125,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 func (s *Stream) CloseWrite() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended && s.result != nil {
+	if s.known && s.result != nil {
 		return s.result
 	}
 	s.writeClosed = true
@@ -140,7 +140,7 @@ func (s *Stream) CloseWrite() error {
 func (s *Stream) CloseRead(reason string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended && s.result != nil {
+	if s.known && s.result != nil {
 		return s.result
 	}
 	if s.readStopped == nil {
@@ -169,7 +169,9 @@ func (s *Stream) Wait() error {
 
 // Close waits for the proper end if this end has seen both ends coming: it has
 // called CloseWrite, and has read io.EOF or called CloseRead. Otherwise it is
-// Abort. It returns nil if both directions ended and were acknowledged.
+// Abort. It returns nil if both directions ended and were acknowledged. The
+// proper end waits for the peer as long as the peer lives; Abort puts an end to
+// that too.
 func (s *Stream) Close() error {
 	s.mu.Lock()
 	proper := s.writeClosed && (s.inEnded && s.in.size == 0 || s.readStopped != nil)

@@ -136,6 +136,17 @@ func TestTheStreamWorksOverSmallLinesAndWithPadding(t *testing.T) {
 	}
 }
 
+func TestTheStreamRunsInVersion2Too(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		version2 := func(c *otr.Config) { c.Policy = otr.AllowV2 | otr.RequireEncryption; c.MaxSize = 1000 }
+		a, b := net.Pipe()
+		ea, eb := openPair(t, a, b, setting{otr: version2}, setting{otr: version2})
+		oa, ob := converseBoth(ea, eb, 300_000, 200_000)
+		oa.whole(t, "a", 200_000)
+		ob.whole(t, "b", 300_000)
+	})
+}
+
 func TestCRLFAndForeignTextDoNoHarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		noisy := func(i int, line []byte) [][]byte {

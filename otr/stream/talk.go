@@ -60,19 +60,36 @@ func oneLine(text []byte) []byte {
 	return bytes.ReplaceAll(text, []byte("\n"), []byte(`\n`))
 }
 
-// pump sends the texts that wait.
+// pump sends the texts that wait, as far as there is room.
 func (l *Lines) pump() {
-	for l.room() && l.canSend() && l.isTrusted && l.popOut() {
-		l.lastText, l.beat = l.now, l.now
-		if err := l.seal(otr.Message{Text: l.scratch}); err != nil {
-			l.end(err, "")
-		}
+	for l.room() && l.sendText() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.writeClosed && l.inputEnd.IsZero() {
 		l.inputEnd = l.now
+		l.watchWriter = true
 	}
+	written := l.isWritten(l.textEnd)
+	if l.writing && written {
+		l.lastText = l.now
+	}
+	l.writing = !written
+}
+
+// sendText sends the first text that waits; false: there is none, or none may
+// be sent.
+func (l *Lines) sendText() bool {
+	if !l.canSend() || !l.isTrusted || !l.popOut() {
+		return false
+	}
+	l.lastText, l.beat = l.now, l.now
+	err := l.seal(otr.Message{Text: l.scratch})
+	l.textEnd = l.produced
+	if err != nil {
+		l.end(err, internalError)
+	}
+	return err == nil
 }
 
 // popOut moves the next text to scratch; false: there is none.
@@ -91,7 +108,7 @@ func (l *Lines) popOut() bool {
 
 func (l *Lines) heartbeat() {
 	if err := l.seal(otr.Message{IgnoreUnreadable: true}); err != nil {
-		l.end(err, "")
+		l.end(err, internalError)
 	}
 }
 
@@ -99,7 +116,7 @@ func (l *Lines) heartbeat() {
 func (l *Lines) next() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.inputEnd.IsZero() || l.out.size > 0 || !l.everTrusted {
+	if l.inputEnd.IsZero() || l.out.size > 0 || !l.everTrusted || l.writing {
 		return time.Time{}
 	}
 	if l.inputEnd.After(l.lastText) {
@@ -150,7 +167,21 @@ func (l *Lines) transportEnded(err error) error {
 	return l.sentOr(err)
 }
 
-func (l *Lines) aborted() error         { return l.sentOr(ErrClosed) }
+// aborted sends what waits before it is too late.
+func (l *Lines) aborted() error {
+	for l.sendText() {
+	}
+	return l.sentOr(ErrClosed)
+}
+
+// unwritten is a failure only if texts are among it.
+func (l *Lines) unwritten() error {
+	if l.isWritten(l.textEnd) {
+		return nil
+	}
+	return l.transportError(l.writeCause)
+}
+
 func (l *Lines) timedOut() error        { return l.timeoutError() }
 func (l *Lines) farewell(error, string) {}
 

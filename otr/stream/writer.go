@@ -1,6 +1,9 @@
 package stream
 
-import "io"
+import (
+	"io"
+	"sync/atomic"
+)
 
 // buffers is how many output buffers there are: one being filled by the owner,
 // one waiting, one being written.
@@ -12,6 +15,8 @@ type writer struct {
 	full   chan []byte // from the owner; closed after the last
 	empty  chan []byte // back; never blocks
 	failed chan error  // the first error; from then on everything is dropped
+
+	written atomic.Int64 // bytes that the transport has taken
 }
 
 func newWriter(dst io.Writer) *writer {
@@ -33,7 +38,9 @@ func (w *writer) run() {
 	failed := false
 	for b := range w.full {
 		if !failed {
-			if _, err := w.dst.Write(b); err != nil {
+			n, err := w.dst.Write(b)
+			w.written.Add(int64(n))
+			if err != nil {
 				failed = true
 				w.failed <- err
 			}

@@ -109,7 +109,7 @@ type exchange struct {
 	// D-H Key must still be answered, or both would wait for ever.
 	offer *Offer
 
-	// In AuthAwaitingRevealSig: our answer to the peer's D-H Commit.
+	// From AuthAwaitingRevealSig on: our answer to the peer's D-H Commit.
 	key    *dhKey
 	commit DHCommit // theirs, our copy
 
@@ -117,6 +117,16 @@ type exchange struct {
 	gy     []byte
 	keys   *akeKeys
 	reveal []byte // the body of our Reveal Signature
+}
+
+// lostCrossing says whether, in AuthAwaitingSig, the peer may go on with its own
+// exchange instead: it crossed ours and won, our D-H Key for it is out, and only
+// then did the peer's D-H Key for ours come. Which of the two the peer completes
+// is then its choice. The winner's own choice is made, so the two ends cannot
+// complete one exchange each.
+func (x *exchange) lostCrossing() bool {
+	return x.state == AuthAwaitingSig && x.key != nil &&
+		bytes.Compare(x.offer.commit.HashedGX, x.commit.HashedGX) < 0
 }
 
 // clear forgets everything and returns to AuthNone. The offer is not ours to
@@ -193,8 +203,6 @@ func (e *Engine) receiveDHKey(body []byte) (reply []byte, err error) {
 	x.gy = bytes.Clone(m.GY)
 	x.keys = derived
 	x.reveal = RevealSignature{RevealedKey: x.offer.r[:], Signature: sig}.Append(nil)
-	x.key.wipe()
-	x.key, x.commit = nil, DHCommit{}
 	x.state = AuthAwaitingSig
 	return e.rawMessage(wire.TypeRevealSignature, x.reveal), nil
 }
@@ -206,7 +214,7 @@ func (e *Engine) receiveRevealSignature(body []byte) (reply []byte, err error) {
 		return nil, err
 	}
 	x := &e.exchange
-	if x.state != AuthAwaitingRevealSig {
+	if x.state != AuthAwaitingRevealSig && !x.lostCrossing() {
 		return nil, ErrIgnored
 	}
 	gx, err := x.commit.open(m.RevealedKey)

@@ -251,7 +251,7 @@ func (r *remote) texts() []string {
 	return texts
 }
 
-// secretFile is a file with an SMP secret.
+// secretFile is a file with this SMP secret.
 func secretFile(t *testing.T, secret string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")

@@ -117,6 +117,7 @@ type record struct {
 	Side        string `json:"side"`
 	Fingerprint string `json:"fingerprint,omitempty"`
 	Text        string `json:"text,omitempty"`
+	Reason      string `json:"reason,omitempty"`
 	TLVs        []tlv  `json:"tlvs,omitempty"`
 }
 
@@ -167,11 +168,11 @@ func readLines(r io.Reader, c chan<- []byte) {
 func (m *middle) receive(i int, line []byte) error {
 	switch wire.Classify(line) {
 	case wire.KindQuery, wire.KindTagged:
-		// Each end is to begin with us, and with nothing better than our version.
+		// Both ends are to begin with us, in nothing better than our version.
 		if err := m.commit(m.sides[i]); err != nil {
 			return err
 		}
-		return m.sides[1-i].write(wire.AppendQuery(nil, 1<<m.version))
+		return m.commit(m.sides[1-i])
 	case wire.KindFragment:
 		f, err := wire.ParseFragment(line)
 		if err != nil {
@@ -190,8 +191,11 @@ func (m *middle) receive(i int, line []byte) error {
 	}
 }
 
-// commit begins a key exchange with an end.
+// commit begins a key exchange with an end, unless one is under way.
 func (m *middle) commit(s *side) error {
+	if s.offer != nil || s.engine != nil && s.engine.AuthState() != v3.AuthNone {
+		return nil
+	}
 	offer, err := v3.NewOffer(rand.Reader)
 	if err != nil {
 		return err
@@ -219,8 +223,9 @@ func (m *middle) receiveEncoded(i int, line []byte) error {
 	}
 	sessions := s.engine.Sessions()
 	reply, plain, err := s.engine.Receive(h, body, msg, nil)
-	if err != nil {
-		return nil // as an end would, we drop what is no use
+	if err != nil { // as an end would, we drop what is of no use
+		m.report(record{Event: "dropped", Side: s.name, Reason: err.Error()})
+		return nil
 	}
 	if reply != nil {
 		if err := s.send(reply); err != nil {

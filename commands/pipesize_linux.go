@@ -1,0 +1,23 @@
+package commands
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// pipeSize is how many bytes our pipes to COMMAND hold: enough for a long
+// message, so that the ends take turns less often. It is what an unprivileged
+// user may ask for.
+const pipeSize = 1 << 20
+
+// widen lets a pipe hold more. Where that is not allowed it stays as it is.
+func widen(f *os.File) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Control(func(fd uintptr) {
+		_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeSize)
+	})
+}
