@@ -168,13 +168,19 @@ func (c *child) status() (code int, killedBy syscall.Signal) {
 	return c.cmd.ProcessState.ExitCode(), 0
 }
 
-// describe says how COMMAND has ended, for a message.
-func (c *child) describe() string {
+// hasExited waits a moment for COMMAND to exit, of which some sign was seen.
+func (c *child) hasExited() bool {
 	select {
 	case <-c.exited:
+		return true
 	case <-time.After(exitLag):
-		return c.name + " is still running"
+		return false
 	}
+}
+
+// describe says how COMMAND has ended, for a message; to be called once it has
+// exited.
+func (c *child) describe() string {
 	code, killedBy := c.status()
 	if killedBy != 0 {
 		return fmt.Sprintf("%s was killed by signal %d (%v)", c.name, int(killedBy), killedBy)

@@ -114,7 +114,7 @@ func theSession(c *cli.Context) (*found, error) {
 		f.conn.Close()
 	}
 	if len(meant) > 1 {
-		return nil, fail(exitSession, "several sessions are live: %s", listed(meant)).
+		return nil, fail(exitUsage, "several sessions are live: %s", listed(meant)).
 			hint("name one with --session, and its --identity where that is not enough")
 	}
 	what := "no session is live"

@@ -115,6 +115,10 @@ func (l *live) answerAll() {
 // receiveHalf serves the other half: it is let in or not, may pass signals on,
 // and must not die before we do.
 func (l *live) receiveHalf(conn *session.Conn, join *session.Join, files []*os.File) {
+	if l.leaving() {
+		session.CloseFiles(files)
+		return // without an answer it tries again
+	}
 	p, refused := l.admit(conn, join, files)
 	if refused != nil {
 		session.CloseFiles(files)
@@ -189,7 +193,7 @@ func (l *live) status() session.Reply {
 	if l.peer != nil {
 		p, since := *l.peer, l.session.KeysSince.UTC().Format(time.RFC3339)
 		s.Version, s.Fingerprint, s.Trust = &p.Version, &p.Fingerprint, &p.Trust
-		s.SSID, s.Instance, s.KeysSince = &p.SSID, &p.Instance, &since
+		s.SSID, s.Instance, s.KeysSince = &p.SSID, p.Instance, &since
 	}
 	if l.link != nil {
 		stats := l.link.Stats()

@@ -50,7 +50,7 @@ type peer struct {
 	Contact     *string `json:"contact"`
 	Trust       string  `json:"trust"`
 	SSID        string  `json:"ssid"`
-	Instance    string  `json:"instance"`
+	Instance    *string `json:"instance"` // null in version 2, which has none
 }
 
 // The names of events.
@@ -94,14 +94,7 @@ type eventLog struct {
 // file descriptor that the program was given.
 func openEvents(value string) (*os.File, error) {
 	if number, ok := strings.CutPrefix(value, "fd:"); ok {
-		fd, err := strconv.Atoi(number)
-		if err != nil || fd < 0 {
-			return nil, fail(exitUsage, "--events: %q is not fd: and a number", value)
-		}
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return nil, fail(exitUsage, "--events: file descriptor %d is not open", fd)
-		}
-		return os.NewFile(uintptr(fd), value), nil
+		return openEventsDescriptor(number)
 	}
 	f, err := os.OpenFile(value, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -112,6 +105,26 @@ func openEvents(value string) (*os.File, error) {
 		return nil, fail(exitFailure, "--events: %s: %w", value, err)
 	}
 	return f, nil
+}
+
+// openEventsDescriptor takes over a file descriptor that we were started with,
+// so that COMMAND does not have it too.
+func openEventsDescriptor(number string) (*os.File, error) {
+	fd, err := strconv.Atoi(number)
+	switch {
+	case err != nil || fd < 0:
+		return nil, fail(exitUsage, "--events: %q is not the number of a file descriptor", number)
+	case fd < 2:
+		return nil, fail(exitUsage, "--events: file descriptor %d is for the stream", fd)
+	}
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fail(exitUsage, "--events: file descriptor %d is not open", fd)
+	}
+	if fd > 2 {
+		unix.CloseOnExec(fd)
+	}
+	return os.NewFile(uintptr(own), "file descriptor "+number), nil
 }
 
 // newEventLog starts writing the events of a session to f. A write that fails
@@ -173,7 +186,14 @@ func (l *eventLog) close() {
 	}
 }
 
-func instance(tag uint32) string { return fmt.Sprintf("%08x", tag) }
+// instance writes an instance tag; 0 is none.
+func instance(tag uint32) *string {
+	if tag == 0 {
+		return nil
+	}
+	s := fmt.Sprintf("%08x", tag)
+	return &s
+}
 
 func hexOf(b []byte) *string {
 	s := hex.EncodeToString(b)

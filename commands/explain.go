@@ -52,14 +52,20 @@ func (l *live) explain(err error) error {
 // timedOut is for a handshake that took too long.
 func (l *live) timedOut() error {
 	l.mu.Lock()
-	secure := l.peer != nil
+	secure, echoed, inClear := l.peer != nil, l.echoed, l.inClear
 	l.mu.Unlock()
 	if secure && l.judge.smp {
 		return fail(exitTimeout, "SMP was not finished within %v", l.options.timeout).
 			hint("the other end answers with the same --smp-secret-file, or by hand with otrpipe smp")
 	}
-	return fail(exitTimeout, "there is no session after %v: no answer%s", l.options.timeout, l.transportStatus()).
-		hint("is the other end running? --timeout D gives it longer")
+	late := fail(exitTimeout, "there is no session after %v", l.options.timeout)
+	switch {
+	case echoed:
+		return late.hint("the transport sends back what we say; is it the other end that answers?")
+	case inClear:
+		return late.hint("what came was not encrypted; does the other end speak OTR?")
+	}
+	return late.hint("is the other end running? --timeout D gives it longer")
 }
 
 // reworded is an error of package stream for the user.
@@ -86,7 +92,7 @@ func (l *live) transportStatus() string {
 	l.mu.Lock()
 	c := l.child
 	l.mu.Unlock()
-	if c == nil || l.command != commandConnect {
+	if c == nil || l.command != commandConnect || !c.hasExited() {
 		return ""
 	}
 	return ": " + c.describe()

@@ -23,14 +23,15 @@ const lastBytes = time.Second
 // A live is a session that this process hosts.
 type live struct {
 	*end
-	role    string // encrypt-stream or decrypt-stream; "": both halves in one process
-	options *streamOptions
-	judge   judge
-	seat    *session.Seat
-	watch   *watch
-	begun   time.Time
-	logs    []*eventLog
-	release func() // gives the identity's instance tag back; nil: it was not taken
+	role     string // encrypt-stream or decrypt-stream; "": both halves in one process
+	options  *streamOptions
+	judge    judge
+	seat     *session.Seat
+	watch    *watch
+	begun    time.Time
+	logs     []*eventLog
+	identity *keyfile.Identity // nil until it has been opened
+	release  func()            // gives the identity's instance tag back; nil: it was not taken
 
 	answering chan struct{} // holds one for each request that is being answered
 	stopped   chan struct{} // closed when cause is set
@@ -50,6 +51,8 @@ type live struct {
 	session  otr.Session // if peer is not nil
 	trusted  bool        // every check that was asked for has passed
 	smp      smpState
+	echoed   bool                        // what we sent came back
+	inClear  bool                        // what came was unencrypted text
 	extra    *extra                      // the extra symmetric key that the peer announced last
 	taps     map[chan otr.Event]struct{} // of those who wait for an event
 }
@@ -109,11 +112,28 @@ func (l *live) finish(err error) error {
 	if l.release != nil {
 		l.release()
 	}
+	l.wipe()
 	l.watch.stop()
 	for _, log := range l.logs {
 		log.close()
 	}
 	return err
+}
+
+// wipe overwrites the secrets that the session has used.
+func (l *live) wipe() {
+	if l.identity != nil {
+		l.identity.Wipe()
+	}
+	if l.options != nil {
+		clear(l.options.smp)
+	}
+	clear(l.secret)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.extra != nil {
+		clear(l.extra.key)
+	}
 }
 
 // settle takes the options that both halves were given together.
@@ -147,6 +167,7 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 		return nil, err
 	}
 	l.begun = l.begun.Add(time.Since(asked))
+	l.identity = id
 	policy, err := l.versionsOf(id)
 	if err != nil {
 		return nil, err

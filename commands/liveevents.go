@@ -73,7 +73,15 @@ func (l *live) event(e stream.Event) {
 		l.smpCrossed()
 	case otr.SMPAborted:
 		l.smpAborted(e)
+	case otr.Echo:
+		l.mu.Lock()
+		l.echoed = true
+		l.mu.Unlock()
+		l.detail("%v%s", what, times(e.Count))
 	case otr.Unencrypted:
+		l.mu.Lock()
+		l.inClear = true
+		l.mu.Unlock()
 		n := int64(what.Bytes)
 		l.log(e, event{Event: eventUnencrypted, Bytes: &n})
 		l.warn("%s came unencrypted and were dropped%s", bytesOf(n), times(e.Count))
@@ -156,6 +164,9 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 		// Refused; the error says so.
 	case peerUnverified:
 		l.note("secure with OTRv%d key %v", s.Version, s.Fingerprint)
+		if l.judge.smp {
+			return // it is about to prove itself
+		}
 		l.warn("nobody has checked whose key that is: no contact was named")
 		l.advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
 	default:

@@ -57,6 +57,14 @@ func (p *partner) tell(err error) {
 	p.conn.Close()
 }
 
+// leaving says that the session is ending: who comes now may have its name in
+// a moment.
+func (l *live) leaving() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cause != nil || l.state == session.StateFinished
+}
+
 // admit lets the other half in, or says why not. The files are its streams.
 func (l *live) admit(conn *session.Conn, join *session.Join, files []*os.File) (*partner, *exitError) {
 	want := 2
@@ -66,7 +74,7 @@ func (l *live) admit(conn *session.Conn, join *session.Join, files []*os.File) (
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.role == "" || l.partner != nil || join.Half != otherRole(l.role) || l.finished || l.cause != nil:
+	case l.role == "" || l.partner != nil || join.Half != otherRole(l.role):
 		return nil, l.taken()
 	case len(files) != want:
 		return nil, fail(exitFailure, "the other half has another version of otrpipe")

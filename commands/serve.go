@@ -98,10 +98,8 @@ func (o *applicationOutput) Read(b []byte) (int, error) {
 
 // end is io.EOF, but for an application that was killed: it has not said all.
 func (o *applicationOutput) end() error {
-	select {
-	case <-o.child.exited:
-		// Its output ends a moment before it is known how it has ended.
-	case <-time.After(exitLag):
+	// Its output ends a moment before it is known how it has ended.
+	if !o.child.hasExited() {
 		return io.EOF // it closed its output and goes on
 	}
 	if _, killedBy := o.child.status(); killedBy != 0 {

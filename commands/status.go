@@ -81,7 +81,9 @@ func printStatus(c *cli.Context, s *session.Status) error {
 		}
 		field("trust", "%s", *s.Trust)
 		field("session id", "%s", *s.SSID)
-		field("instance", "%s", *s.Instance)
+		if s.Instance != nil {
+			field("instance", "%s", *s.Instance)
+		}
 		field("keys since", "%s", *s.KeysSince)
 	}
 	field("sent", "%d bytes in %d messages", s.Sent.Bytes, s.Sent.Messages)

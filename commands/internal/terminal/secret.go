@@ -62,7 +62,7 @@ func ReadSecret(prompt string) ([]byte, error) {
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		secret, err := term.ReadPassword(int(tty.Fd()))
+		secret, err := readLine(tty)
 		answered <- answer{secret, err}
 	}()
 	select {
@@ -70,7 +70,7 @@ func ReadSecret(prompt string) ([]byte, error) {
 		_ = term.Restore(int(tty.Fd()), state)
 		fmt.Fprintln(tty)
 		tty.Close()
-		if a.err == nil && len(a.secret) == 0 || errors.Is(a.err, io.EOF) {
+		if a.err == nil && len(a.secret) == 0 {
 			return nil, ErrNoSecret
 		}
 		return a.secret, a.err
@@ -82,12 +82,40 @@ func ReadSecret(prompt string) ([]byte, error) {
 	}
 }
 
-// noEcho turns echo off; lines stay lines.
+// maxLine is how long a line at a terminal can be, in bytes: longer ones are
+// cut by the terminal itself.
+const maxLine = 4096
+
+// readLine reads one line without its end. It changes no mode of the terminal,
+// so that an interruption finds the one it has to change back.
+func readLine(r io.Reader) ([]byte, error) {
+	line := make([]byte, 0, maxLine)
+	var b [1]byte
+	for {
+		n, err := r.Read(b[:])
+		switch {
+		case n == 1 && b[0] != '\n' && len(line) < maxLine:
+			line = append(line, b[0])
+			b[0] = 0
+		case n == 1:
+			return line, nil
+		case err == io.EOF: // the key for it, with or without a line before
+			return line, nil
+		case err != nil:
+			clear(line)
+			return nil, err
+		}
+	}
+}
+
+// noEcho turns echo off; lines stay lines, and the keys for signals work.
 func noEcho(fd int) error {
-	mode, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	mode, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
 		return err
 	}
 	mode.Lflag &^= unix.ECHO
-	return unix.IoctlSetTermios(fd, unix.TCSETS, mode)
+	mode.Lflag |= unix.ICANON | unix.ISIG
+	mode.Iflag |= unix.ICRNL
+	return unix.IoctlSetTermios(fd, setTermios, mode)
 }
