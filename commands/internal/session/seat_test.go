@@ -204,3 +204,28 @@ func TestNamesThatDoNotFitALineAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestOneHoldsAThingAtATime(t *testing.T) {
+	dir := t.TempDir()
+	release, ok := Hold(dir, "instance", "home", "default")
+	if !ok {
+		t.Fatal("nobody else has it")
+	}
+	if _, ok := Hold(dir, "instance", "home", "default"); ok {
+		t.Error("two hold it")
+	}
+	releaseOther, ok := Hold(dir, "instance", "homedefault", "")
+	if !ok {
+		t.Error("another thing is taken for it")
+	}
+	releaseOther()
+	release()
+	again, ok := Hold(dir, "instance", "home", "default")
+	if !ok {
+		t.Error("it was not given back")
+	}
+	again()
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("files are left behind: %v", left)
+	}
+}
