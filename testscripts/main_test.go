@@ -95,6 +95,9 @@ func pinned(args []string) []string {
 		return args
 	}
 	for i, word := range args {
+		if i > 0 && args[i-1] == "-s" {
+			continue // a session's name
+		}
 		switch word {
 		case "connect", "serve", "encrypt-stream", "decrypt-stream":
 			return slices.Insert(slices.Clone(args), i+1, "--otr", "3")
