@@ -95,8 +95,8 @@ type touch struct {
 	from side
 	line int
 
-	streams  bool // a data message of that side has gone by
-	prelude  bool // the line was before the stream: the handshake's, or HELLO
+	streams  bool // a message with payload of that side has gone by
+	prelude  bool // the line was none behind that: the handshake's, HELLO, or the first
 	happened bool
 }
 
@@ -108,7 +108,7 @@ func (c *touch) is(from side, n int, line []byte) bool {
 	if n == c.line {
 		c.happened, c.prelude = true, !c.streams
 	}
-	if _, ok := seeData(line); ok {
+	if seen, ok := seeData(line); ok && seen.ciphertext >= chunk {
 		c.streams = true
 	}
 	return n == c.line
