@@ -4,7 +4,6 @@
 package commands
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -184,14 +183,7 @@ func (p *program) finish(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	var interrupted *terminal.Interrupted
-	if errors.As(err, &interrupted) {
-		return 128 + int(interrupted.Signal)
-	}
-	var e *exitError
-	if !errors.As(err, &e) {
-		e = fail(exitFailure, "%w", err)
-	}
+	e := asExit(err)
 	if e.silent {
 		return e.code
 	}

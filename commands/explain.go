@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/stream"
 )
 
@@ -12,6 +13,10 @@ func asExit(err error) *exitError {
 	var e *exitError
 	if errors.As(err, &e) {
 		return e
+	}
+	var interrupted *terminal.Interrupted
+	if errors.As(err, &interrupted) {
+		return leave(128 + int(interrupted.Signal))
 	}
 	return fail(exitFailure, "%w", err)
 }
