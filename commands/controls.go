@@ -2,6 +2,7 @@ package commands
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"time"
@@ -332,22 +333,23 @@ func (l *live) extraKey(r *session.ExtraKey, gone <-chan session.Request) ([]byt
 }
 
 // tap returns a channel of what happens from now on.
-func (l *live) tap() chan otr.Event {
-	tap := make(chan otr.Event, 16)
+func (l *live) tap() chan fmt.Stringer {
+	tap := make(chan fmt.Stringer, 16)
 	l.mu.Lock()
 	l.taps[tap] = struct{}{}
 	l.mu.Unlock()
 	return tap
 }
 
-func (l *live) untap(tap chan otr.Event) {
+func (l *live) untap(tap chan fmt.Stringer) {
 	l.mu.Lock()
 	delete(l.taps, tap)
 	l.mu.Unlock()
 }
 
-// tell passes an event on to the controllers that wait for one.
-func (l *live) tell(e otr.Event) {
+// tell passes an event on to the controllers that wait for one: an otr.Event, or
+// stream.Trusted.
+func (l *live) tell(e fmt.Stringer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for tap := range l.taps {

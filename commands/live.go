@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -51,10 +52,10 @@ type live struct {
 	session  otr.Session // if peer is not nil
 	trusted  bool        // every check that was asked for has passed
 	smp      smpState
-	echoed   bool                        // what we sent came back
-	inClear  bool                        // what came was unencrypted text
-	extra    *extra                      // the extra symmetric key that the peer announced last
-	taps     map[chan otr.Event]struct{} // of those who wait for an event
+	echoed   bool                           // what we sent came back
+	inClear  bool                           // what came was unencrypted text
+	extra    *extra                         // the extra symmetric key that the peer announced last
+	taps     map[chan fmt.Stringer]struct{} // of those who wait for an event
 }
 
 // A link is what a live session runs on: a stream.Stream or stream.Lines.
@@ -79,7 +80,7 @@ func newLive(e *end, role string, seat *session.Seat) *live {
 		joined:    make(chan struct{}),
 		answering: make(chan struct{}, maxGuests),
 		state:     session.StateWaiting,
-		taps:      map[chan otr.Event]struct{}{},
+		taps:      map[chan fmt.Stringer]struct{}{},
 	}
 	if e.events != nil {
 		l.addEvents(e.events)

@@ -2,7 +2,10 @@ package commands
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+
+	"otrpipe/otr/stream"
 )
 
 // The stream may have ended well before its last bytes are found to be
@@ -27,5 +30,21 @@ func TestPlaintextLeftUnwrittenAtASignalIsNeverSuccess(t *testing.T) {
 	l.stop(signal, "interrupted")
 	if err := l.outcome(nil, make(chan error)); err != error(signal) {
 		t.Errorf("the outcome is %v", err)
+	}
+}
+
+// A controller that comes between a session's beginning and the last check of
+// its peer waits for that check.
+func TestWhoWaitsForATrustedSessionIsWoken(t *testing.T) {
+	l := &live{end: &end{}, taps: map[chan fmt.Stringer]struct{}{}}
+	tap := l.tap()
+	l.event(stream.Event{What: stream.Trusted{}, Count: 1})
+	select {
+	case <-tap:
+	default:
+		t.Fatal("nobody was told")
+	}
+	if !l.trusted {
+		t.Error("and the session is not trusted")
 	}
 }

@@ -122,8 +122,9 @@ func (l *live) event(e stream.Event) {
 	default:
 		l.detail("%v%s", what, times(e.Count))
 	}
-	if what, ok := e.What.(otr.Event); ok {
-		l.tell(what)
+	switch e.What.(type) {
+	case otr.Event, stream.Trusted:
+		l.tell(e.What)
 	}
 }
 
