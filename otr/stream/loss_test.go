@@ -200,3 +200,38 @@ func TestALostEndIsMadeGoodByTheNextHeartbeat(t *testing.T) {
 		}
 	})
 }
+
+func TestALossThatKeepsStepWithHeartbeatsIsNotHidden(t *testing.T) {
+	// a says something that is lost, b has only its END to say and repeats it,
+	// and of what a says then a wire loses every n-th line, from any on.
+	for every := 2; every <= 4; every++ {
+		for first := range every {
+			synctest.Test(t, func(t *testing.T) {
+				var said atomic.Int64
+				said.Store(-1) // nothing is lost yet
+				filter := dropping(func(int) bool {
+					if said.Load() < 0 {
+						return false
+					}
+					n := said.Add(1) - 1
+					return n == 0 || int(n)%every == first
+				})
+				a, b := cable(t, relay{filter: filter}, relay{})
+				// b's heartbeat is between two of a's.
+				ea, eb := openPair(t, a, b, setting{}, setting{})
+				handshakeBoth(t, ea, eb)
+				synctest.Wait()
+				time.Sleep(30 * time.Second)
+				eb.CloseWrite()
+				synctest.Wait()
+				said.Store(0)
+				io.WriteString(ea, "lost")
+				over := time.AfterFunc(time.Hour, func() { eb.Abort("it hangs") })
+				got, err := io.ReadAll(eb)
+				if len(got) != 0 || !errors.Is(err, ErrBroken) || !over.Stop() {
+					t.Errorf("one in %d from %d: %q, %v", every, first, got, err)
+				}
+			})
+		}
+	}
+}

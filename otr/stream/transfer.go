@@ -243,6 +243,9 @@ func (s *Stream) send() bool {
 	}
 	s.mu.Lock()
 	if s.greeted {
+		// Who only answers shows where it stands too. On a wire that loses every
+		// heartbeat and no answer, a gap would stay hidden for ever.
+		s.owesStand = s.owesStand || s.opened && s.ackDue()
 		data := s.isTrusted && s.addData()
 		s.addAck(data)
 		s.addStop()
@@ -291,16 +294,24 @@ func (s *Stream) addData() (moved bool) {
 	return moved
 }
 
+// ackDue says whether the peer waits for an ACK. The mutex is held.
+func (s *Stream) ackDue() bool {
+	return s.taken-s.ackSent >= s.quarter() || s.allTaken() && !s.endAnswered || s.stopping
+}
+
+// allTaken says that the reader has everything up to the peer's END. The mutex
+// is held.
+func (s *Stream) allTaken() bool { return s.endReceived && s.taken == s.received }
+
 // addAck adds an ACK when it is due, or costs nothing. The mutex is held.
 func (s *Stream) addAck(free bool) {
-	all := s.endReceived && s.taken == s.received
-	if !(s.owesStand || s.taken-s.ackSent >= s.quarter() || all && !s.endAnswered || s.stopping || free && s.taken > s.ackSent) {
+	if !(s.owesStand || s.ackDue() || free && s.taken > s.ackSent) {
 		return
 	}
 	s.addOffset(typeAck, s.taken)
 	s.ackSent = s.taken
 	s.takenGoal = s.ackSent + s.quarter()
-	s.endAnswered = all
+	s.endAnswered = s.allTaken()
 }
 
 // addStop adds a STOP that has been asked for. The mutex is held.
