@@ -71,6 +71,12 @@ type Config struct {
 	// Stay makes Lines wait for another session when the peer has ended one.
 	Stay bool
 
+	// OneSession makes Lines send a text in the session that it was written in,
+	// or not at all: WriteMessage returns ErrNoSession while there is none with a
+	// trusted peer, and what still waits when a session ends is dropped, as an
+	// Unsent tells. Otherwise texts wait for a session.
+	OneSession bool
+
 	// Raw makes Lines deliver texts as they came. Otherwise CR and LF in them
 	// become the two characters \r and \n, so that a message is always one line.
 	Raw bool

@@ -43,6 +43,10 @@ var (
 	// ErrClosed says that this end closed or aborted before the proper end.
 	ErrClosed = errors.New("stream: closed at this end")
 
+	// ErrNoSession says that a text was not taken, because Config.OneSession is
+	// set and there is no session with a trusted peer. It does not stick.
+	ErrNoSession = errors.New("stream: there is no session")
+
 	// ErrNUL says that a text contains a NUL byte, which OTR cannot carry.
 	ErrNUL = errors.New("stream: a NUL byte cannot be sent as text")
 	// ErrTooLong says that a text is longer than MaxText bytes.

@@ -11,7 +11,7 @@ import (
 // An Event is something that happened.
 type Event struct {
 	Time time.Time
-	// What is an otr.Event, or a Trusted, StreamEnded, Text or LineTooLong.
+	// What is an otr.Event, or a Trusted, StreamEnded, Text, LineTooLong or Unsent.
 	What fmt.Stringer
 	// Count is 1, or more when a flood of one kind is summed up in its latest.
 	Count int
@@ -42,6 +42,12 @@ type (
 	LineTooLong struct {
 		Bytes int64
 	}
+
+	// Unsent says that texts which WriteMessage had taken were dropped, because
+	// their session ended before they could be sent; see Config.OneSession.
+	Unsent struct {
+		Texts int
+	}
 )
 
 func (t Trusted) String() string { return "the peer is who it should be" }
@@ -59,6 +65,10 @@ func (e Text) String() string {
 
 func (e LineTooLong) String() string {
 	return fmt.Sprintf("a line of %d bytes was dropped: it is too long", e.Bytes)
+}
+
+func (e Unsent) String() string {
+	return fmt.Sprintf("the session ended before %d texts could be sent", e.Texts)
 }
 
 // Events of one kind are told at most floodLimit times in any floodTime; the

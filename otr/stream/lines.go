@@ -38,6 +38,7 @@ type Lines struct {
 	readable, writable sync.Cond
 	out                queue
 	writeClosed        bool
+	taking             bool  // there is a session with a trusted peer
 	in                 queue // may be read
 	held               queue // from a peer that has still to prove itself
 	everTrusted        bool
@@ -78,8 +79,8 @@ func (l *Lines) ReadMessage(buf []byte) ([]byte, error) {
 }
 
 // WriteMessage sends a text, now or when there is a session: it waits only
-// while many others do. An empty one is a message that nobody sees. ErrNUL and
-// ErrTooLong refuse this text alone.
+// while many others do. An empty one is a message that nobody sees. ErrNUL,
+// ErrTooLong and ErrNoSession refuse this text alone.
 func (l *Lines) WriteMessage(text []byte) error {
 	switch {
 	case bytes.IndexByte(text, 0) >= 0:
@@ -97,6 +98,8 @@ func (l *Lines) WriteMessage(text []byte) error {
 			return ErrPeerEnded
 		case l.writeClosed:
 			return ErrClosed
+		case l.cfg.OneSession && !l.taking:
+			return ErrNoSession
 		case l.out.size < linesRoom:
 			pushText(&l.out, text)
 			l.rouse()

@@ -230,6 +230,94 @@ func TestOneWhoStaysTalksToTheNextSession(t *testing.T) {
 	})
 }
 
+func TestATextIsForTheSessionThatItWasWrittenIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := func(c *Config) { c.Stay, c.OneSession = true, true }
+		a, b := net.Pipe()
+		ea, eb := openPair(t, a, b, setting{lines: true, config: one}, setting{lines: true, config: one})
+		if err := ea.lines.WriteMessage([]byte("too early")); err != ErrNoSession {
+			t.Errorf("before there is a session: %v", err)
+		}
+		handshakeLines(t, ea.lines)
+		handshakeLines(t, eb.lines)
+		begin := func(c *otr.Conversation) ([][]byte, error) { return c.Query(), nil }
+		for i := range 3 {
+			text := fmt.Sprintf("in session %d", i)
+			if err := ea.lines.WriteMessage([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := eb.lines.ReadMessage(nil); string(got) != text || err != nil {
+				t.Fatalf("%q, %v", got, err)
+			}
+			// Either end may end it, and either may begin the next.
+			ends := []*end{ea, eb}
+			if err := ends[i%2].lines.Do((*otr.Conversation).End); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			for _, e := range ends {
+				if err := e.lines.WriteMessage([]byte("in between")); err != ErrNoSession {
+					t.Errorf("between sessions: %v", err)
+				}
+			}
+			if err := ends[i/2].lines.Do(begin); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if told[otr.Ended](ea) != 2 || told[otr.PeerEnded](ea) != 1 || told[otr.PeerEnded](eb) != 2 {
+			t.Errorf("%v and %v", ea.events(), eb.events())
+		}
+		ea.lines.Close()
+		eb.lines.Wait()
+	})
+}
+
+func TestWhatTheEndOfASessionOvertakesIsDroppedAndCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := func(c *Config) { c.Stay, c.OneSession = true, true }
+		a, b := net.Pipe()
+		ea, eb := openPair(t, a, b, setting{lines: true, config: one}, setting{lines: true, config: one})
+		handshakeLines(t, ea.lines, eb.lines)
+		// More than a peer takes that does not read, and less than makes us wait.
+		const written = 80
+		for range written {
+			if err := ea.lines.WriteMessage(bytes.Repeat([]byte{'x'}, 20_000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if err := ea.lines.Do((*otr.Conversation).End); err != nil {
+			t.Fatal(err)
+		}
+		var unsent int
+		for _, e := range ea.events() {
+			if u, ok := e.What.(Unsent); ok {
+				unsent += u.Texts
+			}
+		}
+		if unsent == 0 {
+			t.Fatal("nothing waited")
+		}
+		for range written - unsent {
+			if _, err := eb.lines.ReadMessage(nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if err := ea.lines.Do(func(c *otr.Conversation) ([][]byte, error) { return c.Query(), nil }); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := ea.lines.WriteMessage([]byte("news")); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := eb.lines.ReadMessage(nil); string(got) != "news" || err != nil {
+			t.Errorf("%.20q, %v", got, err)
+		}
+	})
+}
+
 // keepOpen is a transport that another end may use later.
 type keepOpen struct{ duplex }
 

@@ -39,6 +39,8 @@ type mode interface {
 	// whose keys were too old.
 	peerEnded()
 	expired()
+	// endedHere follows the end of the session that an operation asked for.
+	endedHere()
 	// transportEnded returns what becomes of us when the transport ends, with
 	// its error, or nil at its end of file; timedOut, when Config.Timeout
 	// passes before payload may move; aborted, when we are told to leave.

@@ -19,9 +19,10 @@ func (o *operation) finish(err error) {
 }
 
 // Do runs f in the owner's goroutine, where the Conversation may be used, and
-// sends the lines that it returns. It returns f's error. Two things must not be
-// done that way: sending texts, and ending the session, which Close and Abort
-// do. After the end it returns the result, or ErrClosed.
+// sends the lines that it returns. It returns f's error. Texts must not be sent
+// that way. To end the session that way ends all, save for Lines with
+// Config.Stay: it waits for another. After the end Do returns the result, or
+// ErrClosed.
 func (l *link) Do(f func(*otr.Conversation) ([][]byte, error)) error {
 	o := &operation{f: f, done: make(chan struct{})}
 	l.mu.Lock()
@@ -80,7 +81,8 @@ func (l *link) operate() {
 		o.finish(err)
 		l.watchExchange()
 		if l.secure && l.conv.State() == otr.StatePlaintext {
-			l.end(l.mode.aborted(), "")
+			l.report(otr.Ended{})
+			l.mode.endedHere()
 		}
 	}
 	if abort != nil {

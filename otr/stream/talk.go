@@ -13,12 +13,32 @@ func (l *Lines) secured(session otr.Session) error {
 		l.mu.Lock()
 		l.held.clear()
 		l.mu.Unlock()
+		l.takeNoMore()
 	}
 	return nil
 }
 
+// takeNoMore follows the end of a session with a trusted peer: what was written
+// for it and has not been sent is nobody else's.
+func (l *Lines) takeNoMore() {
+	l.mu.Lock()
+	l.taking = false
+	unsent := 0
+	if l.cfg.OneSession {
+		for ; l.out.size > 0; unsent++ {
+			l.scratch = popText(&l.out, l.scratch[:0])
+		}
+		l.writable.Broadcast()
+	}
+	l.mu.Unlock()
+	if unsent > 0 {
+		l.report(Unsent{unsent})
+	}
+}
+
 func (l *Lines) trusted() {
 	l.mu.Lock()
+	l.taking = true
 	if !l.everTrusted {
 		l.everTrusted = true
 		l.lastText = l.now
@@ -127,16 +147,20 @@ func (l *Lines) next() time.Time {
 
 func (l *Lines) tick() { l.end(nil, "") }
 
-// peerEnded ends all, or with Config.Stay waits for another session.
+// peerEnded, expired and endedHere end all, or with Config.Stay wait for another
+// session.
 func (l *Lines) peerEnded() { l.sessionOver(ErrPeerEnded) }
 
 func (l *Lines) expired() { l.sessionOver(ErrExpired) }
+
+func (l *Lines) endedHere() { l.sessionOver(ErrClosed) }
 
 func (l *Lines) sessionOver(err error) {
 	if !l.cfg.Stay {
 		l.end(l.sentOr(err), "")
 		return
 	}
+	l.takeNoMore()
 	l.closed()
 	lines, err := l.conv.End()
 	if err != nil {

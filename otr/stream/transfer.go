@@ -408,6 +408,7 @@ func (s *Stream) farewell(result error, reason string) {
 func (s *Stream) peerEnded()                     { s.end(s.doneOr(ErrPeerEnded), "") }
 func (s *Stream) expired()                       { s.end(s.doneOr(ErrExpired), "") }
 func (s *Stream) aborted() error                 { return s.doneOr(ErrClosed) }
+func (s *Stream) endedHere()                     { s.end(s.aborted(), "") }
 func (s *Stream) unwritten() error               { return nil } // the peer has all that counts
 func (s *Stream) transportEnded(err error) error { return s.doneOr(s.transportError(err)) }
 
