@@ -13,13 +13,31 @@ func contactsCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "contacts",
 		Usage: "manage who is who, and how far they are trusted",
+		Description: "A contact is a name for somebody and the keys that were met, or added, under it.\n\n" +
+			"  otrpipe contacts list\n" +
+			"  otrpipe contacts trust bob",
 		Subcommands: []*cli.Command{
 			contactsListCommand(),
-			contactCommand("add", "put a contact's key on file, not verified yet", "NAME FINGERPRINT", contactsAdd),
-			contactCommand("trust", "note that somebody has compared the fingerprint", "NAME [FINGERPRINT]", contactsTrust),
-			contactCommand("distrust", "take trust back; the key stays on file", "NAME [FINGERPRINT]", contactsDistrust),
-			contactCommand("remove", "forget a key, or the contact", "NAME [FINGERPRINT]", contactsRemove),
-			contactCommand("rename", "give a contact another name", "OLD NEW", contactsRename),
+			contactCommand("add", "put a contact's key on file, not verified yet", "NAME FINGERPRINT",
+				"A fingerprint is taken in any grouping and case, or as the text of a QR code.\n\n"+
+					"  otrpipe contacts add bob 01234567 01234567 01234567 01234567 01234567\n"+
+					"  otrpipe contacts add bob otr-fingerprint:3:$(cat digits)", contactsAdd),
+			contactCommand("trust", "note that somebody has compared the fingerprint", "NAME [FINGERPRINT]",
+				"Where the contact has several keys the fingerprint says which one was compared.\n\n"+
+					"  otrpipe contacts trust bob\n"+
+					"  otrpipe contacts trust bob 01234567 01234567 01234567 01234567 01234567", contactsTrust),
+			contactCommand("distrust", "take trust back; the key stays on file", "NAME [FINGERPRINT]",
+				"Without a fingerprint it is taken back from all keys of the contact.\n\n"+
+					"  otrpipe contacts distrust bob\n"+
+					"  otrpipe contacts distrust bob 01234567 01234567 01234567 01234567 01234567", contactsDistrust),
+			contactCommand("remove", "forget a key, or the contact", "NAME [FINGERPRINT]",
+				"Without a fingerprint the contact is forgotten with all keys.\n\n"+
+					"  otrpipe contacts remove bob\n"+
+					"  otrpipe contacts remove bob 01234567 01234567 01234567 01234567 01234567", contactsRemove),
+			contactCommand("rename", "give a contact another name", "OLD NEW",
+				"A name that another contact has already is refused.\n\n"+
+					"  otrpipe contacts rename bob robert\n"+
+					"  otrpipe contacts rename bob@example.org bob", contactsRename),
 			contactsImportCommand(),
 			contactsExportCommand(),
 		},
@@ -27,11 +45,12 @@ func contactsCommand() *cli.Command {
 }
 
 // contactCommand is a command about one contact, whose name is its first argument.
-func contactCommand(name, usage, arguments string, do func(c *cli.Context, contact string, rest []string) error) *cli.Command {
+func contactCommand(name, usage, arguments, description string, do func(c *cli.Context, contact string, rest []string) error) *cli.Command {
 	return &cli.Command{
-		Name:      name,
-		Usage:     usage,
-		ArgsUsage: arguments,
+		Name:        name,
+		Usage:       usage,
+		ArgsUsage:   arguments,
+		Description: description,
 		Action: func(c *cli.Context) error {
 			args := c.Args().Slice()
 			if len(args) == 0 {
@@ -46,6 +65,9 @@ func contactsListCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Usage: "list all contacts",
+		Description: "Each key comes with how far it is trusted: seen, verified (by hand) or smp.\n\n" +
+			"  otrpipe contacts list\n" +
+			"  otrpipe contacts list --json",
 		Flags: []cli.Flag{jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
@@ -71,17 +93,29 @@ type contactKeyAnswer struct {
 	Trust     string `json:"trust"`
 	FirstSeen string `json:"first_seen"` // RFC 3339
 	LastSeen  string `json:"last_seen"`
+
+	Profile *profileAnswer `json:"profile,omitempty"` // of a key of version 4 that has been met
+}
+
+// A profileAnswer is what a contact's client profile has said last.
+type profileAnswer struct {
+	Versions string `json:"versions"` // the contact speaks: "4" or "34"
+	Expires  string `json:"expires"`  // RFC 3339; then it says nothing any more
 }
 
 func answerContact(contact keyfile.Contact) contactAnswer {
 	answer := contactAnswer{Contact: contact.Name, Keys: []contactKeyAnswer{}}
 	for _, key := range contact.Keys {
-		answer.Keys = append(answer.Keys, contactKeyAnswer{
+		known := contactKeyAnswer{
 			keyAnswer: keyAnswer{key.Fingerprint.OTR(), key.Fingerprint.Hex()},
 			Trust:     key.Trust.String(),
 			FirstSeen: keyfile.FormatTime(key.FirstSeen),
 			LastSeen:  keyfile.FormatTime(key.LastSeen),
-		})
+		}
+		if p := key.Profile; p != (keyfile.Profile{}) {
+			known.Profile = &profileAnswer{p.Versions, keyfile.FormatTime(p.Expires)}
+		}
+		answer.Keys = append(answer.Keys, known)
 	}
 	return answer
 }
@@ -179,10 +213,12 @@ func contactNamed(c *cli.Context, name string) (keyfile.Contact, error) {
 func contactsImportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "import",
-		Usage:     "take over contacts from libotr's file of fingerprints (otr.fingerprints, otr.fp)",
+		Usage:     "take over contacts from libotr's file of fingerprints",
 		ArgsUsage: "FILE",
-		Description: "Keys are added, and trust in known ones is raised where the file has more;\n" +
-			"nothing is taken away.",
+		Description: "It is otr.fingerprints in Pidgin, otr.fp in irssi. Keys are added, and trust in known ones is raised where the file has more;\n" +
+			"nothing is taken away.\n\n" +
+			"  otrpipe contacts import ~/.purple/otr.fingerprints --account me@example.org\n" +
+			"  otrpipe contacts import - < otr.fingerprints",
 		Flags: accountFlags(),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
@@ -215,11 +251,13 @@ func contactsImport(c *cli.Context, path string) error {
 
 func contactsExportCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "export",
-		Usage:       "write contacts to a file of fingerprints that libotr reads",
-		ArgsUsage:   "FILE",
-		Description: "FILE - is standard output. Keys of version 4, which libotr does not know, are left out.",
-		Flags:       append(accountFlags(), identityFlag(), forceFlag()),
+		Name:      "export",
+		Usage:     "write contacts to a file of fingerprints for libotr",
+		ArgsUsage: "FILE",
+		Description: "FILE - is standard output. Keys of version 4, which libotr does not know, are left out.\n\n" +
+			"  otrpipe contacts export otr.fingerprints --account me@example.org\n" +
+			"  otrpipe contacts export -",
+		Flags: append(accountFlags(), identityFlag(), forceFlag()),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return fail(exitUsage, "%s takes one file", c.Command.HelpName)

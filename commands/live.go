@@ -155,6 +155,7 @@ func (l *live) settle() error {
 		expect:  l.options.expect,
 		smp:     l.options.smp != nil,
 		speaks4: l.options.policy.Has(otr.AllowV4),
+		named:   l.options.named,
 	}
 	return nil
 }
@@ -173,6 +174,7 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.judge.speaks4 = policy.Has(otr.AllowV4)
 	policy |= otr.RestartAKE
 	if l.options.mode == modeLines {
 		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE

@@ -15,7 +15,7 @@ import (
 // verify judges the key of a session's peer. Like event it runs in the
 // goroutine that owns the conversation.
 func (l *live) verify(s otr.Session) error {
-	downgraded, err := l.judge.downgraded(s)
+	downgraded, err := l.judge.downgraded(s, time.Now())
 	if err == nil {
 		err = l.judge.judge(s)
 	}

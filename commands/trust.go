@@ -2,6 +2,8 @@ package commands
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"otrpipe/keyfile"
@@ -25,8 +27,9 @@ type judge struct {
 	contact string // "": any
 	level   string // trustNew, trustKnown or trustVerified
 	expect  []keys.Fingerprint
-	smp     bool // SMP will prove who it is before any payload
-	speaks4 bool // version 4 is allowed here
+	smp     bool   // SMP will prove who it is before any payload
+	speaks4 bool   // version 4 is allowed here
+	named   string // the versions given with --otr; empty: none were
 }
 
 // trust says what is known of a session's key.
@@ -57,9 +60,21 @@ func (j *judge) trust(s otr.Session) (string, error) {
 }
 
 // downgraded says whether the peer comes with an older version than the contact
-// is known to speak, though both could speak version 4. Somebody in between
-// may have seen to that; a contact that must be verified is refused then.
-func (j *judge) downgraded(s otr.Session) (bool, error) {
+// is known to speak, though both could speak version 4, which is always told.
+// Somebody in between may have seen to that: version 3 has nothing by which to
+// notice that a query was altered on the way. So a contact that must be verified
+// is refused then, unless both ends have said that version 3 will do: the
+// contact in its last client profile, and the user with --otr.
+//
+// That the profile lists version 3 is not enough. All programs that speak both
+// versions list both, and two of those never choose the older one, so somebody
+// who strips the 4 from every query would have his way with nearly everybody.
+// By default, then, a verified contact that has once spoken version 4 is met in
+// version 4 or not at all; --otr 34, spelled out, takes version 3 from those
+// whose profile says that they speak it, and --otr 3 from all. A profile that
+// has expired says nothing, nor does one that was never seen; none can speak
+// for version 2.
+func (j *judge) downgraded(s otr.Session, now time.Time) (bool, error) {
 	if j.contact == "" || !j.speaks4 || s.Version >= 4 {
 		return false, nil
 	}
@@ -70,16 +85,38 @@ func (j *judge) downgraded(s otr.Session) (bool, error) {
 	if !speaks4(contact) {
 		return false, nil
 	}
-	if j.level != trustVerified {
+	says := speaks(contact, s.Version, now)
+	if j.level != trustVerified || says && strings.Contains(j.named, strconv.Itoa(s.Version)) {
 		return true, nil
 	}
-	return true, fail(exitRefused, "%s comes with OTR version %d, but is known to speak version 4", j.contact, s.Version).
-		hint("somebody in between may have taken version 4 away; if %s has given it up: --otr 3", j.contact)
+	refusal := fail(exitRefused, "%s comes with OTR version %d, but is known to speak version 4", j.contact, s.Version)
+	if says {
+		return true, refusal.hint("somebody in between may have taken version 4 away; if version %d, which %s speaks too, will do: --otr %d4",
+			s.Version, j.contact, s.Version)
+	}
+	return true, refusal.hint("somebody in between may have taken version 4 away; if %s has given it up: --otr %d", j.contact, s.Version)
 }
 
 // speaks4 says whether a contact is known by a key of version 4.
 func speaks4(c keyfile.Contact) bool {
 	return slices.ContainsFunc(c.Keys, func(k keyfile.ContactKey) bool { return k.Fingerprint.OTR() == 4 })
+}
+
+// speaks says whether a contact has said in a client profile that it speaks a
+// version, and that still holds. Where the profiles of several of its keys do
+// not agree, the strictest counts.
+func speaks(c keyfile.Contact, version int, now time.Time) bool {
+	some := false
+	for _, key := range c.Keys {
+		if key.Fingerprint.OTR() != 4 {
+			continue
+		}
+		if !key.Profile.Speaks(version, now) {
+			return false
+		}
+		some = true
+	}
+	return some
 }
 
 // judge lets a key in, or refuses it with exit code 3.
@@ -109,7 +146,8 @@ func (j *judge) judge(s otr.Session) error {
 	return nil
 }
 
-// remember puts the key of a contact on file, after all checks.
+// remember puts the key of a contact on file, after all checks, and what its client
+// profile says.
 func (j *judge) remember(s otr.Session, t keyfile.Trust, now time.Time) error {
 	if j.contact == "" {
 		return nil
@@ -123,7 +161,11 @@ func (j *judge) remember(s otr.Session, t keyfile.Trust, now time.Time) error {
 			return err
 		}
 	}
-	return j.home.RememberKey(j.contact, s.Fingerprint, t, now)
+	if s.PeerVersions == "" {
+		return j.home.RememberKey(j.contact, s.Fingerprint, t, now)
+	}
+	profile := keyfile.Profile{Versions: s.PeerVersions, Expires: s.VersionsUntil}
+	return j.home.RememberProfile(j.contact, s.Fingerprint, t, profile, now)
 }
 
 // vouched says whether a session's key is new, but the contact's known key of

@@ -146,33 +146,84 @@ func TestAVouchedKeyHasTheTrustOfTheKeyThatSignedIt(t *testing.T) {
 
 func TestAContactThatSpeaksVersion4IsNotMetInSilenceInVersion3(t *testing.T) {
 	now := time.Now()
+	old, fresh := mustParse(t, someKey), key4(t, "4")
+	both := keyfile.Profile{Versions: "34", Expires: now.Add(time.Hour)}
+	for _, test := range []struct {
+		story      string
+		level      string
+		speaks4    bool   // we
+		named      string // --otr
+		profile    keyfile.Profile
+		version    int // the contact comes with
+		downgraded bool
+		refused    bool
+	}{
+		{"new keys are taken, and it is told", trustNew, true, "", both, 3, true, false},
+		{"known ones too", trustKnown, true, "", both, 3, true, false},
+		{"by default a verified contact is refused, whatever its profile", trustVerified, true, "", both, 3, true, true},
+		{"without a profile too", trustVerified, true, "34", keyfile.Profile{}, 3, true, true},
+		{"both sides have said that version 3 will do", trustVerified, true, "34", both, 3, true, false},
+		{"of more versions too", trustVerified, true, "234", both, 3, true, false},
+		{"the user has not said so", trustVerified, true, "24", both, 3, true, true},
+		{"the contact has not said so", trustVerified, true, "34", keyfile.Profile{Versions: "4", Expires: both.Expires}, 3, true, true},
+		{"what it has said holds no more", trustVerified, true, "34", keyfile.Profile{Versions: "34", Expires: now}, 3, true, true},
+		{"no profile speaks for version 2", trustVerified, true, "234", both, 2, true, true},
+		{"it comes with version 4", trustVerified, true, "", both, 4, false, false},
+		{"we do not speak version 4", trustVerified, false, "3", both, 3, false, false},
+	} {
+		t.Run(test.story, func(t *testing.T) {
+			home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+			if err := home.RememberKey("bob", old, keyfile.Verified, now); err != nil {
+				t.Fatal(err)
+			}
+			if err := home.RememberProfile("bob", fresh, keyfile.Verified, test.profile, now); test.profile.Versions != "" && err != nil {
+				t.Fatal(err)
+			}
+			if err := home.RememberKey("bob", fresh, keyfile.Verified, now); err != nil {
+				t.Fatal(err)
+			}
+			j := &judge{home: home, contact: "bob", level: test.level, speaks4: test.speaks4, named: test.named}
+			downgraded, err := j.downgraded(otr.Session{Version: test.version, Fingerprint: old}, now)
+			if downgraded != test.downgraded || (err != nil) != test.refused {
+				t.Errorf("downgraded %v, refused: %v", downgraded, err)
+			}
+			var e *exitError
+			if err != nil && (!errors.As(err, &e) || e.code != exitRefused || e.tip == "") {
+				t.Errorf("%v is no refusal with a hint", err)
+			}
+		})
+	}
+}
+
+func TestOneOfSeveralProfilesThatLeavesVersion3OutIsBelieved(t *testing.T) {
+	now := time.Now()
 	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
-	old := mustParse(t, someKey)
-	for _, key := range []keys.Fingerprint{old, key4(t, "4")} {
-		if err := home.RememberKey("bob", key, keyfile.Verified, now); err != nil {
+	j := &judge{home: home, contact: "bob", level: trustVerified, speaks4: true, named: "34"}
+	come := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}
+	for digit, versions := range map[string]string{"4": "34", "5": "4"} {
+		profile := keyfile.Profile{Versions: versions, Expires: now.Add(time.Hour)}
+		if err := home.RememberProfile("bob", key4(t, digit), keyfile.Verified, profile, now); err != nil {
 			t.Fatal(err)
 		}
 	}
-	met := otr.Session{Version: 3, Fingerprint: old}
-	for _, test := range []struct {
-		level       string
-		speaks4     bool
-		downgraded  bool
-		refusedCode int
-	}{
-		{trustNew, true, true, 0},
-		{trustKnown, true, true, 0},
-		{trustVerified, true, true, exitRefused},
-		{trustVerified, false, false, 0}, // --otr 3 was asked for here
-	} {
-		j := &judge{home: home, contact: "bob", level: test.level, speaks4: test.speaks4}
-		downgraded, err := j.downgraded(met)
-		code := 0
-		if err != nil {
-			code = asExit(err).code
-		}
-		if downgraded != test.downgraded || code != test.refusedCode {
-			t.Errorf("%+v: %v, exit %d", test, downgraded, code)
-		}
+	if _, err := j.downgraded(come, now); err == nil {
+		t.Error("it was let in")
+	}
+}
+
+func TestWhatAProfileSaysIsRememberedWithTheKey(t *testing.T) {
+	now := time.Now().Truncate(time.Second).UTC()
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	bob := judge{home: home, contact: "bob"}
+	met := otr.Session{Version: 4, Fingerprint: key4(t, "4"), PeerVersions: "34", VersionsUntil: now.Add(time.Hour)}
+	if err := bob.remember(met, keyfile.Seen, now); err != nil {
+		t.Fatal(err)
+	}
+	contact, _, err := home.Contact("bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := contact.Keys[0].Profile, (keyfile.Profile{Versions: "34", Expires: now.Add(time.Hour)}); got != want {
+		t.Errorf("on file: %+v", got)
 	}
 }

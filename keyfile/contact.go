@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,6 +53,44 @@ type ContactKey struct {
 	Trust       Trust
 	FirstSeen   time.Time // when it came on file
 	LastSeen    time.Time // when it was last met, in a session or by hand
+	Profile     Profile   // what the contact said with it last; zero: nothing is known
+}
+
+// A Profile is what is kept of a contact's client profile of OTR version 4, which
+// its key has signed.
+type Profile struct {
+	Versions string    // the versions that the contact speaks, a digit each, ascending: "4" or "34"
+	Expires  time.Time // when that ceases to hold
+}
+
+// maxProfile is how long what a profile says is believed at most. The specification
+// recommends profiles of a week; one that is signed for centuries is a mistake, or has
+// a date that a file cannot hold.
+const maxProfile = 366 * 24 * time.Hour
+
+// Speaks says whether the contact has said that it speaks a version, and that holds at
+// now. A profile that has expired says nothing, nor does one that is not known.
+func (p Profile) Speaks(version int, now time.Time) bool {
+	return now.Before(p.Expires) && strings.Contains(p.Versions, strconv.Itoa(version))
+}
+
+// kept returns the profile as it is put on file at now.
+func (p Profile) kept(now time.Time) Profile {
+	if p == (Profile{}) {
+		return p
+	}
+	if latest := now.Add(maxProfile); p.Expires.After(latest) {
+		p.Expires = latest
+	}
+	p.Expires = p.Expires.UTC().Truncate(time.Second)
+	return p
+}
+
+func (p Profile) check() error {
+	if p.Versions != "4" && p.Versions != "34" {
+		return fmt.Errorf("%w: a client profile of versions %q", ErrFormat, p.Versions)
+	}
+	return nil
 }
 
 // A Contact is somebody, with at least one key, the oldest first.
@@ -120,11 +159,30 @@ func (h *Home) RememberKey(contact string, fp keys.Fingerprint, t Trust, now tim
 	return h.Remember([]Contact{{Name: contact, Keys: []ContactKey{key}}})
 }
 
-// Remember is RememberKey for many keys in one write: all of them or none.
+// RememberProfile is RememberKey for a key of version 4 that was met in a session, whose
+// exchange has verified the contact's client profile.
+func (h *Home) RememberProfile(contact string, fp keys.Fingerprint, t Trust, p Profile, now time.Time) error {
+	key := ContactKey{Fingerprint: fp, Trust: t, FirstSeen: now, LastSeen: now, Profile: p.kept(now)}
+	return h.Remember([]Contact{{Name: contact, Keys: []ContactKey{key}}})
+}
+
+// Remember is RememberKey for many keys in one write: all of them or none. Keys of
+// version 4 may bring a Profile, which takes the place of the one on file.
 func (h *Home) Remember(list []Contact) error {
 	for _, contact := range list {
 		if err := CheckName(contact.Name); err != nil {
 			return err
+		}
+		for _, key := range contact.Keys {
+			if key.Profile == (Profile{}) {
+				continue
+			}
+			if key.Fingerprint.OTR() != 4 {
+				return fmt.Errorf("%w: a client profile for a key of version %d", ErrFormat, key.Fingerprint.OTR())
+			}
+			if err := key.Profile.check(); err != nil {
+				return err
+			}
 		}
 	}
 	return h.changeContacts(func(contacts []Contact) ([]Contact, error) {
@@ -156,6 +214,9 @@ func (c *Contact) add(key ContactKey) {
 	old.Trust = max(old.Trust, key.Trust)
 	if key.LastSeen.After(old.LastSeen) {
 		old.LastSeen = key.LastSeen
+	}
+	if key.Profile != (Profile{}) {
+		old.Profile = key.Profile
 	}
 }
 

@@ -26,6 +26,11 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// metKey is a key on file without a profile.
+func metKey(fp keys.Fingerprint, trust Trust, first, last time.Time) ContactKey {
+	return ContactKey{Fingerprint: fp, Trust: trust, FirstSeen: first, LastSeen: last}
+}
+
 func TestContactsAreRememberedInOrderWithSeveralKeys(t *testing.T) {
 	h := newHome(t)
 	later := someday.Add(time.Hour)
@@ -33,8 +38,8 @@ func TestContactsAreRememberedInOrderWithSeveralKeys(t *testing.T) {
 	must(t, h.RememberKey("alice \"q\" \\ é <&>", fingerprintOf(2), Verified, someday))
 	must(t, h.RememberKey("bob", fingerprint4Of(3), SMP, later))
 	want := []Contact{
-		{"alice \"q\" \\ é <&>", []ContactKey{{fingerprintOf(2), Verified, someday, someday}}},
-		{"bob", []ContactKey{{fingerprintOf(1), Seen, someday, someday}, {fingerprint4Of(3), SMP, later, later}}},
+		{"alice \"q\" \\ é <&>", []ContactKey{metKey(fingerprintOf(2), Verified, someday, someday)}},
+		{"bob", []ContactKey{metKey(fingerprintOf(1), Seen, someday, someday), metKey(fingerprint4Of(3), SMP, later, later)}},
 	}
 	if got := contacts(t, h); !reflect.DeepEqual(got, want) {
 		t.Errorf("contacts %v", got)
@@ -82,8 +87,8 @@ func TestAKeyOfVersion4InheritsTheTrustOfTheKeyThatVouchesForIt(t *testing.T) {
 		must(t, h.RememberKey("bob", fingerprintOf(2), Seen, someday))
 		must(t, h.CarryTrust("bob", fingerprintOf(1), fingerprint4Of(3), later))
 		want := []ContactKey{
-			{fingerprintOf(1), trust, someday, someday}, {fingerprintOf(2), Seen, someday, someday},
-			{fingerprint4Of(3), trust, later, later},
+			metKey(fingerprintOf(1), trust, someday, someday), metKey(fingerprintOf(2), Seen, someday, someday),
+			metKey(fingerprint4Of(3), trust, later, later),
 		}
 		if got := contacts(t, h)[0].Keys; !reflect.DeepEqual(got, want) {
 			t.Errorf("keys %v", got)
@@ -100,7 +105,7 @@ func TestCarryingTrustDoesNotOverruleWhatIsOnFile(t *testing.T) {
 	must(t, h.CarryTrust("bob", fingerprintOf(1), fingerprint4Of(2), later))
 	must(t, h.CarryTrust("bob", fingerprintOf(1), fingerprint4Of(3), later))
 	got := contacts(t, h)[0].Keys
-	if got[1] != (ContactKey{fingerprint4Of(2), Seen, someday, later}) || got[2] != (ContactKey{fingerprint4Of(3), SMP, someday, later}) {
+	if got[1] != metKey(fingerprint4Of(2), Seen, someday, later) || got[2] != metKey(fingerprint4Of(3), SMP, someday, later) {
 		t.Errorf("keys %v", got)
 	}
 }
@@ -144,6 +149,54 @@ func TestTrustIsSetUpAndDownForOneKey(t *testing.T) {
 	must(t, h.Distrust("bob"))
 	if keys := contacts(t, h)[0].Keys; keys[0].Trust != Seen || keys[1].Trust != Seen {
 		t.Errorf("keys %v", keys)
+	}
+}
+
+func TestWhatAContactsProfileSaidIsKeptWithItsKey(t *testing.T) {
+	h := newHome(t)
+	week := someday.Add(7 * 24 * time.Hour)
+	must(t, h.RememberKey("bob", fingerprint4Of(3), Verified, someday))
+	must(t, h.RememberProfile("bob", fingerprint4Of(3), Seen, Profile{"34", week.Add(time.Millisecond)}, someday))
+	must(t, h.RememberKey("bob", fingerprint4Of(3), Seen, someday)) // met where no profile is shown
+	key, _ := contacts(t, h)[0].Key(fingerprint4Of(3))
+	if key.Profile != (Profile{"34", week}) || key.Trust != Verified {
+		t.Errorf("on file: %+v", key)
+	}
+	// The last word counts, also where it holds for less long.
+	must(t, h.RememberProfile("bob", fingerprint4Of(3), Seen, Profile{"4", someday.Add(time.Hour)}, someday))
+	if key, _ = contacts(t, h)[0].Key(fingerprint4Of(3)); key.Profile != (Profile{"4", someday.Add(time.Hour)}) {
+		t.Errorf("on file: %+v", key)
+	}
+	// What is signed for centuries is believed for a year.
+	must(t, h.RememberProfile("bob", fingerprint4Of(3), Seen, Profile{"34", time.Unix(1<<60, 0)}, someday))
+	if key, _ = contacts(t, h)[0].Key(fingerprint4Of(3)); !key.Profile.Expires.Equal(someday.Add(maxProfile)) {
+		t.Errorf("on file: %+v", key)
+	}
+	wantError(t, h.RememberProfile("bob", fingerprintOf(1), Seen, Profile{"34", week}, someday), ErrFormat)
+	for _, versions := range []string{"", "3", "43", "234", "4\""} {
+		wantError(t, h.RememberProfile("bob", fingerprint4Of(3), Seen, Profile{versions, week}, someday), ErrFormat)
+	}
+}
+
+func TestAProfileSpeaksUntilItExpires(t *testing.T) {
+	both := Profile{"34", someday}
+	for _, c := range []struct {
+		profile Profile
+		version int
+		now     time.Time
+		want    bool
+	}{
+		{both, 3, someday.Add(-time.Second), true},
+		{both, 4, someday.Add(-time.Second), true},
+		{both, 2, someday.Add(-time.Second), false},
+		{both, 3, someday, false},
+		{both, 3, someday.Add(time.Second), false},
+		{Profile{"4", someday}, 3, someday.Add(-time.Second), false},
+		{Profile{}, 3, time.Time{}, false},
+	} {
+		if got := c.profile.Speaks(c.version, c.now); got != c.want {
+			t.Errorf("%+v speaks %d at %v: %v", c.profile, c.version, c.now, got)
+		}
 	}
 }
 
@@ -200,7 +253,7 @@ func TestWhatIsNotThereCannotBeChanged(t *testing.T) {
 func TestManyContactsComeInOneWriteOrNotAtAll(t *testing.T) {
 	h := newHome(t)
 	one := func(name string) Contact {
-		return Contact{name, []ContactKey{{fingerprintOf(1), Seen, someday, someday}}}
+		return Contact{name, []ContactKey{metKey(fingerprintOf(1), Seen, someday, someday)}}
 	}
 	wantError(t, h.Remember([]Contact{one("alice"), one("b\tb")}), ErrName)
 	if list := contacts(t, h); len(list) != 0 {
@@ -222,7 +275,7 @@ func TestTooManyContactsAreRefusedBeforeTheyAreWritten(t *testing.T) {
 		fp[0], fp[1], fp[2] = byte(i>>16), byte(i>>8), byte(i)
 		key, err := keys.FingerprintFromBytes(fp)
 		must(t, err)
-		crowd.Keys = append(crowd.Keys, ContactKey{key, Seen, someday, someday})
+		crowd.Keys = append(crowd.Keys, metKey(key, Seen, someday, someday))
 	}
 	wantError(t, h.changeContacts(func([]Contact) ([]Contact, error) { return []Contact{crowd}, nil }), ErrFormat)
 	sameTree(t, h.Dir(), before)

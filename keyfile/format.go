@@ -19,14 +19,26 @@ const (
 	kindContacts = "contacts"
 )
 
-// The versions of the formats. An identity without keys of OTR version 4 is
-// written as it was before there were any, so that what nobody has changed does
-// not change.
+// The versions of the formats. What a newer version has added and is not there is
+// written as it was before, so that what nobody has changed does not change.
 const (
-	identityWithDSA   = 1 // the DSA key; for the public file its fingerprint
-	identityWithEd448 = 2 // the same, and the keys of OTR version 4
-	contactsVersion   = 1
+	identityWithDSA      = 1 // the DSA key; for the public file its fingerprint
+	identityWithEd448    = 2 // the same, and the keys of OTR version 4
+	contactsWithKeys     = 1 // who has which keys
+	contactsWithProfiles = 2 // the same, and what their client profiles said
 )
+
+// contactsVersion is the version of the contacts file.
+func contactsVersion(contacts []Contact) int {
+	for _, contact := range contacts {
+		for _, key := range contact.Keys {
+			if key.Profile != (Profile{}) {
+				return contactsWithProfiles
+			}
+		}
+	}
+	return contactsWithKeys
+}
 
 // identityVersion is the version of both files of an identity.
 func identityVersion(ed448 bool) int {
@@ -201,7 +213,7 @@ func parsePublic(b []byte) (Public, error) {
 
 // appendContacts appends the text of the contacts file.
 func appendContacts(b []byte, contacts []Contact) []byte {
-	b = appendHead(b, kindContacts, contactsVersion)
+	b = appendHead(b, kindContacts, contactsVersion(contacts))
 	b = append(b, "  \"contacts\": ["...)
 	for i, contact := range contacts {
 		if i > 0 {
@@ -216,8 +228,13 @@ func appendContacts(b []byte, contacts []Contact) []byte {
 			}
 			b = fmt.Appendf(b, "\n        {\n          \"otr\": %d,\n          \"fingerprint\": \"%s\",\n          \"trust\": \"%v\",\n",
 				key.Fingerprint.OTR(), key.Fingerprint.Hex(), key.Trust)
-			b = fmt.Appendf(b, "          \"first_seen\": \"%s\",\n          \"last_seen\": \"%s\"\n        }",
+			b = fmt.Appendf(b, "          \"first_seen\": \"%s\",\n          \"last_seen\": \"%s\"",
 				FormatTime(key.FirstSeen), FormatTime(key.LastSeen))
+			if p := key.Profile; p != (Profile{}) {
+				b = fmt.Appendf(b, ",\n          \"profile\": {\n            \"versions\": \"%s\",\n            \"expires\": \"%s\"\n          }",
+					p.Versions, FormatTime(p.Expires))
+			}
+			b = append(b, "\n        }"...)
 		}
 		b = append(b, "\n      ]\n    }"...)
 	}
@@ -227,7 +244,7 @@ func appendContacts(b []byte, contacts []Contact) []byte {
 // parseContacts reads what appendContacts writes. The contacts are in the order
 // of their names, each with at least one key, none twice.
 func parseContacts(b []byte) ([]Contact, error) {
-	if err := checkHead(b, kindContacts, contactsVersion); err != nil {
+	if err := checkHead(b, kindContacts, contactsWithProfiles); err != nil {
 		return nil, err
 	}
 	var file struct {
@@ -238,6 +255,7 @@ func parseContacts(b []byte) ([]Contact, error) {
 				Trust       Trust
 				FirstSeen   time.Time `json:"first_seen"`
 				LastSeen    time.Time `json:"last_seen"`
+				Profile     *Profile
 			}
 		}
 	}
@@ -259,7 +277,17 @@ func parseContacts(b []byte) ([]Contact, error) {
 			if contact.key(fp) != nil {
 				return nil, fmt.Errorf("%w: contact %q has a key twice", ErrFormat, c.Contact)
 			}
-			contact.Keys = append(contact.Keys, ContactKey{fp, key.Trust, key.FirstSeen, key.LastSeen})
+			known := ContactKey{Fingerprint: fp, Trust: key.Trust, FirstSeen: key.FirstSeen, LastSeen: key.LastSeen}
+			if key.Profile != nil {
+				if fp.OTR() != 4 {
+					return nil, fmt.Errorf("%w: a client profile for a key of version %d", ErrFormat, fp.OTR())
+				}
+				if err := key.Profile.check(); err != nil {
+					return nil, err
+				}
+				known.Profile = *key.Profile
+			}
+			contact.Keys = append(contact.Keys, known)
 		}
 		contacts = append(contacts, contact)
 		names = append(names, contact.Name)

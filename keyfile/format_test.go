@@ -55,11 +55,44 @@ func TestFilesOfVersion1OpenForEver(t *testing.T) {
 	}
 	seen := time.Date(2026, 11, 23, 0, 31, 58, 0, time.UTC)
 	want := []Contact{
-		{"al \"q\" é", []ContactKey{{fp, Verified, seen, seen}}},
-		{"bob", []ContactKey{{fp, Seen, seen, seen.Add(2 * time.Second)}, {fingerprint4Of(0xab), SMP, seen, seen}}},
+		{"al \"q\" é", []ContactKey{metKey(fp, Verified, seen, seen)}},
+		{"bob", []ContactKey{metKey(fp, Seen, seen, seen.Add(2*time.Second)), metKey(fingerprint4Of(0xab), SMP, seen, seen)}},
 	}
 	if !reflect.DeepEqual(contacts, want) {
 		t.Errorf("contacts %v", contacts)
+	}
+}
+
+func TestContactsOfVersion2OpenForEver(t *testing.T) {
+	file := readTestdata(t, "contacts-v2.json")
+	contacts, err := parseContacts(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := time.Date(2026, 11, 23, 3, 10, 0, 0, time.UTC)
+	key := metKey(fingerprint4Of(0xab), SMP, seen, seen)
+	key.Profile = Profile{"34", seen.Add(7 * 24 * time.Hour)}
+	want := []Contact{{"bob", []ContactKey{metKey(fingerprintOf(1), Seen, seen, seen), key, metKey(fingerprint4Of(0xcd), Seen, seen, seen)}}}
+	if !reflect.DeepEqual(contacts, want) {
+		t.Errorf("contacts %v", contacts)
+	}
+	for what, change := range map[string][2]string{
+		"another version":       {`"version": 2`, `"version": 1`},
+		"versions in disorder":  {`"versions": "34"`, `"versions": "43"`},
+		"a version too many":    {`"versions": "34"`, `"versions": "234"`},
+		"no versions":           {`"versions": "34"`, `"versions": ""`},
+		"another zone":          {`"2026-11-30T03:10:00Z"`, `"2026-11-30T04:10:00+01:00"`},
+		"no profile":            {`"profile": {`, `"profil": {`},
+		"an empty one":          {`"versions": "34",`, ``},
+		"for a key of the past": {strings.Repeat("ab", 56), strings.Repeat("ab", 20)},
+	} {
+		damaged := strings.Replace(string(file), change[0], change[1], 1)
+		if damaged == string(file) {
+			t.Fatalf("%s: nothing was changed", what)
+		}
+		if _, err := parseContacts([]byte(damaged)); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 
@@ -105,6 +138,7 @@ func parsers(t testing.TB) map[string]parser {
 		"public 1":         {kindPublic, 1, readTestdata(t, "public-v1.json"), public},
 		"public 2":         {kindPublic, 2, readTestdata(t, "public-v2.json"), public},
 		"contacts":         {kindContacts, 1, readTestdata(t, "contacts-v1.json"), contacts},
+		"contacts 2":       {kindContacts, 2, readTestdata(t, "contacts-v2.json"), contacts},
 	}
 }
 
@@ -141,7 +175,7 @@ func TestATruncatedProtectedFileIsRefusedBeforeThePassphrase(t *testing.T) {
 }
 
 func TestAFileOfANewerVersionIsRefusedAsThat(t *testing.T) {
-	newest := map[string]int{kindIdentity: 2, kindPublic: 2, kindContacts: 1}
+	newest := map[string]int{kindIdentity: 2, kindPublic: 2, kindContacts: 2}
 	for what, p := range parsers(t) {
 		version := fmt.Appendf(nil, `"version": %d, "all": ["is", "new"]`, newest[p.kind]+1)
 		newer := bytes.Replace(p.file, fmt.Appendf(nil, `"version": %d`, p.version), version, 1)
@@ -155,7 +189,7 @@ func TestAVersionMustBeTheOneOfTheContent(t *testing.T) {
 	for what, p := range parsers(t) {
 		for _, version := range []int{-1, 0, 3 - p.version} {
 			said := bytes.Replace(p.file, fmt.Appendf(nil, `"version": %d`, p.version), fmt.Appendf(nil, `"version": %d`, version), 1)
-			if err := p.parse(said); !errors.Is(err, ErrFormat) && (p.kind != kindContacts || !errors.Is(err, ErrNewer)) {
+			if err := p.parse(said); !errors.Is(err, ErrFormat) {
 				t.Errorf("%s as version %d: %v", what, version, err)
 			}
 		}
@@ -313,6 +347,7 @@ func FuzzPublicFile(f *testing.F) {
 
 func FuzzContactsFile(f *testing.F) {
 	f.Add(readTestdata(f, "contacts-v1.json"))
+	f.Add(readTestdata(f, "contacts-v2.json"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if contacts, err := parseContacts(b); err == nil && !bytes.Equal(appendContacts(nil, contacts), b) {
 			t.Error("what was read is not what is written")

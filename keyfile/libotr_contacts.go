@@ -33,7 +33,7 @@ func ContactsFromLibotr(list []LibotrFingerprint, path string, account Account, 
 		if err := CheckName(one.Username); err != nil {
 			return nil, fmt.Errorf("%w (a username in %s)", err, path)
 		}
-		key := ContactKey{one.Fingerprint, trustOfLibotr(one.Trust), now, now}
+		key := ContactKey{Fingerprint: one.Fingerprint, Trust: trustOfLibotr(one.Trust), FirstSeen: now, LastSeen: now}
 		contacts = remember(contacts, Contact{Name: one.Username, Keys: []ContactKey{key}})
 	}
 	return contacts, nil

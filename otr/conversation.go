@@ -211,10 +211,13 @@ func (c *Conversation) Session() (Session, bool) {
 		return Session{}, false
 	}
 	id, bold := c.active.engine.ssid()
+	versions, until := c.active.engine.peerVersions()
 	return Session{
 		Version:       c.active.id.version,
 		Fingerprint:   c.active.engine.peerFingerprint(),
 		Vouching:      c.active.engine.vouchingFingerprint(),
+		PeerVersions:  versions,
+		VersionsUntil: until,
 		SSID:          id,
 		FirstHalfBold: bold,
 		PeerInstance:  c.active.id.tag,

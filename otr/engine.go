@@ -1,6 +1,8 @@
 package otr
 
 import (
+	"time"
+
 	"otrpipe/otr/keys"
 	"otrpipe/otr/smp"
 	"otrpipe/otr/wire"
@@ -51,6 +53,9 @@ type engine interface {
 	// vouchingFingerprint is that of a key of version 3 which vouches for the
 	// peer's, or zero.
 	vouchingFingerprint() keys.Fingerprint
+	// peerVersions is what the peer has signed for: the versions it speaks, a digit
+	// each, and until when that holds; "" where a version has no such thing.
+	peerVersions() (versions string, until time.Time)
 	ssid() (id [8]byte, firstHalfBold bool)
 	keyRotations() uint32
 	smpBinding() smp.Binding

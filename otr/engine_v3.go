@@ -2,6 +2,7 @@ package otr
 
 import (
 	"errors"
+	"time"
 
 	"otrpipe/otr/keys"
 	"otrpipe/otr/smp"
@@ -111,6 +112,8 @@ func (e engineV3) peerFingerprint() keys.Fingerprint {
 }
 
 func (e engineV3) vouchingFingerprint() keys.Fingerprint { return keys.Fingerprint{} }
+
+func (e engineV3) peerVersions() (string, time.Time) { return "", time.Time{} }
 
 func (e engineV3) ssid() ([8]byte, bool) { return e.SSID() }
 

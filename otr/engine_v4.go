@@ -2,6 +2,7 @@ package otr
 
 import (
 	"errors"
+	"time"
 
 	"otrpipe/otr/keys"
 	"otrpipe/otr/smp"
@@ -22,7 +23,7 @@ func newProtocolV4(cfg *Config) protocolV4 {
 		Now:         cfg.Now,
 	}
 	if cfg.Policy.Has(AllowV3) {
-		config.DSA = cfg.DSA
+		config.DSA = cfg.DSA // what we do not speak here our profile must not list
 	}
 	if cfg.Account != "" {
 		config.Accounts = &v4.Accounts{Ours: cfg.Account, Theirs: cfg.PeerAccount}
@@ -128,6 +129,13 @@ func (e engineV4) vouchingFingerprint() keys.Fingerprint {
 		return k.DSA.Fingerprint()
 	}
 	return keys.Fingerprint{}
+}
+
+func (e engineV4) peerVersions() (string, time.Time) {
+	if k := e.PeerKey(); k != nil {
+		return k.Versions, k.Expires
+	}
+	return "", time.Time{}
 }
 
 func (e engineV4) ssid() ([8]byte, bool) { return e.SSID() }

@@ -13,6 +13,8 @@ type Session struct {
 	Version       int              // of the protocol: 2, 3 or 4
 	Fingerprint   keys.Fingerprint // of the peer's long-term key
 	Vouching      keys.Fingerprint // version 4: of the peer's key of version 3, if it has signed for the other; else zero
+	PeerVersions  string           // version 4: those of 3 and 4 that the peer has signed to speak, "4" or "34"; else empty
+	VersionsUntil time.Time        // when that ceases to hold: its client profile expires
 	SSID          [8]byte          // the secure session id
 	FirstHalfBold bool             // which half of SSID is ours to read aloud
 	PeerInstance  uint32           // the peer's instance tag; 0 in version 2

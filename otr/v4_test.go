@@ -173,40 +173,6 @@ func TestATextThatWaitsForVersion4IsSentWhenThereIsASession(t *testing.T) {
 	}
 }
 
-func TestTheNewestCommonVersionIsSpoken(t *testing.T) {
-	dsa := func(t *testing.T, policy otr.Policy) func(*otr.Config) {
-		return func(c *otr.Config) {
-			k, err := keys.GenerateDSA(c.Rand)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.DSA, c.Policy = k, policy
-		}
-	}
-	for _, c := range []struct {
-		alice, bob otr.Policy
-		version    int
-	}{
-		{otr.AllowV3 | otr.AllowV4, otr.AllowV3 | otr.AllowV4, 4},
-		{otr.AllowV3 | otr.AllowV4, otr.AllowV4, 4},
-		{otr.AllowV3 | otr.AllowV4, otr.AllowV3, 3},
-		{otr.AllowV3, otr.AllowV3 | otr.AllowV4, 3},
-		{otr.AllowV3, otr.AllowV4, 0},
-	} {
-		alice, bob := newV4End(t, "alice", dsa(t, c.alice)), newV4End(t, "bob", dsa(t, c.bob))
-		carry(alice.Query(), bob, alice)
-		s, _ := bob.Session()
-		if s.Version != c.version {
-			t.Errorf("policies %b and %b: version %d, want %d", c.alice, c.bob, s.Version, c.version)
-		}
-		// A profile that announces version 3 has the signature of the DSA key.
-		vouched := c.version == 4 && c.alice.Has(otr.AllowV3)
-		if !s.Vouching.IsZero() != vouched || vouched && s.Vouching.OTR() != 3 {
-			t.Errorf("policies %b and %b: vouching key %v", c.alice, c.bob, s.Vouching)
-		}
-	}
-}
-
 func TestBothEndsMayHaveTheSameIdentity(t *testing.T) {
 	// As in a pipe from a user to himself: one key, one instance tag.
 	var first otr.Config

@@ -136,6 +136,10 @@ type PeerKey struct {
 	// DSA is the peer's key of version 3, if the profile names it and carries its
 	// transitional signature: whoever trusts that key may trust the other two. Else nil.
 	DSA *keys.DSAPublicKey
+	// Versions are those of versions 3 and 4 that the profile lists, a digit each: "4"
+	// or "34", in whatever order it has them. It has signed for them until Expires.
+	Versions string
+	Expires  time.Time
 }
 
 // Fingerprint returns the fingerprint of version 4.
@@ -175,6 +179,10 @@ func (p *Profile) Validate(sender uint32, now time.Time) (*PeerKey, error) {
 			return nil, err
 		}
 		k.DSA = p.DSA
+	}
+	k.Versions, k.Expires = "4", time.Unix(p.Expires, 0)
+	if bytes.IndexByte(p.Versions, '3') >= 0 {
+		k.Versions = "34"
 	}
 	return k, nil
 }

@@ -1,0 +1,106 @@
+package otr_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"otrpipe/otr"
+)
+
+// versionsOf reads a policy's versions.
+func versionsOf(p otr.Policy) string {
+	var s strings.Builder
+	for i, flag := range []otr.Policy{otr.AllowV2, otr.AllowV3, otr.AllowV4} {
+		if p.Has(flag) {
+			fmt.Fprint(&s, 2+i)
+		}
+	}
+	return s.String()
+}
+
+// speaking returns an end that speaks these versions.
+func speaking(t *testing.T, name string, key int, versions otr.Policy) *v4End {
+	t.Helper()
+	return newV4End(t, name, func(c *otr.Config) {
+		c.DSA, c.Policy = testKeys()[key], versions|otr.WhitespaceStartAKE|otr.SendWhitespaceTag
+	})
+}
+
+// Two ends, whatever each of them speaks and whoever begins, come to the best
+// version that both speak, or to none.
+func TestTheNewestCommonVersionIsSpoken(t *testing.T) {
+	starts := map[string]func(alice, bob *v4End){
+		"a query": func(alice, bob *v4End) { carry(alice.Query(), bob, alice) },
+		"a whitespace tag": func(alice, bob *v4End) {
+			carry(alice.must(alice.Send([]byte("hello"))), bob, alice)
+		},
+		"a key exchange": func(alice, bob *v4End) { carry(alice.must(alice.Refresh()), bob, alice) },
+		"two queries": func(alice, bob *v4End) {
+			deliver(alice, bob, bob.Query(), alice.Query(), 0b0101)
+		},
+		"two whitespace tags": func(alice, bob *v4End) {
+			deliver(alice, bob, bob.must(bob.Send([]byte("hello"))), alice.must(alice.Send([]byte("hello"))), 0b0110)
+		},
+	}
+	const all = otr.AllowV2 | otr.AllowV3 | otr.AllowV4
+	for name, start := range starts {
+		for ours := otr.AllowV2; ours <= all; ours++ {
+			for theirs := otr.AllowV2; theirs <= all; theirs++ {
+				if name != "a query" && (!ours.Has(otr.AllowV3) || !theirs.Has(otr.AllowV3)) {
+					continue // the rest is no news then
+				}
+				best := 0
+				for i, flag := range []otr.Policy{otr.AllowV2, otr.AllowV3, otr.AllowV4} {
+					if ours.Has(flag) && theirs.Has(flag) {
+						best = 2 + i
+					}
+				}
+				if name == "a key exchange" && best != 0 && !strings.HasSuffix(versionsOf(ours), fmt.Sprint(best)) {
+					best = 0 // begun unasked in a version that the other end does not speak
+				}
+				alice, bob := speaking(t, "alice", 0, ours), speaking(t, "bob", 1, theirs)
+				start(alice, bob)
+				a, _ := alice.Session()
+				b, _ := bob.Session()
+				if a.Version != best || b.Version != best || a.SSID != b.SSID {
+					t.Fatalf("%s, versions %s and %s: sessions of %d and %d, not %d", name, versionsOf(ours), versionsOf(theirs), a.Version, b.Version, best)
+				}
+				if best > 0 {
+					mustTalk(t, alice, bob)
+				}
+				if best == 4 {
+					wantProfile(t, a, theirs, bob.now)
+					wantProfile(t, b, ours, alice.now)
+				} else if a.PeerVersions != "" || !a.Vouching.IsZero() {
+					t.Errorf("a session of version %d has a profile: %+v", best, a)
+				}
+			}
+		}
+	}
+}
+
+// mustTalk wants both ends to understand each other.
+func mustTalk(t *testing.T, alice, bob *v4End) {
+	t.Helper()
+	alice.texts, bob.texts = nil, nil
+	carry(alice.must(alice.Send([]byte("one"))), bob, alice)
+	carry(bob.must(bob.Send([]byte("two"))), alice, bob)
+	if len(bob.texts) != 1 || len(alice.texts) != 1 {
+		t.Fatalf("alice read %q, bob %q", alice.texts, bob.texts)
+	}
+}
+
+// wantProfile checks what the peer's client profile has said: that it speaks version
+// 3 only where it does, and then with the signature of the key of version 3.
+func wantProfile(t *testing.T, s otr.Session, theirs otr.Policy, now time.Time) {
+	t.Helper()
+	want := strings.TrimPrefix(versionsOf(theirs), "2")
+	if s.PeerVersions != want || !s.VersionsUntil.Equal(now.Add(7*24*time.Hour)) {
+		t.Errorf("a peer of versions %s has signed for %q until %v", versionsOf(theirs), s.PeerVersions, s.VersionsUntil)
+	}
+	if vouched := !s.Vouching.IsZero(); vouched != theirs.Has(otr.AllowV3) || vouched && s.Vouching.OTR() != 3 {
+		t.Errorf("a peer of versions %s has the vouching key %v", versionsOf(theirs), s.Vouching)
+	}
+}
