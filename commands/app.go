@@ -42,18 +42,23 @@ func newApp(p *program) *cli.App {
 		HelpName:  programName,
 		Usage:     "Off-the-Record messaging for pipes",
 		UsageText: "otrpipe [flags] COMMAND [flags] [arguments]",
-		Version:   version(),
-		Flags: []cli.Flag{
+		Description: "Plaintext goes in on standard input, lines of OTR come out on standard output,\n" +
+			"and anything that carries lines of text can carry them.\n\n" +
+			"  otrpipe keygen && otrpipe fingerprint\n" +
+			"  otrpipe connect -- nc -N -l 9000 < /dev/null > file    # here\n" +
+			"  otrpipe connect -- nc -N host 9000 < file              # there",
+		Version: version(),
+		Flags: in(groupEverywhere,
 			&cli.StringFlag{
 				Name:    "home",
-				Usage:   "identities and contacts live in `DIR`",
+				Usage:   "identities and contacts are in `DIR`",
 				EnvVars: []string{"OTRPIPE_HOME"},
 				// The default needs the environment; openHome knows it.
 				DefaultText: "$XDG_DATA_HOME/otrpipe",
 			},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print errors only", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say more of what happens", DisableDefaultText: true},
-		},
+		),
 		Commands:                  commandList(),
 		DisableSliceFlagSeparator: true,
 		HideHelpCommand:           true,
@@ -69,6 +74,7 @@ func newApp(p *program) *cli.App {
 	for _, c := range app.Commands {
 		prepare(c)
 	}
+	cli.HelpPrinter = printHelp(app)
 	return app
 }
 
@@ -90,8 +96,14 @@ func noCommand(c *cli.Context) error {
 	if c.Args().Present() {
 		return unknownCommand(path, c.Args().First(), commands)
 	}
-	return fail(exitUsage, "%s needs a command: %s", path, strings.Join(commandNames(commands), ", ")).
-		hint("%s --help", path)
+	err := fail(exitUsage, "%s needs a command: %s", path, strings.Join(commandNames(commands), ", "))
+	if path == programName {
+		p := programOf(c)
+		p.messages.Error(err.Error())
+		_, _ = io.WriteString(p.messages.File(), shortHelp)
+		return leave(exitUsage)
+	}
+	return err.hint("%s --help", path)
 }
 
 // commandPath says which command c runs and what its subcommands are.

@@ -21,7 +21,7 @@ func orderArguments(app *cli.App, args []string) ([]string, error) {
 	o := ordering{
 		path:     app.Name,
 		commands: app.Commands,
-		global:   append(slices.Clone(app.Flags), cli.HelpFlag, cli.VersionFlag),
+		global:   globalFlags(app),
 		given:    map[string]bool{},
 	}
 	if len(args) > 0 {
@@ -77,7 +77,7 @@ func (o *ordering) read(args []string) error {
 				return err
 			}
 			args = args[used:]
-		case o.command == nil && arg == "help":
+		case arg == "help" && len(o.commands) > 0 && len(o.rest) == 0:
 			o.help = true
 		case len(o.commands) > 0 && len(o.rest) == 0:
 			if err := o.readCommand(arg); err != nil {
@@ -200,7 +200,7 @@ func (o *ordering) unknownFlag(name string) error {
 
 func unknownCommand(path, name string, commands []*cli.Command) error {
 	err := fail(exitUsage, "%s has no command %q", path, name)
-	if near := nearest(name, commandNames(commands)); near != "" {
+	if near := nearest(name, append(commandNames(commands), "help")); near != "" {
 		return err.hint("did you mean %s %s?", path, near)
 	}
 	return err.hint("%s --help", path)

@@ -12,11 +12,12 @@ const commandConnect = "connect"
 func connectCommand() *cli.Command {
 	return &cli.Command{
 		Name:      commandConnect,
-		Usage:     "both halves in one process, over a COMMAND that is the transport",
+		Usage:     "talk with the other end over COMMAND, the transport",
 		ArgsUsage: ownArguments,
-		Description: "Standard input and output are the plaintext; the standard input and output of\n" +
+		Description: "Both halves in one process. Standard input and output are the plaintext; the standard input and output of\n" +
 			"COMMAND carry the lines of OTR.\n\n" +
-			"  otrpipe connect --contact bob -- nc host 9000",
+			"  otrpipe connect --contact bob -- nc -N host 9000 < file\n" +
+			"  otrpipe connect --smp-secret-file word -- ssh host otrpipe serve -- cat",
 		Flags:  append(identityFlags(), streamFlags()...),
 		Action: runConnect,
 	}

@@ -15,10 +15,9 @@ import (
 
 // controlFlags are the flags of every command that talks to a live session.
 func controlFlags() []cli.Flag {
-	return []cli.Flag{
+	return append(in(groupSession,
 		&cli.StringFlag{Name: flagSession, Aliases: []string{"s"}, Usage: "the session's `NAME`", DefaultText: "the only one"},
-		identityFlag(),
-	}
+	), identityFlag())
 }
 
 // A found is a live session and the connection to it.

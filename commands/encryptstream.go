@@ -9,7 +9,8 @@ func encryptStreamCommand() *cli.Command {
 		Description: "Reads plaintext on standard input and writes lines of OTR on standard output. OTR\n" +
 			"needs both directions: otrpipe decrypt-stream is the other half of the same end.\n" +
 			"They find each other by the session's name, and may start in either order.\n\n" +
-			"  otrpipe encrypt-stream | nc -N -l 9000 | otrpipe decrypt-stream",
+			"  otrpipe encrypt-stream | nc -N -l 9000 | otrpipe decrypt-stream\n" +
+			"  otrpipe encrypt-stream -s work --contact bob < file > there",
 		Flags:  append(identityFlags(), streamFlags()...),
 		Action: func(c *cli.Context) error { return runHalf(c, roleEncrypt) },
 	}

@@ -8,8 +8,12 @@ import (
 
 func endCommand() *cli.Command {
 	return &cli.Command{
-		Name:   "end",
-		Usage:  "end a live session properly, and wait until it has ended",
+		Name:  "end",
+		Usage: "end a live session properly, and wait until it has ended",
+		Description: "The peer is told. A stream that was not at its end breaks: both of its ends leave\n" +
+			"with 5.\n\n" +
+			"  otrpipe end\n" +
+			"  otrpipe end -s work",
 		Flags:  controlFlags(),
 		Action: func(c *cli.Context) error { return control(c, session.Request{End: true}) },
 	}

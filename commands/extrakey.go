@@ -22,15 +22,18 @@ const (
 func extraKeyCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "extra-key",
-		Usage: "the extra symmetric key of a live session, in hexadecimal, and word of its use to the peer",
-		Description: "Both ends can derive a key from the session's that is theirs alone, for a file or a\n" +
+		Usage: "print the extra symmetric key of a live session",
+		Description: "Both ends can derive a key from the session's that is theirs alone, 64\n" +
+			"hexadecimal digits, for a file or a\n" +
 			"channel beside it. --use and --data tell the peer what it is for; there an event\n" +
-			"extra_key comes, and extra-key --received prints the same key.",
-		Flags: append(controlFlags(),
+			"extra_key comes, and extra-key --received prints the same key.\n\n" +
+			"  otrpipe extra-key --use 1\n" +
+			"  otrpipe extra-key --received",
+		Flags: append(controlFlags(), in(groupExtraKey,
 			&cli.StringFlag{Name: flagUse, Usage: "what the key is for, a number `N` that both ends know"},
 			&cli.StringFlag{Name: flagData, Usage: "what the peer needs besides, in `HEX`"},
 			&cli.BoolFlag{Name: flagReceived, Usage: "the key that the peer announced last; nothing is sent", DisableDefaultText: true},
-		),
+		)...),
 		Action: runExtraKey,
 	}
 }

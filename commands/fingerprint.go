@@ -29,12 +29,16 @@ func fingerprintCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "fingerprint",
 		Usage: "print an identity's or a contact's fingerprints",
-		Flags: append(identityFlags(),
+		Description: "Read them to the other end, in person or on the telephone. No passphrase is needed.\n\n" +
+			"  otrpipe fingerprint\n" +
+			"  otrpipe fingerprint --contact bob --otr 4 --qr",
+		Flags: slices.Concat(identityFlags(), in(groupPeer,
 			&cli.StringFlag{Name: flagContact, Usage: "the fingerprints of contact `NAME`, not ours"},
+		), in(groupAnswer,
 			&cli.IntFlag{Name: flagOTR, Usage: "only the key for `VERSION` 3 or 4 of OTR, without a label", DefaultText: "both"},
 			jsonFlag(),
 			&cli.BoolFlag{Name: flagQR, Usage: "draw a QR code too", DisableDefaultText: true},
-		),
+		)),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err

@@ -46,20 +46,22 @@ const (
 
 // identityFlags are the flags of every command that opens an identity.
 func identityFlags() []cli.Flag {
-	return append([]cli.Flag{
+	return append(in(groupKeys,
 		identityFlag(),
 		&cli.StringFlag{Name: flagIdentityFile, Usage: "use the identity in `FILE`, of otrpipe or libotr"},
-	}, passphraseFlags()...)
+	), passphraseFlags()...)
 }
 
 func identityFlag() cli.Flag {
 	return &cli.StringFlag{
-		Name: flagIdentity, Aliases: []string{"i"},
+		Name: flagIdentity, Aliases: []string{"i"}, Category: groupKeys,
 		Usage: "the identity's `NAME`; else $" + envIdentity, DefaultText: defaultIdentity,
 	}
 }
 
-func passphraseFlags() []cli.Flag { return secretFlags(flagPassphrase, "the identity's passphrase") }
+func passphraseFlags() []cli.Flag {
+	return in(groupKeys, secretFlags(flagPassphrase, "the identity's passphrase")...)
+}
 
 // secretFlags are the two flags by which a secret can be given; what says in
 // the help which one it is.
@@ -72,15 +74,15 @@ func secretFlags(name, what string) []cli.Flag {
 
 // jsonFlag is the flag of every command that answers.
 func jsonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: flagJSON, Usage: "answer with one JSON document", DisableDefaultText: true}
+	return &cli.BoolFlag{Name: flagJSON, Category: groupAnswer, Usage: "answer with one JSON document", DisableDefaultText: true}
 }
 
 // accountFlags are the flags that choose an account in a file of libotr's.
 func accountFlags() []cli.Flag {
-	return []cli.Flag{
+	return in(groupFile,
 		&cli.StringFlag{Name: flagAccount, Usage: "the account's `NAME` in libotr's file"},
 		&cli.StringFlag{Name: flagProtocol, Usage: "the account's protocol in libotr's file, by the client's `NAME` for it"},
-	}
+	)
 }
 
 func accountOf(c *cli.Context) keyfile.Account {

@@ -20,7 +20,9 @@ func keygenCommand() *cli.Command {
 		Name:  "keygen",
 		Usage: "make an identity: its keys and its instance tag",
 		Description: "The identity is protected by a passphrase only with --protect or with a flag that\n" +
-			"says where the passphrase is. One that is there already is never overwritten.",
+			"says where the passphrase is. One that is there already is never overwritten.\n\n" +
+			"  otrpipe keygen\n" +
+			"  otrpipe keygen -i work --protect",
 		Flags: append([]cli.Flag{identityFlag(), protectFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
@@ -32,12 +34,12 @@ func keygenCommand() *cli.Command {
 }
 
 func protectFlag() cli.Flag {
-	return &cli.BoolFlag{Name: flagProtect, Aliases: []string{"p"}, Usage: "protect it by a passphrase", DisableDefaultText: true}
+	return &cli.BoolFlag{Name: flagProtect, Aliases: []string{"p"}, Category: groupKeys, Usage: "protect it by a passphrase", DisableDefaultText: true}
 }
 
 // keepForgingFlag is the flag of every command that makes keys of version 4.
 func keepForgingFlag() cli.Flag {
-	return &cli.BoolFlag{Name: flagKeepForging, DisableDefaultText: true,
+	return &cli.BoolFlag{Name: flagKeepForging, Category: groupKeys, DisableDefaultText: true,
 		Usage: "keep the private half of version 4's forging key too, which the protocol never needs; else nobody has it"}
 }
 

@@ -33,6 +33,9 @@ func keysCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "keys",
 		Usage: "manage identities",
+		Description: "An identity is a name and its private keys. otrpipe keygen makes one.\n\n" +
+			"  otrpipe keys list\n" +
+			"  otrpipe keys passphrase -i work",
 		Subcommands: []*cli.Command{
 			keysListCommand(),
 			keysPassphraseCommand(),
@@ -48,6 +51,9 @@ func keysListCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Usage: "list all identities",
+		Description: "No passphrase is needed.\n\n" +
+			"  otrpipe keys list\n" +
+			"  otrpipe keys list --json",
 		Flags: []cli.Flag{jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
@@ -108,15 +114,17 @@ func eachKeyError(c *cli.Context, err error) error {
 
 func keysPassphraseCommand() *cli.Command {
 	flags := append([]cli.Flag{identityFlag()}, passphraseFlags()...)
-	flags = append(flags, secretFlags(flagNewPassphrase, "the new passphrase")...)
+	flags = append(flags, in(groupKeys, secretFlags(flagNewPassphrase, "the new passphrase")...)...)
 	return &cli.Command{
 		Name:  "passphrase",
-		Usage: "protect an identity by a passphrase, change it, or remove it",
+		Usage: "set, change or remove an identity's passphrase",
 		Description: "The passphrase that is asked for everywhere opens the identity. The new one comes\n" +
 			"from --new-passphrase-file, --new-passphrase-fd, " + envNewPassphrase + " or the\n" +
-			"terminal. An identity that has no passphrase yet takes the one that would open it.",
+			"terminal. An identity that has no passphrase yet takes the one that would open it.\n\n" +
+			"  otrpipe keys passphrase\n" +
+			"  otrpipe keys passphrase -i work --remove",
 		Flags: append(flags,
-			&cli.BoolFlag{Name: flagRemove, Usage: "take the passphrase away", DisableDefaultText: true}),
+			&cli.BoolFlag{Name: flagRemove, Category: groupKeys, Usage: "take the passphrase away", DisableDefaultText: true}),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -195,9 +203,11 @@ func (s *passphraseSource) changing(id *keyfile.Identity, newFromEnv []byte) ([]
 func keysUpgradeCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "upgrade",
-		Usage: "make the keys of version 4 for an identity that has none yet",
+		Usage: "make the version 4 keys of an identity that has none",
 		Description: "All else stays as it is: the key of versions 2 and 3, the instance tag, the\n" +
-			"passphrase. Keys of version 4 that are there already stay too.",
+			"passphrase. Keys of version 4 that are there already stay too.\n\n" +
+			"  otrpipe keys upgrade\n" +
+			"  otrpipe keys upgrade -i work --json",
 		Flags: append([]cli.Flag{identityFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
@@ -241,6 +251,9 @@ func keysRemoveCommand() *cli.Command {
 		Name:      "remove",
 		Usage:     "remove an identity for good",
 		ArgsUsage: "NAME",
+		Description: "Nobody asks whether you are sure, and nothing brings the keys back.\n\n" +
+			"  otrpipe keys remove work\n" +
+			"  otrpipe keys remove -- -odd",
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return fail(exitUsage, "%s takes the name of one identity", c.Command.HelpName)
@@ -259,16 +272,18 @@ func keysExportCommand() *cli.Command {
 	flags := append(identityFlags(), accountFlags()...)
 	return &cli.Command{
 		Name:  "export",
-		Usage: "write an identity's private key to a file, for other programs or another machine",
-		Description: "In format otrpipe the file has all keys, and a protected identity stays protected.\n" +
+		Usage: "write an identity's private keys to a file",
+		Description: "For another program or another machine. In format otrpipe the file has all keys, and a protected identity stays protected.\n" +
 			"Libotr knows only the key of versions 2 and 3, and has no protection: with\n" +
-			"--format libotr whoever reads the file has the key.",
-		Flags: append(flags,
+			"--format libotr whoever reads the file has the key.\n\n" +
+			"  otrpipe keys export --format otrpipe -o copy\n" +
+			"  otrpipe keys export --format libotr --account me -o otr.private_key",
+		Flags: append(flags, in(groupFile,
 			&cli.StringFlag{Name: flagFormat, Usage: "`FORMAT` libotr or otrpipe"},
 			&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "write to `FILE`", DefaultText: "standard output"},
 			&cli.StringFlag{Name: flagInstanceTags, Usage: "with --format libotr, write the instance tag to `FILE`"},
 			forceFlag(),
-		),
+		)...),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -297,7 +312,7 @@ func unknownFormat(format string) error {
 }
 
 func forceFlag() cli.Flag {
-	return &cli.BoolFlag{Name: flagForce, Usage: "replace a file that is there already", DisableDefaultText: true}
+	return &cli.BoolFlag{Name: flagForce, Category: groupFile, Usage: "replace a file that is there already", DisableDefaultText: true}
 }
 
 // exportOTRPipe copies the private key file, which needs no passphrase.
@@ -381,15 +396,18 @@ func keysImportCommand() *cli.Command {
 	flags = append(flags, accountFlags()...)
 	return &cli.Command{
 		Name:      "import",
-		Usage:     "take over an identity from a file of libotr's (otr.private_key, otr.key) or our own",
+		Usage:     "take over an identity from a file of libotr's or our own",
 		ArgsUsage: "FILE",
-		Description: "The identity is called by -i, else by the account's name. One that is protected\n" +
+		Description: "Libotr's is otr.private_key in Pidgin, otr.key in irssi. The\n" +
+			"identity is called by -i, else by the account's name. One that is protected\n" +
 			"stays so; --protect or a passphrase flag protects one of libotr's, which gets new\n" +
-			"keys of version 4 too.",
-		Flags: append(flags,
+			"keys of version 4 too.\n\n" +
+			"  otrpipe keys import copy\n" +
+			"  otrpipe keys import ~/.purple/otr.private_key --account me@example.org -i me",
+		Flags: append(flags, in(groupFile,
 			&cli.StringFlag{Name: flagFormat, Usage: "refuse a FILE of another `FORMAT` than this: libotr or otrpipe", DefaultText: "either"},
 			&cli.StringFlag{Name: flagInstanceTags, Usage: "take the account's instance tag from libotr's `FILE`"},
-		),
+		)...),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return fail(exitUsage, "%s takes one file", c.Command.HelpName)

@@ -1,22 +1,32 @@
 package commands
 
-import "github.com/urfave/cli/v2"
+import (
+	"slices"
+
+	"github.com/urfave/cli/v2"
+)
 
 // commandList is every command, in the order that help shows them.
 func commandList() []*cli.Command {
-	return []*cli.Command{
-		keygenCommand(),
-		fingerprintCommand(),
-		keysCommand(),
-		contactsCommand(),
-		encryptStreamCommand(),
-		decryptStreamCommand(),
-		connectCommand(),
-		serveCommand(),
-		smpCommand(),
-		statusCommand(),
-		refreshCommand(),
-		endCommand(),
-		extraKeyCommand(),
-	}
+	return slices.Concat(
+		grouped(groupCommandsKeys,
+			keygenCommand(),
+			fingerprintCommand(),
+			keysCommand(),
+			contactsCommand(),
+		),
+		grouped(groupCommandsStreams,
+			connectCommand(),
+			serveCommand(),
+			encryptStreamCommand(),
+			decryptStreamCommand(),
+		),
+		grouped(groupCommandsLive,
+			smpCommand(),
+			statusCommand(),
+			refreshCommand(),
+			endCommand(),
+			extraKeyCommand(),
+		),
+	)
 }

@@ -8,8 +8,11 @@ import (
 
 func refreshCommand() *cli.Command {
 	return &cli.Command{
-		Name:   "refresh",
-		Usage:  "make a new key exchange in a live session, and wait for it",
+		Name:  "refresh",
+		Usage: "make a new key exchange in a live session, and wait for it",
+		Description: "All keys of the session become new ones. What is on its way arrives all the same.\n\n" +
+			"  otrpipe refresh\n" +
+			"  otrpipe refresh -s work",
 		Flags:  controlFlags(),
 		Action: func(c *cli.Context) error { return control(c, session.Request{Refresh: true}) },
 	}

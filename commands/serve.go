@@ -14,11 +14,12 @@ const commandServe = "serve"
 func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      commandServe,
-		Usage:     "both halves in one process, for a COMMAND that is the application",
+		Usage:     "let COMMAND, an application, talk with the other end",
 		ArgsUsage: ownArguments,
-		Description: "Standard input and output carry the lines of OTR; COMMAND reads and writes the\n" +
+		Description: "Both halves in one process. Standard input and output carry the lines of OTR; COMMAND reads and writes the\n" +
 			"plaintext. It is started when the peer has met what was asked of it.\n\n" +
-			"  socat TCP-LISTEN:9000,fork,reuseaddr EXEC:'otrpipe serve -- cat'",
+			"  socat TCP-LISTEN:9000,fork,reuseaddr EXEC:'otrpipe serve -- cat'\n" +
+			"  otrpipe serve --contact bob --trust verified -- sh",
 		Flags:  append(identityFlags(), streamFlags()...),
 		Action: runServe,
 	}

@@ -20,19 +20,20 @@ const (
 )
 
 func smpCommand() *cli.Command {
-	flags := append(controlFlags(),
-		&cli.StringFlag{Name: flagQuestion, Usage: "ask the peer `Q`, which the secret answers"})
-	flags = append(flags, secretFlags(flagSecret, "the secret")...)
-	flags = append(flags,
+	smp := []cli.Flag{&cli.StringFlag{Name: flagQuestion, Usage: "ask the peer `Q`, which the secret answers"}}
+	smp = append(smp, secretFlags(flagSecret, "the secret")...)
+	smp = append(smp,
 		&cli.StringFlag{Name: flagTimeout, Usage: "wait for the result no longer than `D`; 0: for ever", DefaultText: smpTimeout.String()},
 		&cli.BoolFlag{Name: flagAbort, Usage: "abort the comparison that is under way", DisableDefaultText: true})
 	return &cli.Command{
 		Name:  "smp",
-		Usage: "compare a secret with the peer's in a live session: start, or answer",
+		Usage: "compare a secret with the peer's: start, or answer",
 		Description: "The socialist millionaires' protocol shows both ends whether they know the same\n" +
 			"secret, and nothing else: not even to each other, if they do not. It waits for the\n" +
-			"result: 0 if the secrets are the same, 4 if not.",
-		Flags:  flags,
+			"result: 0 if the secrets are the same, 4 if not.\n\n" +
+			"  otrpipe smp\n" +
+			"  otrpipe smp -s work --question 'Where did we meet?'",
+		Flags:  append(controlFlags(), in(groupSMP, smp...)...),
 		Action: runSMP,
 	}
 }

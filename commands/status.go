@@ -15,6 +15,9 @@ func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "status",
 		Usage: "what live sessions there are, and how they stand",
+		Description: "Without --session all are shown; where there is none, nothing is.\n\n" +
+			"  otrpipe status\n" +
+			"  otrpipe status -s work --json",
 		Flags: append(controlFlags(), jsonFlag()),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {

@@ -79,31 +79,38 @@ const (
 // serve. Values are read by streamFlagValues, so that what is refused is
 // refused in one voice.
 func streamFlags() []cli.Flag {
-	flags := []cli.Flag{
-		&cli.StringFlag{Name: flagSession, Aliases: []string{"s"}, Usage: "the session's `NAME`; one live end a name"},
+	peer := []cli.Flag{
 		&cli.StringFlag{Name: flagContact, Usage: "`NAME` should be at the other end"},
 		&cli.StringFlag{Name: flagTrust, Usage: "with --contact, `HOW` far its key must be trusted: new, known or verified", DefaultText: trustNew},
 		&cli.StringSliceFlag{Name: flagExpect, Usage: "only the key with this `FINGERPRINT`; may repeat"},
 	}
-	flags = append(flags, secretFlags(flagSMPSecret, "the shared secret of SMP, run before any payload,")...)
-	return append(flags,
+	peer = append(peer, secretFlags(flagSMPSecret, "the shared secret of SMP, run before any payload,")...)
+	peer = append(peer,
 		&cli.StringFlag{Name: flagSMPQuestion, Usage: "ask the peer `Q` with SMP"},
-		&cli.StringFlag{Name: flagOTR, Usage: "`VERSIONS` of OTR to speak", DefaultText: defaultVersions()},
-		&cli.StringFlag{Name: flagMode, Usage: "`MODE` stream: exact bytes between two otrpipes; lines: one message a line with any OTR client", DefaultText: modeStream},
-		&cli.BoolFlag{Name: flagStay, Usage: "mode lines: when the peer ends, wait for a new session", DisableDefaultText: true},
 		&cli.StringFlag{Name: flagAccount, Usage: "our account's `NAME` on a network that has them (version 4)"},
 		&cli.StringFlag{Name: flagPeerAccount, Usage: "the peer's account `NAME`"},
-		&cli.StringFlag{Name: flagMaxSize, Usage: "no transport line longer than `N` bytes: fragment", DefaultText: "none"},
-		&cli.StringFlag{Name: flagPad, Usage: "pad plaintexts to multiples of `N` bytes", DefaultText: "none"},
-		&cli.StringFlag{Name: flagTimeout, Usage: "for the partner half, the handshake and SMP together, `D` such as 90s or 5m", DefaultText: "60s"},
-		&cli.StringFlag{Name: flagHeartbeat, Usage: "keep an idle session alive every `D`", DefaultText: "1m"},
-		&cli.StringFlag{Name: flagExpire, Usage: "end a session whose keys have not changed for `D`", DefaultText: "2h"},
-		&cli.StringFlag{Name: flagDead, Usage: "how long, `D`, a peer may be silent before it counts as gone; 0: for ever", DefaultText: "5m; mode lines: 0"},
-		&cli.StringFlag{Name: flagLinger, Usage: "mode lines: `D` after our input's end and the last text the session is ended", DefaultText: "1s"},
-		&cli.BoolFlag{Name: flagRaw, Usage: "mode lines: received text as it came, newlines included", DisableDefaultText: true},
-		&cli.StringFlag{Name: flagHTML, Usage: "mode lines: HTML of other clients `HOW`: raw or text", DefaultText: htmlRaw},
-		&cli.BoolFlag{Name: flagProgress, Usage: "show progress even when it would be guessed off", DisableDefaultText: true},
-		&cli.StringFlag{Name: flagEvents, Usage: "write what happens as JSON to `FILE` or fd:N"},
+	)
+	return slices.Concat(
+		in(groupPeer, peer...),
+		in(groupSession,
+			&cli.StringFlag{Name: flagSession, Aliases: []string{"s"}, Usage: "the session's `NAME`; one live end a name"},
+			&cli.StringFlag{Name: flagOTR, Usage: "`VERSIONS` of OTR to speak, of 2, 3 and 4", DefaultText: defaultVersions()},
+			&cli.StringFlag{Name: flagTimeout, Usage: "for the partner half, the handshake and SMP together, `D` such as 90s or 5m", DefaultText: "60s"},
+			&cli.StringFlag{Name: flagHeartbeat, Usage: "keep an idle session alive every `D`", DefaultText: "1m"},
+			&cli.StringFlag{Name: flagExpire, Usage: "end a session whose keys have not changed for `D`", DefaultText: "2h"},
+			&cli.StringFlag{Name: flagDead, Usage: "how long, `D`, a peer may be silent before it counts as gone; 0: for ever", DefaultText: "5m; mode lines: 0"},
+		),
+		in(groupStream,
+			&cli.StringFlag{Name: flagMode, Usage: "`MODE` stream: exact bytes between two otrpipes; lines: one message a line with any OTR client", DefaultText: modeStream},
+			&cli.StringFlag{Name: flagMaxSize, Usage: "no transport line longer than `N` bytes: fragment", DefaultText: "none"},
+			&cli.StringFlag{Name: flagPad, Usage: "pad plaintexts to multiples of `N` bytes", DefaultText: "none"},
+			&cli.BoolFlag{Name: flagStay, Usage: "mode lines: when the peer ends, wait for a new session", DisableDefaultText: true},
+			&cli.StringFlag{Name: flagLinger, Usage: "mode lines: `D` after our input's end and the last text the session is ended", DefaultText: "1s"},
+			&cli.BoolFlag{Name: flagRaw, Usage: "mode lines: received text as it came, newlines included", DisableDefaultText: true},
+			&cli.StringFlag{Name: flagHTML, Usage: "mode lines: HTML of other clients `HOW`: raw or text", DefaultText: htmlRaw},
+			&cli.BoolFlag{Name: flagProgress, Usage: "show progress even when it would be guessed off", DisableDefaultText: true},
+			&cli.StringFlag{Name: flagEvents, Usage: "write what happens as JSON to `FILE` or fd:N"},
+		),
 	)
 }
 
