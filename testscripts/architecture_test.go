@@ -20,20 +20,21 @@ const module = "otrpipe"
 // arrows says which rooms of the house each room may use. A room that is not
 // here has no place yet: give it one in the README's plan, then here.
 var arrows = map[string][]string{
-	".":                          {"commands"},
-	"commands":                   {"commands/internal/terminal", "commands/internal/session", "keyfile", "otr/stream", "otr/toolkit", "otr", "otr/keys"},
-	"commands/internal/session":  {"commands/internal/terminal", "keyfile", "otr/stream", "otr", "otr/keys"},
-	"commands/internal/terminal": {},
-	"keyfile":                    {"otr/keys", "otr/wire"},
-	"otr/stream":                 {"otr", "otr/wire"},
-	"otr":                        {"otr/v3", "otr/v4", "otr/smp", "otr/keys", "otr/wire"},
-	"otr/toolkit":                {"otr/v3", "otr/v4", "otr/keys", "otr/wire"},
-	"otr/v3":                     {"otr/smp", "otr/keys", "otr/group", "otr/wire"},
-	"otr/v4":                     {"otr/smp", "otr/keys", "otr/group", "otr/wire"},
-	"otr/smp":                    {"otr/keys", "otr/group", "otr/wire"},
-	"otr/keys":                   {"otr/group", "otr/wire"},
-	"otr/group":                  {},
-	"otr/wire":                   {},
+	".":                                 {"commands"},
+	"commands":                          {"commands/internal/terminal", "commands/internal/terminal/editor", "commands/internal/session", "keyfile", "otr/stream", "otr/toolkit", "otr", "otr/keys"},
+	"commands/internal/session":         {"commands/internal/terminal", "keyfile", "otr/stream", "otr", "otr/keys"},
+	"commands/internal/terminal":        {},
+	"commands/internal/terminal/editor": {"commands/internal/terminal"},
+	"keyfile":                           {"otr/keys", "otr/wire"},
+	"otr/stream":                        {"otr", "otr/wire"},
+	"otr":                               {"otr/v3", "otr/v4", "otr/smp", "otr/keys", "otr/wire"},
+	"otr/toolkit":                       {"otr/v3", "otr/v4", "otr/keys", "otr/wire"},
+	"otr/v3":                            {"otr/smp", "otr/keys", "otr/group", "otr/wire"},
+	"otr/v4":                            {"otr/smp", "otr/keys", "otr/group", "otr/wire"},
+	"otr/smp":                           {"otr/keys", "otr/group", "otr/wire"},
+	"otr/keys":                          {"otr/group", "otr/wire"},
+	"otr/group":                         {},
+	"otr/wire":                          {},
 }
 
 // outside is what otr and everything below it may not touch: it is a library

@@ -1,0 +1,106 @@
+package editor
+
+import (
+	"strings"
+
+	"github.com/rivo/uniseg"
+
+	"otrpipe/commands/internal/terminal"
+)
+
+// A cell is what moves together on a screen: a character with all that combines
+// with it. A colour sequence is a cell of no width.
+type cell struct {
+	text  string
+	width int // columns
+}
+
+// cells cuts s, in which only colour sequences may control the terminal.
+func cells(s string) []cell {
+	var all []cell
+	for state := -1; s != ""; {
+		if n := colourLen(s); n > 0 {
+			all = append(all, cell{s[:n], 0})
+			s, state = s[n:], -1
+			continue
+		}
+		var c cell
+		c.text, s, c.width, state = uniseg.FirstGraphemeClusterInString(s, state)
+		all = append(all, c)
+	}
+	return all
+}
+
+// colourLen is the length of the colour sequence that s begins with; 0: none.
+func colourLen(s string) int {
+	rest, ok := strings.CutPrefix(s, "\x1b[")
+	if !ok {
+		return 0
+	}
+	n := strings.IndexFunc(rest, func(r rune) bool { return r != ';' && (r < '0' || r > '9') })
+	if n < 0 || rest[n] != 'm' {
+		return 0
+	}
+	return len("\x1b[") + n + 1
+}
+
+// shown is how a line that is edited looks, on one row if it can be: line ends
+// have a sign, and what must not reach a terminal is visible. Each cell is one of
+// the line's.
+func shown(line string) []cell {
+	all := cells(line)
+	for i, c := range all {
+		switch text := terminal.Visible(c.text); {
+		case c.text == "\n":
+			all[i] = cell{"↵", 1}
+		case c.text == "\t":
+			all[i] = cell{"  ", 2}
+		case text != c.text:
+			all[i] = cell{text, len(text)}
+		}
+	}
+	return all
+}
+
+func widthOf(row []cell) (columns int) {
+	for _, c := range row {
+		columns += c.width
+	}
+	return columns
+}
+
+func textOf(row []cell) string {
+	var b strings.Builder
+	for _, c := range row {
+		b.WriteString(c.text)
+	}
+	return b.String()
+}
+
+// wrap cuts a line into rows of at most width columns, between words where it
+// can, and indents all but the first. So whatever is in a line, only its
+// beginning is at the beginning of a row.
+func wrap(line []cell, width, indent int) []string {
+	indent = min(indent, width/2)
+	var rows []string
+	row := []cell(nil)
+	used, first, blank := 0, 0, -1
+	for _, c := range line {
+		for used+c.width > width && len(row) > first {
+			rest := []cell(nil)
+			if blank > first {
+				rest = append(rest, row[blank+1:]...)
+				row = row[:blank]
+			}
+			rows = append(rows, textOf(row))
+			row = append([]cell{{strings.Repeat(" ", indent), indent}}, rest...)
+			used, first, blank = widthOf(row), 1, -1
+		}
+		if c.text == " " {
+			blank = len(row)
+		}
+		row = append(row, c)
+		used += c.width
+	}
+	return append(rows, textOf(row))
+}

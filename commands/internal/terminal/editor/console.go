@@ -1,0 +1,474 @@
+package editor
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/fatih/color"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"otrpipe/commands/internal/terminal"
+)
+
+const (
+	// escapeWait is how long the rest of a key's sequence may take.
+	escapeWait = 50 * time.Millisecond
+	// lendWait is how often it is looked whether another program has done with
+	// the terminal.
+	lendWait = 50 * time.Millisecond
+	// usualWidth and usualHeight are of a terminal that does not know its size.
+	usualWidth, usualHeight = 80, 24
+)
+
+// ErrInterrupted says that the key for an interruption was pressed on an empty
+// line, or at a secret.
+var ErrInterrupted = errors.New("editor: interrupted")
+
+// ErrClosed says that the Console is closed.
+var ErrClosed = errors.New("editor: closed")
+
+// A Console is a terminal that is held. Lines and secrets are read by one
+// goroutine; the other methods may be called from any.
+type Console struct {
+	in      *os.File
+	out     *os.File
+	keys    *terminal.Keys
+	colour  bool
+	wake    *os.File // its other end is closed when the Console is
+	closing *os.File
+	signals chan os.Signal
+	decoder decoder // the reading goroutine's
+
+	mu      sync.Mutex
+	prompt  string
+	line    line
+	history history
+	secret  *secret // nil: a line is edited
+	shown   bool
+	picture picture // on the screen, if shown
+	width   int
+	height  int
+	closed  bool
+}
+
+// A secret is one that is being entered.
+type secret struct {
+	prompt string
+	text   []byte
+}
+
+// Open takes over the terminal that in and out are, until Close.
+func Open(in, out *os.File) (*Console, error) {
+	c := &Console{in: in, out: out, colour: terminal.Colour(out), signals: make(chan os.Signal, 1)}
+	var err error
+	if c.wake, c.closing, err = os.Pipe(); err != nil {
+		return nil, err
+	}
+	if c.keys, err = terminal.TakeKeys(in); err != nil {
+		c.wake.Close()
+		c.closing.Close()
+		return nil, err
+	}
+	c.measure()
+	signal.Notify(c.signals, syscall.SIGWINCH, syscall.SIGCONT)
+	go c.heedSignals()
+	c.put("\x1b[?2004h")
+	return c, nil
+}
+
+// Close gives the terminal back. A line that was begun stays to be seen.
+func (c *Console) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	end := c.erased()
+	if c.line.text != "" {
+		c.line.end()
+		end += c.drawn() + "\r\n"
+	}
+	c.closed = true
+	c.put(end + "\x1b[?2004l")
+	signal.Stop(c.signals)
+	close(c.signals)
+	c.closing.Close()
+	c.keys.Restore()
+}
+
+// Paint is text in a colour, where colour is shown.
+func (c *Console) Paint(text string, attributes ...color.Attribute) string {
+	paint := color.New(attributes...)
+	if c.colour {
+		paint.EnableColor()
+	} else {
+		paint.DisableColor()
+	}
+	return paint.Sprint(text)
+}
+
+// SetPrompt shows another prompt, which may be painted.
+func (c *Console) SetPrompt(prompt string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.prompt != prompt {
+		erased := c.erased()
+		c.prompt = prompt
+		c.put(erased + c.drawn())
+	}
+}
+
+// Message prints a text above the line. Its first row begins with lead, which
+// may be painted, and all others are indented; what could control the terminal is
+// made visible.
+func (c *Console) Message(lead, text string) {
+	var all [][]cell
+	for i, l := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
+		row := cells(terminal.Visible(l))
+		if i == 0 {
+			row = append(cells(lead), row...)
+		} else {
+			row = append(cells(strings.Repeat(" ", widthOf(cells(lead)))), row...)
+		}
+		all = append(all, row)
+	}
+	c.print(all, widthOf(cells(lead)))
+}
+
+// Write prints whole lines above the line. They may be painted, and nothing else
+// in them may control the terminal.
+func (c *Console) Write(p []byte) (int, error) {
+	var all [][]cell
+	for l := range bytes.Lines(p) {
+		all = append(all, cells(string(bytes.TrimRight(l, "\n"))))
+	}
+	c.print(all, 2)
+	return len(p), nil
+}
+
+func (c *Console) print(lines [][]cell, indent int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b strings.Builder
+	b.WriteString(c.erased())
+	for _, l := range lines {
+		for _, row := range wrap(l, c.width, indent) {
+			b.WriteString(row + "\r\n")
+		}
+	}
+	c.put(b.String() + c.drawn())
+}
+
+// ReadLine returns the next line, which is not in the history yet. A pasted text
+// is one line, its line ends in it. It fails with ErrInterrupted, with io.EOF
+// where the key for it was pressed on an empty line, with ErrClosed, or with the
+// terminal's error.
+func (c *Console) ReadLine() (string, error) {
+	c.show()
+	for {
+		k, err := c.nextKey()
+		if err != nil {
+			return "", err
+		}
+		c.mu.Lock()
+		text, done, err := c.press(k)
+		if len(c.decoder.unread) == 0 || done {
+			c.redraw()
+		}
+		c.mu.Unlock()
+		if done || err != nil {
+			return text, err
+		}
+	}
+}
+
+// Remember puts a line into the history.
+func (c *Console) Remember(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history.add(text)
+}
+
+// press does what a key does to the line.
+func (c *Console) press(k key) (text string, done bool, err error) {
+	l := &c.line
+	fits := true
+	switch k.code {
+	case keyRune:
+		fits = l.insert(string(k.r))
+	case keyPaste:
+		fits = l.insert(string(k.text))
+	case keyTooLong:
+		fits = false
+	case keyNewline:
+		fits = l.insert("\n")
+	case keyEnter:
+		c.history.back = 0
+		return l.take(), true, nil
+	case keyInterrupt:
+		if l.text == "" {
+			return "", false, ErrInterrupted
+		}
+		c.history.back = 0
+		l.set("")
+	case keyEOF:
+		if l.text == "" {
+			return "", false, io.EOF
+		}
+		l.delete()
+	case keyYank:
+		fits = l.yank()
+	case keyClear:
+		c.put("\x1b[H\x1b[2J")
+		c.picture = picture{}
+		c.shown = false
+	case keyUp:
+		c.history.older(l)
+	case keyDown:
+		c.history.newer(l)
+	case keyLeft:
+		l.left()
+	case keyRight:
+		l.right()
+	case keyHome:
+		l.home()
+	case keyEnd:
+		l.end()
+	case keyWordLeft:
+		l.wordLeft()
+	case keyWordRight:
+		l.wordRight()
+	case keyBackspace:
+		l.backspace()
+	case keyDelete:
+		l.delete()
+	case keyKillStart:
+		l.kill(l.home)
+	case keyKillEnd:
+		l.kill(l.end)
+	case keyKillWord:
+		l.kill(l.wordLeft)
+	case keyKillWordRight:
+		l.kill(l.wordRight)
+	}
+	if !fits {
+		c.put("\a" + c.erased() + c.Paint("The line cannot get that long; nothing was added.", color.FgYellow) + "\r\n" + c.drawn())
+	}
+	return "", false, nil
+}
+
+// ReadSecret asks for a secret, which is not shown, and is the caller's to wipe.
+// It fails as ReadLine does.
+func (c *Console) ReadSecret(prompt string) ([]byte, error) {
+	s := &secret{prompt: prompt}
+	c.setSecret(s)
+	defer c.setSecret(nil)
+	for {
+		k, err := c.nextKey()
+		if err == nil {
+			switch k.code {
+			case keyEnter:
+				return s.text, nil
+			case keyInterrupt:
+				err = ErrInterrupted
+			case keyEOF:
+				if len(s.text) == 0 {
+					err = io.EOF
+				}
+			}
+		}
+		if err != nil {
+			clear(s.text)
+			return nil, err
+		}
+		s.press(k)
+	}
+}
+
+func (c *Console) setSecret(s *secret) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	erased := c.erased()
+	c.secret = s
+	c.put(erased + c.drawn())
+}
+
+// press does what a key does to a secret. Where the secret grows, what it was
+// is wiped.
+func (s *secret) press(k key) {
+	switch k.code {
+	case keyRune:
+		s.add([]byte(string(k.r)))
+	case keyPaste:
+		s.add(k.text)
+	case keyBackspace:
+		_, n := utf8.DecodeLastRune(s.text)
+		clear(s.text[len(s.text)-n:])
+		s.text = s.text[:len(s.text)-n]
+	case keyKillStart, keyKillWord:
+		clear(s.text)
+		s.text = s.text[:0]
+	}
+}
+
+func (s *secret) add(b []byte) {
+	if len(s.text)+len(b) <= maxLine {
+		grown := make([]byte, 0, len(s.text)+len(b))
+		grown = append(append(grown, s.text...), b...)
+		clear(s.text)
+		s.text = grown
+	}
+	clear(b)
+}
+
+// nextKey waits for a key. While another program reads the terminal's keys,
+// none is ours.
+func (c *Console) nextKey() (key, error) {
+	wait := -1
+	for {
+		if k, ok := c.decoder.next(false); ok {
+			return k, nil
+		}
+		if len(c.decoder.unread) > 0 && !c.decoder.pasting {
+			wait = int(escapeWait.Milliseconds())
+		}
+		ready, err := c.poll(wait)
+		switch {
+		case err != nil:
+			return key{}, err
+		case !ready:
+			if k, ok := c.decoder.next(true); ok {
+				return k, nil
+			}
+		case !c.keys.Ours():
+			c.lend()
+		default:
+			if err := c.read(); err != nil {
+				return key{}, err
+			}
+		}
+		wait = -1
+	}
+}
+
+// poll waits until the terminal has keys, for so many milliseconds at most.
+func (c *Console) poll(wait int) (ready bool, err error) {
+	fds := []unix.PollFd{
+		{Fd: int32(c.keys.FD()), Events: unix.POLLIN},
+		{Fd: int32(c.wake.Fd()), Events: unix.POLLIN},
+	}
+	n, err := unix.Poll(fds, wait)
+	switch {
+	case err == unix.EINTR:
+		return c.poll(wait)
+	case err != nil:
+		return false, err
+	case fds[1].Revents != 0:
+		return false, ErrClosed
+	}
+	return n > 0, nil
+}
+
+func (c *Console) read() error {
+	var buf [4096]byte
+	defer clear(buf[:])
+	n, err := unix.Read(c.keys.FD(), buf[:])
+	switch {
+	case err == unix.EINTR, err == unix.EAGAIN:
+		return nil
+	case err != nil:
+		return err
+	case n == 0:
+		return io.ErrUnexpectedEOF // the terminal is gone
+	}
+	c.decoder.feed(buf[:n])
+	return nil
+}
+
+// lend waits until another program that reads the terminal has done.
+func (c *Console) lend() {
+	for !c.keys.Ours() && !c.isClosed() {
+		time.Sleep(lendWait)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shown = false // nobody knows where the cursor is
+	c.redraw()
+}
+
+func (c *Console) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// heedSignals draws anew when the terminal has another size, or is ours again.
+func (c *Console) heedSignals() {
+	for s := range c.signals {
+		c.mu.Lock()
+		if !c.closed {
+			if s == syscall.SIGCONT {
+				_ = c.keys.Retake() // it is gone, and the next read will say so
+				c.shown = false
+			}
+			c.measure()
+			c.redraw()
+		}
+		c.mu.Unlock()
+	}
+}
+
+// measure asks the terminal for its size.
+func (c *Console) measure() {
+	w, h, err := term.GetSize(c.keys.FD())
+	if err != nil || w <= 0 || h <= 0 {
+		w, h = usualWidth, usualHeight
+	}
+	c.width, c.height = w, h
+}
+
+// show shows the line, if it is not shown yet.
+func (c *Console) show() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.redraw()
+}
+
+func (c *Console) redraw() { c.put(c.erased() + c.drawn()) }
+
+// erased is what takes the line from the screen, and drawn what puts it there.
+func (c *Console) erased() string {
+	if c.closed {
+		return ""
+	}
+	if !c.shown {
+		return "\r\x1b[J"
+	}
+	c.shown = false
+	return c.picture.erase(c.width)
+}
+
+func (c *Console) drawn() string {
+	if c.closed {
+		return ""
+	}
+	prompt, text, pos := c.prompt, c.line.text, c.line.pos
+	if c.secret != nil {
+		prompt, text, pos = c.secret.prompt, "", 0
+	}
+	c.picture = paint(cells(prompt), shown(text), len(cells(text[:pos])), c.width).window(c.height)
+	c.shown = true
+	return c.picture.draw()
+}
+
+// put writes to the terminal. One that is gone is noticed where keys are read.
+func (c *Console) put(s string) { _, _ = io.WriteString(c.out, s) }

@@ -1,0 +1,198 @@
+package editor
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// A code says what a key means.
+type code int
+
+const (
+	keyNone    code = iota // nothing that is known here
+	keyRune                // a character
+	keyPaste               // a text that was pasted
+	keyTooLong             // a pasted text of more bytes than a line can have
+	keyEnter
+	keyNewline
+	keyInterrupt
+	keyEnd
+	keyHome
+	keyLeft
+	keyRight
+	keyWordLeft
+	keyWordRight
+	keyUp
+	keyDown
+	keyBackspace
+	keyDelete
+	keyEOF // or delete
+	keyKillStart
+	keyKillEnd
+	keyKillWord
+	keyKillWordRight
+	keyYank
+	keyClear
+)
+
+// A key is one that was pressed, or a text that was pasted.
+type key struct {
+	code code
+	r    rune   // keyRune
+	text []byte // keyPaste; line ends are LF
+}
+
+// controls are the keys that a single byte stands for.
+var controls = map[byte]code{
+	'\r': keyEnter, '\n': keyEnter, 0x7f: keyBackspace,
+	ctrl('A'): keyHome, ctrl('B'): keyLeft, ctrl('C'): keyInterrupt, ctrl('D'): keyEOF,
+	ctrl('E'): keyEnd, ctrl('F'): keyRight, ctrl('H'): keyBackspace, ctrl('K'): keyKillEnd,
+	ctrl('L'): keyClear, ctrl('N'): keyDown, ctrl('P'): keyUp, ctrl('U'): keyKillStart,
+	ctrl('W'): keyKillWord, ctrl('Y'): keyYank,
+}
+
+func ctrl(letter byte) byte { return letter & 0x1f }
+
+// sequences are the keys that terminals send as ESC and what stands here.
+var sequences = map[string]code{
+	"[A": keyUp, "[B": keyDown, "[C": keyRight, "[D": keyLeft, "[H": keyHome, "[F": keyEnd,
+	"OA": keyUp, "OB": keyDown, "OC": keyRight, "OD": keyLeft, "OH": keyHome, "OF": keyEnd,
+	"[1~": keyHome, "[4~": keyEnd, "[7~": keyHome, "[8~": keyEnd, "[3~": keyDelete, "OM": keyEnter,
+	"[1;5C": keyWordRight, "[1;5D": keyWordLeft, "[1;3C": keyWordRight, "[1;3D": keyWordLeft,
+	"f": keyWordRight, "b": keyWordLeft, "d": keyKillWordRight, "\x7f": keyKillWord,
+	"\r": keyNewline, "\n": keyNewline,
+}
+
+// What terminals put around a text that is pasted, once they have been asked to.
+const (
+	pasteBegin = "\x1b[200~"
+	pasteEnd   = "\x1b[201~"
+)
+
+// A decoder makes keys of what a terminal sends.
+type decoder struct {
+	unread  []byte
+	pasting bool
+	pasted  []byte
+	tooLong bool
+}
+
+// feed takes what the terminal has sent.
+func (d *decoder) feed(b []byte) { d.unread = append(d.unread, b...) }
+
+// next takes the first key; false: none is complete. If nothing else has come
+// for a while, all that is there is complete: the key for ESC is the
+// beginning of other keys too.
+func (d *decoder) next(all bool) (key, bool) {
+	if d.pasting {
+		return d.paste()
+	}
+	if len(d.unread) == 0 {
+		return key{}, false
+	}
+	if d.unread[0] == 0x1b {
+		return d.sequence(all)
+	}
+	if c, ok := controls[d.unread[0]]; ok {
+		d.drop(1)
+		return key{code: c}, true
+	}
+	if !utf8.FullRune(d.unread) && !all {
+		return key{}, false
+	}
+	r, n := utf8.DecodeRune(d.unread)
+	d.drop(n)
+	if r == utf8.RuneError && n <= 1 || r < ' ' {
+		return key{}, true
+	}
+	return key{code: keyRune, r: r}, true
+}
+
+// sequence takes a key that begins with ESC.
+func (d *decoder) sequence(all bool) (key, bool) {
+	n := sequenceLen(d.unread)
+	if n == 0 {
+		if !all {
+			return key{}, false
+		}
+		n = len(d.unread)
+	}
+	s := string(d.unread[:n])
+	d.drop(n)
+	if s == pasteBegin {
+		d.pasting = true
+		return d.paste()
+	}
+	return key{code: sequences[s[1:]]}, true
+}
+
+// sequenceLen is the length of the sequence that b begins with; 0: it is not
+// complete. See ECMA-48, 5.4.
+func sequenceLen(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[1] {
+	case 'O':
+		if len(b) < 3 {
+			return 0
+		}
+		return 3
+	case '[':
+		for i, c := range b[2:] {
+			if c < 0x20 || c > 0x3f {
+				return 2 + i + 1
+			}
+		}
+		return 0
+	}
+	_, n := utf8.DecodeRune(b[1:])
+	return 1 + n
+}
+
+// paste gathers a pasted text. What no line can hold is not kept.
+func (d *decoder) paste() (key, bool) {
+	end := bytes.Index(d.unread, []byte(pasteEnd))
+	n := end
+	if end < 0 {
+		n = max(0, len(d.unread)-len(pasteEnd)+1)
+	}
+	if len(d.pasted)+n > maxLine {
+		d.tooLong = true
+	} else {
+		d.pasted = append(d.pasted, d.unread[:n]...)
+	}
+	d.drop(n)
+	if end < 0 {
+		return key{}, false
+	}
+	d.drop(len(pasteEnd))
+	k := key{code: keyPaste, text: plain(d.pasted)}
+	if d.tooLong {
+		k = key{code: keyTooLong}
+	}
+	clear(d.pasted)
+	d.pasting, d.pasted, d.tooLong = false, d.pasted[:0], false
+	return k, true
+}
+
+// plain is a pasted text with LF as its line ends, none behind the last line,
+// and no other control characters but tabs.
+func plain(b []byte) []byte {
+	b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
+	b = bytes.ReplaceAll(b, []byte("\r"), []byte("\n"))
+	b = bytes.TrimRight(b, "\n")
+	return bytes.Map(func(r rune) rune {
+		if (r < ' ' || r == 0x7f) && r != '\n' && r != '\t' || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, b)
+}
+
+// drop forgets n bytes, which may be of a secret.
+func (d *decoder) drop(n int) {
+	rest := copy(d.unread, d.unread[n:])
+	clear(d.unread[rest:])
+	d.unread = d.unread[:rest]
+}

@@ -1,0 +1,106 @@
+package editor
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// pressed names the keys that a decoder makes of b; in the end nothing else
+// comes for a while.
+func pressed(d *decoder, b string) string {
+	d.feed([]byte(b))
+	var all []string
+	for _, wait := range []bool{false, true} {
+		for k, ok := d.next(wait); ok; k, ok = d.next(wait) {
+			switch k.code {
+			case keyRune:
+				all = append(all, string(k.r))
+			case keyPaste:
+				all = append(all, fmt.Sprintf("paste %q", k.text))
+			default:
+				all = append(all, fmt.Sprint(int(k.code)))
+			}
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func TestWhatTerminalsSendBecomesKeys(t *testing.T) {
+	is := func(codes ...code) string { return strings.Trim(fmt.Sprint(codes), "[]") }
+	for sent, want := range map[string]string{
+		"aé你🧅":                "a é 你 🧅",
+		"\r\n":                is(keyEnter, keyEnter),
+		"\x1b[A\x1b[B\x1bOC":  is(keyUp, keyDown, keyRight),
+		"\x1b[1~\x1b[4~":      is(keyHome, keyEnd),
+		"\x1b[H\x1bOF":        is(keyHome, keyEnd),
+		"\x1b[3~\x7f\x08":     is(keyDelete, keyBackspace, keyBackspace),
+		"\x1bb\x1bf":          is(keyWordLeft, keyWordRight),
+		"\x1b[1;5D\x1b[1;3C":  is(keyWordLeft, keyWordRight),
+		"\x03\x04\x15\x0b":    is(keyInterrupt, keyEOF, keyKillStart, keyKillEnd),
+		"\x1b\rx":             is(keyNewline) + " x",
+		"\x1b":                is(keyNone),
+		"\x1b[12;34;56zx":     is(keyNone) + " x",
+		"\x1b]x":              is(keyNone) + " x",
+		"\x1a\x00\x1c":        is(keyNone, keyNone, keyNone),
+		"\xff\xfex":           is(keyNone, keyNone) + " x",
+		"\x1b[":               is(keyNone),
+		"\x1b[200~\x1b[201~x": `paste "" x`,
+		"\x1b[200~one\r\ntwo\rthree\n\n\x1b[201~": `paste "one\ntwo\nthree"`,
+		"\x1b[200~a\tb\x1b[31m\x03\x00c\x1b[201~": `paste "a\tb[31mc"`,
+	} {
+		if got := pressed(new(decoder), sent); got != want {
+			t.Errorf("%q: %s, want %s", sent, got, want)
+		}
+		// However it comes: byte by byte nothing but the end is different.
+		d := new(decoder)
+		var got []string
+		for i := range len(sent) {
+			d.feed([]byte{sent[i]})
+			for k, ok := d.next(false); ok; k, ok = d.next(false) {
+				got = append(got, fmt.Sprint(k.code))
+			}
+		}
+		if len(d.unread) > 0 && sent != "\x1b" && sent != "\x1b[" {
+			t.Errorf("%q byte by byte: %v, and %q is left", sent, got, d.unread)
+		}
+	}
+}
+
+func TestAPasteTooLongForALineIsNoneAtAll(t *testing.T) {
+	d := new(decoder)
+	pressed(d, pasteBegin)
+	for range 40 {
+		if got := pressed(d, strings.Repeat("x", 4096)); got != "" {
+			t.Fatalf("keys in the middle of a paste: %.50s", got)
+		}
+	}
+	if len(d.pasted) > maxLine {
+		t.Errorf("%d bytes are kept", len(d.pasted))
+	}
+	if got := pressed(d, pasteEnd+"y"); got != fmt.Sprint(int(keyTooLong))+" y" {
+		t.Errorf("%.50s", got)
+	}
+}
+
+func FuzzKeysAreCharacters(f *testing.F) {
+	f.Add([]byte("\x1b[200~a\x1b[201~\x1b[1;5Dé"), 3)
+	f.Fuzz(func(t *testing.T, b []byte, cut int) {
+		cut = min(max(cut, 0), len(b))
+		d := new(decoder)
+		for _, part := range [][]byte{b[:cut], b[cut:]} {
+			d.feed(part)
+			for _, wait := range []bool{false, true} {
+				for k, ok := d.next(wait); ok; k, ok = d.next(wait) {
+					if k.code == keyRune && (k.r < ' ' || !utf8.ValidRune(k.r)) || !utf8.Valid(k.text) {
+						t.Fatalf("%q gave %q and %q", b, k.r, k.text)
+					}
+				}
+			}
+		}
+		if !d.pasting && len(d.unread) > 0 {
+			t.Fatalf("%q is left of %q", d.unread, b)
+		}
+	})
+}

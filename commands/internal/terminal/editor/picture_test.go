@@ -1,0 +1,76 @@
+package editor
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestALineIsLaidOutInColumns(t *testing.T) {
+	for _, test := range []struct {
+		prompt, line string
+		pos, width   int
+		rows         string
+		row, col     int
+	}{
+		{"> ", "", 0, 10, "> ", 0, 2},
+		{"> ", "abc", 1, 10, "> abc", 0, 3},
+		{"> ", "abcdefgh", 8, 10, "> abcdefgh|", 1, 0},
+		{"> ", "abcdefgh", 7, 10, "> abcdefgh", 0, 9},
+		{"> ", "abcdefghij", 9, 10, "> abcdefgh|ij", 1, 1},
+		// Two columns do not fit where one is left.
+		{"> ", "你好你好你", 5, 9, "> 你好你|好你", 1, 4},
+		{"\x1b[31m> \x1b[0m", "a", 1, 10, "\x1b[31m> \x1b[0ma", 0, 3},
+		{"> ", "a\nb\tc\x1b", 3, 20, `> a↵b  c\x1b`, 0, 5},
+	} {
+		p := paint(cells(test.prompt), shown(test.line), test.pos, test.width)
+		if got := strings.Join(p.rows, "|"); got != test.rows || p.row != test.row || p.col != test.col {
+			t.Errorf("%q: %q with the cursor at %d,%d, want %q and %d,%d", test.line, got, p.row, p.col, test.rows, test.row, test.col)
+		}
+	}
+}
+
+func TestOfALineHigherThanTheScreenTheRowsAroundTheCursorShow(t *testing.T) {
+	all := shown(strings.Repeat("0123456789", 10))
+	for _, test := range []struct{ pos, rows, row int }{{0, 3, 0}, {15, 3, 1}, {55, 3, 2}, {99, 3, 2}} {
+		p := paint(nil, all, test.pos, 10).window(3)
+		if len(p.rows) != test.rows || p.row != test.row {
+			t.Errorf("at %d: row %d of %d", test.pos, p.row, len(p.rows))
+		}
+	}
+}
+
+func TestARowThatTheTerminalBrokeIsErasedWhole(t *testing.T) {
+	p := paint(nil, shown(strings.Repeat("x", 25)), 25, 10) // rows of 10, 10 and 5
+	for width, want := range map[int]string{10: "\r\x1b[2A\x1b[J", 20: "\r\x1b[2A\x1b[J", 5: "\r\x1b[5A\x1b[J"} {
+		if got := p.erase(width); got != want {
+			t.Errorf("%d columns: %q, want %q", width, got, want)
+		}
+	}
+}
+
+func TestALongTextIsBrokenBetweenWordsAndIndented(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want []string
+	}{
+		{"bob: short", []string{"bob: short"}},
+		{"bob: one two three four", []string{"bob: one two", "     three", "     four"}},
+		{"bob: 0123456789012345", []string{"bob:", "     01234567", "     89012345"}},
+		{"bob: \x1b[31mone\x1b[0m two x", []string{"bob: \x1b[31mone\x1b[0m two", "     x"}},
+		{"bob: 你好你好你", []string{"bob:", "     你好你好", "     你"}},
+		{"", []string{""}},
+	} {
+		if got := wrap(cells(test.text), 13, 5); !slices.Equal(got, test.want) {
+			t.Errorf("%q: %q, want %q", test.text, got, test.want)
+		}
+	}
+	// Nothing but its own beginning comes to the beginning of a row.
+	for width := 1; width < 40; width++ {
+		for _, row := range wrap(cells("bob: "+strings.Repeat("otrpipe: ", 20)), width, 2)[1:] {
+			if width >= 2 && !strings.HasPrefix(row, " ") {
+				t.Fatalf("%d columns: %q", width, row)
+			}
+		}
+	}
+}
