@@ -13,17 +13,22 @@ import (
 type tap struct {
 	t          *testing.T
 	alice, bob *home
+	version    string
 	mode       string
 	seen       string   // where it reports
 	flags      []string // of its own
 	ends       []string // flags of bob's
 }
 
-func newTap(t *testing.T, mode string, flags ...string) *tap {
+// newTap returns one who speaks a version.
+func newTap(t *testing.T, version, mode string, flags ...string) *tap {
 	t.Helper()
-	return &tap{t: t, alice: newHome(t), bob: newHome(t), mode: mode,
-		seen: filepath.Join(t.TempDir(), "seen"), flags: flags}
+	return &tap{t: t, alice: newHome(t), bob: newHome(t), version: version, mode: mode,
+		seen: filepath.Join(t.TempDir(), "seen"), flags: append(flags, "--version", version)}
 }
+
+// key is the key of one of the two in the version that he speaks.
+func (p *tap) key(h *home) string { return h.key(p.version) }
 
 // connect has alice connect to bob, who echoes, with the man in the middle
 // between them, or without.
@@ -95,91 +100,172 @@ func (p *tap) caught(code int, flags ...string) {
 	}
 }
 
+// tapped are the stories of a man in the middle.
+var tapped = []struct {
+	name  string
+	story func(p *tap)
+}{
+	{"nobody checks", func(p *tap) {
+		l := p.connect(true)
+		l.say("payload\n")
+		l.wait("payload\n")
+		l.in.Close()
+		if code := l.left(); code != 0 {
+			p.t.Errorf("exit code %d", code)
+		}
+		if got := p.payload(); got != "payload\npayload\n" && got != "payloadpayload" {
+			p.t.Errorf("he read %q", got)
+		}
+	}},
+	{"expect", func(p *tap) { p.caught(3, "--expect", p.key(p.bob)) }},
+	{"trust known", func(p *tap) { p.caught(3, "--contact", "bob", "--trust", "known") }},
+	{"trust verified", func(p *tap) {
+		p.alice.must("contacts", "add", "bob", p.key(p.bob))
+		p.alice.must("contacts", "trust", "bob", p.key(p.bob))
+		p.caught(3, "--contact", "bob", "--trust", "verified")
+	}},
+	{"a changed key", func(p *tap) {
+		p.meet()
+		p.caught(3, "--contact", "bob")
+	}},
+	{"bob expects", func(p *tap) {
+		p.ends = []string{"--expect", p.key(p.alice)}
+		if p.mode == "stream" {
+			p.caught(5)
+		} else {
+			// Nothing tells alice to wait: she checks nothing, and he reads her. But
+			// bob says nothing to him.
+			l := p.connect(true)
+			l.say("payload\n")
+			l.left()
+			if got := p.payload(); got != "" && got != "payload" {
+				p.t.Errorf("he read %q", got)
+			}
+		}
+	}},
+	{"SMP passed on", func(p *tap) {
+		p.flags = []string{"--relay-smp"}
+		secret := secretFile(p.t, "the secret")
+		p.ends = []string{"--smp-secret-file", secret}
+		p.caught(4, "--smp-secret-file", secret)
+	}},
+	{"SMP dropped", func(p *tap) {
+		secret := secretFile(p.t, "the secret")
+		p.ends = []string{"--smp-secret-file", secret}
+		p.caught(7, "--smp-secret-file", secret, "--timeout", "3s")
+	}},
+}
+
 // Against the man in the middle every check that can be asked for works, in
-// both modes, and he reads nothing. Without a check he reads everything.
+// both versions and modes, and he reads nothing. Without a check he reads
+// everything.
 func TestManInTheMiddleIsCaught(t *testing.T) {
-	for _, mode := range []string{"stream", "lines"} {
-		for _, c := range []struct {
-			name  string
-			story func(p *tap)
-		}{
-			{"nobody checks", func(p *tap) {
-				l := p.connect(true)
-				l.say("payload\n")
-				l.wait("payload\n")
-				l.in.Close()
-				if code := l.left(); code != 0 {
-					p.t.Errorf("exit code %d", code)
-				}
-				if got := p.payload(); got != "payload\npayload\n" && got != "payloadpayload" {
-					p.t.Errorf("he read %q", got)
-				}
-			}},
-			{"expect", func(p *tap) { p.caught(3, "--expect", p.bob.fingerprint()) }},
-			{"trust known", func(p *tap) { p.caught(3, "--contact", "bob", "--trust", "known") }},
-			{"trust verified", func(p *tap) {
-				p.alice.must("contacts", "add", "bob", p.bob.fingerprint())
-				p.alice.must("contacts", "trust", "bob", p.bob.fingerprint())
-				p.caught(3, "--contact", "bob", "--trust", "verified")
-			}},
-			{"a changed key", func(p *tap) {
-				l := p.connect(false, "--contact", "bob")
-				l.say("hello\n")
-				l.wait("hello\n")
-				l.in.Close()
-				if code := l.left(); code != 0 {
-					p.t.Errorf("the honest connection: exit code %d", code)
-				}
-				p.caught(3, "--contact", "bob")
-			}},
-			{"bob expects", func(p *tap) {
-				p.ends = []string{"--expect", p.alice.fingerprint()}
-				if p.mode == "stream" {
-					p.caught(5)
-				} else {
-					// Nothing tells alice to wait: she checks nothing, and he reads her. But
-					// bob says nothing to him.
-					l := p.connect(true)
-					l.say("payload\n")
-					l.left()
-					if got := p.payload(); got != "" && got != "payload" {
-						p.t.Errorf("he read %q", got)
-					}
-				}
-			}},
-			{"SMP passed on", func(p *tap) {
-				p.flags = []string{"--relay-smp"}
-				secret := secretFile(p.t, "the secret")
-				p.ends = []string{"--smp-secret-file", secret}
-				p.caught(4, "--smp-secret-file", secret)
-			}},
-			{"SMP dropped", func(p *tap) {
-				secret := secretFile(p.t, "the secret")
-				p.ends = []string{"--smp-secret-file", secret}
-				p.caught(7, "--smp-secret-file", secret, "--timeout", "3s")
-			}},
-		} {
-			t.Run(mode+", "+c.name, func(t *testing.T) {
-				t.Parallel()
-				c.story(newTap(t, mode))
-			})
+	for _, version := range []string{"3", "4"} {
+		for _, mode := range []string{"stream", "lines"} {
+			for _, c := range tapped {
+				t.Run("version "+version+", "+mode+", "+c.name, func(t *testing.T) {
+					t.Parallel()
+					c.story(newTap(t, version, mode))
+				})
+			}
 		}
 	}
 }
 
 // SMP in a live session finds the man in the middle too.
 func TestManInTheMiddleIsCaughtInALiveSession(t *testing.T) {
-	p := newTap(t, "lines", "--relay-smp")
-	l := p.connect(true, "-s", "live")
-	l.say("payload\n")
-	l.wait("payload\n")
-	secret := secretFile(t, "the secret")
-	done := make(chan int)
-	go func() { done <- p.bob.code("smp", "--secret-file", secret) }()
-	if code := p.alice.code("smp", "-s", "live", "--secret-file", secret); code != 4 {
-		t.Errorf("alice's exit code is %d, want 4", code)
+	for _, version := range []string{"3", "4"} {
+		t.Run("version "+version, func(t *testing.T) {
+			t.Parallel()
+			p := newTap(t, version, "lines", "--relay-smp")
+			l := p.connect(true, "-s", "live")
+			l.say("payload\n")
+			l.wait("payload\n")
+			secret := secretFile(t, "the secret")
+			done := make(chan int)
+			go func() { done <- p.bob.code("smp", "--secret-file", secret) }()
+			if code := p.alice.code("smp", "-s", "live", "--secret-file", secret); code != 4 {
+				t.Errorf("alice's exit code is %d, want 4", code)
+			}
+			if code := <-done; code != 4 {
+				t.Errorf("bob's exit code is %d, want 4", code)
+			}
+		})
 	}
-	if code := <-done; code != 4 {
-		t.Errorf("bob's exit code is %d, want 4", code)
+}
+
+// One who has no keys, but takes the 4 from every query and the messages of
+// version 4 away, does not get past who asks for version 4 or knows the peer.
+func TestVersion4CannotBeTakenAwayInSilence(t *testing.T) {
+	for _, mode := range []string{"stream", "lines"} {
+		for _, c := range []struct {
+			name  string
+			story func(p *tap)
+		}{
+			{"strangers", func(p *tap) {
+				l := p.connect(true, "--events", p.seen+".events")
+				l.say("payload\n")
+				l.wait("payload\n")
+				l.in.Close()
+				if code := l.left(); code != 0 {
+					p.t.Errorf("exit code %d", code)
+				}
+				p.wantEvent("secure", 3)
+			}},
+			{"a contact that has spoken version 4", func(p *tap) {
+				p.meet()
+				p.caught(3, "--contact", "bob", "--events", p.seen+".events")
+				p.wantEvent("downgraded", 3)
+			}},
+			{"a verified contact with keys of both versions", func(p *tap) {
+				p.alice.must("contacts", "add", "bob", p.bob.key("3"))
+				p.alice.must("contacts", "trust", "bob", p.bob.key("3"))
+				p.meet() // the key of version 3 vouches for the other
+				p.caught(3, "--contact", "bob", "--trust", "verified", "--events", p.seen+".events")
+				p.wantEvent("downgraded", 3)
+			}},
+			{"a key of version 4 is expected", func(p *tap) {
+				p.caught(7, "--expect", p.bob.key("4"), "--timeout", "4s")
+			}},
+			{"only version 4 is spoken", func(p *tap) { p.caught(7, "--otr", "4", "--timeout", "4s") }},
+			{"only version 4, in fragments", func(p *tap) {
+				p.ends = []string{"--max-size", "200"}
+				p.caught(7, "--otr", "4", "--max-size", "200", "--timeout", "4s")
+			}},
+		} {
+			t.Run(mode+", "+c.name, func(t *testing.T) {
+				t.Parallel()
+				p := newTap(t, "4", mode, "--downgrade")
+				c.story(p)
+			})
+		}
 	}
+}
+
+// meet has alice meet bob with nobody in between.
+func (p *tap) meet() {
+	p.t.Helper()
+	l := p.connect(false, "--contact", "bob")
+	l.say("hello\n")
+	l.wait("hello\n")
+	l.in.Close()
+	if code := l.left(); code != 0 {
+		p.t.Errorf("the honest connection: exit code %d", code)
+	}
+}
+
+// wantEvent wants alice to have had an event of a session in a version.
+func (p *tap) wantEvent(name string, version int) {
+	p.t.Helper()
+	text, _ := os.ReadFile(p.seen + ".events")
+	for line := range bytes.Lines(text) {
+		var e struct {
+			Event   string
+			Version int
+		}
+		if err := json.Unmarshal(line, &e); err == nil && e.Event == name && e.Version == version {
+			return
+		}
+	}
+	p.t.Errorf("no event %s of version %d:\n%s", name, version, text)
 }

@@ -101,3 +101,44 @@ func TestManInTheMiddleReadsThoseWhoDoNotCheck(t *testing.T) {
 		t.Errorf("alice sees the key %q, bob has %q: nobody was between them", theirs, mine)
 	}
 }
+
+// The same in version 4, between two peers of another make.
+func TestManInTheMiddleOfVersion4ReadsThoseWhoDoNotCheck(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		missing(t, "python3", "apt install python3", err)
+	}
+	middle, err := mitm()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	log, alice, bob := filepath.Join(dir, "seen"), filepath.Join(dir, "alice"), filepath.Join(dir, "bob")
+	// Their events go to standard error.
+	peer := []string{"sh", "-c", `events=$1; shift; exec "$@" 2>"$events"`, "sh"}
+	command := func(events string, flags ...string) []string {
+		return append(append(append([]string{}, peer...), events, python, "otrv4/peer.py", "--no-accounts"), flags...)
+	}
+	a := command(alice, "--query", "--say", "payload", "--smp-secret", "the secret")
+	b := append([]string{middle[0], "--version", "4", "--seen", log, "--relay-smp", "--"},
+		command(bob, "--echo", "--smp-answer", "the secret")...)
+	joined(t, exec.Command(a[0], a[1:]...), exec.Command(b[0], b[1:]...))
+	for _, path := range []string{alice, bob} {
+		eventually(t, "SMP to fail", func() bool {
+			events, _ := os.ReadFile(path)
+			return strings.Contains(string(events), `"smp", "result": false`)
+		}, func() string {
+			events, _ := os.ReadFile(path)
+			return string(events)
+		})
+	}
+	read := 0
+	for _, e := range seen(t, log) {
+		if e.Event == "message" && (e.Text == "payload" || e.Text == "echo: payload") {
+			read++
+		}
+	}
+	if read == 0 {
+		t.Errorf("it read nothing")
+	}
+}

@@ -4,12 +4,12 @@
 //
 //	otrpipe connect --expect … -- mitm --seen FILE -- otrpipe serve -- cat
 //
-// Everything that it could read is in FILE, as JSON lines.
+// Everything that it could read is in FILE, as JSON lines. With --downgrade it
+// pretends nothing, and takes version 4 away from the two instead.
 package main
 
 import (
 	"bufio"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -19,25 +19,25 @@ import (
 	"os/exec"
 	"time"
 
-	"otrpipe/otr/keys"
-	"otrpipe/otr/v3"
 	"otrpipe/otr/wire"
 )
 
 func main() {
 	seen := flag.String("seen", "", "append what was read to this `FILE`")
 	smp := flag.Bool("relay-smp", false, "pass SMP on instead of dropping it")
-	version := flag.Uint("version", 3, "`2` or 3")
+	version := flag.Uint("version", 3, "`2`, 3 or 4")
+	downgrade := flag.Bool("downgrade", false, "only take version 4 away")
 	flag.Parse()
-	if err := run(flag.Args(), *seen, uint16(*version), *smp); err != nil {
+	m := &middle{version: uint16(*version), relaySMP: *smp, downgrade: *downgrade}
+	if err := m.run(flag.Args(), *seen); err != nil {
 		fmt.Fprintln(os.Stderr, "mitm:", err)
 		os.Exit(1)
 	}
 }
 
-func run(command []string, seen string, version uint16, smp bool) error {
-	if len(command) == 0 || version != v3.Version2 && version != v3.Version3 {
-		return errors.New("usage: mitm [--seen FILE] [--relay-smp] [--version 2] -- COMMAND")
+func (m *middle) run(command []string, seen string) error {
+	if err := isSpoken(m.version); len(command) == 0 || err != nil {
+		return errors.Join(err, errors.New("usage: mitm [--seen FILE] [--relay-smp] [--version 2|3|4] [--downgrade] -- COMMAND"))
 	}
 	log := io.Discard
 	if seen != "" {
@@ -60,7 +60,7 @@ func run(command []string, seen string, version uint16, smp bool) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	m := &middle{version: version, relaySMP: smp, log: json.NewEncoder(log)}
+	m.log = json.NewEncoder(log)
 	if err := m.open(os.Stdout, in); err != nil {
 		return err
 	}
@@ -73,23 +73,23 @@ func run(command []string, seen string, version uint16, smp bool) error {
 
 // A middle is both pretences. One goroutine has it all.
 type middle struct {
-	version  uint16
-	relaySMP bool
-	log      *json.Encoder
-	sides    [2]*side
+	version   uint16
+	relaySMP  bool
+	downgrade bool
+	log       *json.Encoder
+	sides     [2]*side
 }
 
 // A side is what we pretend to be to one end.
 type side struct {
-	name    string
-	out     io.Writer
-	tag     uint32
-	key     *keys.DSAPrivateKey
-	peer    uint32     // its instance
-	engine  *v3.Engine // nil until its instance is known
-	offer   *v3.Offer  // our D-H Commit, until it is answered
-	pieces  wire.Assembler
-	waiting []message // for it, until there is a session
+	name     string
+	out      io.Writer
+	pretence pretence
+	peer     uint32 // its instance
+	engine   engine // nil until its instance is known
+	offered  bool   // we have begun a key exchange that is not answered
+	pieces   wire.Assembler
+	waiting  []message // for it, until there is a session
 }
 
 // A message is one end's words on their way to the other.
@@ -100,13 +100,13 @@ type message struct {
 
 func (m *middle) open(a, b io.Writer) error {
 	for i, out := range []io.Writer{a, b} {
-		key, err := keys.GenerateDSA(rand.Reader)
+		p, err := newPretence(m.version, wire.MinInstanceTag+uint32(i))
 		if err != nil {
 			return err
 		}
 		name := string("ab"[i])
-		m.sides[i] = &side{name: name, out: out, tag: wire.MinInstanceTag + uint32(i), key: key}
-		m.report(record{Event: "ready", Side: name, Fingerprint: key.Public().Fingerprint().Hex()})
+		m.sides[i] = &side{name: name, out: out, pretence: p}
+		m.report(record{Event: "ready", Side: name, Fingerprint: p.fingerprint().Hex()})
 	}
 	return nil
 }
@@ -166,6 +166,14 @@ func readLines(r io.Reader, c chan<- []byte) {
 
 // receive handles one line of end i.
 func (m *middle) receive(i int, line []byte) error {
+	if m.downgrade {
+		passed, keep := withoutVersion4(line)
+		if !keep {
+			m.report(record{Event: "dropped", Side: m.sides[i].name, Reason: "it is of version 4"})
+			return nil
+		}
+		return m.sides[1-i].write(passed)
+	}
 	switch wire.Classify(line) {
 	case wire.KindQuery, wire.KindTagged:
 		// Both ends are to begin with us, in nothing better than our version.
@@ -193,15 +201,15 @@ func (m *middle) receive(i int, line []byte) error {
 
 // commit begins a key exchange with an end, unless one is under way.
 func (m *middle) commit(s *side) error {
-	if s.offer != nil || s.engine != nil && s.engine.AuthState() != v3.AuthNone {
+	if s.offered || s.engine != nil && !s.engine.idle() {
 		return nil
 	}
-	offer, err := v3.NewOffer(rand.Reader)
+	msg, err := s.pretence.commit()
 	if err != nil {
 		return err
 	}
-	s.offer = offer
-	return s.send(offer.Message(m.version, s.tag, 0))
+	s.offered = true
+	return s.send(msg)
 }
 
 func (m *middle) receiveEncoded(i int, line []byte) error {
@@ -214,11 +222,11 @@ func (m *middle) receiveEncoded(i int, line []byte) error {
 		return nil
 	}
 	s := m.sides[i]
-	s.meet(h, m.version)
+	s.meet(h.Sender)
 	var flags byte
 	if h.Type == wire.TypeData {
-		if data, err := v3.ParseData(body); err == nil {
-			flags = data.Flags
+		if flags, err = flagsOf(m.version, body); err != nil {
+			return nil
 		}
 	}
 	sessions := s.engine.Sessions()
@@ -233,7 +241,7 @@ func (m *middle) receiveEncoded(i int, line []byte) error {
 		}
 	}
 	if s.engine.Sessions() > sessions {
-		m.report(record{Event: "secure", Side: s.name, Fingerprint: s.engine.PeerKey().Fingerprint().Hex()})
+		m.report(record{Event: "secure", Side: s.name, Fingerprint: s.engine.endFingerprint().Hex()})
 		if err := s.flush(); err != nil {
 			return err
 		}
@@ -245,16 +253,13 @@ func (m *middle) receiveEncoded(i int, line []byte) error {
 }
 
 // meet makes the engine for the instance of an end that a message is from.
-func (s *side) meet(h wire.Header, version uint16) {
-	if s.engine == nil || s.peer != h.Sender {
-		s.peer = h.Sender
-		s.engine = v3.NewEngine(v3.Config{
-			Version: version, InstanceTag: s.tag, Identity: s.key, Rand: rand.Reader,
-		}, h.Sender)
+func (s *side) meet(instance uint32) {
+	if s.engine == nil || s.peer != instance {
+		s.peer, s.engine = instance, s.pretence.newEngine(instance)
 	}
-	if s.offer != nil {
-		s.engine.Begin(s.offer)
-		s.offer = nil
+	if s.offered {
+		s.engine.begin()
+		s.offered = false
 	}
 }
 
@@ -264,7 +269,7 @@ func (m *middle) relay(i int, msg message) error {
 	var pass []wire.TLV
 	for _, t := range msg.plain.TLVs {
 		r.TLVs = append(r.TLVs, tlv{t.Type, t.Value})
-		if m.relaySMP || t.Type < wire.TLVSMP1 || t.Type > wire.TLVSMP1Q {
+		if m.relaySMP || !isSMP(m.version, t.Type) {
 			pass = append(pass, t)
 		}
 	}
