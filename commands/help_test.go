@@ -150,7 +150,7 @@ func commandLines(shell string) [][]string {
 	var line []string
 	quoted := ""                    // what stands in quotes inside of a command line, as far as it is read
 	inQuotes, outer := false, false // outer: the program itself is in quotes
-	for _, word := range append(strings.Fields(strings.ReplaceAll(shell, "'", " ' ")), "|") {
+	for _, word := range append(strings.Fields(strings.NewReplacer("'", " ' ", "<(", "", ")", " | ").Replace(shell)), "|") {
 		switch {
 		case inQuotes && word != "'":
 			quoted += word

@@ -28,5 +28,9 @@ func commandList() []*cli.Command {
 			endCommand(),
 			extraKeyCommand(),
 		),
+		grouped(groupCommandsOther,
+			completionCommand(),
+			completeCommand(),
+		),
 	)
 }

@@ -1,0 +1,33 @@
+# Completes command lines of otrpipe in fish, as the file
+# ~/.config/fish/completions/otrpipe.fish, or with
+#
+#     otrpipe completion fish | source
+#
+# What can come next the program says itself.
+
+function __otrpipe_complete
+    set -l words (commandline -opc)
+    set -l last (commandline -ct | string replace -r '^["\']' '' | string unescape)
+    set -l found (command otrpipe __complete -- fish $words[2..-1] "$last" 2>/dev/null)
+    set -l action (string split -m 1 ' ' -- $found[1])
+    switch "$action[1]"
+        case files folders
+            set -l begun (string sub -s (math 1 + (string length -- "$action[2]")) -- "$last")
+            set -l paths
+            if test $action[1] = files
+                set paths (__fish_complete_path "$begun")
+            else
+                set paths (__fish_complete_directories "$begun" '')
+            end
+            for path in $paths
+                printf '%s\n' "$action[2]$path"
+            end
+        case command
+            set -l rest (string escape -- $words[(math $action[2] + 2)..-1])
+            complete -C "$rest $last"
+        case '*'
+            printf '%s\n' $found[2..-1]
+    end
+end
+
+complete -c otrpipe -f -a '(__otrpipe_complete)'

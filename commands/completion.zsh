@@ -1,0 +1,51 @@
+#compdef otrpipe
+# Completes command lines of otrpipe in zsh, as the file _otrpipe in a folder of
+# $fpath, or after compinit with
+#
+#     source <(otrpipe completion zsh)
+#
+# What can come next the program says itself.
+
+_otrpipe() {
+	local -a found values shown
+	local line action prefix
+	found=("${(@f)$(command otrpipe __complete -- zsh "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
+	action=$found[1]
+	prefix=${action#* }
+	[[ $prefix == $action ]] && prefix=
+	shift found
+	case $action in
+	files*)
+		[[ -n $prefix ]] && compset -P "${(b)prefix}"
+		_files
+		return
+		;;
+	folders*)
+		[[ -n $prefix ]] && compset -P "${(b)prefix}"
+		_files -/
+		return
+		;;
+	command*)
+		shift $((prefix + 1)) words
+		((CURRENT -= prefix + 1))
+		_normal
+		return
+		;;
+	esac
+	for line in "${found[@]}"; do
+		[[ -n $line ]] || continue
+		values+=("${line%%$'\t'*}")
+		if [[ $line == *$'\t'* ]]; then
+			shown+=("${line%%$'\t'*}  -- ${line#*$'\t'}")
+		else
+			shown+=("$line")
+		fi
+	done
+	((${#values})) && compadd -l -d shown -a -- values
+}
+
+if [[ ${funcstack[1]} == _otrpipe ]]; then
+	_otrpipe "$@"
+elif (($+functions[compdef])); then
+	compdef _otrpipe otrpipe
+fi

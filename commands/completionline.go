@@ -1,0 +1,98 @@
+package commands
+
+import "strings"
+
+// A lastWord is the last word of a line that is being typed.
+type lastWord struct {
+	raw   string // as it was typed
+	text  string // without its quotes
+	quote byte   // ' or ", unless it is closed; else 0
+}
+
+// splitLine takes a line of shell, as far as it has been typed, apart as bash
+// does: the words before the last, without their quotes, and the last. What
+// would be expanded stays as it is. Redirections are no words.
+func splitLine(line string) (words []string, last lastWord) {
+	start, begun, redirected := 0, false, false
+	var text strings.Builder
+	var quote byte
+	end := func() {
+		if begun && !redirected {
+			words = append(words, text.String())
+		}
+		if begun {
+			redirected = false
+		}
+		text.Reset()
+		begun = false
+	}
+	begin := func(i int) {
+		if !begun {
+			start, begun = i, true
+		}
+	}
+	for i := 0; i < len(line); i++ {
+		c := line[i]
+		switch {
+		case quote == '\'' && c != '\'', quote == '"' && c != '"' && c != '\\':
+			text.WriteByte(c)
+		case quote != 0 && c == quote:
+			quote = 0
+		case c == '\\' && quote == '"' && (i+1 == len(line) || strings.IndexByte("$`\"\\", line[i+1]) < 0):
+			text.WriteByte(c)
+		case c == '\\':
+			begin(i)
+			if i++; i < len(line) {
+				text.WriteByte(line[i])
+			}
+		case c == '\'' || c == '"':
+			begin(i)
+			quote = c
+		case c == ' ' || c == '\t' || c == '\n':
+			end()
+		case c == '<' || c == '>':
+			if begun && strings.Trim(text.String(), "0123456789&") == "" {
+				begun = false // the descriptor before it
+				text.Reset()
+			}
+			end()
+			redirected = true
+		default:
+			begin(i)
+			text.WriteByte(c)
+		}
+	}
+	if begun {
+		last = lastWord{raw: line[start:], text: text.String(), quote: quote}
+	}
+	return words, last
+}
+
+// unquoted is the text of a part of a word.
+func unquoted(raw string) string {
+	_, last := splitLine(raw)
+	return last.text
+}
+
+// quotedAs writes text so that bash reads it as it is, where the word has begun
+// with a quote or with none; false: it cannot be written there.
+func quotedAs(quote byte, text string) (string, bool) {
+	special := " \t\n\"'\\`$&;|<>()[]{}*?!#~^"
+	switch quote {
+	case '\'':
+		return text, strings.IndexByte(text, '\'') < 0
+	case '"':
+		special = "\"\\`$"
+		if strings.IndexByte(text, '!') >= 0 {
+			return "", false // history, whatever stands before it
+		}
+	}
+	var b strings.Builder
+	for i := range len(text) {
+		if strings.IndexByte(special, text[i]) >= 0 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String(), true
+}
