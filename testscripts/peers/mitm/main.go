@@ -176,11 +176,12 @@ func (m *middle) receive(i int, line []byte) error {
 	}
 	switch wire.Classify(line) {
 	case wire.KindQuery, wire.KindTagged:
-		// Both ends are to begin with us, in nothing better than our version.
-		if err := m.commit(m.sides[i]); err != nil {
+		// Both ends are to speak with us, in nothing better than our version: a answers
+		// us, b begins, so that each has the part that it would have with the other.
+		if err := m.sides[0].commit(); err != nil {
 			return err
 		}
-		return m.commit(m.sides[1-i])
+		return m.ask(m.sides[1])
 	case wire.KindFragment:
 		f, err := wire.ParseFragment(line)
 		if err != nil {
@@ -200,7 +201,7 @@ func (m *middle) receive(i int, line []byte) error {
 }
 
 // commit begins a key exchange with an end, unless one is under way.
-func (m *middle) commit(s *side) error {
+func (s *side) commit() error {
 	if s.offered || s.engine != nil && !s.engine.idle() {
 		return nil
 	}
@@ -210,6 +211,14 @@ func (m *middle) commit(s *side) error {
 	}
 	s.offered = true
 	return s.send(msg)
+}
+
+// ask has an end begin a key exchange, unless one is under way.
+func (m *middle) ask(s *side) error {
+	if s.engine != nil && !s.engine.idle() {
+		return nil
+	}
+	return s.write(wire.AppendQuery(nil, wire.MakeVersions(int(m.version))))
 }
 
 func (m *middle) receiveEncoded(i int, line []byte) error {
