@@ -57,7 +57,7 @@ func cannotRun(name string, err error) error {
 	return fail(exitCannotRun, "%s cannot be run: %w", name, why)
 }
 
-// startChild runs command; its standard error is ours.
+// startChild runs command, with stderr as its standard error.
 func startChild(command []string, stderr *os.File, w *watch) (*child, error) {
 	c := &child{name: command[0], exited: make(chan struct{})}
 	c.cmd = exec.Command(command[0], command[1:]...)

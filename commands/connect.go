@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"github.com/urfave/cli/v2"
+
+	"otrpipe/otr"
 )
 
 const commandConnect = "connect"
@@ -24,7 +26,7 @@ func connectCommand() *cli.Command {
 }
 
 func runConnect(c *cli.Context) error {
-	l, command, err := startWhole(c)
+	l, command, err := startWhole(c, nil)
 	if err != nil {
 		return err
 	}
@@ -32,8 +34,8 @@ func runConnect(c *cli.Context) error {
 }
 
 // startWhole begins to host the session of an end that is one process, and
-// returns COMMAND.
-func startWhole(c *cli.Context) (*live, []string, error) {
+// returns COMMAND. Flags that were not given have the command's defaults.
+func startWhole(c *cli.Context, defaults flagValues) (*live, []string, error) {
 	command := c.Args().Slice()
 	if len(command) == 0 {
 		return nil, nil, fail(exitUsage, "%s needs a COMMAND", c.Command.HelpName).
@@ -42,6 +44,11 @@ func startWhole(c *cli.Context) (*live, []string, error) {
 	e, err := newEnd(c)
 	if err != nil {
 		return nil, nil, err
+	}
+	for name, value := range defaults {
+		if !e.given.has(name) {
+			e.given[name] = value
+		}
 	}
 	if _, err := e.given.options(e.secret); err != nil {
 		return nil, nil, err
@@ -58,28 +65,39 @@ func startWhole(c *cli.Context) (*live, []string, error) {
 
 // connect runs the session over COMMAND.
 func (l *live) connect(command []string) error {
-	if err := l.settle(); err != nil {
-		return err
-	}
-	conversation, err := l.conversation(nil)
+	conversation, err := l.prepare()
 	if err != nil {
 		return err
 	}
-	transport, err := l.startChild(command)
-	if err != nil {
-		return err
-	}
-	err = l.run(conversation, &pipes{transport}, func() (*payload, error) {
+	return l.runOver(command, l.messages.File(), conversation, func() (*payload, error) {
 		return l.standard(l.in, l.out), nil
 	})
+}
+
+// prepare makes the conversation, once all that was given is known.
+func (l *live) prepare() (*otr.Conversation, error) {
+	if err := l.settle(); err != nil {
+		return nil, err
+	}
+	return l.conversation(nil)
+}
+
+// runOver runs the session over COMMAND, whose standard error is stderr; see
+// run.
+func (l *live) runOver(command []string, stderr *os.File, c *otr.Conversation, open func() (*payload, error)) error {
+	transport, err := l.startChild(command, stderr)
+	if err != nil {
+		return err
+	}
+	err = l.run(c, &pipes{transport}, open)
 	transport.leave()
 	transport.sweep()
 	return err
 }
 
 // startChild runs COMMAND as a part of the session.
-func (l *live) startChild(command []string) (*child, error) {
-	c, err := startChild(command, l.messages.File(), l.watch)
+func (l *live) startChild(command []string, stderr *os.File) (*child, error) {
+	c, err := startChild(command, stderr, l.watch)
 	if err != nil {
 		return nil, err
 	}

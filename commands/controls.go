@@ -159,17 +159,22 @@ func (l *live) answer(r *session.Request, gone <-chan session.Request) session.R
 	case r.Status:
 		return l.status()
 	case r.SMP != nil && r.SMP.Abort:
+		l.toldPerson("another shell aborts the comparison of secrets")
 		return replyOf(l.abortSMP())
 	case r.SMP != nil:
+		l.toldPerson("another shell compares a secret with SMP")
 		return replyOf(l.runSMP(r.SMP, gone))
 	case r.Refresh:
+		l.toldPerson("another shell makes a new key exchange")
 		return replyOf(l.refresh(gone))
 	case r.ExtraKey != nil:
+		l.toldPerson("another shell takes the extra symmetric key")
 		key, err := l.extraKey(r.ExtraKey, gone)
 		reply := replyOf(err)
 		reply.Key = key
 		return reply
 	case r.End:
+		l.toldPerson("another shell ends the session with otrpipe end")
 		l.stop(errEndedHere, "ended by the user")
 		<-l.over
 		return session.Reply{}

@@ -97,7 +97,7 @@ func (l *live) transportStatus() string {
 	l.mu.Lock()
 	c := l.child
 	l.mu.Unlock()
-	if c == nil || l.command != commandConnect || !c.hasExited() {
+	if c == nil || l.command == commandServe || !c.hasExited() {
 		return ""
 	}
 	return ": " + c.describe()

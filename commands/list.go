@@ -17,6 +17,7 @@ func commandList() []*cli.Command {
 		),
 		grouped(groupCommandsStreams,
 			connectCommand(),
+			chatCommand(),
 			serveCommand(),
 			encryptStreamCommand(),
 			decryptStreamCommand(),

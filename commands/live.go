@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"otrpipe/commands/internal/session"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
+	"otrpipe/otr/keys"
 	"otrpipe/otr/stream"
 )
 
@@ -56,6 +58,8 @@ type live struct {
 	inClear  bool                           // what came was unencrypted text
 	extra    *extra                         // the extra symmetric key that the peer announced last
 	taps     map[chan fmt.Stringer]struct{} // of those who wait for an event
+	person   *chat                          // whoever holds the session at a terminal, or nil
+	proven   keys.Fingerprint               // a key that has proved in this session whose it is; zero: none
 }
 
 // A link is what a live session runs on: a stream.Stream or stream.Lines.
@@ -236,6 +240,7 @@ func (l *live) config(c *otr.Conversation) stream.Config {
 		Dead:         l.options.dead,
 		Linger:       l.options.linger,
 		Stay:         l.options.stay,
+		OneSession:   l.atTerminal() != nil,
 		Raw:          l.options.raw,
 	}
 	if l.options.smp != nil {
@@ -259,6 +264,7 @@ type payload struct {
 	in      io.Reader
 	out     io.Writer
 	doneOut func() error // nothing more will be written to out
+	person  *chat        // unless nil, reads and writes instead
 	// application, unless nil, is who reads: if it leaves only that direction
 	// ends, not all.
 	application *child
@@ -316,6 +322,10 @@ func (l *live) outcome(err error, received <-chan error) error {
 	switch {
 	case cause == errEndedHere && err == nil:
 		return nil // all that was written has been sent
+	case cause == errQuit && (err == nil || errors.Is(err, stream.ErrClosed)):
+		return nil
+	case cause == errQuit:
+		return l.explain(err)
 	case cause != nil:
 		return cause
 	}
@@ -400,6 +410,9 @@ func (l *live) signalled(s syscall.Signal) {
 		command.signal(syscall.SIGKILL)
 	}
 	l.seat.Close()
+	if person := l.atTerminal(); person != nil {
+		person.console.Close() // or the terminal would stay as it is
+	}
 	os.Exit(128 + int(s))
 }
 
@@ -407,4 +420,28 @@ func (l *live) setState(s session.State) {
 	l.mu.Lock()
 	l.state = s
 	l.mu.Unlock()
+}
+
+// atTerminal is the person who holds the session at a terminal, or nil.
+func (l *live) atTerminal() *chat {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.person
+}
+
+// by says how our user does something: at the chat's own line, or else from
+// another shell.
+func (l *live) by(line, shell string) string {
+	if l.atTerminal() != nil {
+		return line
+	}
+	return shell
+}
+
+// toldPerson tells who holds the session at a terminal what another shell does
+// to it.
+func (l *live) toldPerson(format string, a ...any) {
+	if l.atTerminal() != nil {
+		l.note(format, a...)
+	}
 }

@@ -19,7 +19,7 @@ func (l *live) verify(s otr.Session) error {
 	if err == nil {
 		err = l.judge.judge(s)
 	}
-	trust, trustErr := l.judge.trust(s)
+	trust, trustErr := l.trustIn(s)
 	if err == nil {
 		err = trustErr
 	}
@@ -61,6 +61,8 @@ func (l *live) event(e stream.Event) {
 		if l.options.mode == modeLines {
 			l.note("%s ended the session", l.peerName())
 		}
+	case otr.Ended:
+		l.endedHere(what)
 	case otr.SMPAsked:
 		l.smpAsked(e, what)
 	case otr.SMPSucceeded:
@@ -68,7 +70,7 @@ func (l *live) event(e stream.Event) {
 	case otr.SMPFailed:
 		l.smpEnded(nil)
 		l.log(e, event{Event: eventSMPFailed})
-		l.warn("SMP failed: the secrets differ, or the peer cheated")
+		l.warn("%v", errSMPFailed)
 	case otr.SMPCrossed:
 		l.smpCrossed()
 	case otr.SMPAborted:
@@ -108,6 +110,8 @@ func (l *live) event(e stream.Event) {
 		}
 		l.log(e, event{Event: eventStreamEnded, Direction: direction, Bytes: &what.Bytes})
 		l.detail("all %s have been %s", bytesOf(what.Bytes), direction)
+	case stream.Unsent:
+		l.warn("not sent, for the session had ended: %s", count(what.Texts, "message"))
 	case stream.Text:
 		l.warn("the peer wrote %s of text%s, which mode stream has no place for", bytesOf(int64(len(what.Text))), times(e.Count))
 		l.advise("with another OTR client use --mode lines")
@@ -126,6 +130,24 @@ func (l *live) event(e stream.Event) {
 	case otr.Event, stream.Trusted:
 		l.tell(e.What)
 	}
+	if person := l.atTerminal(); person != nil {
+		person.showStanding()
+	}
+}
+
+// endedHere follows the end of a session that we have ended, or that had the
+// same keys for too long.
+func (l *live) endedHere(e otr.Ended) {
+	if !l.options.stay {
+		l.detail("%v", e)
+		return
+	}
+	l.setUntrusted()
+	if e.Expired {
+		l.note("the session with %s ended: its keys had not changed for %v", l.peerName(), l.options.expire)
+		return
+	}
+	l.toldPerson("the session with %s is ended", l.peerName())
 }
 
 // times says how often something happened that is told only once.
@@ -204,7 +226,12 @@ func (l *live) remember(s otr.Session, trust keyfile.Trust, now time.Time) {
 		l.warn("the key of %s cannot be remembered: %v", l.peerName(), plain{err})
 		return
 	}
-	known, err := l.judge.trust(s)
+	if trust != keyfile.Seen {
+		l.mu.Lock()
+		l.proven = s.Fingerprint
+		l.mu.Unlock()
+	}
+	known, err := l.trustIn(s)
 	if err != nil {
 		return // read a moment ago
 	}
@@ -213,6 +240,18 @@ func (l *live) remember(s otr.Session, trust keyfile.Trust, now time.Time) {
 		l.peer.Trust = known
 	}
 	l.mu.Unlock()
+}
+
+// trustIn says what is known of a session's key. Where no contact was named it
+// may have proved here whose it is, which is good for as long as we live.
+func (l *live) trustIn(s otr.Session) (string, error) {
+	trust, err := l.judge.trust(s)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if trust == peerUnverified && s.Fingerprint == l.proven {
+		trust = peerVerified
+	}
+	return trust, err
 }
 
 func (l *live) setUntrusted() {

@@ -40,7 +40,7 @@ func (l *live) smpAsked(e stream.Event, what otr.SMPAsked) {
 	} else {
 		l.note("%s asks with SMP: %s", l.peerName(), what.Question)
 	}
-	l.advise("answer with: otrpipe smp -s %s", shellWord(l.name.Session))
+	l.advise("answer with: %s", l.by("/answer", "otrpipe smp -s "+shellWord(l.name.Session)))
 }
 
 // smpSucceeded raises the trust in the peer's key. Who has only answered a
@@ -55,7 +55,7 @@ func (l *live) smpSucceeded(e stream.Event) {
 	switch {
 	case answered:
 		l.note("SMP succeeded: %s knows now who you are", l.peerName())
-		l.advise("to verify %s, ask a question of your own: otrpipe smp --question Q", l.peerName())
+		l.advise("to verify %s, ask a question of your own: %s", l.peerName(), l.by("/smp QUESTION", "otrpipe smp --question Q"))
 	default:
 		l.note("SMP succeeded: %s knows the secret", l.peerName())
 		if trusted {
@@ -84,7 +84,7 @@ func (l *live) smpAborted(e stream.Event) {
 	}
 	l.smpEnded(nil)
 	l.log(e, event{Event: eventSMPAborted})
-	l.warn("SMP was aborted")
+	l.warn("%v", errSMPAborted)
 }
 
 // smpEnded says that no run is under way; asked is the question of another.
@@ -111,6 +111,12 @@ func (l *live) abortSMP() error {
 	return nil
 }
 
+// How a run of SMP can end that an event has told of.
+var (
+	errSMPFailed  error = fail(exitSMP, "SMP failed: the secrets differ, or the peer cheated")
+	errSMPAborted error = fail(exitSMP, "SMP was aborted")
+)
+
 // runSMP starts SMP, or answers where the peer has started, and waits for the
 // result.
 func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
@@ -121,8 +127,8 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 		return err
 	}
 	if !l.occupySMP() {
-		return fail(exitFailure, "SMP is under way already, from another shell").
-			hint("otrpipe smp --abort ends it")
+		return fail(exitFailure, "SMP is under way already").
+			hint("%s ends it", l.by("/abort", "otrpipe smp --abort"))
 	}
 	defer l.leaveSMP()
 	tap := l.tap()
@@ -140,7 +146,7 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 			case otr.SMPSucceeded:
 				return nil
 			case otr.SMPFailed:
-				return fail(exitSMP, "SMP failed: the secrets differ, or the peer cheated")
+				return errSMPFailed
 			case otr.SMPCrossed:
 				if crossed {
 					return fail(exitSMP, "SMP was started at both ends again and again")
@@ -148,7 +154,7 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 				crossed, again = true, time.After(crossedWait)
 			case otr.SMPAborted:
 				if !crossed || settled {
-					return fail(exitSMP, "SMP was aborted")
+					return errSMPAborted
 				}
 				settled = true
 				begin = l.startsAgain()

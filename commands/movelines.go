@@ -17,6 +17,9 @@ const lastLine = 100 * time.Millisecond
 // it returns yields the error of writing texts, or of one that could not be
 // sent, once all that came has been written.
 func (l *live) moveLines(lines *stream.Lines, p *payload) <-chan error {
+	if p.person != nil {
+		return p.person.converse(lines)
+	}
 	sent := make(chan error, 1)
 	go func() { sent <- l.sendLines(lines, p) }()
 	received := make(chan error, 1)
@@ -75,16 +78,13 @@ func (l *live) receiveLines(lines *stream.Lines, p *payload) error {
 	out := p.out
 	for {
 		var err error
-		if buf, err = lines.ReadMessage(buf[:0]); errors.Is(err, io.EOF) {
+		if buf, err = l.readText(lines, buf[:0]); errors.Is(err, io.EOF) {
 			if err := p.doneOut(); err != nil && !p.left(err) {
 				return l.outputLost(err)
 			}
 			return nil
 		} else if err != nil {
 			return err
-		}
-		if l.options.html == htmlText {
-			buf = append(buf[:0], plainText(string(buf))...)
 		}
 		buf = append(buf, '\n')
 		if _, err := out.Write(buf); err != nil {
@@ -94,4 +94,13 @@ func (l *live) receiveLines(lines *stream.Lines, p *payload) error {
 			out = io.Discard
 		}
 	}
+}
+
+// readText appends the next text to buf, which is empty, as it is to be shown.
+func (l *live) readText(lines *stream.Lines, buf []byte) ([]byte, error) {
+	buf, err := lines.ReadMessage(buf)
+	if err == nil && l.options.html == htmlText {
+		buf = append(buf[:0], plainText(string(buf))...)
+	}
+	return buf, err
 }

@@ -26,7 +26,7 @@ func serveCommand() *cli.Command {
 }
 
 func runServe(c *cli.Context) error {
-	l, command, err := startWhole(c)
+	l, command, err := startWhole(c, nil)
 	if err != nil {
 		return err
 	}
@@ -35,15 +35,12 @@ func runServe(c *cli.Context) error {
 
 // serve runs the session for COMMAND.
 func (l *live) serve(command []string) error {
-	if err := l.settle(); err != nil {
-		return err
-	}
-	conversation, err := l.conversation(nil)
+	conversation, err := l.prepare()
 	if err != nil {
 		return err
 	}
 	err = l.run(conversation, &wires{in: l.in, out: l.out}, func() (*payload, error) {
-		application, err := l.startChild(command)
+		application, err := l.startChild(command, l.messages.File())
 		if err != nil {
 			return nil, err
 		}

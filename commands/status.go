@@ -68,6 +68,12 @@ func statusOfAll(c *cli.Context) error {
 
 // printStatus answers with a session as people read it.
 func printStatus(c *cli.Context, s *session.Status) error {
+	_, err := fmt.Fprint(output(c), statusText(s))
+	return err
+}
+
+// statusText is a session as people read it, on several lines.
+func statusText(s *session.Status) string {
 	var b strings.Builder
 	field := func(name, format string, a ...any) {
 		fmt.Fprintf(&b, "  %-12s %s\n", name, terminal.Visible(fmt.Sprintf(format, a...)))
@@ -92,6 +98,5 @@ func printStatus(c *cli.Context, s *session.Status) error {
 	field("sent", "%d bytes in %d messages", s.Sent.Bytes, s.Sent.Messages)
 	field("received", "%d bytes in %d messages", s.Received.Bytes, s.Received.Messages)
 	field("process", "%d", s.PID)
-	_, err := fmt.Fprint(output(c), b.String())
-	return err
+	return b.String()
 }

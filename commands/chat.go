@@ -1,0 +1,199 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/fatih/color"
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/terminal/editor"
+	"otrpipe/otr/stream"
+)
+
+const commandChat = "chat"
+
+func chatCommand() *cli.Command {
+	return &cli.Command{
+		Name:      commandChat,
+		Usage:     "talk with somebody at this terminal, over COMMAND, the transport",
+		ArgsUsage: ownArguments,
+		Description: "A line that is entered is a message; a pasted text is one too, its lines kept. In " +
+			"front of the line stands who the other end is, and how far that is sure: unencrypted, and " +
+			"nothing can be sent; unverified, and it may be anybody; verified, by SMP or by comparing " +
+			"fingerprints. A line that begins with / is a command, of which /help says more, and one " +
+			"that begins with // is a message that begins with /. When the other end leaves, chat stays " +
+			"for the next session as long as COMMAND runs; /end ends a session, /refresh begins one, " +
+			"/quit and Ctrl-D leave. Other clients' HTML is shown as text.\n\n" +
+			"  otrpipe chat --contact bob -- nc -N -l 9000    # here\n" +
+			"  otrpipe chat --contact alice -- nc -N host 9000    # there",
+		Flags:  append(identityFlags(), chatFlags()...),
+		Action: runChat,
+	}
+}
+
+// chatFlags are those of a stream that mean something to a person.
+func chatFlags() []cli.Flag {
+	return slices.DeleteFunc(streamFlags(), func(f cli.Flag) bool {
+		switch f := f.(type) {
+		case *cli.StringFlag:
+			switch f.Name {
+			case flagMode, flagHTML:
+				f.DefaultText = chatDefaults[f.Name][0]
+			case flagDead:
+				f.DefaultText = "0"
+			}
+		}
+		switch f.Names()[0] {
+		case flagLinger, flagRaw, flagProgress:
+			return true
+		}
+		return false
+	})
+}
+
+// chatDefaults are the flags of a chat that was not given others.
+var chatDefaults = flagValues{
+	flagMode: {modeLines},
+	flagStay: {"true"},
+	flagRaw:  {"true"}, // a message may have several lines, and so shows them
+	flagHTML: {htmlText},
+}
+
+func runChat(c *cli.Context) error {
+	p := programOf(c)
+	if !terminal.Is(p.in) || !terminal.Is(p.out) {
+		return fail(exitUsage, "%s is for a person: its standard input and output must be a terminal", c.Command.HelpName).
+			hint("otrpipe connect --mode lines moves messages from and to a file, a pipe or a program, one a line")
+	}
+	if c.IsSet(flagMode) && c.String(flagMode) == modeStream {
+		return fail(exitUsage, "%s talks in mode lines", c.Command.HelpName).
+			hint("otrpipe connect moves exact bytes")
+	}
+	l, command, err := startWhole(c, chatDefaults)
+	if err != nil {
+		return err
+	}
+	return l.finish(l.chat(command))
+}
+
+// errQuit ends a session that its person leaves. What is left to say then is why
+// the last words could not be sent.
+var errQuit error = fail(exitBroken, "the session was ended")
+
+// A chat is a live session that a person holds at a terminal.
+type chat struct {
+	*live
+	console *editor.Console
+	answers *terminal.Printer // what is told to the person who has asked
+	lines   atomic.Pointer[stream.Lines]
+}
+
+// chat runs the session over COMMAND.
+func (l *live) chat(command []string) error {
+	conversation, err := l.prepare() // it may ask for a passphrase
+	if err != nil {
+		return err
+	}
+	console, err := editor.Open(l.in, l.out)
+	if err != nil {
+		return fail(exitFailure, "the terminal: %w", err)
+	}
+	defer console.Close()
+	h := &chat{live: l, console: console, answers: terminal.NewPrinter(l.out, programName)}
+	h.answers.Through(console)
+	stderr, heard := l.messages.File(), func() {}
+	if terminal.Is(stderr) {
+		if stderr, heard, err = h.overhear(command[0]); err != nil {
+			return err
+		}
+		l.messages.Through(console)
+		defer l.messages.Through(nil)
+	}
+	l.mu.Lock()
+	l.person = h
+	l.mu.Unlock()
+	h.showStanding()
+	go h.listen()
+	err = l.runOver(command, stderr, conversation, func() (*payload, error) {
+		return &payload{person: h}, nil
+	})
+	heard()
+	if err == nil && !l.told() {
+		l.note("the transport has ended%s", l.transportStatus())
+	}
+	return err
+}
+
+// told says that somebody has told us to leave.
+func (l *live) told() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cause != nil
+}
+
+// listen takes what the person enters, until the console is closed.
+func (h *chat) listen() {
+	for {
+		line, err := h.console.ReadLine()
+		switch {
+		case errors.Is(err, editor.ErrInterrupted):
+			h.signalled(syscall.SIGINT)
+		case errors.Is(err, io.EOF):
+			h.stop(errQuit, "")
+		case errors.Is(err, editor.ErrClosed):
+			return
+		case err != nil: // the terminal is gone
+			h.stop(leave(128+int(syscall.SIGHUP)), "interrupted")
+			return
+		default:
+			h.enter(line)
+		}
+	}
+}
+
+// converse has messages move between the person and the peer. What it returns
+// yields the error of receiving them.
+func (h *chat) converse(lines *stream.Lines) <-chan error {
+	h.lines.Store(lines)
+	received := make(chan error, 1)
+	go func() { received <- h.receive(lines) }()
+	return received
+}
+
+func (h *chat) receive(lines *stream.Lines) error {
+	for {
+		text, err := h.readText(lines, nil)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		who, colour := h.standing().lead()
+		h.console.Message(h.console.Paint(who+":", colour, color.Bold)+" ", string(text))
+	}
+}
+
+// send sends a message now, or not at all.
+func (h *chat) send(text string) {
+	err := stream.ErrNoSession
+	if lines := h.lines.Load(); lines != nil {
+		err = lines.WriteMessage([]byte(text))
+	}
+	if err == nil {
+		h.console.Message(h.console.Paint("you:", color.Bold)+" ", text)
+		return
+	}
+	h.answers.Error(fmt.Sprintf("not sent: %v", reworded(err)))
+	next := "/refresh begins a new session"
+	if h.lines.Load() == nil {
+		next = "the other end is not there yet"
+	}
+	h.answers.Hint("Up brings the line back; " + next)
+}

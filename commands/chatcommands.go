@@ -1,0 +1,300 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/fatih/color"
+
+	"otrpipe/commands/internal/session"
+	"otrpipe/commands/internal/terminal/editor"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+)
+
+// A slash is a command that a person enters in a chat.
+type slash struct {
+	name     string // with its /
+	argument string // what it may be followed by; "": nothing
+	help     string
+	do       func(h *chat, argument string)
+}
+
+// slashes are all of them, in the order of /help. It is a function because
+// /help is one of them.
+func slashes() []slash {
+	return []slash{
+		{"/smp", "[QUESTION]", "compare a secret, which is asked for and not shown; QUESTION is shown to the other end", (*chat).startSMP},
+		{"/answer", "", "answer the other end's question, or compare the secret that it wants to compare", (*chat).answerSMP},
+		{"/abort", "", "abort that comparison", (*chat).abort},
+		{"/fingerprint", "", "the fingerprints of both ends' keys, to be read to each other", (*chat).fingerprints},
+		{"/trust", "", "the fingerprints were compared and are the same: the key is verified", (*chat).trustPeer},
+		{"/refresh", "", "new keys; where there is no session, begin one", (*chat).refreshKeys},
+		{"/status", "", "how the session stands", (*chat).showStatus},
+		{"/end", "", "end the session, and stay for the next", (*chat).endSession},
+		{"/quit", "", "end the session and leave; so does Ctrl-D", (*chat).quit},
+		{"/help", "", "this", (*chat).help},
+	}
+}
+
+// An entry is a line that a person has entered: a text, or a command.
+type entry struct {
+	text     string
+	command  string // with its /; "": the line is a text
+	argument string
+}
+
+// readEntry reads a line.
+func readEntry(line string) entry {
+	text, isCommand := strings.CutPrefix(line, "/")
+	switch {
+	case !isCommand:
+		return entry{text: line}
+	case strings.HasPrefix(text, "/"):
+		return entry{text: text}
+	}
+	command, argument := line, ""
+	if i := strings.IndexAny(line, " \t\n"); i >= 0 {
+		command, argument = line[:i], strings.TrimSpace(line[i:])
+	}
+	return entry{command: command, argument: argument}
+}
+
+// find is the command of an entry; or why there is none.
+func (e entry) find() (slash, error) {
+	var names []string
+	for _, s := range slashes() {
+		if s.name == e.command {
+			if s.argument == "" && e.argument != "" {
+				return slash{}, fail(exitUsage, "%s takes nothing behind it", s.name)
+			}
+			return s, nil
+		}
+		names = append(names, s.name)
+	}
+	err := fail(exitUsage, "there is no command %s, and nothing was sent", e.command)
+	if near := nearest(e.command, names); near != "" {
+		return slash{}, err.hint("did you mean %s? To send a text that begins with /, begin it with //", near)
+	}
+	return slash{}, err.hint("/help shows the commands; to send a text that begins with /, begin it with //")
+}
+
+// enter does what a line is for.
+func (h *chat) enter(line string) {
+	if strings.TrimSpace(line) == "" {
+		return
+	}
+	h.reconsider()
+	e := readEntry(line)
+	// What stands behind /answer may well be the secret.
+	if e.command != "/answer" || e.argument == "" {
+		h.console.Remember(line)
+	}
+	if e.command == "" {
+		h.send(e.text)
+		return
+	}
+	s, err := e.find()
+	if err != nil {
+		h.refuse(err)
+		return
+	}
+	s.do(h, e.argument)
+}
+
+// refuse says why something cannot be done, and what can.
+func (h *chat) refuse(err error) {
+	h.answers.Error(err.Error())
+	if tip := asExit(err).tip; tip != "" {
+		h.answers.Hint(tip)
+	}
+}
+
+// errUnencrypted is for what needs a session.
+var errUnencrypted error = fail(exitFailure, "there is no encrypted session").
+	hint("/refresh begins one")
+
+// startSMP compares a secret with the peer's.
+func (h *chat) startSMP(text string) {
+	name := h.standing().who
+	asked := h.asked()
+	switch _, err := question(text); {
+	case !h.standing().encrypted:
+		h.refuse(errUnencrypted)
+		return
+	case err != nil:
+		h.refuse(err)
+		return
+	case asked != nil && text != "":
+		h.refuse(fail(exitFailure, "%s waits for an answer", name).hint("/answer gives it, /abort refuses it"))
+		return
+	case asked != nil:
+		h.answerSMP("")
+		return
+	case text == "":
+		h.compare("Secret to compare with "+name+"'s", "")
+	default:
+		h.console.Message(name+" will be asked: ", text)
+		h.compare("Secret that answers it", text)
+	}
+}
+
+// answerSMP answers the peer.
+func (h *chat) answerSMP(string) {
+	asked, name := h.asked(), h.standing().who
+	switch {
+	case !h.standing().encrypted:
+		h.refuse(errUnencrypted)
+	case asked == nil:
+		h.refuse(fail(exitFailure, "%s has asked nothing", name).hint("/smp [QUESTION] asks"))
+	case *asked == "":
+		h.compare("Secret to compare with "+name+"'s", "")
+	default:
+		h.console.Message(name+" asks: ", *asked)
+		h.compare("Secret that answers it", "")
+	}
+}
+
+// asked is the question that the peer waits with; nil: it does not.
+func (l *live) asked() *string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.smp.asked
+}
+
+// compare asks for a secret, and has SMP compare it while the chat goes on.
+func (h *chat) compare(prompt, question string) {
+	asked := h.asked()
+	secret, err := h.console.ReadSecret(h.console.Paint(prompt+" (it is not shown): ", color.Bold))
+	switch {
+	case errors.Is(err, editor.ErrInterrupted), errors.Is(err, io.EOF), err == nil && len(secret) == 0:
+		h.refuse(errors.New("no secret was entered"))
+		return
+	case err != nil:
+		return
+	case h.asked() != asked:
+		clear(secret)
+		h.refuse(errors.New("meanwhile it is something else that the other end asks"))
+		return
+	}
+	go func() {
+		err := h.runSMP(&session.SMP{Secret: secret, Question: question, Timeout: smpTimeout}, nil)
+		told := errors.Is(err, errSMPFailed) || errors.Is(err, errSMPAborted)
+		if err != nil && (!told || h.quiet) {
+			h.refuse(err)
+		}
+	}()
+}
+
+func (h *chat) abort(string) {
+	if err := h.abortSMP(); err != nil {
+		h.refuse(err)
+		return
+	}
+	h.answers.Note("SMP is aborted")
+}
+
+// fingerprints shows both ends' keys.
+func (h *chat) fingerprints(string) {
+	if public, err := publicIdentity(h.c); err == nil {
+		for _, fp := range public.Keys {
+			h.showKey("you", fp, "")
+		}
+	}
+	s := h.standing()
+	if !s.encrypted {
+		return
+	}
+	h.mu.Lock()
+	fp := h.session.Fingerprint
+	h.mu.Unlock()
+	h.showKey(s.who, fp, " ("+s.word()+")")
+}
+
+func (h *chat) showKey(who string, fp keys.Fingerprint, trust string) {
+	h.console.Message(fmt.Sprintf("%s: OTRv%d ", who, fp.OTR()), fmt.Sprintf("%v%s", fp, trust))
+}
+
+// trustPeer notes that the person has compared the peer's fingerprint.
+func (h *chat) trustPeer(string) {
+	h.mu.Lock()
+	s, trusted := h.session, h.trusted
+	h.mu.Unlock()
+	if !trusted {
+		h.refuse(errUnencrypted)
+		return
+	}
+	if h.options.contact != "" {
+		if err := h.home.SetTrust(h.options.contact, s.Fingerprint, keyfile.Verified); err != nil {
+			h.refuse(keyError(err))
+			return
+		}
+	}
+	h.mu.Lock()
+	h.proven = s.Fingerprint
+	h.mu.Unlock()
+	h.setTrust(s, peerVerified)
+	h.answers.Note(fmt.Sprintf("verified: OTRv%d key %v", s.Version, s.Fingerprint))
+	if h.options.contact == "" {
+		h.answers.Hint("this is forgotten at the end, for no contact was named: --contact NAME remembers")
+	}
+}
+
+// refreshKeys makes a new key exchange, or begins a session.
+func (h *chat) refreshKeys(string) {
+	h.mu.Lock()
+	lk, encrypted := h.link, h.trusted
+	h.mu.Unlock()
+	switch {
+	case lk == nil:
+		h.refuse(errUnencrypted)
+	case encrypted:
+		go func() {
+			if err := h.refresh(nil); err != nil {
+				h.refuse(err)
+				return
+			}
+			h.answers.Note("the keys are new")
+		}()
+	default:
+		err := lk.Do(func(c *otr.Conversation) ([][]byte, error) { return c.Query(), nil })
+		if err != nil {
+			h.refuse(h.refused(err))
+			return
+		}
+		h.answers.Note("the other end is asked for a session")
+	}
+}
+
+func (h *chat) showStatus(string) {
+	h.console.Message("", strings.TrimRight(statusText(h.status().Status), "\n"))
+}
+
+// endSession ends the session; the peer is told.
+func (h *chat) endSession(string) {
+	if !h.standing().encrypted {
+		h.refuse(errUnencrypted)
+		return
+	}
+	h.mu.Lock()
+	lk := h.link
+	h.mu.Unlock()
+	if err := lk.Do((*otr.Conversation).End); err != nil {
+		h.refuse(h.refused(err))
+	}
+}
+
+func (h *chat) quit(string) { h.stop(errQuit, "") }
+
+func (h *chat) help(string) {
+	var b strings.Builder
+	for _, s := range slashes() {
+		fmt.Fprintf(&b, "%-18s %s\n", strings.TrimSpace(s.name+" "+s.argument), s.help)
+	}
+	b.WriteString("//text             send a text that begins with /\n" +
+		"Alt-Enter          a new line in the same message")
+	h.console.Message("", b.String())
+}

@@ -1,0 +1,96 @@
+package commands
+
+import (
+	"github.com/fatih/color"
+
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/otr"
+)
+
+// maxWho is how many characters of a contact's name stand in front of the line.
+const maxWho = 32
+
+// A standing is what a person has to know of a session at every moment: who is
+// at the other end, and how far that is sure.
+type standing struct {
+	who       string
+	encrypted bool   // and every check that was asked for has passed
+	trust     string // of the event secure
+}
+
+// word says it, and colour shows it.
+func (s standing) word() string {
+	switch {
+	case !s.encrypted:
+		return "unencrypted"
+	case s.trust == peerVerified:
+		return "verified"
+	}
+	return "unverified"
+}
+
+func (s standing) colour() color.Attribute {
+	switch {
+	case !s.encrypted:
+		return color.FgRed
+	case s.trust == peerVerified:
+		return color.FgGreen
+	}
+	return color.FgYellow
+}
+
+// prompt is what stands in front of the line.
+func (s standing) prompt() string { return "[" + s.who + " " + s.word() + "]" }
+
+// lead is the name in front of the peer's messages, and its colour.
+func (s standing) lead() (string, color.Attribute) { return s.who, s.colour() }
+
+// standing is how the session stands now.
+func (l *live) standing() standing {
+	who := "peer"
+	if l.options.contact != "" {
+		who = terminal.Visible(l.options.contact)
+	}
+	if r := []rune(who); len(r) > maxWho {
+		who = string(r[:maxWho-1]) + "…"
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := standing{who: who, encrypted: l.trusted}
+	if l.peer != nil {
+		s.trust = l.peer.Trust
+	}
+	return s
+}
+
+// showStanding puts the standing in front of the line.
+func (h *chat) showStanding() {
+	s := h.standing()
+	h.console.SetPrompt(h.console.Paint(s.prompt(), s.colour()) + " ")
+}
+
+// reconsider looks whether the contact's key is trusted otherwise by now, as
+// another shell may have seen to.
+func (h *chat) reconsider() {
+	if h.options.contact == "" || !h.standing().encrypted {
+		return
+	}
+	h.mu.Lock()
+	s := h.session
+	h.mu.Unlock()
+	trust, err := h.trustIn(s)
+	if err != nil || trust != peerVerified && trust != peerKnown {
+		return // the session goes on as it began
+	}
+	h.setTrust(s, trust)
+}
+
+// setTrust is told how far the key of a session is trusted.
+func (h *chat) setTrust(s otr.Session, trust string) {
+	h.mu.Lock()
+	if h.session.Fingerprint == s.Fingerprint {
+		h.peer.Trust = trust
+	}
+	h.mu.Unlock()
+	h.showStanding()
+}
