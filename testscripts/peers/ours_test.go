@@ -19,7 +19,7 @@ type ours struct {
 }
 
 // policies are the versions as our policy has them.
-var policies = map[string]otr.Policy{"2": otr.AllowV2, "3": otr.AllowV3}
+var policies = map[string]otr.Policy{"2": otr.AllowV2, "3": otr.AllowV3, "4": otr.AllowV4}
 
 // newOurs starts a conversation of a version, with lines of at most size bytes
 // if it is not 0.
