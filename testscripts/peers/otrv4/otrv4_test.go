@@ -50,7 +50,7 @@ type event struct {
 // A peer is a running peer.py.
 type peer struct {
 	t      *testing.T
-	in     io.Writer
+	in     io.WriteCloser
 	lines  chan string // it writes to us
 	events []event     // once it has left
 	left   chan struct{}
