@@ -2,9 +2,11 @@ package commands
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -101,7 +103,7 @@ func (p *payload) left(err error) bool {
 func (l *live) standard(in, out *os.File) *payload {
 	return &payload{
 		in:      in,
-		out:     terminal.Output(out),
+		out:     l.messages.Output(out),
 		doneOut: out.Close,
 	}
 }
@@ -127,34 +129,31 @@ func bare(err error) error {
 	return err
 }
 
-// progressEvery is how often the progress line is told where we are.
+// progressEvery is how often the progress line is drawn anew: often enough to
+// look alive, and no load on a slow terminal.
 const progressEvery = 200 * time.Millisecond
 
-// showProgress shows on the terminal how far the transfer is, until the
-// function it returns is called.
+// showProgress shows on the terminal how far the transfer is, until we are
+// told to leave or the function it returns is called.
 func (l *live) showProgress(lk link) (end func()) {
-	errs := l.messages.File()
-	onTerminal := terminal.Is(errs) && !terminal.Is(l.out) && !terminal.Is(l.in)
-	if !l.options.progress && (l.quiet || !onTerminal) {
+	if !l.wantsProgress() {
 		return func() {}
 	}
-	var total int64
-	if info, err := l.in.Stat(); err == nil && info.Mode().IsRegular() && l.role != roleDecrypt {
-		total = info.Size()
-	}
-	line := l.messages.Progress(total)
+	line := l.messages.Progress(time.Now(), l.remaining())
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
+		defer line.End()
 		tick := time.NewTicker(progressEvery)
 		defer tick.Stop()
 		for {
 			select {
-			case <-tick.C:
+			case now := <-tick.C:
 				s := lk.Stats()
-				line.Show(s.SentBytes, s.ReceivedBytes)
+				line.Show(now, s.SentBytes, s.ReceivedBytes, l.trustInPeer())
+			case <-l.stopped:
+				return
 			case <-stop:
-				line.End()
 				return
 			}
 		}
@@ -163,4 +162,54 @@ func (l *live) showProgress(lk link) (end func()) {
 		close(stop)
 		<-stopped
 	}
+}
+
+// wantsProgress reports whether there is a progress line: only ever on a
+// terminal. It is guessed on where the payload is elsewhere; but not for serve,
+// of which several may run at one terminal.
+func (l *live) wantsProgress() bool {
+	switch {
+	case !terminal.Is(l.messages.File()):
+		return false
+	case l.options.progress:
+		return true
+	}
+	return !l.quiet && l.command != commandServe && !slices.ContainsFunc(l.streams(), terminal.Is)
+}
+
+// remaining is how many bytes of plaintext there are still to send; 0: nobody
+// knows.
+func (l *live) remaining() int64 {
+	in := l.in
+	switch {
+	case l.command == commandServe:
+		return 0
+	case l.role == roleDecrypt:
+		in = l.partner.in
+	}
+	info, err := in.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	at, err := in.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0
+	}
+	return max(0, info.Size()-at)
+}
+
+// trustInPeer says, for the progress line, who the peer is and how far that is
+// sure.
+func (l *live) trustInPeer() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.peer == nil:
+		return ""
+	case l.options.contact != "":
+		return fmt.Sprintf("%s (%s)", l.options.contact, l.peer.Trust)
+	case l.judge.smp && l.trusted:
+		return "peer knows the secret"
+	}
+	return "peer " + l.peer.Trust
 }

@@ -22,6 +22,9 @@ type Printer struct {
 	mu     sync.Mutex
 	w      io.Writer // guarded by mu
 	status *Progress // guarded by mu: the progress line on the terminal, or nil
+	// midLine, guarded by mu, is set while payload without a line's end stands
+	// on the terminal.
+	midLine bool
 }
 
 // NewPrinter returns a Printer for the program called name that writes to f,

@@ -2,60 +2,75 @@ package terminal
 
 import (
 	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
 	"time"
+	"unicode/utf8"
 
-	"github.com/schollz/progressbar/v3"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
-// progressEvery is how often the progress line is drawn anew: often enough to
-// look alive, and no load on a slow terminal.
-const progressEvery = 200 * time.Millisecond
+const (
+	// usualWidth is how many columns a terminal that does not say has.
+	usualWidth = 80
+	// rateSamples is over how many drawings a rate is taken: long enough not to
+	// jump, short enough to show a stall.
+	rateSamples = 16
+)
 
 // A Progress is one line at the bottom of the terminal that says how far a
-// transfer is. It takes turns with the messages of its Printer.
+// transfer is. It takes turns with what else its Printer writes there.
 type Progress struct {
 	printer *Printer
 	total   int64
-	bar     *progressbar.ProgressBar
+	// Guarded by the printer's lock.
+	shown   string // what is drawn
+	samples []sample
 }
 
-// Progress starts a progress line. total is how many bytes will be sent in
-// all, or 0 where that is not known.
-func (p *Printer) Progress(total int64) *Progress {
-	max := total
-	if total <= 0 {
-		max = -1
-	}
+// A sample is where a transfer stood at a time.
+type sample struct {
+	at             time.Time
+	sent, received int64
+}
+
+// Progress starts a progress line for a transfer that begins now. total is how
+// many bytes will be sent in all, or 0 where that is not known.
+func (p *Printer) Progress(now time.Time, total int64) *Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.status = &Progress{printer: p, total: total, bar: progressbar.NewOptions64(max,
-		progressbar.OptionSetWriter(p.w),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionThrottle(progressEvery),
-		progressbar.OptionSetRenderBlankState(false),
-		progressbar.OptionSetWidth(20),
-		progressbar.OptionSetElapsedTime(true),
-		progressbar.OptionSetPredictTime(total > 0),
-	)}
+	p.status = &Progress{printer: p, total: total, samples: []sample{{at: now}}}
 	return p.status
 }
 
-// Show draws the line anew, at most every 200 ms: how many bytes of payload
-// have been sent and received.
-func (g *Progress) Show(sent, received int64) {
-	g.printer.mu.Lock()
-	defer g.printer.mu.Unlock()
-	if g.printer.status != g {
+// Show draws the line anew: how many bytes of payload have been sent and
+// received by now, and how far the peer is trusted. It draws nothing while the
+// program is in the terminal's background, or payload stands on the line.
+func (g *Progress) Show(now time.Time, sent, received int64, trust string) {
+	p := g.printer
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.status != g {
 		return // ended
 	}
-	at := sent
-	if g.total <= 0 {
-		at += received
-	} else if at > g.total {
-		at = g.total // the file grew while it was read
+	if len(g.samples) == rateSamples {
+		g.samples = append(g.samples[:0], g.samples[1:]...)
 	}
-	g.bar.Describe(fmt.Sprintf("sent %s, received %s", Size(sent), Size(received)))
-	_ = g.bar.Set64(at) // a line that cannot be drawn is no failure
+	g.samples = append(g.samples, sample{now, sent, received})
+	if p.midLine || background(p.file) {
+		return
+	}
+	room := width(p.file) - 1 // the last column would make some terminals wrap
+	line := fit(g.fields(trust), room)
+	if line == g.shown {
+		return
+	}
+	// A line that cannot be drawn is no failure.
+	fmt.Fprintf(p.w, "\r%s%s", line, blank(min(columns(g.shown), room)-columns(line)))
+	g.shown = line
 }
 
 // End takes the line away.
@@ -69,7 +84,168 @@ func (g *Progress) End() {
 }
 
 // clear empties the line; the printer's lock is held.
-func (g *Progress) clear() { _ = g.bar.Clear() }
+func (g *Progress) clear() {
+	if g.shown == "" {
+		return
+	}
+	fmt.Fprintf(g.printer.w, "\r%s\r", blank(min(columns(g.shown), width(g.printer.file)-1)))
+	g.shown = ""
+}
+
+func blank(columns int) string { return strings.Repeat(" ", max(0, columns)) }
+
+// A field is a part of the line. Where it is too long, the fields of the
+// highest rank are left out first.
+type field struct {
+	text string
+	rank int
+	next bool // begins a new part, after a comma
+}
+
+// fields are what there is to say, the most important with the lowest rank.
+func (g *Progress) fields(trust string) []field {
+	oldest, now := g.samples[0], g.samples[len(g.samples)-1]
+	over := now.at.Sub(oldest.at).Seconds()
+	var fields []field
+	if now.sent > 0 || g.total > 0 || now.received == 0 {
+		rate := perSecond(now.sent-oldest.sent, over)
+		fields = append(fields, field{"sent " + Size(now.sent), 0, true})
+		if g.total > 0 {
+			// The file may grow while it is read.
+			fields = append(fields, field{fmt.Sprintf("(%d%%)", min(100, int(float64(now.sent)/float64(g.total)*100))), 2, false})
+		}
+		fields = append(fields, field{rateText(rate), 1, false})
+		if left := g.total - now.sent; left > 0 && rate >= 1 {
+			wait := time.Duration(min(float64(left)/rate, maxWait.Seconds())) * time.Second
+			fields = append(fields, field{wait.String() + " left", 5, false})
+		}
+	}
+	if now.received > 0 {
+		rank := 1
+		if len(fields) > 0 {
+			rank = 4
+		}
+		fields = append(fields,
+			field{"received " + Size(now.received), 0, true},
+			field{rateText(perSecond(now.received-oldest.received, over)), rank, false})
+	}
+	if trust != "" {
+		fields = append(fields, field{Visible(trust), 3, true})
+	}
+	return fields
+}
+
+// maxWait is the longest wait that is told: what lasts longer nobody can
+// foretell.
+const maxWait = 1000 * time.Hour
+
+func perSecond(n int64, seconds float64) float64 {
+	if seconds <= 0 {
+		return 0
+	}
+	return float64(n) / seconds
+}
+
+func rateText(perSecond float64) string { return Size(int64(perSecond)) + "/s" }
+
+// fit writes fields on a line of at most room columns.
+func fit(fields []field, room int) string {
+	for rank := 5; ; rank-- {
+		var b strings.Builder
+		for _, f := range fields {
+			switch {
+			case f.rank > rank:
+				continue
+			case b.Len() == 0:
+			case f.next:
+				b.WriteString(", ")
+			default:
+				b.WriteString(" ")
+			}
+			b.WriteString(f.text)
+		}
+		line := b.String()
+		if columns(line) <= room {
+			return line
+		}
+		if rank == 0 {
+			return line[:max(0, min(room, len(line)))] // ASCII: trust is gone
+		}
+	}
+}
+
+// columns is how many columns s takes on a terminal, at most: characters
+// beyond ASCII may be wide.
+func columns(s string) int {
+	return 2*utf8.RuneCountInString(s) - asciiIn(s)
+}
+
+func asciiIn(s string) (n int) {
+	for i := range len(s) {
+		if s[i] < utf8.RuneSelf {
+			n++
+		}
+	}
+	return n
+}
+
+// Output returns where a peer's bytes may be written: f itself, or, where f is
+// a terminal, a filter that makes control characters visible, keeps line ends
+// and tabs, and takes turns with the progress line.
+func (p *Printer) Output(f *os.File) io.Writer {
+	if Is(f) && Is(p.file) {
+		return NewFilter(&turns{p, f})
+	}
+	return Output(f)
+}
+
+// A turns writes to the terminal between two drawings of the progress line.
+type turns struct {
+	printer *Printer
+	w       io.Writer
+}
+
+func (t *turns) Write(b []byte) (int, error) {
+	p := t.printer
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.status != nil {
+		p.status.clear()
+	}
+	if len(b) > 0 {
+		p.midLine = b[len(b)-1] != '\n'
+	}
+	return t.w.Write(b)
+}
+
+// width is how many columns the terminal f has.
+func width(f *os.File) int {
+	columns := usualWidth
+	control(f, func(fd int) {
+		if w, _, err := term.GetSize(fd); err == nil && w > 0 {
+			columns = w
+		}
+	})
+	return columns
+}
+
+// background reports whether f is our terminal and others are in its
+// foreground: then the line that the cursor stands on is theirs.
+func background(f *os.File) (is bool) {
+	control(f, func(fd int) {
+		front, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+		is = err == nil && front != syscall.Getpgrp()
+	})
+	return is
+}
+
+// control calls do with the file descriptor of f; Fd would put it into
+// blocking mode.
+func control(f *os.File, do func(fd int)) {
+	if conn, err := f.SyscallConn(); err == nil {
+		_ = conn.Control(func(fd uintptr) { do(int(fd)) })
+	}
+}
 
 // Size writes a number of bytes for people.
 func Size(n int64) string {

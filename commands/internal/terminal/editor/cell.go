@@ -15,6 +15,9 @@ type cell struct {
 	width int // columns
 }
 
+// tab is how a tab looks, wherever it stands.
+const tab = "    "
+
 // cells cuts s, in which only colour sequences may control the terminal.
 func cells(s string) []cell {
 	var all []cell
@@ -54,7 +57,7 @@ func shown(line string) []cell {
 		case c.text == "\n":
 			all[i] = cell{"↵", 1}
 		case c.text == "\t":
-			all[i] = cell{"  ", 2}
+			all[i] = cell{tab, len(tab)}
 		case text != c.text:
 			all[i] = cell{text, len(text)}
 		}

@@ -133,7 +133,7 @@ func (c *Console) SetPrompt(prompt string) {
 func (c *Console) Message(lead, text string) {
 	var all [][]cell
 	for i, l := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
-		row := cells(terminal.Visible(l))
+		row := cells(terminal.Visible(strings.ReplaceAll(l, "\t", tab)))
 		if i == 0 {
 			row = append(cells(lead), row...)
 		} else {

@@ -21,7 +21,7 @@ func TestALineIsLaidOutInColumns(t *testing.T) {
 		// Two columns do not fit where one is left.
 		{"> ", "你好你好你", 5, 9, "> 你好你|好你", 1, 4},
 		{"\x1b[31m> \x1b[0m", "a", 1, 10, "\x1b[31m> \x1b[0ma", 0, 3},
-		{"> ", "a\nb\tc\x1b", 3, 20, `> a↵b  c\x1b`, 0, 5},
+		{"> ", "a\nb\tc\x1b", 3, 20, `> a↵b    c\x1b`, 0, 5},
 	} {
 		p := paint(cells(test.prompt), shown(test.line), test.pos, test.width)
 		if got := strings.Join(p.rows, "|"); got != test.rows || p.row != test.row || p.col != test.col {
