@@ -121,22 +121,20 @@ var errUnencrypted error = fail(exitFailure, "there is no encrypted session").
 func (h *chat) startSMP(text string) {
 	name := h.standing().who
 	asked := h.asked()
-	switch _, err := question(text); {
+	switch {
 	case !h.standing().encrypted:
 		h.refuse(errUnencrypted)
-		return
-	case err != nil:
-		h.refuse(err)
-		return
 	case asked != nil && text != "":
 		h.refuse(fail(exitFailure, "%s waits for an answer", name).hint("/answer gives it, /abort refuses it"))
-		return
 	case asked != nil:
 		h.answerSMP("")
-		return
 	case text == "":
 		h.compare("Secret to compare with "+name+"'s", "")
 	default:
+		if _, err := question(text); err != nil {
+			h.refuse(err)
+			return
+		}
 		h.console.Message(name+" will be asked: ", text)
 		h.compare("Secret that answers it", text)
 	}
@@ -270,7 +268,7 @@ func (h *chat) refreshKeys(string) {
 }
 
 func (h *chat) showStatus(string) {
-	h.console.Message("", strings.TrimRight(statusText(h.status().Status), "\n"))
+	_, _ = io.WriteString(h.console, statusText(h.status().Status))
 }
 
 // endSession ends the session; the peer is told.
@@ -290,11 +288,9 @@ func (h *chat) endSession(string) {
 func (h *chat) quit(string) { h.stop(errQuit, "") }
 
 func (h *chat) help(string) {
-	var b strings.Builder
 	for _, s := range slashes() {
-		fmt.Fprintf(&b, "%-18s %s\n", strings.TrimSpace(s.name+" "+s.argument), s.help)
+		h.console.Message(fmt.Sprintf("%-15s ", strings.TrimSpace(s.name+" "+s.argument)), s.help)
 	}
-	b.WriteString("//text             send a text that begins with /\n" +
-		"Alt-Enter          a new line in the same message")
-	h.console.Message("", b.String())
+	h.console.Message("//text          ", "send a text that begins with /")
+	h.console.Message("Alt-Enter       ", "a new line in the same message")
 }
