@@ -7,8 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
+	"github.com/rivo/uniseg"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
@@ -174,20 +174,8 @@ func fit(fields []field, room int) string {
 	}
 }
 
-// columns is how many columns s takes on a terminal, at most: characters
-// beyond ASCII may be wide.
-func columns(s string) int {
-	return 2*utf8.RuneCountInString(s) - asciiIn(s)
-}
-
-func asciiIn(s string) (n int) {
-	for i := range len(s) {
-		if s[i] < utf8.RuneSelf {
-			n++
-		}
-	}
-	return n
-}
+// columns is how many columns s takes on a terminal.
+func columns(s string) int { return uniseg.StringWidth(s) }
 
 // Output returns where a peer's bytes may be written: f itself, or, where f is
 // a terminal, a filter that makes control characters visible, keeps line ends
