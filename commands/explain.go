@@ -57,7 +57,7 @@ func (l *live) explain(err error) error {
 // timedOut is for a handshake that took too long.
 func (l *live) timedOut() error {
 	l.mu.Lock()
-	secure, echoed, inClear := l.peer != nil, l.echoed, l.inClear
+	secure, echoed, inClear, offers := l.peer != nil, l.echoed, l.inClear, l.offers
 	l.mu.Unlock()
 	if secure && l.judge.smp {
 		return fail(exitTimeout, "SMP was not finished within %v", l.options.timeout).
@@ -67,6 +67,8 @@ func (l *live) timedOut() error {
 	switch {
 	case echoed:
 		return late.hint("the transport sends back what we say; is it the other end that answers?")
+	case offers != "":
+		return late.hint("what came asks for OTR version %s, which is not allowed here; see --otr", offers)
 	case inClear:
 		return late.hint("what came was not encrypted; does the other end speak OTR?")
 	}

@@ -56,6 +56,7 @@ type live struct {
 	smp      smpState
 	echoed   bool                           // what we sent came back
 	inClear  bool                           // what came was unencrypted text
+	offers   string                         // the versions that the peer asked for, if none of them is allowed here
 	extra    *extra                         // the extra symmetric key that the peer announced last
 	taps     map[chan fmt.Stringer]struct{} // of those who wait for an event
 	person   *chat                          // whoever holds the session at a terminal, or nil

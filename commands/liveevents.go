@@ -116,8 +116,11 @@ func (l *live) event(e stream.Event) {
 		l.warn("the peer wrote %s of text%s, which mode stream has no place for", bytesOf(int64(len(what.Text))), times(e.Count))
 		l.advise("with another OTR client use --mode lines")
 	case otr.Queried:
-		if what.Answer == 0 {
-			l.warn("the peer asks for versions of OTR that are not allowed here")
+		if what.Common == 0 {
+			l.mu.Lock()
+			l.offers = what.Offered.String()
+			l.mu.Unlock()
+			l.warn("the peer asks for versions of OTR that are not allowed here: %v%s", what.Offered, times(e.Count))
 			return
 		}
 		l.detail("%v", what)

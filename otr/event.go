@@ -70,6 +70,7 @@ type (
 	// Queried says that the peer asked for OTR by a query or a whitespace tag.
 	Queried struct {
 		Offered wire.Versions
+		Common  int // the best version that Policy allows too; 0: there is none
 		// Answer is the version of the key exchange that this began, or that was
 		// under way already; 0: none.
 		Answer int
@@ -165,8 +166,11 @@ func (e Malformed) String() string { return fmt.Sprintf("message dropped: %v", e
 func (e PeerError) String() string { return fmt.Sprintf("the peer reports an error: %q", e.Text) }
 
 func (e Queried) String() string {
-	if e.Answer == 0 {
-		return "the peer asks for OTR in versions that are not allowed here"
+	switch {
+	case e.Common == 0:
+		return fmt.Sprintf("the peer asks for OTR in versions that are not allowed here: %v", e.Offered)
+	case e.Answer == 0:
+		return "the peer asks for OTR; that is ignored"
 	}
 	return fmt.Sprintf("the peer asks for OTR; answered with version %d", e.Answer)
 }

@@ -126,11 +126,11 @@ func (c *Conversation) answerQuery(offered wire.Versions, got *Received) {
 	}
 	version := best(offered, c.protocols)
 	if version == 0 || c.downgrades(version) || !c.answers.allow(c.cfg.Now()) {
-		got.event(Queried{Offered: offered})
+		got.event(Queried{Offered: offered, Common: version})
 		return
 	}
 	if p := c.answered(); p != nil {
-		got.event(Queried{Offered: offered, Answer: p.id.version})
+		got.event(Queried{Offered: offered, Common: version, Answer: p.id.version})
 		return
 	}
 	msg, err := c.begin(version, 0)
@@ -138,7 +138,7 @@ func (c *Conversation) answerQuery(offered wire.Versions, got *Received) {
 		got.event(Malformed{Reason: err})
 		return
 	}
-	got.event(Queried{Offered: offered, Answer: version})
+	got.event(Queried{Offered: offered, Common: version, Answer: version})
 	if c.state == StateEncrypted {
 		got.event(Restarted{})
 	}

@@ -127,6 +127,16 @@ func TestAVersionSetKnowsItsVersions(t *testing.T) {
 	}
 }
 
+func TestAVersionSetReadsLikeAList(t *testing.T) {
+	for want, v := range map[string]Versions{
+		"none": 0, "4": MakeVersions(4), "3 and 4": MakeVersions(4, 3), "2, 3 and 4": MakeVersions(2, 3, 4),
+	} {
+		if got := v.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestWhitespaceTagsAreTheBytesOfTheSpecifications(t *testing.T) {
 	base := "\x20\x09\x20\x20\x09\x09\x09\x09" + "\x20\x09\x20\x09\x20\x09\x20\x20"
 	for v, want := range map[Versions]string{

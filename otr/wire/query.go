@@ -1,5 +1,10 @@
 package wire
 
+import (
+	"strconv"
+	"strings"
+)
+
 // Versions is a set of protocol versions that somebody offers to speak: bit v
 // stands for version v, which is 0 to 9.
 type Versions uint16
@@ -16,6 +21,24 @@ func MakeVersions(versions ...int) Versions {
 // Has reports whether version v is in the set.
 func (s Versions) Has(v int) bool {
 	return v >= 0 && v < maxVersions && s>>v&1 == 1
+}
+
+// String lists the versions, such as "2, 3 and 4".
+func (s Versions) String() string {
+	var list []string
+	for v := range maxVersions {
+		if s.Has(v) {
+			list = append(list, strconv.Itoa(v))
+		}
+	}
+	switch last := len(list) - 1; last {
+	case -1:
+		return "none"
+	case 0:
+		return list[0]
+	default:
+		return strings.Join(list[:last], ", ") + " and " + list[last]
+	}
 }
 
 // maxVersions is how many versions have a digit to name them.

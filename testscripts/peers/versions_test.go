@@ -178,7 +178,7 @@ func TestProgramFindsTheBestCommonVersion(t *testing.T) {
 					if got != want || left != code {
 						t.Errorf("version %s, exit code %d; want %s, %d", got, left, want, code)
 					}
-					if said := l.stderr.String(); want == "none" && !strings.Contains(said, "hint: ") {
+					if said := l.stderr.String(); want == "none" && !strings.Contains(said, "hint: what came asks for OTR version ") {
 						t.Errorf("no hint in %q", said)
 					}
 				})
