@@ -1,4 +1,4 @@
-# Completes command lines of otrpipe in fish, as the file
+# Completes command lines of otrpipe in fish, from version 3.4 on, as the file
 # ~/.config/fish/completions/otrpipe.fish, or with
 #
 #     otrpipe completion fish | source
@@ -6,9 +6,8 @@
 # What can come next the program says itself.
 
 function __otrpipe_complete
-    set -l words (commandline -opc)
     set -l last (commandline -ct | string replace -r '^["\']' '' | string unescape)
-    set -l found (command otrpipe __complete -- fish $words[2..-1] "$last" 2>/dev/null)
+    set -l found (command otrpipe __complete -- fish "$(commandline -pc)" 2>/dev/null)
     set -l action (string split -m 1 ' ' -- $found[1])
     switch "$action[1]"
         case files folders
@@ -23,8 +22,7 @@ function __otrpipe_complete
                 printf '%s\n' "$action[2]$path"
             end
         case command
-            set -l rest (string escape -- $words[(math $action[2] + 2)..-1])
-            complete -C "$rest $last"
+            complete -C "$action[2]"
         case '*'
             printf '%s\n' $found[2..-1]
     end

@@ -53,14 +53,16 @@ func completionCommand() *cli.Command {
 }
 
 // completeCommand is what the scripts run. Its arguments are the shell's name
-// and the words of the command line after the program's name, the last of them
-// as far as it has been typed; of bash the text that completion is to replace,
-// and the line up to the cursor. It answers with one line for the shell,
+// and what has been typed: in bash the text that completion is to replace and the
+// line up to the cursor, in fish that line, in zsh the words after the program's
+// name, the last of them as far as it goes. It answers with one line for the
+// shell,
 //
 //	words            nothing but what follows
 //	files PREFIX     a file, behind the prefix
 //	folders PREFIX   a folder, behind the prefix
-//	command N        a command line of its own, from word N (0 is the first)
+//	command N        a command line of its own, from word N (0 is the first);
+//	                 in fish, that line in place of N
 //
 // and with the words that can come, one a line, a tabulator and its meaning
 // behind it except for bash. It asks nothing and complains of nothing: what
@@ -69,7 +71,7 @@ func completeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "__complete",
 		Usage:     "what can come next on a command line, for completion",
-		ArgsUsage: "-- SHELL WORD...",
+		ArgsUsage: "-- SHELL TEXT...",
 		Hidden:    true,
 		Action: func(c *cli.Context) error {
 			args := c.Args().Slice()
@@ -77,10 +79,13 @@ func completeCommand() *cli.Command {
 				return nil
 			}
 			var answer []byte
-			if args[0] == shellBash {
+			switch args[0] {
+			case shellBash:
 				answer = completeBash(c, args[1], strings.Join(args[2:], " "))
-			} else {
-				answer = completeWords(c, args[1:])
+			case shellZsh:
+				answer = complete(c, args[1:]).withMeanings()
+			case shellFish:
+				answer = completeFish(c, args[1])
 			}
 			_, err := output(c).Write(answer)
 			return err
@@ -88,9 +93,33 @@ func completeCommand() *cli.Command {
 	}
 }
 
-// completeWords answers zsh and fish, which quote words themselves.
-func completeWords(c *cli.Context, words []string) []byte {
-	found := complete(c, words)
+// completeFish answers fish, which quotes words itself.
+func completeFish(c *cli.Context, line string) []byte {
+	words, last := splitCommand(line)
+	if len(words) == 0 {
+		return nil
+	}
+	found := complete(c, append(texts(words[1:]), last.text))
+	if found.command >= 0 {
+		at := len(line) - len(last.raw)
+		if i := found.command + 1; i < len(words) {
+			at = words[i].at
+		}
+		found.action = actionCommand + " " + line[at:]
+	}
+	return found.withMeanings()
+}
+
+func texts(words []lineWord) []string {
+	var list []string
+	for _, w := range words {
+		list = append(list, w.text)
+	}
+	return list
+}
+
+// withMeanings is the answer for shells that show what a word means.
+func (found completion) withMeanings() []byte {
 	answer := fmt.Appendf(nil, "%s\n", found.action)
 	for _, w := range found.words {
 		answer = append(answer, w.text...)
@@ -105,11 +134,11 @@ func completeWords(c *cli.Context, words []string) []byte {
 // completeBash answers bash, which gives the line as it was typed, and wants
 // words as they are to stand there in place of its last part.
 func completeBash(c *cli.Context, part, line string) []byte {
-	words, last := splitLine(line)
+	words, last := splitCommand(line)
 	if len(words) == 0 || !strings.HasSuffix(last.raw, part) {
 		return nil
 	}
-	found := complete(c, append(words[1:], last.text))
+	found := complete(c, append(texts(words[1:]), last.text))
 	if found.command >= 0 && found.command == len(words)-1 && !strings.Contains(last.text, "/") {
 		found.words = programsIn(last.text)
 	}

@@ -21,10 +21,11 @@ func TestALineIsTakenApartAsBashDoes(t *testing.T) {
 		{"otrpipe <file --q", "otrpipe", lastWord{"--q", "--q", 0}},
 		{"otrpipe a 2> file >> other b ", "otrpipe,a,b", lastWord{}},
 		{"otrpipe 2 >x '' y", "otrpipe,2,", lastWord{"y", "y", 0}},
+		{"A=1 b_2='x y' otrpipe c=d e", "otrpipe,c=d", lastWord{"e", "e", 0}},
 		{"otrpipe a\\", "otrpipe", lastWord{"a\\", "a", 0}},
 	} {
-		words, last := splitLine(test.line)
-		if got := strings.Join(words, ","); got != test.words || last != test.last {
+		words, last := splitCommand(test.line)
+		if got := strings.Join(texts(words), ","); got != test.words || last != test.last {
 			t.Errorf("%s: words %q, last %q; want %q, %q", test.line, got, last, test.words, test.last)
 		}
 	}
@@ -155,9 +156,19 @@ func TestCompletionOffersWhatCanComeNext(t *testing.T) {
 		{"connect n", "command 1"},
 		{"connect nc -", "command 1"},
 	} {
-		args := append([]string{"__complete", "--", "fish"}, strings.Split(test.line, " ")...)
+		args := append([]string{"__complete", "--", "zsh"}, strings.Split(test.line, " ")...)
 		if _, out, _ := run(t, args...); strings.TrimSpace(out) != test.want {
 			t.Errorf("%s: %q, want %q", test.line, out, test.want)
+		}
+	}
+	for _, test := range []struct{ line, want string }{
+		{"otrpipe connect -- nc 'a ", "command nc 'a "},
+		{"otrpipe connect <x --contact bob -- n", "command n"},
+		{"otrpipe connect ", ""},
+	} {
+		_, out, _ := run(t, "__complete", "--", "fish", test.line)
+		if line, _, _ := strings.Cut(out, "\n"); strings.HasPrefix(line, "command") != (test.want != "") || test.want != "" && line != test.want {
+			t.Errorf("%s: %q, want %q", test.line, line, test.want)
 		}
 	}
 }

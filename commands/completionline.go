@@ -1,6 +1,9 @@
 package commands
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // A lastWord is the last word of a line that is being typed.
 type lastWord struct {
@@ -9,16 +12,34 @@ type lastWord struct {
 	quote byte   // ' or ", unless it is closed; else 0
 }
 
+// A lineWord is a word of a line, without its quotes, and where it begins.
+type lineWord struct {
+	text string
+	at   int
+}
+
+// assignment is a word before a command's name that sets a variable for it.
+var assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+
+// splitCommand is splitLine without what stands before the command's name.
+func splitCommand(line string) (words []lineWord, last lastWord) {
+	words, last = splitLine(line)
+	for len(words) > 0 && assignment.MatchString(words[0].text) {
+		words = words[1:]
+	}
+	return words, last
+}
+
 // splitLine takes a line of shell, as far as it has been typed, apart as bash
-// does: the words before the last, without their quotes, and the last. What
-// would be expanded stays as it is. Redirections are no words.
-func splitLine(line string) (words []string, last lastWord) {
+// does: the words before the last, and the last. What would be expanded stays as
+// it is. Redirections are no words.
+func splitLine(line string) (words []lineWord, last lastWord) {
 	start, begun, redirected := 0, false, false
 	var text strings.Builder
 	var quote byte
 	end := func() {
 		if begun && !redirected {
-			words = append(words, text.String())
+			words = append(words, lineWord{text.String(), start})
 		}
 		if begun {
 			redirected = false

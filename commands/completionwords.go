@@ -158,7 +158,8 @@ func (t *typed) next(i int, last string) completion {
 	case t.waits != nil:
 		return t.valueOf(t.waits, "")
 	case t.dashes:
-		return t.argument()
+		found, _ := t.argument()
+		return found
 	case strings.HasPrefix(last, "-") && strings.Contains(last, "="):
 		name, _, _ := strings.Cut(last, "=")
 		if f := t.flag(strings.TrimLeft(name, "-")); f != nil && takesValue(f) {
@@ -179,8 +180,8 @@ func (t *typed) next(i int, last string) completion {
 	case t.takesCommand() && last != "":
 		return completion{action: fmt.Sprintf("%s %d", actionCommand, i), command: i}
 	}
-	found := t.argument()
-	if found.action == actionWords && len(found.words) == 0 && last == "" {
+	found, known := t.argument()
+	if !known && last == "" {
 		found.words = t.flagWords()
 	}
 	return found
@@ -311,16 +312,16 @@ func (t *typed) valueOf(f cli.Flag, prefix string) completion {
 	return found
 }
 
-// argument is what the next argument can be.
-func (t *typed) argument() completion {
+// argument is what the next argument can be; false: there is none that is known.
+func (t *typed) argument() (completion, bool) {
 	list := argumentWords[strings.Join(t.path, " ")]
 	if len(t.rest) >= len(list) {
-		return completion{action: actionWords, command: -1}
+		return completion{action: actionWords, command: -1}, false
 	}
 	if len(t.rest) > 0 {
 		t.contact = t.rest[0]
 	}
-	return list[len(t.rest)](t)
+	return list[len(t.rest)](t), true
 }
 
 // homeOf is the home that the command line names.
