@@ -64,7 +64,7 @@ func TestScripts(t *testing.T) {
 // that speak version 3 only.
 func TestScriptsOverVersion3(t *testing.T) {
 	var stories []string
-	for _, pattern := range []string{"stream_*.txtar", "session_*.txtar", "control_*.txtar", "transport_*.txtar"} {
+	for _, pattern := range []string{"stream_*.txtar", "session_*.txtar", "control_*.txtar", "transport_*.txtar", "helper_*.txtar"} {
 		some, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
