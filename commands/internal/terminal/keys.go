@@ -47,9 +47,10 @@ func (k *Keys) Retake() error {
 	if err != nil {
 		return err
 	}
-	// What other programs write, as a transport that asks for a password, shall
-	// look as always.
+	// What other programs write and read, as a transport that asks for a
+	// password, shall look as always.
 	mode.Oflag |= unix.OPOST | unix.ONLCR
+	mode.Iflag |= unix.ICRNL
 	// It means nothing in this mode. But those who ask for a password clear it,
 	// and so are noticed by Ours.
 	mode.Lflag |= unix.ECHONL

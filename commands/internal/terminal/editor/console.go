@@ -451,7 +451,7 @@ func (c *Console) erased() string {
 		return ""
 	}
 	if !c.shown {
-		return "\r\x1b[J"
+		return "\r\x1b[K"
 	}
 	c.shown = false
 	return c.picture.erase(c.width)

@@ -75,14 +75,24 @@ func (p picture) draw() string {
 
 // erase is what takes p away from a screen of width columns, where it was drawn
 // on one that may have been wider: terminals break rows that have become too
-// long.
+// long. It leaves the cursor at the beginning of the first row. The screen is
+// never cleared from its first place on, which tmux would take for a new page.
 func (p picture) erase(width int) string {
-	up := p.col / width
-	for _, w := range p.widths[:p.row] {
-		up += max(1, (w+width-1)/width)
+	up, all := p.col/width, 0
+	for i, w := range p.widths {
+		n := max(1, (w+width-1)/width)
+		if i < p.row {
+			up += n
+		}
+		all += n
 	}
-	if up == 0 {
-		return "\r\x1b[J"
+	s := "\r"
+	if up > 0 {
+		s += fmt.Sprintf("\x1b[%dA", up)
 	}
-	return fmt.Sprintf("\r\x1b[%dA\x1b[J", up)
+	s += "\x1b[K"
+	if all > 1 {
+		s += "\x1b[B\x1b[J\x1b[A"
+	}
+	return s
 }

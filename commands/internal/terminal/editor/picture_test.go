@@ -1,6 +1,7 @@
 package editor
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -42,10 +43,14 @@ func TestOfALineHigherThanTheScreenTheRowsAroundTheCursorShow(t *testing.T) {
 
 func TestARowThatTheTerminalBrokeIsErasedWhole(t *testing.T) {
 	p := paint(nil, shown(strings.Repeat("x", 25)), 25, 10) // rows of 10, 10 and 5
-	for width, want := range map[int]string{10: "\r\x1b[2A\x1b[J", 20: "\r\x1b[2A\x1b[J", 5: "\r\x1b[5A\x1b[J"} {
-		if got := p.erase(width); got != want {
+	for width, up := range map[int]int{10: 2, 20: 2, 5: 5} {
+		if got, want := p.erase(width), fmt.Sprintf("\r\x1b[%dA\x1b[K\x1b[B\x1b[J\x1b[A", up); got != want {
 			t.Errorf("%d columns: %q, want %q", width, got, want)
 		}
+	}
+	// Where there is but one row, there may be none below it.
+	if got := paint(nil, shown("x"), 1, 10).erase(10); got != "\r\x1b[K" {
+		t.Errorf("%q", got)
 	}
 }
 
