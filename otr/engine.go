@@ -67,6 +67,12 @@ type engine interface {
 	// received, for the nth of its announcing records, counted from 0.
 	extraKey(received bool, n int) ([]byte, error)
 
+	// expire lets go of keys that have been kept for too long for messages that
+	// have not come; nextExpiry is when it will have something to do, or the zero
+	// time.
+	expire(now time.Time)
+	nextExpiry() time.Time
+
 	drop() // the session
 	wipe() // everything
 }

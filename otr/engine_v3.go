@@ -53,11 +53,14 @@ type engineV3 struct {
 	config v3.Config
 }
 
-func (e engineV3) begin(o offer) { e.Begin(o.(offerV3).Offer) }
-func (e engineV3) forget()       { e.Forget() }
-func (e engineV3) sessions() int { return e.Sessions() }
-func (e engineV3) drop()         { e.Drop() }
-func (e engineV3) wipe()         { e.Wipe() }
+func (e engineV3) begin(o offer)         { e.Begin(o.(offerV3).Offer) }
+func (e engineV3) forget()               { e.Forget() }
+func (e engineV3) sessions() int         { return e.Sessions() }
+func (e engineV3) expire(time.Time)      {} // keys go when their successors come
+func (e engineV3) nextExpiry() time.Time { return time.Time{} }
+
+func (e engineV3) drop() { e.Drop() }
+func (e engineV3) wipe() { e.Wipe() }
 
 func (e engineV3) authState() AuthState {
 	switch e.AuthState() {

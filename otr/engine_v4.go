@@ -66,11 +66,14 @@ type engineV4 struct {
 	client *v4.Client
 }
 
-func (e engineV4) begin(o offer) { e.Begin(o.(offerV4).Offer) }
-func (e engineV4) forget()       { e.Forget() }
-func (e engineV4) sessions() int { return e.Sessions() }
-func (e engineV4) drop()         { e.Drop() }
-func (e engineV4) wipe()         { e.Wipe() }
+func (e engineV4) begin(o offer)         { e.Begin(o.(offerV4).Offer) }
+func (e engineV4) forget()               { e.Forget() }
+func (e engineV4) sessions() int         { return e.Sessions() }
+func (e engineV4) expire(now time.Time)  { e.Expire(now) }
+func (e engineV4) nextExpiry() time.Time { return e.NextExpiry() }
+
+func (e engineV4) drop() { e.Drop() }
+func (e engineV4) wipe() { e.Wipe() }
 
 func (e engineV4) authState() AuthState {
 	switch e.AuthState() {

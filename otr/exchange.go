@@ -220,8 +220,14 @@ func (c *Conversation) forgetOldest() {
 
 // mayExchange says whether a key exchange with this instance may go on. The
 // session sticks to the instance that it is with, unless we asked anybody to
-// answer, or that instance has fallen silent.
+// answer, or that instance has fallen silent. Messages of older versions count
+// only before and after a session of version 4 ("Protocol Events"), or whoever
+// cuts a line for a while could have the next session in a version of his choice;
+// in StateFinished we may have asked for it.
 func (c *Conversation) mayExchange(p *peer) bool {
+	if c.state != StatePlaintext && c.active.id.version == v4.Version && p.id.version < v4.Version {
+		return c.state == StateFinished && c.pending != nil && c.pending.version == p.id.version
+	}
 	return c.state != StateEncrypted || p == c.active ||
 		c.pending != nil && c.pending.open && c.pending.version == p.id.version ||
 		c.silent()

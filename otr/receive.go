@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"otrpipe/otr/smp"
+	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
 )
 
@@ -61,7 +62,9 @@ func (c *Conversation) receiveLine(line []byte, kind wire.Kind, got *Received) e
 	case wire.KindTagged:
 		versions, text, _ := wire.ParseTag(line)
 		c.receivePlaintext(text, got)
-		if c.cfg.Policy.Has(WhitespaceStartAKE) {
+		// Version 4 takes a tag for no more than text once the peer has ended.
+		over := c.state == StateFinished && best(versions, c.protocols) == v4.Version
+		if c.cfg.Policy.Has(WhitespaceStartAKE) && !over {
 			c.answerQuery(versions, got)
 		}
 	default:
@@ -81,13 +84,24 @@ func (c *Conversation) receivePlaintext(text []byte, got *Received) {
 }
 
 // receiveError follows "Receiving an Error Message". An error is never answered
-// with an error.
+// with an error. In a session of version 4, where no query is allowed, a key
+// exchange with its instance is begun instead.
 func (c *Conversation) receiveError(line []byte, got *Received) {
 	text, _ := wire.ParseError(line)
 	got.event(PeerError{Text: string(text)})
 	c.stored.unread()
-	if c.cfg.Policy.Has(ErrorStartAKE) && c.restarts.allow(c.cfg.Now()) {
+	if !c.cfg.Policy.Has(ErrorStartAKE) || !c.restarts.allow(c.cfg.Now()) {
+		return
+	}
+	if c.state != StateEncrypted || c.active.id.version != v4.Version {
 		got.Send = append(got.Send, c.Query()...)
+		return
+	}
+	msg, err := c.begin(v4.Version, c.active.id.tag)
+	if err != nil {
+		got.event(Malformed{Reason: err})
+	} else if msg != nil {
+		c.reply(got, msg, v4.Version, c.active.id.tag)
 	}
 }
 

@@ -32,6 +32,11 @@ func (c *Conversation) NextTick() time.Time {
 	if c.pending != nil && !waiting {
 		at(c.pending.since.Add(exchangeTimeout))
 	}
+	if c.state == StateEncrypted {
+		if t := c.active.engine.nextExpiry(); !t.IsZero() {
+			at(t)
+		}
+	}
 	if t := c.assembler.NextExpiry(); !t.IsZero() {
 		at(t)
 	}
@@ -48,6 +53,7 @@ func (c *Conversation) Tick() (Received, error) {
 	if c.state != StateEncrypted {
 		return got, nil
 	}
+	c.active.engine.expire(now)
 	if c.cfg.Expire > 0 && now.Sub(c.keysSince) >= c.cfg.Expire {
 		version := c.active.id.version
 		lines, err := c.End()

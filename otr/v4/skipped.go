@@ -26,6 +26,22 @@ const (
 // not come.
 var ErrTooManySkipped = fmt.Errorf("%w: too many messages before it are missing", ErrUnreadable)
 
+// Expire lets go of the keys of messages that have not come for an hour. It is also done
+// with every data message that comes.
+func (e *Engine) Expire(now time.Time) {
+	if e.session != nil {
+		e.session.expireSkipped(now)
+	}
+}
+
+// NextExpiry returns when Expire will have something to do, or the zero time.
+func (e *Engine) NextExpiry() time.Time {
+	if e.session == nil || len(e.session.skipped) == 0 {
+		return time.Time{}
+	}
+	return e.session.skipped[0].since.Add(skippedLifetime)
+}
+
 // skippedKey is an entry of skipped_MKenc: the keys of a message that has not come.
 type skippedKey struct {
 	ecdh  [group.PointLen]byte // of the ratchet
