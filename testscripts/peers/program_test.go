@@ -82,9 +82,6 @@ func exitCode(t *testing.T, err error) int {
 	return exit.ExitCode()
 }
 
-// fingerprint is the key of this user that versions 2 and 3 use, in hex.
-func (h *home) fingerprint() string { return h.key("3") }
-
 // key is the key of this user that a version, 3 or 4, uses, in hex.
 func (h *home) key(version string) string {
 	return strings.ToLower(strings.Join(strings.Fields(h.must("fingerprint", "--otr", version)), ""))
