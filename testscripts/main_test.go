@@ -100,7 +100,7 @@ func pinned(args []string) []string {
 			continue // a session's name
 		}
 		switch word {
-		case "connect", "serve", "encrypt-stream", "decrypt-stream":
+		case "connect", "chat", "serve", "encrypt-stream", "decrypt-stream":
 			return slices.Insert(slices.Clone(args), i+1, "--otr", "3")
 		}
 	}
