@@ -1,0 +1,221 @@
+package commands
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+)
+
+// manFolder is where the manual pages are.
+const manFolder = "../man"
+
+func manPage(t *testing.T, name string) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(manFolder, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(page)
+}
+
+// manFlags are the flags that a page explains, by each of their names; the value
+// says whether one takes a value there.
+func manFlags(page string) map[string]bool {
+	flags := map[string]bool{}
+	for _, line := range strings.Split(page, "\n") {
+		item, ok := strings.CutPrefix(line, ".It Fl ")
+		if !ok {
+			continue
+		}
+		words := append([]string{"Fl"}, strings.Fields(item)...)
+		takes := slices.Contains(words, "Ar") || slices.Contains(words, "Cm")
+		for i, word := range words[1:] {
+			if words[i] == "Fl" {
+				flags[strings.TrimPrefix(word, "-")] = takes
+			}
+		}
+	}
+	return flags
+}
+
+// commandFlags are the same of flags of ours.
+func commandFlags(flags map[string]bool, of []cli.Flag) {
+	for _, f := range of {
+		if f == cli.HelpFlag || f == cli.VersionFlag || !visible(f) {
+			continue
+		}
+		for _, name := range f.Names() {
+			flags[name] = takesValue(f)
+		}
+	}
+}
+
+func TestEveryFlagIsInItsPageAndTheOtherWayRound(t *testing.T) {
+	app := testApp()
+	compare := func(page string, ours map[string]bool) {
+		t.Helper()
+		theirs := manFlags(manPage(t, page))
+		for name, takes := range ours {
+			if inPage, ok := theirs[name]; !ok {
+				t.Errorf("%s does not explain %s", page, dashed(name))
+			} else if inPage != takes {
+				t.Errorf("%s: whether %s takes a value: %v, but in the program %v", page, dashed(name), inPage, takes)
+			}
+		}
+		for name := range theirs {
+			if _, ok := ours[name]; !ok {
+				t.Errorf("%s explains %s, which there is not", page, dashed(name))
+			}
+		}
+	}
+	global := map[string]bool{"help": false, "h": false, "version": false}
+	commandFlags(global, app.Flags)
+	compare("otrpipe.1", global)
+	for _, c := range app.Commands {
+		if c.Hidden {
+			continue
+		}
+		ours := map[string]bool{}
+		commandFlags(ours, c.Flags)
+		for _, sub := range c.Subcommands {
+			commandFlags(ours, sub.Flags)
+		}
+		compare("otrpipe-"+c.Name+".1", ours)
+	}
+}
+
+// TestEveryCommandHasAPage: the page names it, its subcommands and their
+// arguments, and otrpipe(1) and this page name each other.
+func TestEveryCommandHasAPage(t *testing.T) {
+	first := manPage(t, "otrpipe.1")
+	known := map[string]bool{"otrpipe.1": true, "otrpipe-stream.5": true, "otrpipe-keys.5": true}
+	for _, c := range testApp().Commands {
+		if c.Hidden {
+			continue
+		}
+		name := "otrpipe-" + c.Name
+		page := manPage(t, name+".1")
+		known[name+".1"] = true
+		if !regexp.MustCompile(`(?m)^\.Nm ` + name + `( ,)?$`).MatchString(page) {
+			t.Errorf("%s.1 is about something else", name)
+		}
+		if !strings.Contains(page, "\n.Nm otrpipe "+c.Name) {
+			t.Errorf("the synopsis of %s.1 has no otrpipe %s", name, c.Name)
+		}
+		for _, sub := range c.Subcommands {
+			if !regexp.MustCompile(`(?m)^\.It Cm ` + sub.Name + `$`).MatchString(page) {
+				t.Errorf("%s.1 does not explain %s", name, sub.Name)
+			}
+		}
+		if !regexp.MustCompile(`(?m)^\.It .*Xr ` + name + ` 1( ,.*)?$`).MatchString(first) {
+			t.Errorf("otrpipe.1 does not list %s", name)
+		}
+		if !strings.Contains(page, "\n.Xr otrpipe 1") {
+			t.Errorf("%s.1 does not name otrpipe(1)", name)
+		}
+	}
+	pages, err := os.ReadDir(manFolder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		if !known[page.Name()] {
+			t.Errorf("there is a page for no command: %s", page.Name())
+		}
+	}
+}
+
+// TestWhatIsTheSameIsSaidInTheSameWords: the flags of a stream stand in several
+// pages, since nobody wants to read two to know one command.
+func TestWhatIsTheSameIsSaidInTheSameWords(t *testing.T) {
+	const begin, end = `.\" The flags of connect, serve, encrypt-stream and decrypt-stream: one text.`, `.\" End of the flags.`
+	texts := map[string]string{}
+	for _, name := range []string{commandConnect, commandServe, roleEncrypt} {
+		_, text, ok := strings.Cut(manPage(t, "otrpipe-"+name+".1"), begin)
+		text, _, closed := strings.Cut(text, end)
+		if !ok || !closed {
+			t.Fatalf("otrpipe-%s.1 has no such text", name)
+		}
+		texts[text] += " " + name
+	}
+	if len(texts) != 1 {
+		var pages []string
+		for _, in := range texts {
+			pages = append(pages, in)
+		}
+		t.Errorf("the flags of a stream are explained in other words: in%s", strings.Join(pages, "; in"))
+	}
+}
+
+// TestPagesKnowTheValuesThatAreFixed: what completion offers for a flag, the page
+// of each command that has the flag names.
+func TestPagesKnowTheValuesThatAreFixed(t *testing.T) {
+	for _, c := range testApp().Commands {
+		if c.Hidden {
+			continue
+		}
+		page := manPage(t, "otrpipe-"+c.Name+".1")
+		for _, test := range []struct {
+			flag   string
+			values []string
+		}{
+			{flagTrust, []string{trustNew, trustKnown, trustVerified}},
+			{flagHTML, []string{htmlRaw, htmlText}},
+		} {
+			item := regexp.MustCompile(`(?m)^\.It Fl -` + test.flag + ` (.*)$`).FindStringSubmatch(page)
+			if item == nil {
+				continue
+			}
+			for _, value := range test.values {
+				if !slices.Contains(strings.Fields(item[1]), value) {
+					t.Errorf("otrpipe-%s.1 does not name %s of --%s", c.Name, value, test.flag)
+				}
+			}
+		}
+	}
+}
+
+func TestTheExitStatusIsInOtrpipe1(t *testing.T) {
+	_, table, _ := strings.Cut(manPage(t, "otrpipe.1"), "\n.Sh EXIT STATUS\n")
+	table, _, _ = strings.Cut(table, "\n.Sh ")
+	var got []int
+	for _, item := range regexp.MustCompile(`(?m)^\.It (.*)$`).FindAllStringSubmatch(table, -1) {
+		for _, number := range strings.Split(item[1], ", ") {
+			code, err := strconv.Atoi(number)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, code)
+		}
+	}
+	want := []int{
+		exitOK, exitFailure, exitUsage, exitRefused, exitSMP, exitBroken, exitKey, exitTimeout, exitSession, exitCannotRun,
+		129, 130, 141, 143,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the table has %d, not %d", got, want)
+	}
+}
+
+func TestTheEventsAreInOtrpipe1(t *testing.T) {
+	_, section, _ := strings.Cut(manPage(t, "otrpipe.1"), "\n.Sh EVENTS\n")
+	section, _, _ = strings.Cut(section, "\n.Sh ")
+	var got []string
+	for _, item := range regexp.MustCompile(`(?m)^\.It Cm (.*)$`).FindAllStringSubmatch(section, -1) {
+		got = append(got, strings.Split(item[1], " , ")...)
+	}
+	want := []string{
+		eventStarted, eventSecure, eventRefreshed, eventVouched, eventDowngraded, eventSMPAsked, eventSMPSucceeded,
+		eventSMPFailed, eventSMPAborted, eventUnencrypted, eventUnreadable, eventPeerError, eventExtraKey,
+		eventStreamEnded, eventPeerEnded, eventEnded,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the page has %q, not %q", got, want)
+	}
+}
