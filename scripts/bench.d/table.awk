@@ -1,12 +1,12 @@
 # Makes one table of the benchmarks of otrpipe and libotr: lines in the form of
-# Go's benchmarks, libotr's with "Libotr" in their names. Of several lines about
-# the same figure the best counts.
+# Go's benchmarks, libotr's with "Libotr" in their names, those of otrpipe's
+# version 4 with "V4". Of several lines about the same figure the best counts.
 
 /^Benchmark/ {
 	name = $1
 	sub(/^Benchmark/, "", name)
 	sub(/-[0-9]+$/, "", name) # how many processors
-	column = sub(/^Libotr/, "", name) ? "libotr" : "otrpipe"
+	column = sub(/^Libotr/, "", name) ? "libotr" : sub(/^V4/, "", name) ? "version 4" : "otrpipe"
 	for (i = 3; i < NF; i++)
 		if ($(i + 1) == "ns/op" && (!((column, name) in ns) || $i < ns[column, name]))
 			ns[column, name] = $i + 0
@@ -15,8 +15,8 @@
 }
 
 END {
-	printf "| %-40s | %12s | %12s | %14s |\n", "", "otrpipe", "libotr", "times as fast"
-	print "|------------------------------------------|-------------:|-------------:|---------------:|"
+	printf "| %-36s | %12s | %12s | %14s | %12s |\n", "", "version 3", "libotr", "times as fast", "version 4"
+	print "|--------------------------------------|-------------:|-------------:|---------------:|-------------:|"
 	row("key exchange, both ends", "AKE", "ms")
 	split("64B 1KiB 16KiB 64KiB", sizes, " ")
 	for (s = 1; s in sizes; s++) {
@@ -43,7 +43,7 @@ function row(title, name, unit,    ours, theirs, ratio) {
 		ratio = sprintf("%.2f", ns["libotr", name] / ns["otrpipe", name])
 	ours = figure("otrpipe", name, unit)
 	theirs = figure("libotr", name, unit)
-	printf "| %-40s | %12s | %12s | %14s |\n", title, ours, theirs, ratio
+	printf "| %-36s | %12s | %12s | %14s | %12s |\n", title, ours, theirs, ratio, figure("version 4", name, unit)
 }
 
 function figure(column, name, unit) {
