@@ -222,8 +222,8 @@ func (r *ratchet) receiveNew(m *Data, now time.Time) (skippedKeys, error) {
 
 // retire keeps a MAC key that will verify nothing any more until it is revealed.
 func (s *session) retire(mac *key) {
-	if over := len(s.reveal) + macLen - maxHeld; over > 0 {
-		s.reveal = append(s.reveal[:0], s.reveal[over:]...)
+	if len(s.reveal) >= maxHeld { // many at once: what stays has to be moved
+		s.reveal = append(s.reveal[:0], s.reveal[maxRevealed:]...)
 	}
 	s.reveal = append(s.reveal, mac[:]...)
 }
