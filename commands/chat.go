@@ -119,6 +119,7 @@ func (l *live) chat(command []string) error {
 	l.person = h
 	l.mu.Unlock()
 	h.showStanding()
+	l.note("waiting for the other end; /help shows what can be done here, Ctrl-D leaves")
 	go h.listen()
 	err = l.runOver(command, stderr, conversation, func() (*payload, error) {
 		return &payload{person: h}, nil

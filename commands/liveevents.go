@@ -197,6 +197,9 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 		l.advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
 	default:
 		l.note("secure with %s, OTRv%d key %v (%s)", l.peerName(), s.Version, s.Fingerprint, p.Trust)
+		if p.Trust != peerVerified && l.atTerminal() != nil {
+			l.advise("to verify whose key that is: /smp, or compare /fingerprint on another way and then /trust")
+		}
 	}
 }
 

@@ -138,7 +138,7 @@ func (p *person) waits(what string, done func() bool) {
 
 // coloured says whether the screen shows a text in a colour, by its number.
 func (p *person) coloured(text, colour string) bool {
-	pattern := regexp.MustCompile(`\x1b\[([0-9;]*;)?` + colour + `m` + regexp.QuoteMeta(text))
+	pattern := regexp.MustCompile(`\x1b\[([0-9;]*;)?` + colour + `m(\x1b\[49m)?` + regexp.QuoteMeta(text))
 	return pattern.MatchString(p.run("capture-pane", "-p", "-e", "-t", p.name))
 }
 
