@@ -182,8 +182,9 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 	if s.Refreshed {
 		l.detail("the keys are new; session id %s", p.SSID)
 	}
-	if trusted {
-		return // has been told
+	if trusted { // it has been told, but the peer's profile is a newer one
+		l.remember(s.Session, keyfile.Seen, e.Time)
+		return
 	}
 	switch p.Trust {
 	case peerChanged:

@@ -45,3 +45,48 @@ func FuzzConversationReceive(f *testing.F) {
 		wantTalk(t, alice, bob)
 	})
 }
+
+// FuzzConversationReceiveV4 is the same in version 4.
+func FuzzConversationReceiveV4(f *testing.F) {
+	// Honest lines of the same instances with other keys: exchanges, texts, fragments.
+	pair := func(t testing.TB, names ...string) (alice, bob *v4End) {
+		configure := func(tag uint32) func(*otr.Config) {
+			return func(c *otr.Config) {
+				c.InstanceTag, c.DSA = tag, testKeys()[0]
+				c.Policy |= otr.AllowV3 | otr.ErrorStartAKE | otr.RestartAKE
+			}
+		}
+		return newV4End(t, names[0], configure(0x100)), newV4End(t, names[1], configure(0x101))
+	}
+	alice, bob := pair(f, "other alice", "other bob")
+	identity := alice.must(alice.Refresh())
+	authR := bob.take(identity)
+	authI := alice.take(authR)
+	bob.take(authI)
+	for _, lines := range [][][]byte{alice.Query(), identity, authR, authI, alice.must(alice.Send([]byte("text"))),
+		bob.must(bob.Send([]byte("text"))), {tagged("text", 3, 4)}, {[]byte("?OTR Error: ERROR_1: x")},
+		{[]byte("?OTR|00000001|00000100|00000101,00002,00002,MD.,"), []byte("?OTR|00000001|00000100|00000101,00001,00002,?OTR:AAQ,")},
+		{[]byte("?OTR|00000001|00000100|00000000,65535,65535,x,")}} {
+		f.Add(bytes.Join(lines, []byte("\n")))
+	}
+	f.Fuzz(func(t *testing.T, input []byte) {
+		alice, bob := pair(t, "alice", "bob")
+		carry(alice.Query(), bob, alice)
+		own := alice.must(alice.Send([]byte("said before")))
+		alice.texts, bob.texts = nil, nil
+		for line := range bytes.SplitSeq(input, []byte("\n")) {
+			for _, e := range []*v4End{alice, bob} {
+				for _, answer := range e.take([][]byte{line}) {
+					if bytes.ContainsAny(answer, "\n\r") {
+						t.Fatalf("no line: %q", answer)
+					}
+				}
+			}
+		}
+		if len(alice.texts)+len(bob.texts) > 0 {
+			t.Fatalf("forged: %q, %q", alice.texts, bob.texts)
+		}
+		carry(own, bob, alice)
+		mustTalk(t, alice, bob)
+	})
+}

@@ -12,6 +12,7 @@ import (
 
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
+	"otrpipe/otr/smp"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
 )
@@ -313,6 +314,40 @@ func TestSMPInVersion4(t *testing.T) {
 	run("again?", "there", "there")
 	if len(happened[otr.SMPSucceeded](alice)) != 1 {
 		t.Error("after that it does not succeed")
+	}
+}
+
+func TestSMPOfAnotherVersionIsRefused(t *testing.T) {
+	// A message 1 of version 3: five MPIs and no question.
+	old, other := newSession(t)
+	lines, err := old.StartSMP([]byte("secret"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var message1 wire.TLV
+	machine := smp.New(smp.V3(testKeys()[0].Public().Fingerprint(), testKeys()[1].Public().Fingerprint(), [8]byte{}), testRand(5))
+	if tlvs, err := machine.Start([]byte("secret"), ""); err != nil {
+		t.Fatal(err)
+	} else {
+		message1 = tlvs[0]
+	}
+	find[otr.SMPAsked](t, other.receive(lines[0]).Events) // it is good there
+
+	alice, bob := v4Pair(t, nil)
+	b, err := alice.AppendMessage(nil, otr.Message{TLVs: []wire.TLV{message1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := bob.take([][]byte{bytes.TrimSpace(b)})
+	if len(happened[otr.SMPAsked](bob)) != 0 || bob.SMPState() != smp.StateExpect1 || len(answer) != 1 {
+		t.Errorf("bob answers %q in %v", answer, bob.SMPState())
+	}
+	alice.take(answer)
+	// The next one can succeed.
+	carry(alice.must(alice.StartSMP([]byte("secret"), "")), bob, alice)
+	carry(bob.must(bob.AnswerSMP([]byte("secret"))), alice, bob)
+	if len(happened[otr.SMPSucceeded](alice)) != 1 || len(happened[otr.SMPSucceeded](bob)) != 1 {
+		t.Error("the next run did not succeed")
 	}
 }
 

@@ -82,7 +82,7 @@ func TestTheNewestCommonVersionIsSpoken(t *testing.T) {
 }
 
 // mustTalk wants both ends to understand each other.
-func mustTalk(t *testing.T, alice, bob *v4End) {
+func mustTalk(t testing.TB, alice, bob *v4End) {
 	t.Helper()
 	alice.texts, bob.texts = nil, nil
 	carry(alice.must(alice.Send([]byte("one"))), bob, alice)
