@@ -219,3 +219,35 @@ func TestTheEventsAreInOtrpipe1(t *testing.T) {
 		t.Errorf("the page has %q, not %q", got, want)
 	}
 }
+
+func TestTheCommandsOfAChatAreInItsPage(t *testing.T) {
+	page := manPage(t, "otrpipe-chat.1")
+	var got, want []string
+	for _, item := range regexp.MustCompile(`(?m)^\.It Cm (/\w+)( .*)?$`).FindAllStringSubmatch(page, -1) {
+		got = append(got, item[1])
+	}
+	for _, s := range slashes() {
+		want = append(want, s.name)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the page has %q, not %q", got, want)
+	}
+}
+
+// TestWhatIsTypedFitsATerminal: a page has 80 columns, of which the margin and
+// the display take seven.
+func TestWhatIsTypedFitsATerminal(t *testing.T) {
+	const columns = 80 - 7
+	pages, err := filepath.Glob(filepath.Join(manFolder, "*"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	for _, path := range pages {
+		for _, line := range strings.Split(manPage(t, filepath.Base(path)), "\n") {
+			line = strings.ReplaceAll(line, `\e`, `\`)
+			if regexp.MustCompile(`^((here|there|)\$ |      )`).MatchString(line) && len(line) > columns {
+				t.Errorf("%s: %d columns: %s", path, len(line), line)
+			}
+		}
+	}
+}

@@ -17,8 +17,8 @@ import (
 // TestExamplesOfTheManualPages runs the EXAMPLES of every page as they stand
 // there, on two machines, here and there, which are two homes on this one. In
 // a literal display, a line that begins with "$", "here$" or "there$" is typed
-// into the shell of that machine ("$" is here); where it ends with "|" it goes
-// on in the next line. Lines behind it are what the terminal shows then, if
+// into the shell of that machine ("$" is here); where it ends with "|" or "\"
+// it goes on in the next line. Lines behind it are what the terminal shows then, if
 // there are any: "..." stands for anything, and a fingerprint, a time or a
 // number for another one. What belongs to both machines in one display happens
 // at the same time.
@@ -161,6 +161,8 @@ func readExamples(page string) ([]*display, error) {
 			return nil, fmt.Errorf("%q is nobody's output", line)
 		case len(last.shows) == 0 && strings.HasSuffix(last.command, "|"):
 			last.command += " " + strings.TrimSpace(literal(line))
+		case len(last.shows) == 0 && strings.HasSuffix(last.command, `\`):
+			last.command = strings.TrimSuffix(last.command, `\`) + strings.TrimSpace(literal(line))
 		default:
 			last.shows = append(last.shows, literal(line))
 		}
