@@ -42,7 +42,7 @@ func (l *live) verify(s otr.Session) error {
 	}
 	if err == nil && l.judge.vouched(s) {
 		l.logNow(event{Event: eventVouched, peer: p, Vouching: s.Vouching.Hex()})
-		l.note("%s has a key of version 4, which the key of version 3 on file has signed", l.peerName())
+		l.note("%s has a key of version 4, which the key of version 3 on file has signed: known, but not verified", l.peerName())
 	}
 	return err
 }

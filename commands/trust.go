@@ -45,10 +45,9 @@ func (j *judge) trust(s otr.Session) (string, error) {
 		return "", keyError(err)
 	}
 	key, known := contact.Key(s.Fingerprint)
-	if vouching, ok := voucher(contact, s); ok {
-		key, known = vouching, true
-	}
 	switch {
+	case vouched(contact, s):
+		return peerKnown, nil
 	case known && key.Trust != keyfile.Seen:
 		return peerVerified, nil
 	case known:
@@ -139,6 +138,10 @@ func (j *judge) judge(s otr.Session) error {
 		trust == peerNew && j.level == trustVerified && !j.smp:
 		return fail(exitRefused, "no key of %s is on file; the peer's is %v", j.contact, f).
 			hint("if %s confirms it on another way: otrpipe contacts add %s %s", j.contact, shellWord(j.contact), f.Hex())
+	case trust == peerKnown && j.level == trustVerified && !j.smp && j.vouched(s):
+		return fail(exitRefused, "the key of %s for version 4 is not verified: %v", j.contact, f).
+			hint("that the old key has signed it is no proof; compare it with %s on another way, then: otrpipe contacts add %s %s; otrpipe contacts trust %s %s",
+				j.contact, shellWord(j.contact), f.Hex(), shellWord(j.contact), f.Hex())
 	case trust == peerKnown && j.level == trustVerified && !j.smp:
 		return fail(exitRefused, "the key of %s is not verified: %v", j.contact, f).
 			hint("compare it with %s on another way, then: otrpipe contacts trust %s %s", j.contact, shellWord(j.contact), f.Hex())
@@ -152,15 +155,6 @@ func (j *judge) remember(s otr.Session, t keyfile.Trust, now time.Time) error {
 	if j.contact == "" {
 		return nil
 	}
-	contact, _, err := j.home.Contact(j.contact)
-	if err != nil {
-		return err
-	}
-	if vouching, ok := voucher(contact, s); ok {
-		if err := j.home.CarryTrust(j.contact, vouching.Fingerprint, s.Fingerprint, now); err != nil {
-			return err
-		}
-	}
 	if s.PeerVersions == "" {
 		return j.home.RememberKey(j.contact, s.Fingerprint, t, now)
 	}
@@ -168,23 +162,22 @@ func (j *judge) remember(s otr.Session, t keyfile.Trust, now time.Time) error {
 	return j.home.RememberProfile(j.contact, s.Fingerprint, t, profile, now)
 }
 
-// vouched says whether a session's key is new, but the contact's known key of
-// version 3 has signed for it.
+// vouched says whether a session's key is new, but a key of version 3 on file has
+// signed for it.
 func (j *judge) vouched(s otr.Session) bool {
 	contact, _, err := j.home.Contact(j.contact)
-	if j.contact == "" || err != nil {
-		return false
-	}
-	_, ok := voucher(contact, s)
-	return ok
+	return j.contact != "" && err == nil && vouched(contact, s)
 }
 
-// voucher is the contact's key of version 3 by which a session's unknown key of
-// version 4 is known: the peer's client profile has its transitional signature.
-// It speaks for the contact's first key of version 4 only.
-func voucher(contact keyfile.Contact, s otr.Session) (keyfile.ContactKey, bool) {
+// vouched says whether the unknown key of a session of version 4 has the transitional
+// signature of the contact's key of version 3. That makes it known, so that a friend whose program has learned version 4 is no
+// stranger; it speaks for the contact's first key of version 4 only. But however far the old key is trusted, the new
+// one is not verified by that: such signatures can be forged by anybody (package v4
+// has a test that does).
+func vouched(contact keyfile.Contact, s otr.Session) bool {
 	if s.Vouching.IsZero() || speaks4(contact) {
-		return keyfile.ContactKey{}, false
+		return false
 	}
-	return contact.Key(s.Vouching)
+	_, known := contact.Key(s.Vouching)
+	return known
 }

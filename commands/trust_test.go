@@ -108,18 +108,31 @@ func key4(t *testing.T, digit string) keys.Fingerprint {
 	return mustParse(t, strings.Repeat(digit, 112))
 }
 
-func TestAVouchedKeyHasTheTrustOfTheKeyThatSignedIt(t *testing.T) {
+func TestAVouchedKeyIsKnownButNotVerified(t *testing.T) {
 	now := time.Now()
 	old, fresh := mustParse(t, someKey), key4(t, "4")
-	met := otr.Session{Version: 4, Fingerprint: fresh, Vouching: old}
+	met := otr.Session{Version: 4, Fingerprint: fresh, Vouching: old, PeerVersions: "34", VersionsUntil: now.Add(time.Hour)}
 	for _, trust := range []keyfile.Trust{keyfile.Seen, keyfile.Verified, keyfile.SMP} {
 		home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
 		if err := home.RememberKey("bob", old, trust, now); err != nil {
 			t.Fatal(err)
 		}
+		// The signature may be forged: what was verified of the old key is not of the new one.
+		strict := &judge{home: home, contact: "bob", level: trustVerified, speaks4: true}
+		var e *exitError
+		if err := strict.judge(met); !errors.As(err, &e) || e.code != exitRefused || !strings.Contains(e.tip, "contacts add bob "+fresh.Hex()) {
+			t.Errorf("%v: %v", trust, err)
+		}
+		strict.smp = true // which proves it
+		if err := strict.judge(met); err != nil {
+			t.Errorf("%v, with SMP: %v", trust, err)
+		}
 		j := &judge{home: home, contact: "bob", level: trustKnown, speaks4: true}
 		if err := j.judge(met); err != nil {
 			t.Fatalf("%v: refused: %v", trust, err)
+		}
+		if got, err := j.trust(met); err != nil || got != peerKnown {
+			t.Errorf("%v: the new key is %s, %v", trust, got, err)
 		}
 		if err := j.judge(otr.Session{Version: 4, Fingerprint: fresh}); err == nil {
 			t.Fatalf("%v: a key that nothing vouches for was let in", trust)
@@ -134,8 +147,11 @@ func TestAVouchedKeyHasTheTrustOfTheKeyThatSignedIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if key, ok := contact.Key(fresh); !ok || key.Trust != trust {
+		if key, ok := contact.Key(fresh); !ok || key.Trust != keyfile.Seen {
 			t.Errorf("%v: the new key is on file as %v, %v", trust, key.Trust, ok)
+		}
+		if key, _ := contact.Key(old); key.Trust != trust {
+			t.Errorf("%v: the old key is on file as %v", trust, key.Trust)
 		}
 		// The first key of version 4 is the only one that is taken on this word.
 		if err := j.judge(otr.Session{Version: 4, Fingerprint: key4(t, "5"), Vouching: old}); err == nil {

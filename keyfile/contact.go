@@ -220,29 +220,6 @@ func (c *Contact) add(key ContactKey) {
 	}
 }
 
-// CarryTrust puts a key of version 4, to, of a contact on file with the trust that
-// its key of version 3, from, has: for a client profile with a transitional
-// signature, by which from vouches for to. A key that is on file already keeps the
-// trust that it has, and was met again. If from is not on file it is ErrNotFound;
-// between keys of other versions no trust is carried, and that is ErrFormat.
-func (h *Home) CarryTrust(contact string, from, to keys.Fingerprint, now time.Time) error {
-	if from.OTR() != 3 || to.OTR() != 4 {
-		return fmt.Errorf("%w: no trust is carried from a key of version %d to one of version %d", ErrFormat, from.OTR(), to.OTR())
-	}
-	return h.changeContact(contact, func(c *Contact) error {
-		old := c.key(from)
-		if old == nil {
-			return noKey(*c, from)
-		}
-		trust := old.Trust
-		if known := c.key(to); known != nil {
-			trust = known.Trust
-		}
-		c.add(ContactKey{Fingerprint: to, Trust: trust, FirstSeen: now, LastSeen: now})
-		return nil
-	})
-}
-
 // SetTrust sets how far a known key of a contact is trusted, up or down.
 func (h *Home) SetTrust(contact string, fp keys.Fingerprint, t Trust) error {
 	return h.changeContact(contact, func(c *Contact) error {

@@ -79,54 +79,6 @@ func TestRememberingRaisesTrustAndNeverLowersIt(t *testing.T) {
 	}
 }
 
-func TestAKeyOfVersion4InheritsTheTrustOfTheKeyThatVouchesForIt(t *testing.T) {
-	for _, trust := range []Trust{Seen, Verified, SMP} {
-		h := newHome(t)
-		later := someday.Add(time.Hour)
-		must(t, h.RememberKey("bob", fingerprintOf(1), trust, someday))
-		must(t, h.RememberKey("bob", fingerprintOf(2), Seen, someday))
-		must(t, h.CarryTrust("bob", fingerprintOf(1), fingerprint4Of(3), later))
-		want := []ContactKey{
-			metKey(fingerprintOf(1), trust, someday, someday), metKey(fingerprintOf(2), Seen, someday, someday),
-			metKey(fingerprint4Of(3), trust, later, later),
-		}
-		if got := contacts(t, h)[0].Keys; !reflect.DeepEqual(got, want) {
-			t.Errorf("keys %v", got)
-		}
-	}
-}
-
-func TestCarryingTrustDoesNotOverruleWhatIsOnFile(t *testing.T) {
-	h := newHome(t)
-	must(t, h.RememberKey("bob", fingerprintOf(1), Verified, someday))
-	must(t, h.RememberKey("bob", fingerprint4Of(2), Seen, someday))
-	must(t, h.RememberKey("bob", fingerprint4Of(3), SMP, someday))
-	later := someday.Add(time.Hour)
-	must(t, h.CarryTrust("bob", fingerprintOf(1), fingerprint4Of(2), later))
-	must(t, h.CarryTrust("bob", fingerprintOf(1), fingerprint4Of(3), later))
-	got := contacts(t, h)[0].Keys
-	if got[1] != metKey(fingerprint4Of(2), Seen, someday, later) || got[2] != metKey(fingerprint4Of(3), SMP, someday, later) {
-		t.Errorf("keys %v", got)
-	}
-}
-
-func TestTrustIsCarriedOnlyFromAKnownKeyOfVersion3ToOneOfVersion4(t *testing.T) {
-	h := newHome(t)
-	must(t, h.RememberKey("bob", fingerprintOf(1), Verified, someday))
-	must(t, h.RememberKey("bob", fingerprint4Of(2), Verified, someday))
-	must(t, h.RememberKey("carol", fingerprintOf(3), Verified, someday))
-	before := tree(t, h.Dir())
-	wantError(t, h.CarryTrust("bob", fingerprintOf(3), fingerprint4Of(9), someday), ErrNotFound)
-	wantError(t, h.CarryTrust("nobody", fingerprintOf(1), fingerprint4Of(9), someday), ErrNotFound)
-	for _, pair := range [][2]keys.Fingerprint{
-		{fingerprintOf(1), fingerprintOf(9)}, {fingerprint4Of(2), fingerprint4Of(9)}, {fingerprint4Of(2), fingerprintOf(9)},
-		{fingerprintOf(1), {}}, {{}, fingerprint4Of(9)},
-	} {
-		wantError(t, h.CarryTrust("bob", pair[0], pair[1], someday), ErrFormat)
-	}
-	sameTree(t, h.Dir(), before)
-}
-
 func TestAClockThatWentBackDoesNotUnsee(t *testing.T) {
 	h := newHome(t)
 	must(t, h.RememberKey("bob", fingerprintOf(1), Seen, someday))

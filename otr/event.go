@@ -12,7 +12,7 @@ import (
 type Session struct {
 	Version       int              // of the protocol: 2, 3 or 4
 	Fingerprint   keys.Fingerprint // of the peer's long-term key
-	Vouching      keys.Fingerprint // version 4: of the peer's key of version 3, if it has signed for the other; else zero
+	Vouching      keys.Fingerprint // version 4: of the key of version 3 whose transitional signature the peer shows, which is a hint and no proof; else zero
 	PeerVersions  string           // version 4: those of 3 and 4 that the peer has signed to speak, "4" or "34"; else empty
 	VersionsUntil time.Time        // when that ceases to hold: its client profile expires
 	SSID          [8]byte          // the secure session id

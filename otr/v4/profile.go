@@ -133,8 +133,10 @@ func (p *Profile) Append(b []byte) []byte { return append(b, p.encoded...) }
 type PeerKey struct {
 	Public  *keys.Ed448PublicKey
 	Forging *keys.ForgingKey
-	// DSA is the peer's key of version 3, if the profile names it and carries its
-	// transitional signature: whoever trusts that key may trust the other two. Else nil.
+	// DSA is the key of version 3 that the profile names, if it carries a transitional
+	// signature by it; else nil. Do not take that for a proof that they are the same
+	// person's: what the signature covers is not hashed, and with a forging key to suit
+	// anybody can make one of a key that he knows the public half of.
 	DSA *keys.DSAPublicKey
 	// Versions are those of versions 3 and 4 that the profile lists, a digit each: "4"
 	// or "34", in whatever order it has them. It has signed for them until Expires.
