@@ -5,10 +5,10 @@ set -euo pipefail
 
 me=${0##*/}
 otrpipe=${OTRPIPE:-otrpipe}
-codes="Exit codes are otrpipe's: 0 all of it arrived, 1 any other failure, 2 wrong usage,
-3 the peer's key was refused, 4 the secrets differ, 5 the stream broke, 6 a key or
-passphrase is missing, 7 a time limit, 127 a program is missing, 130 interrupted.
-The program is the otrpipe on the PATH, or \$OTRPIPE."
+codes="Exit codes are otrpipe's: 0 all of it arrived, 1 any other failure, 2 wrong
+usage, 3 the peer's key was refused, 4 the secrets differ, 5 the stream broke,
+6 a key or passphrase is missing, 7 a time limit, 127 a program is missing, 130
+interrupted. The otrpipe is the one on the PATH, or \$OTRPIPE."
 
 die() {
   printf '%s: %s\n' "$me" "$2" >&2

@@ -19,6 +19,9 @@ export LC_ALL=C # bytes are bytes
 longest_header=4096
 work='' partial='' echo_on='' code=0
 trap clean_up EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 clean_up() {
   [ -z "$echo_on" ] || stty "$echo_on" </dev/tty
   [ -z "$partial" ] || rm -f "$partial"
@@ -79,18 +82,22 @@ take_transport() {
 # take_secret: whom the file goes to or comes from is checked, by the flags or by
 # a secret that is asked for.
 take_secret() {
-  local secret flag
+  local secret flag identity=()
   given --smp-secret-file --smp-secret-fd --expect && return
   for flag in "${flags[@]}"; do
-    case $flag in --trust=known | --trust=verified) return ;; esac
+    case $flag in
+    --trust=known | --trust=verified) return ;;
+    --home=* | -i=* | --identity=*) identity+=("$flag") ;;
+    esac
   done
+  # Who has no key yet hears of it before the question.
+  given --identity-file || "$otrpipe" fingerprint "${identity[@]}" >/dev/null || exit
   { : </dev/tty; } 2>/dev/null ||
     die 6 "there is no terminal to ask for the shared secret on; give --smp-secret-file, --expect, or --contact with --trust known"
   echo_on=$(stty -g </dev/tty)
-  trap 'exit 130' INT
   stty -echo </dev/tty
-  printf 'Shared secret, the same at both ends: ' >/dev/tty
-  IFS= read -r secret </dev/tty || :
+  # In a process of its own, which the interrupt key surely ends.
+  secret=$(printf 'Shared secret, the same at both ends: ' >/dev/tty && head -n 1 </dev/tty)
   printf '\n' >/dev/tty
   stty "$echo_on" </dev/tty
   echo_on=
@@ -103,7 +110,15 @@ take_secret() {
 # plaintext. It leaves otrpipe's exit code in code, and in outcome what FUNCTION
 # has written to the file of that name.
 converse() {
-  local otr interrupted=
+  local otr i fd interrupted=
+  for i in "${!flags[@]}"; do
+    case ${flags[i]} in
+    --*-fd=0) # our standard input, which otrpipe's is not
+      exec {fd}<&0
+      flags[i]=${flags[i]%0}$fd
+      ;;
+    esac
+  done
   work=$(mktemp -d)
   mkfifo "$work/said"
   : >"$work/outcome"

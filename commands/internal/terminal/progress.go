@@ -88,7 +88,8 @@ func (g *Progress) clear() {
 	if g.shown == "" {
 		return
 	}
-	fmt.Fprintf(g.printer.w, "\r%s\r", blank(min(columns(g.shown), width(g.printer.file)-1)))
+	// All of it: the terminal may have put a ^C behind it.
+	fmt.Fprintf(g.printer.w, "\r%s\r", blank(width(g.printer.file)-1))
 	g.shown = ""
 }
 
