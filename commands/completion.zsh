@@ -9,6 +9,7 @@
 _otrpipe() {
 	local -a found values shown
 	local line action prefix
+	integer width=0
 	found=("${(@f)$(command otrpipe __complete -- zsh "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
 	action=$found[1]
 	prefix=${action#* }
@@ -35,10 +36,15 @@ _otrpipe() {
 	for line in "${found[@]}"; do
 		[[ -n $line ]] || continue
 		values+=("${line%%$'\t'*}")
+		((${#values[-1]} > width)) && width=${#values[-1]}
+	done
+	for line in "${found[@]}"; do
+		[[ -n $line ]] || continue
+		prefix=${line%%$'\t'*}
 		if [[ $line == *$'\t'* ]]; then
-			shown+=("${line%%$'\t'*}  -- ${line#*$'\t'}")
+			shown+=("${(r:width:)prefix}  -- ${line#*$'\t'}")
 		else
-			shown+=("$line")
+			shown+=("$prefix")
 		fi
 	done
 	((${#values})) && compadd -l -d shown -a -- values

@@ -24,6 +24,20 @@ func manPage(t *testing.T, name string) string {
 	return string(page)
 }
 
+// manPages are the names of all of them.
+func manPages(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(manFolder, "*.[0-9]"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	var names []string
+	for _, path := range paths {
+		names = append(names, filepath.Base(path))
+	}
+	return names
+}
+
 // manFlags are the flags that a page explains, by each of their names; the value
 // says whether one takes a value there.
 func manFlags(page string) map[string]bool {
@@ -120,13 +134,9 @@ func TestEveryCommandHasAPage(t *testing.T) {
 			t.Errorf("%s.1 does not name otrpipe(1)", name)
 		}
 	}
-	pages, err := os.ReadDir(manFolder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, page := range pages {
-		if !known[page.Name()] {
-			t.Errorf("there is a page for no command: %s", page.Name())
+	for _, page := range manPages(t) {
+		if !known[page] {
+			t.Errorf("there is a page for no command: %s", page)
 		}
 	}
 }
@@ -238,15 +248,11 @@ func TestTheCommandsOfAChatAreInItsPage(t *testing.T) {
 // the display take seven.
 func TestWhatIsTypedFitsATerminal(t *testing.T) {
 	const columns = 80 - 7
-	pages, err := filepath.Glob(filepath.Join(manFolder, "*"))
-	if err != nil || len(pages) == 0 {
-		t.Fatalf("no pages: %v", err)
-	}
-	for _, path := range pages {
-		for _, line := range strings.Split(manPage(t, filepath.Base(path)), "\n") {
+	for _, page := range manPages(t) {
+		for _, line := range strings.Split(manPage(t, page), "\n") {
 			line = strings.ReplaceAll(line, `\e`, `\`)
 			if regexp.MustCompile(`^((here|there|)\$ |      )`).MatchString(line) && len(line) > columns {
-				t.Errorf("%s: %d columns: %s", path, len(line), line)
+				t.Errorf("%s: %d columns: %s", page, len(line), line)
 			}
 		}
 	}

@@ -504,3 +504,80 @@ func shows(out string, page []string, asked bool) bool {
 	}
 	return regexp.MustCompile(`^` + pattern + `\n*$`).MatchString(strings.ReplaceAll(plain(out), "\r", ""))
 }
+
+// TestAnExampleIsReadAsItIsPrinted: what stands in a page and is not understood
+// must not be left out.
+func TestAnExampleIsReadAsItIsPrinted(t *testing.T) {
+	const page = `
+.Sh EXAMPLES
+Prose.
+.\" $ hidden
+.Bd -literal -offset 2n
+.\" exits 3
+here$ one |
+      two
+shown
+.\" stays
+there$ printf 'a\en' \e
+      -b
+.Ed
+.\" not run: nobody is there
+.Bd -literal
+$ three
+.Ed
+.Sh SEE ALSO
+$ not an example
+`
+	displays, err := readExamples(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i, d := range displays {
+		for _, e := range d.commands {
+			got = append(got, fmt.Sprintf("%d %v %q %s: %s, %d %v %q", i, d.hidden, d.notRun, e.machine, e.command, e.exits, e.stays, e.shows))
+		}
+	}
+	want := []string{
+		`0 true "" here: hidden, 0 false []`,
+		`1 false "" here: one | two, 3 false ["shown"]`,
+		`1 false "" there: printf 'a\n' -b, 0 true []`,
+		`2 false "nobody is there" here: three, 0 false []`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("it is read as\n%s\nnot as\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	for _, wrong := range []string{
+		"\n.Sh NAME\n",
+		"\n.Sh EXAMPLES\n.Bd -literal\noutput of nothing\n.Ed\n",
+		"\n.Sh EXAMPLES\n.\\\" not run:\n.Bd -literal\n$ x\n.Ed\n",
+		"\n.Sh EXAMPLES\n.\\\" exits\n.Bd -literal\n$ x\n.Ed\n",
+	} {
+		if displays, err := readExamples(wrong); err == nil {
+			t.Errorf("%q is read as %d displays", wrong, len(displays))
+		}
+	}
+}
+
+func TestWhatATerminalShowsIsComparedWithThePage(t *testing.T) {
+	for _, test := range []struct {
+		out, page string
+		want      bool
+	}{
+		{"one\n", "one", true},
+		{"one\ntwo\n", "one", false},
+		{"one\n", "one\ntwo", false},
+		{"", "one", false},
+		{"one\ntwo\n", "one\n...", true},
+		{"one: no.\n", "one: ...", true},
+		{"OTRv3 00000000 11111111\n", "OTRv3 3E5C94EB 79E3A5E5", true},
+		{"OTRv3 00000000 11111111 22222222\n", "OTRv3 3E5C94EB ...", true},
+		{"OTRv4 00000000 11111111\n", "OTRv3 3E5C94EB 79E3A5E5", false},
+		{"at 2027-01-02T03:04:05Z\n", "at 2026-11-23T12:34:56Z", true},
+		{"2 messages\n", "3 messages", false},
+	} {
+		if got := shows(test.out, strings.Split(test.page, "\n"), false); got != test.want {
+			t.Errorf("%q for %q: %v", test.out, test.page, got)
+		}
+	}
+}
