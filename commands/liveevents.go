@@ -17,6 +17,9 @@ import (
 func (l *live) verify(s otr.Session) error {
 	downgraded, err := l.judge.downgraded(s, time.Now())
 	if err == nil {
+		err = l.judge.unproven(s)
+	}
+	if err == nil {
 		err = l.judge.judge(s)
 	}
 	trust, trustErr := l.trustIn(s)
@@ -42,7 +45,11 @@ func (l *live) verify(s otr.Session) error {
 	}
 	if err == nil && l.judge.vouched(s) {
 		l.logNow(event{Event: eventVouched, peer: p, Vouching: s.Vouching.Hex()})
-		l.note("%s has a key of version 4, which the key of version 3 on file has signed: known, but not verified", l.peerName())
+		how := "is said to have signed: known, but not verified"
+		if s.Proven {
+			how = "has signed: it is as trusted as that"
+		}
+		l.note("%s has a key of version 4, which the key of version 3 on file %s", l.peerName(), how)
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
+	"otrpipe/otr/stream"
 )
 
 // What is known of a peer's key when it is met: the trust of the event secure.
@@ -30,6 +31,8 @@ type judge struct {
 	smp     bool   // SMP will prove who it is before any payload
 	speaks4 bool   // version 4 is allowed here
 	named   string // the versions given with --otr; empty: none were
+
+	asked [8]byte // the session whose peer has been asked for the proof of its old key
 }
 
 // trust says what is known of a session's key.
@@ -45,9 +48,12 @@ func (j *judge) trust(s otr.Session) (string, error) {
 		return "", keyError(err)
 	}
 	key, known := contact.Key(s.Fingerprint)
+	if old, ok := vouching(contact, s); ok {
+		if key, known = old, true; !s.Proven {
+			key.Trust = keyfile.Seen
+		}
+	}
 	switch {
-	case vouched(contact, s):
-		return peerKnown, nil
 	case known && key.Trust != keyfile.Seen:
 		return peerVerified, nil
 	case known:
@@ -118,6 +124,21 @@ func speaks(c keyfile.Contact, version int, now time.Time) bool {
 	return some
 }
 
+// unproven returns a stream.ErrUnproven, once for each session, where the proof
+// of the peer's old key would make a difference: it is trusted for more than having
+// been seen.
+func (j *judge) unproven(s otr.Session) error {
+	contact, _, err := j.home.Contact(j.contact)
+	if j.contact == "" || err != nil || j.smp || s.Proven || j.asked == s.SSID {
+		return nil
+	}
+	if old, ok := vouching(contact, s); !ok || old.Trust == keyfile.Seen {
+		return nil
+	}
+	j.asked = s.SSID
+	return stream.ErrUnproven
+}
+
 // judge lets a key in, or refuses it with exit code 3.
 func (j *judge) judge(s otr.Session) error {
 	f := s.Fingerprint
@@ -140,7 +161,7 @@ func (j *judge) judge(s otr.Session) error {
 			hint("if %s confirms it on another way: otrpipe contacts add %s %s", j.contact, shellWord(j.contact), f.Hex())
 	case trust == peerKnown && j.level == trustVerified && !j.smp && j.vouched(s):
 		return fail(exitRefused, "the key of %s for version 4 is not verified: %v", j.contact, f).
-			hint("that the old key has signed it is no proof; compare it with %s on another way, then: otrpipe contacts add %s %s; otrpipe contacts trust %s %s",
+			hint("that the old key is said to have signed it is no proof; compare it with %s on another way, then: otrpipe contacts add %s %s; otrpipe contacts trust %s %s",
 				j.contact, shellWord(j.contact), f.Hex(), shellWord(j.contact), f.Hex())
 	case trust == peerKnown && j.level == trustVerified && !j.smp:
 		return fail(exitRefused, "the key of %s is not verified: %v", j.contact, f).
@@ -155,6 +176,13 @@ func (j *judge) remember(s otr.Session, t keyfile.Trust, now time.Time) error {
 	if j.contact == "" {
 		return nil
 	}
+	contact, _, err := j.home.Contact(j.contact)
+	if err != nil {
+		return err
+	}
+	if old, ok := vouching(contact, s); ok && s.Proven {
+		t = max(t, old.Trust)
+	}
 	if s.PeerVersions == "" {
 		return j.home.RememberKey(j.contact, s.Fingerprint, t, now)
 	}
@@ -166,18 +194,24 @@ func (j *judge) remember(s otr.Session, t keyfile.Trust, now time.Time) error {
 // signed for it.
 func (j *judge) vouched(s otr.Session) bool {
 	contact, _, err := j.home.Contact(j.contact)
-	return j.contact != "" && err == nil && vouched(contact, s)
-}
-
-// vouched says whether the unknown key of a session of version 4 has the transitional
-// signature of the contact's key of version 3. That makes it known, so that a friend whose program has learned version 4 is no
-// stranger; it speaks for the contact's first key of version 4 only. But however far the old key is trusted, the new
-// one is not verified by that: such signatures can be forged by anybody (package v4
-// has a test that does).
-func vouched(contact keyfile.Contact, s otr.Session) bool {
-	if s.Vouching.IsZero() || speaks4(contact) {
+	if j.contact == "" || err != nil {
 		return false
 	}
-	_, known := contact.Key(s.Vouching)
-	return known
+	_, ok := vouching(contact, s)
+	return ok
+}
+
+// vouching is the contact's key of version 3 whose transitional signature the peer
+// shows for the unknown key of a session of version 4. That makes the new key known,
+// so that a friend whose program has learned version 4 is no stranger; it
+// speaks for the contact's first key of version 4 only.
+//
+// How far the old key is trusted carries over only if the peer has proven that it
+// has that one. Transitional signatures alone prove nothing: anybody can make them
+// (package v4 has a test that does).
+func vouching(contact keyfile.Contact, s otr.Session) (keyfile.ContactKey, bool) {
+	if s.Vouching.IsZero() || speaks4(contact) {
+		return keyfile.ContactKey{}, false
+	}
+	return contact.Key(s.Vouching)
 }

@@ -10,6 +10,7 @@ import (
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
+	"otrpipe/otr/stream"
 )
 
 func mustParse(t *testing.T, s string) keys.Fingerprint {
@@ -153,9 +154,65 @@ func TestAVouchedKeyIsKnownButNotVerified(t *testing.T) {
 		if key, _ := contact.Key(old); key.Trust != trust {
 			t.Errorf("%v: the old key is on file as %v", trust, key.Trust)
 		}
+		// With the proof of the old key the new one has its trust.
+		proven := met
+		proven.Proven, proven.SSID = true, [8]byte{1}
+		sure := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+		if err := sure.RememberKey("bob", old, trust, now); err != nil {
+			t.Fatal(err)
+		}
+		strict = &judge{home: sure, contact: "bob", level: trustVerified, speaks4: true}
+		if err := strict.judge(proven); (err == nil) != (trust != keyfile.Seen) {
+			t.Errorf("%v, proven: %v", trust, err)
+		}
+		if err := strict.remember(proven, keyfile.Seen, now); err != nil {
+			t.Fatal(err)
+		}
+		if contact, _, err = sure.Contact("bob"); err != nil {
+			t.Fatal(err)
+		}
+		if key, ok := contact.Key(fresh); !ok || key.Trust != trust {
+			t.Errorf("%v, proven: the new key is on file as %v, %v", trust, key.Trust, ok)
+		}
 		// The first key of version 4 is the only one that is taken on this word.
 		if err := j.judge(otr.Session{Version: 4, Fingerprint: key4(t, "5"), Vouching: old}); err == nil {
 			t.Errorf("%v: a second key was let in", trust)
+		}
+	}
+}
+
+func TestAProofIsAskedForOnceAndWhereItMatters(t *testing.T) {
+	now := time.Now()
+	old, fresh := mustParse(t, someKey), key4(t, "4")
+	met := otr.Session{Version: 4, Fingerprint: fresh, Vouching: old, SSID: [8]byte{1}}
+	proven, stranger := met, met
+	proven.Proven, stranger.Vouching = true, mustParse(t, otherKey)
+	for _, test := range []struct {
+		name    string
+		trust   keyfile.Trust
+		session otr.Session
+		smp     bool
+		contact string
+		asks    bool
+	}{
+		{"a verified key", keyfile.Verified, met, false, "bob", true},
+		{"one that SMP has proven", keyfile.SMP, met, false, "bob", true},
+		{"one that has only been seen", keyfile.Seen, met, false, "bob", false},
+		{"it is proven", keyfile.Verified, proven, false, "bob", false},
+		{"SMP is about to", keyfile.Verified, met, true, "bob", false},
+		{"a stranger's key", keyfile.Verified, stranger, false, "bob", false},
+		{"nobody's contact", keyfile.Verified, met, false, "", false},
+	} {
+		home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+		if err := home.RememberKey("bob", old, test.trust, now); err != nil {
+			t.Fatal(err)
+		}
+		j := &judge{home: home, contact: test.contact, level: trustNew, smp: test.smp}
+		if err := j.unproven(test.session); errors.Is(err, stream.ErrUnproven) != test.asks {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if err := j.unproven(test.session); err != nil {
+			t.Errorf("%s: asked again", test.name)
 		}
 	}
 }

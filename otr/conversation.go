@@ -80,6 +80,7 @@ type Conversation struct {
 	// whitespace tag is no longer sent.
 	heardPlaintext bool
 
+	proof      proofState
 	stored     storedText
 	smp        *smp.Machine
 	assembler  wire.Assembler
@@ -216,6 +217,7 @@ func (c *Conversation) Session() (Session, bool) {
 		Version:       c.active.id.version,
 		Fingerprint:   c.active.engine.peerFingerprint(),
 		Vouching:      c.active.engine.vouchingFingerprint(),
+		Proven:        c.proof.proven,
 		PeerVersions:  versions,
 		VersionsUntil: until,
 		SSID:          id,

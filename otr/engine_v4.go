@@ -134,6 +134,16 @@ func (e engineV4) vouchingFingerprint() keys.Fingerprint {
 	return keys.Fingerprint{}
 }
 
+func (e engineV4) prove() ([]byte, error) {
+	proof, err := e.Prove()
+	if errors.Is(err, v4.ErrProof) {
+		err = ErrNoProof
+	}
+	return proof, err
+}
+
+func (e engineV4) checkProof(proof []byte) error { return e.CheckProof(proof) }
+
 func (e engineV4) peerVersions() (string, time.Time) {
 	if k := e.PeerKey(); k != nil {
 		return k.Versions, k.Expires
@@ -160,6 +170,10 @@ func (e engineV4) tlvKind(t uint16) tlvKind {
 		return tlvSMP
 	case v4.TLVExtraKey:
 		return tlvExtraKey
+	case typeProofRequest:
+		return tlvProofRequest
+	case typeProof:
+		return tlvProof
 	}
 	return tlvOther
 }

@@ -13,6 +13,7 @@ type Session struct {
 	Version       int              // of the protocol: 2, 3 or 4
 	Fingerprint   keys.Fingerprint // of the peer's long-term key
 	Vouching      keys.Fingerprint // version 4: of the key of version 3 whose transitional signature the peer shows, which is a hint and no proof; else zero
+	Proven        bool             // the peer has proven that Vouching is a key of its own; see AskProof
 	PeerVersions  string           // version 4: those of 3 and 4 that the peer has signed to speak, "4" or "34"; else empty
 	VersionsUntil time.Time        // when that ceases to hold: its client profile expires
 	SSID          [8]byte          // the secure session id
@@ -93,6 +94,10 @@ type (
 	// Resent says that the text that waited for encryption was sent.
 	Resent struct{}
 
+	// Proven says that the peer has proven that Session.Vouching is a key of its
+	// own: who trusts that one may trust this session's.
+	Proven struct{}
+
 	// SMPAsked says that the peer began the socialist millionaires' protocol and
 	// waits for AnswerSMP.
 	SMPAsked struct {
@@ -131,6 +136,7 @@ func (OtherInstance) event()    {}
 func (Echo) event()             {}
 func (Restarted) event()        {}
 func (Resent) event()           {}
+func (Proven) event()           {}
 func (SMPAsked) event()         {}
 func (SMPSucceeded) event()     {}
 func (SMPFailed) event()        {}
@@ -184,6 +190,8 @@ func (Echo) String() string { return "our own message came back" }
 func (Restarted) String() string { return "the peer lost the session; a new one was begun" }
 
 func (Resent) String() string { return "the waiting message was sent" }
+
+func (Proven) String() string { return "the peer has proven that its key of version 3 is its own" }
 
 func (e SMPAsked) String() string {
 	if e.Question == "" {

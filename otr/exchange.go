@@ -249,6 +249,7 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 		other.engine.forget()
 	}
 	c.active, c.state, c.closed = p, StateEncrypted, false
+	c.proof = proofState{}
 	now := c.cfg.Now()
 	c.secureSince, c.keysSince, c.lastSent = now, now, now
 	c.rotations = p.engine.keyRotations()

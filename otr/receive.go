@@ -273,6 +273,12 @@ func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 			if err := c.receiveSMP(t, got); err != nil {
 				return err
 			}
+		case tlvProofRequest:
+			if err := c.giveProof(got); err != nil {
+				return err
+			}
+		case tlvProof:
+			c.receiveProof(t, got)
 		case tlvExtraKey:
 			extraKeys += c.receiveExtraKey(t, extraKeys, got)
 		default:

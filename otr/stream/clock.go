@@ -33,6 +33,7 @@ func (l *link) next() time.Time {
 	}
 	next = earlier(next, l.conv.NextTick())
 	next = earlier(next, l.queryAt)
+	next = earlier(next, l.proveKeyBy)
 	next = earlier(next, l.readyBy)
 	next = earlier(next, l.exchangeBy)
 	next = earlier(next, l.mode.next())
@@ -66,6 +67,9 @@ func (l *link) tick() {
 	}
 	if l.due(l.exchangeBy) {
 		l.retryExchange()
+	}
+	if l.due(l.proveKeyBy) {
+		l.verifyAgain()
 	}
 	if l.due(l.proof.startAt) && l.canSend() {
 		l.startProof()

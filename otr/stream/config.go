@@ -32,8 +32,10 @@ type Config struct {
 	// and again after every key exchange. Before it has returned nil nothing of
 	// ours is sent and nothing of the peer's is delivered. An error refuses the
 	// peer: it is told, the session is ended, and everything returns an
-	// ErrRefused that wraps the error. It runs in the owner's goroutine and
-	// must not call methods of the Stream or Lines.
+	// ErrRefused that wraps the error. If the error wraps ErrUnproven the peer is
+	// asked for the proof of otr.Conversation.AskProof first, and then, with
+	// it or without after a few seconds, Verify once more. It runs in the owner's
+	// goroutine and must not call methods of the Stream or Lines.
 	Verify func(otr.Session) error
 
 	// SMP, unless nil, runs the socialist millionaires' protocol after Verify

@@ -13,6 +13,10 @@ var (
 	// wraps, or that a running stream's peer came back with another key.
 	ErrRefused = errors.New("stream: the peer's key was refused")
 
+	// ErrUnproven is for Config.Verify to wrap: the key might be let in if the peer
+	// proved that it has the old one that its profile names.
+	ErrUnproven = errors.New("stream: the peer has not proven its old key")
+
 	// ErrSMP says that the secrets differ, or that the peer gave up comparing.
 	ErrSMP = errors.New("stream: the comparison of secrets failed")
 

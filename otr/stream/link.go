@@ -112,6 +112,7 @@ type link struct {
 	// When something is to be done; zero: never.
 	queryAt    time.Time // another query
 	exchangeBy time.Time // another key exchange, if held
+	proveKeyBy time.Time // verify the peer's key without its proof
 	readyBy    time.Time // fail, unless payload may move
 	leaveBy    time.Time // after a write error, in leaving and in parting: leave
 	timerAt    time.Time // timer fires

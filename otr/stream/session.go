@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,6 +23,9 @@ const (
 	// Signature before we begin another exchange; each time after that it is
 	// twice as long.
 	exchangeRetry = 10 * time.Second
+	// keyProofWait is how long a peer has to prove its old key. An otrpipe answers at
+	// once; other programs do not know the question.
+	keyProofWait = 5 * time.Second
 )
 
 // A hold says whether data waits for a key exchange.
@@ -42,6 +46,10 @@ func (l *link) becameSecure(e otr.Secure) {
 	if l.cfg.Verify != nil {
 		err = l.cfg.Verify(e.Session)
 	}
+	unproven := errors.Is(err, ErrUnproven)
+	if unproven {
+		err = nil
+	}
 	l.report(e)
 	if err == nil {
 		err = l.mode.secured(e.Session)
@@ -50,7 +58,7 @@ func (l *link) becameSecure(e otr.Secure) {
 		l.end(fmt.Errorf("%w: %w", ErrRefused, err), "key refused")
 		return
 	}
-	same := l.secure && l.isTrusted && l.session.Fingerprint == e.Fingerprint
+	same := l.secure && l.isTrusted && l.session.Fingerprint == e.Fingerprint && !unproven
 	l.secure, l.everSecure, l.session = true, true, e.Session
 	l.heard, l.beat = l.now, l.now
 	l.queryAt = time.Time{}
@@ -58,9 +66,47 @@ func (l *link) becameSecure(e otr.Secure) {
 	if l.opened {
 		l.readyBy = after(l.now, l.cfg.Timeout)
 	}
+	l.proveKeyBy = time.Time{}
 	switch {
+	case unproven:
+		l.isTrusted = false
+		l.askKeyProof()
 	case same:
 		l.mode.trusted()
+	default:
+		l.accept()
+	}
+}
+
+// askKeyProof asks the peer to prove its old key.
+func (l *link) askKeyProof() {
+	l.proveKeyBy = l.now.Add(keyProofWait)
+	lines, err := l.conv.AskProof()
+	if err != nil {
+		l.verifyAgain() // as if nobody had answered
+		return
+	}
+	l.sendLines(lines)
+}
+
+// verifyAgain follows the peer's proof, or the time for it.
+func (l *link) verifyAgain() {
+	l.proveKeyBy = time.Time{}
+	session, ok := l.conv.Session()
+	if !ok {
+		return
+	}
+	l.session = session
+	if err := l.cfg.Verify(session); err != nil {
+		l.end(fmt.Errorf("%w: %w", ErrRefused, err), "key refused")
+		return
+	}
+	l.accept()
+}
+
+// accept follows Verify's consent to a peer that was not trusted before.
+func (l *link) accept() {
+	switch {
 	case l.proof.needed(l.cfg.SMP, l.session):
 		l.isTrusted = false
 		l.prove()
@@ -91,6 +137,10 @@ func (l *link) happened(e otr.Event, later []otr.Event) {
 		l.mode.peerEnded()
 	case otr.Ended:
 		l.mode.expired()
+	case otr.Proven:
+		if !l.proveKeyBy.IsZero() {
+			l.verifyAgain()
+		}
 	case otr.SMPAsked, otr.SMPSucceeded, otr.SMPFailed, otr.SMPAborted, otr.SMPCrossed:
 		// What ends with its session begins anew with the next.
 		if !slices.ContainsFunc(later, isSecure) {
@@ -116,7 +166,7 @@ func (l *link) open() {
 // closed says that the session is over and another may come.
 func (l *link) closed() {
 	l.secure, l.isTrusted = false, false
-	l.hold, l.exchangeBy = unheld, time.Time{}
+	l.hold, l.exchangeBy, l.proveKeyBy = unheld, time.Time{}, time.Time{}
 	l.proof.wanted, l.proof.startAt = false, time.Time{}
 }
 

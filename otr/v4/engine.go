@@ -140,6 +140,8 @@ type session struct {
 	ssid [ssidLen]byte
 	role role
 
+	ourProfile, peerProfile *Profile
+
 	ratchet ratchet
 	skipped skippedKeys
 	reveal  []byte // mac_keys_to_reveal
@@ -159,7 +161,7 @@ func (e *Engine) establish(ours *ephemeral, theirs *contribution, who role) erro
 		return err
 	}
 	defer clear(mixed[:])
-	s := &session{peer: theirs.peer, role: who}
+	s := &session{peer: theirs.peer, role: who, ourProfile: ours.profile, peerProfile: theirs.profile}
 	group.KDF(s.ssid[:], group.UsageSSID, mixed[:])
 	if s.ratchet, err = newRatchet(&mixed, ours, theirs, who); err != nil {
 		return err
