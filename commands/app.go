@@ -96,14 +96,14 @@ func noCommand(c *cli.Context) error {
 	if c.Args().Present() {
 		return unknownCommand(path, c.Args().First(), commands)
 	}
-	err := fail(exitUsage, "%s needs a command: %s", path, strings.Join(commandNames(commands), ", "))
 	if path == programName {
 		p := programOf(c)
-		p.messages.Error(err.Error())
+		p.messages.Error(path + " needs a command")
 		_, _ = io.WriteString(p.messages.File(), shortHelp)
 		return leave(exitUsage)
 	}
-	return err.hint("%s --help", path)
+	return fail(exitUsage, "%s needs a command: %s", path, strings.Join(commandNames(commands), ", ")).
+		hint("%s --help", path)
 }
 
 // commandPath says which command c runs and what its subcommands are.

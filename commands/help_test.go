@@ -176,7 +176,7 @@ func commandLines(shell string) [][]string {
 
 func TestWhoSaysNothingGetsAShortHelp(t *testing.T) {
 	code, out, help := run(t)
-	if code != exitUsage || out != "" || !strings.HasPrefix(help, "otrpipe: otrpipe needs a command") || strings.Count(help, "\n") > 10 {
+	if code != exitUsage || out != "" || !strings.HasPrefix(help, "otrpipe: otrpipe needs a command\n") || strings.Count(help, "\n") > 10 {
 		t.Errorf("exit code %d, output %q, and on standard error:\n%s", code, out, help)
 	}
 	for _, example := range strings.Split(help, "\n") {
