@@ -11,11 +11,6 @@ fail() {
   exit 1
 }
 
-# require PROGRAM [PACKAGE]: PROGRAM is there, or the line that installs it is said.
-require() {
-  command -v "$1" >/dev/null || fail "$1 is not installed: apt-get install ${2:-$1}"
-}
-
 # build FILE: the program as it stands in this tree.
 build() {
   (cd "$root" && go build -buildvcs=false -o "$1" .) || fail "the program does not build"

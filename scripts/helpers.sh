@@ -88,6 +88,7 @@ take_netcat() {
   case ${*: -1} in
   *[!0-9]*) die 2 "a PORT is a number, not \"${*: -1}\"; see $me --help" ;;
   esac
+  command -v nc >/dev/null || die 127 "nc is not installed: apt-get install netcat-openbsd"
   command=(nc -N ${listen:+-l} "$@") # -N passes the end of our input on
   if [ -n "$listen" ] && ! given --timeout; then
     flags+=(--timeout=1h)

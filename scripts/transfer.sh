@@ -12,7 +12,7 @@
 # "ok", else "no REASON", which may come sooner too; then it ends its own.
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # what is set here is used there
-# shellcheck source=helpers.sh
+# shellcheck source-path=SCRIPTDIR source=helpers.sh
 . "$(dirname "$(readlink -f "$0")")/helpers.sh"
 export LC_ALL=C # bytes are bytes
 
@@ -96,8 +96,9 @@ take_secret() {
     die 6 "there is no terminal to ask for the shared secret on; give --smp-secret-file, --expect, or --contact with --trust known"
   echo_on=$(stty -g </dev/tty)
   stty -echo </dev/tty
-  # In a process of its own, which the interrupt key surely ends.
-  secret=$(printf 'Shared secret, the same at both ends: ' >/dev/tty && head -n 1 </dev/tty)
+  printf 'Shared secret, the same at both ends: ' >/dev/tty
+  # Again and again, for an interrupt just before it is heeded only after it.
+  until IFS= read -r -t 1 secret </dev/tty; do [ $? -gt 128 ] || break; done
   printf '\n' >/dev/tty
   stty "$echo_on" </dev/tty
   echo_on=

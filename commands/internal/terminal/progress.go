@@ -108,32 +108,42 @@ func (g *Progress) fields(trust string) []field {
 	oldest, now := g.samples[0], g.samples[len(g.samples)-1]
 	over := now.at.Sub(oldest.at).Seconds()
 	var fields []field
+	sent, received := minor(now.sent, now.received), minor(now.received, now.sent)
 	if now.sent > 0 || g.total > 0 || now.received == 0 {
 		rate := perSecond(now.sent-oldest.sent, over)
-		fields = append(fields, field{"sent " + Size(now.sent), 0, true})
+		fields = append(fields, field{"sent " + Size(now.sent), sent, true})
 		if g.total > 0 {
 			// The file may grow while it is read.
 			fields = append(fields, field{fmt.Sprintf("(%d%%)", min(100, int(float64(now.sent)/float64(g.total)*100))), 2, false})
 		}
-		fields = append(fields, field{rateText(rate), 1, false})
+		fields = append(fields, field{rateText(rate), sent + 1, false})
 		if left := g.total - now.sent; left > 0 && rate >= 1 {
 			wait := time.Duration(min(float64(left)/rate, maxWait.Seconds())) * time.Second
 			fields = append(fields, field{wait.String() + " left", 5, false})
 		}
 	}
 	if now.received > 0 {
-		rank := 1
-		if len(fields) > 0 {
-			rank = 4
+		rate := received + 1
+		if len(fields) > 0 && sent == 0 {
+			rate = max(rate, 4)
 		}
 		fields = append(fields,
-			field{"received " + Size(now.received), 0, true},
-			field{rateText(perSecond(now.received-oldest.received, over)), rank, false})
+			field{"received " + Size(now.received), received, true},
+			field{rateText(perSecond(now.received-oldest.received, over)), rate, false})
 	}
 	if trust != "" {
 		fields = append(fields, field{Visible(trust), 3, true})
 	}
 	return fields
+}
+
+// minor is the rank of a direction: of none, unless it has moved so much less
+// than the other that it is only answers.
+func minor(n, other int64) int {
+	if n < other/100 {
+		return 4
+	}
+	return 0
 }
 
 // maxWait is the longest wait that is told: what lasts longer nobody can

@@ -102,18 +102,18 @@ func TestPayloadOnTheTerminalIsNotDrawnOver(t *testing.T) {
 
 func TestANarrowTerminalShowsWhatMattersMost(t *testing.T) {
 	g := &Progress{total: 100_000_000, samples: []sample{
-		{start, 0, 0}, {start.Add(2 * time.Second), 20_000_000, 1000},
+		{start, 0, 0}, {start.Add(2 * time.Second), 20_000_000, 1_000_000},
 	}}
 	for _, test := range []struct {
 		room int
 		want string
 	}{
-		{79, "sent 20.0 MB (20%) 10.0 MB/s 8s left, received 1.0 kB 500 B/s, bob (known)"},
-		{66, "sent 20.0 MB (20%) 10.0 MB/s, received 1.0 kB 500 B/s, bob (known)"},
-		{65, "sent 20.0 MB (20%) 10.0 MB/s, received 1.0 kB, bob (known)"},
-		{57, "sent 20.0 MB (20%) 10.0 MB/s, received 1.0 kB"},
-		{44, "sent 20.0 MB 10.0 MB/s, received 1.0 kB"},
-		{29, "sent 20.0 MB, received 1.0 kB"},
+		{78, "sent 20.0 MB (20%) 10.0 MB/s 8s left, received 1.0 MB 500.0 kB/s, bob (known)"},
+		{69, "sent 20.0 MB (20%) 10.0 MB/s, received 1.0 MB 500.0 kB/s, bob (known)"},
+		{68, "sent 20.0 MB (20%) 10.0 MB/s, received 1.0 MB, bob (known)"},
+		{57, "sent 20.0 MB (20%) 10.0 MB/s, received 1.0 MB"},
+		{44, "sent 20.0 MB 10.0 MB/s, received 1.0 MB"},
+		{29, "sent 20.0 MB, received 1.0 MB"},
 		{10, "sent 20.0 "},
 		{0, ""},
 		{-1, ""},
@@ -122,6 +122,17 @@ func TestANarrowTerminalShowsWhatMattersMost(t *testing.T) {
 			t.Errorf("%d columns: %q, want %q", test.room, got, test.want)
 		}
 	}
+	// A direction that only answers goes before the trust in whom it comes from.
+	g.samples[1].received = 3
+	for room, want := range map[int]string{
+		58: "sent 20.0 MB (20%) 10.0 MB/s, received 3 B, bob (known)",
+		54: "sent 20.0 MB (20%) 10.0 MB/s, bob (known)",
+	} {
+		if got := fit(g.fields("bob (known)"), room); got != want {
+			t.Errorf("%d columns: %q, want %q", room, got, want)
+		}
+	}
+	g.samples[1].received = 1_000_000
 	// Some characters are wide, and what would move the cursor is shown.
 	for room, fits := range map[int]bool{50: false, 51: true} {
 		if got := fit(g.fields("ボブ"), room); strings.HasSuffix(got, ", ボブ") != fits {
