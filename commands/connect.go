@@ -46,7 +46,7 @@ func startWhole(c *cli.Context, defaults flagValues) (*live, []string, error) {
 		return nil, nil, err
 	}
 	for name, value := range defaults {
-		if !e.given.has(name) {
+		if !c.IsSet(name) { // a switch may have been given as off
 			e.given[name] = value
 		}
 	}

@@ -534,6 +534,15 @@ func TestKeysAndSignalsThatLeaveAChat(t *testing.T) {
 	}
 }
 
+func TestAChatThatIsNotToStayLeavesWithTheOtherEnd(t *testing.T) {
+	d := newDesk(t)
+	a := d.chat(alice, "4", "--stay=false")
+	c := d.connect(bob)
+	a.prompted("[peer unverified]")
+	c.in.Close() // it lingers, and leaves
+	a.leaves(0)
+}
+
 // signal sends a signal to the otrpipe of a person.
 func (d *desk) signal(p *person, s syscall.Signal) {
 	d.t.Helper()
