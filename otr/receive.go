@@ -246,7 +246,7 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, g
 // its sender asked not to be told.
 func (c *Conversation) unreadable(id peerID, body []byte, reason error, got *Received) {
 	got.event(Unreadable{Reason: reason})
-	if p := c.peers[id]; p != nil && p.engine.authState() == AuthWaitingAuthI {
+	if p := c.peers[id]; p != nil && p.engine.authState() == AuthWaitingAuthI && c.cfg.Now().Sub(p.stepped) < overdueAfter {
 		return // it may have overtaken the Auth-I, and a new exchange would not find it
 	}
 	if len(body) == 0 || body[0]&wire.FlagIgnoreUnreadable != 0 {

@@ -219,3 +219,23 @@ func TestAPeerOfVersion4ThatComplainsGetsANewSession(t *testing.T) {
 	}
 	wantV4Session(t, alice, again)
 }
+
+// An Auth-I that is lost leaves one end with a session and the other without. The first message
+// of it that comes when the Auth-I is overdue begins another exchange.
+func TestALostAuthIIsMadeGood(t *testing.T) {
+	configure := func(c *otr.Config) { c.Policy |= otr.RestartAKE }
+	alice, bob := newV4End(t, "alice", configure), newV4End(t, "bob", configure)
+	bob.take(alice.take(bob.take(alice.Query()))) // and his Auth-I is lost
+	if alice.AuthState() != otr.AuthWaitingAuthI || bob.State() != otr.StateEncrypted {
+		t.Fatalf("alice is in %v, bob in %v", alice.AuthState(), bob.State())
+	}
+	for _, patience := range []time.Duration{0, 4 * time.Second} {
+		alice.now = alice.now.Add(patience)
+		if answer := alice.take(bob.take(alice.Query())); len(answer) != 0 {
+			t.Fatalf("after %v alice answers %s", patience, kinds(answer))
+		}
+	}
+	alice.now = alice.now.Add(time.Second)
+	carry(bob.take(alice.Query()), alice, bob)
+	wantV4Session(t, alice, bob)
+}

@@ -36,6 +36,23 @@ var testKeys = sync.OnceValue(func() (all [3]*keys.DSAPrivateKey) {
 	return all
 })
 
+// testKeys4 are the same identities' keys of version 4.
+var testKeys4 = sync.OnceValue(func() (all [3]struct {
+	private *keys.Ed448PrivateKey
+	forging *keys.ForgingKey
+}) {
+	for i := range all {
+		var err error
+		if all[i].private, err = keys.GenerateEd448(rand.Reader); err == nil {
+			all[i].forging, err = keys.GenerateForgingKey(rand.Reader)
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
+	return all
+})
+
 // seeded returns a source of bytes that a seed determines.
 func seeded(seed uint64) io.Reader {
 	var s [32]byte
@@ -71,6 +88,10 @@ func newConversation(t testing.TB, s setting, rand io.Reader) *otr.Conversation 
 		Policy: otr.AllowV3 | otr.RequireEncryption,
 		Rand:   rand,
 		Now:    time.Now,
+	}
+	if overVersion4() {
+		c.Policy = otr.AllowV4 | otr.RequireEncryption | otr.RestartAKE
+		c.Ed448, c.Forging = testKeys4()[s.key].private, testKeys4()[s.key].forging
 	}
 	if s.otr != nil {
 		s.otr(&c)

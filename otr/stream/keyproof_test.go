@@ -23,7 +23,7 @@ func version4(t *testing.T) func(*otr.Config) {
 		if c.Forging, err = keys.GenerateForgingKey(c.Rand); err != nil {
 			t.Fatal(err)
 		}
-		c.Policy |= otr.AllowV4
+		c.Policy = otr.AllowV3 | otr.AllowV4 | otr.RequireEncryption
 	}
 }
 
@@ -72,7 +72,7 @@ func TestAPeerIsJudgedAgainWithItsProofOrWithout(t *testing.T) {
 				}
 				edit := version4(t)
 				if c.withoutV4 {
-					edit = nil
+					edit = func(c *otr.Config) { c.Policy = otr.AllowV3 | otr.RequireEncryption }
 				}
 				ours, theirs := setting{config: verify, otr: edit, lines: c.lines}, setting{otr: edit, lines: c.lines}
 				ea, eb := openPair(t, a, b, ours, theirs)

@@ -203,8 +203,9 @@ func TestOneWhoStaysTalksToTheNextSession(t *testing.T) {
 		stay := setting{lines: true, config: func(c *Config) { c.Stay = true }}
 		ea := open(t, a, stay)
 		// Whoever is at b sees the line through a switch that outlives it.
+		connect := switchboard(b)
 		for i := range 3 {
-			eb := open(t, keepOpen{b}, setting{lines: true, key: 1 + i%2, seed: uint64(i)})
+			eb := open(t, connect(), setting{lines: true, key: 1 + i%2, seed: uint64(i)})
 			handshakeLines(t, eb.lines)
 			eb.lines.WriteMessage(fmt.Appendf(nil, "session %d", i))
 			if got, err := ea.lines.ReadMessage(nil); string(got) != fmt.Sprintf("session %d", i) || err != nil {
@@ -290,6 +291,7 @@ func TestWhatTheEndOfASessionOvertakesIsDroppedAndCounted(t *testing.T) {
 		if err := ea.lines.Do((*otr.Conversation).End); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
 		var unsent int
 		for _, e := range ea.events() {
 			if u, ok := e.What.(Unsent); ok {
@@ -318,10 +320,54 @@ func TestWhatTheEndOfASessionOvertakesIsDroppedAndCounted(t *testing.T) {
 	})
 }
 
-// keepOpen is a transport that another end may use later.
-type keepOpen struct{ duplex }
+// switchboard returns what connects one end after another to a line, until the line is
+// closed. What comes after one has left is for the next.
+func switchboard(line io.ReadWriteCloser) (connect func() io.ReadWriteCloser) {
+	pieces := make(chan []byte, 4096)
+	go func() {
+		defer close(pieces)
+		for {
+			piece := make([]byte, 1<<16)
+			n, err := line.Read(piece)
+			pieces <- piece[:n]
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return func() io.ReadWriteCloser {
+		return &connection{Writer: line, pieces: pieces, gone: make(chan struct{})}
+	}
+}
 
-func (keepOpen) Close() error { return nil }
+type connection struct {
+	io.Writer
+	pieces <-chan []byte
+	rest   []byte
+	gone   chan struct{}
+}
+
+func (c *connection) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		select {
+		case <-c.gone:
+			return 0, io.EOF
+		case piece, ok := <-c.pieces:
+			if !ok {
+				return 0, io.EOF
+			}
+			c.rest = piece
+		}
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+func (c *connection) Close() error {
+	close(c.gone)
+	return nil
+}
 
 func TestASlowReaderOfTextsHoldsTheSenderUpAndLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

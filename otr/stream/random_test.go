@@ -46,7 +46,7 @@ func (m *model) follow(r wire.TLV) {
 // TestAnyRecordsComeToWhatTheRulesSay says all sorts of things to an end, most
 // of them in order.
 func TestAnyRecordsComeToWhatTheRulesSay(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range rounds(60) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 6))
 			e, x := meet(t, setting{seed: seed})

@@ -19,7 +19,7 @@ func TestARefusedPeerGetsNothingAndIsTold(t *testing.T) {
 			a, b := net.Pipe()
 			refuse := func(c *Config) {
 				c.Verify = func(s otr.Session) error {
-					if want := testKeys()[1].Public().Fingerprint(); s.Fingerprint != want {
+					if want := fingerprintOf(1); s.Fingerprint != want {
 						t.Errorf("Verify was asked about %v, not %v", s.Fingerprint, want)
 					}
 					return no

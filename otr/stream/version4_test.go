@@ -1,0 +1,49 @@
+package stream
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"otrpipe/otr/keys"
+)
+
+// TestEverythingOverVersion4 runs all tests of this package once more, with ends that speak
+// version 4.
+func TestEverythingOverVersion4(t *testing.T) {
+	if overVersion4() {
+		t.Skip("this is the second time")
+	}
+	t.Parallel()
+	args := []string{"-test.run=^Test", "-test.skip=^TestEverythingOverVersion4$"}
+	if testing.Short() {
+		args = append(args, "-test.short")
+	}
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), versionVariable+"=4")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// overVersion4 says that this is the second time.
+func overVersion4() bool { return os.Getenv(versionVariable) == "4" }
+
+const versionVariable = "OTR_STREAM_TESTS"
+
+// rounds is how often to do something that begins sessions n times: a key exchange of version
+// 4 takes as long as ten of version 3.
+func rounds(n uint64) uint64 {
+	if overVersion4() {
+		return (n + 4) / 5
+	}
+	return n
+}
+
+// fingerprintOf is that of one of the testKeys, in the version that the ends speak.
+func fingerprintOf(key int) keys.Fingerprint {
+	if overVersion4() {
+		return keys.Ed448Fingerprint(testKeys4()[key].private.Public(), testKeys4()[key].forging)
+	}
+	return testKeys()[key].Public().Fingerprint()
+}
