@@ -223,12 +223,16 @@ func (h *help) flags(group string, all []cli.Flag) {
 		if vars := d.GetEnvVars(); len(vars) > 0 {
 			usage += "; else $" + strings.Join(vars, ", $")
 		}
-		if text := d.GetDefaultText(); d.TakesValue() && text != "" && text != `""` {
+		// What is not there unless it is given goes without saying.
+		if text := d.GetDefaultText(); d.TakesValue() && text != "" && text != `""` && text != noDefault {
 			usage += " (default: " + text + ")"
 		}
 		h.entry("  "+flagHead(f, value), usage, flagsColumn)
 	}
 }
+
+// noDefault is the default of a flag whose zero value would read like one.
+const noDefault = "none"
 
 // flagHead is a flag as it is given: the short name, the long one, the value.
 func flagHead(f cli.Flag, value string) string {

@@ -68,7 +68,7 @@ func passphraseFlags() []cli.Flag {
 func secretFlags(name, what string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: name + "-file", Usage: what + " is in `FILE`"},
-		&cli.IntFlag{Name: name + "-fd", Usage: what + " comes from file descriptor `N`", DefaultText: "none"},
+		&cli.IntFlag{Name: name + "-fd", Usage: what + " comes from file descriptor `N`", DefaultText: noDefault},
 	}
 }
 
