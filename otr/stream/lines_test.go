@@ -350,6 +350,11 @@ type connection struct {
 func (c *connection) Read(p []byte) (int, error) {
 	if len(c.rest) == 0 {
 		select {
+		case <-c.gone: // before what has come since
+			return 0, io.EOF
+		default:
+		}
+		select {
 		case <-c.gone:
 			return 0, io.EOF
 		case piece, ok := <-c.pieces:

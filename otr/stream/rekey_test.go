@@ -3,6 +3,7 @@ package stream
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,13 +52,11 @@ func TestManyKeyExchangesUnderFullLoadLoseNothing(t *testing.T) {
 func TestALostMessageOfAKeyExchangeIsMadeGood(t *testing.T) {
 	for lose := range 8 {
 		synctest.Test(t, func(t *testing.T) {
-			armed, seen := false, 0
+			var armed atomic.Bool // both directions look, each in a goroutine of its own
+			var seen atomic.Int64
 			filter := func(_ int, line []byte) [][]byte {
-				if armed && isExchange(line) {
-					seen++
-					if seen == lose+1 {
-						return nil
-					}
+				if armed.Load() && isExchange(line) && seen.Add(1) == int64(lose+1) {
+					return nil
 				}
 				return [][]byte{line}
 			}
@@ -65,7 +64,7 @@ func TestALostMessageOfAKeyExchangeIsMadeGood(t *testing.T) {
 			ea, eb := openPair(t, a, b, setting{}, setting{})
 			handshakeBoth(t, ea, eb)
 			synctest.Wait()
-			armed = true
+			armed.Store(true)
 			if err := refresh(ea); err != nil {
 				t.Fatal(err)
 			}
