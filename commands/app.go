@@ -4,6 +4,7 @@
 package commands
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -188,6 +189,17 @@ func (p *program) advise(format string, a ...any) {
 	if !p.quiet {
 		p.messages.Hint(fmt.Sprintf(format, a...))
 	}
+}
+
+// sure asks a person at a terminal, who has to say yes. Nobody else is asked.
+func (p *program) sure(question string) bool {
+	if !terminal.Is(p.in) || !terminal.Is(p.messages.File()) {
+		return true
+	}
+	p.messages.Ask(question + " [y/N] ")
+	answer, _ := bufio.NewReader(p.in).ReadString('\n')
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes"
 }
 
 // finish prints err, where there is one, and returns its exit code.

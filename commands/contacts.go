@@ -1,12 +1,15 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
+	"otrpipe/otr/keys"
 )
 
 func contactsCommand() *cli.Command {
@@ -144,13 +147,19 @@ func printContacts(c *cli.Context, contacts []keyfile.Contact) error {
 
 func contactsAdd(c *cli.Context, name string, rest []string) error {
 	if len(rest) == 0 {
-		return fail(exitUsage, "%s takes a name and a fingerprint", c.Command.HelpName)
+		return fail(exitUsage, "%s takes a name and a fingerprint", c.Command.HelpName).
+			hint("the fingerprint is what otrpipe fingerprint prints at the other end")
 	}
-	fp, err := parseFingerprint(rest)
+	fps, err := parseFingerprints(rest)
 	if err != nil {
 		return err
 	}
-	return keyError(openHome(c).RememberKey(name, fp, keyfile.Seen, time.Now()))
+	for _, fp := range fps {
+		if err := openHome(c).RememberKey(name, fp, keyfile.Seen, time.Now()); err != nil {
+			return keyError(err)
+		}
+	}
+	return nil
 }
 
 func contactsTrust(c *cli.Context, name string, rest []string) error {
@@ -162,13 +171,19 @@ func contactsTrust(c *cli.Context, name string, rest []string) error {
 		return fail(exitUsage, "contact %q has %d keys: say which one was compared", name, len(contact.Keys)).
 			hint("otrpipe fingerprint --contact %s", shellWord(name))
 	}
-	fp := contact.Keys[0].Fingerprint
+	fps := []keys.Fingerprint{contact.Keys[0].Fingerprint}
 	if len(rest) > 0 {
-		if fp, err = parseFingerprint(rest); err != nil {
+		if fps, err = parseFingerprints(rest); err != nil {
 			return err
 		}
 	}
-	return keyError(openHome(c).SetTrust(name, fp, keyfile.Verified))
+	for _, fp := range fps {
+		if err := openHome(c).SetTrust(name, fp, keyfile.Verified); err != nil {
+			return keyError(err)
+		}
+		programOf(c).note("the OTRv%d key of %s is verified: %v", fp.OTR(), terminal.Visible(name), fp)
+	}
+	return nil
 }
 
 func contactsDistrust(c *cli.Context, name string, rest []string) error {
@@ -183,6 +198,9 @@ func contactsDistrust(c *cli.Context, name string, rest []string) error {
 }
 
 func contactsRemove(c *cli.Context, name string, rest []string) error {
+	if _, err := contactNamed(c, name); err != nil {
+		return err
+	}
 	if len(rest) == 0 {
 		return keyError(openHome(c).RemoveContact(name))
 	}
@@ -196,6 +214,9 @@ func contactsRemove(c *cli.Context, name string, rest []string) error {
 func contactsRename(c *cli.Context, old string, rest []string) error {
 	if len(rest) != 1 {
 		return fail(exitUsage, "%s takes the old name and the new one", c.Command.HelpName)
+	}
+	if _, err := contactNamed(c, old); err != nil {
+		return err
 	}
 	return keyError(openHome(c).RenameContact(old, rest[0]))
 }
@@ -235,7 +256,9 @@ func contactsImport(c *cli.Context, path string) error {
 		return err
 	}
 	list, err := keyfile.ParseLibotrFingerprints(file)
-	if err != nil {
+	if errors.Is(err, keyfile.ErrFormat) {
+		return fail(exitKey, "%w: %s", plain{err}, path).hint("what can be imported is libotr's otr.fingerprints")
+	} else if err != nil {
 		return keyError(fmt.Errorf("%w: %s", err, path))
 	}
 	contacts, err := keyfile.ContactsFromLibotr(list, path, accountOf(c), time.Now())

@@ -23,6 +23,9 @@ import (
 // for, and one key a code. "contacts add" takes the text as a fingerprint.
 const qrPrefix = "otr-fingerprint:"
 
+// labelPrefix and a version lead the line of a fingerprint.
+const labelPrefix = "OTRv"
+
 const flagQR = "qr"
 
 func fingerprintCommand() *cli.Command {

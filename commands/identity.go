@@ -435,20 +435,55 @@ func shellWord(s string) string {
 // parseFingerprint reads a fingerprint from arguments, which a shell may have
 // split at its blanks, or from a fingerprint's QR code.
 func parseFingerprint(args []string) (keys.Fingerprint, error) {
-	text := strings.Join(args, " ")
-	version := 0
-	if digits, ok := strings.CutPrefix(text, qrPrefix); ok {
-		if _, err := fmt.Sscanf(digits, "%1d:", &version); err != nil {
-			return keys.Fingerprint{}, fail(exitUsage, "%q names no version of OTR", text)
+	fp, err := readFingerprint(strings.Join(args, " "))
+	if err != nil {
+		return fp, fail(exitUsage, "%w", err).hint("a fingerprint has 40 hexadecimal digits (OTRv3) or 112 (OTRv4)")
+	}
+	return fp, nil
+}
+
+// parseFingerprints reads one fingerprint, or several on a line each, as the command
+// fingerprint prints them.
+func parseFingerprints(args []string) ([]keys.Fingerprint, error) {
+	var all []keys.Fingerprint
+	for _, line := range fingerprintLines(strings.Join(args, " ")) {
+		fp, err := parseFingerprint([]string{line})
+		if err != nil {
+			return nil, err
 		}
-		text = digits[len("3:"):]
+		all = append(all, fp)
+	}
+	return all, nil
+}
+
+func fingerprintLines(text string) []string {
+	return strings.Split(strings.TrimRight(text, "\n"), "\n")
+}
+
+// readFingerprint reads a fingerprint as anybody may have written it down: digits
+// in any grouping and case, as a line of the command fingerprint, or as the text of
+// its QR code.
+func readFingerprint(text string) (keys.Fingerprint, error) {
+	version := 0
+	for _, form := range []struct {
+		prefix string
+		end    byte // behind the version
+	}{{qrPrefix, ':'}, {labelPrefix, ' '}} {
+		rest, ok := strings.CutPrefix(text, form.prefix)
+		if !ok {
+			continue
+		}
+		if len(rest) < 2 || rest[0] < '1' || rest[0] > '9' || rest[1] != form.end {
+			return keys.Fingerprint{}, fmt.Errorf("%q names no version of OTR", text)
+		}
+		version, text = int(rest[0]-'0'), rest[2:]
 	}
 	fp, err := keys.ParseFingerprint(text)
 	if err != nil {
-		return fp, fail(exitUsage, "%w", withoutPrefix(err, "keys: ")).hint("a fingerprint has 40 hexadecimal digits (OTRv3) or 112 (OTRv4)")
+		return fp, withoutPrefix(err, "keys: ")
 	}
 	if version != 0 && version != fp.OTR() {
-		return fp, fail(exitUsage, "a fingerprint of version %d with the digits of version %d", version, fp.OTR())
+		return fp, fmt.Errorf("a fingerprint of version %d with the digits of version %d", version, fp.OTR())
 	}
 	return fp, nil
 }

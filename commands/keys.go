@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
 )
@@ -19,6 +20,7 @@ const (
 	flagFormat        = "format"
 	flagOutput        = "output"
 	flagForce         = "force"
+	flagYes           = "yes"
 	flagInstanceTags  = "instance-tags"
 
 	// envNewPassphrase is envPassphrase's companion for a change.
@@ -251,15 +253,24 @@ func keysRemoveCommand() *cli.Command {
 		Name:      "remove",
 		Usage:     "remove an identity for good",
 		ArgsUsage: "NAME",
-		Description: "Nobody asks whether you are sure, and nothing brings the keys back.\n\n" +
+		Description: "Nothing brings the keys back, so at a terminal you are asked whether you are sure.\n\n" +
 			"  otrpipe keys remove work\n" +
-			"  otrpipe keys remove -- -odd",
+			"  otrpipe keys remove --yes -- -odd",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Category: groupKeys, Usage: "do not ask", DisableDefaultText: true},
+		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return fail(exitUsage, "%s takes the name of one identity", c.Command.HelpName)
 			}
 			name := c.Args().First()
-			if err := openHome(c).Remove(name); err != nil {
+			home := openHome(c)
+			_, err := home.Public(name)
+			there := !errors.Is(err, keyfile.ErrNotFound) // damaged ones can be removed too
+			if there && !c.Bool(flagYes) && !programOf(c).sure(fmt.Sprintf("remove the keys of identity %q for good?", name)) {
+				return fail(exitFailure, "identity %q stays", name)
+			}
+			if err := home.Remove(name); err != nil {
 				return keyError(err)
 			}
 			programOf(c).note("identity %q is removed", name)
@@ -287,6 +298,10 @@ func keysExportCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
+			}
+			if c.String(flagOutput) == "" && terminal.Is(programOf(c).out) {
+				return fail(exitUsage, "private keys are not shown on a terminal").
+					hint("-o FILE writes them to a file; -o - shows them all the same")
 			}
 			switch format := c.String(flagFormat); format {
 			case keyfile.FormatLibotr:
@@ -356,9 +371,7 @@ func exportLibotr(c *cli.Context) error {
 	if id.Ed448 != nil {
 		programOf(c).note("left out the keys of version 4, which libotr does not know")
 	}
-	if id.Protected {
-		programOf(c).warn("the exported key is not protected: libotr's files have no passphrase")
-	}
+	programOf(c).warn("the exported key is not protected: libotr's files have no passphrase")
 	return nil
 }
 
@@ -428,9 +441,6 @@ func keysImport(c *cli.Context, path string) error {
 		return err
 	}
 	defer clear(file)
-	if public {
-		programOf(c).warn("%s can be read by others: whoever has read it has the key", path)
-	}
 	source, err := passphraseOf(c)
 	if err != nil {
 		return err
@@ -443,10 +453,15 @@ func keysImport(c *cli.Context, path string) error {
 		passphrase = bytes.Clone(secret)
 		return secret, err
 	})
-	if err != nil {
+	if errors.Is(err, keyfile.ErrFormat) {
+		return fail(exitKey, "%w", plain{err}).hint("what can be imported: what otrpipe keys export writes, and libotr's otr.private_key")
+	} else if err != nil {
 		return keyError(err)
 	}
 	defer id.Wipe()
+	if public {
+		programOf(c).warn("%s can be read by others: whoever has read it has the key", path)
+	}
 	if want := c.String(flagFormat); want != "" && want != format {
 		return fail(exitKey, "%s is a file of %s, not of %s", path, format, want)
 	}

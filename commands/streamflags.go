@@ -11,7 +11,6 @@ import (
 
 	"otrpipe/commands/internal/session"
 	"otrpipe/otr"
-	"otrpipe/otr/keys"
 )
 
 // The names of the flags that stream commands share.
@@ -129,7 +128,10 @@ func streamFlagValues(c *cli.Context) (flagValues, error) {
 		var values []string
 		switch name {
 		case flagExpect:
-			values = c.StringSlice(name)
+			// The command fingerprint prints a line a key.
+			for _, text := range c.StringSlice(name) {
+				values = append(values, fingerprintLines(text)...)
+			}
 		case flagStay, flagRaw, flagProgress:
 			if !c.Bool(name) {
 				continue // --raw=false
@@ -211,9 +213,9 @@ func duration(v string) (string, error) {
 }
 
 func fingerprint(v string) (string, error) {
-	f, err := keys.ParseFingerprint(v)
+	f, err := readFingerprint(v)
 	if err != nil {
-		return "", withoutPrefix(err, "keys: ")
+		return "", err
 	}
 	return f.Hex(), nil
 }

@@ -64,6 +64,13 @@ func (p *Printer) Note(text string) { p.print(p.plain, text) }
 // Hint prints what the user can do next, after what failed.
 func (p *Printer) Hint(text string) { p.print(p.hint, "hint: "+text) }
 
+// Ask prints a question; the answer is typed behind it.
+func (p *Printer) Ask(question string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintf(p.w, "%s: %s", p.name, Text(p.file, question))
+}
+
 func (p *Printer) print(c *color.Color, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
