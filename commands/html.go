@@ -2,18 +2,33 @@ package commands
 
 import (
 	"html"
+	"regexp"
 	"strings"
 )
 
-// blocks are the HTML elements that begin a new line.
-var blocks = map[string]bool{
-	"br": true, "p": true, "div": true, "li": true, "tr": true, "hr": true, "pre": true, "blockquote": true,
-	"h1": true, "h2": true, "h3": true, "h4": true, "h5": true, "h6": true, "ul": true, "ol": true, "table": true,
+// elements are the HTML elements that IM clients write. Those that are true
+// begin a new line.
+var elements = map[string]bool{
+	"a": false, "b": false, "big": false, "body": false, "code": false, "del": false, "em": false, "font": false,
+	"head": false, "html": false, "i": false, "img": false, "ins": false, "s": false, "small": false, "span": false,
+	"strike": false, "strong": false, "sub": false, "sup": false, "tt": false, "u": false,
+	"blockquote": true, "br": true, "div": true, "h1": true, "h2": true, "h3": true, "h4": true, "h5": true, "h6": true,
+	"hr": true, "li": true, "ol": true, "p": true, "pre": true, "table": true, "td": false, "tr": true, "ul": true,
 }
 
-// plainText is the text of a message that an IM client may have written as
-// HTML: without tags and comments, entities as characters, elements that begin
-// a line as a blank, because a message is one line.
+// A tag that is whole: a name, attributes that have values, and a slash at either
+// end. What people write between "<" and ">" is hardly ever of this form.
+var tag = regexp.MustCompile(`^<(?:/([A-Za-z][A-Za-z0-9]*)[ \t\r\n]*|` +
+	`([A-Za-z][A-Za-z0-9]*)(?:[ \t\r\n]+[A-Za-z_:][-A-Za-z0-9_:.]*[ \t\r\n]*=[ \t\r\n]*(?:"[^"]*"|'[^']*'|[^ \t\r\n"'=<>` + "`" + `]+))*[ \t\r\n]*/?)>`)
+
+// An entity that is whole.
+var entity = regexp.MustCompile(`&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});`)
+
+// plainText is the text of a message that an IM client may have written as HTML:
+// without the tags that IM clients write, their entities as characters, elements
+// that begin a line as a blank, because a message is one line. It may also be plain
+// text in which somebody writes of HTML or of mathematics; whatever is not
+// certainly a tag stays.
 func plainText(s string) string {
 	var b strings.Builder
 	for {
@@ -21,56 +36,45 @@ func plainText(s string) string {
 		if start < 0 {
 			break
 		}
-		tag, rest, ok := cutTag(s[start:])
-		b.WriteString(s[:start])
-		if !ok { // a "<" that begins no tag
+		b.WriteString(characters(s[:start]))
+		s = s[start:]
+		newLine, n := cutTag(s)
+		if n == 0 { // a "<" that begins no tag
 			b.WriteByte('<')
-			s = s[start+1:]
+			s = s[1:]
 			continue
 		}
-		if blocks[elementOf(tag)] && b.Len() > 0 && !strings.HasSuffix(b.String(), " ") {
+		if newLine && b.Len() > 0 && !strings.HasSuffix(b.String(), " ") {
 			b.WriteByte(' ')
 		}
-		s = rest
+		s = s[n:]
 	}
-	b.WriteString(s)
-	return strings.TrimRight(html.UnescapeString(b.String()), " ")
+	b.WriteString(characters(s))
+	return strings.TrimRight(b.String(), " ")
 }
 
-// cutTag cuts the tag or comment off that s begins with. It ends behind the
-// first ">" outside of quotes.
-func cutTag(s string) (tag, rest string, ok bool) {
-	if comment, found := strings.CutPrefix(s, "<!--"); found {
-		_, rest, ok = strings.Cut(comment, "-->")
-		return "", rest, ok
+// cutTag is the length of the known tag that s begins with, and whether it begins
+// a new line; 0: there is none.
+func cutTag(s string) (newLine bool, n int) {
+	found := tag.FindStringSubmatch(s)
+	if found == nil {
+		return false, 0
 	}
-	if len(s) < 2 || !isLetter(s[1]) && s[1] != '/' && s[1] != '!' {
-		return "", "", false
+	newLine, known := elements[strings.ToLower(found[1]+found[2])]
+	if !known {
+		return false, 0
 	}
-	quote := byte(0)
-	for i := 1; i < len(s); i++ {
-		switch c := s[i]; {
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'':
-			quote = c
-		case c == '>':
-			return s[1:i], s[i+1:], true
+	return newLine, len(found[0])
+}
+
+// characters is s with its entities as what they stand for. One that nobody knows
+// stays.
+func characters(s string) string {
+	return entity.ReplaceAllStringFunc(s, func(e string) string {
+		text := html.UnescapeString(e)
+		if text != ";" && strings.HasSuffix(text, ";") { // at most its beginning is known
+			return e
 		}
-	}
-	return "", "", false
+		return text
+	})
 }
-
-// elementOf is the name of the element that a tag begins or ends.
-func elementOf(tag string) string {
-	tag = strings.TrimPrefix(tag, "/")
-	n := 0
-	for n < len(tag) && (isLetter(tag[n]) || '0' <= tag[n] && tag[n] <= '9') {
-		n++
-	}
-	return strings.ToLower(tag[:n])
-}
-
-func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }

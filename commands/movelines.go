@@ -96,10 +96,11 @@ func (l *live) receiveLines(lines *stream.Lines, p *payload) error {
 	}
 }
 
-// readText appends the next text to buf, which is empty, as it is to be shown.
+// readText appends the next text to buf, which is empty, as it is to be shown. What
+// the peer's program says is plain is never taken for HTML.
 func (l *live) readText(lines *stream.Lines, buf []byte) ([]byte, error) {
-	buf, err := lines.ReadMessage(buf)
-	if err == nil && l.options.html == htmlText {
+	buf, plain, err := lines.ReadText(buf)
+	if err == nil && !plain && l.options.html == htmlText {
 		buf = append(buf[:0], plainText(string(buf))...)
 	}
 	return buf, err

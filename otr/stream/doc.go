@@ -21,6 +21,11 @@
 //	0x6F05 ABORT  reason (UTF-8): nothing more will come; the stream is broken
 //	0x6F06 STOP   reason (UTF-8): the reader here is gone; end your direction
 //
+// Lines marks its texts, from version 3 of OTR on, so that nobody takes them for
+// HTML, as IM clients' messages are taken:
+//
+//	0x6F21 PLAIN  no value
+//
 // Integers are big-endian. A byte is handed to the reader only if it was
 // authenticated, in its place, once; a stream that stops before the peer's
 // authenticated END is an error, whatever arrived before.

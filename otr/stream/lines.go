@@ -7,6 +7,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"otrpipe/otr/wire"
 )
 
 const (
@@ -18,8 +20,21 @@ const (
 	// besides the one that goes over it.
 	linesRoom = 1 << 20
 
-	lengthLen = 4
+	// headLen is what stands before a text in a queue: its length in four bytes,
+	// and one that says whether it is marked as plain.
+	headLen = 4 + 1
+
+	// typePlain is the type of the TLV, of no value, that marks a message's text as
+	// plain: it is to be shown as it is, and never taken for HTML. Programs that do
+	// not know it ignore it, as the specifications ask.
+	typePlain = 0x6F21
+	// markedFrom is the version of OTR from which on texts are marked. A program
+	// of version 2 that is still about drops messages with TLVs that it does not know.
+	markedFrom = 3
 )
+
+// plainMark is the TLVs of a text that is marked as plain.
+var plainMark = []wire.TLV{{Type: typePlain}}
 
 // Lines carries one message a line to and from any OTR client. All methods may
 // be called from any goroutine.
@@ -33,8 +48,7 @@ type Lines struct {
 	inputEnd time.Time // when CloseWrite was noticed; zero: not yet
 	scratch  []byte
 
-	// Guarded by mu. The queues hold texts, each behind its length in four
-	// bytes.
+	// Guarded by mu. The queues hold texts, each behind its head.
 	readable, writable sync.Cond
 	out                queue
 	writeClosed        bool
@@ -61,25 +75,34 @@ func (l *Lines) Handshake(ctx context.Context) error { return l.handshake(ctx) }
 // io.EOF when the session has ended as it should. A text is one line, CR and LF
 // in it made visible, unless Config.Raw is set.
 func (l *Lines) ReadMessage(buf []byte) ([]byte, error) {
+	text, _, err := l.ReadText(buf)
+	return text, err
+}
+
+// ReadText is ReadMessage, and says whether the peer's program has marked the
+// text as plain, as WriteMessage does. One without the mark may be HTML, which
+// IM clients send.
+func (l *Lines) ReadText(buf []byte) (text []byte, plain bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
 		switch {
 		case l.in.size > 0:
-			text := popText(&l.in, buf)
+			text, plain := popText(&l.in, buf)
 			l.rouse()
-			return text, nil
+			return text, plain, nil
 		case l.known && l.result != nil:
-			return buf, l.result
+			return buf, false, l.result
 		case l.known:
-			return buf, io.EOF
+			return buf, false, io.EOF
 		}
 		l.readable.Wait()
 	}
 }
 
 // WriteMessage sends a text, now or when there is a session: it waits only
-// while many others do. An empty one is a message that nobody sees. ErrNUL,
+// while many others do. An empty one is a message that nobody sees. From version
+// 3 on it is marked as plain text, which is no HTML. ErrNUL,
 // ErrTooLong and ErrNoSession refuse this text alone.
 func (l *Lines) WriteMessage(text []byte) error {
 	switch {
@@ -101,7 +124,7 @@ func (l *Lines) WriteMessage(text []byte) error {
 		case l.cfg.OneSession && !l.taking:
 			return ErrNoSession
 		case l.out.size < linesRoom:
-			pushText(&l.out, text)
+			pushText(&l.out, text, true)
 			l.rouse()
 			return nil
 		}
@@ -134,19 +157,23 @@ func (l *Lines) Close() error {
 	return l.Wait()
 }
 
-func pushText(q *queue, text []byte) {
-	var length [lengthLen]byte
-	binary.BigEndian.PutUint32(length[:], uint32(len(text)))
-	q.push(length[:])
+// pushText puts a text at the end of q.
+func pushText(q *queue, text []byte, plain bool) {
+	var head [headLen]byte
+	binary.BigEndian.PutUint32(head[:], uint32(len(text)))
+	if plain {
+		head[headLen-1] = 1
+	}
+	q.push(head[:])
 	q.push(text)
 }
 
 // popText appends the first text of q to buf.
-func popText(q *queue, buf []byte) []byte {
-	var length [lengthLen]byte
-	q.pop(length[:])
+func popText(q *queue, buf []byte) (text []byte, plain bool) {
+	var head [headLen]byte
+	q.pop(head[:])
 	n := len(buf)
-	buf = append(buf, make([]byte, binary.BigEndian.Uint32(length[:]))...)
+	buf = append(buf, make([]byte, binary.BigEndian.Uint32(head[:]))...)
 	q.pop(buf[n:])
-	return buf
+	return buf, head[headLen-1] == 1
 }

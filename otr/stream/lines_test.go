@@ -114,6 +114,40 @@ func TestAMessageIsAlwaysOneLineUnlessRaw(t *testing.T) {
 	}
 }
 
+// What WriteMessage sends is plain text and says so, save in version 2. An IM
+// client's may be HTML.
+func TestATextSaysThatItIsPlain(t *testing.T) {
+	for _, version2 := range []bool{false, true} {
+		only := func(c *otr.Config) {
+			if version2 {
+				c.Policy = otr.AllowV2 | otr.RequireEncryption
+			}
+		}
+		synctest.Test(t, func(t *testing.T) {
+			a, b := openLinesPair(t, setting{otr: only}, setting{otr: only, key: 1})
+			if err := errors.Join(a.Handshake(t.Context()), b.Handshake(t.Context()), a.WriteMessage([]byte("a < b"))); err != nil {
+				t.Fatal(err)
+			}
+			text, plain, err := b.ReadText(nil)
+			if string(text) != "a < b" || plain == version2 || err != nil {
+				t.Errorf("version 2: %v: %q, %v, %v", version2, text, plain, err)
+			}
+			err = a.Do(func(c *otr.Conversation) ([][]byte, error) {
+				line, err := c.AppendMessage(nil, otr.Message{Text: []byte("<b>a</b>")})
+				return [][]byte{bytes.TrimSuffix(line, []byte("\n"))}, err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, plain, err := b.ReadText(nil); string(text) != "<b>a</b>" || plain || err != nil {
+				t.Errorf("version 2: %v: %q, %v, %v", version2, text, plain, err)
+			}
+			a.Close()
+			b.Close()
+		})
+	}
+}
+
 func TestATextThatCannotBeSentIsRefusedAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := openLinesPair(t, setting{}, setting{})

@@ -2,9 +2,11 @@ package stream
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"otrpipe/otr"
+	"otrpipe/otr/wire"
 )
 
 // secured drops what a peer said that never proved itself, if this is another.
@@ -26,7 +28,7 @@ func (l *Lines) takeNoMore() {
 	unsent := 0
 	if l.cfg.OneSession {
 		for ; l.out.size > 0; unsent++ {
-			l.scratch = popText(&l.out, l.scratch[:0])
+			l.scratch, _ = popText(&l.out, l.scratch[:0])
 		}
 		l.writable.Broadcast()
 	}
@@ -55,7 +57,7 @@ func (l *Lines) message(r *otr.Received) {
 		return
 	}
 	l.lastText = l.now
-	text := []byte(r.Text)
+	text, plain := []byte(r.Text), isPlain(r.TLVs)
 	if !l.cfg.Raw {
 		text = oneLine(text)
 	}
@@ -64,11 +66,16 @@ func (l *Lines) message(r *otr.Received) {
 	l.stats.ReceivedBytes += int64(len(r.Text))
 	l.stats.ReceivedMessages++
 	if !l.isTrusted {
-		pushText(&l.held, text)
+		pushText(&l.held, text, plain)
 		return
 	}
-	pushText(&l.in, text)
+	pushText(&l.in, text, plain)
 	l.readable.Broadcast()
+}
+
+// isPlain says whether a message's records mark its text as plain.
+func isPlain(tlvs []wire.TLV) bool {
+	return slices.ContainsFunc(tlvs, func(t wire.TLV) bool { return t.Type == typePlain })
 }
 
 // oneLine makes line ends in a text visible.
@@ -104,7 +111,11 @@ func (l *Lines) sendText() bool {
 		return false
 	}
 	l.lastText, l.beat = l.now, l.now
-	err := l.seal(otr.Message{Text: l.scratch})
+	m := otr.Message{Text: l.scratch}
+	if len(m.Text) > 0 && l.session.Version >= markedFrom {
+		m.TLVs = plainMark
+	}
+	err := l.seal(m)
 	l.textEnd = l.produced
 	if err != nil {
 		l.end(err, internalError)
@@ -119,7 +130,7 @@ func (l *Lines) popOut() bool {
 	if l.out.size == 0 {
 		return false
 	}
-	l.scratch = popText(&l.out, l.scratch[:0])
+	l.scratch, _ = popText(&l.out, l.scratch[:0])
 	l.stats.SentBytes += int64(len(l.scratch))
 	l.stats.SentMessages++
 	l.writable.Broadcast()

@@ -75,6 +75,10 @@ func TestAPersonChatsWithEveryPeer(t *testing.T) {
 		r.wait("text", 1)
 		r.do("say", `<font color="red">it is</font> &lt;late&gt;`)
 		c.sees("peer: it is <late>")
+		r.do("say", "use #include <stdio.h> and a<b && c>d &amp; <Enter> <b>it</b>")
+		c.sees("peer: use #include <stdio.h> and a<b && c>d & <Enter> it")
+		c.enters("use #include <stdio.h> and a<b && c>d &amp; <Enter> <b>")
+		r.wait("text", 2)
 		r.do("say", "two\nlines \x1b[31m")
 		c.sees("peer: two\n      lines \\x1b[31m")
 
@@ -94,8 +98,8 @@ func TestAPersonChatsWithEveryPeer(t *testing.T) {
 		r.wait("secure", 2)
 		c.prompted("[peer verified]") // with the key that was proved
 		c.enters("the last word")
-		r.wait("text", 2)
-		if got, want := r.texts(), []string{"Grüße, 你好, 🧅", "the last word"}; !slices.Equal(got, want) {
+		r.wait("text", 3)
+		if got, want := r.texts(), []string{"Grüße, 你好, 🧅", "use #include <stdio.h> and a<b && c>d &amp; <Enter> <b>", "the last word"}; !slices.Equal(got, want) {
 			t.Errorf("%s received %q", k.name, got)
 		}
 		c.enters("/quit")
