@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/fatih/color"
@@ -91,7 +90,6 @@ type chat struct {
 	*live
 	console *editor.Console
 	answers *terminal.Printer // what is told to the person who has asked
-	lines   atomic.Pointer[stream.Lines]
 }
 
 // chat runs the session over COMMAND.
@@ -161,7 +159,6 @@ func (h *chat) listen() {
 // converse has messages move between the person and the peer. What it returns
 // yields the error of receiving them.
 func (h *chat) converse(lines *stream.Lines) <-chan error {
-	h.lines.Store(lines)
 	received := make(chan error, 1)
 	go func() { received <- h.receive(lines) }()
 	return received
@@ -181,10 +178,19 @@ func (h *chat) receive(lines *stream.Lines) error {
 	}
 }
 
+// channel is what messages go through; nil: it has not begun.
+func (h *chat) channel() *stream.Lines {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	lines, _ := h.link.(*stream.Lines)
+	return lines
+}
+
 // send sends a message now, or not at all.
 func (h *chat) send(text string) {
 	err := stream.ErrNoSession
-	if lines := h.lines.Load(); lines != nil {
+	lines := h.channel()
+	if lines != nil {
 		err = lines.WriteMessage([]byte(text))
 	}
 	if err == nil {
@@ -193,7 +199,7 @@ func (h *chat) send(text string) {
 	}
 	h.answers.Error(fmt.Sprintf("not sent: %v", reworded(err)))
 	next := "/refresh begins a new session"
-	if h.lines.Load() == nil {
+	if lines == nil {
 		next = "the other end is not there yet"
 	}
 	h.answers.Hint("Up brings the line back; " + next)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -473,4 +474,30 @@ func TestTextsThatTheTransportDoesNotTakeAreNoSuccess(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWhoIsToldThatThePeerIsTrustedCanWriteAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		var ea, eb *end
+		refused := make(chan error, 1)
+		var ready sync.WaitGroup
+		ready.Add(1)
+		ea, eb = openPair(t, a, b, setting{lines: true, config: func(c *Config) {
+			c.OneSession = true
+			c.Event = func(e Event) {
+				if _, ok := e.What.(Trusted); ok {
+					ready.Wait()
+					refused <- ea.lines.WriteMessage([]byte("at once"))
+				}
+			}
+		}}, setting{lines: true})
+		ready.Done()
+		if err := <-refused; err != nil {
+			t.Fatal(err)
+		}
+		if got, err := eb.lines.ReadMessage(nil); string(got) != "at once" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
 }

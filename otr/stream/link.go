@@ -26,7 +26,10 @@ const (
 type mode interface {
 	// secured: a session is encrypted and Verify has accepted its key.
 	secured(s otr.Session) error
-	// trusted: every check of the session's peer has passed.
+	// accepted: every check of the session's peer has passed. Nobody has been told
+	// yet; whoever is may write at once.
+	accepted()
+	// trusted: that has been told.
 	trusted()
 	// message handles an authentic data message. It must be done with what r
 	// borrows before it uses the Conversation.

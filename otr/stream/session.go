@@ -118,6 +118,7 @@ func (l *link) accept() {
 // trust says that every check of the session's peer has passed.
 func (l *link) trust() {
 	l.isTrusted = true
+	l.mode.accepted()
 	l.report(Trusted{Session: l.session})
 	l.mode.trusted()
 }

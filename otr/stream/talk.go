@@ -38,9 +38,14 @@ func (l *Lines) takeNoMore() {
 	}
 }
 
-func (l *Lines) trusted() {
+func (l *Lines) accepted() {
 	l.mu.Lock()
 	l.taking = true
+	l.mu.Unlock()
+}
+
+func (l *Lines) trusted() {
+	l.mu.Lock()
 	if !l.everTrusted {
 		l.everTrusted = true
 		l.lastText = l.now
