@@ -282,7 +282,9 @@ func (h *chat) endSession(string) {
 	h.mu.Unlock()
 	if err := lk.Do((*otr.Conversation).End); err != nil {
 		h.refuse(h.refused(err))
+		return
 	}
+	h.answers.Note("the session with " + h.peerName() + " is ended")
 }
 
 func (h *chat) quit(string) { h.stop(errQuit, "") }

@@ -2,6 +2,8 @@ package commands
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
 	"strings"
 
 	"otrpipe/commands/internal/terminal"
@@ -32,10 +34,14 @@ func (l *live) explain(err error) error {
 		// The judge has refused the key, or there is a reason of our own.
 		return exit
 	case errors.Is(err, stream.ErrRefused):
-		return fail(exitRefused, "%s came back with another key", l.peerName())
+		return fail(exitRefused, "the peer came back with another key")
 	case errors.Is(err, stream.ErrSMP):
-		return fail(exitSMP, "%w", reworded(err)).
-			hint("both ends need the very same secret; check it, and that it is %s who you talk to", l.peerName())
+		failed := errSMPFailed
+		if _, why, ok := strings.Cut(err.Error(), stream.ErrSMP.Error()+": "); ok {
+			failed = fmt.Errorf("SMP failed: %s", why)
+		}
+		return fail(exitSMP, "%w", failed).
+			hint("both ends need the very same secret: check it, and that %s is really at the other end", l.contactName())
 	case errors.Is(err, stream.ErrNoStream):
 		return fail(exitTimeout, "the session is encrypted, but the peer sends no byte stream within %v", l.options.timeout).
 			hint("another OTR client, or an otrpipe in mode lines, needs --mode lines here too")
@@ -44,14 +50,42 @@ func (l *live) explain(err error) error {
 	case errors.Is(err, stream.ErrClosedBeforeSession):
 		return fail(exitBroken, "%s", "the transport closed before there was a session"+l.transportStatus()).
 			hint("is the other end running, and is it an otrpipe or another OTR client?")
+	case errors.Is(err, stream.ErrBroken) && l.options.mode == modeStream:
+		return fail(exitBroken, "%s (%v%s)", l.howFar(), reworded(err), l.statusAfter(err))
 	case errors.Is(err, stream.ErrTransport):
-		return fail(exitBroken, "%s%s", reworded(err), l.transportStatus())
+		return fail(exitBroken, "the line was cut; %s did not end the session (%v%s)", l.peerName(), reworded(err), l.transportStatus())
 	case errors.Is(err, stream.ErrBroken):
 		return fail(exitBroken, "%w", reworded(err))
 	case errors.Is(err, stream.ErrClosed):
 		return fail(exitBroken, "the session was ended")
 	}
 	return err
+}
+
+// howFar says how much of a stream that broke has arrived, so that nobody takes a
+// part for the whole.
+func (l *live) howFar() string {
+	l.mu.Lock()
+	lk, complete := l.link, l.complete
+	l.mu.Unlock()
+	stats := lk.Stats()
+	switch {
+	case complete:
+		return "the stream was cut short: all that the peer had to say has arrived, but perhaps not all that was sent to it"
+	case stats.ReceivedBytes > 0:
+		return fmt.Sprintf("the stream was cut short after %s: what arrived is authentic, but it is not all", terminal.Size(stats.ReceivedBytes))
+	case stats.SentBytes > 0:
+		return fmt.Sprintf("the stream was cut short after %s: the other end may not have all that was sent", terminal.Size(stats.SentBytes))
+	}
+	return "the stream was cut short before anything arrived"
+}
+
+// statusAfter is the transport's status, if the stream broke because of it.
+func (l *live) statusAfter(err error) string {
+	if errors.Is(err, stream.ErrTransport) {
+		return l.transportStatus()
+	}
+	return ""
 }
 
 // timedOut is for a handshake that took too long.
@@ -77,11 +111,21 @@ func (l *live) timedOut() error {
 
 // reworded is an error of package stream for the user.
 func reworded(err error) error {
-	e := withoutPrefix(err, "stream: ")
+	e := forPeople(err)
 	if rest, ok := strings.CutPrefix(e.Error(), "broken: "); ok {
 		return &said{err, rest}
 	}
 	return e
+}
+
+// packages are the names of packages that errors are led by, wherever in a chain
+// of them.
+var packages = regexp.MustCompile(`(^|: )(?:(?:otr|stream|wire|v3|v4|smp|keys|keyfile|session|terminal|editor): )+`)
+
+// forPeople is err without the names of the packages that it comes from: people
+// know files and peers, not packages.
+func forPeople(err error) error {
+	return &said{err, packages.ReplaceAllString(err.Error(), "$1")}
 }
 
 // said is an error with another text.

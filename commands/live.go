@@ -53,10 +53,13 @@ type live struct {
 	peer     *peer       // whom the session is with; nil: nobody yet
 	session  otr.Session // if peer is not nil
 	trusted  bool        // every check that was asked for has passed
+	met      bool        // and so it had once with the key of session
+	refusal  bool        // the key of session is being refused
+	complete bool        // mode stream: the peer's authenticated end has come
 	smp      smpState
 	echoed   bool                           // what we sent came back
 	inClear  bool                           // what came was unencrypted text
-	offers   string                         // the versions that the peer asked for, if none of them is allowed here
+	offers   string                         // the versions that the peer asked for last, if none of them is allowed here
 	extra    *extra                         // the extra symmetric key that the peer announced last
 	taps     map[chan fmt.Stringer]struct{} // of those who wait for an event
 	person   *chat                          // whoever holds the session at a terminal, or nil

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -37,11 +38,15 @@ func (l *live) verify(s otr.Session) error {
 		p.Contact = &l.options.contact
 	}
 	l.mu.Lock()
+	l.met = l.met && l.session.Fingerprint == s.Fingerprint
 	l.peer, l.session = p, s
+	l.refusal = err != nil && !errors.Is(err, stream.ErrUnproven)
 	l.mu.Unlock()
 	if downgraded {
 		l.logNow(event{Event: eventDowngraded, peer: p})
-		l.warn("%s comes with OTR version %d, but is known to speak version 4", l.peerName(), s.Version)
+		if err == nil {
+			l.warn("%s comes with OTR version %d, but is known to speak version 4", l.contactName(), s.Version)
+		}
 	}
 	if err == nil && l.judge.vouched(s) {
 		l.logNow(event{Event: eventVouched, peer: p, Vouching: s.Vouching.Hex()})
@@ -49,7 +54,7 @@ func (l *live) verify(s otr.Session) error {
 		if s.Proven {
 			how = "has signed: it is as trusted as that"
 		}
-		l.note("%s has a key of version 4, which the key of version 3 on file %s", l.peerName(), how)
+		l.note("%s has a key of version 4, which the key of version 3 on file %s", l.contactName(), how)
 	}
 	return err
 }
@@ -75,9 +80,12 @@ func (l *live) event(e stream.Event) {
 	case otr.SMPSucceeded:
 		l.smpSucceeded(e)
 	case otr.SMPFailed:
+		proving := l.proving()
 		l.smpEnded(nil)
 		l.log(e, event{Event: eventSMPFailed})
-		l.warn("%v", errSMPFailed)
+		if !proving { // or it is what we leave with
+			l.warn("%v", errSMPFailed)
+		}
 	case otr.SMPCrossed:
 		l.smpCrossed()
 	case otr.SMPAborted:
@@ -96,10 +104,10 @@ func (l *live) event(e stream.Event) {
 		l.warn("%s came unencrypted and were dropped%s", bytesOf(n), times(e.Count))
 	case otr.Unreadable:
 		l.log(e, event{Event: eventUnreadable, Reason: what.Reason.Error()})
-		l.warn("a message that cannot be read was dropped%s: %v", times(e.Count), what.Reason)
+		l.warn("a message that cannot be read was dropped%s: %v", times(e.Count), forPeople(what.Reason))
 	case otr.Malformed:
 		l.log(e, event{Event: eventUnreadable, Reason: what.Reason.Error()})
-		l.warn("a message that makes no sense was dropped%s: %v", times(e.Count), what.Reason)
+		l.warn("a message that makes no sense was dropped%s: %v", times(e.Count), forPeople(what.Reason))
 	case stream.LineTooLong:
 		l.log(e, event{Event: eventUnreadable, Bytes: &what.Bytes, Reason: "the line is too long"})
 		l.warn("a line of %s was dropped%s: that is too long", bytesOf(what.Bytes), times(e.Count))
@@ -114,6 +122,10 @@ func (l *live) event(e stream.Event) {
 		direction := "received"
 		if what.Sent {
 			direction = "sent"
+		} else {
+			l.mu.Lock()
+			l.complete = true
+			l.mu.Unlock()
 		}
 		l.log(e, event{Event: eventStreamEnded, Direction: direction, Bytes: &what.Bytes})
 		l.detail("all %s have been %s", bytesOf(what.Bytes), direction)
@@ -125,9 +137,13 @@ func (l *live) event(e stream.Event) {
 	case otr.Queried:
 		if what.Common == 0 {
 			l.mu.Lock()
-			l.offers = what.Offered.String()
+			offers := what.Offered.String()
+			told := l.offers == offers // who waits for a session asks again and again
+			l.offers = offers
 			l.mu.Unlock()
-			l.warn("the peer asks for versions of OTR that are not allowed here: %v%s", what.Offered, times(e.Count))
+			if !told {
+				l.warn("the peer asks for versions of OTR that are not allowed here: %v", what.Offered)
+			}
 			return
 		}
 		l.detail("%v", what)
@@ -155,9 +171,7 @@ func (l *live) endedHere(e otr.Ended) {
 	l.setUntrusted()
 	if e.Expired {
 		l.note("the session with %s ended: its keys had not changed for %v", l.peerName(), l.options.expire)
-		return
 	}
-	l.toldPerson("the session with %s is ended", l.peerName())
 }
 
 // times says how often something happened that is told only once.
@@ -180,6 +194,7 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 	l.mu.Lock()
 	p := *l.peer
 	trusted := l.trusted && l.session.Fingerprint == s.Fingerprint
+	refusal := l.refusal
 	l.mu.Unlock()
 	name := eventSecure
 	if s.Refreshed {
@@ -189,13 +204,14 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 	if s.Refreshed {
 		l.detail("the keys are new; session id %s", p.SSID)
 	}
+	if refusal {
+		return // the error says so, and nothing here may sound like a session with the contact
+	}
 	if trusted { // it has been told, but the peer's profile is a newer one
 		l.remember(s.Session, keyfile.Seen, e.Time)
 		return
 	}
 	switch p.Trust {
-	case peerChanged:
-		// Refused; the error says so.
 	case peerUnverified:
 		l.note("secure with OTRv%d key %v", s.Version, s.Fingerprint)
 		if l.judge.smp {
@@ -203,18 +219,33 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 		}
 		l.warn("nobody has checked whose key that is: no contact was named")
 		l.advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
+	case peerNew:
+		l.note("secure with %s, OTRv%d key %v (%s)", l.contactName(), s.Version, s.Fingerprint, p.Trust)
 	default:
-		l.note("secure with %s, OTRv%d key %v (%s)", l.peerName(), s.Version, s.Fingerprint, p.Trust)
-		if p.Trust != peerVerified && l.atTerminal() != nil {
-			l.advise("to verify whose key that is: /smp, or compare /fingerprint on another way and then /trust")
-		}
+		l.note("secure with %s, OTRv%d (%s)", l.contactName(), s.Version, p.Trust)
+		l.detail("the key is %v", s.Fingerprint)
+	}
+	if p.Trust != peerVerified && p.Trust != peerUnverified && l.atTerminal() != nil {
+		l.advise("to verify whose key that is: /smp, or compare /fingerprint through another channel and then /trust")
 	}
 }
 
-// peerName is what the peer is called in messages.
-func (l *live) peerName() string {
+// contactName is what the one who should be the peer is called in messages.
+func (l *live) contactName() string {
 	if l.options.contact != "" {
 		return terminal.Visible(l.options.contact)
+	}
+	return "the peer"
+}
+
+// peerName is what the peer is called in messages: by its contact's name only if
+// every check that was asked for has passed.
+func (l *live) peerName() string {
+	l.mu.Lock()
+	met := l.met
+	l.mu.Unlock()
+	if met {
+		return l.contactName()
 	}
 	return "the peer"
 }
@@ -227,7 +258,7 @@ func (l *live) trustedNow(now time.Time, s otr.Session) {
 	}
 	l.remember(s, trust, now)
 	l.mu.Lock()
-	l.trusted = true
+	l.trusted, l.met = true, true
 	l.state = session.StateEncrypted
 	l.mu.Unlock()
 }
@@ -237,7 +268,7 @@ func (l *live) trustedNow(now time.Time, s otr.Session) {
 // will not know it, and the user must.
 func (l *live) remember(s otr.Session, trust keyfile.Trust, now time.Time) {
 	if err := l.judge.remember(s, trust, now); err != nil {
-		l.warn("the key of %s cannot be remembered: %v", l.peerName(), plain{err})
+		l.warn("the key of %s cannot be remembered: %v", l.contactName(), forPeople(err))
 		return
 	}
 	if trust != keyfile.Seen {

@@ -49,13 +49,16 @@ func (l *live) smpAsked(e stream.Event, what otr.SMPAsked) {
 func (l *live) smpSucceeded(e stream.Event) {
 	l.mu.Lock()
 	answered, trusted, s := l.smp.answered, l.trusted, l.session
+	verified := l.peer != nil && l.peer.Trust == peerVerified
 	l.mu.Unlock()
 	l.smpEnded(nil)
 	l.log(e, event{Event: eventSMPSucceeded})
 	switch {
 	case answered:
 		l.note("SMP succeeded: %s knows now who you are", l.peerName())
-		l.advise("to verify %s, ask a question of your own: %s", l.peerName(), l.by("/smp QUESTION", "otrpipe smp --question Q"))
+		if !verified {
+			l.advise("to verify %s, ask a question of your own: %s", l.peerName(), l.by("/smp QUESTION", "otrpipe smp --question Q"))
+		}
 	default:
 		l.note("SMP succeeded: %s knows the secret", l.peerName())
 		if trusted {
@@ -82,9 +85,20 @@ func (l *live) smpAborted(e stream.Event) {
 	if crossed {
 		return
 	}
+	proving := l.proving()
 	l.smpEnded(nil)
 	l.log(e, event{Event: eventSMPAborted})
-	l.warn("%v", errSMPAborted)
+	if !proving { // or it is what we leave with
+		l.warn("%v", errSMPAborted)
+	}
+}
+
+// proving says that the peer has still to prove itself by SMP, without which there
+// is no session.
+func (l *live) proving() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.judge.smp && !l.trusted
 }
 
 // smpEnded says that no run is under way; asked is the question of another.

@@ -509,6 +509,35 @@ func TestAPastedTextIsOneMessage(t *testing.T) {
 	c.receives(t, `typed\ntoo`+"\n")
 }
 
+// Whoever is not let in is called by nobody's name, and there was no session.
+func TestARefusedKeyIsNobodysFriend(t *testing.T) {
+	for _, version := range versions {
+		t.Run("version "+version, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			a := d.chat(alice, version, "--contact carol --trust known")
+			d.connect(bob, "--otr", version)
+			a.sees("no key of carol is on file")
+			a.leaves(3)
+			for _, no := range []string{"secure with", "session with", "ended", "unverified"} {
+				if text := a.screen(); strings.Contains(text, no) {
+					t.Errorf("%q of somebody who is refused:\n%s", no, text)
+				}
+			}
+		})
+	}
+}
+
+func TestACutIsNoEndOfAChat(t *testing.T) {
+	d, a, b := twoChats(t, "4")
+	d.signal(b, syscall.SIGKILL)
+	a.leaves(5)
+	a.sees("the line was cut; bob did not end the session")
+	if strings.Contains(a.screen(), "is ended") || strings.Contains(a.screen(), "ended the session") {
+		t.Errorf("a cut looks like an end:\n%s", a.screen())
+	}
+}
+
 func TestKeysAndSignalsThatLeaveAChat(t *testing.T) {
 	for name, leave := range map[string]struct {
 		do   func(d *desk, p *person)
