@@ -40,10 +40,18 @@ func chatCommand() *cli.Command {
 func chatFlags() []cli.Flag {
 	return slices.DeleteFunc(streamFlags(), func(f cli.Flag) bool {
 		switch f := f.(type) {
+		case *cli.BoolFlag:
+			if f.Name == flagStay {
+				f.Usage = "stay for the next session when the other end leaves; --stay=false leaves with it"
+				f.DefaultText, f.DisableDefaultText = "on", false
+			}
 		case *cli.StringFlag:
 			switch f.Name {
-			case flagMode, flagHTML:
-				f.DefaultText = chatDefaults[f.Name][0]
+			case flagMode:
+				f.Usage = "`MODE` lines: one message a line with any OTR client; a chat has no other"
+				f.DefaultText = modeLines
+			case flagHTML:
+				f.DefaultText = htmlText
 			case flagDead:
 				f.DefaultText = "0"
 			}

@@ -19,7 +19,10 @@ func TestALineIsATextOrACommand(t *testing.T) {
 		want entry
 	}{
 		{"hello", entry{text: "hello"}},
-		{" /quit", entry{text: " /quit"}},
+		{" /quit", entry{command: "/quit"}},
+		{"\t\u00a0/smp sesame", entry{command: "/smp", argument: "sesame"}},
+		{" // a comment", entry{text: " // a comment"}},
+		{" hello /quit", entry{text: " hello /quit"}},
 		{"//quit", entry{text: "/quit"}},
 		{"///", entry{text: "//"}},
 		{"/quit", entry{command: "/quit"}},
@@ -82,6 +85,8 @@ func TestThePromptSaysHowFarThePeerIsTrusted(t *testing.T) {
 	for contact, who := range map[string]string{
 		"":                      "peer",
 		"bob\x1b[31m":           `bob\x1b[31m`,
+		"otrpipe":               "<otrpipe>",
+		"You":                   "<You>",
 		strings.Repeat("é", 40): strings.Repeat("é", maxWho-1) + "…",
 	} {
 		l := &live{options: &streamOptions{contact: contact}}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/fatih/color"
 
@@ -47,18 +48,19 @@ type entry struct {
 	argument string
 }
 
-// readEntry reads a line.
+// readEntry reads a line. Blanks before a command do not make it a text: what
+// stands behind it may not be for the peer.
 func readEntry(line string) entry {
-	text, isCommand := strings.CutPrefix(line, "/")
+	command := strings.TrimLeftFunc(line, unicode.IsSpace)
 	switch {
-	case !isCommand:
+	case strings.HasPrefix(line, "//"):
+		return entry{text: line[1:]}
+	case !strings.HasPrefix(command, "/"), strings.HasPrefix(command, "//"):
 		return entry{text: line}
-	case strings.HasPrefix(text, "/"):
-		return entry{text: text}
 	}
-	command, argument := line, ""
-	if i := strings.IndexAny(line, " \t\n"); i >= 0 {
-		command, argument = line[:i], strings.TrimSpace(line[i:])
+	argument := ""
+	if i := strings.IndexFunc(command, unicode.IsSpace); i >= 0 {
+		command, argument = command[:i], strings.TrimSpace(command[i:])
 	}
 	return entry{command: command, argument: argument}
 }
@@ -135,7 +137,7 @@ func (h *chat) startSMP(text string) {
 			h.refuse(err)
 			return
 		}
-		h.console.Message(name+" will be asked: ", text)
+		h.console.Message(programName+": "+name+" will be asked: ", text)
 		h.compare("Secret that answers it", text)
 	}
 }
@@ -151,7 +153,7 @@ func (h *chat) answerSMP(string) {
 	case *asked == "":
 		h.compare("Secret to compare with "+name+"'s", "")
 	default:
-		h.console.Message(name+" asks: ", *asked)
+		h.console.Message(programName+": "+name+" asks: ", *asked)
 		h.compare("Secret that answers it", "")
 	}
 }
@@ -199,7 +201,7 @@ func (h *chat) abort(string) {
 func (h *chat) fingerprints(string) {
 	if public, err := publicIdentity(h.c); err == nil {
 		for _, fp := range public.Keys {
-			h.showKey("you", fp, "")
+			h.showKey("your", fp, "")
 		}
 	}
 	s := h.standing()
@@ -209,11 +211,13 @@ func (h *chat) fingerprints(string) {
 	h.mu.Lock()
 	fp := h.session.Fingerprint
 	h.mu.Unlock()
-	h.showKey(s.who, fp, " ("+s.word()+")")
+	h.showKey(s.who+"'s", fp, " ("+s.word()+")")
 }
 
-func (h *chat) showKey(who string, fp keys.Fingerprint, trust string) {
-	h.console.Message(fmt.Sprintf("%s: OTRv%d ", who, fp.OTR()), fmt.Sprintf("%v%s", fp, trust))
+// showKey speaks as the program does, which no message can: those begin with
+// another name.
+func (h *chat) showKey(whose string, fp keys.Fingerprint, trust string) {
+	h.console.Message(fmt.Sprintf("%s: %s key: ", programName, whose), fmt.Sprintf("OTRv%d %v%s", fp.OTR(), fp, trust))
 }
 
 // trustPeer notes that the person has compared the peer's fingerprint.
@@ -235,7 +239,7 @@ func (h *chat) trustPeer(string) {
 	h.proven = s.Fingerprint
 	h.mu.Unlock()
 	h.setTrust(s, peerVerified)
-	h.answers.Note(fmt.Sprintf("verified: OTRv%d key %v", s.Version, s.Fingerprint))
+	h.answers.Note(fmt.Sprintf("the OTRv%d key of %s is verified", s.Version, h.contactName()))
 	if h.options.contact == "" {
 		h.answers.Hint("this is forgotten at the end, for no contact was named: --contact NAME remembers")
 	}
@@ -268,7 +272,7 @@ func (h *chat) refreshKeys(string) {
 }
 
 func (h *chat) showStatus(string) {
-	_, _ = io.WriteString(h.console, statusText(h.status().Status))
+	_, _ = io.WriteString(h.console, programName+": session "+statusText(h.status().Status))
 }
 
 // endSession ends the session; the peer is told.

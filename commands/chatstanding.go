@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"strings"
+
 	"github.com/fatih/color"
 
 	"otrpipe/commands/internal/terminal"
@@ -54,6 +56,7 @@ func (l *live) standing() standing {
 	if r := []rune(who); len(r) > maxWho {
 		who = string(r[:maxWho-1]) + "…"
 	}
+	who = notOurs(who)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := standing{who: who, encrypted: l.trusted}
@@ -61,6 +64,16 @@ func (l *live) standing() standing {
 		s.trust = l.peer.Trust
 	}
 	return s
+}
+
+// notOurs is a name that can stand before messages: not the one before ours, nor the
+// one before what the program says.
+func notOurs(name string) string {
+	switch strings.ToLower(strings.TrimSpace(name)) {
+	case "you", programName:
+		return "<" + name + ">"
+	}
+	return name
 }
 
 // showStanding puts the standing in front of the line.

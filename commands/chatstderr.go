@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/fatih/color"
+
+	"otrpipe/commands/internal/terminal"
 )
 
 const (
@@ -29,7 +31,11 @@ func (h *chat) overhear(command string) (stderr *os.File, last func(), err error
 	if err != nil {
 		return nil, nil, fmt.Errorf("a pipe from %s: %w", command, err)
 	}
-	lead := h.console.Paint(filepath.Base(command)+":", color.Faint) + " "
+	name := notOurs(terminal.Visible(filepath.Base(command)))
+	if name == h.standing().who {
+		name = "<" + name + ">"
+	}
+	lead := h.console.Paint(name+":", color.Faint) + " "
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

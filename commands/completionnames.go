@@ -80,6 +80,14 @@ func (t *typed) versions() []completionWord {
 	return []completionWord{{"4", ""}, {"34", ""}, {"3", ""}, {"23", ""}, {"2", ""}, {"234", ""}}
 }
 
+// modes are those of a stream; a chat has only one.
+func (t *typed) modes() []completionWord {
+	if t.command.Name == commandChat {
+		return []completionWord{{modeLines, ""}}
+	}
+	return []completionWord{{modeStream, ""}, {modeLines, ""}}
+}
+
 // sessions are the live sessions that a command can have to do with: a half
 // those that wait for it, a controller all of the home. Other ends need a name
 // that no session has.

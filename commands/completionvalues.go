@@ -52,7 +52,7 @@ var flagValueWords = map[string]completer{
 	flagTrust:                   theseWords(trustNew, trustKnown, trustVerified),
 	flagExpect:                  theWords((*typed).fingerprints),
 	flagOTR:                     theWords((*typed).versions),
-	flagMode:                    theseWords(modeStream, modeLines),
+	flagMode:                    theWords((*typed).modes),
 	flagHTML:                    theseWords(htmlRaw, htmlText),
 	flagAccount:                 nil,
 	flagPeerAccount:             nil,

@@ -95,8 +95,8 @@ func statusText(s *session.Status) string {
 		}
 		field("keys since", "%s", *s.KeysSince)
 	}
-	field("sent", "%d bytes in %d messages", s.Sent.Bytes, s.Sent.Messages)
-	field("received", "%d bytes in %d messages", s.Received.Bytes, s.Received.Messages)
+	field("sent", "%s in %s", bytesOf(s.Sent.Bytes), count(int(s.Sent.Messages), "message"))
+	field("received", "%s in %s", bytesOf(s.Received.Bytes), count(int(s.Received.Messages), "message"))
 	field("process", "%d", s.PID)
 	return b.String()
 }

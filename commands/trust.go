@@ -148,24 +148,24 @@ func (j *judge) judge(s otr.Session) error {
 	}
 	if len(j.expect) > 0 && !slices.Contains(j.expect, f) {
 		return fail(exitRefused, "the peer's key is not the expected one: it is %v", f).
-			hint("somebody else may be at the other end; ask the peer for the output of otrpipe fingerprint, on another way")
+			hint("somebody else may be at the other end; ask the peer for the output of otrpipe fingerprint, through another channel")
 	}
 	switch {
 	case trust == peerChanged:
 		return fail(exitRefused, "the key of %s has changed: it is now %v", j.contact, f).
-			hint("somebody may be in between; if %s confirms the new key on another way: otrpipe contacts add %s %s",
+			hint("somebody may be in between; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
 				j.contact, shellWord(j.contact), f.Hex())
 	case trust == peerNew && j.level == trustKnown,
 		trust == peerNew && j.level == trustVerified && !j.smp:
 		return fail(exitRefused, "no key of %s is on file; the peer's is %v", j.contact, f).
-			hint("if %s confirms it on another way: otrpipe contacts add %s %s", j.contact, shellWord(j.contact), f.Hex())
+			hint("if %s confirms it through another channel: otrpipe contacts add %s %s", j.contact, shellWord(j.contact), f.Hex())
 	case trust == peerKnown && j.level == trustVerified && !j.smp && j.vouched(s):
 		return fail(exitRefused, "the key of %s for version 4 is not verified: %v", j.contact, f).
-			hint("that the old key is said to have signed it is no proof; compare it with %s on another way, then: otrpipe contacts add %s %s; otrpipe contacts trust %s %s",
+			hint("that the old key is said to have signed it is no proof; compare it with %s through another channel, then: otrpipe contacts add %s %s; otrpipe contacts trust %s %s",
 				j.contact, shellWord(j.contact), f.Hex(), shellWord(j.contact), f.Hex())
 	case trust == peerKnown && j.level == trustVerified && !j.smp:
 		return fail(exitRefused, "the key of %s is not verified: %v", j.contact, f).
-			hint("compare it with %s on another way, then: otrpipe contacts trust %s %s", j.contact, shellWord(j.contact), f.Hex())
+			hint("compare it with %s through another channel, then: otrpipe contacts trust %s %s", j.contact, shellWord(j.contact), f.Hex())
 	}
 	return nil
 }

@@ -209,7 +209,8 @@ func TestTwoPeopleChat(t *testing.T) {
 			b.sees("/fingerprint")
 
 			a.enters("/fingerprint")
-			a.sees("you: OTRv3")
+			a.sees("otrpipe: your key: OTRv3")
+			a.sees("otrpipe: bob's key: OTRv" + version)
 			a.sees("(unverified)")
 			a.enters("/trust")
 			a.prompted("[bob verified]")

@@ -109,6 +109,7 @@ var completions = []struct {
 	{"otrpipe connect --mode li", same("otrpipe connect --mode lines ")},
 	{"otrpipe serve --html te", same("otrpipe serve --html text ")},
 	{"otrpipe connect --otr 23", same("otrpipe connect --otr 23")},
+	{"otrpipe chat --mode ", same("otrpipe chat --mode lines ")},
 	{"otrpipe keys export --format li", same("otrpipe keys export --format libotr ")},
 	{"otrpipe completion z", same("otrpipe completion zsh ")},
 	// names
