@@ -42,8 +42,7 @@ func chatFlags() []cli.Flag {
 		switch f := f.(type) {
 		case *cli.BoolFlag:
 			if f.Name == flagStay {
-				f.Usage = "stay for the next session when the other end leaves; --stay=false leaves with it"
-				f.DefaultText, f.DisableDefaultText = "on", false
+				f.Usage = "stay for the next session when the other end leaves, which is the default; --stay=false: leave with it"
 			}
 		case *cli.StringFlag:
 			switch f.Name {

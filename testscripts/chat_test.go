@@ -581,6 +581,57 @@ func TestKeysAndSignalsThatLeaveAChat(t *testing.T) {
 	}
 }
 
+// What is typed at the shell after Ctrl-Z is the shell's, and nothing that comes
+// meanwhile is lost.
+func TestAChatStopsAndGoesOn(t *testing.T) {
+	if _, err := findProgram("bash"); err != nil {
+		t.Skip("bash is not installed: apt-get install bash")
+	}
+	d := newDesk(t)
+	a := d.sit("alice", "PS1='shell: ' bash --norc --noprofile -i")
+	a.prompted("shell:")
+	a.enters("otrpipe chat -i alice --contact bob -- dial " + d.wire.sockets[alice])
+	b := d.chat(bob, "4", "--contact alice")
+	a.prompted("[bob unverified]")
+	b.prompted("[alice unverified]")
+	for i, size := range []string{"90", "60"} {
+		a.types("half of it")
+		a.prompted("[bob unverified] half of it")
+		a.press("C-z")
+		a.sees("Stopped")
+		a.prompted("shell:")
+		b.enters(fmt.Sprintf("meanwhile %d", i))
+		b.sees(fmt.Sprintf("you: meanwhile %d", i))
+		a.run("resize-window", "-t", a.name, "-x", size, "-y", "20")
+		a.enters(fmt.Sprintf("echo $((6 * 7 + %d)) of the shell", i))
+		a.sees(fmt.Sprintf("%d of the shell", 42+i))
+		a.enters("fg")
+		a.sees(fmt.Sprintf("bob: meanwhile %d", i))
+		a.prompted("[bob unverified] half of it")
+		a.press("Enter")
+		b.waits("the line", func() bool { return strings.Count(b.screen(), "alice: half of it") == i+1 })
+	}
+	a.press("C-d")
+	a.prompted("shell:")
+	if text := b.screen(); strings.Contains(text, "alice: fg") || strings.Contains(text, "alice: echo") {
+		t.Errorf("the shell's lines were sent:\n%s", text)
+	}
+	a.enters("exit")
+	a.leaves(0)
+}
+
+// Where no shell is there to bring it back it does not stop.
+func TestAChatThatNobodyCouldBringBackDoesNotStop(t *testing.T) {
+	_, a, b := twoChats(t, "4")
+	a.press("C-z")
+	a.sees("Ctrl-Z does nothing here")
+	a.prompted("[bob unverified]")
+	a.enters("still here")
+	b.sees("alice: still here")
+	a.press("C-d")
+	a.leaves(0)
+}
+
 func TestAChatThatIsNotToStayLeavesWithTheOtherEnd(t *testing.T) {
 	d := newDesk(t)
 	a := d.chat(alice, "4", "--stay=false")

@@ -25,6 +25,8 @@ const (
 	// lendWait is how often it is looked whether another program has done with
 	// the terminal.
 	lendWait = 50 * time.Millisecond
+	// stopWait is how long the process may take to stop after it was told to.
+	stopWait = 500 * time.Millisecond
 	// usualWidth and usualHeight are of a terminal that does not know its size.
 	usualWidth, usualHeight = 80, 24
 )
@@ -58,6 +60,8 @@ type Console struct {
 	width   int
 	height  int
 	closed  bool
+	away    bool          // the terminal has been given back until the process goes on
+	resumed chan struct{} // from the signals: it goes on
 }
 
 // A secret is one that is being entered.
@@ -68,7 +72,7 @@ type secret struct {
 
 // Open takes over the terminal that in and out are, until Close.
 func Open(in, out *os.File) (*Console, error) {
-	c := &Console{in: in, out: out, colour: terminal.Colour(out), signals: make(chan os.Signal, 1)}
+	c := &Console{in: in, out: out, colour: terminal.Colour(out), signals: make(chan os.Signal, 8), resumed: make(chan struct{}, 1)}
 	var err error
 	if c.wake, c.closing, err = os.Pipe(); err != nil {
 		return nil, err
@@ -93,7 +97,7 @@ func (c *Console) Close() {
 		return
 	}
 	end := c.erased()
-	if c.line.text != "" {
+	if c.line.text != "" && !c.away {
 		c.line.end()
 		end += c.drawn() + "\r\n"
 	}
@@ -335,7 +339,10 @@ func (s *secret) add(b []byte) {
 func (c *Console) nextKey() (key, error) {
 	wait := -1
 	for {
-		if k, ok := c.decoder.next(false); ok {
+		if k, ok := c.decoder.next(false); ok && k.code == keySuspend {
+			c.suspend()
+			continue
+		} else if ok {
 			return k, nil
 		}
 		if len(c.decoder.unread) > 0 && !c.decoder.pasting {
@@ -411,14 +418,66 @@ func (c *Console) isClosed() bool {
 	return c.closed
 }
 
+// suspend gives the terminal back and stops the process, as the key does elsewhere:
+// all of the group, the transport too, so that neither end loses anything. Where
+// nobody is there to let it go on, nothing stops.
+func (c *Console) suspend() {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.put(c.erased() + "\x1b[?2004l")
+	c.away = true
+	c.keys.Restore()
+	c.mu.Unlock()
+	select {
+	case <-c.resumed: // of another time
+	default:
+	}
+	stopped := syscall.Kill(0, syscall.SIGTSTP) == nil
+	if stopped {
+		select {
+		case <-c.resumed:
+			return
+		case <-time.After(stopWait):
+		}
+		// Where both have come since, the process was stopped.
+		select {
+		case <-c.resumed:
+			return
+		case <-time.After(lendWait):
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away && !c.closed {
+		c.retake()
+		c.put(c.erased() + c.Paint("Ctrl-Z does nothing here: no shell is there to go on from.", color.FgYellow) + "\r\n" + c.drawn())
+	}
+}
+
+// retake takes the terminal back.
+func (c *Console) retake() {
+	_ = c.keys.Retake() // it is gone, and the next read will say so
+	if c.away {
+		c.away = false
+		c.put("\x1b[?2004h")
+	}
+	c.shown = false
+}
+
 // heedSignals draws anew when the terminal has another size, or is ours again.
 func (c *Console) heedSignals() {
 	for s := range c.signals {
 		c.mu.Lock()
 		if !c.closed {
 			if s == syscall.SIGCONT {
-				_ = c.keys.Retake() // it is gone, and the next read will say so
-				c.shown = false
+				c.retake()
+				select {
+				case c.resumed <- struct{}{}:
+				default:
+				}
 			}
 			c.measure()
 			c.redraw()
@@ -447,7 +506,7 @@ func (c *Console) redraw() { c.put(c.erased() + c.drawn()) }
 
 // erased is what takes the line from the screen, and drawn what puts it there.
 func (c *Console) erased() string {
-	if c.closed {
+	if c.closed || c.away {
 		return ""
 	}
 	if !c.shown {
@@ -458,7 +517,7 @@ func (c *Console) erased() string {
 }
 
 func (c *Console) drawn() string {
-	if c.closed {
+	if c.closed || c.away {
 		return ""
 	}
 	prompt, text, pos := c.prompt, c.line.text, c.line.pos

@@ -33,6 +33,7 @@ const (
 	keyKillWordRight
 	keyYank
 	keyClear
+	keySuspend
 )
 
 // A key is one that was pressed, or a text that was pasted.
@@ -48,7 +49,7 @@ var controls = map[byte]code{
 	ctrl('A'): keyHome, ctrl('B'): keyLeft, ctrl('C'): keyInterrupt, ctrl('D'): keyEOF,
 	ctrl('E'): keyEnd, ctrl('F'): keyRight, ctrl('H'): keyBackspace, ctrl('K'): keyKillEnd,
 	ctrl('L'): keyClear, ctrl('N'): keyDown, ctrl('P'): keyUp, ctrl('U'): keyKillStart,
-	ctrl('W'): keyKillWord, ctrl('Y'): keyYank,
+	ctrl('W'): keyKillWord, ctrl('Y'): keyYank, ctrl('Z'): keySuspend,
 }
 
 func ctrl(letter byte) byte { return letter & 0x1f }
