@@ -10,18 +10,22 @@ import (
 )
 
 // Visible returns s on one line and harmless to a terminal: control
-// characters, line ends, bytes that are not UTF-8, and the characters that
-// turn the direction of text are written as escapes such as \n, \x1b or
-// \u202e. Text that has none of them comes back as it is.
+// characters, line ends, bytes that are not UTF-8, and characters that nobody
+// sees or that turn the direction of text are written as escapes such as \n,
+// \x1b or \u202e. Text that has none of them comes back as it is.
 func Visible(s string) string {
 	var b strings.Builder
 	clean := 0
+	var before rune
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
-		if hidden(r, n) {
+		if hidden(before, r, n) {
 			b.WriteString(s[clean:i])
 			b.WriteString(escape(r, s[i]))
 			clean = i + n
+			before = 0
+		} else {
+			before = r
 		}
 		i += n
 	}
@@ -60,6 +64,8 @@ type Filter struct {
 	w    io.Writer
 	part []byte // the beginning of a character whose end has not come yet
 	out  []byte
+	// before is the character that was written last.
+	before rune
 }
 
 // NewFilter returns a Filter that writes to w.
@@ -79,10 +85,12 @@ func (f *Filter) Write(p []byte) (int, error) {
 			break
 		}
 		r, n := utf8.DecodeRune(rest)
-		if hidden(r, n) && r != '\n' && r != '\t' {
+		if hidden(f.before, r, n) && r != '\n' && r != '\t' {
 			f.out = append(f.out, escape(r, rest[0])...)
+			f.before = 0
 		} else {
 			f.out = append(f.out, rest[:n]...)
+			f.before = r
 		}
 		rest = rest[n:]
 	}
@@ -92,9 +100,47 @@ func (f *Filter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// hidden reports whether the character r, read from n bytes, must not reach a
-// terminal as it is.
-func hidden(r rune, n int) bool {
+const (
+	nonJoiner  = '\u200c'
+	joiner     = '\u200d'
+	textStyle  = '\ufe0e'
+	emojiStyle = '\ufe0f'
+	blackFlag  = '\U0001f3f4' // before tags it is a region's flag
+)
+
+// invisible are characters that show nothing by themselves. Format characters that
+// are seen, such as the Arabic sign of a year, are not among them.
+func invisible(r rune) bool {
+	return unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r) ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// joins reports whether the invisible character r has a meaning behind another, in
+// an emoji of several characters or in a script whose letters are joined.
+func joins(before, r rune) bool {
+	switch {
+	case r == textStyle || r == emojiStyle:
+		return pictured(before) || '0' <= before && before <= '9' || before == '#' || before == '*' || unicode.IsPunct(before)
+	case unicode.Is(unicode.Variation_Selector, r):
+		return unicode.In(before, unicode.Han, unicode.Mongolian, unicode.Sm)
+	case r == joiner && (pictured(before) || before == emojiStyle):
+		return true
+	case r == joiner || r == nonJoiner:
+		return unicode.In(before, unicode.Arabic, unicode.Syriac, unicode.Mongolian, unicode.Nko,
+			unicode.Devanagari, unicode.Bengali, unicode.Gurmukhi, unicode.Gujarati, unicode.Oriya, unicode.Tamil,
+			unicode.Telugu, unicode.Kannada, unicode.Malayalam, unicode.Sinhala, unicode.Khmer, unicode.Myanmar)
+	case '\U000e0020' <= r && r <= '\U000e007f':
+		return before == blackFlag || '\U000e0020' <= before && before < '\U000e007f'
+	}
+	return false
+}
+
+// pictured reports whether r can be of an emoji: a symbol, or the colour of a skin.
+func pictured(r rune) bool { return unicode.In(r, unicode.So, unicode.Sk, unicode.Sm) && r >= 0x80 }
+
+// hidden reports whether the character r, which stands behind another and was read
+// from n bytes, must not reach a terminal as it is.
+func hidden(before, r rune, n int) bool {
 	switch {
 	case r == utf8.RuneError && n <= 1: // not UTF-8
 		return true
@@ -103,7 +149,7 @@ func hidden(r rune, n int) bool {
 	case r == '\u2028' || r == '\u2029': // line and paragraph separators
 		return true
 	}
-	return unicode.Is(unicode.Bidi_Control, r)
+	return unicode.Is(unicode.Bidi_Control, r) || invisible(r) && !joins(before, r)
 }
 
 // escape writes the character r, of which first is the first byte.
@@ -128,6 +174,9 @@ func escape(r rune, first byte) string {
 	}
 	if r < utf8.RuneSelf {
 		return fmt.Sprintf(`\x%02x`, r)
+	}
+	if r > 0xffff {
+		return fmt.Sprintf(`\U%08x`, r)
 	}
 	return fmt.Sprintf(`\u%04x`, r)
 }

@@ -20,6 +20,11 @@ func TestWhatATerminalMustNotSeeIsMadeVisible(t *testing.T) {
 		{"not UTF-8 \xff\xfe\x9b", `not UTF-8 \xff\xfe\x9b`},
 		{"\u202egnp.exe\u2066", `\u202egnp.exe\u2066`},
 		{"\u2028", `\u2028`},
+		{"zero\u200bwidth\ufeff soft\u00adhyphen a\u2060b\u034f\u3164", `zero\u200bwidth\ufeff soft\u00adhyphen a\u2060b\u034f\u3164`},
+		{"pay\u200dpal a\ufe0f b\u200c \U000e0041", `pay\u200dpal a\ufe0f b\u200c \U000e0041`},
+		{"👩🏽\u200d🚀 ❤\ufe0f\u200d🔥 1\ufe0f\u20e3 🏴\U000e0067\U000e0062\U000e007f 葛\U000e0100", "👩🏽\u200d🚀 ❤\ufe0f\u200d🔥 1\ufe0f\u20e3 🏴\U000e0067\U000e0062\U000e007f 葛\U000e0100"},
+		{"می\u200cخواهم क्\u200dष", "می\u200cخواهم क्\u200dष"},
+		{"👩\u200d\u200d ❤\ufe0f\ufe0f می\u200c\u200c", "👩\u200d" + `\u200d` + " ❤\ufe0f" + `\ufe0f` + " می\u200c" + `\u200c`},
 	} {
 		if got := Visible(test.text); got != test.visible {
 			t.Errorf("%q: %s, want %s", test.text, got, test.visible)
@@ -35,6 +40,19 @@ func TestAFilterKeepsLinesAndTabs(t *testing.T) {
 	}
 	if got := out.String(); got != "a\tb\n\\x1b[2J\\r\n" {
 		t.Errorf("written %q", got)
+	}
+}
+
+func TestAFilterSeesTheCharacterBefore(t *testing.T) {
+	var out bytes.Buffer
+	f := NewFilter(&out)
+	for _, part := range []string{"👩", "\u200d", "🚀 a", "\u200d", "\u200b", "b"} {
+		if _, err := f.Write([]byte(part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := out.String(), "👩\u200d🚀 a"+`\u200d\u200b`+"b"; got != want {
+		t.Errorf("written %q, want %q", got, want)
 	}
 }
 

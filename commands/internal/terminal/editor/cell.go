@@ -59,7 +59,7 @@ func shown(line string) []cell {
 		case c.text == "\t":
 			all[i] = cell{tab, len(tab)}
 		case text != c.text:
-			all[i] = cell{text, len(text)}
+			all[i] = cell{text, uniseg.StringWidth(text)}
 		}
 	}
 	return all
