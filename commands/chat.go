@@ -117,8 +117,7 @@ func (l *live) chat(command []string) error {
 		if stderr, heard, err = h.overhear(command[0]); err != nil {
 			return err
 		}
-		l.messages.Through(console)
-		defer l.messages.Through(nil)
+		l.messages.Through(console) // which breaks long lines after its end, too
 	}
 	l.mu.Lock()
 	l.person = h

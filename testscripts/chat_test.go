@@ -520,6 +520,9 @@ func TestARefusedKeyIsNobodysFriend(t *testing.T) {
 			d.connect(bob, "--otr", version)
 			a.sees("no key of carol is on file")
 			a.leaves(3)
+			if !regexp.MustCompile(`\n  [0-9a-f]{40,}\n`).MatchString(a.screen()) || !regexp.MustCompile(`(?m)^otrpipe: .*\n  .*[0-9A-F]{8}( [0-9A-F]{8})+$`).MatchString(a.screen()) && version == "4" {
+				t.Errorf("long lines are not broken between words:\n%s", a.screen())
+			}
 			for _, no := range []string{"secure with", "session with", "ended", "unverified"} {
 				if text := a.screen(); strings.Contains(text, no) {
 					t.Errorf("%q of somebody who is refused:\n%s", no, text)

@@ -1,6 +1,7 @@
 package editor
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/rivo/uniseg"
@@ -82,14 +83,18 @@ func textOf(row []cell) string {
 
 // wrap cuts a line into rows of at most width columns, between words where it
 // can, and indents all but the first. So whatever is in a line, only its
-// beginning is at the beginning of a row.
-func wrap(line []cell, width, indent int) []string {
+// beginning is at the beginning of a row. With whole, a fingerprint in hexadecimal
+// is left whole for the terminal to break, so that it can be copied.
+func wrap(line []cell, width, indent int, whole bool) []string {
 	indent = min(indent, width/2)
 	var rows []string
 	row := []cell(nil)
 	used, first, blank := 0, 0, -1
 	for _, c := range line {
 		for used+c.width > width && len(row) > first {
+			if whole && blank < first && len(row) < maxNumber && isHex(c) && !slices.ContainsFunc(row[first:], func(c cell) bool { return !isHex(c) }) {
+				break
+			}
 			rest := []cell(nil)
 			if blank > first {
 				rest = append(rest, row[blank+1:]...)
@@ -107,3 +112,9 @@ func wrap(line []cell, width, indent int) []string {
 	}
 	return append(rows, textOf(row))
 }
+
+// maxNumber is how many cells a row can have that ends in a fingerprint: 112 of them
+// are of that, and the others are its indentation.
+const maxNumber = 128
+
+func isHex(c cell) bool { return len(c.text) == 1 && strings.Contains("0123456789abcdef", c.text) }

@@ -145,27 +145,27 @@ func (c *Console) Message(lead, text string) {
 		}
 		all = append(all, row)
 	}
-	c.print(all, widthOf(cells(lead)))
+	c.print(all, widthOf(cells(lead)), false)
 }
 
-// Write prints whole lines above the line. They may be painted, and nothing else
-// in them may control the terminal.
+// Write prints whole lines above the line, or, after Close, where the cursor is. They
+// may be painted, and nothing else in them may control the terminal.
 func (c *Console) Write(p []byte) (int, error) {
 	var all [][]cell
 	for l := range bytes.Lines(p) {
 		all = append(all, cells(string(bytes.TrimRight(l, "\n"))))
 	}
-	c.print(all, 2)
+	c.print(all, 2, true)
 	return len(p), nil
 }
 
-func (c *Console) print(lines [][]cell, indent int) {
+func (c *Console) print(lines [][]cell, indent int, whole bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var b strings.Builder
 	b.WriteString(c.erased())
 	for _, l := range lines {
-		for _, row := range wrap(l, c.width, indent) {
+		for _, row := range wrap(l, c.width, indent, whole) {
 			b.WriteString(row + "\r\n")
 		}
 	}

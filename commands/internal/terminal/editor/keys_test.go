@@ -43,6 +43,7 @@ func TestWhatTerminalsSendBecomesKeys(t *testing.T) {
 		"\x1b":                is(keyNone),
 		"\x1b[12;34;56zx":     is(keyNone) + " x",
 		"\x1b]x":              is(keyNone) + " x",
+		"\x1a":                is(keySuspend),
 		"\x1d\x00\x1c":        is(keyNone, keyNone, keyNone),
 		"\xff\xfex":           is(keyNone, keyNone) + " x",
 		"\x1b[":               is(keyNone),

@@ -66,13 +66,17 @@ func TestALongTextIsBrokenBetweenWordsAndIndented(t *testing.T) {
 		{"bob: 你好你好你", []string{"bob:", "     你好你好", "     你"}},
 		{"", []string{""}},
 	} {
-		if got := wrap(cells(test.text), 13, 5); !slices.Equal(got, test.want) {
+		if got := wrap(cells(test.text), 13, 5, false); !slices.Equal(got, test.want) {
 			t.Errorf("%q: %q, want %q", test.text, got, test.want)
 		}
 	}
+	number := strings.Repeat("0123abcdef", 3)
+	if got, want := wrap(cells("add bob "+number+" now"), 13, 2, true), []string{"add bob", "  " + number, "   now"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
 	// Nothing but its own beginning comes to the beginning of a row.
 	for width := 1; width < 40; width++ {
-		for _, row := range wrap(cells("bob: "+strings.Repeat("otrpipe: ", 20)), width, 2)[1:] {
+		for _, row := range wrap(cells("bob: "+strings.Repeat("otrpipe: ", 20)), width, 2, width%2 == 0)[1:] {
 			if width >= 2 && !strings.HasPrefix(row, " ") {
 				t.Fatalf("%d columns: %q", width, row)
 			}
