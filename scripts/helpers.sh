@@ -1,7 +1,9 @@
 # Sourced by the otr-* scripts beside it: what their command lines share.
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # what is set here is used there
-set -euo pipefail
+set -eo pipefail
+# Before bash 4.4, set -u takes an empty array for one that is not set.
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)) || set -u
 
 me=${0##*/}
 otrpipe=${OTRPIPE:-otrpipe}
@@ -10,9 +12,27 @@ usage, 3 the peer's key was refused, 4 the secrets differ, 5 the stream broke,
 6 a key or passphrase is missing, 7 a time limit, 127 a program is missing, 130
 interrupted. The otrpipe is the one on the PATH, or \$OTRPIPE."
 
+# die CODE TEXT [HINT]
 die() {
   printf '%s: %s\n' "$me" "$2" >&2
+  [ $# -lt 3 ] || printf '%s: hint: %s\n' "$me" "$3" >&2
   exit "$1"
+}
+
+# shown NAME: NAME as it can be shown at a terminal, quoted where it holds what is
+# not for the eye.
+shown() {
+  local LC_ALL=C
+  case $1 in
+  *[[:cntrl:]]* | *$'\xc2'[$'\x80'-$'\x9f']*) printf %q "$1" ;;
+  *)
+    if command -v iconv >/dev/null && ! printf %s "$1" | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1; then
+      printf %q "$1"
+    else
+      printf %s "$1"
+    fi
+    ;;
+  esac
 }
 
 # take_arguments WORD...: sorts a command line into flags, which are otrpipe's to
@@ -36,7 +56,7 @@ take_arguments() {
       return
       ;;
     -l | --listen | -d | --dir)
-      [[ " $own " == *" $1 "* ]] || die 2 "there is no flag $1; see $me --help"
+      [[ " $own " == *" $1 "* ]] || no_flag "$1"
       case $1 in
       -l | --listen) listen=yes ;;
       *)
@@ -55,7 +75,7 @@ take_arguments() {
       flags+=("$1=$2")
       shift
       ;;
-    -?*) die 2 "there is no flag $1; see $me --help" ;;
+    -?*) no_flag "$1" ;;
     *)
       if [ "${#words[@]}" = "$most_words" ]; then
         command=("$@")
@@ -67,6 +87,8 @@ take_arguments() {
     shift
   done
 }
+
+no_flag() { die 2 "there is no flag $(shown "$1"); see $me --help"; }
 
 # given FLAG...: one of them was given to otrpipe.
 given() {
@@ -81,16 +103,65 @@ given() {
 
 # take_netcat WORD...: command becomes the netcat for HOST PORT or, if it shall
 # listen, [ADDRESS] PORT. Who listens waits for an hour rather than a minute.
+# What tells a script that it waits may be in announce, and in work a folder.
+forms='a HOST and a PORT, or -l and a PORT' announce='' work=''
 take_netcat() {
+  local port=${*: -1} text
   if [ $# != 2 ] && [ "$listen$#" != yes1 ]; then
-    die 2 "a HOST and a PORT, or -l and a PORT; see $me --help"
+    die 2 "$forms; see $me --help"
   fi
-  case ${*: -1} in
-  *[!0-9]*) die 2 "a PORT is a number, not \"${*: -1}\"; see $me --help" ;;
-  esac
+  if ! [[ $port =~ ^0*[1-9][0-9]{0,4}$ ]] || [ "$((10#$port))" -gt 65535 ]; then
+    die 2 "a PORT is a number from 1 to 65535, not \"$(shown "$port")\"; see $me --help"
+  fi
   command -v nc >/dev/null || die 127 "nc is not installed: apt-get install netcat-openbsd"
-  command=(nc -N ${listen:+-l} "$@") # -N passes the end of our input on
+  text="waiting for $*"
+  [ -z "$listen" ] || text=${announce:+"$announce $port"}
+  ! given -q --quiet || text=
+  # -N passes the end of our input on
+  command=(bash -c "$(declare -f netcat); netcat \"\$@\"" "$me" "$work" "$text" -N ${listen:+-l} "$@")
   if [ -n "$listen" ] && ! given --timeout; then
     flags+=(--timeout=1h)
   fi
+}
+
+# netcat WORK TEXT ARGUMENT...: the transport, in a bash of its own. One that dials
+# tries again while nobody listens; otrpipe's time limit ends that. A netcat that
+# found nobody fails without a word and has read nothing of our input, so nothing
+# is lost, and no secret was tried on anyone. TEXT tells the user that it waits.
+# As long as there is no connection, the file idle in WORK has our process id.
+netcat() {
+  work=$1 text=$2 child='' fault=
+  shift 2
+  trap '[ -z "$child" ] || kill "$child" 2>/dev/null; exit 143' TERM
+  trap '[ -z "$fault" ] || rm -f "$fault"' EXIT
+  say() {
+    [ -z "$text" ] || [ ! -t 2 ] || printf '\r\033[K' >&2
+    [ -z "$text" ] || printf '%s: %s\n' "$0" "$text" >&2
+    text=
+  }
+  if [ "$2" = -l ]; then
+    say
+    nc "$@" <&0 &
+    child=$!
+    [ -z "$work" ] || echo "$$" >"$work/idle"
+    wait "$child"
+    exit
+  fi
+  fault=$(mktemp) || exit
+  while :; do
+    nc "$@" <&0 2>"$fault" &
+    child=$!
+    wait "$child"
+    code=$?
+    if [ "$code" != 1 ] || [ -s "$fault" ] || ! kill -0 "$PPID" 2>/dev/null; then
+      cat "$fault" >&2
+      exit "$code"
+    fi
+    say
+    sleep 0.5 &
+    child=$!
+    [ -z "$work" ] || echo "$$" >"$work/idle"
+    wait "$child"
+    [ -z "$work" ] || rm -f "$work/idle"
+  done
 }

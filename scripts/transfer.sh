@@ -17,7 +17,7 @@
 export LC_ALL=C # bytes are bytes
 
 longest_header=4096
-work='' partial='' echo_on='' code=0
+partial='' echo_on='' code=0
 trap clean_up EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
@@ -76,6 +76,7 @@ take_transport() {
   given --mode --stay --raw --html --linger && die 2 "a file needs --mode stream; see $me --help"
   [ "${#command[@]}" -gt 0 ] && [ $# = 0 ] && [ -z "$listen" ] && return
   [ "${#command[@]}" = 0 ] || die 2 "either a COMMAND or a PORT; see $me --help"
+  work=$(mktemp -d)
   take_netcat "$@"
 }
 
@@ -120,7 +121,7 @@ converse() {
       ;;
     esac
   done
-  work=$(mktemp -d)
+  [ -n "$work" ] || work=$(mktemp -d)
   mkfifo "$work/said"
   : >"$work/outcome"
   set +o pipefail # only otrpipe's exit code counts
@@ -128,13 +129,28 @@ converse() {
   "$1" <"$work/said" | "$otrpipe" connect "${flags[@]}" -- "${command[@]}" >"$work/said" &
   otr=$!
   # In the background otrpipe ignores the interrupt key, so it is told.
-  trap 'interrupted=130; kill "$otr" 2>/dev/null' INT
-  trap 'interrupted=143; kill "$otr" 2>/dev/null' TERM
+  trap 'interrupted=130; stop "$otr"' INT
+  trap 'interrupted=143; stop "$otr"' TERM
   trap : HUP
   while wait "$otr" && code=0 || code=$?; [ "$code" -gt 128 ] && kill -0 "$otr" 2>/dev/null; do :; done
   wait # for FUNCTION
   [ -z "$interrupted" ] || code=$interrupted
   outcome=$(cat "$work/outcome")
+}
+
+# stop PID: tells an otrpipe to leave. A netcat that waits does not see the end of
+# its input, so it is told too, unless there is somebody to say goodbye to.
+stop() {
+  local port idle
+  kill "$1" 2>/dev/null || :
+  [ -s "$work/idle" ] || return 0
+  idle=$(cat "$work/idle")
+  if [ -n "$listen" ]; then
+    port=$(printf '%04X' "$((10#${command[*]: -1}))")
+    grep -qs ":$port [0-9A-F]*:0000 0A " /proc/net/tcp /proc/net/tcp6 || return 0
+  fi
+  sleep 0.2 # so that otrpipe leaves for our sake and not for netcat's
+  kill "$idle" 2>/dev/null || :
 }
 
 # ended WORDS: WORDS are how FUNCTION has ended.
