@@ -60,6 +60,8 @@ type Console struct {
 	width   int
 	height  int
 	closed  bool
+	past    past
+	torn    bool          // the screen was once too small for the picture; see resize
 	away    bool          // the terminal has been given back until the process goes on
 	resumed chan struct{} // from the signals: it goes on
 }
@@ -165,7 +167,9 @@ func (c *Console) print(lines [][]cell, indent int, whole bool) {
 	var b strings.Builder
 	b.WriteString(c.erased())
 	for _, l := range lines {
-		for _, row := range wrap(l, c.width, indent, whole) {
+		printed := message{l, indent, whole}
+		c.past.add(printed)
+		for _, row := range printed.rows(c.width) {
 			b.WriteString(row + "\r\n")
 		}
 	}
@@ -479,11 +483,26 @@ func (c *Console) heedSignals() {
 				default:
 				}
 			}
-			c.measure()
-			c.redraw()
+			c.resize()
 		}
 		c.mu.Unlock()
 	}
+}
+
+// resize draws anew on a screen that may have another size. Rows that had no room
+// on a small one are where no program can erase them, and may come back whenever the
+// screen grows: from then on all of it is drawn anew.
+func (c *Console) resize() {
+	c.measure()
+	if c.shown && c.picture.height(c.width) > c.height {
+		c.torn = true
+	}
+	if fits := c.paint(); c.torn && len(fits.rows) <= c.height && !c.away {
+		c.shown = false
+		c.put(page(c.past.rows(c.width, c.height-len(fits.rows)), c.height) + c.drawn())
+		return
+	}
+	c.redraw()
 }
 
 // measure asks the terminal for its size.
@@ -520,13 +539,18 @@ func (c *Console) drawn() string {
 	if c.closed || c.away {
 		return ""
 	}
+	c.picture = c.paint().window(c.height)
+	c.shown = true
+	return c.picture.draw()
+}
+
+// paint is the picture of the line, or of the secret that is asked for.
+func (c *Console) paint() picture {
 	prompt, text, pos := c.prompt, c.line.text, c.line.pos
 	if c.secret != nil {
 		prompt, text, pos = c.secret.prompt, "", 0
 	}
-	c.picture = paint(cells(prompt), shown(text), len(cells(text[:pos])), c.width).window(c.height)
-	c.shown = true
-	return c.picture.draw()
+	return paint(cells(prompt), shown(text), len(cells(text[:pos])), c.width)
 }
 
 // put writes to the terminal. One that is gone is noticed where keys are read.

@@ -59,6 +59,16 @@ func (p picture) window(height int) picture {
 	return picture{p.rows[top : top+height], p.widths[top : top+height], p.row - top, p.col}
 }
 
+// height is how many rows p has on a screen of width columns, where it was drawn on
+// one that may have been wider.
+func (p picture) height(width int) int {
+	all := 0
+	for _, w := range p.widths {
+		all += max(1, (w+width-1)/width)
+	}
+	return all
+}
+
 // draw is what shows p, from the beginning of an empty row.
 func (p picture) draw() string {
 	var b strings.Builder
