@@ -12,6 +12,7 @@ import (
 
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/terminal/editor"
+	"otrpipe/otr/keys"
 	"otrpipe/otr/stream"
 )
 
@@ -97,6 +98,9 @@ type chat struct {
 	*live
 	console *editor.Console
 	answers *terminal.Printer // what is told to the person who has asked
+	// compared is the peer's key that was shown last, for comparing it. It is for
+	// the goroutine that listens.
+	compared keys.Fingerprint
 }
 
 // chat runs the session over COMMAND.

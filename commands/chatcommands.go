@@ -211,6 +211,7 @@ func (h *chat) fingerprints(string) {
 	h.mu.Lock()
 	fp := h.session.Fingerprint
 	h.mu.Unlock()
+	h.compared = fp
 	h.showKey(s.who+"'s", fp, " ("+s.word()+")")
 }
 
@@ -225,8 +226,14 @@ func (h *chat) trustPeer(string) {
 	h.mu.Lock()
 	s, trusted := h.session, h.trusted
 	h.mu.Unlock()
-	if !trusted {
+	switch {
+	case !trusted:
 		h.refuse(errUnencrypted)
+		return
+	case h.compared != s.Fingerprint:
+		// Somebody in between could have shown one key and then come with another.
+		h.refuse(fail(exitRefused, "the key that the session is with has not been shown").
+			hint("/fingerprint shows it; compare it, and then /trust"))
 		return
 	}
 	if h.options.contact != "" {

@@ -27,6 +27,9 @@ func (l *live) verify(s otr.Session) error {
 	if err == nil {
 		err = trustErr
 	}
+	if err == nil {
+		err = l.replaced(s, trust)
+	}
 	p := &peer{
 		Version:     s.Version,
 		Fingerprint: s.Fingerprint.Hex(),
@@ -38,7 +41,9 @@ func (l *live) verify(s otr.Session) error {
 		p.Contact = &l.options.contact
 	}
 	l.mu.Lock()
-	l.met = l.met && l.session.Fingerprint == s.Fingerprint
+	// What the checks have said so far, they have said of one key.
+	same := err == nil && l.session.Fingerprint == s.Fingerprint
+	l.met, l.trusted = l.met && same, l.trusted && same
 	l.peer, l.session = p, s
 	l.refusal = err != nil && !errors.Is(err, stream.ErrUnproven)
 	l.mu.Unlock()
@@ -50,13 +55,26 @@ func (l *live) verify(s otr.Session) error {
 	}
 	if err == nil && l.judge.vouched(s) {
 		l.logNow(event{Event: eventVouched, peer: p, Vouching: s.Vouching.Hex()})
-		how := "is said to have signed: known, but not verified"
+		how := "is said to have signed; the secret will prove it"
 		if s.Proven {
 			how = "has signed: it is as trusted as that"
 		}
 		l.note("%s has a key of version 4, which the key of version 3 on file %s", l.contactName(), how)
 	}
 	return err
+}
+
+// replaced refuses a key that comes where a verified one was, and is not verified
+// itself: whoever looked at the old one goes on talking to it. Where SMP is run
+// before anything moves the new one will have to prove itself.
+func (l *live) replaced(s otr.Session, trust string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.met || l.peer.Trust != peerVerified || trust == peerVerified || l.judge.smp || l.session.Fingerprint == s.Fingerprint {
+		return nil
+	}
+	return fail(exitRefused, "another key has come in the place of the verified one: %v", s.Fingerprint).
+		hint("somebody may be in between")
 }
 
 // event writes down and tells what happens, and acts on it where it is ours to
@@ -193,7 +211,7 @@ func bytesOf(n int64) string {
 func (l *live) secured(e stream.Event, s otr.Secure) {
 	l.mu.Lock()
 	p := *l.peer
-	trusted := l.trusted && l.session.Fingerprint == s.Fingerprint
+	trusted := l.trusted
 	refusal := l.refusal
 	l.mu.Unlock()
 	name := eventSecure

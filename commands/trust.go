@@ -48,7 +48,7 @@ func (j *judge) trust(s otr.Session) (string, error) {
 		return "", keyError(err)
 	}
 	key, known := contact.Key(s.Fingerprint)
-	if old, ok := vouching(contact, s); ok {
+	if old, ok := vouching(contact, s); ok && (s.Proven || j.smp) {
 		if key, known = old, true; !s.Proven {
 			key.Trust = keyfile.Seen
 		}
@@ -124,15 +124,14 @@ func speaks(c keyfile.Contact, version int, now time.Time) bool {
 	return some
 }
 
-// unproven returns a stream.ErrUnproven, once for each session, where the proof
-// of the peer's old key would make a difference: it is trusted for more than having
-// been seen.
+// unproven returns a stream.ErrUnproven, once for each session, where a key on file
+// is said to vouch for the peer's and that has not been proven. SMP proves it too.
 func (j *judge) unproven(s otr.Session) error {
 	contact, _, err := j.home.Contact(j.contact)
 	if j.contact == "" || err != nil || j.smp || s.Proven || j.asked == s.SSID {
 		return nil
 	}
-	if old, ok := vouching(contact, s); !ok || old.Trust == keyfile.Seen {
+	if _, ok := vouching(contact, s); !ok {
 		return nil
 	}
 	j.asked = s.SSID
@@ -151,6 +150,10 @@ func (j *judge) judge(s otr.Session) error {
 			hint("somebody else may be at the other end; ask the peer for the output of otrpipe fingerprint, through another channel")
 	}
 	switch {
+	case trust == peerChanged && j.vouched(s):
+		return fail(exitRefused, "the key of %s for version 4 is new: %v", j.contact, f).
+			hint("that the old key is said to have signed it is no proof; if %s confirms it through another channel: otrpipe contacts add %s %s",
+				j.contact, shellWord(j.contact), f.Hex())
 	case trust == peerChanged:
 		return fail(exitRefused, "the key of %s has changed: it is now %v", j.contact, f).
 			hint("somebody may be in between; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
@@ -159,10 +162,6 @@ func (j *judge) judge(s otr.Session) error {
 		trust == peerNew && j.level == trustVerified && !j.smp:
 		return fail(exitRefused, "no key of %s is on file; the peer's is %v", j.contact, f).
 			hint("if %s confirms it through another channel: otrpipe contacts add %s %s", j.contact, shellWord(j.contact), f.Hex())
-	case trust == peerKnown && j.level == trustVerified && !j.smp && j.vouched(s):
-		return fail(exitRefused, "the key of %s for version 4 is not verified: %v", j.contact, f).
-			hint("that the old key is said to have signed it is no proof; compare it with %s through another channel, then: otrpipe contacts add %s %s; otrpipe contacts trust %s %s",
-				j.contact, shellWord(j.contact), f.Hex(), shellWord(j.contact), f.Hex())
 	case trust == peerKnown && j.level == trustVerified && !j.smp:
 		return fail(exitRefused, "the key of %s is not verified: %v", j.contact, f).
 			hint("compare it with %s through another channel, then: otrpipe contacts trust %s %s", j.contact, shellWord(j.contact), f.Hex())
@@ -202,13 +201,13 @@ func (j *judge) vouched(s otr.Session) bool {
 }
 
 // vouching is the contact's key of version 3 whose transitional signature the peer
-// shows for the unknown key of a session of version 4. That makes the new key known,
-// so that a friend whose program has learned version 4 is no stranger; it
-// speaks for the contact's first key of version 4 only.
+// shows for the unknown key of a session of version 4, so that a friend whose
+// program has learned version 4 is no stranger; it speaks for the contact's first key
+// of version 4 only.
 //
-// How far the old key is trusted carries over only if the peer has proven that it
-// has that one. Transitional signatures alone prove nothing: anybody can make them
-// (package v4 has a test that does).
+// By itself that means nothing: anybody can make such a signature (package v4 has a
+// test that does). The new key is known, and as far as the old one, only if the peer
+// has proven that it has that one.
 func vouching(contact keyfile.Contact, s otr.Session) (keyfile.ContactKey, bool) {
 	if s.Vouching.IsZero() || speaks4(contact) {
 		return keyfile.ContactKey{}, false

@@ -109,7 +109,7 @@ func key4(t *testing.T, digit string) keys.Fingerprint {
 	return mustParse(t, strings.Repeat(digit, 112))
 }
 
-func TestAVouchedKeyIsKnownButNotVerified(t *testing.T) {
+func TestAVouchedKeyIsAsKnownAsTheOldOneIfThatIsProven(t *testing.T) {
 	now := time.Now()
 	old, fresh := mustParse(t, someKey), key4(t, "4")
 	met := otr.Session{Version: 4, Fingerprint: fresh, Vouching: old, PeerVersions: "34", VersionsUntil: now.Add(time.Hour)}
@@ -118,23 +118,22 @@ func TestAVouchedKeyIsKnownButNotVerified(t *testing.T) {
 		if err := home.RememberKey("bob", old, trust, now); err != nil {
 			t.Fatal(err)
 		}
-		// The signature may be forged: what was verified of the old key is not of the new one.
-		strict := &judge{home: home, contact: "bob", level: trustVerified, speaks4: true}
-		var e *exitError
-		if err := strict.judge(met); !errors.As(err, &e) || e.code != exitRefused || !strings.Contains(e.tip, "contacts add bob "+fresh.Hex()) {
-			t.Errorf("%v: %v", trust, err)
-		}
-		strict.smp = true // which proves it
-		if err := strict.judge(met); err != nil {
-			t.Errorf("%v, with SMP: %v", trust, err)
+		// The signature may be forged: without a proof the key is a stranger's.
+		for _, level := range []string{trustNew, trustKnown, trustVerified} {
+			j := &judge{home: home, contact: "bob", level: level, speaks4: true}
+			var e *exitError
+			if err := j.judge(met); !errors.As(err, &e) || e.code != exitRefused || !strings.Contains(e.tip, "contacts add bob "+fresh.Hex()) {
+				t.Errorf("%v, %s: %v", trust, level, err)
+			}
+			if got, err := j.trust(met); err != nil || got != peerChanged {
+				t.Errorf("%v, %s: the new key is %s, %v", trust, level, got, err)
+			}
+			j.smp = true // which proves it
+			if err := j.judge(met); err != nil {
+				t.Errorf("%v, %s, with SMP: %v", trust, level, err)
+			}
 		}
 		j := &judge{home: home, contact: "bob", level: trustKnown, speaks4: true}
-		if err := j.judge(met); err != nil {
-			t.Fatalf("%v: refused: %v", trust, err)
-		}
-		if got, err := j.trust(met); err != nil || got != peerKnown {
-			t.Errorf("%v: the new key is %s, %v", trust, got, err)
-		}
 		if err := j.judge(otr.Session{Version: 4, Fingerprint: fresh}); err == nil {
 			t.Fatalf("%v: a key that nothing vouches for was let in", trust)
 		}
@@ -161,7 +160,7 @@ func TestAVouchedKeyIsKnownButNotVerified(t *testing.T) {
 		if err := sure.RememberKey("bob", old, trust, now); err != nil {
 			t.Fatal(err)
 		}
-		strict = &judge{home: sure, contact: "bob", level: trustVerified, speaks4: true}
+		strict := &judge{home: sure, contact: "bob", level: trustVerified, speaks4: true}
 		if err := strict.judge(proven); (err == nil) != (trust != keyfile.Seen) {
 			t.Errorf("%v, proven: %v", trust, err)
 		}
@@ -197,7 +196,7 @@ func TestAProofIsAskedForOnceAndWhereItMatters(t *testing.T) {
 	}{
 		{"a verified key", keyfile.Verified, met, false, "bob", true},
 		{"one that SMP has proven", keyfile.SMP, met, false, "bob", true},
-		{"one that has only been seen", keyfile.Seen, met, false, "bob", false},
+		{"one that has only been seen", keyfile.Seen, met, false, "bob", true},
 		{"it is proven", keyfile.Verified, proven, false, "bob", false},
 		{"SMP is about to", keyfile.Verified, met, true, "bob", false},
 		{"a stranger's key", keyfile.Verified, stranger, false, "bob", false},

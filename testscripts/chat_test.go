@@ -208,6 +208,8 @@ func TestTwoPeopleChat(t *testing.T) {
 			b.enters("/help")
 			b.sees("/fingerprint")
 
+			a.enters("/trust") // of a key that nobody has looked at
+			a.sees("the key that the session is with has not been shown")
 			a.enters("/fingerprint")
 			a.sees("otrpipe: your key: OTRv3")
 			a.sees("otrpipe: bob's key: OTRv" + version)

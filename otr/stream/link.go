@@ -98,6 +98,7 @@ type link struct {
 	secure     bool        // a session is encrypted and its key accepted
 	everSecure bool        // there has been one
 	session    otr.Session // the latest
+	unjudged   otr.Secure  // its event, which waits for the proof of a key
 	proof      proof
 	isTrusted  bool      // every check of the session's peer has passed
 	opened     bool      // payload may move, or could once

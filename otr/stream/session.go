@@ -50,7 +50,9 @@ func (l *link) becameSecure(e otr.Secure) {
 	if unproven {
 		err = nil
 	}
-	l.report(e)
+	if l.unjudged = e; !unproven {
+		l.report(e)
+	}
 	if err == nil {
 		err = l.mode.secured(e.Session)
 	}
@@ -97,7 +99,10 @@ func (l *link) verifyAgain() {
 		return
 	}
 	l.session = session
-	if err := l.cfg.Verify(session); err != nil {
+	err := l.cfg.Verify(session)
+	l.unjudged.Session = session
+	l.report(l.unjudged)
+	if err != nil {
 		l.end(fmt.Errorf("%w: %w", ErrRefused, err), "key refused")
 		return
 	}

@@ -1,0 +1,110 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/stream"
+)
+
+// newMeeting is a live session of which only the judgement of peers is needed.
+func newMeeting(t *testing.T, contact, level string) *live {
+	t.Helper()
+	nowhere, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nowhere.Close() })
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	return &live{
+		end:     &end{program: &program{messages: terminal.NewPrinter(nowhere, programName), out: nowhere}, home: home},
+		options: &streamOptions{contact: contact, trust: level},
+		judge:   judge{home: home, contact: contact, level: level, speaks4: true},
+		taps:    map[chan fmt.Stringer]struct{}{},
+	}
+}
+
+// meet is what a stream does when a key exchange has succeeded.
+func (l *live) meet(s otr.Session) error {
+	err := l.verify(s)
+	l.event(stream.Event{What: otr.Secure{Session: s}, Count: 1, Time: time.Now()})
+	if err == nil {
+		l.event(stream.Event{What: stream.Trusted{Session: s}, Count: 1, Time: time.Now()})
+	}
+	return err
+}
+
+func TestAKeyThatIsRefusedInMidSessionIsNotPutOnFile(t *testing.T) {
+	bob, mallory := mustParse(t, someKey), mustParse(t, otherKey)
+	for _, level := range []string{trustNew, trustKnown, trustVerified} {
+		for _, expect := range [][]keys.Fingerprint{nil, {bob}} {
+			l := newMeeting(t, "bob", level)
+			l.judge.expect = expect
+			if err := l.home.RememberKey("bob", bob, keyfile.Verified, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.meet(otr.Session{Version: 3, Fingerprint: bob, SSID: [8]byte{1}}); err != nil || !l.trusted {
+				t.Fatalf("%s: bob is refused: %v", level, err)
+			}
+			var e *exitError
+			if err := l.meet(otr.Session{Version: 3, Fingerprint: mallory, SSID: [8]byte{2}}); !errors.As(err, &e) || e.code != exitRefused {
+				t.Errorf("%s: mallory: %v", level, err)
+			}
+			if l.trusted || l.peerName() == "bob" {
+				t.Errorf("%s: after that the session is bob's", level)
+			}
+			contact, _, err := l.home.Contact("bob")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := contact.Key(mallory); ok || len(contact.Keys) != 1 {
+				t.Errorf("%s: the refused key is on file", level)
+			}
+		}
+	}
+}
+
+func TestNothingLessThanAVerifiedKeyTakesTheVerifiedOnesPlace(t *testing.T) {
+	bob, mallory := mustParse(t, someKey), mustParse(t, otherKey)
+	for _, test := range []struct {
+		story    string
+		contact  string
+		verified bool // the second key
+		smp      bool // proves the next one too
+		in       bool
+	}{
+		{"a stranger's", "", false, false, false},
+		{"a contact's that was only seen", "bob", false, false, false},
+		{"a contact's second one, verified", "bob", true, false, true},
+		{"one that has to prove itself", "bob", false, true, true},
+	} {
+		l := newMeeting(t, test.contact, trustNew)
+		trust := keyfile.Seen
+		if test.verified {
+			trust = keyfile.Verified
+		}
+		if test.contact == "" {
+			l.proven = bob // by SMP, or by /trust
+		} else if err := errors.Join(l.home.RememberKey("bob", bob, keyfile.Verified, time.Now()), l.home.RememberKey("bob", mallory, trust, time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.meet(otr.Session{Version: 3, Fingerprint: bob}); err != nil {
+			t.Fatalf("%s: %v", test.story, err)
+		}
+		l.judge.smp = test.smp
+		if err := l.verify(otr.Session{Version: 3, Fingerprint: mallory}); (err == nil) != test.in {
+			t.Errorf("%s: %v", test.story, err)
+		}
+		if l.trusted {
+			t.Errorf("%s: trusted before any check has passed", test.story)
+		}
+	}
+}
