@@ -4,6 +4,7 @@ import (
 	"html"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // elements are the HTML elements that IM clients write. Those that are true
@@ -68,13 +69,21 @@ func cutTag(s string) (newLine bool, n int) {
 }
 
 // characters is s with its entities as what they stand for. One that nobody knows
-// stays.
+// stays, and so does one for a control character: a line's end would make two
+// messages of one.
 func characters(s string) string {
 	return entity.ReplaceAllStringFunc(s, func(e string) string {
 		text := html.UnescapeString(e)
 		if text != ";" && strings.HasSuffix(text, ";") { // at most its beginning is known
 			return e
 		}
+		if strings.ContainsFunc(text, lineOrControl) {
+			return e
+		}
 		return text
 	})
+}
+
+func lineOrControl(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp)
 }

@@ -23,6 +23,7 @@ func TestHTMLBecomesText(t *testing.T) {
 		{"<unfinished tag", "<unfinished tag"},
 		{"<a href=\"http://example.com\">link</a>", "link"},
 		{"<", "<"},
+		{"hi&#10;otrpipe&#13;&NewLine;&#27;[2J&Tab;&#x2028;", "hi&#10;otrpipe&#13;&NewLine;&#27;[2J&Tab;&#x2028;"},
 	} {
 		if got := plainText(test.html); got != test.text {
 			t.Errorf("%q: %q, want %q", test.html, got, test.text)
