@@ -320,6 +320,7 @@ func (l *live) trustIn(s otr.Session) (string, error) {
 func (l *live) setUntrusted() {
 	l.mu.Lock()
 	l.trusted = false
+	l.smp.asked, l.smp.answered, l.smp.crossed = nil, false, false
 	l.state = session.StateFinished
 	if l.options.stay {
 		l.state = session.StateHandshake

@@ -174,6 +174,9 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 				begin = l.startsAgain()
 			case otr.SMPAsked:
 				begin = crossed
+			case otr.PeerEnded, otr.Ended, otr.Secure:
+				// Whoever comes next is not the one that the secret was for.
+				return l.endedBeforeSMP()
 			}
 		case <-again:
 			begin = true
@@ -183,7 +186,7 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 		case <-gone:
 			return l.abortSMP()
 		case <-l.over:
-			return fail(exitSMP, "session %q ended before SMP did", l.name.Session)
+			return l.endedBeforeSMP()
 		}
 		if begin {
 			again = nil
@@ -192,6 +195,10 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 			}
 		}
 	}
+}
+
+func (l *live) endedBeforeSMP() error {
+	return fail(exitSMP, "session %q ended before SMP did", l.name.Session)
 }
 
 // startsAgain says which of the two ends starts again after a crossing: the

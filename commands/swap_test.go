@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
@@ -105,6 +107,56 @@ func TestNothingLessThanAVerifiedKeyTakesTheVerifiedOnesPlace(t *testing.T) {
 		}
 		if l.trusted {
 			t.Errorf("%s: trusted before any check has passed", test.story)
+		}
+	}
+}
+
+func TestWhatWasAskedInASessionIsNotAnsweredInTheNext(t *testing.T) {
+	l := newMeeting(t, "", trustNew)
+	l.options.stay = true
+	bob := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey), SSID: [8]byte{1}}
+	if err := l.meet(bob); err != nil {
+		t.Fatal(err)
+	}
+	l.event(stream.Event{What: otr.SMPAsked{Question: "where?"}, Count: 1})
+	if l.smp.asked == nil {
+		t.Fatal("nothing was asked")
+	}
+	l.event(stream.Event{What: otr.PeerEnded{}, Count: 1})
+	if l.smp.asked != nil || l.trusted {
+		t.Error("the question is still there")
+	}
+}
+
+// A silentPeer is a link to one who does not answer; it is closed when it was told
+// something.
+type silentPeer chan struct{}
+
+func (p silentPeer) Handshake(context.Context) error { return nil }
+func (p silentPeer) Wait() error                     { return nil }
+func (p silentPeer) Stats() stream.Stats             { return stream.Stats{} }
+
+func (p silentPeer) Do(func(*otr.Conversation) ([][]byte, error)) error {
+	close(p)
+	return nil
+}
+
+func TestARunOfSMPEndsWithItsSession(t *testing.T) {
+	for _, end := range []stream.Event{{What: otr.PeerEnded{}}, {What: otr.Ended{}}, {What: otr.Secure{}}} {
+		l := newMeeting(t, "", trustNew)
+		l.over, l.trusted = make(chan struct{}), true
+		begun := make(chan struct{})
+		l.link = silentPeer(begun)
+		result := make(chan error)
+		go func() { result <- l.runSMP(&session.SMP{Secret: []byte("word")}, nil) }()
+		<-begun
+		l.tell(end.What)
+		var e *exitError
+		if err := <-result; !errors.As(err, &e) || e.code != exitSMP {
+			t.Errorf("%v: %v", end.What, err)
+		}
+		if l.smp.busy {
+			t.Errorf("%v: busy", end.What)
 		}
 	}
 }
