@@ -60,6 +60,9 @@ objection() {
   */*) echo "its name holds a /" ;;
   .* | -*) echo "its name begins with a ${1:0:1}" ;;
   *[[:cntrl:]]* | *$'\xc2'[$'\x80'-$'\x9f']*) echo "its name holds control characters" ;;
+  # Marks that change the direction of writing make evil.exe look like exe.live.
+  *$'\xd8\x9c'* | *$'\xe2\x80'[$'\x8e\x8f\xa8'-$'\xae']* | *$'\xe2\x81'[$'\xa6'-$'\xa9']*)
+    echo "its name holds characters that nobody sees" ;;
   *)
     if [ "${#1}" -gt 255 ]; then
       echo "its name is longer than 255 bytes"

@@ -29,10 +29,44 @@ func cells(s string) []cell {
 			continue
 		}
 		var c cell
-		c.text, s, c.width, state = uniseg.FirstGraphemeClusterInString(s, state)
+		rest := s
+		c.text, rest, c.width, state = uniseg.FirstGraphemeClusterInString(s, state)
+		if n := runesLen(c.text, maxRunes); n < len(c.text) {
+			c.text, rest, state = s[:n], s[n:], -1
+			c.width = uniseg.StringWidth(c.text)
+		}
+		s = rest
 		all = append(all, c)
 	}
 	return all
+}
+
+// maxRunes is how many runes one cell may have: as many as the longest of the
+// emoji have that are joined of others. A character can have any number of marks,
+// and what is longer is nothing that anybody reads.
+const maxRunes = 10
+
+// runesLen is the length in bytes of the first n runes of s.
+func runesLen(s string, n int) int {
+	for i := range s {
+		if n == 0 {
+			return i
+		}
+		n--
+	}
+	return len(s)
+}
+
+// most is how many columns a cell takes on a terminal that does not join what
+// belongs together.
+func (c cell) most() (columns int) {
+	if c.width == 0 {
+		return 0
+	}
+	for _, r := range c.text {
+		columns += uniseg.StringWidth(string(r))
+	}
+	return max(columns, c.width)
 }
 
 // colourLen is the length of the colour sequence that s begins with; 0: none.
@@ -84,14 +118,15 @@ func textOf(row []cell) string {
 // wrap cuts a line into rows of at most width columns, between words where it
 // can, and indents all but the first. So whatever is in a line, only its
 // beginning is at the beginning of a row. With whole, a fingerprint in hexadecimal
-// is left whole for the terminal to break, so that it can be copied.
+// is left whole for the terminal to break, so that it can be copied. No terminal
+// breaks another row by itself, whatever it joins.
 func wrap(line []cell, width, indent int, whole bool) []string {
 	indent = min(indent, width/2)
 	var rows []string
 	row := []cell(nil)
 	used, first, blank := 0, 0, -1
 	for _, c := range line {
-		for used+c.width > width && len(row) > first {
+		for used+c.most() > width && len(row) > first {
 			if whole && blank < first && len(row) < maxNumber && isHex(c) && !slices.ContainsFunc(row[first:], func(c cell) bool { return !isHex(c) }) {
 				break
 			}
@@ -102,13 +137,16 @@ func wrap(line []cell, width, indent int, whole bool) []string {
 			}
 			rows = append(rows, textOf(row))
 			row = append([]cell{{strings.Repeat(" ", indent), indent}}, rest...)
-			used, first, blank = widthOf(row), 1, -1
+			used, first, blank = 0, 1, -1
+			for _, c := range row {
+				used += c.most()
+			}
 		}
 		if c.text == " " {
 			blank = len(row)
 		}
 		row = append(row, c)
-		used += c.width
+		used += c.most()
 	}
 	return append(rows, textOf(row))
 }

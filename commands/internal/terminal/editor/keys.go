@@ -2,6 +2,7 @@ package editor
 
 import (
 	"bytes"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -103,7 +104,7 @@ func (d *decoder) next(all bool) (key, bool) {
 	}
 	r, n := utf8.DecodeRune(d.unread)
 	d.drop(n)
-	if r == utf8.RuneError && n <= 1 || r < ' ' {
+	if r == utf8.RuneError && n <= 1 || unicode.IsControl(r) {
 		return key{}, true
 	}
 	return key{code: keyRune, r: r}, true
@@ -184,7 +185,7 @@ func plain(b []byte) []byte {
 	b = bytes.ReplaceAll(b, []byte("\r"), []byte("\n"))
 	b = bytes.TrimRight(b, "\n")
 	return bytes.Map(func(r rune) rune {
-		if (r < ' ' || r == 0x7f) && r != '\n' && r != '\t' || r == utf8.RuneError {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' || r == utf8.RuneError {
 			return -1
 		}
 		return r

@@ -49,6 +49,8 @@ func TestWhatTerminalsSendBecomesKeys(t *testing.T) {
 		"\x1b[":               is(keyNone),
 		"\x1b[200~\x1b[201~x": `paste "" x`,
 		"\x1b[200~one\r\ntwo\rthree\n\n\x1b[201~": `paste "one\ntwo\nthree"`,
+		"\u009bA":                                 is(keyNone) + " A",
+		"\x1b[200~a\u009b31mb\x1b[201~":           `paste "a31mb"`,
 		"\x1b[200~a\tb\x1b[31m\x03\x00c\x1b[201~": `paste "a\tb[31mc"`,
 	} {
 		if got := pressed(new(decoder), sent); got != want {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rivo/uniseg"
 )
 
 func TestALineIsLaidOutInColumns(t *testing.T) {
@@ -73,6 +75,18 @@ func TestALongTextIsBrokenBetweenWordsAndIndented(t *testing.T) {
 	number := strings.Repeat("0123abcdef", 3)
 	if got, want := wrap(cells("add bob "+number+" now"), 13, 2, true), []string{"add bob", "  " + number, "   now"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+	// On a terminal that does not join what belongs together no row is longer either.
+	for _, joined := range []string{"👩" + strings.Repeat("\u200d👩", 36), strings.Repeat("\u1100", 36), "e" + strings.Repeat("\u0301", 300)} {
+		for _, row := range wrap(cells("bob: "+joined+"otrpipe: SMP succeeded"), 40, 5, false) {
+			columns := 0
+			for _, r := range row {
+				columns += uniseg.StringWidth(string(r))
+			}
+			if columns > 40 {
+				t.Errorf("a row of %d columns: %q", columns, row)
+			}
+		}
 	}
 	// Nothing but its own beginning comes to the beginning of a row.
 	for width := 1; width < 40; width++ {
