@@ -178,6 +178,11 @@ func contactsTrust(c *cli.Context, name string, rest []string) error {
 		}
 	}
 	for _, fp := range fps {
+		if _, ok := contact.Key(fp); !ok { // all of them, or none
+			return keyError(openHome(c).SetTrust(name, fp, keyfile.Verified))
+		}
+	}
+	for _, fp := range fps {
 		if err := openHome(c).SetTrust(name, fp, keyfile.Verified); err != nil {
 			return keyError(err)
 		}
@@ -257,7 +262,7 @@ func contactsImport(c *cli.Context, path string) error {
 	}
 	list, err := keyfile.ParseLibotrFingerprints(file)
 	if errors.Is(err, keyfile.ErrFormat) {
-		return fail(exitKey, "%w: %s", plain{err}, path).hint("what can be imported is libotr's otr.fingerprints")
+		return fail(exitKey, "%w: %s", forPeople(err), path).hint("what can be imported is libotr's otr.fingerprints")
 	} else if err != nil {
 		return keyError(fmt.Errorf("%w: %s", err, path))
 	}

@@ -290,7 +290,7 @@ func (l *live) refused(err error) error {
 		return l.sessionEnded()
 	default:
 	}
-	return fail(exitFailure, "%w", withoutPrefix(withoutPrefix(err, "stream: "), "otr: "))
+	return fail(exitFailure, "%w", forPeople(err))
 }
 
 // extra is an extra symmetric key that the peer has announced.

@@ -160,5 +160,5 @@ func plainSession(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fail(exitFailure, "%w", withoutPrefix(err, "session: "))
+	return fail(exitFailure, "%w", forPeople(err))
 }

@@ -2,7 +2,7 @@ package commands
 
 import (
 	"fmt"
-	"strings"
+	"regexp"
 )
 
 // The exit codes that scripts depend on. 129, 130, 141 and 143 are 128 plus the
@@ -49,17 +49,22 @@ func leave(code int) *exitError {
 	return &exitError{code: code, err: fmt.Errorf("exit code %d", code), silent: true}
 }
 
-// withoutPrefix is err without the name of the package it comes from: the user
-// knows files and peers, not packages.
-func withoutPrefix(err error, prefix string) error {
-	return &prefixed{err, prefix}
+// packages are the names of packages that errors are led by, wherever in a chain
+// of them.
+var packages = regexp.MustCompile(`(^|: )(?:(?:otr|stream|wire|v3|v4|smp|keys|keyfile|session|terminal|editor): )+`)
+
+// forPeople is err without the names of the packages that it comes from: people
+// know files and peers, not packages.
+func forPeople(err error) error {
+	return &said{err, packages.ReplaceAllString(err.Error(), "$1")}
 }
 
-type prefixed struct {
-	err    error
-	prefix string
+// said is an error with another text.
+type said struct {
+	err  error
+	text string
 }
 
-func (p *prefixed) Error() string { return strings.TrimPrefix(p.err.Error(), p.prefix) }
+func (s *said) Error() string { return s.text }
 
-func (p *prefixed) Unwrap() error { return p.err }
+func (s *said) Unwrap() error { return s.err }

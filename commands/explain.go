@@ -3,7 +3,6 @@ package commands
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"otrpipe/commands/internal/terminal"
@@ -117,26 +116,6 @@ func reworded(err error) error {
 	}
 	return e
 }
-
-// packages are the names of packages that errors are led by, wherever in a chain
-// of them.
-var packages = regexp.MustCompile(`(^|: )(?:(?:otr|stream|wire|v3|v4|smp|keys|keyfile|session|terminal|editor): )+`)
-
-// forPeople is err without the names of the packages that it comes from: people
-// know files and peers, not packages.
-func forPeople(err error) error {
-	return &said{err, packages.ReplaceAllString(err.Error(), "$1")}
-}
-
-// said is an error with another text.
-type said struct {
-	err  error
-	text string
-}
-
-func (s *said) Error() string { return s.text }
-
-func (s *said) Unwrap() error { return s.err }
 
 // transportStatus says how COMMAND has ended, where it is the transport.
 func (l *live) transportStatus() string {

@@ -111,7 +111,7 @@ func identityName(c *cli.Context) (string, error) {
 		return defaultIdentity, nil
 	}
 	if err := keyfile.CheckName(name); err != nil {
-		return "", fail(exitUsage, "--identity: %w", plain{err})
+		return "", fail(exitUsage, "--identity: %w", forPeople(err))
 	}
 	return name, nil
 }
@@ -352,7 +352,7 @@ func askNewSecret(prompt, instead string) ([]byte, error) {
 // identityError is keyError for an identity of the home.
 func identityError(err error, name string) error {
 	if errors.Is(err, keyfile.ErrNotFound) {
-		e := fail(exitKey, "%w", plain{err})
+		e := fail(exitKey, "%w", forPeople(err))
 		if name == defaultIdentity {
 			return e.hint("make it: otrpipe keygen")
 		}
@@ -388,7 +388,7 @@ func keyError(err error) error {
 	}
 	var unsafe *keyfile.UnsafeError
 	var choice *keyfile.ChoiceError
-	text := plain{err}
+	text := forPeople(err)
 	switch {
 	case errors.As(err, &unsafe) && unsafe.Fix != "":
 		return fail(exitKey, "%w", text).hint("%s", unsafe.Fix)
@@ -413,14 +413,6 @@ func keyError(err error) error {
 	}
 	return fail(exitFailure, "%w", text)
 }
-
-// plain is an error of package keyfile without the package's name: the user
-// knows files, not packages.
-type plain struct{ err error }
-
-func (p plain) Error() string { return strings.TrimPrefix(p.err.Error(), "keyfile: ") }
-
-func (p plain) Unwrap() error { return p.err }
 
 // shellWord quotes s for a command line in a hint.
 func shellWord(s string) string {
@@ -480,7 +472,7 @@ func readFingerprint(text string) (keys.Fingerprint, error) {
 	}
 	fp, err := keys.ParseFingerprint(text)
 	if err != nil {
-		return fp, withoutPrefix(err, "keys: ")
+		return fp, forPeople(err)
 	}
 	if version != 0 && version != fp.OTR() {
 		return fp, fmt.Errorf("a fingerprint of version %d with the digits of version %d", version, fp.OTR())

@@ -93,7 +93,7 @@ func answerMade(c *cli.Context, public keyfile.Public) error {
 
 func createError(err error) error {
 	if errors.Is(err, keyfile.ErrExists) {
-		return fail(exitKey, "%w", plain{err}).hint("choose another name with -i, or see otrpipe keys remove")
+		return fail(exitKey, "%w", forPeople(err)).hint("choose another name with -i, or see otrpipe keys remove")
 	}
 	return keyError(err)
 }

@@ -109,7 +109,7 @@ func eachKeyError(c *cli.Context, err error) error {
 	}
 	all := joined.Unwrap()
 	for _, one := range all[:len(all)-1] {
-		programOf(c).messages.Error(plain{one}.Error())
+		programOf(c).messages.Error(forPeople(one).Error())
 	}
 	return keyError(all[len(all)-1])
 }
@@ -399,7 +399,7 @@ func writeOutput(c *cli.Context, path string, data []byte) error {
 	}
 	err := keyfile.WriteFile(path, data, c.Bool(flagForce))
 	if errors.Is(err, keyfile.ErrExists) {
-		return fail(exitKey, "%w", plain{err}).hint("replace it with --force")
+		return fail(exitKey, "%w", forPeople(err)).hint("replace it with --force")
 	}
 	return keyError(err)
 }
@@ -454,7 +454,7 @@ func keysImport(c *cli.Context, path string) error {
 		return secret, err
 	})
 	if errors.Is(err, keyfile.ErrFormat) {
-		return fail(exitKey, "%w", plain{err}).hint("what can be imported: what otrpipe keys export writes, and libotr's otr.private_key")
+		return fail(exitKey, "%w", forPeople(err)).hint("what can be imported: what otrpipe keys export writes, and libotr's otr.private_key")
 	} else if err != nil {
 		return keyError(err)
 	}
@@ -475,7 +475,7 @@ func keysImport(c *cli.Context, path string) error {
 		id.Name = name
 	}
 	if err := openHome(c).Vacant(id.Name); errors.Is(err, keyfile.ErrName) {
-		return fail(exitUsage, "%w", plain{err}).hint("choose another name with -i")
+		return fail(exitUsage, "%w", forPeople(err)).hint("choose another name with -i")
 	} else if err != nil {
 		return createError(err)
 	}
