@@ -54,6 +54,7 @@ type live struct {
 	session  otr.Session // if peer is not nil
 	trusted  bool        // every check that was asked for has passed
 	met      bool        // and so it had once with the key of session
+	verified bool        // a peer with a verified key has passed every check before
 	refusal  bool        // the key of session is being refused
 	complete bool        // mode stream: the peer's authenticated end has come
 	smp      smpState

@@ -27,6 +27,10 @@ func (l *live) verify(s otr.Session) error {
 	if err == nil {
 		err = trustErr
 	}
+	l.mu.Lock()
+	// For good: a key that has yet to be proven comes in between.
+	l.verified = l.verified || l.met && l.peer.Trust == peerVerified
+	l.mu.Unlock()
 	if err == nil {
 		err = l.replaced(s, trust)
 	}
@@ -70,7 +74,7 @@ func (l *live) verify(s otr.Session) error {
 func (l *live) replaced(s otr.Session, trust string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.met || l.peer.Trust != peerVerified || trust == peerVerified || l.judge.smp || l.session.Fingerprint == s.Fingerprint {
+	if !l.verified || trust == peerVerified || l.judge.smp || l.session.Fingerprint == s.Fingerprint {
 		return nil
 	}
 	return fail(exitRefused, "another key has come in the place of the verified one: %v", s.Fingerprint).

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+	"sync"
 	"testing"
 
+	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
 )
 
@@ -369,3 +371,11 @@ func TestRepeatedValuesAreNoticedByTheInitiatorToo(t *testing.T) {
 		t.Errorf("%+v", event)
 	}
 }
+
+// modulus3 is the prime p of the group of versions 2 and 3.
+var modulus3 = sync.OnceValue(func() *big.Int {
+	one := []byte{1}
+	minusOne := group.MODP1536().MulSub(nil, one, one) // 0 − 1·1 modulo q
+	p := new(big.Int).SetBytes(minusOne)
+	return p.Lsh(p, 1).Add(p, big.NewInt(3)) // p = 2q + 1
+})
