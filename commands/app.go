@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/terminal"
@@ -101,10 +103,10 @@ func noCommand(c *cli.Context) error {
 		p := programOf(c)
 		p.messages.Error(path + " needs a command")
 		_, _ = io.WriteString(p.messages.File(), shortHelp)
-		return leave(exitUsage)
+		return exit.Silently(exit.Usage)
 	}
-	return fail(exitUsage, "%s needs a command: %s", path, strings.Join(commandNames(commands), ", ")).
-		hint("%s --help", path)
+	return exit.Errorf(exit.Usage, "%s needs a command: %s", path, strings.Join(commandNames(commands), ", ")).
+		WithHint("%s --help", path)
 }
 
 // commandPath says which command c runs and what its subcommands are.
@@ -117,7 +119,7 @@ func commandPath(c *cli.Context) (string, []*cli.Command) {
 
 // usageError gives the errors of the flag library our form and exit code.
 func usageError(_ *cli.Context, err error, _ bool) error {
-	return fail(exitUsage, "%s", lowerFirst(err.Error()))
+	return exit.Errorf(exit.Usage, "%s", lowerFirst(err.Error()))
 }
 
 func lowerFirst(s string) string {
@@ -157,7 +159,7 @@ func programOf(c *cli.Context) *program {
 func (p *program) begin(c *cli.Context) error {
 	p.quiet, p.verbose = c.Bool("quiet"), c.Bool("verbose")
 	if p.quiet && p.verbose {
-		return fail(exitUsage, "--quiet and --verbose contradict each other")
+		return exit.Errorf(exit.Usage, "--quiet and --verbose contradict each other")
 	}
 	return nil
 }
@@ -205,17 +207,17 @@ func (p *program) sure(question string) bool {
 // finish prints err, where there is one, and returns its exit code.
 func (p *program) finish(err error) int {
 	if err == nil {
-		return exitOK
+		return exit.OK
 	}
-	e := asExit(err)
-	if e.silent {
-		return e.code
+	e := exit.As(err)
+	if e.Silent {
+		return e.Code
 	}
 	p.messages.Error(err.Error())
-	if e.tip != "" {
-		p.messages.Hint(e.tip)
+	if e.Hint != "" {
+		p.messages.Hint(e.Hint)
 	}
-	return e.code
+	return e.Code
 }
 
 // output is where a command prints its answer.

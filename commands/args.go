@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
 )
@@ -69,8 +71,8 @@ func (o *ordering) read(args []string) error {
 			return o.readAfterDashes(args)
 		case len(arg) > 1 && arg[0] == '-':
 			if len(o.rest) > 0 && o.command != nil && o.command.ArgsUsage == ownArguments {
-				return fail(exitUsage, "%s after %s could be meant for either: put -- before COMMAND", flagName(arg), o.rest[0]).
-					hint("%s [flags] -- %s", o.path, strings.Join(slices.Concat(o.rest, []string{arg}, args), " "))
+				return exit.Errorf(exit.Usage, "%s after %s could be meant for either: put -- before COMMAND", flagName(arg), o.rest[0]).
+					WithHint("%s [flags] -- %s", o.path, strings.Join(slices.Concat(o.rest, []string{arg}, args), " "))
 			}
 			used, err := o.readFlag(arg, args)
 			if err != nil {
@@ -93,7 +95,7 @@ func (o *ordering) read(args []string) error {
 // readAfterDashes takes what follows "--": arguments all of it.
 func (o *ordering) readAfterDashes(args []string) error {
 	if len(o.commands) > 0 && len(args) > 0 {
-		return fail(exitUsage, "-- before a command of %s", o.path)
+		return exit.Errorf(exit.Usage, "-- before a command of %s", o.path)
 	}
 	o.rest = append(o.rest, args...)
 	return nil
@@ -135,14 +137,14 @@ func (o *ordering) readFlag(arg string, args []string) (int, error) {
 	}
 	first := flag.Names()[0]
 	if o.given[first] && !repeats(flag) {
-		return 0, fail(exitUsage, "%s is given twice", dashed(first))
+		return 0, exit.Errorf(exit.Usage, "%s is given twice", dashed(first))
 	}
 	o.given[first] = true
 
 	used := 0
 	if takesValue(flag) && !hasValue {
 		if len(args) == 0 || len(args[0]) > 1 && args[0][0] == '-' {
-			return 0, fail(exitUsage, "%s needs a value", name).hint("%s --help", o.path)
+			return 0, exit.Errorf(exit.Usage, "%s needs a value", name).WithHint("%s --help", o.path)
 		}
 		value, hasValue, used = args[0], true, 1
 	}
@@ -188,22 +190,22 @@ func (o *ordering) unknownFlag(name string) error {
 			}
 		}
 	}
-	err := fail(exitUsage, "%s has no flag %s", o.path, name)
+	err := exit.Errorf(exit.Usage, "%s has no flag %s", o.path, name)
 	if near := nearest(strings.TrimLeft(name, "-"), names); near != "" {
-		return err.hint("did you mean %s?", dashed(near))
+		return err.WithHint("did you mean %s?", dashed(near))
 	}
 	if o.command == nil {
-		return err.hint("a command's flags come after its name")
+		return err.WithHint("a command's flags come after its name")
 	}
-	return err.hint("%s --help", o.path)
+	return err.WithHint("%s --help", o.path)
 }
 
 func unknownCommand(path, name string, commands []*cli.Command) error {
-	err := fail(exitUsage, "%s has no command %q", path, name)
+	err := exit.Errorf(exit.Usage, "%s has no command %q", path, name)
 	if near := nearest(name, append(commandNames(commands), "help")); near != "" {
-		return err.hint("did you mean %s %s?", path, near)
+		return err.WithHint("did you mean %s %s?", path, near)
 	}
-	return err.hint("%s --help", path)
+	return err.WithHint("%s --help", path)
 }
 
 func commandNames(commands []*cli.Command) []string {

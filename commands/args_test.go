@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/terminal"
@@ -69,13 +71,13 @@ func TestWhatIsRefusedIsRefusedByName(t *testing.T) {
 		{"-- status", "-- before a command", ""},
 	} {
 		_, err := order(t, strings.Fields(test.line)...)
-		var e *exitError
-		if !errors.As(err, &e) || e.code != exitUsage {
+		var e *exit.Error
+		if !errors.As(err, &e) || e.Code != exit.Usage {
 			t.Errorf("%s: %v, want a usage error", test.line, err)
 			continue
 		}
-		if !strings.Contains(e.Error(), test.text) || !strings.Contains(e.tip, test.hint) {
-			t.Errorf("%s: %q with hint %q; want %q with %q", test.line, e.Error(), e.tip, test.text, test.hint)
+		if !strings.Contains(e.Error(), test.text) || !strings.Contains(e.Hint, test.hint) {
+			t.Errorf("%s: %q with hint %q; want %q with %q", test.line, e.Error(), e.Hint, test.text, test.hint)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"syscall"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/fatih/color"
 	"github.com/urfave/cli/v2"
 
@@ -75,12 +77,12 @@ var chatDefaults = flagValues{
 func runChat(c *cli.Context) error {
 	p := programOf(c)
 	if !terminal.Is(p.in) || !terminal.Is(p.out) {
-		return fail(exitUsage, "%s is for a person: its standard input and output must be a terminal", c.Command.HelpName).
-			hint("otrpipe connect --mode lines moves messages from and to a file, a pipe or a program, one a line")
+		return exit.Errorf(exit.Usage, "%s is for a person: its standard input and output must be a terminal", c.Command.HelpName).
+			WithHint("otrpipe connect --mode lines moves messages from and to a file, a pipe or a program, one a line")
 	}
 	if c.IsSet(flagMode) && c.String(flagMode) == modeStream {
-		return fail(exitUsage, "%s talks in mode lines", c.Command.HelpName).
-			hint("otrpipe connect moves exact bytes")
+		return exit.Errorf(exit.Usage, "%s talks in mode lines", c.Command.HelpName).
+			WithHint("otrpipe connect moves exact bytes")
 	}
 	l, command, err := startWhole(c, chatDefaults)
 	if err != nil {
@@ -91,7 +93,7 @@ func runChat(c *cli.Context) error {
 
 // errQuit ends a session that its person leaves. What is left to say then is why
 // the last words could not be sent.
-var errQuit error = fail(exitBroken, "the session was ended")
+var errQuit error = exit.Errorf(exit.Broken, "the session was ended")
 
 // A chat is a live session that a person holds at a terminal.
 type chat struct {
@@ -111,7 +113,7 @@ func (l *live) chat(command []string) error {
 	}
 	console, err := editor.Open(l.in, l.out)
 	if err != nil {
-		return fail(exitFailure, "the terminal: %w", err)
+		return exit.Errorf(exit.Failure, "the terminal: %w", err)
 	}
 	defer console.Close()
 	h := &chat{live: l, console: console, answers: terminal.NewPrinter(l.out, programName)}
@@ -158,7 +160,7 @@ func (h *chat) listen() {
 		case errors.Is(err, editor.ErrClosed):
 			return
 		case err != nil: // the terminal is gone
-			h.stop(leave(128+int(syscall.SIGHUP)), "interrupted")
+			h.stop(exit.Silently(128+int(syscall.SIGHUP)), "interrupted")
 			return
 		default:
 			h.enter(line)

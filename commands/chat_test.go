@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/fatih/color"
 
 	"otrpipe/commands/internal/terminal"
@@ -47,8 +49,8 @@ func TestACommandThatThereIsNotIsRefusedWithASuggestion(t *testing.T) {
 		{"/quit now", ""},
 	} {
 		_, err := readEntry(test.line).find()
-		if err == nil || !strings.Contains(asExit(err).tip, test.hint) {
-			t.Errorf("%q: %v, and the hint %q", test.line, err, asExit(err).tip)
+		if err == nil || !strings.Contains(exit.As(err).Hint, test.hint) {
+			t.Errorf("%q: %v, and the hint %q", test.line, err, exit.As(err).Hint)
 		}
 		if err != nil && strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%q: what may be a secret is repeated: %v", test.line, err)
@@ -107,7 +109,7 @@ func TestAChatHasDefaultsOfItsOwn(t *testing.T) {
 		}
 	}
 	code, _, stderr := run(t, "chat", "--", "cat")
-	if code != exitUsage || !strings.Contains(stderr, "hint: otrpipe connect --mode lines") {
+	if code != exit.Usage || !strings.Contains(stderr, "hint: otrpipe connect --mode lines") {
 		t.Errorf("without a terminal: %d, %s", code, stderr)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/fatih/color"
 
 	"otrpipe/commands/internal/session"
@@ -71,17 +73,17 @@ func (e entry) find() (slash, error) {
 	for _, s := range slashes() {
 		if s.name == e.command {
 			if s.argument == "" && e.argument != "" {
-				return slash{}, fail(exitUsage, "%s takes nothing behind it", s.name)
+				return slash{}, exit.Errorf(exit.Usage, "%s takes nothing behind it", s.name)
 			}
 			return s, nil
 		}
 		names = append(names, s.name)
 	}
-	err := fail(exitUsage, "there is no command %s, and nothing was sent", e.command)
+	err := exit.Errorf(exit.Usage, "there is no command %s, and nothing was sent", e.command)
 	if near := nearest(e.command, names); near != "" {
-		return slash{}, err.hint("did you mean %s? To send a text that begins with /, begin it with //", near)
+		return slash{}, err.WithHint("did you mean %s? To send a text that begins with /, begin it with //", near)
 	}
-	return slash{}, err.hint("/help shows the commands; to send a text that begins with /, begin it with //")
+	return slash{}, err.WithHint("/help shows the commands; to send a text that begins with /, begin it with //")
 }
 
 // enter does what a line is for.
@@ -110,14 +112,14 @@ func (h *chat) enter(line string) {
 // refuse says why something cannot be done, and what can.
 func (h *chat) refuse(err error) {
 	h.answers.Error(err.Error())
-	if tip := asExit(err).tip; tip != "" {
+	if tip := exit.As(err).Hint; tip != "" {
 		h.answers.Hint(tip)
 	}
 }
 
 // errUnencrypted is for what needs a session.
-var errUnencrypted error = fail(exitFailure, "there is no encrypted session").
-	hint("/refresh begins one")
+var errUnencrypted error = exit.Errorf(exit.Failure, "there is no encrypted session").
+	WithHint("/refresh begins one")
 
 // startSMP compares a secret with the peer's.
 func (h *chat) startSMP(text string) {
@@ -127,7 +129,7 @@ func (h *chat) startSMP(text string) {
 	case !h.standing().encrypted:
 		h.refuse(errUnencrypted)
 	case asked != nil && text != "":
-		h.refuse(fail(exitFailure, "%s waits for an answer", name).hint("/answer gives it, /abort refuses it"))
+		h.refuse(exit.Errorf(exit.Failure, "%s waits for an answer", name).WithHint("/answer gives it, /abort refuses it"))
 	case asked != nil:
 		h.answerSMP("")
 	case text == "":
@@ -149,7 +151,7 @@ func (h *chat) answerSMP(string) {
 	case !h.standing().encrypted:
 		h.refuse(errUnencrypted)
 	case asked == nil:
-		h.refuse(fail(exitFailure, "%s has asked nothing", name).hint("/smp [QUESTION] asks"))
+		h.refuse(exit.Errorf(exit.Failure, "%s has asked nothing", name).WithHint("/smp [QUESTION] asks"))
 	case *asked == "":
 		h.compare("Secret to compare with "+name+"'s", "")
 	default:
@@ -232,13 +234,13 @@ func (h *chat) trustPeer(string) {
 		return
 	case h.compared != s.Fingerprint:
 		// Somebody in between could have shown one key and then come with another.
-		h.refuse(fail(exitRefused, "the key that the session is with has not been shown").
-			hint("/fingerprint shows it; compare it, and then /trust"))
+		h.refuse(exit.Errorf(exit.Refused, "the key that the session is with has not been shown").
+			WithHint("/fingerprint shows it; compare it, and then /trust"))
 		return
 	}
 	if h.options.contact != "" {
 		if err := h.home.SetTrust(h.options.contact, s.Fingerprint, keyfile.Verified); err != nil {
-			h.refuse(keyError(err))
+			h.refuse(exit.Key(err))
 			return
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -54,7 +56,7 @@ func cannotRun(name string, err error) error {
 	if errors.Is(why, exec.ErrNotFound) {
 		why = errors.New("not found")
 	}
-	return fail(exitCannotRun, "%s cannot be run: %w", name, why)
+	return exit.Errorf(exit.CannotRun, "%s cannot be run: %w", name, why)
 }
 
 // startChild runs command, with stderr as its standard error.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -44,7 +46,7 @@ func completionCommand() *cli.Command {
 				shellFish: completionFish,
 			}[c.Args().First()]
 			if c.NArg() != 1 || !ok {
-				return fail(exitUsage, "%s takes the name of a shell: bash, zsh or fish", c.Command.HelpName)
+				return exit.Errorf(exit.Usage, "%s takes the name of a shell: bash, zsh or fish", c.Command.HelpName)
 			}
 			_, err := io.WriteString(output(c), script)
 			return err

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -141,7 +143,7 @@ func TestCompletionOffersWhatCanComeNext(t *testing.T) {
 		if strings.HasSuffix(test.line, " --") {
 			got = got[:1]
 		}
-		if code != exitOK || errors != "" || lines[0] != "words" || strings.Join(got, " ") != test.want {
+		if code != exit.OK || errors != "" || lines[0] != "words" || strings.Join(got, " ") != test.want {
 			t.Errorf("%s: exit code %d, errors %q, %s: %q; want %q", test.line, code, errors, lines[0], got, test.want)
 		}
 	}

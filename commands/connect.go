@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/otr"
@@ -38,8 +40,8 @@ func runConnect(c *cli.Context) error {
 func startWhole(c *cli.Context, defaults flagValues) (*live, []string, error) {
 	command := c.Args().Slice()
 	if len(command) == 0 {
-		return nil, nil, fail(exitUsage, "%s needs a COMMAND", c.Command.HelpName).
-			hint("%s [flags] -- COMMAND...", c.Command.HelpName)
+		return nil, nil, exit.Errorf(exit.Usage, "%s needs a COMMAND", c.Command.HelpName).
+			WithHint("%s [flags] -- COMMAND...", c.Command.HelpName)
 	}
 	e, err := newEnd(c)
 	if err != nil {

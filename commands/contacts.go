@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/terminal"
@@ -57,7 +59,7 @@ func contactCommand(name, usage, arguments, description string, do func(c *cli.C
 		Action: func(c *cli.Context) error {
 			args := c.Args().Slice()
 			if len(args) == 0 {
-				return fail(exitUsage, "%s takes %s", c.Command.HelpName, arguments)
+				return exit.Errorf(exit.Usage, "%s takes %s", c.Command.HelpName, arguments)
 			}
 			return do(c, args[0], args[1:])
 		},
@@ -78,7 +80,7 @@ func contactsListCommand() *cli.Command {
 			}
 			contacts, err := openHome(c).Contacts()
 			if err != nil {
-				return keyError(err)
+				return exit.Key(err)
 			}
 			return printContacts(c, contacts)
 		},
@@ -147,8 +149,8 @@ func printContacts(c *cli.Context, contacts []keyfile.Contact) error {
 
 func contactsAdd(c *cli.Context, name string, rest []string) error {
 	if len(rest) == 0 {
-		return fail(exitUsage, "%s takes a name and a fingerprint", c.Command.HelpName).
-			hint("the fingerprint is what otrpipe fingerprint prints at the other end")
+		return exit.Errorf(exit.Usage, "%s takes a name and a fingerprint", c.Command.HelpName).
+			WithHint("the fingerprint is what otrpipe fingerprint prints at the other end")
 	}
 	fps, err := parseFingerprints(rest)
 	if err != nil {
@@ -156,7 +158,7 @@ func contactsAdd(c *cli.Context, name string, rest []string) error {
 	}
 	for _, fp := range fps {
 		if err := openHome(c).RememberKey(name, fp, keyfile.Seen, time.Now()); err != nil {
-			return keyError(err)
+			return exit.Key(err)
 		}
 	}
 	return nil
@@ -168,8 +170,8 @@ func contactsTrust(c *cli.Context, name string, rest []string) error {
 		return err
 	}
 	if len(rest) == 0 && len(contact.Keys) > 1 {
-		return fail(exitUsage, "contact %q has %d keys: say which one was compared", name, len(contact.Keys)).
-			hint("otrpipe fingerprint --contact %s", shellWord(name))
+		return exit.Errorf(exit.Usage, "contact %q has %d keys: say which one was compared", name, len(contact.Keys)).
+			WithHint("otrpipe fingerprint --contact %s", exit.ShellWord(name))
 	}
 	fps := []keys.Fingerprint{contact.Keys[0].Fingerprint}
 	if len(rest) > 0 {
@@ -179,12 +181,12 @@ func contactsTrust(c *cli.Context, name string, rest []string) error {
 	}
 	for _, fp := range fps {
 		if _, ok := contact.Key(fp); !ok { // all of them, or none
-			return keyError(openHome(c).SetTrust(name, fp, keyfile.Verified))
+			return exit.Key(openHome(c).SetTrust(name, fp, keyfile.Verified))
 		}
 	}
 	for _, fp := range fps {
 		if err := openHome(c).SetTrust(name, fp, keyfile.Verified); err != nil {
-			return keyError(err)
+			return exit.Key(err)
 		}
 		programOf(c).note("the OTRv%d key of %s is verified: %v", fp.OTR(), terminal.Visible(name), fp)
 	}
@@ -193,13 +195,13 @@ func contactsTrust(c *cli.Context, name string, rest []string) error {
 
 func contactsDistrust(c *cli.Context, name string, rest []string) error {
 	if len(rest) == 0 {
-		return keyError(openHome(c).Distrust(name))
+		return exit.Key(openHome(c).Distrust(name))
 	}
 	fp, err := parseFingerprint(rest)
 	if err != nil {
 		return err
 	}
-	return keyError(openHome(c).SetTrust(name, fp, keyfile.Seen))
+	return exit.Key(openHome(c).SetTrust(name, fp, keyfile.Seen))
 }
 
 func contactsRemove(c *cli.Context, name string, rest []string) error {
@@ -207,23 +209,23 @@ func contactsRemove(c *cli.Context, name string, rest []string) error {
 		return err
 	}
 	if len(rest) == 0 {
-		return keyError(openHome(c).RemoveContact(name))
+		return exit.Key(openHome(c).RemoveContact(name))
 	}
 	fp, err := parseFingerprint(rest)
 	if err != nil {
 		return err
 	}
-	return keyError(openHome(c).RemoveKey(name, fp))
+	return exit.Key(openHome(c).RemoveKey(name, fp))
 }
 
 func contactsRename(c *cli.Context, old string, rest []string) error {
 	if len(rest) != 1 {
-		return fail(exitUsage, "%s takes the old name and the new one", c.Command.HelpName)
+		return exit.Errorf(exit.Usage, "%s takes the old name and the new one", c.Command.HelpName)
 	}
 	if _, err := contactNamed(c, old); err != nil {
 		return err
 	}
-	return keyError(openHome(c).RenameContact(old, rest[0]))
+	return exit.Key(openHome(c).RenameContact(old, rest[0]))
 }
 
 // contactNamed returns a contact of the home, or why there is none.
@@ -231,9 +233,9 @@ func contactNamed(c *cli.Context, name string) (keyfile.Contact, error) {
 	home := openHome(c)
 	contact, ok, err := home.Contact(name)
 	if err == nil && !ok {
-		err = fail(exitKey, "not found: contact %q in %s", name, home.Dir()).hint("otrpipe contacts list")
+		err = exit.Errorf(exit.KeyFile, "not found: contact %q in %s", name, home.Dir()).WithHint("otrpipe contacts list")
 	}
-	return contact, keyError(err)
+	return contact, exit.Key(err)
 }
 
 func contactsImportCommand() *cli.Command {
@@ -248,7 +250,7 @@ func contactsImportCommand() *cli.Command {
 		Flags: accountFlags(),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return fail(exitUsage, "%s takes one file", c.Command.HelpName)
+				return exit.Errorf(exit.Usage, "%s takes one file", c.Command.HelpName)
 			}
 			return contactsImport(c, c.Args().First())
 		},
@@ -262,16 +264,16 @@ func contactsImport(c *cli.Context, path string) error {
 	}
 	list, err := keyfile.ParseLibotrFingerprints(file)
 	if errors.Is(err, keyfile.ErrFormat) {
-		return fail(exitKey, "%w: %s", forPeople(err), path).hint("what can be imported is libotr's otr.fingerprints")
+		return exit.Errorf(exit.KeyFile, "%w: %s", exit.Plain(err), path).WithHint("what can be imported is libotr's otr.fingerprints")
 	} else if err != nil {
-		return keyError(fmt.Errorf("%w: %s", err, path))
+		return exit.Key(fmt.Errorf("%w: %s", err, path))
 	}
 	contacts, err := keyfile.ContactsFromLibotr(list, path, accountOf(c), time.Now())
 	if err != nil {
-		return keyError(err)
+		return exit.Key(err)
 	}
 	if err := openHome(c).Remember(contacts); err != nil {
-		return keyError(err)
+		return exit.Key(err)
 	}
 	programOf(c).note("imported %s", count(len(contacts), "contact"))
 	return nil
@@ -288,7 +290,7 @@ func contactsExportCommand() *cli.Command {
 		Flags: append(accountFlags(), identityFlag(), forceFlag()),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return fail(exitUsage, "%s takes one file", c.Command.HelpName)
+				return exit.Errorf(exit.Usage, "%s takes one file", c.Command.HelpName)
 			}
 			return contactsExport(c, c.Args().First())
 		},
@@ -298,7 +300,7 @@ func contactsExportCommand() *cli.Command {
 func contactsExport(c *cli.Context, path string) error {
 	contacts, err := openHome(c).Contacts()
 	if err != nil {
-		return keyError(err)
+		return exit.Key(err)
 	}
 	name, err := identityName(c)
 	if err != nil {
@@ -307,7 +309,7 @@ func contactsExport(c *cli.Context, path string) error {
 	list, leftOut := keyfile.LibotrFromContacts(contacts, exportAccount(c, name))
 	text, err := keyfile.AppendLibotrFingerprints(nil, list...)
 	if err != nil {
-		return keyError(err)
+		return exit.Key(err)
 	}
 	if err := writeOutput(c, path, text); err != nil {
 		return err

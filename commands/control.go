@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/session"
@@ -113,17 +115,17 @@ func theSession(c *cli.Context) (*found, error) {
 		f.conn.Close()
 	}
 	if len(meant) > 1 {
-		return nil, fail(exitUsage, "several sessions are live: %s", listed(meant)).
-			hint("name one with --session, and its --identity where that is not enough")
+		return nil, exit.Errorf(exit.Usage, "several sessions are live: %s", listed(meant)).
+			WithHint("name one with --session, and its --identity where that is not enough")
 	}
 	what := "no session is live"
 	if c.IsSet(flagSession) {
 		what = fmt.Sprintf("no session %q is live", c.String(flagSession))
 	}
-	missing := fail(exitSession, "%s", what)
+	missing := exit.Errorf(exit.Session, "%s", what)
 	switch {
 	case len(others) > 0:
-		return nil, missing.hint("live are: %s", listed(others))
+		return nil, missing.WithHint("live are: %s", listed(others))
 	default:
 		return nil, missing
 	}
@@ -155,5 +157,5 @@ func (f *found) ask(r session.Request) (session.Reply, error) {
 }
 
 func (f *found) ended() error {
-	return fail(exitSession, "session %q ended", f.Status.Session)
+	return exit.Errorf(exit.Session, "session %q ended", f.Status.Session)
 }

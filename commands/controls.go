@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/commands/internal/session"
 	"otrpipe/otr"
 )
@@ -86,7 +88,7 @@ func (l *live) receiveGuest(conn *session.Conn) {
 }
 
 // errEndedHere ends a session that our user wants to end.
-var errEndedHere error = fail(exitBroken, "the session was ended with otrpipe end")
+var errEndedHere error = exit.Errorf(exit.Broken, "the session was ended with otrpipe end")
 
 // answerTo answers one request; false: the controller does not take answers
 // any more.
@@ -135,11 +137,11 @@ func (l *live) receiveHalf(conn *session.Conn, join *session.Join, files []*os.F
 		session.CloseFiles(files)
 		switch {
 		case err != nil:
-			l.stop(fail(exitBroken, "the other half, otrpipe %s, was killed", p.role), "one half was killed")
+			l.stop(exit.Errorf(exit.Broken, "the other half, otrpipe %s, was killed", p.role), "one half was killed")
 			<-l.over // whose outcome the partner is told, if it lives
 			return
 		case request.Signal != 0:
-			l.stop(leave(128+request.Signal), "interrupted")
+			l.stop(exit.Silently(128+request.Signal), "interrupted")
 		}
 	}
 }
@@ -148,8 +150,8 @@ func replyOf(err error) session.Reply {
 	if err == nil {
 		return session.Reply{}
 	}
-	e := asExit(err)
-	return session.Reply{Code: e.code, Error: err.Error(), Hint: e.tip}
+	e := exit.As(err)
+	return session.Reply{Code: e.Code, Error: err.Error(), Hint: e.Hint}
 }
 
 // answer does what a controller asks. A message on gone, or its end, says that
@@ -179,7 +181,7 @@ func (l *live) answer(r *session.Request, gone <-chan session.Request) session.R
 		<-l.over
 		return session.Reply{}
 	}
-	return replyOf(fail(exitFailure, "the session's host does not know how to do that"))
+	return replyOf(exit.Errorf(exit.Failure, "the session's host does not know how to do that"))
 }
 
 // status is what a controller is shown.
@@ -228,7 +230,7 @@ func (l *live) secureLink(limit <-chan time.Time, gone <-chan session.Request) (
 		select {
 		case <-tap:
 		case <-limit:
-			return nil, fail(exitTimeout, "session %q is not encrypted yet", l.name.Session)
+			return nil, exit.Errorf(exit.Timeout, "session %q is not encrypted yet", l.name.Session)
 		case <-gone:
 			return nil, errGone
 		case <-l.over:
@@ -241,7 +243,7 @@ func (l *live) secureLink(limit <-chan time.Time, gone <-chan session.Request) (
 var errGone = errors.New("the controller has left")
 
 func (l *live) sessionEnded() error {
-	return fail(exitSession, "session %q ended", l.name.Session)
+	return exit.Errorf(exit.Session, "session %q ended", l.name.Session)
 }
 
 // limit is a controller's time limit; none if d is 0.
@@ -274,7 +276,7 @@ func (l *live) refresh(gone <-chan session.Request) error {
 				return nil
 			}
 		case <-late:
-			return fail(exitTimeout, "the peer has not answered the new key exchange within %v", controlTimeout)
+			return exit.Errorf(exit.Timeout, "the peer has not answered the new key exchange within %v", controlTimeout)
 		case <-gone:
 			return errGone
 		case <-l.over:
@@ -290,7 +292,7 @@ func (l *live) refused(err error) error {
 		return l.sessionEnded()
 	default:
 	}
-	return fail(exitFailure, "%w", forPeople(err))
+	return exit.Errorf(exit.Failure, "%w", exit.Plain(err))
 }
 
 // extra is an extra symmetric key that the peer has announced.
@@ -317,7 +319,7 @@ func (l *live) extraKey(r *session.ExtraKey, gone <-chan session.Request) ([]byt
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.extra == nil {
-			return nil, fail(exitFailure, "the peer has not announced the extra symmetric key in session %q", l.name.Session)
+			return nil, exit.Errorf(exit.Failure, "the peer has not announced the extra symmetric key in session %q", l.name.Session)
 		}
 		return append([]byte(nil), l.extra.key...), nil
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/session"
@@ -61,7 +63,7 @@ func newEnd(c *cli.Context) (*end, error) {
 	if e.secret, ok, err = secretFromFlags(c, flagSMPSecret, ""); err != nil {
 		return nil, err
 	} else if ok && len(e.secret) == 0 {
-		return nil, fail(exitKey, "the secret of SMP is empty")
+		return nil, exit.Errorf(exit.KeyFile, "the secret of SMP is empty")
 	}
 	if c.IsSet(flagEvents) {
 		if e.events, err = openEvents(c.String(flagEvents)); err != nil {
@@ -83,7 +85,7 @@ func (e *end) locate() error {
 		// It is opened only once, when its passphrase is known.
 		file := e.c.String(flagIdentityFile)
 		if _, err := os.Stat(file); err != nil {
-			return keyError(err)
+			return exit.Key(err)
 		}
 		e.name.Identity, err = filepath.Abs(file)
 		return err
@@ -95,7 +97,7 @@ func (e *end) locate() error {
 		return err
 	}
 	_, err = e.home.Contacts()
-	return keyError(err)
+	return exit.Key(err)
 }
 
 // open opens the identity. other is the passphrase that the other half was
@@ -150,9 +152,9 @@ func (e *end) takeFreeSeat() (*session.Seat, error) {
 }
 
 // taken is the error of who comes too late for a session's name.
-func (e *end) taken() *exitError {
-	return fail(exitSession, "session %q is taken: another end is live under that name", e.name.Session).
-		hint("give this end a name of its own, to both its halves: -s NAME")
+func (e *end) taken() *exit.Error {
+	return exit.Errorf(exit.Session, "session %q is taken: another end is live under that name", e.name.Session).
+		WithHint("give this end a name of its own, to both its halves: -s NAME")
 }
 
 // plainSession is an error of package session for the user.
@@ -160,5 +162,5 @@ func plainSession(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fail(exitFailure, "%w", forPeople(err))
+	return exit.Errorf(exit.Failure, "%w", exit.Plain(err))
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -102,7 +104,7 @@ func openEvents(value string) (*os.File, error) {
 		if errors.As(err, &pathErr) {
 			err = pathErr.Err
 		}
-		return nil, fail(exitFailure, "--events: %s: %w", value, err)
+		return nil, exit.Errorf(exit.Failure, "--events: %s: %w", value, err)
 	}
 	return f, nil
 }
@@ -113,13 +115,13 @@ func openEventsDescriptor(number string) (*os.File, error) {
 	fd, err := strconv.Atoi(number)
 	switch {
 	case err != nil || fd < 0:
-		return nil, fail(exitUsage, "--events: %q is not the number of a file descriptor", number)
+		return nil, exit.Errorf(exit.Usage, "--events: %q is not the number of a file descriptor", number)
 	case fd < 2:
-		return nil, fail(exitUsage, "--events: file descriptor %d is for the stream", fd)
+		return nil, exit.Errorf(exit.Usage, "--events: file descriptor %d is for the stream", fd)
 	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		return nil, fail(exitUsage, "--events: file descriptor %d is not open", fd)
+		return nil, exit.Errorf(exit.Usage, "--events: file descriptor %d is not open", fd)
 	}
 	if fd > 2 {
 		unix.CloseOnExec(fd)

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"otrpipe/commands/internal/exit"
 )
 
 func TestAnEventIsALineThatBeginsWithWhenAndWhat(t *testing.T) {
@@ -107,8 +109,8 @@ func TestEventsToWhatIsNoFileAreRefused(t *testing.T) {
 		value string
 		code  int
 	}{
-		{"fd:", exitUsage}, {"fd:x", exitUsage}, {"fd:-1", exitUsage}, {"fd:4000", exitUsage},
-		{filepath.Join(t.TempDir(), "missing", "events"), exitFailure},
+		{"fd:", exit.Usage}, {"fd:x", exit.Usage}, {"fd:-1", exit.Usage}, {"fd:4000", exit.Usage},
+		{filepath.Join(t.TempDir(), "missing", "events"), exit.Failure},
 	} {
 		f, err := openEvents(test.value)
 		if err == nil {
@@ -116,7 +118,7 @@ func TestEventsToWhatIsNoFileAreRefused(t *testing.T) {
 			t.Errorf("%s is accepted", test.value)
 			continue
 		}
-		if code := asExit(err).code; code != test.code {
+		if code := exit.As(err).Code; code != test.code {
 			t.Errorf("%s: exit code %d, want %d", test.value, code, test.code)
 		}
 	}

@@ -5,58 +5,47 @@ import (
 	"fmt"
 	"strings"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/stream"
 )
 
-// asExit is err as the exit error that it is, or becomes.
-func asExit(err error) *exitError {
-	var e *exitError
-	if errors.As(err, &e) {
-		return e
-	}
-	var interrupted *terminal.Interrupted
-	if errors.As(err, &interrupted) {
-		return leave(128 + int(interrupted.Signal))
-	}
-	return fail(exitFailure, "%w", err)
-}
-
 // explain gives the end of a stream its exit code, and says what can be done
 // about it.
 func (l *live) explain(err error) error {
-	var exit *exitError
+	var e *exit.Error
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &exit):
+	case errors.As(err, &e):
 		// The judge has refused the key, or there is a reason of our own.
-		return exit
+		return e
 	case errors.Is(err, stream.ErrRefused):
-		return fail(exitRefused, "the peer came back with another key")
+		return exit.Errorf(exit.Refused, "the peer came back with another key")
 	case errors.Is(err, stream.ErrSMP):
 		failed := errSMPFailed
 		if _, why, ok := strings.Cut(err.Error(), stream.ErrSMP.Error()+": "); ok {
 			failed = fmt.Errorf("SMP failed: %s", why)
 		}
-		return fail(exitSMP, "%w", failed).
-			hint("both ends need the very same secret: check it, and that %s is really at the other end", l.contactName())
+		return exit.Errorf(exit.SMP, "%w", failed).
+			WithHint("both ends need the very same secret: check it, and that %s is really at the other end", l.contactName())
 	case errors.Is(err, stream.ErrNoStream):
-		return fail(exitTimeout, "the session is encrypted, but the peer sends no byte stream within %v", l.options.timeout).
-			hint("another OTR client, or an otrpipe in mode lines, needs --mode lines here too")
+		return exit.Errorf(exit.Timeout, "the session is encrypted, but the peer sends no byte stream within %v", l.options.timeout).
+			WithHint("another OTR client, or an otrpipe in mode lines, needs --mode lines here too")
 	case errors.Is(err, stream.ErrTimeout):
 		return l.timedOut()
 	case errors.Is(err, stream.ErrClosedBeforeSession):
-		return fail(exitBroken, "%s", "the transport closed before there was a session"+l.transportStatus()).
-			hint("is the other end running, and is it an otrpipe or another OTR client?")
+		return exit.Errorf(exit.Broken, "%s", "the transport closed before there was a session"+l.transportStatus()).
+			WithHint("is the other end running, and is it an otrpipe or another OTR client?")
 	case errors.Is(err, stream.ErrBroken) && l.options.mode == modeStream:
-		return fail(exitBroken, "%s (%v%s)", l.howFar(), reworded(err), l.statusAfter(err))
+		return exit.Errorf(exit.Broken, "%s (%v%s)", l.howFar(), reworded(err), l.statusAfter(err))
 	case errors.Is(err, stream.ErrTransport):
-		return fail(exitBroken, "the line was cut; %s did not end the session (%v%s)", l.peerName(), reworded(err), l.transportStatus())
+		return exit.Errorf(exit.Broken, "the line was cut; %s did not end the session (%v%s)", l.peerName(), reworded(err), l.transportStatus())
 	case errors.Is(err, stream.ErrBroken):
-		return fail(exitBroken, "%w", reworded(err))
+		return exit.Errorf(exit.Broken, "%w", reworded(err))
 	case errors.Is(err, stream.ErrClosed):
-		return fail(exitBroken, "the session was ended")
+		return exit.Errorf(exit.Broken, "the session was ended")
 	}
 	return err
 }
@@ -93,26 +82,26 @@ func (l *live) timedOut() error {
 	secure, echoed, inClear, offers := l.peer != nil, l.echoed, l.inClear, l.offers
 	l.mu.Unlock()
 	if secure && l.judge.smp {
-		return fail(exitTimeout, "SMP was not finished within %v", l.options.timeout).
-			hint("the other end answers with the same --smp-secret-file, or by hand with otrpipe smp")
+		return exit.Errorf(exit.Timeout, "SMP was not finished within %v", l.options.timeout).
+			WithHint("the other end answers with the same --smp-secret-file, or by hand with otrpipe smp")
 	}
-	late := fail(exitTimeout, "there is no session after %v", l.options.timeout)
+	late := exit.Errorf(exit.Timeout, "there is no session after %v", l.options.timeout)
 	switch {
 	case echoed:
-		return late.hint("the transport sends back what we say; is it the other end that answers?")
+		return late.WithHint("the transport sends back what we say; is it the other end that answers?")
 	case offers != "":
-		return late.hint("what came asks for OTR version %s, which is not allowed here; see --otr", offers)
+		return late.WithHint("what came asks for OTR version %s, which is not allowed here; see --otr", offers)
 	case inClear:
-		return late.hint("what came was not encrypted; does the other end speak OTR?")
+		return late.WithHint("what came was not encrypted; does the other end speak OTR?")
 	}
-	return late.hint("is the other end running? --timeout D gives it longer")
+	return late.WithHint("is the other end running? --timeout D gives it longer")
 }
 
 // reworded is an error of package stream for the user.
 func reworded(err error) error {
-	e := forPeople(err)
+	e := exit.Plain(err)
 	if rest, ok := strings.CutPrefix(e.Error(), "broken: "); ok {
-		return &said{err, rest}
+		return exit.Rephrase(err, rest)
 	}
 	return e
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/session"
@@ -44,23 +46,23 @@ func runExtraKey(c *cli.Context) error {
 	request := &session.ExtraKey{Received: c.Bool(flagReceived)}
 	switch {
 	case request.Received && (c.IsSet(flagUse) || c.IsSet(flagData)):
-		return fail(exitUsage, "--%s contradicts --%s and --%s", flagReceived, flagUse, flagData)
+		return exit.Errorf(exit.Usage, "--%s contradicts --%s and --%s", flagReceived, flagUse, flagData)
 	case !request.Received && !c.IsSet(flagUse):
-		return fail(exitUsage, "%s needs --%s N: what the key is for", c.Command.HelpName, flagUse)
+		return exit.Errorf(exit.Usage, "%s needs --%s N: what the key is for", c.Command.HelpName, flagUse)
 	case c.IsSet(flagUse):
 		use, err := strconv.ParseUint(c.String(flagUse), 0, 32)
 		if err != nil {
-			return fail(exitUsage, "--%s: %q is not a number below 2^32", flagUse, c.String(flagUse))
+			return exit.Errorf(exit.Usage, "--%s: %q is not a number below 2^32", flagUse, c.String(flagUse))
 		}
 		request.Use = uint32(use)
 	}
 	if c.IsSet(flagData) {
 		data, err := hex.DecodeString(c.String(flagData))
 		if err != nil {
-			return fail(exitUsage, "--%s: %q is not an even number of hexadecimal digits", flagData, c.String(flagData))
+			return exit.Errorf(exit.Usage, "--%s: %q is not an even number of hexadecimal digits", flagData, c.String(flagData))
 		}
 		if len(data) > maxExtraData {
-			return fail(exitUsage, "--%s has %d bytes; at most %d can be sent", flagData, len(data), maxExtraData)
+			return exit.Errorf(exit.Usage, "--%s has %d bytes; at most %d can be sent", flagData, len(data), maxExtraData)
 		}
 		request.Data = data
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/mdp/qrterminal/v3"
 	"github.com/urfave/cli/v2"
 
@@ -47,10 +49,10 @@ func fingerprintCommand() *cli.Command {
 				return err
 			}
 			if c.Bool(flagJSON) && c.Bool(flagQR) {
-				return fail(exitUsage, "--json and --qr contradict each other")
+				return exit.Errorf(exit.Usage, "--json and --qr contradict each other")
 			}
 			if v := c.Int(flagOTR); c.IsSet(flagOTR) && v != 3 && v != 4 {
-				return fail(exitUsage, "--otr: a key is for version 3 or 4, not %d", v)
+				return exit.Errorf(exit.Usage, "--otr: a key is for version 3 or 4, not %d", v)
 			}
 			if c.IsSet(flagContact) {
 				return contactFingerprints(c)
@@ -86,7 +88,7 @@ func contactFingerprints(c *cli.Context) error {
 	}
 	fps = ofVersion(c, fps)
 	if len(fps) == 0 {
-		return fail(exitKey, "contact %q has no key for OTR version %d", contact.Name, c.Int(flagOTR))
+		return exit.Errorf(exit.KeyFile, "contact %q has no key for OTR version %d", contact.Name, c.Int(flagOTR))
 	}
 	if c.Bool(flagJSON) {
 		contact.Keys = slices.DeleteFunc(contact.Keys, func(key keyfile.ContactKey) bool {

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/session"
@@ -41,8 +43,8 @@ func runHalf(c *cli.Context, role string) error {
 		}
 		// The host is not there yet, or not any more.
 		if time.Now().After(until) {
-			return fail(exitSession, "the process that holds session %q does not answer", e.name.Session).
-				hint("end it, or give this end another name with -s NAME")
+			return exit.Errorf(exit.Session, "the process that holds session %q does not answer", e.name.Session).
+				WithHint("end it, or give this end another name with -s NAME")
 		}
 		time.Sleep(seatPause)
 	}
@@ -89,8 +91,8 @@ func (l *live) awaitPartner() (*partner, error) {
 			l.note("waiting for the other half of session %q: otrpipe %s", l.name.Session, other)
 			l.advise("%s", l.partnerHint())
 		case <-limit:
-			return nil, fail(exitTimeout, "no otrpipe %s came for session %q within %v", other, l.name.Session, timeout).
-				hint("%s", l.partnerHint())
+			return nil, exit.Errorf(exit.Timeout, "no otrpipe %s came for session %q within %v", other, l.name.Session, timeout).
+				WithHint("%s", l.partnerHint())
 		case <-l.stopped:
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -169,7 +171,7 @@ func (e *end) joinSession(role string) (joined bool, err error) {
 	}
 	clear(join.Passphrase)
 	clear(join.SMPSecret)
-	if reply.Code != exitOK {
+	if reply.Code != exit.OK {
 		return true, replyError(reply)
 	}
 	// The streams are the host's alone now: where it closes one, nobody shall
@@ -197,13 +199,13 @@ func (e *end) awaitOutcome(conn *session.Conn, watch *watch, role string) error 
 		select {
 		case a := <-outcome:
 			if a.err != nil {
-				return fail(exitBroken, "otrpipe %s, which held the session, was killed", otherRole(role))
+				return exit.Errorf(exit.Broken, "otrpipe %s, which held the session, was killed", otherRole(role))
 			}
 			return replyError(a.reply)
 		case s := <-watch.signals:
 			n := int(s.(syscall.Signal))
 			if signalled {
-				return leave(128 + n)
+				return exit.Silently(128 + n)
 			}
 			signalled = true
 			_ = conn.Send(session.Request{Signal: n}) // or the outcome comes by itself
@@ -221,14 +223,14 @@ func receiveReply(conn *session.Conn) (session.Reply, error) {
 // replyError is the error that a reply tells of; nil for success.
 func replyError(r session.Reply) error {
 	switch {
-	case r.Code == exitOK:
+	case r.Code == exit.OK:
 		return nil
 	case r.Silent:
-		return leave(r.Code)
+		return exit.Silently(r.Code)
 	}
-	err := fail(r.Code, "%s", r.Error)
+	err := exit.Errorf(r.Code, "%s", r.Error)
 	if r.Hint != "" {
-		return err.hint("%s", r.Hint)
+		return err.WithHint("%s", r.Hint)
 	}
 	return err
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/terminal"
@@ -72,7 +74,7 @@ func TestHelpOfEveryCommandIsAPageThatFitsATerminal(t *testing.T) {
 	for _, path := range pages {
 		name := strings.Join(append([]string{programName}, path...), " ")
 		code, page, errors := run(t, append(slices.Clone(path), "--help")...)
-		if code != exitOK || errors != "" {
+		if code != exit.OK || errors != "" {
 			t.Errorf("%s --help: exit code %d, and on standard error %q", name, code, errors)
 		}
 		if _, again, _ := run(t, append([]string{"help"}, path...)...); again != page {
@@ -176,7 +178,7 @@ func commandLines(shell string) [][]string {
 
 func TestWhoSaysNothingGetsAShortHelp(t *testing.T) {
 	code, out, help := run(t)
-	if code != exitUsage || out != "" || !strings.HasPrefix(help, "otrpipe: otrpipe needs a command\n") || strings.Count(help, "\n") > 10 {
+	if code != exit.Usage || out != "" || !strings.HasPrefix(help, "otrpipe: otrpipe needs a command\n") || strings.Count(help, "\n") > 10 {
 		t.Errorf("exit code %d, output %q, and on standard error:\n%s", code, out, help)
 	}
 	for _, example := range strings.Split(help, "\n") {
@@ -191,7 +193,7 @@ func TestWhoSaysNothingGetsAShortHelp(t *testing.T) {
 func TestASimpleErrorIsALineAndAtMostAHint(t *testing.T) {
 	for _, line := range []string{"conect", "keys lst", "keys", "connect", "connect --contcat bob -- cat", "status --zzz", "help zzz", "helpp"} {
 		code, out, errors := run(t, strings.Fields(line)...)
-		if n := strings.Count(errors, "\n"); code != exitUsage || out != "" || n < 1 || n > 2 {
+		if n := strings.Count(errors, "\n"); code != exit.Usage || out != "" || n < 1 || n > 2 {
 			t.Errorf("%s: exit code %d, output %q, and on standard error:\n%s", line, code, out, errors)
 		}
 	}

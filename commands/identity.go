@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"otrpipe/commands/internal/exit"
 
 	"github.com/adrg/xdg"
 	"github.com/urfave/cli/v2"
@@ -111,7 +112,7 @@ func identityName(c *cli.Context) (string, error) {
 		return defaultIdentity, nil
 	}
 	if err := keyfile.CheckName(name); err != nil {
-		return "", fail(exitUsage, "--identity: %w", forPeople(err))
+		return "", exit.Errorf(exit.Usage, "--identity: %w", exit.Plain(err))
 	}
 	return name, nil
 }
@@ -146,7 +147,7 @@ func openIdentityWith(c *cli.Context, pass keyfile.PassphraseFunc) (*keyfile.Ide
 		return id, identityError(err, name)
 	}
 	if c.IsSet(flagIdentity) {
-		return nil, fail(exitUsage, "--identity and --identity-file contradict each other")
+		return nil, exit.Errorf(exit.Usage, "--identity and --identity-file contradict each other")
 	}
 	// An account's name chooses between the keys of several; where there is no
 	// choice it means what else it means in this command.
@@ -155,7 +156,7 @@ func openIdentityWith(c *cli.Context, pass keyfile.PassphraseFunc) (*keyfile.Ide
 	if choice := (*keyfile.ChoiceError)(nil); errors.As(err, &choice) && accountOf(c) != (keyfile.Account{}) {
 		id, err = home.IdentityFile(file, accountOf(c), pass)
 	}
-	return id, keyError(err)
+	return id, exit.Key(err)
 }
 
 // publicIdentity is what is known of the identity that the flags name, without
@@ -218,7 +219,7 @@ func (s *passphraseSource) protecting(prompt string) ([]byte, error) {
 	case !ok:
 		return askNewSecret(prompt, insteadOfAsking)
 	case len(secret) == 0:
-		return nil, fail(exitKey, "the passphrase is empty")
+		return nil, exit.Errorf(exit.KeyFile, "the passphrase is empty")
 	}
 	return secret, nil
 }
@@ -245,7 +246,7 @@ func takeEnv(name string) []byte {
 // checkSecretFlags refuses two ways to give one secret.
 func checkSecretFlags(c *cli.Context, name string) error {
 	if c.IsSet(name+"-file") && c.IsSet(name+"-fd") {
-		return fail(exitUsage, "--%s-file and --%s-fd contradict each other", name, name)
+		return exit.Errorf(exit.Usage, "--%s-file and --%s-fd contradict each other", name, name)
 	}
 	return nil
 }
@@ -263,11 +264,11 @@ func secretFromFlags(c *cli.Context, name, prompt string) ([]byte, bool, error) 
 	switch {
 	case c.IsSet(name + "-file"):
 		if f, err = os.Open(c.String(name + "-file")); err != nil {
-			return nil, false, fail(exitKey, "--%s-file: %w", name, err)
+			return nil, false, exit.Errorf(exit.KeyFile, "--%s-file: %w", name, err)
 		}
 	case c.IsSet(name + "-fd"):
 		if f, err = descriptor(c, c.Int(name+"-fd")); err != nil {
-			return nil, false, fail(exitUsage, "--%s-fd: %w", name, err)
+			return nil, false, exit.Errorf(exit.Usage, "--%s-fd: %w", name, err)
 		}
 	case prompt == "":
 		return nil, false, nil
@@ -281,7 +282,7 @@ func secretFromFlags(c *cli.Context, name, prompt string) ([]byte, bool, error) 
 	}
 	secret, err := readSecret(f)
 	if err != nil {
-		return nil, false, fail(exitKey, "--%s: %w", name, err)
+		return nil, false, exit.Errorf(exit.KeyFile, "--%s: %w", name, err)
 	}
 	return secret, true, nil
 }
@@ -323,9 +324,9 @@ func askSecret(prompt, instead string) ([]byte, error) {
 	secret, err := terminal.ReadSecret(prompt)
 	switch {
 	case errors.Is(err, terminal.ErrNoTerminal):
-		return nil, fail(exitKey, "%s: there is no terminal to ask on", prompt).hint("give it with %s", instead)
+		return nil, exit.Errorf(exit.KeyFile, "%s: there is no terminal to ask on", prompt).WithHint("give it with %s", instead)
 	case errors.Is(err, terminal.ErrNoSecret):
-		return nil, fail(exitKey, "%s: nothing was entered", prompt)
+		return nil, exit.Errorf(exit.KeyFile, "%s: nothing was entered", prompt)
 	}
 	return secret, err
 }
@@ -344,7 +345,7 @@ func askNewSecret(prompt, instead string) ([]byte, error) {
 	defer clear(again)
 	if !bytes.Equal(secret, again) {
 		clear(secret)
-		return nil, fail(exitKey, "%s: the second time it was another one", prompt)
+		return nil, exit.Errorf(exit.KeyFile, "%s: the second time it was another one", prompt)
 	}
 	return secret, nil
 }
@@ -352,23 +353,23 @@ func askNewSecret(prompt, instead string) ([]byte, error) {
 // identityError is keyError for an identity of the home.
 func identityError(err error, name string) error {
 	if errors.Is(err, keyfile.ErrNotFound) {
-		e := fail(exitKey, "%w", forPeople(err))
+		e := exit.Errorf(exit.KeyFile, "%w", exit.Plain(err))
 		if name == defaultIdentity {
-			return e.hint("make it: otrpipe keygen")
+			return e.WithHint("make it: otrpipe keygen")
 		}
-		return e.hint("make it: otrpipe keygen -i %s", shellWord(name))
+		return e.WithHint("make it: otrpipe keygen -i %s", exit.ShellWord(name))
 	}
-	return keyError(err)
+	return exit.Key(err)
 }
 
 // noVersion refuses an identity that has no key for a version of OTR. That is
 // version 4 only, which the identities of older programs know nothing of.
 func noVersion(c *cli.Context, name string, version int) error {
-	e := fail(exitKey, "identity %q has no key for OTR version %d", name, version)
+	e := exit.Errorf(exit.KeyFile, "identity %q has no key for OTR version %d", name, version)
 	if c.IsSet(flagIdentityFile) {
-		return e.hint("otrpipe keys import %s, then use that identity", shellWord(c.String(flagIdentityFile)))
+		return e.WithHint("otrpipe keys import %s, then use that identity", exit.ShellWord(c.String(flagIdentityFile)))
 	}
-	return e.hint("make it: %s", upgradeCommand(name))
+	return e.WithHint("make it: %s", upgradeCommand(name))
 }
 
 // upgradeCommand is the command that makes an identity's keys of version 4.
@@ -376,52 +377,7 @@ func upgradeCommand(name string) string {
 	if name == defaultIdentity {
 		return "otrpipe keys upgrade"
 	}
-	return "otrpipe keys upgrade -i " + shellWord(name)
-}
-
-// keyError gives an error of package keyfile its exit code and a hint.
-func keyError(err error) error {
-	var exit *exitError
-	var interrupted *terminal.Interrupted
-	if err == nil || errors.As(err, &exit) || errors.As(err, &interrupted) {
-		return err
-	}
-	var unsafe *keyfile.UnsafeError
-	var choice *keyfile.ChoiceError
-	text := forPeople(err)
-	switch {
-	case errors.As(err, &unsafe) && unsafe.Fix != "":
-		return fail(exitKey, "%w", text).hint("%s", unsafe.Fix)
-	case errors.As(err, &choice):
-		return fail(exitUsage, "%w", text).hint("choose with --account and --protocol")
-	case errors.Is(err, keyfile.ErrName):
-		return fail(exitUsage, "%w", text)
-	case errors.Is(err, keyfile.ErrLocked):
-		return fail(exitTimeout, "%w", text)
-	case errors.Is(err, keyfile.ErrNewer):
-		return fail(exitKey, "%w", text).hint("use a newer otrpipe")
-	case errors.Is(err, keyfile.ErrFormat), errors.Is(err, keyfile.ErrMismatch):
-		return fail(exitKey, "%w", text).hint("restore the file from a copy")
-	}
-	for _, known := range []error{
-		keyfile.ErrNotFound, keyfile.ErrExists, keyfile.ErrUnsafe, keyfile.ErrPassphrase, keyfile.ErrChanged,
-		fs.ErrNotExist, fs.ErrPermission,
-	} {
-		if errors.Is(err, known) {
-			return fail(exitKey, "%w", text)
-		}
-	}
-	return fail(exitFailure, "%w", text)
-}
-
-// shellWord quotes s for a command line in a hint.
-func shellWord(s string) string {
-	for i := range len(s) {
-		if c := s[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("@._+=,-/", c) >= 0) {
-			return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-		}
-	}
-	return s
+	return "otrpipe keys upgrade -i " + exit.ShellWord(name)
 }
 
 // parseFingerprint reads a fingerprint from arguments, which a shell may have
@@ -429,7 +385,7 @@ func shellWord(s string) string {
 func parseFingerprint(args []string) (keys.Fingerprint, error) {
 	fp, err := readFingerprint(strings.Join(args, " "))
 	if err != nil {
-		return fp, fail(exitUsage, "%w", err).hint("a fingerprint has 40 hexadecimal digits (OTRv3) or 112 (OTRv4)")
+		return fp, exit.Errorf(exit.Usage, "%w", err).WithHint("a fingerprint has 40 hexadecimal digits (OTRv3) or 112 (OTRv4)")
 	}
 	return fp, nil
 }
@@ -472,7 +428,7 @@ func readFingerprint(text string) (keys.Fingerprint, error) {
 	}
 	fp, err := keys.ParseFingerprint(text)
 	if err != nil {
-		return fp, forPeople(err)
+		return fp, exit.Plain(err)
 	}
 	if version != 0 && version != fp.OTR() {
 		return fp, fmt.Errorf("a fingerprint of version %d with the digits of version %d", version, fp.OTR())
@@ -521,7 +477,7 @@ func printFingerprint(c *cli.Context, fp keys.Fingerprint) error {
 // noArguments refuses arguments of a command that has none.
 func noArguments(c *cli.Context) error {
 	if c.Args().Present() {
-		return fail(exitUsage, "%s takes no argument, not %q", c.Command.HelpName, c.Args().First())
+		return exit.Errorf(exit.Usage, "%s takes no argument, not %q", c.Command.HelpName, c.Args().First())
 	}
 	return nil
 }

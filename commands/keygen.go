@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/keyfile"
@@ -64,7 +66,7 @@ func keygen(c *cli.Context) error {
 	defer clear(passphrase)
 	id, err := keyfile.Generate(name, rand.Reader, c.Bool(flagKeepForging))
 	if err != nil {
-		return keyError(err)
+		return exit.Key(err)
 	}
 	defer id.Wipe()
 	return createIdentity(c, id, passphrase)
@@ -93,7 +95,7 @@ func answerMade(c *cli.Context, public keyfile.Public) error {
 
 func createError(err error) error {
 	if errors.Is(err, keyfile.ErrExists) {
-		return fail(exitKey, "%w", forPeople(err)).hint("choose another name with -i, or see otrpipe keys remove")
+		return exit.Errorf(exit.KeyFile, "%w", exit.Plain(err)).WithHint("choose another name with -i, or see otrpipe keys remove")
 	}
-	return keyError(err)
+	return exit.Key(err)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/terminal"
@@ -105,13 +107,13 @@ func keysList(c *cli.Context) error {
 func eachKeyError(c *cli.Context, err error) error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
-		return keyError(err)
+		return exit.Key(err)
 	}
 	all := joined.Unwrap()
 	for _, one := range all[:len(all)-1] {
-		programOf(c).messages.Error(forPeople(one).Error())
+		programOf(c).messages.Error(exit.Plain(one).Error())
 	}
-	return keyError(all[len(all)-1])
+	return exit.Key(all[len(all)-1])
 }
 
 func keysPassphraseCommand() *cli.Command {
@@ -141,7 +143,7 @@ func keysPassphrase(c *cli.Context) error {
 		return err
 	}
 	if c.Bool(flagRemove) && (c.IsSet(flagNewPassphrase+"-file") || c.IsSet(flagNewPassphrase+"-fd")) {
-		return fail(exitUsage, "--remove and a new passphrase contradict each other")
+		return exit.Errorf(exit.Usage, "--remove and a new passphrase contradict each other")
 	}
 	source, err := passphraseOf(c)
 	if err != nil {
@@ -162,10 +164,10 @@ func keysPassphrase(c *cli.Context) error {
 	}
 	defer clear(passphrase)
 	if len(passphrase) == 0 {
-		return fail(exitKey, "the new passphrase is empty").hint("take it away with --remove")
+		return exit.Errorf(exit.KeyFile, "the new passphrase is empty").WithHint("take it away with --remove")
 	}
 	if err := openHome(c).SetPassphrase(id, passphrase); err != nil {
-		return keyError(err)
+		return exit.Key(err)
 	}
 	programOf(c).note("identity %q has a new passphrase", id.Name)
 	return nil
@@ -177,7 +179,7 @@ func removePassphrase(c *cli.Context, id *keyfile.Identity) error {
 		return nil
 	}
 	if err := openHome(c).SetPassphrase(id, nil); err != nil {
-		return keyError(err)
+		return exit.Key(err)
 	}
 	programOf(c).note("identity %q has no passphrase any more", id.Name)
 	return nil
@@ -261,17 +263,17 @@ func keysRemoveCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return fail(exitUsage, "%s takes the name of one identity", c.Command.HelpName)
+				return exit.Errorf(exit.Usage, "%s takes the name of one identity", c.Command.HelpName)
 			}
 			name := c.Args().First()
 			home := openHome(c)
 			_, err := home.Public(name)
 			there := !errors.Is(err, keyfile.ErrNotFound) // damaged ones can be removed too
 			if there && !c.Bool(flagYes) && !programOf(c).sure(fmt.Sprintf("remove the keys of identity %q for good?", name)) {
-				return fail(exitFailure, "identity %q stays", name)
+				return exit.Errorf(exit.Failure, "identity %q stays", name)
 			}
 			if err := home.Remove(name); err != nil {
-				return keyError(err)
+				return exit.Key(err)
 			}
 			programOf(c).note("identity %q is removed", name)
 			return nil
@@ -300,8 +302,8 @@ func keysExportCommand() *cli.Command {
 				return err
 			}
 			if c.String(flagOutput) == "" && terminal.Is(programOf(c).out) {
-				return fail(exitUsage, "private keys are not shown on a terminal").
-					hint("-o FILE writes them to a file; -o - shows them all the same")
+				return exit.Errorf(exit.Usage, "private keys are not shown on a terminal").
+					WithHint("-o FILE writes them to a file; -o - shows them all the same")
 			}
 			switch format := c.String(flagFormat); format {
 			case keyfile.FormatLibotr:
@@ -309,12 +311,12 @@ func keysExportCommand() *cli.Command {
 			case keyfile.FormatOTRPipe:
 				for _, name := range []string{flagAccount, flagProtocol, flagInstanceTags, flagIdentityFile} {
 					if c.IsSet(name) {
-						return fail(exitUsage, "--%s needs --format libotr", name)
+						return exit.Errorf(exit.Usage, "--%s needs --format libotr", name)
 					}
 				}
 				return exportOTRPipe(c)
 			case "":
-				return fail(exitUsage, "%s needs --format libotr or --format otrpipe", c.Command.HelpName)
+				return exit.Errorf(exit.Usage, "%s needs --format libotr or --format otrpipe", c.Command.HelpName)
 			default:
 				return unknownFormat(format)
 			}
@@ -323,7 +325,7 @@ func keysExportCommand() *cli.Command {
 }
 
 func unknownFormat(format string) error {
-	return fail(exitUsage, "--format: %q is neither libotr nor otrpipe", format)
+	return exit.Errorf(exit.Usage, "--format: %q is neither libotr nor otrpipe", format)
 }
 
 func forceFlag() cli.Flag {
@@ -355,11 +357,11 @@ func exportLibotr(c *cli.Context) error {
 	defer clear(text)
 	if tagsFile := c.String(flagInstanceTags); tagsFile != "" {
 		if id.InstanceTag == 0 {
-			return fail(exitKey, "%s has no instance tag", c.String(flagIdentityFile))
+			return exit.Errorf(exit.KeyFile, "%s has no instance tag", c.String(flagIdentityFile))
 		}
 		tags, err := keyfile.AppendLibotrTags(nil, keyfile.LibotrTag{Account: account, Tag: id.InstanceTag})
 		if err != nil {
-			return keyError(err)
+			return exit.Key(err)
 		}
 		if err := writeOutput(c, tagsFile, tags); err != nil {
 			return err
@@ -399,9 +401,9 @@ func writeOutput(c *cli.Context, path string, data []byte) error {
 	}
 	err := keyfile.WriteFile(path, data, c.Bool(flagForce))
 	if errors.Is(err, keyfile.ErrExists) {
-		return fail(exitKey, "%w", forPeople(err)).hint("replace it with --force")
+		return exit.Errorf(exit.KeyFile, "%w", exit.Plain(err)).WithHint("replace it with --force")
 	}
-	return keyError(err)
+	return exit.Key(err)
 }
 
 func keysImportCommand() *cli.Command {
@@ -423,7 +425,7 @@ func keysImportCommand() *cli.Command {
 		)...),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return fail(exitUsage, "%s takes one file", c.Command.HelpName)
+				return exit.Errorf(exit.Usage, "%s takes one file", c.Command.HelpName)
 			}
 			switch format := c.String(flagFormat); format {
 			case "", keyfile.FormatLibotr, keyfile.FormatOTRPipe:
@@ -454,19 +456,19 @@ func keysImport(c *cli.Context, path string) error {
 		return secret, err
 	})
 	if errors.Is(err, keyfile.ErrFormat) {
-		return fail(exitKey, "%w", forPeople(err)).hint("what can be imported: what otrpipe keys export writes, and libotr's otr.private_key")
+		return exit.Errorf(exit.KeyFile, "%w", exit.Plain(err)).WithHint("what can be imported: what otrpipe keys export writes, and libotr's otr.private_key")
 	} else if err != nil {
-		return keyError(err)
+		return exit.Key(err)
 	}
 	defer id.Wipe()
 	if public {
 		programOf(c).warn("%s can be read by others: whoever has read it has the key", path)
 	}
 	if want := c.String(flagFormat); want != "" && want != format {
-		return fail(exitKey, "%s is a file of %s, not of %s", path, format, want)
+		return exit.Errorf(exit.KeyFile, "%s is a file of %s, not of %s", path, format, want)
 	}
 	if format != keyfile.FormatLibotr && c.Bool(flagKeepForging) {
-		return fail(exitUsage, "--%s: %s is a file of %s, for which no keys are made", flagKeepForging, path, format)
+		return exit.Errorf(exit.Usage, "--%s: %s is a file of %s, for which no keys are made", flagKeepForging, path, format)
 	}
 	if err := adoptTag(c, id); err != nil {
 		return err
@@ -475,7 +477,7 @@ func keysImport(c *cli.Context, path string) error {
 		id.Name = name
 	}
 	if err := openHome(c).Vacant(id.Name); errors.Is(err, keyfile.ErrName) {
-		return fail(exitUsage, "%w", forPeople(err)).hint("choose another name with -i")
+		return exit.Errorf(exit.Usage, "%w", exit.Plain(err)).WithHint("choose another name with -i")
 	} else if err != nil {
 		return createError(err)
 	}
@@ -486,7 +488,7 @@ func keysImport(c *cli.Context, path string) error {
 	}
 	if format == keyfile.FormatLibotr {
 		if err := id.AddVersion4(rand.Reader, c.Bool(flagKeepForging)); err != nil {
-			return keyError(err)
+			return exit.Key(err)
 		}
 	}
 	if err := createIdentity(c, id, passphrase); err != nil {
@@ -512,7 +514,7 @@ func adoptTag(c *cli.Context, id *keyfile.Identity) error {
 		}
 		want := keyfile.Account{Name: id.Name, Protocol: c.String(flagProtocol)}
 		if id.InstanceTag, err = keyfile.ChooseTag(keyfile.ParseLibotrTags(file), path, want); err != nil {
-			return keyError(err)
+			return exit.Key(err)
 		}
 	}
 	if id.InstanceTag != 0 {
@@ -520,7 +522,7 @@ func adoptTag(c *cli.Context, id *keyfile.Identity) error {
 	}
 	var err error
 	id.InstanceTag, err = keyfile.NewInstanceTag(rand.Reader)
-	return keyError(err)
+	return exit.Key(err)
 }
 
 // readArgument reads a file that an argument names; "-" is standard input.
@@ -530,5 +532,5 @@ func readArgument(c *cli.Context, path string, limit int) (b []byte, public bool
 		path = "/dev/stdin"
 	}
 	b, public, err = keyfile.ReadOutside(path, limit)
-	return b, public, keyError(err)
+	return b, public, exit.Key(err)
 }

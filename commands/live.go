@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/commands/internal/session"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
@@ -226,8 +228,8 @@ func (l *live) versionsOf(id *keyfile.Identity) (otr.Policy, error) {
 	}
 	policy &^= otr.AllowV4
 	if strings.Contains(l.options.named, "4") || policy&(otr.AllowV2|otr.AllowV3) == 0 {
-		return 0, fail(exitKey, "identity %q has no key for OTR version 4", l.name.Identity).
-			hint("make it: %s", upgradeCommand(l.name.Identity))
+		return 0, exit.Errorf(exit.KeyFile, "identity %q has no key for OTR version 4", l.name.Identity).
+			WithHint("make it: %s", upgradeCommand(l.name.Identity))
 	}
 	return policy, nil
 }
@@ -408,7 +410,7 @@ func (l *live) signalled(s syscall.Signal) {
 	leaving, command := l.cause != nil || l.finished, l.child
 	l.mu.Unlock()
 	if !leaving {
-		l.stop(leave(128+int(s)), "interrupted")
+		l.stop(exit.Silently(128+int(s)), "interrupted")
 		return
 	}
 	if command != nil {

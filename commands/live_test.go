@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/otr/stream"
 )
 
@@ -17,8 +19,8 @@ func TestPlaintextThatCannotBeWrittenIsNeverSuccess(t *testing.T) {
 		received := make(chan error, 1)
 		received <- l.outputLost(lost)
 		err := l.outcome(nil, received)
-		var exit *exitError
-		if !errors.As(err, &exit) || !errors.Is(err, lost) {
+		var e *exit.Error
+		if !errors.As(err, &e) || !errors.Is(err, lost) {
 			t.Fatalf("the outcome is %v", err)
 		}
 	}
@@ -26,7 +28,7 @@ func TestPlaintextThatCannotBeWrittenIsNeverSuccess(t *testing.T) {
 
 func TestPlaintextLeftUnwrittenAtASignalIsNeverSuccess(t *testing.T) {
 	l := &live{stopped: make(chan struct{})}
-	signal := leave(143)
+	signal := exit.Silently(143)
 	l.stop(signal, "interrupted")
 	if err := l.outcome(nil, make(chan error)); err != error(signal) {
 		t.Errorf("the outcome is %v", err)

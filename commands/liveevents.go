@@ -6,6 +6,8 @@ import (
 	"os"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
@@ -77,8 +79,8 @@ func (l *live) replaced(s otr.Session, trust string) error {
 	if !l.verified || trust == peerVerified || l.judge.smp || l.session.Fingerprint == s.Fingerprint {
 		return nil
 	}
-	return fail(exitRefused, "another key has come in the place of the verified one: %v", s.Fingerprint).
-		hint("somebody may be in between")
+	return exit.Errorf(exit.Refused, "another key has come in the place of the verified one: %v", s.Fingerprint).
+		WithHint("somebody may be in between")
 }
 
 // event writes down and tells what happens, and acts on it where it is ours to
@@ -126,10 +128,10 @@ func (l *live) event(e stream.Event) {
 		l.warn("%s came unencrypted and were dropped%s", bytesOf(n), times(e.Count))
 	case otr.Unreadable:
 		l.log(e, event{Event: eventUnreadable, Reason: what.Reason.Error()})
-		l.warn("a message that cannot be read was dropped%s: %v", times(e.Count), forPeople(what.Reason))
+		l.warn("a message that cannot be read was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
 	case otr.Malformed:
 		l.log(e, event{Event: eventUnreadable, Reason: what.Reason.Error()})
-		l.warn("a message that makes no sense was dropped%s: %v", times(e.Count), forPeople(what.Reason))
+		l.warn("a message that makes no sense was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
 	case stream.LineTooLong:
 		l.log(e, event{Event: eventUnreadable, Bytes: &what.Bytes, Reason: "the line is too long"})
 		l.warn("a line of %s was dropped%s: that is too long", bytesOf(what.Bytes), times(e.Count))
@@ -290,7 +292,7 @@ func (l *live) trustedNow(now time.Time, s otr.Session) {
 // will not know it, and the user must.
 func (l *live) remember(s otr.Session, trust keyfile.Trust, now time.Time) {
 	if err := l.judge.remember(s, trust, now); err != nil {
-		l.warn("the key of %s cannot be remembered: %v", l.contactName(), forPeople(err))
+		l.warn("the key of %s cannot be remembered: %v", l.contactName(), exit.Plain(err))
 		return
 	}
 	if trust != keyfile.Seen {
@@ -354,11 +356,11 @@ func (l *live) logStarted() {
 }
 
 func (l *live) logEnded(err error) {
-	code, message := exitOK, ""
+	code, message := exit.OK, ""
 	if err != nil {
-		e := asExit(err)
-		code = e.code
-		if !e.silent {
+		e := exit.As(err)
+		code = e.Code
+		if !e.Silent {
 			message = err.Error()
 		}
 	}

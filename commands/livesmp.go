@@ -3,6 +3,8 @@ package commands
 import (
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/commands/internal/session"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
@@ -40,7 +42,7 @@ func (l *live) smpAsked(e stream.Event, what otr.SMPAsked) {
 	} else {
 		l.note("%s asks with SMP: %s", l.peerName(), what.Question)
 	}
-	l.advise("answer with: %s", l.by("/answer", "otrpipe smp -s "+shellWord(l.name.Session)))
+	l.advise("answer with: %s", l.by("/answer", "otrpipe smp -s "+exit.ShellWord(l.name.Session)))
 }
 
 // smpSucceeded raises the trust in the peer's key. Who has only answered a
@@ -127,8 +129,8 @@ func (l *live) abortSMP() error {
 
 // How a run of SMP can end that an event has told of.
 var (
-	errSMPFailed  error = fail(exitSMP, "SMP failed: the secrets differ, or the peer cheated")
-	errSMPAborted error = fail(exitSMP, "SMP was aborted")
+	errSMPFailed  error = exit.Errorf(exit.SMP, "SMP failed: the secrets differ, or the peer cheated")
+	errSMPAborted error = exit.Errorf(exit.SMP, "SMP was aborted")
 )
 
 // runSMP starts SMP, or answers where the peer has started, and waits for the
@@ -141,8 +143,8 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 		return err
 	}
 	if !l.occupySMP() {
-		return fail(exitFailure, "SMP is under way already").
-			hint("%s ends it", l.by("/abort", "otrpipe smp --abort"))
+		return exit.Errorf(exit.Failure, "SMP is under way already").
+			WithHint("%s ends it", l.by("/abort", "otrpipe smp --abort"))
 	}
 	defer l.leaveSMP()
 	tap := l.tap()
@@ -163,7 +165,7 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 				return errSMPFailed
 			case otr.SMPCrossed:
 				if crossed {
-					return fail(exitSMP, "SMP was started at both ends again and again")
+					return exit.Errorf(exit.SMP, "SMP was started at both ends again and again")
 				}
 				crossed, again = true, time.After(crossedWait)
 			case otr.SMPAborted:
@@ -182,7 +184,7 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 			begin = true
 		case <-late:
 			_ = l.abortSMP() // or the session has ended
-			return fail(exitTimeout, "the peer has not answered within %v; SMP is aborted", r.Timeout)
+			return exit.Errorf(exit.Timeout, "the peer has not answered within %v; SMP is aborted", r.Timeout)
 		case <-gone:
 			return l.abortSMP()
 		case <-l.over:
@@ -198,7 +200,7 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 }
 
 func (l *live) endedBeforeSMP() error {
-	return fail(exitSMP, "session %q ended before SMP did", l.name.Session)
+	return exit.Errorf(exit.SMP, "session %q ended before SMP did", l.name.Session)
 }
 
 // startsAgain says which of the two ends starts again after a crossing: the

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -205,7 +207,7 @@ func TestTheExitStatusIsInOtrpipe1(t *testing.T) {
 		}
 	}
 	want := []int{
-		exitOK, exitFailure, exitUsage, exitRefused, exitSMP, exitBroken, exitKey, exitTimeout, exitSession, exitCannotRun,
+		exit.OK, exit.Failure, exit.Usage, exit.Refused, exit.SMP, exit.Broken, exit.KeyFile, exit.Timeout, exit.Session, exit.CannotRun,
 		129, 130, 141, 143,
 	}
 	if !slices.Equal(got, want) {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/otr/stream"
 )
 
@@ -37,7 +39,7 @@ func (l *live) moveLines(lines *stream.Lines, p *payload) <-chan error {
 }
 
 // errUnsent says that some of our input was not sent.
-var errUnsent = fail(exitBroken, "not everything of our input was sent")
+var errUnsent = exit.Errorf(exit.Broken, "not everything of our input was sent")
 
 // sendLines sends a line a message.
 func (l *live) sendLines(lines *stream.Lines, p *payload) error {

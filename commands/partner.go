@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/commands/internal/session"
 )
 
@@ -49,8 +51,8 @@ type partner struct {
 func (p *partner) tell(err error) {
 	reply := session.Reply{}
 	if err != nil {
-		e := asExit(err)
-		reply = session.Reply{Code: e.code, Error: err.Error(), Hint: e.tip, Silent: e.silent || p.silent}
+		e := exit.As(err)
+		reply = session.Reply{Code: e.Code, Error: err.Error(), Hint: e.Hint, Silent: e.Silent || p.silent}
 	}
 	p.conn.SetDeadline(time.Now().Add(greeting))
 	_ = p.conn.Send(reply) // it has died, or leaves without us
@@ -66,7 +68,7 @@ func (l *live) leaving() bool {
 }
 
 // admit lets the other half in, or says why not. The files are its streams.
-func (l *live) admit(conn *session.Conn, join *session.Join, files []*os.File) (*partner, *exitError) {
+func (l *live) admit(conn *session.Conn, join *session.Join, files []*os.File) (*partner, *exit.Error) {
 	want := 2
 	if join.Events {
 		want++
@@ -77,7 +79,7 @@ func (l *live) admit(conn *session.Conn, join *session.Join, files []*os.File) (
 	case l.role == "" || l.partner != nil || join.Half != otherRole(l.role):
 		return nil, l.taken()
 	case len(files) != want:
-		return nil, fail(exitFailure, "the other half has another version of otrpipe")
+		return nil, exit.Errorf(exit.Failure, "the other half has another version of otrpipe")
 	}
 	if err := l.join(join); err != nil {
 		return nil, err
@@ -102,10 +104,10 @@ func (l *live) admit(conn *session.Conn, join *session.Join, files []*os.File) (
 }
 
 // join takes over what the other half was given. The mutex is held.
-func (l *live) join(join *session.Join) *exitError {
-	contradiction := func(flag string) *exitError {
-		return fail(exitUsage, "--%s contradicts what the other half of session %q was given", flag, l.name.Session).
-			hint("give a flag to one half only, or to both the same")
+func (l *live) join(join *session.Join) *exit.Error {
+	contradiction := func(flag string) *exit.Error {
+		return exit.Errorf(exit.Usage, "--%s contradicts what the other half of session %q was given", flag, l.name.Session).
+			WithHint("give a flag to one half only, or to both the same")
 	}
 	if len(join.SMPSecret) > 0 && len(l.secret) > 0 && subtle.ConstantTimeCompare(join.SMPSecret, l.secret) != 1 {
 		return contradiction(flagSMPSecret + "-file")

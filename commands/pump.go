@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/stream"
 )
@@ -47,14 +49,14 @@ func (l *live) send(s *stream.Stream, p *payload) {
 
 // inputEnded ends our direction, properly if the input has ended so.
 func (l *live) inputEnded(err error, end func()) {
-	var exit *exitError
+	var e *exit.Error
 	switch {
 	case errors.Is(err, io.EOF):
 		end()
-	case errors.As(err, &exit):
-		l.stop(exit, "the application was killed")
+	case errors.As(err, &e):
+		l.stop(e, "the application was killed")
 	default:
-		l.stop(fail(exitFailure, "reading the plaintext: %w", bare(err)), "reading failed")
+		l.stop(exit.Errorf(exit.Failure, "reading the plaintext: %w", bare(err)), "reading failed")
 	}
 }
 
@@ -111,9 +113,9 @@ func (l *live) standard(in, out *os.File) *payload {
 // outputLost ends the session when standard output takes no more plaintext,
 // and returns the error that this is.
 func (l *live) outputLost(err error) error {
-	lost := fail(exitFailure, "writing the plaintext: %w", bare(err))
+	lost := exit.Errorf(exit.Failure, "writing the plaintext: %w", bare(err))
 	if errors.Is(err, syscall.EPIPE) {
-		lost = leave(128 + int(syscall.SIGPIPE))
+		lost = exit.Silently(128 + int(syscall.SIGPIPE))
 	}
 	l.stop(lost, "nobody reads any more")
 	return lost

@@ -6,6 +6,8 @@ import (
 	"os"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -57,9 +59,9 @@ func (l *live) serve(command []string) error {
 	code, killedBy := application.status()
 	switch {
 	case killedBy != 0: // by us, or after all was said
-		return fail(128+int(killedBy), "%s", application.describe())
+		return exit.Errorf(128+int(killedBy), "%s", application.describe())
 	case code != 0:
-		return leave(code)
+		return exit.Silently(code)
 	}
 	return nil
 }
@@ -101,7 +103,7 @@ func (o *applicationOutput) end() error {
 		return io.EOF // it closed its output and goes on
 	}
 	if _, killedBy := o.child.status(); killedBy != 0 {
-		return fail(128+int(killedBy), "%s", o.child.describe())
+		return exit.Errorf(128+int(killedBy), "%s", o.child.describe())
 	}
 	return io.EOF
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/session"
@@ -46,13 +48,13 @@ func runSMP(c *cli.Context) error {
 	if c.IsSet(flagTimeout) {
 		d, err := duration(c.String(flagTimeout))
 		if err != nil {
-			return fail(exitUsage, "--%s: %w", flagTimeout, err)
+			return exit.Errorf(exit.Usage, "--%s: %w", flagTimeout, err)
 		}
 		request.Timeout, _ = time.ParseDuration(d)
 	}
 	if c.IsSet(flagQuestion) {
 		if _, err := question(request.Question); err != nil {
-			return fail(exitUsage, "--%s: %w", flagQuestion, err)
+			return exit.Errorf(exit.Usage, "--%s: %w", flagQuestion, err)
 		}
 	}
 	if err := checkSecretFlags(c, flagSecret); err != nil {
@@ -61,7 +63,7 @@ func runSMP(c *cli.Context) error {
 	if request.Abort {
 		for _, other := range []string{flagQuestion, flagSecret + "-file", flagSecret + "-fd", flagTimeout} {
 			if c.IsSet(other) {
-				return fail(exitUsage, "--%s and --%s contradict each other", flagAbort, other)
+				return exit.Errorf(exit.Usage, "--%s and --%s contradict each other", flagAbort, other)
 			}
 		}
 	}
@@ -92,7 +94,7 @@ func smpSecret(c *cli.Context, f *found) ([]byte, error) {
 	}
 	secret, _, err := secretFromFlags(c, flagSecret, prompt)
 	if err == nil && len(secret) == 0 {
-		err = fail(exitKey, "the secret is empty")
+		err = exit.Errorf(exit.KeyFile, "the secret is empty")
 	}
 	return secret, err
 }

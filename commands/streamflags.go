@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/session"
@@ -143,7 +145,7 @@ func streamFlagValues(c *cli.Context) (flagValues, error) {
 		for i, v := range values {
 			v, err := canonical(v)
 			if err != nil {
-				return nil, fail(exitUsage, "--%s: %w", name, err)
+				return nil, exit.Errorf(exit.Usage, "--%s: %w", name, err)
 			}
 			values[i] = v
 		}
@@ -302,7 +304,7 @@ func sessionName(c *cli.Context) (string, error) {
 	name := c.String(flagSession)
 	if c.IsSet(flagSession) {
 		if err := session.CheckName(name); err != nil {
-			return "", fail(exitUsage, "--session: %q cannot be a name: 1 to 128 printable characters", name)
+			return "", exit.Errorf(exit.Usage, "--session: %q cannot be a name: 1 to 128 printable characters", name)
 		}
 	}
 	return name, nil

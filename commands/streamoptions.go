@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
 )
@@ -70,11 +72,11 @@ func (v flagValues) options(secret []byte) (*streamOptions, error) {
 	if o.mode == modeStream {
 		for _, name := range []string{flagStay, flagLinger, flagRaw} {
 			if v.has(name) {
-				return nil, fail(exitUsage, "--%s needs --mode lines", name)
+				return nil, exit.Errorf(exit.Usage, "--%s needs --mode lines", name)
 			}
 		}
 		if o.html == htmlText {
-			return nil, fail(exitUsage, "--html text needs --mode lines")
+			return nil, exit.Errorf(exit.Usage, "--html text needs --mode lines")
 		}
 	}
 	var err error
@@ -85,11 +87,11 @@ func (v flagValues) options(secret []byte) (*streamOptions, error) {
 // check refuses flags that already the half they were given to cannot take.
 func (v flagValues) check() error {
 	if v.has(flagTrust) && !v.has(flagContact) {
-		return fail(exitUsage, "--trust needs --contact: whose key should be trusted").
-			hint("without a contact, --expect FINGERPRINT takes one key only")
+		return exit.Errorf(exit.Usage, "--trust needs --contact: whose key should be trusted").
+			WithHint("without a contact, --expect FINGERPRINT takes one key only")
 	}
 	if v.has(flagAccount) != v.has(flagPeerAccount) {
-		return fail(exitUsage, "--account and --peer-account need each other")
+		return exit.Errorf(exit.Usage, "--account and --peer-account need each other")
 	}
 	_, _, err := v.expected()
 	return err
@@ -102,7 +104,7 @@ func (v flagValues) expected() ([]keys.Fingerprint, otr.Policy, error) {
 	for _, hex := range v[flagExpect] {
 		f, err := keys.ParseFingerprint(hex)
 		if err != nil {
-			return nil, 0, fail(exitUsage, "--expect: %w", err)
+			return nil, 0, exit.Errorf(exit.Usage, "--expect: %w", err)
 		}
 		expect = append(expect, f)
 	}
@@ -116,8 +118,8 @@ func (v flagValues) expected() ([]keys.Fingerprint, otr.Policy, error) {
 		}
 	}
 	if !speaks {
-		return nil, 0, fail(exitUsage, "no key given with --expect can be met in OTR version %s", named).
-			hint("40 digits are a key of versions 2 and 3, 112 of version 4")
+		return nil, 0, exit.Errorf(exit.Usage, "no key given with --expect can be met in OTR version %s", named).
+			WithHint("40 digits are a key of versions 2 and 3, 112 of version 4")
 	}
 	return expect, policy, nil
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/otr"
 )
 
@@ -22,7 +24,7 @@ func values(t *testing.T, line string) (flagValues, error) {
 		name, value, _ := strings.Cut(word, "=")
 		canonical, err := streamFlagForms[name](value)
 		if err != nil {
-			return nil, fail(exitUsage, "--%s: %w", name, err)
+			return nil, exit.Errorf(exit.Usage, "--%s: %w", name, err)
 		}
 		v[name] = append(v[name], canonical)
 	}
@@ -70,8 +72,8 @@ func TestFlagsThatContradictEachOtherAreUsageErrors(t *testing.T) {
 		if err == nil {
 			_, err = v.options(nil)
 		}
-		var e *exitError
-		if !errors.As(err, &e) || e.code != exitUsage {
+		var e *exit.Error
+		if !errors.As(err, &e) || e.Code != exit.Usage {
 			t.Errorf("%s: %v, want a usage error", line, err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
@@ -56,8 +58,8 @@ func TestAKeyThatIsRefusedInMidSessionIsNotPutOnFile(t *testing.T) {
 			if err := l.meet(otr.Session{Version: 3, Fingerprint: bob, SSID: [8]byte{1}}); err != nil || !l.trusted {
 				t.Fatalf("%s: bob is refused: %v", level, err)
 			}
-			var e *exitError
-			if err := l.meet(otr.Session{Version: 3, Fingerprint: mallory, SSID: [8]byte{2}}); !errors.As(err, &e) || e.code != exitRefused {
+			var e *exit.Error
+			if err := l.meet(otr.Session{Version: 3, Fingerprint: mallory, SSID: [8]byte{2}}); !errors.As(err, &e) || e.Code != exit.Refused {
 				t.Errorf("%s: mallory: %v", level, err)
 			}
 			if l.trusted || l.peerName() == "bob" {
@@ -151,8 +153,8 @@ func TestARunOfSMPEndsWithItsSession(t *testing.T) {
 		go func() { result <- l.runSMP(&session.SMP{Secret: []byte("word")}, nil) }()
 		<-begun
 		l.tell(end.What)
-		var e *exitError
-		if err := <-result; !errors.As(err, &e) || e.code != exitSMP {
+		var e *exit.Error
+		if err := <-result; !errors.As(err, &e) || e.Code != exit.SMP {
 			t.Errorf("%v: %v", end.What, err)
 		}
 		if l.smp.busy {

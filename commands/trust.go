@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
@@ -45,7 +47,7 @@ func (j *judge) trust(s otr.Session) (string, error) {
 	}
 	contact, _, err := j.home.Contact(j.contact)
 	if err != nil {
-		return "", keyError(err)
+		return "", exit.Key(err)
 	}
 	key, known := contact.Key(s.Fingerprint)
 	if old, ok := vouching(contact, s); ok && (s.Proven || j.smp) {
@@ -85,7 +87,7 @@ func (j *judge) downgraded(s otr.Session, now time.Time) (bool, error) {
 	}
 	contact, _, err := j.home.Contact(j.contact)
 	if err != nil {
-		return false, keyError(err)
+		return false, exit.Key(err)
 	}
 	if !speaks4(contact) {
 		return false, nil
@@ -94,12 +96,12 @@ func (j *judge) downgraded(s otr.Session, now time.Time) (bool, error) {
 	if j.level != trustVerified || says && strings.Contains(j.named, strconv.Itoa(s.Version)) {
 		return true, nil
 	}
-	refusal := fail(exitRefused, "%s comes with OTR version %d, but is known to speak version 4", j.contact, s.Version)
+	refusal := exit.Errorf(exit.Refused, "%s comes with OTR version %d, but is known to speak version 4", j.contact, s.Version)
 	if says {
-		return true, refusal.hint("somebody in between may have taken version 4 away; if version %d, which %s speaks too, will do: --otr %d4",
+		return true, refusal.WithHint("somebody in between may have taken version 4 away; if version %d, which %s speaks too, will do: --otr %d4",
 			s.Version, j.contact, s.Version)
 	}
-	return true, refusal.hint("somebody in between may have taken version 4 away; if %s has given it up: --otr %d", j.contact, s.Version)
+	return true, refusal.WithHint("somebody in between may have taken version 4 away; if %s has given it up: --otr %d", j.contact, s.Version)
 }
 
 // speaks4 says whether a contact is known by a key of version 4.
@@ -146,25 +148,25 @@ func (j *judge) judge(s otr.Session) error {
 		return err
 	}
 	if len(j.expect) > 0 && !slices.Contains(j.expect, f) {
-		return fail(exitRefused, "the peer's key is not the expected one: it is %v", f).
-			hint("somebody else may be at the other end; ask the peer for the output of otrpipe fingerprint, through another channel")
+		return exit.Errorf(exit.Refused, "the peer's key is not the expected one: it is %v", f).
+			WithHint("somebody else may be at the other end; ask the peer for the output of otrpipe fingerprint, through another channel")
 	}
 	switch {
 	case trust == peerChanged && j.vouched(s):
-		return fail(exitRefused, "the key of %s for version 4 is new: %v", j.contact, f).
-			hint("that the old key is said to have signed it is no proof; if %s confirms it through another channel: otrpipe contacts add %s %s",
-				j.contact, shellWord(j.contact), f.Hex())
+		return exit.Errorf(exit.Refused, "the key of %s for version 4 is new: %v", j.contact, f).
+			WithHint("that the old key is said to have signed it is no proof; if %s confirms it through another channel: otrpipe contacts add %s %s",
+				j.contact, exit.ShellWord(j.contact), f.Hex())
 	case trust == peerChanged:
-		return fail(exitRefused, "the key of %s has changed: it is now %v", j.contact, f).
-			hint("somebody may be in between; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
-				j.contact, shellWord(j.contact), f.Hex())
+		return exit.Errorf(exit.Refused, "the key of %s has changed: it is now %v", j.contact, f).
+			WithHint("somebody may be in between; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
+				j.contact, exit.ShellWord(j.contact), f.Hex())
 	case trust == peerNew && j.level == trustKnown,
 		trust == peerNew && j.level == trustVerified && !j.smp:
-		return fail(exitRefused, "no key of %s is on file; the peer's is %v", j.contact, f).
-			hint("if %s confirms it through another channel: otrpipe contacts add %s %s", j.contact, shellWord(j.contact), f.Hex())
+		return exit.Errorf(exit.Refused, "no key of %s is on file; the peer's is %v", j.contact, f).
+			WithHint("if %s confirms it through another channel: otrpipe contacts add %s %s", j.contact, exit.ShellWord(j.contact), f.Hex())
 	case trust == peerKnown && j.level == trustVerified && !j.smp:
-		return fail(exitRefused, "the key of %s is not verified: %v", j.contact, f).
-			hint("compare it with %s through another channel, then: otrpipe contacts trust %s %s", j.contact, shellWord(j.contact), f.Hex())
+		return exit.Errorf(exit.Refused, "the key of %s is not verified: %v", j.contact, f).
+			WithHint("compare it with %s through another channel, then: otrpipe contacts trust %s %s", j.contact, exit.ShellWord(j.contact), f.Hex())
 	}
 	return nil
 }

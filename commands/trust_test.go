@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/commands/internal/exit"
+
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
@@ -74,8 +76,8 @@ func TestWhoIsLetIn(t *testing.T) {
 		if (err == nil) != test.in {
 			t.Errorf("%+v: %v", test, err)
 		}
-		var e *exitError
-		if err != nil && (!errors.As(err, &e) || e.code != exitRefused || e.tip == "") {
+		var e *exit.Error
+		if err != nil && (!errors.As(err, &e) || e.Code != exit.Refused || e.Hint == "") {
 			t.Errorf("%+v: %v is no refusal with a hint", test, err)
 		}
 	}
@@ -121,8 +123,8 @@ func TestAVouchedKeyIsAsKnownAsTheOldOneIfThatIsProven(t *testing.T) {
 		// The signature may be forged: without a proof the key is a stranger's.
 		for _, level := range []string{trustNew, trustKnown, trustVerified} {
 			j := &judge{home: home, contact: "bob", level: level, speaks4: true}
-			var e *exitError
-			if err := j.judge(met); !errors.As(err, &e) || e.code != exitRefused || !strings.Contains(e.tip, "contacts add bob "+fresh.Hex()) {
+			var e *exit.Error
+			if err := j.judge(met); !errors.As(err, &e) || e.Code != exit.Refused || !strings.Contains(e.Hint, "contacts add bob "+fresh.Hex()) {
 				t.Errorf("%v, %s: %v", trust, level, err)
 			}
 			if got, err := j.trust(met); err != nil || got != peerChanged {
@@ -259,8 +261,8 @@ func TestAContactThatSpeaksVersion4IsNotMetInSilenceInVersion3(t *testing.T) {
 			if downgraded != test.downgraded || (err != nil) != test.refused {
 				t.Errorf("downgraded %v, refused: %v", downgraded, err)
 			}
-			var e *exitError
-			if err != nil && (!errors.As(err, &e) || e.code != exitRefused || e.tip == "") {
+			var e *exit.Error
+			if err != nil && (!errors.As(err, &e) || e.Code != exit.Refused || e.Hint == "") {
 				t.Errorf("%v is no refusal with a hint", err)
 			}
 		})

@@ -29,6 +29,10 @@ func (e *Interrupted) Error() string {
 	return fmt.Sprintf("terminal: %v", e.Signal)
 }
 
+// SilentExitCode is the exit code of a program that the signal ends: 128 plus
+// its number, and no message.
+func (e *Interrupted) SilentExitCode() int { return 128 + int(e.Signal) }
+
 // ReadSecret prints prompt on the controlling terminal and reads one line
 // from it without echo, whatever standard input and output are. The line
 // comes back without its end; the caller wipes it. The errors are

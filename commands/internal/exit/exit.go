@@ -1,0 +1,126 @@
+// Package exit holds the exit codes of the program, the errors that end it with
+// one of them, and the wording of the packages' errors for people.
+package exit
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The exit codes that scripts depend on. 129, 130, 141 and 143 are 128 plus the
+// signal that ended the session.
+const (
+	OK        = 0
+	Failure   = 1   // any other failure
+	Usage     = 2   // wrong usage
+	Refused   = 3   // the peer's key was refused
+	SMP       = 4   // SMP failed, or was aborted
+	Broken    = 5   // the stream broke before its authenticated end
+	KeyFile   = 6   // a key file or passphrase is missing, wrong or unsafe
+	Timeout   = 7   // a time limit passed
+	Session   = 8   // no such session, or it is taken
+	CannotRun = 127 // COMMAND cannot be run
+)
+
+// An Error ends the program with an exit code of its own. Its text is printed as
+// "otrpipe: …", its hint as a second line "otrpipe: hint: …".
+type Error struct {
+	Code   int
+	Err    error  // never nil
+	Hint   string // what the user can do next; "": nothing to say
+	Silent bool   // only the code is left: everything has been printed
+}
+
+// Errorf makes an Error; format may wrap another error with %w.
+func Errorf(code int, format string, a ...any) *Error {
+	return &Error{Code: code, Err: fmt.Errorf(format, a...)}
+}
+
+// Silently makes an Error that prints nothing.
+func Silently(code int) *Error {
+	return &Error{Code: code, Err: fmt.Errorf("exit code %d", code), Silent: true}
+}
+
+// WithHint sets the hint and returns e.
+func (e *Error) WithHint(format string, a ...any) *Error {
+	e.Hint = fmt.Sprintf(format, a...)
+	return e
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// A silent error of another package ends the program without a message.
+type silent interface {
+	SilentExitCode() int
+}
+
+// As returns err, which is not nil, as an Error: the one that it wraps, or a new
+// one with the code Failure.
+func As(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	var s silent
+	if errors.As(err, &s) {
+		return Silently(s.SilentExitCode())
+	}
+	return Errorf(Failure, "%w", err)
+}
+
+// packages are the names of this module's packages, which lead the errors that
+// they make. A test compares them with the folders.
+var packages = []string{
+	"commands",
+	"editor",
+	"exit",
+	"group",
+	"keyfile",
+	"keys",
+	"otr",
+	"session",
+	"smp",
+	"stream",
+	"terminal",
+	"toolkit",
+	"v3",
+	"v4",
+	"wire",
+}
+
+// Plain is err without the names of the packages that it comes from: people
+// know files and peers, not packages.
+func Plain(err error) error {
+	const separator = ": "
+	parts := strings.Split(err.Error(), separator)
+	last := len(parts) - 1 // it leads nothing, so it is no package's name
+	plain := slices.DeleteFunc(parts[:last:last], func(part string) bool { return slices.Contains(packages, part) })
+	return Rephrase(err, strings.Join(append(plain, parts[last]), separator))
+}
+
+// Rephrase wraps err with another text for the user.
+func Rephrase(err error, text string) error { return &rephrased{err, text} }
+
+// A rephrased error is one with a text for the user.
+type rephrased struct {
+	err  error
+	text string
+}
+
+func (r *rephrased) Error() string { return r.text }
+
+func (r *rephrased) Unwrap() error { return r.err }
+
+// ShellWord quotes s for a command line in a hint.
+func ShellWord(s string) string {
+	for i := range len(s) {
+		if c := s[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("@._+=,-/", c) >= 0) {
+			return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+		}
+	}
+	return s
+}

@@ -1,0 +1,47 @@
+package exit
+
+import (
+	"errors"
+	"io/fs"
+
+	"otrpipe/keyfile"
+)
+
+// keyFileErrors are the errors about key files that the user has to look into.
+var keyFileErrors = []error{
+	keyfile.ErrNotFound, keyfile.ErrExists, keyfile.ErrUnsafe, keyfile.ErrPassphrase, keyfile.ErrChanged,
+	fs.ErrNotExist, fs.ErrPermission,
+}
+
+// Key gives an error of package keyfile its exit code and a hint. It returns nil
+// for nil, and leaves alone an error that has its exit code already.
+func Key(err error) error {
+	var e *Error
+	var s silent
+	if err == nil || errors.As(err, &e) || errors.As(err, &s) {
+		return err
+	}
+	var unsafe *keyfile.UnsafeError
+	var choice *keyfile.ChoiceError
+	text := Plain(err)
+	switch {
+	case errors.As(err, &unsafe) && unsafe.Fix != "":
+		return Errorf(KeyFile, "%w", text).WithHint("%s", unsafe.Fix)
+	case errors.As(err, &choice):
+		return Errorf(Usage, "%w", text).WithHint("choose with --account and --protocol")
+	case errors.Is(err, keyfile.ErrName):
+		return Errorf(Usage, "%w", text)
+	case errors.Is(err, keyfile.ErrLocked):
+		return Errorf(Timeout, "%w", text)
+	case errors.Is(err, keyfile.ErrNewer):
+		return Errorf(KeyFile, "%w", text).WithHint("use a newer otrpipe")
+	case errors.Is(err, keyfile.ErrFormat), errors.Is(err, keyfile.ErrMismatch):
+		return Errorf(KeyFile, "%w", text).WithHint("restore the file from a copy")
+	}
+	for _, known := range keyFileErrors {
+		if errors.Is(err, known) {
+			return Errorf(KeyFile, "%w", text)
+		}
+	}
+	return Errorf(Failure, "%w", text)
+}
