@@ -4,17 +4,14 @@
 package commands
 
 import (
-	"bufio"
-	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
 	"strings"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 )
 
@@ -23,21 +20,17 @@ const programName = "otrpipe"
 // Run runs the program with args, the first of which is its name, and returns
 // the exit code.
 func Run(args []string, stdin, stdout, stderr *os.File) int {
-	p := &program{
-		in:       stdin,
-		out:      stdout,
-		messages: terminal.NewPrinter(stderr, programName),
-	}
-	app := newApp(p)
+	s := terminal.NewIO(programName, stdin, stdout, stderr)
+	app := newApp(s)
 	ordered, err := orderArguments(app, args)
 	if err == nil {
 		err = app.Run(ordered)
 	}
-	return p.finish(err)
+	return finish(s, err)
 }
 
 // newApp describes the whole command line.
-func newApp(p *program) *cli.App {
+func newApp(s *terminal.IO) *cli.App {
 	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true}
 	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
 	app := &cli.App{
@@ -65,11 +58,11 @@ func newApp(p *program) *cli.App {
 		Commands:                  commandList(),
 		DisableSliceFlagSeparator: true,
 		HideHelpCommand:           true,
-		Reader:                    p.in,
-		Writer:                    p.out,
-		ErrWriter:                 p.messages.File(),
-		Metadata:                  map[string]any{programKey: p},
-		Before:                    p.begin,
+		Reader:                    s.In,
+		Writer:                    s.Out,
+		ErrWriter:                 s.Messages.File(),
+		Metadata:                  map[string]any{ioKey: s},
+		Before:                    func(c *cli.Context) error { return readGlobalFlags(s, c) },
 		Action:                    noCommand,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Run's caller exits
 		OnUsageError:              usageError,
@@ -100,9 +93,9 @@ func noCommand(c *cli.Context) error {
 		return unknownCommand(path, c.Args().First(), commands)
 	}
 	if path == programName {
-		p := programOf(c)
-		p.messages.Error(path + " needs a command")
-		_, _ = io.WriteString(p.messages.File(), shortHelp)
+		s := ioOf(c)
+		s.Messages.Error(path + " needs a command")
+		_, _ = io.WriteString(s.Messages.File(), shortHelp)
 		return exit.Silently(exit.Usage)
 	}
 	return exit.Errorf(exit.Usage, "%s needs a command: %s", path, strings.Join(commandNames(commands), ", ")).
@@ -138,74 +131,25 @@ func version() string {
 	return strings.Trim(strings.TrimPrefix(info.Main.Version, "v"), "()")
 }
 
-// programKey is where a command's context keeps the program.
-const programKey = "program"
+// ioKey is where a command's context keeps the standard streams.
+const ioKey = "io"
 
-// A program is one run: its streams and how talkative it is.
-type program struct {
-	in       *os.File
-	out      *os.File
-	messages *terminal.Printer
-	quiet    bool
-	verbose  bool
+// ioOf returns the streams of the program that runs the command of c.
+func ioOf(c *cli.Context) *terminal.IO {
+	return c.App.Metadata[ioKey].(*terminal.IO)
 }
 
-// programOf returns the program that runs the command of c.
-func programOf(c *cli.Context) *program {
-	return c.App.Metadata[programKey].(*program)
-}
-
-// begin reads the flags that hold everywhere.
-func (p *program) begin(c *cli.Context) error {
-	p.quiet, p.verbose = c.Bool("quiet"), c.Bool("verbose")
-	if p.quiet && p.verbose {
+// readGlobalFlags reads the flags that hold everywhere.
+func readGlobalFlags(s *terminal.IO, c *cli.Context) error {
+	s.Quiet, s.Verbose = c.Bool("quiet"), c.Bool("verbose")
+	if s.Quiet && s.Verbose {
 		return exit.Errorf(exit.Usage, "--quiet and --verbose contradict each other")
 	}
 	return nil
 }
 
-// note prints what happened, unless the user wants quiet.
-func (p *program) note(format string, a ...any) {
-	if !p.quiet {
-		p.messages.Note(fmt.Sprintf(format, a...))
-	}
-}
-
-// detail prints what only --verbose shows.
-func (p *program) detail(format string, a ...any) {
-	if p.verbose {
-		p.messages.Note(fmt.Sprintf(format, a...))
-	}
-}
-
-// warn prints what the user should know before relying on the rest, unless
-// the user wants quiet.
-func (p *program) warn(format string, a ...any) {
-	if !p.quiet {
-		p.messages.Warning(fmt.Sprintf(format, a...))
-	}
-}
-
-// advise prints what the user can do next, unless the user wants quiet.
-func (p *program) advise(format string, a ...any) {
-	if !p.quiet {
-		p.messages.Hint(fmt.Sprintf(format, a...))
-	}
-}
-
-// sure asks a person at a terminal, who has to say yes. Nobody else is asked.
-func (p *program) sure(question string) bool {
-	if !terminal.Is(p.in) || !terminal.Is(p.messages.File()) {
-		return true
-	}
-	p.messages.Ask(question + " [y/N] ")
-	answer, _ := bufio.NewReader(p.in).ReadString('\n')
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	return answer == "y" || answer == "yes"
-}
-
 // finish prints err, where there is one, and returns its exit code.
-func (p *program) finish(err error) int {
+func finish(s *terminal.IO, err error) int {
 	if err == nil {
 		return exit.OK
 	}
@@ -213,9 +157,9 @@ func (p *program) finish(err error) int {
 	if e.Silent {
 		return e.Code
 	}
-	p.messages.Error(err.Error())
+	s.Messages.Error(err.Error())
 	if e.Hint != "" {
-		p.messages.Hint(e.Hint)
+		s.Messages.Hint(e.Hint)
 	}
 	return e.Code
 }

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"strings"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
+
+	"otrpipe/commands/internal/exit"
 )
 
 // ownArguments is the value of a command's ArgsUsage whose arguments are

@@ -7,17 +7,16 @@ import (
 	"strings"
 	"testing"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 )
 
 // order puts a command line in order as Run does.
 func order(t *testing.T, args ...string) ([]string, error) {
 	t.Helper()
-	app := newApp(&program{in: os.Stdin, out: os.Stdout, messages: terminal.NewPrinter(os.Stderr, programName)})
+	app := newApp(terminal.NewIO(programName, os.Stdin, os.Stdout, os.Stderr))
 	got, err := orderArguments(app, append([]string{programName}, args...))
 	if err != nil {
 		return nil, err
@@ -83,7 +82,7 @@ func TestWhatIsRefusedIsRefusedByName(t *testing.T) {
 }
 
 func TestEveryCommandHasHelpAndNoNameTwice(t *testing.T) {
-	app := newApp(&program{in: os.Stdin, out: os.Stdout, messages: terminal.NewPrinter(os.Stderr, programName)})
+	app := newApp(terminal.NewIO(programName, os.Stdin, os.Stdout, os.Stderr))
 	var check func(path string, c *cli.Command, outer []string)
 	check = func(path string, c *cli.Command, outer []string) {
 		path += " " + c.Name

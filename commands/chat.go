@@ -7,11 +7,10 @@ import (
 	"slices"
 	"syscall"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/fatih/color"
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/terminal/editor"
 	"otrpipe/otr/keys"
@@ -75,8 +74,8 @@ var chatDefaults = flagValues{
 }
 
 func runChat(c *cli.Context) error {
-	p := programOf(c)
-	if !terminal.Is(p.in) || !terminal.Is(p.out) {
+	p := ioOf(c)
+	if !terminal.Is(p.In) || !terminal.Is(p.Out) {
 		return exit.Errorf(exit.Usage, "%s is for a person: its standard input and output must be a terminal", c.Command.HelpName).
 			WithHint("otrpipe connect --mode lines moves messages from and to a file, a pipe or a program, one a line")
 	}
@@ -111,32 +110,32 @@ func (l *live) chat(command []string) error {
 	if err != nil {
 		return err
 	}
-	console, err := editor.Open(l.in, l.out)
+	console, err := editor.Open(l.In, l.Out)
 	if err != nil {
 		return exit.Errorf(exit.Failure, "the terminal: %w", err)
 	}
 	defer console.Close()
-	h := &chat{live: l, console: console, answers: terminal.NewPrinter(l.out, programName)}
+	h := &chat{live: l, console: console, answers: terminal.NewPrinter(l.Out, programName)}
 	h.answers.Through(console)
-	stderr, heard := l.messages.File(), func() {}
+	stderr, heard := l.Messages.File(), func() {}
 	if terminal.Is(stderr) {
 		if stderr, heard, err = h.overhear(command[0]); err != nil {
 			return err
 		}
-		l.messages.Through(console) // which breaks long lines after its end, too
+		l.Messages.Through(console) // which breaks long lines after its end, too
 	}
 	l.mu.Lock()
 	l.person = h
 	l.mu.Unlock()
 	h.showStanding()
-	l.note("waiting for the other end; /help shows what can be done here, Ctrl-D leaves")
+	l.Note("waiting for the other end; /help shows what can be done here, Ctrl-D leaves")
 	go h.listen()
 	err = l.runOver(command, stderr, conversation, func() (*payload, error) {
 		return &payload{person: h}, nil
 	})
 	heard()
 	if err == nil && !l.told() {
-		l.note("the transport has ended%s", l.transportStatus())
+		l.Note("the transport has ended%s", l.transportStatus())
 	}
 	return err
 }

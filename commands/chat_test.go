@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/fatih/color"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 )
 

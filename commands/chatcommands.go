@@ -7,10 +7,9 @@ import (
 	"strings"
 	"unicode"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/fatih/color"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal/editor"
 	"otrpipe/keyfile"
@@ -185,7 +184,7 @@ func (h *chat) compare(prompt, question string) {
 	go func() {
 		err := h.runSMP(&session.SMP{Secret: secret, Question: question, Timeout: smpTimeout}, nil)
 		told := errors.Is(err, errSMPFailed) || errors.Is(err, errSMPAborted)
-		if err != nil && (!told || h.quiet) {
+		if err != nil && (!told || h.Quiet) {
 			h.refuse(err)
 		}
 	}()

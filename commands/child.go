@@ -9,9 +9,9 @@ import (
 	"syscall"
 	"time"
 
-	"otrpipe/commands/internal/exit"
-
 	"golang.org/x/sys/unix"
+
+	"otrpipe/commands/internal/exit"
 )
 
 // How long a COMMAND that does not leave after the end is let alone, and how

@@ -6,9 +6,9 @@ import (
 	"io"
 	"strings"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/exit"
 )
 
 // The scripts ask the program itself what can come next: they hold no names of

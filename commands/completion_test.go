@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/exit"
 )
 
 func TestALineIsTakenApartAsBashDoes(t *testing.T) {

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"os"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/otr"
 )
 
@@ -71,8 +70,8 @@ func (l *live) connect(command []string) error {
 	if err != nil {
 		return err
 	}
-	return l.runOver(command, l.messages.File(), conversation, func() (*payload, error) {
-		return l.standard(l.in, l.out), nil
+	return l.runOver(command, l.Messages.File(), conversation, func() (*payload, error) {
+		return l.standard(l.In, l.Out), nil
 	})
 }
 

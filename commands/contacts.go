@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
@@ -188,7 +187,7 @@ func contactsTrust(c *cli.Context, name string, rest []string) error {
 		if err := openHome(c).SetTrust(name, fp, keyfile.Verified); err != nil {
 			return exit.Key(err)
 		}
-		programOf(c).note("the OTRv%d key of %s is verified: %v", fp.OTR(), terminal.Visible(name), fp)
+		ioOf(c).Note("the OTRv%d key of %s is verified: %v", fp.OTR(), terminal.Visible(name), fp)
 	}
 	return nil
 }
@@ -275,7 +274,7 @@ func contactsImport(c *cli.Context, path string) error {
 	if err := openHome(c).Remember(contacts); err != nil {
 		return exit.Key(err)
 	}
-	programOf(c).note("imported %s", count(len(contacts), "contact"))
+	ioOf(c).Note("imported %s", count(len(contacts), "contact"))
 	return nil
 }
 
@@ -315,7 +314,7 @@ func contactsExport(c *cli.Context, path string) error {
 		return err
 	}
 	if leftOut > 0 {
-		programOf(c).warn("left out %s of version 4, which libotr does not know", count(leftOut, "key"))
+		ioOf(c).Warn("left out %s of version 4, which libotr does not know", count(leftOut, "key"))
 	}
 	return nil
 }

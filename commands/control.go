@@ -8,10 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
 )
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
-
 	"otrpipe/commands/internal/session"
 	"otrpipe/otr"
 )

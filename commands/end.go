@@ -6,18 +6,18 @@ import (
 	"os"
 	"path/filepath"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 )
 
 // An end is one end of a stream, or a half of one, as a command line describes
 // it.
 type end struct {
-	*program
+	*terminal.IO
 	c         *cli.Context
 	command   string // the command's name
 	given     flagValues
@@ -35,7 +35,7 @@ type end struct {
 // newEnd reads the flags of a stream command. What can be refused before
 // anything has begun is refused here.
 func newEnd(c *cli.Context) (*end, error) {
-	e := &end{program: programOf(c), c: c, command: c.Command.Name}
+	e := &end{IO: ioOf(c), c: c, command: c.Command.Name}
 	var err error
 	if e.given, err = streamFlagValues(c); err != nil {
 		return nil, err

@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"otrpipe/commands/internal/exit"
-
 	"golang.org/x/sys/unix"
+
+	"otrpipe/commands/internal/exit"
 )
 
 // An event is one line of --events. Fields that an event does not have are

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"otrpipe/commands/internal/exit"
-
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/stream"
 )

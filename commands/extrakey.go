@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"strconv"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
 )
 

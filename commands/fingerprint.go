@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"slices"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/mdp/qrterminal/v3"
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
@@ -116,7 +115,7 @@ func printFingerprints(c *cli.Context, fps []keys.Fingerprint) error {
 			err = printFingerprint(c, fp)
 		}
 		if err == nil && c.Bool(flagQR) {
-			_, err = output(c).Write(qrCode(qrText(fp), terminal.Colour(programOf(c).out)))
+			_, err = output(c).Write(qrCode(qrText(fp), terminal.Colour(ioOf(c).Out)))
 		}
 		if err != nil {
 			return err

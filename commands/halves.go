@@ -8,10 +8,9 @@ import (
 	"syscall"
 	"time"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
 )
 
@@ -63,9 +62,9 @@ func (l *live) hostHalves() error {
 	if err != nil {
 		return err
 	}
-	plainIn, plainOut, transport := l.in, p.out, &wires{in: p.in, out: l.out}
+	plainIn, plainOut, transport := l.In, p.out, &wires{in: p.in, out: l.Out}
 	if l.role == roleDecrypt {
-		plainIn, plainOut, transport = p.in, l.out, &wires{in: l.in, out: p.out}
+		plainIn, plainOut, transport = p.in, l.Out, &wires{in: l.In, out: p.out}
 	}
 	return l.run(conversation, transport, func() (*payload, error) {
 		return l.standard(plainIn, plainOut), nil
@@ -88,8 +87,8 @@ func (l *live) awaitPartner() (*partner, error) {
 			defer l.mu.Unlock()
 			return l.partner, nil
 		case <-notice:
-			l.note("waiting for the other half of session %q: otrpipe %s", l.name.Session, other)
-			l.advise("%s", l.partnerHint())
+			l.Note("waiting for the other half of session %q: otrpipe %s", l.name.Session, other)
+			l.Advise("%s", l.partnerHint())
 		case <-limit:
 			return nil, exit.Errorf(exit.Timeout, "no otrpipe %s came for session %q within %v", other, l.name.Session, timeout).
 				WithHint("%s", l.partnerHint())
@@ -153,12 +152,12 @@ func (e *end) joinSession(role string) (joined bool, err error) {
 		Flags:     e.given,
 		SMPSecret: e.secret,
 		Events:    e.events != nil,
-		Stderr:    fileID(e.messages.File()),
+		Stderr:    fileID(e.Messages.File()),
 	}
 	if join.Passphrase, err = e.passphrase(); err != nil {
 		return false, err
 	}
-	files := []*os.File{e.in, e.out}
+	files := []*os.File{e.In, e.Out}
 	if e.events != nil {
 		files = append(files, e.events)
 	}

@@ -9,10 +9,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 )
 
@@ -33,7 +32,7 @@ func walkCommands(app *cli.App, do func(path []string, c *cli.Command)) {
 }
 
 func testApp() *cli.App {
-	return newApp(&program{in: os.Stdin, out: os.Stdout, messages: terminal.NewPrinter(os.Stderr, programName)})
+	return newApp(terminal.NewIO(programName, os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run runs the program in this process and returns its code and what it wrote.

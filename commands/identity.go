@@ -10,11 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/adrg/xdg"
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
@@ -100,7 +99,7 @@ func openHome(c *cli.Context) *keyfile.Home {
 		folder = filepath.Join(xdg.DataHome, programName)
 	}
 	home := keyfile.Open(folder)
-	home.Warn = func(text string) { programOf(c).warn("%s", text) }
+	home.Warn = func(text string) { ioOf(c).Warn("%s", text) }
 	c.App.Metadata[flagHome] = home
 	return home
 }
@@ -276,7 +275,7 @@ func secretFromFlags(c *cli.Context, name, prompt string) ([]byte, bool, error) 
 		secret, err := askSecret(prompt, fmt.Sprintf("--%s-file or --%s-fd", name, name))
 		return secret, err == nil, err
 	}
-	if f != programOf(c).in {
+	if f != ioOf(c).In {
 		// No program that is started from here shall inherit it.
 		defer f.Close()
 	}
@@ -293,7 +292,7 @@ func descriptor(c *cli.Context, number int) (*os.File, error) {
 	case number < 0:
 		return nil, fmt.Errorf("%d is no file descriptor", number)
 	case number == 0:
-		return programOf(c).in, nil
+		return ioOf(c).In, nil
 	case number <= 2:
 		return nil, fmt.Errorf("file descriptor %d is for output", number)
 	}

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/keyfile"
 )
 

@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"slices"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
@@ -111,7 +110,7 @@ func eachKeyError(c *cli.Context, err error) error {
 	}
 	all := joined.Unwrap()
 	for _, one := range all[:len(all)-1] {
-		programOf(c).messages.Error(exit.Plain(one).Error())
+		ioOf(c).Messages.Error(exit.Plain(one).Error())
 	}
 	return exit.Key(all[len(all)-1])
 }
@@ -169,19 +168,19 @@ func keysPassphrase(c *cli.Context) error {
 	if err := openHome(c).SetPassphrase(id, passphrase); err != nil {
 		return exit.Key(err)
 	}
-	programOf(c).note("identity %q has a new passphrase", id.Name)
+	ioOf(c).Note("identity %q has a new passphrase", id.Name)
 	return nil
 }
 
 func removePassphrase(c *cli.Context, id *keyfile.Identity) error {
 	if !id.Protected {
-		programOf(c).note("identity %q has no passphrase", id.Name)
+		ioOf(c).Note("identity %q has no passphrase", id.Name)
 		return nil
 	}
 	if err := openHome(c).SetPassphrase(id, nil); err != nil {
 		return exit.Key(err)
 	}
-	programOf(c).note("identity %q has no passphrase any more", id.Name)
+	ioOf(c).Note("identity %q has no passphrase any more", id.Name)
 	return nil
 }
 
@@ -238,7 +237,7 @@ func keysUpgrade(c *cli.Context) error {
 	}
 	done := slices.ContainsFunc(public.Keys, func(fp keys.Fingerprint) bool { return fp.OTR() == 4 })
 	if done && !c.Bool(flagKeepForging) {
-		programOf(c).note("identity %q has keys of version 4", name)
+		ioOf(c).Note("identity %q has keys of version 4", name)
 		return answerMade(c, public)
 	}
 	if err := home.Upgrade(name, rand.Reader, c.Bool(flagKeepForging), source.opening); err != nil {
@@ -269,13 +268,13 @@ func keysRemoveCommand() *cli.Command {
 			home := openHome(c)
 			_, err := home.Public(name)
 			there := !errors.Is(err, keyfile.ErrNotFound) // damaged ones can be removed too
-			if there && !c.Bool(flagYes) && !programOf(c).sure(fmt.Sprintf("remove the keys of identity %q for good?", name)) {
+			if there && !c.Bool(flagYes) && !ioOf(c).Confirm(fmt.Sprintf("remove the keys of identity %q for good?", name)) {
 				return exit.Errorf(exit.Failure, "identity %q stays", name)
 			}
 			if err := home.Remove(name); err != nil {
 				return exit.Key(err)
 			}
-			programOf(c).note("identity %q is removed", name)
+			ioOf(c).Note("identity %q is removed", name)
 			return nil
 		},
 	}
@@ -301,7 +300,7 @@ func keysExportCommand() *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			if c.String(flagOutput) == "" && terminal.Is(programOf(c).out) {
+			if c.String(flagOutput) == "" && terminal.Is(ioOf(c).Out) {
 				return exit.Errorf(exit.Usage, "private keys are not shown on a terminal").
 					WithHint("-o FILE writes them to a file; -o - shows them all the same")
 			}
@@ -371,9 +370,9 @@ func exportLibotr(c *cli.Context) error {
 		return err
 	}
 	if id.Ed448 != nil {
-		programOf(c).note("left out the keys of version 4, which libotr does not know")
+		ioOf(c).Note("left out the keys of version 4, which libotr does not know")
 	}
-	programOf(c).warn("the exported key is not protected: libotr's files have no passphrase")
+	ioOf(c).Warn("the exported key is not protected: libotr's files have no passphrase")
 	return nil
 }
 
@@ -388,7 +387,7 @@ func exportAccount(c *cli.Context, other string) keyfile.Account {
 		account.Protocol = defaultProtocol
 	}
 	if account != accountOf(c) {
-		programOf(c).note("exported for account %v; others with --account and --protocol", account)
+		ioOf(c).Note("exported for account %v; others with --account and --protocol", account)
 	}
 	return account
 }
@@ -462,7 +461,7 @@ func keysImport(c *cli.Context, path string) error {
 	}
 	defer id.Wipe()
 	if public {
-		programOf(c).warn("%s can be read by others: whoever has read it has the key", path)
+		ioOf(c).Warn("%s can be read by others: whoever has read it has the key", path)
 	}
 	if want := c.String(flagFormat); want != "" && want != format {
 		return exit.Errorf(exit.KeyFile, "%s is a file of %s, not of %s", path, format, want)
@@ -496,10 +495,10 @@ func keysImport(c *cli.Context, path string) error {
 	}
 	switch {
 	case format == keyfile.FormatLibotr:
-		programOf(c).note("made keys of version 4, of which libotr's file has none")
+		ioOf(c).Note("made keys of version 4, of which libotr's file has none")
 	case id.Ed448 == nil:
-		programOf(c).note("identity %q has no keys of version 4", id.Name)
-		programOf(c).advise("make them: %s", upgradeCommand(id.Name))
+		ioOf(c).Note("identity %q has no keys of version 4", id.Name)
+		ioOf(c).Advise("make them: %s", upgradeCommand(id.Name))
 	}
 	return nil
 }

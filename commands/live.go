@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
-
 	"otrpipe/commands/internal/session"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
@@ -103,7 +102,7 @@ func newLive(e *end, role string, seat *session.Seat) *live {
 
 // addEvents has the events written to f too.
 func (l *live) addEvents(f *os.File) {
-	l.logs = append(l.logs, newEventLog(f, l.name.Session, l.warn))
+	l.logs = append(l.logs, newEventLog(f, l.name.Session, l.Warn))
 }
 
 // finish ends the session for all who take part in it and returns the error
@@ -359,7 +358,7 @@ func (l *live) written(received <-chan error) error {
 
 // streams are the standard streams of both halves.
 func (l *live) streams() []*os.File {
-	all := []*os.File{l.in, l.out}
+	all := []*os.File{l.In, l.Out}
 	if l.partner != nil {
 		all = append(all, l.partner.in, l.partner.out)
 	}
@@ -449,6 +448,6 @@ func (l *live) by(line, shell string) string {
 // to it.
 func (l *live) toldPerson(format string, a ...any) {
 	if l.atTerminal() != nil {
-		l.note(format, a...)
+		l.Note(format, a...)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"otrpipe/commands/internal/exit"
-
 	"otrpipe/otr/stream"
 )
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
-
 	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
@@ -56,7 +55,7 @@ func (l *live) verify(s otr.Session) error {
 	if downgraded {
 		l.logNow(event{Event: eventDowngraded, peer: p})
 		if err == nil {
-			l.warn("%s comes with OTR version %d, but is known to speak version 4", l.contactName(), s.Version)
+			l.Warn("%s comes with OTR version %d, but is known to speak version 4", l.contactName(), s.Version)
 		}
 	}
 	if err == nil && l.judge.vouched(s) {
@@ -65,7 +64,7 @@ func (l *live) verify(s otr.Session) error {
 		if s.Proven {
 			how = "has signed: it is as trusted as that"
 		}
-		l.note("%s has a key of version 4, which the key of version 3 on file %s", l.contactName(), how)
+		l.Note("%s has a key of version 4, which the key of version 3 on file %s", l.contactName(), how)
 	}
 	return err
 }
@@ -95,7 +94,7 @@ func (l *live) event(e stream.Event) {
 		l.setUntrusted()
 		l.log(e, event{Event: eventPeerEnded})
 		if l.options.mode == modeLines {
-			l.note("%s ended the session", l.peerName())
+			l.Note("%s ended the session", l.peerName())
 		}
 	case otr.Ended:
 		l.endedHere(what)
@@ -108,7 +107,7 @@ func (l *live) event(e stream.Event) {
 		l.smpEnded(nil)
 		l.log(e, event{Event: eventSMPFailed})
 		if !proving { // or it is what we leave with
-			l.warn("%v", errSMPFailed)
+			l.Warn("%v", errSMPFailed)
 		}
 	case otr.SMPCrossed:
 		l.smpCrossed()
@@ -118,30 +117,30 @@ func (l *live) event(e stream.Event) {
 		l.mu.Lock()
 		l.echoed = true
 		l.mu.Unlock()
-		l.detail("%v%s", what, times(e.Count))
+		l.Detail("%v%s", what, times(e.Count))
 	case otr.Unencrypted:
 		l.mu.Lock()
 		l.inClear = true
 		l.mu.Unlock()
 		n := int64(what.Bytes)
 		l.log(e, event{Event: eventUnencrypted, Bytes: &n})
-		l.warn("%s came unencrypted and were dropped%s", bytesOf(n), times(e.Count))
+		l.Warn("%s came unencrypted and were dropped%s", bytesOf(n), times(e.Count))
 	case otr.Unreadable:
 		l.log(e, event{Event: eventUnreadable, Reason: what.Reason.Error()})
-		l.warn("a message that cannot be read was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
+		l.Warn("a message that cannot be read was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
 	case otr.Malformed:
 		l.log(e, event{Event: eventUnreadable, Reason: what.Reason.Error()})
-		l.warn("a message that makes no sense was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
+		l.Warn("a message that makes no sense was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
 	case stream.LineTooLong:
 		l.log(e, event{Event: eventUnreadable, Bytes: &what.Bytes, Reason: "the line is too long"})
-		l.warn("a line of %s was dropped%s: that is too long", bytesOf(what.Bytes), times(e.Count))
+		l.Warn("a line of %s was dropped%s: that is too long", bytesOf(what.Bytes), times(e.Count))
 	case otr.PeerError:
 		l.log(e, event{Event: eventPeerError, Text: &what.Text})
-		l.warn("the peer's program reports an error%s: %s", times(e.Count), what.Text)
+		l.Warn("the peer's program reports an error%s: %s", times(e.Count), what.Text)
 	case otr.ExtraKeyReceived:
 		l.keepExtraKey(what)
 		l.log(e, event{Event: eventExtraKey, Use: &what.Use, Data: hexOf(what.Data)})
-		l.note("%s will use the extra symmetric key for use %d; otrpipe extra-key --received shows it", l.peerName(), what.Use)
+		l.Note("%s will use the extra symmetric key for use %d; otrpipe extra-key --received shows it", l.peerName(), what.Use)
 	case stream.StreamEnded:
 		direction := "received"
 		if what.Sent {
@@ -152,12 +151,12 @@ func (l *live) event(e stream.Event) {
 			l.mu.Unlock()
 		}
 		l.log(e, event{Event: eventStreamEnded, Direction: direction, Bytes: &what.Bytes})
-		l.detail("all %s have been %s", bytesOf(what.Bytes), direction)
+		l.Detail("all %s have been %s", bytesOf(what.Bytes), direction)
 	case stream.Unsent:
-		l.warn("not sent, for the session had ended: %s", count(what.Texts, "message"))
+		l.Warn("not sent, for the session had ended: %s", count(what.Texts, "message"))
 	case stream.Text:
-		l.warn("the peer wrote %s of text%s, which mode stream has no place for", bytesOf(int64(len(what.Text))), times(e.Count))
-		l.advise("with another OTR client use --mode lines")
+		l.Warn("the peer wrote %s of text%s, which mode stream has no place for", bytesOf(int64(len(what.Text))), times(e.Count))
+		l.Advise("with another OTR client use --mode lines")
 	case otr.Queried:
 		if what.Common == 0 {
 			l.mu.Lock()
@@ -166,15 +165,15 @@ func (l *live) event(e stream.Event) {
 			l.offers = offers
 			l.mu.Unlock()
 			if !told {
-				l.warn("the peer asks for versions of OTR that are not allowed here: %v", what.Offered)
+				l.Warn("the peer asks for versions of OTR that are not allowed here: %v", what.Offered)
 			}
 			return
 		}
-		l.detail("%v", what)
+		l.Detail("%v", what)
 	case otr.Restarted:
-		l.note("%v", what)
+		l.Note("%v", what)
 	default:
-		l.detail("%v%s", what, times(e.Count))
+		l.Detail("%v%s", what, times(e.Count))
 	}
 	switch e.What.(type) {
 	case otr.Event, stream.Trusted:
@@ -189,12 +188,12 @@ func (l *live) event(e stream.Event) {
 // same keys for too long.
 func (l *live) endedHere(e otr.Ended) {
 	if !l.options.stay {
-		l.detail("%v", e)
+		l.Detail("%v", e)
 		return
 	}
 	l.setUntrusted()
 	if e.Expired {
-		l.note("the session with %s ended: its keys had not changed for %v", l.peerName(), l.options.expire)
+		l.Note("the session with %s ended: its keys had not changed for %v", l.peerName(), l.options.expire)
 	}
 }
 
@@ -226,7 +225,7 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 	}
 	l.log(e, event{Event: name, peer: &p})
 	if s.Refreshed {
-		l.detail("the keys are new; session id %s", p.SSID)
+		l.Detail("the keys are new; session id %s", p.SSID)
 	}
 	if refusal {
 		return // the error says so, and nothing here may sound like a session with the contact
@@ -237,20 +236,20 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 	}
 	switch p.Trust {
 	case peerUnverified:
-		l.note("secure with OTRv%d key %v", s.Version, s.Fingerprint)
+		l.Note("secure with OTRv%d key %v", s.Version, s.Fingerprint)
 		if l.judge.smp {
 			return // it is about to prove itself
 		}
-		l.warn("nobody has checked whose key that is: no contact was named")
-		l.advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
+		l.Warn("nobody has checked whose key that is: no contact was named")
+		l.Advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
 	case peerNew:
-		l.note("secure with %s, OTRv%d key %v (%s)", l.contactName(), s.Version, s.Fingerprint, p.Trust)
+		l.Note("secure with %s, OTRv%d key %v (%s)", l.contactName(), s.Version, s.Fingerprint, p.Trust)
 	default:
-		l.note("secure with %s, OTRv%d (%s)", l.contactName(), s.Version, p.Trust)
-		l.detail("the key is %v", s.Fingerprint)
+		l.Note("secure with %s, OTRv%d (%s)", l.contactName(), s.Version, p.Trust)
+		l.Detail("the key is %v", s.Fingerprint)
 	}
 	if p.Trust != peerVerified && p.Trust != peerUnverified && l.atTerminal() != nil {
-		l.advise("to verify whose key that is: /smp, or compare /fingerprint through another channel and then /trust")
+		l.Advise("to verify whose key that is: /smp, or compare /fingerprint through another channel and then /trust")
 	}
 }
 
@@ -292,7 +291,7 @@ func (l *live) trustedNow(now time.Time, s otr.Session) {
 // will not know it, and the user must.
 func (l *live) remember(s otr.Session, trust keyfile.Trust, now time.Time) {
 	if err := l.judge.remember(s, trust, now); err != nil {
-		l.warn("the key of %s cannot be remembered: %v", l.contactName(), exit.Plain(err))
+		l.Warn("the key of %s cannot be remembered: %v", l.contactName(), exit.Plain(err))
 		return
 	}
 	if trust != keyfile.Seen {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
-
 	"otrpipe/commands/internal/session"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
@@ -38,11 +37,11 @@ func (l *live) smpAsked(e stream.Event, what otr.SMPAsked) {
 		return
 	}
 	if what.Question == "" {
-		l.note("%s wants to compare a secret with SMP", l.peerName())
+		l.Note("%s wants to compare a secret with SMP", l.peerName())
 	} else {
-		l.note("%s asks with SMP: %s", l.peerName(), what.Question)
+		l.Note("%s asks with SMP: %s", l.peerName(), what.Question)
 	}
-	l.advise("answer with: %s", l.by("/answer", "otrpipe smp -s "+exit.ShellWord(l.name.Session)))
+	l.Advise("answer with: %s", l.by("/answer", "otrpipe smp -s "+exit.ShellWord(l.name.Session)))
 }
 
 // smpSucceeded raises the trust in the peer's key. Who has only answered a
@@ -57,12 +56,12 @@ func (l *live) smpSucceeded(e stream.Event) {
 	l.log(e, event{Event: eventSMPSucceeded})
 	switch {
 	case answered:
-		l.note("SMP succeeded: %s knows now who you are", l.peerName())
+		l.Note("SMP succeeded: %s knows now who you are", l.peerName())
 		if !verified {
-			l.advise("to verify %s, ask a question of your own: %s", l.peerName(), l.by("/smp QUESTION", "otrpipe smp --question Q"))
+			l.Advise("to verify %s, ask a question of your own: %s", l.peerName(), l.by("/smp QUESTION", "otrpipe smp --question Q"))
 		}
 	default:
-		l.note("SMP succeeded: %s knows the secret", l.peerName())
+		l.Note("SMP succeeded: %s knows the secret", l.peerName())
 		if trusted {
 			l.remember(s, keyfile.SMP, e.Time)
 		}
@@ -91,7 +90,7 @@ func (l *live) smpAborted(e stream.Event) {
 	l.smpEnded(nil)
 	l.log(e, event{Event: eventSMPAborted})
 	if !proving { // or it is what we leave with
-		l.warn("%v", errSMPAborted)
+		l.Warn("%v", errSMPAborted)
 	}
 }
 

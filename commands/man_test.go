@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/exit"
 )
 
 // manFolder is where the manual pages are.

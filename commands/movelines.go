@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
-
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/stream"
 )
 
@@ -61,7 +61,7 @@ func (l *live) sendLines(lines *stream.Lines, p *payload) error {
 			}
 			switch {
 			case errors.Is(sendErr, stream.ErrNUL), errors.Is(sendErr, stream.ErrTooLong):
-				l.warn("line %d of the input is not sent: %v", number, reworded(sendErr))
+				l.Warn("line %d of the input is not sent: %v", number, reworded(sendErr))
 				unsent = errUnsent
 			case sendErr != nil:
 				return errUnsent
@@ -103,7 +103,7 @@ func (l *live) receiveLines(lines *stream.Lines, p *payload) error {
 func (l *live) readText(lines *stream.Lines, buf []byte) ([]byte, error) {
 	buf, plain, err := lines.ReadText(buf)
 	if err == nil && !plain && l.options.html == htmlText {
-		buf = append(buf[:0], plainText(string(buf))...)
+		buf = append(buf[:0], terminal.HTMLText(string(buf))...)
 	}
 	return buf, err
 }

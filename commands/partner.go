@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
-
 	"otrpipe/commands/internal/session"
 )
 
@@ -90,7 +89,7 @@ func (l *live) admit(conn *session.Conn, join *session.Join, files []*os.File) (
 		in:         files[0],
 		out:        files[1],
 		passphrase: join.Passphrase,
-		silent:     join.Stderr == fileID(l.messages.File()),
+		silent:     join.Stderr == fileID(l.Messages.File()),
 	}
 	if join.Events {
 		if l.events == nil || fileID(l.events) != fileID(files[2]) {

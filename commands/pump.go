@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
-
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/stream"
 )
@@ -105,7 +104,7 @@ func (p *payload) left(err error) bool {
 func (l *live) standard(in, out *os.File) *payload {
 	return &payload{
 		in:      in,
-		out:     l.messages.Output(out),
+		out:     l.Messages.Output(out),
 		doneOut: out.Close,
 	}
 }
@@ -141,7 +140,7 @@ func (l *live) showProgress(lk link) (end func()) {
 	if !l.wantsProgress() {
 		return func() {}
 	}
-	line := l.messages.Progress(time.Now(), l.remaining())
+	line := l.Messages.Progress(time.Now(), l.remaining())
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -171,18 +170,18 @@ func (l *live) showProgress(lk link) (end func()) {
 // of which several may run at one terminal.
 func (l *live) wantsProgress() bool {
 	switch {
-	case !terminal.Is(l.messages.File()):
+	case !terminal.Is(l.Messages.File()):
 		return false
 	case l.options.progress:
 		return true
 	}
-	return !l.quiet && l.command != commandServe && !slices.ContainsFunc(l.streams(), terminal.Is)
+	return !l.Quiet && l.command != commandServe && !slices.ContainsFunc(l.streams(), terminal.Is)
 }
 
 // remaining is how many bytes of plaintext there are still to send; 0: nobody
 // knows.
 func (l *live) remaining() int64 {
-	in := l.in
+	in := l.In
 	switch {
 	case l.command == commandServe:
 		return 0

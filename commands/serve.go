@@ -6,9 +6,9 @@ import (
 	"os"
 	"time"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/exit"
 )
 
 const commandServe = "serve"
@@ -41,8 +41,8 @@ func (l *live) serve(command []string) error {
 	if err != nil {
 		return err
 	}
-	err = l.run(conversation, &wires{in: l.in, out: l.out}, func() (*payload, error) {
-		application, err := l.startChild(command, l.messages.File())
+	err = l.run(conversation, &wires{in: l.In, out: l.Out}, func() (*payload, error) {
+		application, err := l.startChild(command, l.Messages.File())
 		if err != nil {
 			return nil, err
 		}

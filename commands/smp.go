@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"otrpipe/commands/internal/exit"
-
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
 )

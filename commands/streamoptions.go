@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
-
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
 )

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
-
 	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
@@ -29,7 +28,7 @@ func newMeeting(t *testing.T, contact, level string) *live {
 	t.Cleanup(func() { nowhere.Close() })
 	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
 	return &live{
-		end:     &end{program: &program{messages: terminal.NewPrinter(nowhere, programName), out: nowhere}, home: home},
+		end:     &end{IO: terminal.NewIO(programName, nowhere, nowhere, nowhere), home: home},
 		options: &streamOptions{contact: contact, trust: level},
 		judge:   judge{home: home, contact: contact, level: level, speaks4: true},
 		taps:    map[chan fmt.Stringer]struct{}{},

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
-
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"

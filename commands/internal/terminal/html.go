@@ -1,4 +1,4 @@
-package commands
+package terminal
 
 import (
 	"html"
@@ -7,9 +7,9 @@ import (
 	"unicode"
 )
 
-// elements are the HTML elements that IM clients write. Those that are true
+// htmlElements are the HTML elements that IM clients write. Those that are true
 // begin a new line.
-var elements = map[string]bool{
+var htmlElements = map[string]bool{
 	"a": false, "b": false, "big": false, "body": false, "code": false, "del": false, "em": false, "font": false,
 	"head": false, "html": false, "i": false, "img": false, "ins": false, "s": false, "small": false, "span": false,
 	"strike": false, "strong": false, "sub": false, "sup": false, "tt": false, "u": false,
@@ -17,20 +17,20 @@ var elements = map[string]bool{
 	"hr": true, "li": true, "ol": true, "p": true, "pre": true, "table": true, "td": false, "tr": true, "ul": true,
 }
 
-// A tag that is whole: a name, attributes that have values, and a slash at either
+// htmlTag matches a tag that is whole: a name, attributes that have values, and a slash at either
 // end. What people write between "<" and ">" is hardly ever of this form.
-var tag = regexp.MustCompile(`^<(?:/([A-Za-z][A-Za-z0-9]*)[ \t\r\n]*|` +
+var htmlTag = regexp.MustCompile(`^<(?:/([A-Za-z][A-Za-z0-9]*)[ \t\r\n]*|` +
 	`([A-Za-z][A-Za-z0-9]*)(?:[ \t\r\n]+[A-Za-z_:][-A-Za-z0-9_:.]*[ \t\r\n]*=[ \t\r\n]*(?:"[^"]*"|'[^']*'|[^ \t\r\n"'=<>` + "`" + `]+))*[ \t\r\n]*/?)>`)
 
-// An entity that is whole.
-var entity = regexp.MustCompile(`&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});`)
+// htmlEntity matches an entity that is whole.
+var htmlEntity = regexp.MustCompile(`&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});`)
 
-// plainText is the text of a message that an IM client may have written as HTML:
+// HTMLText is the text of a message that an IM client may have written as HTML:
 // without the tags that IM clients write, their entities as characters, elements
 // that begin a line as a blank, because a message is one line. It may also be plain
 // text in which somebody writes of HTML or of mathematics; whatever is not
 // certainly a tag stays.
-func plainText(s string) string {
+func HTMLText(s string) string {
 	var b strings.Builder
 	for {
 		start := strings.IndexByte(s, '<')
@@ -57,11 +57,11 @@ func plainText(s string) string {
 // cutTag is the length of the known tag that s begins with, and whether it begins
 // a new line; 0: there is none.
 func cutTag(s string) (newLine bool, n int) {
-	found := tag.FindStringSubmatch(s)
+	found := htmlTag.FindStringSubmatch(s)
 	if found == nil {
 		return false, 0
 	}
-	newLine, known := elements[strings.ToLower(found[1]+found[2])]
+	newLine, known := htmlElements[strings.ToLower(found[1]+found[2])]
 	if !known {
 		return false, 0
 	}
@@ -72,7 +72,7 @@ func cutTag(s string) (newLine bool, n int) {
 // stays, and so does one for a control character: a line's end would make two
 // messages of one.
 func characters(s string) string {
-	return entity.ReplaceAllStringFunc(s, func(e string) string {
+	return htmlEntity.ReplaceAllStringFunc(s, func(e string) string {
 		text := html.UnescapeString(e)
 		if text != ";" && strings.HasSuffix(text, ";") { // at most its beginning is known
 			return e

@@ -1,4 +1,4 @@
-package commands
+package terminal
 
 import "testing"
 
@@ -25,7 +25,7 @@ func TestHTMLBecomesText(t *testing.T) {
 		{"<", "<"},
 		{"hi&#10;otrpipe&#13;&NewLine;&#27;[2J&Tab;&#x2028;", "hi&#10;otrpipe&#13;&NewLine;&#27;[2J&Tab;&#x2028;"},
 	} {
-		if got := plainText(test.html); got != test.text {
+		if got := HTMLText(test.html); got != test.text {
 			t.Errorf("%q: %q, want %q", test.html, got, test.text)
 		}
 	}
@@ -36,7 +36,7 @@ func FuzzHTMLNeverGrowsOrPanics(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		// An entity is never shorter than what it stands for by more than a
 		// few bytes; the blank of an element is shorter than its tag.
-		if got := plainText(s); len(got) > 2*len(s)+8 {
+		if got := HTMLText(s); len(got) > 2*len(s)+8 {
 			t.Errorf("%q became %q", s, got)
 		}
 	})
