@@ -1,8 +1,8 @@
 package commands
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -155,9 +155,30 @@ func contactsAdd(c *cli.Context, name string, rest []string) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseOwnKeys(c, fps); err != nil {
+		return err
+	}
 	for _, fp := range fps {
 		if err := openHome(c).RememberKey(name, fp, keyfile.Seen, time.Now()); err != nil {
 			return exit.Key(err)
+		}
+	}
+	return nil
+}
+
+// refuseOwnKeys refuses fingerprints of our own identities: it is easily mistaken whose
+// output a fingerprint was copied from, and a contact with our own key lets nobody in.
+func refuseOwnKeys(c *cli.Context, fps []keys.Fingerprint) error {
+	ours, err := openHome(c).Publics()
+	if err != nil && len(ours) == 0 {
+		return nil // nothing can be told of our keys, which are not needed here
+	}
+	for _, public := range ours {
+		for _, fp := range fps {
+			if slices.Contains(public.Keys, fp) {
+				return exit.Errorf(exit.Usage, "that is the fingerprint of your own identity %s", terminal.Visible(public.Name)).
+					WithHint("the contact's fingerprint is what otrpipe fingerprint prints at the other end")
+			}
 		}
 	}
 	return nil
@@ -261,21 +282,40 @@ func contactsImport(c *cli.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	list, err := keyfile.ParseLibotrFingerprints(file)
-	if errors.Is(err, keyfile.ErrFormat) {
-		return exit.Errorf(exit.KeyFile, "%w: %s", exit.Plain(err), path).WithHint("what can be imported is libotr's otr.fingerprints")
-	} else if err != nil {
-		return exit.Key(fmt.Errorf("%w: %s", err, path))
+	list, bad := keyfile.ParseLibotrFingerprints(file)
+	if len(list) == 0 && len(bad) > 0 {
+		return exit.Errorf(exit.KeyFile, "%w: %s", exit.Plain(bad[0]), path).WithHint("what can be imported is libotr's otr.fingerprints")
 	}
 	contacts, err := keyfile.ContactsFromLibotr(list, path, accountOf(c), time.Now())
 	if err != nil {
 		return exit.Key(err)
 	}
+	bad = slices.DeleteFunc(bad, func(row *keyfile.RowError) bool { return !row.Concerns(accountOf(c)) })
 	if err := openHome(c).Remember(contacts); err != nil {
 		return exit.Key(err)
 	}
 	ioOf(c).Note("imported %s", count(len(contacts), "contact"))
-	return nil
+	return reportBadRows(c, path, bad)
+}
+
+// maxBadRows is how many lines that cannot be imported are listed one by one: more
+// would not be read.
+const maxBadRows = 20
+
+// reportBadRows lists the lines that were not imported.
+func reportBadRows(c *cli.Context, path string, bad []*keyfile.RowError) error {
+	if len(bad) == 0 {
+		return nil
+	}
+	for i, row := range bad {
+		if i == maxBadRows {
+			ioOf(c).Warn("and %d more", len(bad)-i)
+			break
+		}
+		ioOf(c).Warn("line %d is left out: %v", row.Line, exit.Plain(row.Reason))
+	}
+	return exit.Errorf(exit.Failure, "%s of %s cannot be imported", count(len(bad), "line"), path).
+		WithHint("mend or rename them in a copy, or give the key by hand: otrpipe contacts add NAME FINGERPRINT")
 }
 
 func contactsExportCommand() *cli.Command {

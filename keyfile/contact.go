@@ -146,14 +146,14 @@ func (h *Home) Contact(name string) (contact Contact, ok bool, err error) {
 	}
 	i, ok := find(contacts, name)
 	if !ok {
-		return Contact{}, false, CheckName(name)
+		return Contact{}, false, CheckContactName(name)
 	}
 	return contacts[i], true, nil
 }
 
 // RememberKey puts a key of a contact on file, or takes note that a known one
 // was met again. Trust is raised to t, never lowered. A contact that is not
-// there is made.
+// there is made, if CheckContactName takes its name.
 func (h *Home) RememberKey(contact string, fp keys.Fingerprint, t Trust, now time.Time) error {
 	key := ContactKey{Fingerprint: fp, Trust: t, FirstSeen: now, LastSeen: now}
 	return h.Remember([]Contact{{Name: contact, Keys: []ContactKey{key}}})
@@ -170,9 +170,6 @@ func (h *Home) RememberProfile(contact string, fp keys.Fingerprint, t Trust, p P
 // version 4 may bring a Profile, which takes the place of the one on file.
 func (h *Home) Remember(list []Contact) error {
 	for _, contact := range list {
-		if err := CheckName(contact.Name); err != nil {
-			return err
-		}
 		for _, key := range contact.Keys {
 			if key.Profile == (Profile{}) {
 				continue
@@ -187,6 +184,12 @@ func (h *Home) Remember(list []Contact) error {
 	}
 	return h.changeContacts(func(contacts []Contact) ([]Contact, error) {
 		for _, contact := range list {
+			// A contact on file keeps its name, whatever an older program let pass.
+			if _, ok := find(contacts, contact.Name); !ok {
+				if err := CheckContactName(contact.Name); err != nil {
+					return nil, err
+				}
+			}
 			contacts = remember(contacts, contact)
 		}
 		return contacts, nil
@@ -264,7 +267,7 @@ func (h *Home) RemoveContact(contact string) error {
 // RenameContact gives a contact another name. One that has that name already
 // stays: ErrExists.
 func (h *Home) RenameContact(old, name string) error {
-	if err := CheckName(name); err != nil {
+	if err := CheckContactName(name); err != nil {
 		return err
 	}
 	if err := h.mustHave(old); err != nil {

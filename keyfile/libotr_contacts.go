@@ -1,7 +1,6 @@
 package keyfile
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -9,8 +8,7 @@ import (
 // ContactsFromLibotr turns libotr's fingerprints into contacts, met now. All
 // must be of one account, which account describes (fields that are empty fit
 // all), or the error is a *ChoiceError: the same username in two networks need
-// not be the same person. Path names the file in errors. A username that cannot
-// be a contact's name is an ErrName.
+// not be the same person. Path names the file in errors.
 func ContactsFromLibotr(list []LibotrFingerprint, path string, account Account, now time.Time) ([]Contact, error) {
 	var all, fitting []Account
 	for _, one := range list {
@@ -29,9 +27,6 @@ func ContactsFromLibotr(list []LibotrFingerprint, path string, account Account, 
 	for _, one := range list {
 		if !one.Account.matches(account) {
 			continue
-		}
-		if err := CheckName(one.Username); err != nil {
-			return nil, fmt.Errorf("%w (a username in %s)", err, path)
 		}
 		key := ContactKey{Fingerprint: one.Fingerprint, Trust: trustOfLibotr(one.Trust), FirstSeen: now, LastSeen: now}
 		contacts = remember(contacts, Contact{Name: one.Username, Keys: []ContactKey{key}})

@@ -21,34 +21,60 @@ type LibotrFingerprint struct {
 	Trust       string           // "", "verified", "smp", or what a client likes
 }
 
+// A RowError is a line of libotr's file of fingerprints that cannot be taken: it is
+// none, an ErrFormat, or its username cannot be a contact's name, an ErrName.
+type RowError struct {
+	Line    int     // from 1
+	Account Account // whose line it is; empty where that cannot be read
+	Reason  error
+}
+
+func (e *RowError) Error() string { return fmt.Sprintf("%v (line %d)", e.Reason, e.Line) }
+
+// Unwrap returns the reason.
+func (e *RowError) Unwrap() error { return e.Reason }
+
+// Concerns tells whether the line is, or can be, one of the accounts that account
+// describes.
+func (e *RowError) Concerns(account Account) bool {
+	return e.Account == (Account{}) || e.Account.matches(account)
+}
+
 // ParseLibotrFingerprints reads libotr's file of fingerprints, otr.fingerprints
 // in Pidgin. A line is "username TAB account TAB protocol TAB 40 hexadecimal
-// digits [TAB trust]", ended by LF or CR LF. A line that is none refuses the
-// file: ErrFormat, with the line's number.
-func ParseLibotrFingerprints(b []byte) ([]LibotrFingerprint, error) {
-	var list []LibotrFingerprint
+// digits [TAB trust]", ended by LF or CR LF. Lines that cannot be taken are in bad, in
+// their order; they do not keep the others from being read.
+func ParseLibotrFingerprints(b []byte) (list []LibotrFingerprint, bad []*RowError) {
 	for number, fields := range tabLines(b) {
-		if len(fields) != 4 && len(fields) != 5 {
-			return nil, fmt.Errorf("%w: line %d has %d fields, not 4 or 5", ErrFormat, number, len(fields))
-		}
-		if fields[0] == "" {
-			return nil, fmt.Errorf("%w: line %d has no username", ErrFormat, number)
-		}
-		digest, err := hex.DecodeString(fields[3])
-		if err != nil || len(digest) != keys.FingerprintLen3 {
-			return nil, fmt.Errorf("%w: line %d has no fingerprint of 40 hexadecimal digits", ErrFormat, number)
-		}
-		fp, err := keys.FingerprintFromBytes(digest)
+		one, err := parseFingerprintRow(fields)
 		if err != nil {
-			return nil, fmt.Errorf("%w: line %d: %w", ErrFormat, number, err)
-		}
-		one := LibotrFingerprint{Username: fields[0], Account: Account{fields[1], fields[2]}, Fingerprint: fp}
-		if len(fields) == 5 {
-			one.Trust = fields[4]
+			bad = append(bad, &RowError{Line: number, Account: one.Account, Reason: err})
+			continue
 		}
 		list = append(list, one)
 	}
-	return list, nil
+	return list, bad
+}
+
+func parseFingerprintRow(fields []string) (one LibotrFingerprint, err error) {
+	if len(fields) != 4 && len(fields) != 5 {
+		return one, fmt.Errorf("%w: it has %d fields, not 4 or 5", ErrFormat, len(fields))
+	}
+	one.Username, one.Account = fields[0], Account{fields[1], fields[2]}
+	if err := CheckContactName(one.Username); err != nil {
+		return one, err
+	}
+	digest, err := hex.DecodeString(fields[3])
+	if err != nil || len(digest) != keys.FingerprintLen3 {
+		return one, fmt.Errorf("%w: no fingerprint of 40 hexadecimal digits", ErrFormat)
+	}
+	if one.Fingerprint, err = keys.FingerprintFromBytes(digest); err != nil {
+		return one, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if len(fields) == 5 {
+		one.Trust = fields[4]
+	}
+	return one, nil
 }
 
 // AppendLibotrFingerprints appends a file that ParseLibotrFingerprints, and
@@ -142,7 +168,7 @@ func parseTag(s string) (uint32, error) {
 func tabLines(b []byte) func(yield func(int, []string) bool) {
 	return func(yield func(int, []string) bool) {
 		number := 0
-		for line := range strings.Lines(string(b)) {
+		for line := range strings.Lines(string(withoutMark(b))) {
 			number++
 			line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 			if line != "" && !yield(number, strings.Split(line, "\t")) {

@@ -39,6 +39,36 @@ func CheckName(name string) error {
 	return nil
 }
 
+// CheckContactName tells whether a new contact can have the name: one that CheckName
+// takes and that shows every character it has, so that two contacts whose names look
+// the same are the same. It refuses characters that show nothing (Unicode's default
+// ignorable code points, fillers, variation selectors), those that look like a space
+// and are another, and a mark at the beginning, which would join the text before the
+// name. The error is an ErrName.
+func CheckContactName(name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	for i, r := range name {
+		if blank(r) || i == 0 && unicode.Is(unicode.M, r) {
+			return fmt.Errorf("%w %q has a character that cannot be seen, %U", ErrName, name, r)
+		}
+	}
+	return nil
+}
+
+// blank reports whether a character that Unicode counts among the printable ones shows
+// nothing. Format characters, and spaces other than the ASCII one, do not count among
+// them.
+func blank(r rune) bool {
+	const (
+		brailleBlank = '\u2800'
+		nullNotehead = '\U0001d159'
+	)
+	return r == brailleBlank || r == nullNotehead ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
 // fileName is the folder name of an identity. Letters, digits and a few signs
 // stand for themselves; any other byte is %XX, because file systems disagree
 // about normal forms of Unicode and about signs, and a leading dot because

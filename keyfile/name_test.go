@@ -1,6 +1,7 @@
 package keyfile
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,6 +21,47 @@ func TestNamesThatCanBeShownAreTaken(t *testing.T) {
 		strings.Repeat("n", maxName+1),
 	} {
 		wantError(t, CheckName(name), ErrName)
+	}
+}
+
+func TestContactNamesShowEveryCharacter(t *testing.T) {
+	for _, name := range []string{"a", "Bob B. <b@example.com>", "é", "e\u0301", "名前", "한글", "বাংলা", "☎"} {
+		if err := CheckContactName(name); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for _, r := range []rune{
+		'\u00a0', '\u00ad', '\u034f', '\u115f', '\u1160', '\u17b4', '\u180b', '\u2000', '\u200b', '\u200d', '\u202e',
+		'\u2060', '\u2065', '\u2800', '\u3000', '\u3164', '\ufe0f', '\ufeff', '\uffa0', '\U0001d159', '\U000e0041', '\U000e0100',
+	} {
+		for _, name := range []string{"bo" + string(r) + "b", "bob" + string(r), string(r) + "bob", string(r)} {
+			wantError(t, CheckContactName(name), ErrName)
+		}
+	}
+	for _, name := range []string{"", "bob ", " bob", "\u0301bob"} {
+		wantError(t, CheckContactName(name), ErrName)
+	}
+}
+
+func TestAContactWhoseNameHidesIsNotMadeButAnOldOneCanBeUsed(t *testing.T) {
+	const hidden = "bob\u3164"
+	h := newHome(t)
+	must(t, h.RememberKey("bob", fingerprintOf(1), Seen, someday))
+	wantError(t, h.RememberKey(hidden, fingerprintOf(2), Seen, someday), ErrName)
+	wantError(t, h.RenameContact("bob", hidden), ErrName)
+	_, _, err := h.Contact(hidden)
+	wantError(t, err, ErrName)
+	if list := contacts(t, h); len(list) != 1 || list[0].Name != "bob" {
+		t.Errorf("contacts %v", list)
+	}
+	// A file of an older program may have it.
+	must(t, os.WriteFile(filepath.Join(h.Dir(), contactsFile), appendContacts(nil, []Contact{
+		{hidden, []ContactKey{metKey(fingerprintOf(2), Seen, someday, someday)}},
+	}), 0o600))
+	must(t, h.RememberKey(hidden, fingerprintOf(2), Verified, someday))
+	must(t, h.RenameContact(hidden, "robert"))
+	if list := contacts(t, h); len(list) != 1 || list[0].Name != "robert" || list[0].Keys[0].Trust != Verified {
+		t.Errorf("contacts %v", list)
 	}
 }
 

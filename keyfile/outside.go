@@ -1,6 +1,7 @@
 package keyfile
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 )
@@ -29,6 +30,7 @@ func (h *Home) IdentityFile(path string, account Account, pass PassphraseFunc) (
 // ReadIdentity is IdentityFile for a file that has been read, whatever its
 // rights; path names it in prompts and errors. It also tells the format.
 func ReadIdentity(file []byte, path string, account Account, pass PassphraseFunc) (id *Identity, format string, err error) {
+	file = withoutMark(file)
 	if !looksLikeLibotr(file) {
 		if len(file) > maxSealed {
 			return nil, "", fmt.Errorf("%w: %s has more than %d bytes", ErrFormat, path, maxSealed)
@@ -87,6 +89,10 @@ func ReadOutside(path string, limit int) (b []byte, public bool, err error) {
 	b, err = readFile(f, info, path, limit)
 	return b, info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0, err
 }
+
+// withoutMark returns a file without the byte order mark that some editors put before
+// UTF-8; it stands for nothing.
+func withoutMark(file []byte) []byte { return bytes.TrimPrefix(file, []byte("\ufeff")) }
 
 // MaxKeyFile is the longest file with private keys that is read, in bytes.
 const MaxKeyFile = maxLibotrKeys
