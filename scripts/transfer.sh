@@ -60,9 +60,21 @@ objection() {
   */*) echo "its name holds a /" ;;
   .* | -*) echo "its name begins with a ${1:0:1}" ;;
   *[[:cntrl:]]* | *$'\xc2'[$'\x80'-$'\x9f']*) echo "its name holds control characters" ;;
-  # Marks that change the direction of writing make evil.exe look like exe.live.
-  *$'\xd8\x9c'* | *$'\xe2\x80'[$'\x8e\x8f\xa8'-$'\xae']* | *$'\xe2\x81'[$'\xa6'-$'\xa9']*)
-    echo "its name holds characters that nobody sees" ;;
+  # What shows nothing, or shows as a space, makes two names look the same; marks that
+  # change the direction of writing make evil.exe look like exe.live. These are the
+  # bytes of the characters of Unicode's classes Cf, Zs, Zl and Zp, its fillers and
+  # variation selectors, and the blank of Braille. A joiner, or a choice of emoji,
+  # belongs between letters and signs beyond ASCII and nowhere else.
+  ' '* | *' ' | \
+    *$'\xc2'[$'\xa0\xad']* | *$'\xcd\x8f'* | *$'\xd8\x9c'* | *$'\xe1\x85'[$'\x9f\xa0']* | *$'\xe1\x9a\x80'* | \
+    *$'\xe1\x9e'[$'\xb4\xb5']* | *$'\xe1\xa0'[$'\x8b'-$'\x8f']* | *$'\xe2\x80'[$'\x80'-$'\x8b\x8e\x8f\xa8'-$'\xaf']* | \
+    *$'\xe2\x81'[$'\x9f'-$'\xaf']* | *$'\xe2\xa0\x80'* | *$'\xe3\x80\x80'* | *$'\xe3\x85\xa4'* | \
+    *$'\xef\xb8'[$'\x80'-$'\x8d']* | *$'\xef\xbb\xbf'* | *$'\xef\xbe\xa0'* | *$'\xef\xbf'[$'\xb0'-$'\xbb']* | \
+    *$'\xf0\x93\x90'[$'\xb0'-$'\xbf']* | *$'\xf0\x93\x91'[$'\x80'-$'\x95']* | *$'\xf0\x9b\xb2'[$'\xa0'-$'\xa3']* | \
+    *$'\xf0\x9d\x85'[$'\x99\xb3'-$'\xba']* | *$'\xf3\xa0'* | \
+    *[[:ascii:]]$'\xe2\x80'[$'\x8c\x8d']* | $'\xe2\x80'[$'\x8c\x8d']* | *$'\xe2\x80'[$'\x8c\x8d'] | *$'\xe2\x80'[$'\x8c\x8d'][[:ascii:]]* | \
+    *$'\xe2\x80'[$'\x8c\x8d']$'\xe2\x80'[$'\x8c\x8d']* | *[[:ascii:]]$'\xef\xb8'[$'\x8e\x8f']* | $'\xef\xb8'[$'\x8e\x8f']*)
+    echo "its name has invisible characters, or a space at an end" ;;
   *)
     if [ "${#1}" -gt 255 ]; then
       echo "its name is longer than 255 bytes"
