@@ -25,9 +25,9 @@ var ErrTaken = errors.New("session: taken")
 // A Seat is the right to host a session, and the socket where the others
 // come in. A process that dies loses it at once.
 type Seat struct {
-	dir      string
 	lock     *flock.Flock
-	listener *net.UnixListener
+	socket   string            // path of the listener's socket
+	listener *net.UnixListener // nil until it listens
 	once     sync.Once
 }
 
@@ -40,12 +40,12 @@ func Take(dir string, n Name) (*Seat, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Seat{dir: dir, lock: lock}
-	if err := os.Remove(path + socketSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	s := &Seat{lock: lock, socket: path + socketSuffix}
+	if err := os.Remove(s.socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.Close()
 		return nil, fmt.Errorf("session: %w", err)
 	}
-	if s.listener, err = listen(path + socketSuffix); err != nil {
+	if s.listener, err = listen(s.socket); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("session: %w", err)
 	}
@@ -99,7 +99,8 @@ func (s *Seat) Accept() (*Conn, error) {
 func (s *Seat) Close() {
 	s.once.Do(func() {
 		if s.listener != nil {
-			s.listener.Close() // removes the socket
+			s.listener.Close()
+			os.Remove(s.socket)
 		}
 		dropLock(s.lock)
 	})
@@ -153,6 +154,8 @@ func dialPath(path string) (*Conn, error) {
 	return newConn(c), nil
 }
 
+// listen listens at a socket at path, which the caller removes: the listener
+// knows it by a name that may be valid for this call only.
 func listen(path string) (*net.UnixListener, error) {
 	short, done, err := shorten(path)
 	if err != nil {
@@ -163,6 +166,7 @@ func listen(path string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.SetUnlinkOnClose(false)
 	return l, nil
 }
 

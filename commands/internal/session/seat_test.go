@@ -52,7 +52,6 @@ func TestASocketOfADeadProcessIsTakenOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.SetUnlinkOnClose(false)
 	l.Close()
 	if _, err := Dial(dir, alice); err == nil {
 		t.Fatal("the dead socket answers")
@@ -122,6 +121,10 @@ func TestAFolderTooDeepForASocketsPathStillWorks(t *testing.T) {
 		t.Fatalf("All found %d sessions, %v", len(found), err)
 	}
 	found[0].Close()
+	seat.Close()
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("files are left behind: %v, %v", left, err)
+	}
 }
 
 func TestTheFolderForSocketsIsTheUsersAlone(t *testing.T) {
