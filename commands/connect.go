@@ -1,12 +1,12 @@
 package commands
 
 import (
-	"errors"
 	"os"
 
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/process"
 	"otrpipe/otr"
 )
 
@@ -54,7 +54,7 @@ func startWhole(c *cli.Context, defaults flagValues) (*live, []string, error) {
 	if _, err := e.given.options(e.secret); err != nil {
 		return nil, nil, err
 	}
-	if err := findCommand(command); err != nil {
+	if err := process.Find(command); err != nil {
 		return nil, nil, err
 	}
 	seat, err := e.takeFreeSeat()
@@ -90,15 +90,15 @@ func (l *live) runOver(command []string, stderr *os.File, c *otr.Conversation, o
 	if err != nil {
 		return err
 	}
-	err = l.run(c, &pipes{transport}, open)
-	transport.leave()
-	transport.sweep()
+	err = l.run(c, transport.Transport(), open)
+	transport.Leave()
+	transport.Sweep()
 	return err
 }
 
 // startChild runs COMMAND as a part of the session.
-func (l *live) startChild(command []string, stderr *os.File) (*child, error) {
-	c, err := startChild(command, stderr, l.watch)
+func (l *live) startChild(command []string, stderr *os.File) (*process.Command, error) {
+	c, err := process.Start(command, stderr, l.watch)
 	if err != nil {
 		return nil, err
 	}
@@ -106,21 +106,4 @@ func (l *live) startChild(command []string, stderr *os.File) (*child, error) {
 	l.child = c
 	l.mu.Unlock()
 	return c, nil
-}
-
-// pipes is a COMMAND as a transport.
-type pipes struct{ child *child }
-
-func (p *pipes) Read(b []byte) (int, error) { return p.child.out.Read(b) }
-
-func (p *pipes) Write(b []byte) (int, error) { return p.child.in.Write(b) }
-
-// Close ends COMMAND's input and stops reading. What COMMAND still says is
-// read and dropped later, when it is seen off.
-func (p *pipes) Close() error {
-	err := p.child.in.Close()
-	if errors.Is(err, os.ErrClosed) {
-		return nil
-	}
-	return err
 }

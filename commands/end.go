@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
@@ -66,7 +67,7 @@ func newEnd(c *cli.Context) (*end, error) {
 		return nil, exit.Errorf(exit.KeyFile, "the secret of SMP is empty")
 	}
 	if c.IsSet(flagEvents) {
-		if e.events, err = openEvents(c.String(flagEvents)); err != nil {
+		if e.events, err = events.Open(c.String(flagEvents)); err != nil {
 			return nil, err
 		}
 	}

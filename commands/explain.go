@@ -110,8 +110,8 @@ func (l *live) transportStatus() string {
 	l.mu.Lock()
 	c := l.child
 	l.mu.Unlock()
-	if c == nil || l.command == commandServe || !c.hasExited() {
+	if c == nil || l.command == commandServe || !c.HasExited() {
 		return ""
 	}
-	return ": " + c.describe()
+	return ": " + c.Describe()
 }

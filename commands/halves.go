@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/session"
 )
 
@@ -62,9 +63,9 @@ func (l *live) hostHalves() error {
 	if err != nil {
 		return err
 	}
-	plainIn, plainOut, transport := l.In, p.out, &wires{in: p.in, out: l.Out}
+	plainIn, plainOut, transport := l.In, p.out, &process.Files{In: p.in, Out: l.Out}
 	if l.role == roleDecrypt {
-		plainIn, plainOut, transport = p.in, l.Out, &wires{in: l.In, out: p.out}
+		plainIn, plainOut, transport = p.in, l.Out, &process.Files{In: l.In, Out: p.out}
 	}
 	return l.run(conversation, transport, func() (*payload, error) {
 		return l.standard(plainIn, plainOut), nil
@@ -118,21 +119,6 @@ func (l *live) partnerHint() string {
 	return "one end is both commands, with the same --session, --identity and --home"
 }
 
-// wires is a transport of two files, one for each direction.
-type wires struct {
-	in, out *os.File
-}
-
-func (w *wires) Read(p []byte) (int, error) { return w.in.Read(p) }
-
-func (w *wires) Write(p []byte) (int, error) { return w.out.Write(p) }
-
-// Close ends what we write, so that the transport can leave, and stops
-// reading.
-func (w *wires) Close() error {
-	return errors.Join(w.out.Close(), w.in.Close())
-}
-
 // joinSession brings our streams to the session's host and leaves as it does.
 // It reports false where there is no host after all.
 func (e *end) joinSession(role string) (joined bool, err error) {
@@ -144,8 +130,8 @@ func (e *end) joinSession(role string) (joined bool, err error) {
 		return false, plainSession(err)
 	}
 	defer conn.Close()
-	watch := watchSignals()
-	defer watch.stop()
+	watch := process.Watch()
+	defer watch.Stop()
 
 	join := &session.Join{
 		Half:      role,
@@ -183,7 +169,7 @@ func (e *end) joinSession(role string) (joined bool, err error) {
 
 // awaitOutcome waits until the session has ended and leaves as its host does.
 // The signals that we get are passed on; at the second we leave at once.
-func (e *end) awaitOutcome(conn *session.Conn, watch *watch, role string) error {
+func (e *end) awaitOutcome(conn *session.Conn, watch *process.SignalWatch, role string) error {
 	type answer struct {
 		reply session.Reply
 		err   error
@@ -201,7 +187,7 @@ func (e *end) awaitOutcome(conn *session.Conn, watch *watch, role string) error 
 				return exit.Errorf(exit.Broken, "otrpipe %s, which held the session, was killed", otherRole(role))
 			}
 			return replyError(a.reply)
-		case s := <-watch.signals:
+		case s := <-watch.Signals:
 			n := int(s.(syscall.Signal))
 			if signalled {
 				return exit.Silently(128 + n)

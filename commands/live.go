@@ -12,7 +12,9 @@ import (
 	"syscall"
 	"time"
 
+	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/session"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
@@ -31,9 +33,9 @@ type live struct {
 	options  *streamOptions
 	judge    judge
 	seat     *session.Seat
-	watch    *watch
+	watch    *process.SignalWatch
 	begun    time.Time
-	logs     []*eventLog
+	logs     []*events.Log
 	identity *keyfile.Identity // nil until it has been opened
 	release  func()            // gives the identity's instance tag back; nil: it was not taken
 
@@ -45,19 +47,19 @@ type live struct {
 	values   flagValues // what both halves were given
 	partner  *partner   // the other half, once it has been let in
 	joined   chan struct{}
-	link     link         // nil until the conversation begins
-	abort    func(string) // ends link before its time
-	child    *child       // COMMAND, where there is one
-	cause    error        // why we leave of our own accord
-	finished bool         // the outcome is known
+	link     link             // nil until the conversation begins
+	abort    func(string)     // ends link before its time
+	child    *process.Command // COMMAND, where there is one
+	cause    error            // why we leave of our own accord
+	finished bool             // the outcome is known
 	state    session.State
-	peer     *peer       // whom the session is with; nil: nobody yet
-	session  otr.Session // if peer is not nil
-	trusted  bool        // every check that was asked for has passed
-	met      bool        // and so it had once with the key of session
-	verified bool        // a peer with a verified key has passed every check before
-	refusal  bool        // the key of session is being refused
-	complete bool        // mode stream: the peer's authenticated end has come
+	peer     *events.Peer // whom the session is with; nil: nobody yet
+	session  otr.Session  // if peer is not nil
+	trusted  bool         // every check that was asked for has passed
+	met      bool         // and so it had once with the key of session
+	verified bool         // a peer with a verified key has passed every check before
+	refusal  bool         // the key of session is being refused
+	complete bool         // mode stream: the peer's authenticated end has come
 	smp      smpState
 	echoed   bool                           // what we sent came back
 	inClear  bool                           // what came was unencrypted text
@@ -83,7 +85,7 @@ func newLive(e *end, role string, seat *session.Seat) *live {
 		role:      role,
 		values:    e.given,
 		seat:      seat,
-		watch:     watchSignals(),
+		watch:     process.Watch(),
 		begun:     time.Now(),
 		stopped:   make(chan struct{}),
 		over:      make(chan struct{}),
@@ -102,7 +104,7 @@ func newLive(e *end, role string, seat *session.Seat) *live {
 
 // addEvents has the events written to f too.
 func (l *live) addEvents(f *os.File) {
-	l.logs = append(l.logs, newEventLog(f, l.name.Session, l.Warn))
+	l.logs = append(l.logs, events.NewLog(f, l.name.Session, l.Warn))
 }
 
 // finish ends the session for all who take part in it and returns the error
@@ -124,9 +126,9 @@ func (l *live) finish(err error) error {
 		l.release()
 	}
 	l.wipe()
-	l.watch.stop()
+	l.watch.Stop()
 	for _, log := range l.logs {
-		log.close()
+		log.Close()
 	}
 	return err
 }
@@ -273,7 +275,7 @@ type payload struct {
 	person  *chat        // unless nil, reads and writes instead
 	// application, unless nil, is who reads: if it leaves only that direction
 	// ends, not all.
-	application *child
+	application *process.Command
 }
 
 // run holds the conversation over a transport, and moves the payload that
@@ -283,7 +285,7 @@ func (l *live) run(c *otr.Conversation, transport io.ReadWriteCloser, open func(
 	l.setState(session.StateHandshake)
 	l.logStarted()
 	for _, f := range l.streams() {
-		widen(f)
+		process.Widen(f)
 	}
 	var lk link
 	var move func(*payload) (received <-chan error)
@@ -396,7 +398,7 @@ func (l *live) stop(cause error, reason string) {
 func (l *live) heedSignals() {
 	for {
 		select {
-		case s := <-l.watch.signals:
+		case s := <-l.watch.Signals:
 			l.signalled(s.(syscall.Signal))
 		case <-l.over:
 			return
@@ -413,7 +415,7 @@ func (l *live) signalled(s syscall.Signal) {
 		return
 	}
 	if command != nil {
-		command.signal(syscall.SIGKILL)
+		command.Signal(syscall.SIGKILL)
 	}
 	l.seat.Close()
 	if person := l.atTerminal(); person != nil {

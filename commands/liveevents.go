@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
@@ -35,12 +36,12 @@ func (l *live) verify(s otr.Session) error {
 	if err == nil {
 		err = l.replaced(s, trust)
 	}
-	p := &peer{
+	p := &events.Peer{
 		Version:     s.Version,
 		Fingerprint: s.Fingerprint.Hex(),
 		Trust:       trust,
 		SSID:        fmt.Sprintf("%x", s.SSID),
-		Instance:    instance(s.PeerInstance),
+		Instance:    events.Instance(s.PeerInstance),
 	}
 	if l.options.contact != "" {
 		p.Contact = &l.options.contact
@@ -53,13 +54,13 @@ func (l *live) verify(s otr.Session) error {
 	l.refusal = err != nil && !errors.Is(err, stream.ErrUnproven)
 	l.mu.Unlock()
 	if downgraded {
-		l.logNow(event{Event: eventDowngraded, peer: p})
+		l.logNow(events.Record{Event: events.Downgraded, Peer: p})
 		if err == nil {
 			l.Warn("%s comes with OTR version %d, but is known to speak version 4", l.contactName(), s.Version)
 		}
 	}
 	if err == nil && l.judge.vouched(s) {
-		l.logNow(event{Event: eventVouched, peer: p, Vouching: s.Vouching.Hex()})
+		l.logNow(events.Record{Event: events.Vouched, Peer: p, Vouching: s.Vouching.Hex()})
 		how := "is said to have signed; the secret will prove it"
 		if s.Proven {
 			how = "has signed: it is as trusted as that"
@@ -92,7 +93,7 @@ func (l *live) event(e stream.Event) {
 		l.trustedNow(e.Time, what.Session)
 	case otr.PeerEnded:
 		l.setUntrusted()
-		l.log(e, event{Event: eventPeerEnded})
+		l.log(e, events.Record{Event: events.PeerEnded})
 		if l.options.mode == modeLines {
 			l.Note("%s ended the session", l.peerName())
 		}
@@ -105,7 +106,7 @@ func (l *live) event(e stream.Event) {
 	case otr.SMPFailed:
 		proving := l.proving()
 		l.smpEnded(nil)
-		l.log(e, event{Event: eventSMPFailed})
+		l.log(e, events.Record{Event: events.SMPFailed})
 		if !proving { // or it is what we leave with
 			l.Warn("%v", errSMPFailed)
 		}
@@ -123,23 +124,23 @@ func (l *live) event(e stream.Event) {
 		l.inClear = true
 		l.mu.Unlock()
 		n := int64(what.Bytes)
-		l.log(e, event{Event: eventUnencrypted, Bytes: &n})
+		l.log(e, events.Record{Event: events.Unencrypted, Bytes: &n})
 		l.Warn("%s came unencrypted and were dropped%s", bytesOf(n), times(e.Count))
 	case otr.Unreadable:
-		l.log(e, event{Event: eventUnreadable, Reason: what.Reason.Error()})
+		l.log(e, events.Record{Event: events.Unreadable, Reason: what.Reason.Error()})
 		l.Warn("a message that cannot be read was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
 	case otr.Malformed:
-		l.log(e, event{Event: eventUnreadable, Reason: what.Reason.Error()})
+		l.log(e, events.Record{Event: events.Unreadable, Reason: what.Reason.Error()})
 		l.Warn("a message that makes no sense was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
 	case stream.LineTooLong:
-		l.log(e, event{Event: eventUnreadable, Bytes: &what.Bytes, Reason: "the line is too long"})
+		l.log(e, events.Record{Event: events.Unreadable, Bytes: &what.Bytes, Reason: "the line is too long"})
 		l.Warn("a line of %s was dropped%s: that is too long", bytesOf(what.Bytes), times(e.Count))
 	case otr.PeerError:
-		l.log(e, event{Event: eventPeerError, Text: &what.Text})
+		l.log(e, events.Record{Event: events.PeerError, Text: &what.Text})
 		l.Warn("the peer's program reports an error%s: %s", times(e.Count), what.Text)
 	case otr.ExtraKeyReceived:
 		l.keepExtraKey(what)
-		l.log(e, event{Event: eventExtraKey, Use: &what.Use, Data: hexOf(what.Data)})
+		l.log(e, events.Record{Event: events.ExtraKey, Use: &what.Use, Data: events.Hex(what.Data)})
 		l.Note("%s will use the extra symmetric key for use %d; otrpipe extra-key --received shows it", l.peerName(), what.Use)
 	case stream.StreamEnded:
 		direction := "received"
@@ -150,7 +151,7 @@ func (l *live) event(e stream.Event) {
 			l.complete = true
 			l.mu.Unlock()
 		}
-		l.log(e, event{Event: eventStreamEnded, Direction: direction, Bytes: &what.Bytes})
+		l.log(e, events.Record{Event: events.StreamEnded, Direction: direction, Bytes: &what.Bytes})
 		l.Detail("all %s have been %s", bytesOf(what.Bytes), direction)
 	case stream.Unsent:
 		l.Warn("not sent, for the session had ended: %s", count(what.Texts, "message"))
@@ -219,11 +220,11 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 	trusted := l.trusted
 	refusal := l.refusal
 	l.mu.Unlock()
-	name := eventSecure
+	name := events.Secure
 	if s.Refreshed {
-		name = eventRefreshed
+		name = events.Refreshed
 	}
-	l.log(e, event{Event: name, peer: &p})
+	l.log(e, events.Record{Event: name, Peer: &p})
 	if s.Refreshed {
 		l.Detail("the keys are new; session id %s", p.SSID)
 	}
@@ -334,24 +335,24 @@ func (l *live) setUntrusted() {
 }
 
 // log writes an event that the stream told to --events.
-func (l *live) log(e stream.Event, out event) {
+func (l *live) log(e stream.Event, out events.Record) {
 	if e.Count > 1 {
 		out.Count = e.Count
 	}
 	for _, log := range l.logs {
-		log.write(e.Time, out)
+		log.Write(e.Time, out)
 	}
 }
 
 // logNow writes an event of our own to --events.
-func (l *live) logNow(out event) {
+func (l *live) logNow(out events.Record) {
 	for _, log := range l.logs {
-		log.write(time.Now(), out)
+		log.Write(time.Now(), out)
 	}
 }
 
 func (l *live) logStarted() {
-	l.logNow(event{Event: eventStarted, Identity: l.name.Identity, Mode: l.options.mode, PID: os.Getpid()})
+	l.logNow(events.Record{Event: events.Started, Identity: l.name.Identity, Mode: l.options.mode, PID: os.Getpid()})
 }
 
 func (l *live) logEnded(err error) {
@@ -364,6 +365,6 @@ func (l *live) logEnded(err error) {
 		}
 	}
 	for _, log := range l.logs {
-		log.write(time.Now(), event{Event: eventEnded, Code: &code, Message: message})
+		log.Write(time.Now(), events.Record{Event: events.Ended, Code: &code, Message: message})
 	}
 }

@@ -3,6 +3,7 @@ package commands
 import (
 	"time"
 
+	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
 	"otrpipe/keyfile"
@@ -25,7 +26,7 @@ const crossedWait = 10 * time.Second
 // smpAsked tells that the peer has started SMP. Where the stream has a secret
 // of its own it answers by itself.
 func (l *live) smpAsked(e stream.Event, what otr.SMPAsked) {
-	l.log(e, event{Event: eventSMPAsked, Question: &what.Question})
+	l.log(e, events.Record{Event: events.SMPAsked, Question: &what.Question})
 	l.mu.Lock()
 	byItself := l.judge.smp && !l.trusted
 	busy := l.smp.busy
@@ -53,7 +54,7 @@ func (l *live) smpSucceeded(e stream.Event) {
 	verified := l.peer != nil && l.peer.Trust == peerVerified
 	l.mu.Unlock()
 	l.smpEnded(nil)
-	l.log(e, event{Event: eventSMPSucceeded})
+	l.log(e, events.Record{Event: events.SMPSucceeded})
 	switch {
 	case answered:
 		l.Note("SMP succeeded: %s knows now who you are", l.peerName())
@@ -88,7 +89,7 @@ func (l *live) smpAborted(e stream.Event) {
 	}
 	proving := l.proving()
 	l.smpEnded(nil)
-	l.log(e, event{Event: eventSMPAborted})
+	l.log(e, events.Record{Event: events.SMPAborted})
 	if !proving { // or it is what we leave with
 		l.Warn("%v", errSMPAborted)
 	}
@@ -121,7 +122,7 @@ func (l *live) abortSMP() error {
 		return l.refused(err)
 	}
 	l.smpEnded(nil)
-	l.log(stream.Event{Time: time.Now(), Count: 1}, event{Event: eventSMPAborted})
+	l.log(stream.Event{Time: time.Now(), Count: 1}, events.Record{Event: events.SMPAborted})
 	l.tell(otr.SMPAborted{})
 	return nil
 }

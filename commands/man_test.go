@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 )
 
@@ -223,9 +224,9 @@ func TestTheEventsAreInOtrpipe1(t *testing.T) {
 		got = append(got, strings.Split(item[1], " , ")...)
 	}
 	want := []string{
-		eventStarted, eventSecure, eventRefreshed, eventVouched, eventDowngraded, eventSMPAsked, eventSMPSucceeded,
-		eventSMPFailed, eventSMPAborted, eventUnencrypted, eventUnreadable, eventPeerError, eventExtraKey,
-		eventStreamEnded, eventPeerEnded, eventEnded,
+		events.Started, events.Secure, events.Refreshed, events.Vouched, events.Downgraded, events.SMPAsked, events.SMPSucceeded,
+		events.SMPFailed, events.SMPAborted, events.Unencrypted, events.Unreadable, events.PeerError, events.ExtraKey,
+		events.StreamEnded, events.PeerEnded, events.Ended,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the page has %q, not %q", got, want)

@@ -64,7 +64,7 @@ func (l *live) inputEnded(err error, end func()) {
 func (l *live) receive(s *stream.Stream, p *payload) error {
 	if p.application != nil {
 		go func() {
-			<-p.application.exited
+			<-p.application.Exited
 			_ = s.CloseRead("the application has left")
 		}()
 	}

@@ -77,11 +77,13 @@ func As(err error) *Error {
 var packages = []string{
 	"commands",
 	"editor",
+	"events",
 	"exit",
 	"group",
 	"keyfile",
 	"keys",
 	"otr",
+	"process",
 	"session",
 	"smp",
 	"stream",

@@ -1,4 +1,4 @@
-package commands
+package events
 
 import (
 	"bufio"
@@ -15,26 +15,28 @@ import (
 	"otrpipe/commands/internal/exit"
 )
 
+const key = "0123456789abcdef0123456789abcdef01234567"
+
 func TestAnEventIsALineThatBeginsWithWhenAndWhat(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events")
-	f, err := openEvents(path)
+	f, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := newEventLog(f, "work", t.Errorf)
+	log := NewLog(f, "work", t.Errorf)
 	at := time.Date(2024, 2, 29, 12, 0, 0, 500, time.FixedZone("", 3600))
 	bob, n, question := "bob", int64(0), "which\ncity?"
-	log.write(at, event{Event: eventSecure, peer: &peer{Version: 3, Fingerprint: someKey, Contact: &bob, Trust: peerKnown, SSID: "00ff", Instance: instance(0x100)}})
-	log.write(at, event{Event: eventSMPAsked, Question: &question})
-	log.write(at, event{Event: eventUnencrypted, Bytes: &n, Count: 12})
-	log.close()
-	log.write(at, event{Event: eventEnded}) // comes too late and is dropped
+	log.Write(at, Record{Event: Secure, Peer: &Peer{Version: 3, Fingerprint: key, Contact: &bob, Trust: "known", SSID: "00ff", Instance: Instance(0x100)}})
+	log.Write(at, Record{Event: SMPAsked, Question: &question})
+	log.Write(at, Record{Event: Unencrypted, Bytes: &n, Count: 12})
+	log.Close()
+	log.Write(at, Record{Event: Ended}) // comes too late and is dropped
 
 	got, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"time":"2024-02-29T11:00:00.0000005Z","event":"secure","session":"work","version":3,"fingerprint":"` + someKey + `","contact":"bob","trust":"known","ssid":"00ff","instance":"00000100"}
+	want := `{"time":"2024-02-29T11:00:00.0000005Z","event":"secure","session":"work","version":3,"fingerprint":"` + key + `","contact":"bob","trust":"known","ssid":"00ff","instance":"00000100"}
 {"time":"2024-02-29T11:00:00.0000005Z","event":"smp_asked","session":"work","question":"which\ncity?"}
 {"time":"2024-02-29T11:00:00.0000005Z","event":"unencrypted","session":"work","bytes":0,"count":12}
 `
@@ -49,13 +51,13 @@ func TestAnEventIsALineThatBeginsWithWhenAndWhat(t *testing.T) {
 func TestEventsAreAppended(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events")
 	for range 2 {
-		f, err := openEvents(path)
+		f, err := Open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		log := newEventLog(f, "work", t.Errorf)
-		log.write(time.Now(), event{Event: eventStarted})
-		log.close()
+		log := NewLog(f, "work", t.Errorf)
+		log.Write(time.Now(), Record{Event: Started})
+		log.Close()
 	}
 	got, _ := os.ReadFile(path)
 	if n := bytes.Count(got, []byte("\n")); n != 2 {
@@ -68,21 +70,21 @@ func TestASleepingReaderOfEventsDoesNotHoldTheSessionUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := newEventLog(w, "work", t.Errorf)
+	log := NewLog(w, "work", t.Errorf)
 	// Far more than a pipe and the queue hold: write must not wait.
-	const many = 10 * eventQueue
+	const many = 10 * queueSize
 	for i := range many {
-		log.write(time.Now(), event{Event: eventPeerError, Reason: strings.Repeat("x", 200) + fmt.Sprint(i)})
+		log.Write(time.Now(), Record{Event: PeerError, Reason: strings.Repeat("x", 200) + fmt.Sprint(i)})
 	}
-	go log.close()
+	go log.Close()
 	lines := 0
 	for s := bufio.NewScanner(r); s.Scan(); lines++ {
-		var e event
+		var e Record
 		if err := json.Unmarshal(s.Bytes(), &e); err != nil {
 			t.Fatalf("%v: %s", err, s.Text())
 		}
 	}
-	if lines < eventQueue || lines >= many {
+	if lines < queueSize || lines >= many {
 		t.Errorf("%d of %d events came through", lines, many)
 	}
 }
@@ -94,11 +96,11 @@ func TestALogThatFailsWarnsOnce(t *testing.T) {
 	}
 	r.Close()
 	var warnings atomic.Int32
-	log := newEventLog(w, "work", func(string, ...any) { warnings.Add(1) })
+	log := NewLog(w, "work", func(string, ...any) { warnings.Add(1) })
 	for range 5 {
-		log.write(time.Now(), event{Event: eventStarted})
+		log.Write(time.Now(), Record{Event: Started})
 	}
-	log.close()
+	log.Close()
 	if n := warnings.Load(); n != 1 {
 		t.Errorf("%d warnings", n)
 	}
@@ -112,7 +114,7 @@ func TestEventsToWhatIsNoFileAreRefused(t *testing.T) {
 		{"fd:", exit.Usage}, {"fd:x", exit.Usage}, {"fd:-1", exit.Usage}, {"fd:4000", exit.Usage},
 		{filepath.Join(t.TempDir(), "missing", "events"), exit.Failure},
 	} {
-		f, err := openEvents(test.value)
+		f, err := Open(test.value)
 		if err == nil {
 			f.Close()
 			t.Errorf("%s is accepted", test.value)

@@ -1,4 +1,4 @@
-package commands
+package process
 
 import (
 	"os"
@@ -11,8 +11,8 @@ import (
 // user may ask for.
 const pipeSize = 1 << 20
 
-// widen lets a pipe hold more. Where that is not allowed it stays as it is.
-func widen(f *os.File) {
+// Widen lets a pipe hold more. Where that is not allowed it stays as it is.
+func Widen(f *os.File) {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return

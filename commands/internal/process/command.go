@@ -1,4 +1,5 @@
-package commands
+// Package process runs COMMAND and watches for the signals that end a session.
+package process
 
 import (
 	"errors"
@@ -17,26 +18,29 @@ import (
 // How long a COMMAND that does not leave after the end is let alone, and how
 // long after the end it is killed.
 const (
-	childPatience = 2 * time.Second
-	childKill     = 5 * time.Second
+	patience  = 2 * time.Second
+	killAfter = 5 * time.Second
 	// exitLag is how long after the end of its output it may take until it is
 	// known how a process has ended, on a machine that has much to do.
 	exitLag = time.Second
 )
 
-// A child is COMMAND while it runs, between two pipes.
-type child struct {
-	name   string
-	cmd    *exec.Cmd
-	in     *os.File // to its standard input
-	out    *os.File // from its standard output
-	group  bool     // it leads a process group of its own
-	exited chan struct{}
-	err    error // what Wait returned; read after exited is closed
+// A Command is COMMAND while it runs, between two pipes.
+//
+// Its fields are set by Start and never changed; cmd's ProcessState is read after
+// Exited is closed.
+type Command struct {
+	In     *os.File      // to its standard input
+	Out    *os.File      // from its standard output
+	Exited chan struct{} // closed when it has exited
+
+	name  string
+	cmd   *exec.Cmd
+	group bool // it leads a process group of its own
 }
 
-// findCommand fails with exit code 127 where the program cannot be run.
-func findCommand(command []string) error {
+// Find fails with exit code 127 where the program cannot be run.
+func Find(command []string) error {
 	if _, err := exec.LookPath(command[0]); err != nil {
 		return cannotRun(command[0], err)
 	}
@@ -59,9 +63,9 @@ func cannotRun(name string, err error) error {
 	return exit.Errorf(exit.CannotRun, "%s cannot be run: %w", name, why)
 }
 
-// startChild runs command, with stderr as its standard error.
-func startChild(command []string, stderr *os.File, w *watch) (*child, error) {
-	c := &child{name: command[0], exited: make(chan struct{})}
+// Start runs command, with stderr as its standard error.
+func Start(command []string, stderr *os.File, w *SignalWatch) (*Command, error) {
+	c := &Command{name: command[0], Exited: make(chan struct{})}
 	c.cmd = exec.Command(command[0], command[1:]...)
 	theirIn, in, err := os.Pipe()
 	if err != nil {
@@ -73,9 +77,9 @@ func startChild(command []string, stderr *os.File, w *watch) (*child, error) {
 		in.Close()
 		return nil, fmt.Errorf("a pipe from %s: %w", c.name, err)
 	}
-	widen(in)
-	widen(out)
-	c.in, c.out = in, out
+	Widen(in)
+	Widen(out)
+	c.In, c.Out = in, out
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirIn, theirOut, stderr
 	err = c.start(w)
 	theirIn.Close()
@@ -86,8 +90,8 @@ func startChild(command []string, stderr *os.File, w *watch) (*child, error) {
 		return nil, cannotRun(c.name, err)
 	}
 	go func() {
-		c.err = c.cmd.Wait()
-		close(c.exited)
+		_ = c.cmd.Wait() // Status says how it has ended
+		close(c.Exited)
 	}()
 	return c, nil
 }
@@ -97,7 +101,7 @@ func startChild(command []string, stderr *os.File, w *watch) (*child, error) {
 // its own the terminal's signals do not reach it. But where we are in the
 // terminal's foreground it has to be there too, or it could not ask for a
 // password; then it ignores those signals instead.
-func (c *child) start(w *watch) error {
+func (c *Command) start(w *SignalWatch) error {
 	if !inForeground() {
 		c.group = true
 		c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -117,42 +121,42 @@ func inForeground() bool {
 	return err == nil && front == syscall.Getpgrp()
 }
 
-// leave sees COMMAND off after the end: its input is closed, its output read
+// Leave sees COMMAND off after the end: its input is closed, its output read
 // and dropped, and if that does not make it leave it is told to, and then
 // killed.
-func (c *child) leave() {
-	c.in.Close()
+func (c *Command) Leave() {
+	c.In.Close()
 	go func() {
-		_, _ = io.Copy(io.Discard, c.out) // or it might wait for a reader
+		_, _ = io.Copy(io.Discard, c.Out) // or it might wait for a reader
 	}()
-	term := time.NewTimer(childPatience)
+	term := time.NewTimer(patience)
 	defer term.Stop()
-	kill := time.NewTimer(childKill)
+	kill := time.NewTimer(killAfter)
 	defer kill.Stop()
 	for {
 		select {
-		case <-c.exited:
+		case <-c.Exited:
 			return
 		case <-term.C:
-			c.signal(syscall.SIGTERM)
+			c.Signal(syscall.SIGTERM)
 		case <-kill.C:
-			c.signal(syscall.SIGKILL)
+			c.Signal(syscall.SIGKILL)
 		}
 	}
 }
 
-// sweep ends what COMMAND has started and left behind. It is for a transport,
+// Sweep ends what COMMAND has started and left behind. It is for a transport,
 // of which no part is good for anything after the end; an application may have
 // started what is to stay.
-func (c *child) sweep() {
+func (c *Command) Sweep() {
 	if c.group {
 		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGTERM)
 	}
 }
 
-// signal sends a signal to COMMAND, and to what it has started where that is
+// Signal sends a signal to COMMAND, and to what it has started where that is
 // in a group with it.
-func (c *child) signal(s syscall.Signal) {
+func (c *Command) Signal(s syscall.Signal) {
 	if c.group {
 		_ = syscall.Kill(-c.cmd.Process.Pid, s)
 		return
@@ -160,9 +164,9 @@ func (c *child) signal(s syscall.Signal) {
 	_ = c.cmd.Process.Signal(s)
 }
 
-// status is COMMAND's exit code, or the signal that killed it; to be called
+// Status is COMMAND's exit code, or the signal that killed it; to be called
 // once it has exited.
-func (c *child) status() (code int, killedBy syscall.Signal) {
+func (c *Command) Status() (code int, killedBy syscall.Signal) {
 	state, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if ok && state.Signaled() {
 		return 0, state.Signal()
@@ -170,20 +174,20 @@ func (c *child) status() (code int, killedBy syscall.Signal) {
 	return c.cmd.ProcessState.ExitCode(), 0
 }
 
-// hasExited waits a moment for COMMAND to exit, of which some sign was seen.
-func (c *child) hasExited() bool {
+// HasExited waits a moment for COMMAND to exit, of which some sign was seen.
+func (c *Command) HasExited() bool {
 	select {
-	case <-c.exited:
+	case <-c.Exited:
 		return true
 	case <-time.After(exitLag):
 		return false
 	}
 }
 
-// describe says how COMMAND has ended, for a message; to be called once it has
+// Describe says how COMMAND has ended, for a message; to be called once it has
 // exited.
-func (c *child) describe() string {
-	code, killedBy := c.status()
+func (c *Command) Describe() string {
+	code, killedBy := c.Status()
 	if killedBy != 0 {
 		return fmt.Sprintf("%s was killed by signal %d (%v)", c.name, int(killedBy), killedBy)
 	}

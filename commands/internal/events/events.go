@@ -1,4 +1,5 @@
-package commands
+// Package events writes what happens in a session as lines of JSON, for --events.
+package events
 
 import (
 	"encoding/hex"
@@ -17,9 +18,9 @@ import (
 	"otrpipe/commands/internal/exit"
 )
 
-// An event is one line of --events. Fields that an event does not have are
+// A Record is one line of --events. Fields that an event does not have are
 // left out.
-type event struct {
+type Record struct {
 	Time    string `json:"time"`
 	Event   string `json:"event"`
 	Session string `json:"session"`
@@ -30,7 +31,7 @@ type event struct {
 	PID      int    `json:"pid,omitempty"`
 
 	// secure, refreshed, vouched, downgraded
-	*peer
+	*Peer
 
 	Vouching  string  `json:"vouching,omitempty"`  // vouched: the key of version 3
 	Question  *string `json:"question,omitempty"`  // smp_asked
@@ -45,8 +46,8 @@ type event struct {
 	Count     int     `json:"count,omitempty"`     // how many this one stands for, if more than one
 }
 
-// A peer is whom a session is with, as events and status tell it.
-type peer struct {
+// A Peer is whom a session is with, as events and status tell it.
+type Peer struct {
 	Version     int     `json:"version"`
 	Fingerprint string  `json:"fingerprint"`
 	Contact     *string `json:"contact"`
@@ -57,33 +58,33 @@ type peer struct {
 
 // The names of events.
 const (
-	eventStarted      = "started"
-	eventSecure       = "secure"
-	eventRefreshed    = "refreshed"
-	eventVouched      = "vouched"
-	eventDowngraded   = "downgraded"
-	eventSMPAsked     = "smp_asked"
-	eventSMPSucceeded = "smp_succeeded"
-	eventSMPFailed    = "smp_failed"
-	eventSMPAborted   = "smp_aborted"
-	eventUnencrypted  = "unencrypted"
-	eventUnreadable   = "unreadable"
-	eventPeerError    = "peer_error"
-	eventExtraKey     = "extra_key"
-	eventStreamEnded  = "stream_ended"
-	eventPeerEnded    = "peer_ended"
-	eventEnded        = "ended"
+	Started      = "started"
+	Secure       = "secure"
+	Refreshed    = "refreshed"
+	Vouched      = "vouched"
+	Downgraded   = "downgraded"
+	SMPAsked     = "smp_asked"
+	SMPSucceeded = "smp_succeeded"
+	SMPFailed    = "smp_failed"
+	SMPAborted   = "smp_aborted"
+	Unencrypted  = "unencrypted"
+	Unreadable   = "unreadable"
+	PeerError    = "peer_error"
+	ExtraKey     = "extra_key"
+	StreamEnded  = "stream_ended"
+	PeerEnded    = "peer_ended"
+	Ended        = "ended"
 )
 
-// eventQueue is how many events may wait for a reader of --events that is
+// queueSize is how many events may wait for a reader of --events that is
 // slow. Floods are summed up before, so this is minutes of them.
-const eventQueue = 1024
+const queueSize = 1024
 
-// eventFlush is how long the end waits for such a reader.
-const eventFlush = 2 * time.Second
+// flushTime is how long the end waits for such a reader.
+const flushTime = 2 * time.Second
 
-// An eventLog writes events, as they happen, without making the session wait.
-type eventLog struct {
+// A Log writes events, as they happen, without making the session wait.
+type Log struct {
 	session string
 	queue   chan []byte
 	written chan struct{} // closed when all of queue is written
@@ -92,11 +93,11 @@ type eventLog struct {
 	closed bool
 }
 
-// openEvents opens the value of --events: a file that is appended to, or a
+// Open opens the value of --events: a file that is appended to, or a
 // file descriptor that the program was given.
-func openEvents(value string) (*os.File, error) {
+func Open(value string) (*os.File, error) {
 	if number, ok := strings.CutPrefix(value, "fd:"); ok {
-		return openEventsDescriptor(number)
+		return openDescriptor(number)
 	}
 	f, err := os.OpenFile(value, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -109,9 +110,9 @@ func openEvents(value string) (*os.File, error) {
 	return f, nil
 }
 
-// openEventsDescriptor takes over a file descriptor that we were started with,
+// openDescriptor takes over a file descriptor that we were started with,
 // so that COMMAND does not have it too.
-func openEventsDescriptor(number string) (*os.File, error) {
+func openDescriptor(number string) (*os.File, error) {
 	fd, err := strconv.Atoi(number)
 	switch {
 	case err != nil || fd < 0:
@@ -129,10 +130,10 @@ func openEventsDescriptor(number string) (*os.File, error) {
 	return os.NewFile(uintptr(own), "file descriptor "+number), nil
 }
 
-// newEventLog starts writing the events of a session to f. A write that fails
+// NewLog starts writing the events of a session to f. A write that fails
 // is told to warn, once, and ends the log.
-func newEventLog(f *os.File, session string, warn func(format string, a ...any)) *eventLog {
-	l := &eventLog{session: session, queue: make(chan []byte, eventQueue), written: make(chan struct{})}
+func NewLog(f *os.File, session string, warn func(format string, a ...any)) *Log {
+	l := &Log{session: session, queue: make(chan []byte, queueSize), written: make(chan struct{})}
 	go func() {
 		defer close(l.written)
 		var failed error
@@ -149,14 +150,14 @@ func newEventLog(f *os.File, session string, warn func(format string, a ...any))
 	return l
 }
 
-// write queues e, which happened at t. A nil log takes nothing.
-func (l *eventLog) write(t time.Time, e event) {
+// Write queues r, which happened at t. A nil log takes nothing.
+func (l *Log) Write(t time.Time, r Record) {
 	if l == nil {
 		return
 	}
-	e.Time = t.UTC().Format(time.RFC3339Nano)
-	e.Session = l.session
-	line, err := json.Marshal(e)
+	r.Time = t.UTC().Format(time.RFC3339Nano)
+	r.Session = l.session
+	line, err := json.Marshal(r)
 	if err != nil {
 		return // strings and numbers always marshal
 	}
@@ -171,8 +172,8 @@ func (l *eventLog) write(t time.Time, e event) {
 	}
 }
 
-// close waits until everything is written, but not for ever.
-func (l *eventLog) close() {
+// Close waits until everything is written, but not for ever.
+func (l *Log) Close() {
 	if l == nil {
 		return
 	}
@@ -184,12 +185,12 @@ func (l *eventLog) close() {
 	l.mu.Unlock()
 	select {
 	case <-l.written:
-	case <-time.After(eventFlush):
+	case <-time.After(flushTime):
 	}
 }
 
-// instance writes an instance tag; 0 is none.
-func instance(tag uint32) *string {
+// Instance writes an instance tag; 0 is none.
+func Instance(tag uint32) *string {
 	if tag == 0 {
 		return nil
 	}
@@ -197,7 +198,7 @@ func instance(tag uint32) *string {
 	return &s
 }
 
-func hexOf(b []byte) *string {
+func Hex(b []byte) *string {
 	s := hex.EncodeToString(b)
 	return &s
 }

@@ -1,0 +1,175 @@
+package process
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"otrpipe/commands/internal/exit"
+)
+
+// start starts a command of a shell.
+func start(t *testing.T, script string) *Command {
+	t.Helper()
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("needs a shell")
+	}
+	w := Watch()
+	defer w.Stop()
+	c, err := Start([]string{"sh", "-c", script}, os.Stderr, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Signal(syscall.SIGKILL) })
+	return c
+}
+
+func TestACommandThatCannotBeRunIsExitCode127(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, name := range []string{missing, "no-such-program-anywhere", t.TempDir()} {
+		w := Watch()
+		_, startErr := Start([]string{name}, os.Stderr, w)
+		w.Stop()
+		for _, err := range []error{Find([]string{name}), startErr} {
+			if err == nil || exit.As(err).Code != exit.CannotRun || !strings.Contains(err.Error(), "cannot be run") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestBytesGoThroughACommandBothWays(t *testing.T) {
+	c := start(t, "cat")
+	pipe := c.Transport()
+	text := strings.Repeat("over there and back\n", 1000)
+	go func() {
+		_, _ = io.WriteString(pipe, text)
+		_ = pipe.Close()
+		_ = pipe.Close() // a second time does no harm
+	}()
+	got, err := io.ReadAll(pipe)
+	if err != nil || string(got) != text {
+		t.Errorf("%d bytes came back, %v", len(got), err)
+	}
+	c.Leave()
+	if err := c.Result(); err != nil {
+		t.Errorf("the result is %v", err)
+	}
+}
+
+func TestTheResultOfACommandIsHowItEnded(t *testing.T) {
+	for _, test := range []struct {
+		script string
+		code   int
+		silent bool
+		text   string
+	}{
+		{"exit 3", 3, true, "exited with status 3"},
+		{"kill -TERM $$", 143, false, "killed by signal 15"},
+	} {
+		c := start(t, test.script)
+		<-c.Exited
+		err := c.Result()
+		if e := exit.As(err); e.Code != test.code || e.Silent != test.silent {
+			t.Errorf("%s: %+v", test.script, e)
+		}
+		if !strings.Contains(c.Describe(), test.text) {
+			t.Errorf("%s: %s", test.script, c.Describe())
+		}
+		c.Leave()
+	}
+}
+
+func TestTheOutputOfAnApplicationThatWasKilledIsNotComplete(t *testing.T) {
+	c := start(t, "echo some; kill -KILL $$")
+	got, err := io.ReadAll(c.Output())
+	if e := exit.As(errors.Join(err)); string(got) != "some\n" || e.Code != 137 {
+		t.Errorf("read %q, %v", got, err)
+	}
+	c = start(t, "echo all")
+	if got, err := io.ReadAll(c.Output()); string(got) != "all\n" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+}
+
+func TestOutputEndsThoughAnApplicationLeavesAProcessBehind(t *testing.T) {
+	c := start(t, "echo all; sleep 60 & exit 0")
+	begun := time.Now()
+	got, err := io.ReadAll(c.Output())
+	if string(got) != "all\n" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if waited := time.Since(begun); waited > 30*time.Second {
+		t.Errorf("it took %v", waited)
+	}
+	c.Sweep()
+}
+
+func TestACommandThatDoesNotLeaveIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes five seconds")
+	}
+	c := start(t, "trap '' TERM; while :; do sleep 1; done")
+	c.Leave()
+	if _, killedBy := c.Status(); killedBy != syscall.SIGKILL {
+		t.Error(c.Describe())
+	}
+}
+
+func TestSignalsComeToTheWatchUntilItStops(t *testing.T) {
+	w := Watch()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case s := <-w.Signals:
+		if s != syscall.SIGHUP {
+			t.Errorf("%v came", s)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("no signal came")
+	}
+	// A closed pipe is an error of the write, not the end of the process.
+	r, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	if _, err := out.WriteString("x"); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("writing to a closed pipe: %v", err)
+	}
+	out.Close()
+	w.Stop()
+}
+
+func TestAProcessCanBeStartedDeafToTheTerminalsSignals(t *testing.T) {
+	w := Watch()
+	defer w.Stop()
+	cmd := exec.Command("sh", "-c", "kill -INT $$; kill -HUP $$; echo survived")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.startDeaf(cmd.Start); err != nil {
+		t.Skip("needs a shell")
+	}
+	got, _ := io.ReadAll(out)
+	if err := cmd.Wait(); err != nil || string(got) != "survived\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	// The watch hears those signals again.
+	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-w.Signals:
+	case <-time.After(30 * time.Second):
+		t.Error("no signal came")
+	}
+}
