@@ -47,6 +47,9 @@ type engine interface {
 	// verdict classifies err.
 	receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (reply []byte, got wire.Plaintext, v verdict, err error)
 	seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
+	// sealRevealing also reveals every MAC key that has verified a message; none of
+	// them verifies another. sealLast does so too, and drops the session.
+	sealRevealing(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
 	sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
 
 	peerFingerprint() keys.Fingerprint

@@ -103,6 +103,10 @@ func (e engineV3) seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	return e.Seal(b, flags, p)
 }
 
+func (e engineV3) sealRevealing(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	return e.SealRevealing(b, flags, p)
+}
+
 func (e engineV3) sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	return e.SealLast(b, flags, p)
 }

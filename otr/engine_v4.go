@@ -116,6 +116,10 @@ func (e engineV4) seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	return e.Seal(b, flags, p)
 }
 
+func (e engineV4) sealRevealing(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	return e.SealRevealing(b, flags, p)
+}
+
 func (e engineV4) sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	return e.SealLast(b, flags, p)
 }

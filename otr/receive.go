@@ -217,6 +217,8 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, g
 	_, text, v, err := p.engine.receive(h, body, msg, c.tlvs)
 	switch v {
 	case accepted:
+	case ignored:
+		return nil
 	case echoed:
 		got.event(Echo{})
 		return nil

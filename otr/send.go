@@ -18,6 +18,11 @@ type Message struct {
 	Text             []byte     // must not contain NUL; may be empty
 	TLVs             []wire.TLV // of unknown or private types, values at most 65535 bytes
 	IgnoreUnreadable bool       // the peer shall not complain where it cannot be read
+
+	// RevealAll has the message reveal every MAC key that has verified a message of
+	// the peer. None of them verifies another: what the peer has sent and has not
+	// arrived yet may be lost, so it is for a peer that waits for this message.
+	RevealAll bool
 }
 
 // Send follows "User types a message to be sent": it returns the lines to put
@@ -69,7 +74,11 @@ func (c *Conversation) AppendMessage(dst []byte, m Message) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	sealed, err := c.active.engine.seal(c.sealed[:0], flags, p)
+	seal := c.active.engine.seal
+	if m.RevealAll {
+		seal = c.active.engine.sealRevealing
+	}
+	sealed, err := seal(c.sealed[:0], flags, p)
 	if err != nil {
 		return dst, err
 	}
@@ -185,14 +194,17 @@ func (c *Conversation) internal(tlvs ...wire.TLV) ([][]byte, error) {
 // End follows "User requests to end an OTR conversation": it tells the peer,
 // reveals the MAC keys that are left, and forgets the session. The state is
 // StatePlaintext then, and what is kept for sending later is forgotten.
-func (c *Conversation) End() ([][]byte, error) {
+func (c *Conversation) End() ([][]byte, error) { return c.EndWith() }
+
+// EndWith is End, and carries further records in the session's last message.
+func (c *Conversation) EndWith(tlvs ...wire.TLV) ([][]byte, error) {
 	var lines [][]byte
 	var err error
 	if c.state == StateEncrypted {
 		var p wire.Plaintext
 		var sealed, b []byte
 		var flags byte
-		p, flags, err = c.plaintext(Message{TLVs: []wire.TLV{{Type: wire.TLVDisconnected}}, IgnoreUnreadable: true})
+		p, flags, err = c.plaintext(Message{TLVs: append(tlvs, wire.TLV{Type: wire.TLVDisconnected}), IgnoreUnreadable: true})
 		if err == nil {
 			sealed, err = c.active.engine.sealLast(nil, flags, p)
 		}

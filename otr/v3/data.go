@@ -25,6 +25,9 @@ var (
 	// ErrReplay is an ErrUnreadable: the message is authentic, but it or a later
 	// one has come before.
 	ErrReplay = fmt.Errorf("%w: its counter is an old one", ErrUnreadable)
+	// ErrRevealed is an ErrIgnored: the MAC key that would verify the message has
+	// been published, so anybody can have written it.
+	ErrRevealed = fmt.Errorf("%w: its MAC key is public", ErrIgnored)
 	// ErrExhausted says that a counter or key id has no next value.
 	ErrExhausted = errors.New("v3: the session's counters are used up")
 )
@@ -128,6 +131,18 @@ func (e *Engine) SealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error
 	return b, err
 }
 
+// SealRevealing is Seal for a message that also reveals every MAC key that has
+// verified a message of the peer. None of them verifies another: what the peer has
+// sent under those keys and has not arrived yet is lost (ErrRevealed). A message
+// that the peer sends after it has read this one is under other keys.
+func (e *Engine) SealRevealing(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	if e.session == nil {
+		return b, ErrNoSession
+	}
+	e.reveal = e.session.revealAll(e.reveal)
+	return e.Seal(b, flags, p)
+}
+
 // ExtraKey returns the extra symmetric key that belongs to the last data
 // message sent, or received. Version 3 only.
 func (e *Engine) ExtraKey(received bool) (key [32]byte, err error) {
@@ -161,6 +176,9 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext,
 	keys, err := s.pair(our, their)
 	if err != nil {
 		return wire.Plaintext{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	if keys.public {
+		return wire.Plaintext{}, ErrRevealed
 	}
 	covered := len(msg) - len(body) + m.Authenticated
 	if subtle.ConstantTimeCompare(keys.receive.appendMAC(s.mac[:0], msg[:covered]), m.MAC) != 1 {
@@ -286,7 +304,7 @@ func (p *pairKeys) appendReveal(reveal []byte) []byte {
 }
 
 // revealAll appends to reveal the MAC keys that are due and those in use, which
-// must verify nothing any more.
+// verify nothing any more.
 func (s *session) revealAll(reveal []byte) []byte {
 	reveal = append(reveal, s.reveal[:min(len(s.reveal), maxReveal-min(len(reveal), maxReveal))]...)
 	s.reveal = s.reveal[:0]
@@ -294,7 +312,7 @@ func (s *session) revealAll(reveal []byte) []byte {
 		for _, p := range s.pairs[our] {
 			if p != nil && p.used {
 				reveal = p.appendReveal(reveal)
-				p.used = false
+				p.used, p.public = false, true
 			}
 		}
 	}

@@ -301,6 +301,34 @@ func TestRevealedKeysVerifyNothingMore(t *testing.T) {
 	}
 }
 
+func TestARevealingMessageEndsWhatItsKeysVerifyAndNotTheSession(t *testing.T) {
+	alice, bob := newSessions(t, Version3)
+	wantText(t, bob, seal(t, alice, "one"), "one")
+	wantText(t, alice, seal(t, bob, "two"), "two")
+	heard := seal(t, alice, "heard")
+	wantText(t, bob, heard, "heard")
+	late := seal(t, alice, "under the same key, and too late")
+	revealing, err := bob.SealRevealing(nil, 0, wire.Plaintext{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := parse(t, heard)
+	key, ok := receivingKey(bob, &d)
+	if old := parse(t, revealing).OldMACKeys; !ok || !bytes.Contains(old, key[:]) {
+		t.Error("the key of the newest message was not revealed")
+	}
+	wantRefused(t, bob, late, ErrRevealed)
+	// Who has read the revealing message writes under other keys.
+	wantText(t, alice, revealing, "")
+	wantText(t, bob, seal(t, alice, "afterwards"), "afterwards")
+	wantText(t, alice, seal(t, bob, "so it goes on"), "so it goes on")
+	for old := range chunks(parse(t, seal(t, bob, "")).OldMACKeys) {
+		if old == key {
+			t.Error("a key was revealed twice")
+		}
+	}
+}
+
 func receivingKey(e *Engine, d *Data) (key [20]byte, ok bool) {
 	our, their, ok := e.session.slots(d)
 	if !ok {

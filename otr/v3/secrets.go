@@ -117,7 +117,8 @@ type pairKeys struct {
 	send, receive dataKeys
 	sent          uint64 // the last counter that we used
 	received      uint64 // the last counter that verified
-	used          bool   // the receiving MAC key has verified a message
+	used          bool   // the receiving MAC key has verified a message and is to be revealed
+	public        bool   // the receiving MAC key has been revealed and verifies nothing more
 	extra         [32]byte
 }
 

@@ -49,20 +49,27 @@ func (e *Engine) Seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	return e.seal(b, flags, p, false)
 }
 
-// SealLast is Seal for the session's last message: it also reveals every MAC key that has
-// verified a message, or could have verified one that has not come. The session is dropped.
-func (e *Engine) SealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+// SealRevealing is Seal for a message that also reveals every MAC key that has verified a
+// message, or could have verified one that has not come: messages that are still missing
+// cannot be read any more.
+func (e *Engine) SealRevealing(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	s := e.session
 	if s == nil {
 		return b, ErrNoSession
 	}
 	s.dropSkipped(len(s.skipped))
-	b, err := e.seal(b, flags, p, true)
+	return e.seal(b, flags, p, true)
+}
+
+// SealLast is SealRevealing for the session's last message. The session is dropped.
+func (e *Engine) SealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	b, err := e.SealRevealing(b, flags, p)
 	e.drop()
 	return b, err
 }
 
-func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, last bool) ([]byte, error) {
+// seal reveals all MAC keys that are held, or as many as are due.
+func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, all bool) ([]byte, error) {
 	s := e.session
 	next := s.ratchet
 	defer next.wipe()
@@ -102,7 +109,7 @@ func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, last bool) ([]byte
 
 	due := 0
 	switch {
-	case last:
+	case all:
 		due = len(s.reveal)
 	case m.MessageID == 0 || len(s.reveal) > maxRevealed:
 		due = min(len(s.reveal), maxRevealed)

@@ -390,6 +390,26 @@ func TestTheLastMessageRevealsEverything(t *testing.T) {
 	}
 }
 
+func TestARevealingMessageRevealsEverythingAndTheSessionGoesOn(t *testing.T) {
+	alice, bob := newSession(t)
+	undelivered, delivered := alice.say("undelivered"), alice.say("delivered")
+	bob.read(delivered)
+	msg, err := bob.SealRevealing(nil, 0, wire.Plaintext{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := parseData(t, msg)
+	if len(d.Revealed) != 2*macLen || !verifies(t, undelivered, d.Revealed) || !verifies(t, delivered, d.Revealed) {
+		t.Errorf("%d MAC keys", len(d.Revealed)/macLen)
+	}
+	bob.refuses(undelivered, ErrReplay)
+	alice.read(msg)
+	bob.read(alice.say("it goes on"))
+	if last, err := bob.SealLast(nil, 0, wire.Plaintext{}); err != nil || len(parseData(t, last).Revealed) != macLen {
+		t.Errorf("the last message reveals %d bytes, %v", len(parseData(t, last).Revealed), err)
+	}
+}
+
 func TestTheLastMessageInAnOngoingRatchetRevealsEverythingToo(t *testing.T) {
 	alice, bob := newSession(t)
 	bob.read(alice.say("0"))
