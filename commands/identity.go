@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
-	"github.com/adrg/xdg"
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/exit"
@@ -94,11 +92,10 @@ func openHome(c *cli.Context) *keyfile.Home {
 	if home, ok := c.App.Metadata[flagHome].(*keyfile.Home); ok {
 		return home
 	}
-	folder := c.String(flagHome)
-	if folder == "" {
-		folder = filepath.Join(xdg.DataHome, programName)
+	home := keyfile.OpenDefault(programName)
+	if folder := c.String(flagHome); folder != "" {
+		home = keyfile.Open(folder)
 	}
-	home := keyfile.Open(folder)
 	home.Warn = func(text string) { ioOf(c).Warn("%s", text) }
 	c.App.Metadata[flagHome] = home
 	return home

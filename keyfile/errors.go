@@ -20,6 +20,7 @@ var (
 	ErrName       = errors.New("keyfile: name")
 	ErrChanged    = errors.New("keyfile: changed meanwhile by another process")
 	ErrLocked     = errors.New("keyfile: locked")
+	ErrHome       = errors.New("keyfile: no home folder")
 )
 
 // An UnsafeError refuses a file or folder that is not private. It is an

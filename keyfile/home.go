@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/adrg/xdg"
 	"github.com/gofrs/flock"
 )
 
@@ -42,6 +44,7 @@ const lockPause = 5 * time.Millisecond
 // several goroutines, and by several processes on the same folder.
 type Home struct {
 	dir string
+	err error // why there is no folder; every method fails with it
 	// Warn, if not nil, is told what cannot be protected where the home is, and
 	// what was left half done; set it before the first use. Each warning comes once.
 	Warn func(string)
@@ -53,6 +56,42 @@ type Home struct {
 // Open returns the home in the folder dir, which need not exist yet: the first
 // write makes it. Nothing is read or written here.
 func Open(dir string) *Home { return &Home{dir: filepath.Clean(dir)} }
+
+// OpenDefault returns the home in the user's folder for a program's data:
+// $XDG_DATA_HOME/program, else ~/.local/share/program or what the system has for it.
+// Where HOME is not set the home folder is the one in the password file. Where neither
+// says an absolute path every method of the Home fails with ErrHome.
+func OpenDefault(program string) *Home {
+	folder, err := dataFolder()
+	if err != nil {
+		return &Home{err: err}
+	}
+	return Open(filepath.Join(folder, program))
+}
+
+// dataFolder is the folder for programs' data.
+func dataFolder() (string, error) {
+	const variable = "HOME"
+	home := os.Getenv(variable)
+	if home == "" {
+		account, err := user.Current()
+		if err != nil || !filepath.IsAbs(account.HomeDir) {
+			return "", fmt.Errorf("%w: HOME is not set, and the password file names none for user %d", ErrHome, os.Geteuid())
+		}
+		// The library looks at the environment only. Programs that are started later
+		// get the environment that we were given.
+		os.Setenv(variable, account.HomeDir)
+		defer func() {
+			os.Unsetenv(variable)
+			xdg.Reload()
+		}()
+	}
+	xdg.Reload()
+	if !filepath.IsAbs(xdg.DataHome) {
+		return "", fmt.Errorf("%w: HOME is %q, which is no absolute path", ErrHome, home)
+	}
+	return xdg.DataHome, nil
+}
 
 // Dir is the home's folder.
 func (h *Home) Dir() string { return h.dir }
@@ -66,6 +105,9 @@ func (h *Home) warnOnce(text string) {
 // check refuses a home that is not private. The home itself may be reached by a
 // symbolic link: who could change that could change the path as well.
 func (h *Home) check() error {
+	if h.err != nil {
+		return h.err
+	}
 	info, err := os.Stat(h.dir)
 	if err != nil {
 		return pathError(err)
@@ -103,6 +145,9 @@ func (h *Home) identity(name string) (string, error) {
 // lock makes the home if need be and waits until no other process writes. What
 // writers that were killed have left behind is removed.
 func (h *Home) lock() (unlock func(), err error) {
+	if h.err != nil {
+		return nil, h.err
+	}
 	if err := os.MkdirAll(h.dir, folderMode); err != nil {
 		return nil, pathError(err)
 	}

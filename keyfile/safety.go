@@ -122,11 +122,16 @@ func ownerError(path string, info fs.FileInfo) *UnsafeError {
 	if !ok || int(stat.Uid) == os.Geteuid() {
 		return nil
 	}
-	return &UnsafeError{
+	unsafe := &UnsafeError{
 		Path:   path,
 		Reason: fmt.Sprintf("belongs to user %d, not to us (user %d)", stat.Uid, os.Geteuid()),
 		Fix:    fmt.Sprintf("chown %d %s", os.Geteuid(), shellQuote(path)),
 	}
+	if os.Geteuid() == 0 {
+		// As with sudo in the user's shell: a changed owner would lock the user out.
+		unsafe.Fix = fmt.Sprintf("run otrpipe as user %d, without sudo, or name another --home", stat.Uid)
+	}
+	return unsafe
 }
 
 // withoutModes tries whether a new file in folder can be private at all: on

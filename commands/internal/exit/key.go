@@ -31,6 +31,8 @@ func Key(err error) error {
 		return Errorf(Usage, "%w", text).WithHint("choose with --account and --protocol")
 	case errors.Is(err, keyfile.ErrName):
 		return Errorf(Usage, "%w", text)
+	case errors.Is(err, keyfile.ErrHome):
+		return Errorf(KeyFile, "%w", text).WithHint("name the folder with --home DIR")
 	case errors.Is(err, keyfile.ErrLocked):
 		return Errorf(Timeout, "%w", text)
 	case errors.Is(err, keyfile.ErrNewer):
