@@ -233,7 +233,8 @@ func startShell(t *testing.T, shell completingShell, work string, environment []
 	cmd := exec.Command(shell.name, shell.args...)
 	cmd.Dir = work
 	cmd.Env = append(environment, "TYPED="+s.lines, "PATH="+filepath.Join(work, "bin")+":"+os.Getenv("PATH"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	dieWithTest(cmd.SysProcAttr)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
 	err = cmd.Start()
 	terminal.Close()

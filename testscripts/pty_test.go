@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/creack/pty"
 )
 
 // runAtTerminal runs a program at a pseudo-terminal, leads the dialogue in a
@@ -29,7 +29,8 @@ func runAtTerminal(dialogue string, program []string, ttyOnly bool, show io.Writ
 	defer control.Close()
 
 	cmd := exec.Command(program[0], program[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	dieWithTest(cmd.SysProcAttr)
 	if ttyOnly {
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 		cmd.ExtraFiles = []*os.File{terminal}
@@ -92,11 +93,11 @@ func lead(line string, control *os.File, screen *screen) error {
 		_, err = control.WriteString(keys)
 		return err
 	case "size":
-		var size unix.Winsize
-		if _, err := fmt.Sscan(rest, &size.Col, &size.Row); err != nil {
+		var size pty.Winsize
+		if _, err := fmt.Sscan(rest, &size.Cols, &size.Rows); err != nil {
 			return err
 		}
-		return unix.IoctlSetWinsize(int(control.Fd()), unix.TIOCSWINSZ, &size)
+		return pty.Setsize(control, &size)
 	}
 	return fmt.Errorf("no such command in a dialogue")
 }
@@ -160,25 +161,14 @@ func (s *screen) expect(pattern *regexp.Regexp) error {
 
 // openTerminal makes a pseudo-terminal of the usual size.
 func openTerminal() (control, terminal *os.File, err error) {
-	control, err = os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	control, terminal, err = pty.Open()
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() {
-		if err != nil {
-			control.Close()
-		}
-	}()
-	if err = unix.IoctlSetPointerInt(int(control.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+	if err := pty.Setsize(control, &pty.Winsize{Rows: 24, Cols: 80}); err != nil {
+		control.Close()
+		terminal.Close()
 		return nil, nil, err
 	}
-	number, err := unix.IoctlGetInt(int(control.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err = unix.IoctlSetWinsize(int(control.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}); err != nil {
-		return nil, nil, err
-	}
-	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
-	return control, terminal, err
+	return control, terminal, nil
 }

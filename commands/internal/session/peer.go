@@ -1,5 +1,3 @@
-//go:build darwin || freebsd
-
 package session
 
 import (
@@ -7,29 +5,26 @@ import (
 	"fmt"
 	"net"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 var errOtherUser = errors.New("session: the other process belongs to another user")
 
-// checkPeer refuses a connection whose other end is not this user's.
+// checkPeer refuses a connection whose other end is not this user's. peerUID,
+// which each system has its own way for, asks the kernel.
 func checkPeer(c *net.UnixConn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("session: %w", err)
 	}
-	var cred *unix.Xucred
+	var uid int
 	var failed error
-	if err := raw.Control(func(fd uintptr) {
-		cred, failed = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
-	}); err != nil {
+	if err := raw.Control(func(fd uintptr) { uid, failed = peerUID(int(fd)) }); err != nil {
 		return fmt.Errorf("session: %w", err)
 	}
 	if failed != nil {
 		return fmt.Errorf("session: %w", failed)
 	}
-	if int(cred.Uid) != os.Getuid() {
+	if uid != os.Getuid() {
 		return errOtherUser
 	}
 	return nil
