@@ -359,7 +359,7 @@ func wantForgeryRefused(t *testing.T, e *Engine, msg []byte, key [20]byte) {
 // cipher's key is any.
 func withMACKey(key [20]byte) *pairKeys {
 	p := new(pairKeys)
-	p.receive.derive([20]byte{})
+	p.receive.set(AESKey{1})
 	p.receive.mac = hmac.New(sha1.New, key[:])
 	return p
 }

@@ -38,11 +38,15 @@ func newDHKey(rand io.Reader) (*dhKey, error) {
 // shared computes the D-H secret with a public value of the peer, as the MPI
 // "secbytes" of the specification. It refuses values out of range.
 func (k *dhKey) shared(public []byte) ([]byte, error) {
+	return sharedSecret(k.secret[:], public)
+}
+
+func sharedSecret(secret, public []byte) ([]byte, error) {
 	g := group.MODP1536()
 	if err := g.Check(public); err != nil {
 		return nil, err
 	}
-	s, err := g.Exp(public, k.secret[:])
+	s, err := g.Exp(public, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +129,8 @@ type pairKeys struct {
 // dataKeys protect the data messages of one direction. The cipher and hash
 // states are kept, so that a message costs no key setup.
 type dataKeys struct {
-	aes    [16]byte
-	macKey [20]byte
+	aes    AESKey
+	macKey MACKey
 	block  cipher.Block
 	mac    hash.Hash
 
@@ -140,19 +144,30 @@ func newPairKeys(ours *dhKey, theirs []byte) (*pairKeys, error) {
 		return nil, err
 	}
 	defer clear(secbytes)
-	sendByte, receiveByte := byte(0x02), byte(0x01)
-	if comparePublic(ours.public, theirs) > 0 { // we are the "high" end
-		sendByte, receiveByte = 0x01, 0x02
-	}
+	send, receive := directionKeys(secbytes, comparePublic(ours.public, theirs) > 0)
 	p := &pairKeys{extra: h2(0xff, secbytes)}
-	p.send.derive(h1(sendByte, secbytes))
-	p.receive.derive(h1(receiveByte, secbytes))
+	p.send.set(send)
+	p.receive.set(receive)
 	return p, nil
 }
 
-func (k *dataKeys) derive(h [20]byte) {
-	copy(k.aes[:], h[:])
-	k.macKey = sha1.Sum(k.aes[:])
+// directionKeys derives the AES keys of the two directions; high says that our end is the
+// "high" one.
+func directionKeys(secbytes []byte, high bool) (send, receive AESKey) {
+	sendByte, receiveByte := byte(0x02), byte(0x01)
+	if high {
+		sendByte, receiveByte = receiveByte, sendByte
+	}
+	h := h1(sendByte, secbytes)
+	copy(send[:], h[:])
+	h = h1(receiveByte, secbytes)
+	copy(receive[:], h[:])
+	return send, receive
+}
+
+func (k *dataKeys) set(aesKey AESKey) {
+	k.aes = aesKey
+	k.macKey = aesKey.MACKey()
 	k.block, _ = aes.NewCipher(k.aes[:]) // fails for wrong lengths only
 	k.mac = hmac.New(sha1.New, k.macKey[:])
 }

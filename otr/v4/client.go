@@ -22,18 +22,23 @@ type Config struct {
 // client profile made from them. It is for one goroutine, as are its offers and engines.
 type Client struct {
 	Config
-	profile *Profile
+	public   *keys.Ed448PublicKey // H
+	signer   Signer
+	profile  *Profile
+	finished bool // profile is never made anew
 }
 
 // NewClient returns the Client of a Config.
-func NewClient(c Config) *Client { return &Client{Config: c} }
+func NewClient(c Config) *Client {
+	return &Client{Config: c, public: c.Identity.Public(), signer: identitySigner{c.Identity}}
+}
 
 // Profile returns our client profile. It makes one where there is none yet, or where
 // the last one has less than a day to live (section "Client Profile Expiration and
 // Renewal").
 func (c *Client) Profile() (*Profile, error) {
 	now := c.Now()
-	if c.profile != nil && now.Add(profileRenewal).Unix() < c.profile.Expires {
+	if c.finished || c.profile != nil && now.Add(profileRenewal).Unix() < c.profile.Expires {
 		return c.profile, nil
 	}
 	p, err := newProfile(c.InstanceTag, c.Identity, c.Forging, c.DSA, now.Add(ProfileLifetime), c.Rand)
@@ -46,5 +51,5 @@ func (c *Client) Profile() (*Profile, error) {
 
 // Fingerprint returns our fingerprint of version 4.
 func (c *Client) Fingerprint() keys.Fingerprint {
-	return keys.Ed448Fingerprint(c.Identity.Public(), c.Forging)
+	return keys.Ed448Fingerprint(c.public, c.Forging)
 }

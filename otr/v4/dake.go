@@ -127,8 +127,8 @@ func (e *Engine) newAnswer(theirs *contribution) (*answer, error) {
 		return nil, err
 	}
 	public := ours.public(e.client)
-	ring := Ring{theirs.peer.Forging.Point(), e.client.Identity.Public().Point(), theirs.ecdhPoint}
-	sigma, err := ring.Sign(e.client.Rand, e.client.Identity.Secret(), alicePosition, authRTranscript(&theirs.public, public))
+	ring := Ring{theirs.peer.Forging.Point(), e.client.public.Point(), theirs.ecdhPoint}
+	sigma, err := e.client.signer.SignRing(e.client.Rand, ring, alicePosition, authRTranscript(&theirs.public, public))
 	if err != nil {
 		ours.wipe()
 		return nil, err
@@ -162,8 +162,8 @@ func (e *Engine) receiveAuthR(h wire.Header, body []byte) (reply []byte, err err
 	if err := ring.Verify(m.Sigma, authRTranscript(bob, &theirs.public)); err != nil {
 		return nil, unauthenticated(err)
 	}
-	ring = Ring{e.client.Identity.Public().Point(), theirs.peer.Forging.Point(), theirs.ecdhPoint}
-	sigma, err := ring.Sign(e.client.Rand, e.client.Identity.Secret(), bobPosition, authITranscript(bob, &theirs.public))
+	ring = Ring{e.client.public.Point(), theirs.peer.Forging.Point(), theirs.ecdhPoint}
+	sigma, err := e.client.signer.SignRing(e.client.Rand, ring, bobPosition, authITranscript(bob, &theirs.public))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,145 @@
+package v4
+
+import (
+	"fmt"
+	"io"
+
+	"otrpipe/otr/group"
+	"otrpipe/otr/keys"
+)
+
+// The steps of the protocol for those who hold single keys or a transcript rather than a
+// session, such as package toolkit. They are the ones that an Engine takes.
+
+// A Key is a secret of 64 bytes: a chain key, MKenc, or MKmac. It prints as a placeholder.
+type Key = key
+
+// MACKey returns MKmac, which authenticates the message that MKenc k encrypts (section
+// "Calculating Encryption and MAC Keys").
+func MACKey(k *Key) Key { return k.derive(group.UsageMACKey) }
+
+// NextMessageKey returns MKenc of the next message of a chain, and takes the chain one
+// message on.
+func NextMessageKey(chain *Key) Key {
+	k := nextKeys(chain)
+	clear(k.extra[:])
+	return k.enc
+}
+
+// Crypt encrypts or decrypts the text of a data message in place with MKenc k.
+func Crypt(k *Key, text []byte) { crypt(k, text) }
+
+// AppendAuthenticator appends the 64 bytes by which a data message is authenticated under
+// MKmac k. covered is the message from its version to the encrypted message.
+func AppendAuthenticator(b []byte, k *Key, covered []byte) []byte {
+	return appendAuthenticator(b, k, covered)
+}
+
+// VerifyAuthR checks what anybody can check of an Auth-R message: that its ring signature
+// is by one of the keys {F_b, H_a, Y}, over both contributions. Alice has sent it under the
+// tag alice, in answer to Bob's Identity message, sent under the tag bob. accounts are
+// Alice's and Bob's, or nil where none were bound. The profiles' dates are not looked at.
+// The error wraps ErrAuthentication.
+func VerifyAuthR(identity *Identity, bob uint32, m *AuthR, alice uint32, accounts *Accounts) error {
+	b, a := publicOf(identity, bob, m, alice, accounts)
+	forging, err := keys.ParseForgingKey(b.profile.ForgingKey)
+	if err != nil {
+		return unauthenticated(err)
+	}
+	long, err := keys.ParseEd448PublicKey(a.profile.PublicKey)
+	if err != nil {
+		return unauthenticated(err)
+	}
+	return verifyRing(forging.Point(), long.Point(), b.ecdh, m.Sigma, authRTranscript(b, a))
+}
+
+// VerifyAuthI checks what anybody can check of an Auth-I message: that its ring signature
+// is by one of the keys {H_b, F_a, X}, over both contributions; see VerifyAuthR.
+func VerifyAuthI(identity *Identity, bob uint32, answer *AuthR, alice uint32, accounts *Accounts, m *AuthI) error {
+	b, a := publicOf(identity, bob, answer, alice, accounts)
+	long, err := keys.ParseEd448PublicKey(b.profile.PublicKey)
+	if err != nil {
+		return unauthenticated(err)
+	}
+	forging, err := keys.ParseForgingKey(a.profile.ForgingKey)
+	if err != nil {
+		return unauthenticated(err)
+	}
+	return verifyRing(long.Point(), forging.Point(), a.ecdh, m.Sigma, authITranscript(b, a))
+}
+
+func verifyRing(first, second *group.Point, ephemeral, sigma, t []byte) error {
+	third, err := group.ParsePoint(ephemeral)
+	if err != nil {
+		return unauthenticated(err)
+	}
+	if err := (Ring{first, second, third}).Verify(sigma, t); err != nil {
+		return unauthenticated(err)
+	}
+	return nil
+}
+
+// publicOf returns what two messages contribute to a key exchange.
+func publicOf(identity *Identity, bob uint32, m *AuthR, alice uint32, accounts *Accounts) (b, a *public) {
+	b = &public{
+		tag: bob, profile: identity.Profile, ecdh: identity.Y, dh: identity.B,
+		firstECDH: identity.FirstECDH, firstDH: identity.FirstDH,
+	}
+	a = &public{
+		tag: alice, profile: m.Profile, ecdh: m.X, dh: m.A,
+		firstECDH: m.FirstECDH, firstDH: m.FirstDH,
+	}
+	if accounts != nil {
+		a.account, b.account = &accounts.Ours, &accounts.Theirs
+	}
+	return b, a
+}
+
+// A Signer makes the ring signatures of a Client's key exchanges: of m, as the owner of the
+// key at position in ring (0 to 2). A signature by the secret of another key of the ring
+// is as valid, and nobody can tell them apart.
+type Signer interface {
+	SignRing(rand io.Reader, ring Ring, position int, m []byte) ([]byte, error)
+}
+
+// identitySigner signs with the long-term key.
+type identitySigner struct{ key *keys.Ed448PrivateKey }
+
+func (s identitySigner) SignRing(rand io.Reader, ring Ring, position int, m []byte) ([]byte, error) {
+	return ring.Sign(rand, s.key.Secret(), position, m)
+}
+
+// Format prints a placeholder, whatever the verb.
+func (identitySigner) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.identitySigner(…)") }
+
+// NewProfileClient returns a Client that speaks with a finished profile and has its key
+// exchanges signed by s. Of c it takes Accounts, Rand and Now. The profile's date is not
+// looked at. The error wraps ErrProfile.
+func NewProfileClient(p *Profile, s Signer, c Config) (*Client, error) {
+	public, err := keys.ParseEd448PublicKey(p.PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProfile, err)
+	}
+	if c.Forging, err = keys.ParseForgingKey(p.ForgingKey); err != nil {
+		return nil, fmt.Errorf("%w: forging key: %w", ErrProfile, err)
+	}
+	c.InstanceTag, c.Identity, c.DSA = p.InstanceTag, nil, nil
+	return &Client{Config: c, public: public, signer: s, profile: p, finished: true}, nil
+}
+
+// EphemeralPosition is where a ring of a key exchange has the ephemeral key of the one who
+// is to verify the signature.
+const EphemeralPosition = 2
+
+// ExchangeSecret returns the secret of our ephemeral ECDH key, x or y, in the key exchange
+// under way. The peer's ring signature has that key at EphemeralPosition, so that we could
+// have made it as well: that is what makes the exchange deniable. ok is false in AuthNone.
+func (e *Engine) ExchangeSecret() (secret group.Scalar, ok bool) {
+	switch {
+	case e.exchange.offer != nil:
+		return e.exchange.offer.ours.ecdh.secret, true
+	case e.exchange.answer != nil:
+		return e.exchange.answer.ours.ecdh.secret, true
+	}
+	return secret, false
+}
