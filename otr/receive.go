@@ -43,8 +43,14 @@ func (c *Conversation) Receive(line []byte) (Received, error) {
 	if len(line) > wire.MaxMessage {
 		return got, ErrTooLong
 	}
-	line = bytes.TrimSuffix(line, []byte("\r"))
-	err := c.receiveLine(line, wire.Classify(line), &got)
+	line, err := c.assembler.Join(bytes.TrimSuffix(line, []byte("\r")), c.cfg.Now())
+	if err != nil {
+		got.event(Malformed{Reason: err})
+	}
+	if line == nil {
+		return got, nil
+	}
+	err = c.receiveLine(line, wire.Classify(line), &got)
 	return got, err
 }
 

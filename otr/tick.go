@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"otrpipe/otr/v4"
+	"otrpipe/otr/wire"
 )
 
 // NextTick returns when Tick will have something to do, or the zero time.
@@ -49,6 +50,9 @@ func (c *Conversation) Tick() (Received, error) {
 	var got Received
 	now := c.cfg.Now()
 	c.assembler.Expire(now)
+	if c.assembler.ExpireCut(now) {
+		got.event(Malformed{Reason: wire.ErrCut})
+	}
 	c.abandon(now)
 	if c.state != StateEncrypted {
 		return got, nil

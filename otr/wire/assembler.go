@@ -8,10 +8,14 @@ import (
 )
 
 const (
-	// MaxOpenMessages is how many messages may be incomplete at a time. A peer
-	// sends one after another, or a few at once in version 4; more means that
+	// MaxOpenMessages is how many messages may be incomplete at a time. In
+	// version 4 the fragments of many messages may arrive mixed, for example
+	// from a bouncer that replays an evening in any order; more means that
 	// messages were lost, or a flood. The one that has waited longest goes.
-	MaxOpenMessages = 8
+	MaxOpenMessages = 64
+	// MaxOpenBytes bounds the incomplete messages together: room for several of
+	// the longest. Here too the one that has waited longest goes.
+	MaxOpenBytes = 8 * MaxMessage
 	// MaxFragmentAge is how long an incomplete message waits for its next piece.
 	// It is measured from the last piece, so that a long message may come slowly.
 	MaxFragmentAge = 5 * time.Minute
@@ -26,15 +30,17 @@ var (
 
 // Assembler puts messages together from their fragments ("Receiving
 // Fragments"). What it holds is bounded: MaxOpenMessages messages of MaxMessage
-// bytes each, for MaxFragmentAge. Lines that are no fragments do not matter to
-// it. The zero value is ready for use.
+// bytes each and MaxOpenBytes together, for MaxFragmentAge. Lines that are no
+// fragments do not matter to it, except to Join. The zero value is ready for use.
 //
 // In formats 2 and 3 a sender has one message under way, whose pieces come in
 // order; anything else loses it. In format 4 a sender's messages are told apart
 // by their identifier and pieces may come in any order.
 type Assembler struct {
 	open  []*partial // in the order of their last piece, oldest first
+	bytes int        // in the buffers of open
 	spare []byte     // the buffer of the last whole message
+	cut   cutLine
 }
 
 // partial is a message with pieces missing.
@@ -92,8 +98,12 @@ func (a *Assembler) Add(f Fragment, now time.Time) (whole []byte, err error) {
 	if !p.add(f) {
 		return nil, fmt.Errorf("%w: %d of %d came before", ErrFragmentOrder, f.K, f.N)
 	}
+	a.bytes += len(f.Piece)
 	p.last = now
 	a.open = append(slices.Delete(a.open, i, i+1), p)
+	for a.bytes > MaxOpenBytes { // never p itself, which is at most MaxMessage
+		a.drop(0)
+	}
 	if len(p.pieces) < int(p.n) {
 		return nil, nil
 	}
@@ -123,12 +133,19 @@ func (a *Assembler) Expire(now time.Time) int {
 	return n
 }
 
-// NextExpiry returns when Expire will have something to drop, or the zero time.
+// NextExpiry returns when Expire or ExpireCut will have something to drop, or the
+// zero time.
 func (a *Assembler) NextExpiry() time.Time {
-	if len(a.open) == 0 {
-		return time.Time{}
+	var next time.Time
+	if len(a.open) > 0 {
+		next = a.open[0].last.Add(MaxFragmentAge)
 	}
-	return a.open[0].last.Add(MaxFragmentAge)
+	if a.cut.kind != KindPlain {
+		if cut := a.cut.last.Add(MaxCutAge); next.IsZero() || cut.Before(next) {
+			next = cut
+		}
+	}
+	return next
 }
 
 // find returns the index of the open message that f belongs to, or -1.
@@ -144,6 +161,7 @@ func (a *Assembler) find(f Fragment) int {
 // drop forgets the open message i and keeps its buffer for another.
 func (a *Assembler) drop(i int) {
 	a.spare = a.open[i].buf
+	a.bytes -= len(a.spare)
 	a.open = slices.Delete(a.open, i, i+1)
 }
 
