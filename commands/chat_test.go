@@ -12,6 +12,7 @@ import (
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/trust"
 )
 
 func TestALineIsATextOrACommand(t *testing.T) {
@@ -72,11 +73,11 @@ func TestThePromptSaysHowFarThePeerIsTrusted(t *testing.T) {
 		colour    color.Attribute
 	}{
 		{false, "", "[bob unencrypted]", color.FgRed},
-		{false, peerVerified, "[bob unencrypted]", color.FgRed},
-		{true, peerUnverified, "[bob unverified]", color.FgYellow},
-		{true, peerNew, "[bob unverified]", color.FgYellow},
-		{true, peerKnown, "[bob unverified]", color.FgYellow},
-		{true, peerVerified, "[bob verified]", color.FgGreen},
+		{false, string(trust.Verified), "[bob unencrypted]", color.FgRed},
+		{true, string(trust.Unverified), "[bob unverified]", color.FgYellow},
+		{true, string(trust.New), "[bob unverified]", color.FgYellow},
+		{true, string(trust.Known), "[bob unverified]", color.FgYellow},
+		{true, string(trust.Verified), "[bob verified]", color.FgGreen},
 	} {
 		s := standing{who: "bob", encrypted: test.encrypted, trust: test.trust}
 		if s.prompt() != test.prompt || s.colour() != test.colour {

@@ -12,7 +12,7 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal/editor"
-	"otrpipe/keyfile"
+	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
 )
@@ -237,16 +237,26 @@ func (h *chat) trustPeer(string) {
 			WithHint("/fingerprint shows it; compare it, and then /trust"))
 		return
 	}
-	if h.options.contact != "" {
-		if err := h.home.SetTrust(h.options.contact, s.Fingerprint, keyfile.Verified); err != nil {
-			h.refuse(exit.Key(err))
-			return
-		}
-	}
 	h.mu.Lock()
-	h.proven = s.Fingerprint
+	lk := h.link
 	h.mu.Unlock()
-	h.setTrust(s, peerVerified)
+	err := lk.Do(func(*otr.Conversation) ([][]byte, error) {
+		h.mu.Lock()
+		same := h.trusted && h.session.Fingerprint == s.Fingerprint
+		h.mu.Unlock()
+		if !same {
+			return nil, errUnencrypted
+		}
+		if err := h.keeper.MarkVerified(); err != nil {
+			return nil, err
+		}
+		h.setTrust(trust.Verified)
+		return nil, nil
+	})
+	if err != nil {
+		h.refuse(h.refused(err))
+		return
+	}
 	h.answers.Note(fmt.Sprintf("the OTRv%d key of %s is verified", s.Version, h.contactName()))
 	if h.options.contact == "" {
 		h.answers.Hint("this is forgotten at the end, for no contact was named: --contact NAME remembers")

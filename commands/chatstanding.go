@@ -6,6 +6,7 @@ import (
 	"github.com/fatih/color"
 
 	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
 )
 
@@ -25,7 +26,7 @@ func (s standing) word() string {
 	switch {
 	case !s.encrypted:
 		return "unencrypted"
-	case s.trust == peerVerified:
+	case s.trust == string(trust.Verified):
 		return "verified"
 	}
 	return "unverified"
@@ -35,7 +36,7 @@ func (s standing) colour() color.Attribute {
 	switch {
 	case !s.encrypted:
 		return color.FgRed
-	case s.trust == peerVerified:
+	case s.trust == string(trust.Verified):
 		return color.FgGreen
 	}
 	return color.FgYellow
@@ -89,21 +90,19 @@ func (h *chat) reconsider() {
 		return
 	}
 	h.mu.Lock()
-	s := h.session
+	lk := h.link
 	h.mu.Unlock()
-	trust, err := h.trustIn(s)
-	if err != nil || trust != peerVerified && trust != peerKnown {
-		return // the session goes on as it began
-	}
-	h.setTrust(s, trust)
+	// The keeper is the owner's. After the end nothing is to be reviewed.
+	_ = lk.Do(func(*otr.Conversation) ([][]byte, error) {
+		h.setTrust(h.keeper.Review())
+		return nil, nil
+	})
 }
 
-// setTrust is told how far the key of a session is trusted.
-func (h *chat) setTrust(s otr.Session, trust string) {
+// setTrust is told how far the key of the session is trusted.
+func (h *chat) setTrust(standing trust.Standing) {
 	h.mu.Lock()
-	if h.session.Fingerprint == s.Fingerprint {
-		h.peer.Trust = trust
-	}
+	h.peer.Trust = string(standing)
 	h.mu.Unlock()
 	h.showStanding()
 }

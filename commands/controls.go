@@ -291,6 +291,10 @@ func (l *live) refused(err error) error {
 		return l.sessionEnded()
 	default:
 	}
+	var e *exit.Error
+	if errors.As(err, &e) {
+		return e
+	}
 	return exit.Errorf(exit.Failure, "%w", exit.Plain(err))
 }
 

@@ -80,7 +80,7 @@ func (l *live) timedOut() error {
 	l.mu.Lock()
 	secure, echoed, inClear, offers := l.peer != nil, l.echoed, l.inClear, l.offers
 	l.mu.Unlock()
-	if secure && l.judge.smp {
+	if secure && l.options.smp != nil {
 		return exit.Errorf(exit.Timeout, "SMP was not finished within %v", l.options.timeout).
 			WithHint("the other end answers with the same --smp-secret-file, or by hand with otrpipe smp")
 	}

@@ -16,9 +16,9 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/session"
+	"otrpipe/commands/internal/trust"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
-	"otrpipe/otr/keys"
 	"otrpipe/otr/stream"
 )
 
@@ -31,7 +31,7 @@ type live struct {
 	*end
 	role     string // encrypt-stream or decrypt-stream; "": both halves in one process
 	options  *streamOptions
-	judge    judge
+	keeper   *trust.Keeper // the stream's owner's; nil until the conversation is made
 	seat     *session.Seat
 	watch    *process.SignalWatch
 	begun    time.Time
@@ -56,8 +56,7 @@ type live struct {
 	peer     *events.Peer // whom the session is with; nil: nobody yet
 	session  otr.Session  // if peer is not nil
 	trusted  bool         // every check that was asked for has passed
-	met      bool         // and so it had once with the key of session
-	verified bool         // a peer with a verified key has passed every check before
+	met      bool         // the key of session has passed every check, now or before
 	refusal  bool         // the key of session is being refused
 	complete bool         // mode stream: the peer's authenticated end has come
 	smp      smpState
@@ -67,7 +66,6 @@ type live struct {
 	extra    *extra                         // the extra symmetric key that the peer announced last
 	taps     map[chan fmt.Stringer]struct{} // of those who wait for an event
 	person   *chat                          // whoever holds the session at a terminal, or nil
-	proven   keys.Fingerprint               // a key that has proved in this session whose it is; zero: none
 }
 
 // A link is what a live session runs on: a stream.Stream or stream.Lines.
@@ -160,15 +158,6 @@ func (l *live) settle() error {
 			return err
 		}
 	}
-	l.judge = judge{
-		home:    l.home,
-		contact: l.options.contact,
-		level:   l.options.trust,
-		expect:  l.options.expect,
-		smp:     l.options.smp != nil,
-		speaks4: l.options.policy.Has(otr.AllowV4),
-		named:   l.options.named,
-	}
 	return nil
 }
 
@@ -186,7 +175,15 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.judge.speaks4 = policy.Has(otr.AllowV4)
+	l.keeper = trust.NewKeeper(trust.Config{
+		Home:    l.home,
+		Contact: l.options.contact,
+		Level:   trust.Level(l.options.trust),
+		Expect:  l.options.expect,
+		SMP:     l.options.smp != nil,
+		Speaks4: policy.Has(otr.AllowV4),
+		Named:   l.options.named,
+	})
 	policy |= otr.RestartAKE
 	if l.options.mode == modeLines {
 		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE

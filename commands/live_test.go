@@ -2,7 +2,6 @@ package commands
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 
 	"otrpipe/commands/internal/exit"
@@ -37,7 +36,7 @@ func TestPlaintextLeftUnwrittenAtASignalIsNeverSuccess(t *testing.T) {
 // A controller that comes between a session's beginning and the last check of
 // its peer waits for that check.
 func TestWhoWaitsForATrustedSessionIsWoken(t *testing.T) {
-	l := &live{end: &end{}, taps: map[chan fmt.Stringer]struct{}{}}
+	l := newMeeting(t, "", trustNew)
 	tap := l.tap()
 	l.event(stream.Event{What: stream.Trusted{}, Count: 1})
 	select {

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -10,36 +9,19 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
-	"otrpipe/keyfile"
+	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
 	"otrpipe/otr/stream"
 )
 
-// verify judges the key of a session's peer. Like event it runs in the
+// verify decides about the key of a session's peer. Like event it runs in the
 // goroutine that owns the conversation.
 func (l *live) verify(s otr.Session) error {
-	downgraded, err := l.judge.downgraded(s, time.Now())
-	if err == nil {
-		err = l.judge.unproven(s)
-	}
-	if err == nil {
-		err = l.judge.judge(s)
-	}
-	trust, trustErr := l.trustIn(s)
-	if err == nil {
-		err = trustErr
-	}
-	l.mu.Lock()
-	// For good: a key that has yet to be proven comes in between.
-	l.verified = l.verified || l.met && l.peer.Trust == peerVerified
-	l.mu.Unlock()
-	if err == nil {
-		err = l.replaced(s, trust)
-	}
+	v := l.keeper.Meet(s, time.Now())
 	p := &events.Peer{
 		Version:     s.Version,
 		Fingerprint: s.Fingerprint.Hex(),
-		Trust:       trust,
+		Trust:       string(v.Standing),
 		SSID:        fmt.Sprintf("%x", s.SSID),
 		Instance:    events.Instance(s.PeerInstance),
 	}
@@ -48,18 +30,18 @@ func (l *live) verify(s otr.Session) error {
 	}
 	l.mu.Lock()
 	// What the checks have said so far, they have said of one key.
-	same := err == nil && l.session.Fingerprint == s.Fingerprint
-	l.met, l.trusted = l.met && same, l.trusted && same
+	l.trusted = l.trusted && v.Err == nil && l.session.Fingerprint == s.Fingerprint
+	l.met = l.keeper.Passed()
 	l.peer, l.session = p, s
-	l.refusal = err != nil && !errors.Is(err, stream.ErrUnproven)
+	l.refusal = trust.IsRefusal(v.Err)
 	l.mu.Unlock()
-	if downgraded {
+	if v.Downgraded {
 		l.logNow(events.Record{Event: events.Downgraded, Peer: p})
-		if err == nil {
+		if v.Err == nil {
 			l.Warn("%s comes with OTR version %d, but is known to speak version 4", l.contactName(), s.Version)
 		}
 	}
-	if err == nil && l.judge.vouched(s) {
+	if v.Vouched {
 		l.logNow(events.Record{Event: events.Vouched, Peer: p, Vouching: s.Vouching.Hex()})
 		how := "is said to have signed; the secret will prove it"
 		if s.Proven {
@@ -67,20 +49,7 @@ func (l *live) verify(s otr.Session) error {
 		}
 		l.Note("%s has a key of version 4, which the key of version 3 on file %s", l.contactName(), how)
 	}
-	return err
-}
-
-// replaced refuses a key that comes where a verified one was, and is not verified
-// itself: whoever looked at the old one goes on talking to it. Where SMP is run
-// before anything moves the new one will have to prove itself.
-func (l *live) replaced(s otr.Session, trust string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.verified || trust == peerVerified || l.judge.smp || l.session.Fingerprint == s.Fingerprint {
-		return nil
-	}
-	return exit.Errorf(exit.Refused, "another key has come in the place of the verified one: %v", s.Fingerprint).
-		WithHint("somebody may be in between")
+	return v.Err
 }
 
 // event writes down and tells what happens, and acts on it where it is ours to
@@ -232,24 +201,24 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 		return // the error says so, and nothing here may sound like a session with the contact
 	}
 	if trusted { // it has been told, but the peer's profile is a newer one
-		l.remember(s.Session, keyfile.Seen, e.Time)
+		l.remembered(l.keeper.Refreshed(s.Session, e.Time))
 		return
 	}
 	switch p.Trust {
-	case peerUnverified:
+	case string(trust.Unverified):
 		l.Note("secure with OTRv%d key %v", s.Version, s.Fingerprint)
-		if l.judge.smp {
+		if l.options.smp != nil {
 			return // it is about to prove itself
 		}
 		l.Warn("nobody has checked whose key that is: no contact was named")
 		l.Advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
-	case peerNew:
+	case string(trust.New):
 		l.Note("secure with %s, OTRv%d key %v (%s)", l.contactName(), s.Version, s.Fingerprint, p.Trust)
 	default:
 		l.Note("secure with %s, OTRv%d (%s)", l.contactName(), s.Version, p.Trust)
 		l.Detail("the key is %v", s.Fingerprint)
 	}
-	if p.Trust != peerVerified && p.Trust != peerUnverified && l.atTerminal() != nil {
+	if p.Trust != string(trust.Verified) && p.Trust != string(trust.Unverified) && l.atTerminal() != nil {
 		l.Advise("to verify whose key that is: /smp, or compare /fingerprint through another channel and then /trust")
 	}
 }
@@ -276,51 +245,26 @@ func (l *live) peerName() string {
 
 // trustedNow follows the last check that was asked for: the key is remembered.
 func (l *live) trustedNow(now time.Time, s otr.Session) {
-	trust := keyfile.Seen
-	if l.judge.smp {
-		trust = keyfile.SMP
-	}
-	l.remember(s, trust, now)
+	l.remembered(l.keeper.Trusted(s, now))
 	l.mu.Lock()
 	l.trusted, l.met = true, true
 	l.state = session.StateEncrypted
 	l.mu.Unlock()
 }
 
-// remember puts the peer's key on file. A home that cannot be written to does
-// not stop the stream: the peer has met what was asked, but the next time we
-// will not know it, and the user must.
-func (l *live) remember(s otr.Session, trust keyfile.Trust, now time.Time) {
-	if err := l.judge.remember(s, trust, now); err != nil {
+// remembered follows putting the peer's key on file. A home that cannot be written
+// to does not stop the stream: the peer has met what was asked, but the next time
+// we will not know it, and the user must.
+func (l *live) remembered(standing trust.Standing, err error) {
+	if err != nil {
 		l.Warn("the key of %s cannot be remembered: %v", l.contactName(), exit.Plain(err))
 		return
 	}
-	if trust != keyfile.Seen {
-		l.mu.Lock()
-		l.proven = s.Fingerprint
-		l.mu.Unlock()
-	}
-	known, err := l.trustIn(s)
-	if err != nil {
-		return // read a moment ago
-	}
 	l.mu.Lock()
-	if l.peer != nil && l.session.Fingerprint == s.Fingerprint {
-		l.peer.Trust = known
+	if l.peer != nil {
+		l.peer.Trust = string(standing)
 	}
 	l.mu.Unlock()
-}
-
-// trustIn says what is known of a session's key. Where no contact was named it
-// may have proved here whose it is, which is good for as long as we live.
-func (l *live) trustIn(s otr.Session) (string, error) {
-	trust, err := l.judge.trust(s)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if trust == peerUnverified && s.Fingerprint == l.proven {
-		trust = peerVerified
-	}
-	return trust, err
 }
 
 func (l *live) setUntrusted() {

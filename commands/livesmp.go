@@ -6,7 +6,7 @@ import (
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
-	"otrpipe/keyfile"
+	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
 	"otrpipe/otr/stream"
 )
@@ -28,7 +28,7 @@ const crossedWait = 10 * time.Second
 func (l *live) smpAsked(e stream.Event, what otr.SMPAsked) {
 	l.log(e, events.Record{Event: events.SMPAsked, Question: &what.Question})
 	l.mu.Lock()
-	byItself := l.judge.smp && !l.trusted
+	byItself := l.options.smp != nil && !l.trusted
 	busy := l.smp.busy
 	if !byItself {
 		l.smp.asked = &what.Question
@@ -51,7 +51,7 @@ func (l *live) smpAsked(e stream.Event, what otr.SMPAsked) {
 func (l *live) smpSucceeded(e stream.Event) {
 	l.mu.Lock()
 	answered, trusted, s := l.smp.answered, l.trusted, l.session
-	verified := l.peer != nil && l.peer.Trust == peerVerified
+	verified := l.peer != nil && l.peer.Trust == string(trust.Verified)
 	l.mu.Unlock()
 	l.smpEnded(nil)
 	l.log(e, events.Record{Event: events.SMPSucceeded})
@@ -64,7 +64,7 @@ func (l *live) smpSucceeded(e stream.Event) {
 	default:
 		l.Note("SMP succeeded: %s knows the secret", l.peerName())
 		if trusted {
-			l.remember(s, keyfile.SMP, e.Time)
+			l.remembered(l.keeper.Proven(s, e.Time))
 		}
 	}
 }
@@ -100,7 +100,7 @@ func (l *live) smpAborted(e stream.Event) {
 func (l *live) proving() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.judge.smp && !l.trusted
+	return l.options.smp != nil && !l.trusted
 }
 
 // smpEnded says that no run is under way; asked is the question of another.

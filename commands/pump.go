@@ -209,7 +209,7 @@ func (l *live) trustInPeer() string {
 		return ""
 	case l.options.contact != "":
 		return fmt.Sprintf("%s (%s)", l.options.contact, l.peer.Trust)
-	case l.judge.smp && l.trusted:
+	case l.options.smp != nil && l.trusted:
 		return "peer knows the secret"
 	}
 	return "peer " + l.peer.Trust

@@ -12,6 +12,7 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/trust"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
@@ -30,7 +31,7 @@ func newMeeting(t *testing.T, contact, level string) *live {
 	return &live{
 		end:     &end{IO: terminal.NewIO(programName, nowhere, nowhere, nowhere), home: home},
 		options: &streamOptions{contact: contact, trust: level},
-		judge:   judge{home: home, contact: contact, level: level, speaks4: true},
+		keeper:  trust.NewKeeper(trust.Config{Home: home, Contact: contact, Level: trust.Level(level), Speaks4: true}),
 		taps:    map[chan fmt.Stringer]struct{}{},
 	}
 }
@@ -45,77 +46,10 @@ func (l *live) meet(s otr.Session) error {
 	return err
 }
 
-func TestAKeyThatIsRefusedInMidSessionIsNotPutOnFile(t *testing.T) {
-	bob, mallory := mustParse(t, someKey), mustParse(t, otherKey)
-	for _, level := range []string{trustNew, trustKnown, trustVerified} {
-		for _, expect := range [][]keys.Fingerprint{nil, {bob}} {
-			l := newMeeting(t, "bob", level)
-			l.judge.expect = expect
-			if err := l.home.RememberKey("bob", bob, keyfile.Verified, time.Now()); err != nil {
-				t.Fatal(err)
-			}
-			if err := l.meet(otr.Session{Version: 3, Fingerprint: bob, SSID: [8]byte{1}}); err != nil || !l.trusted {
-				t.Fatalf("%s: bob is refused: %v", level, err)
-			}
-			var e *exit.Error
-			if err := l.meet(otr.Session{Version: 3, Fingerprint: mallory, SSID: [8]byte{2}}); !errors.As(err, &e) || e.Code != exit.Refused {
-				t.Errorf("%s: mallory: %v", level, err)
-			}
-			if l.trusted || l.peerName() == "bob" {
-				t.Errorf("%s: after that the session is bob's", level)
-			}
-			contact, _, err := l.home.Contact("bob")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, ok := contact.Key(mallory); ok || len(contact.Keys) != 1 {
-				t.Errorf("%s: the refused key is on file", level)
-			}
-		}
-	}
-}
-
-func TestNothingLessThanAVerifiedKeyTakesTheVerifiedOnesPlace(t *testing.T) {
-	bob, mallory := mustParse(t, someKey), mustParse(t, otherKey)
-	for _, test := range []struct {
-		story    string
-		contact  string
-		verified bool // the second key
-		smp      bool // proves the next one too
-		in       bool
-	}{
-		{"a stranger's", "", false, false, false},
-		{"a contact's that was only seen", "bob", false, false, false},
-		{"a contact's second one, verified", "bob", true, false, true},
-		{"one that has to prove itself", "bob", false, true, true},
-	} {
-		l := newMeeting(t, test.contact, trustNew)
-		trust := keyfile.Seen
-		if test.verified {
-			trust = keyfile.Verified
-		}
-		if test.contact == "" {
-			l.proven = bob // by SMP, or by /trust
-		} else if err := errors.Join(l.home.RememberKey("bob", bob, keyfile.Verified, time.Now()), l.home.RememberKey("bob", mallory, trust, time.Now())); err != nil {
-			t.Fatal(err)
-		}
-		if err := l.meet(otr.Session{Version: 3, Fingerprint: bob}); err != nil {
-			t.Fatalf("%s: %v", test.story, err)
-		}
-		l.judge.smp = test.smp
-		if err := l.verify(otr.Session{Version: 3, Fingerprint: mallory}); (err == nil) != test.in {
-			t.Errorf("%s: %v", test.story, err)
-		}
-		if l.trusted {
-			t.Errorf("%s: trusted before any check has passed", test.story)
-		}
-	}
-}
-
 func TestWhatWasAskedInASessionIsNotAnsweredInTheNext(t *testing.T) {
 	l := newMeeting(t, "", trustNew)
 	l.options.stay = true
-	bob := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey), SSID: [8]byte{1}}
+	bob := otr.Session{Version: 3, Fingerprint: fingerprintOf(t, someKey), SSID: [8]byte{1}}
 	if err := l.meet(bob); err != nil {
 		t.Fatal(err)
 	}
@@ -160,4 +94,13 @@ func TestARunOfSMPEndsWithItsSession(t *testing.T) {
 			t.Errorf("%v: busy", end.What)
 		}
 	}
+}
+
+func fingerprintOf(t *testing.T, hex string) keys.Fingerprint {
+	t.Helper()
+	f, err := keys.ParseFingerprint(hex)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }

@@ -89,6 +89,7 @@ var packages = []string{
 	"stream",
 	"terminal",
 	"toolkit",
+	"trust",
 	"v3",
 	"v4",
 	"wire",

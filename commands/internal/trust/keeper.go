@@ -1,0 +1,291 @@
+// Package trust decides who may talk: whether the key of a session's peer meets
+// what --contact, --trust, --expect and SMP ask of it, and what is put on file
+// about it.
+package trust
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/stream"
+)
+
+// A Standing is what is known of a peer's key.
+type Standing string
+
+// The standings of a key, as events and status print them.
+const (
+	New        Standing = "new"        // the contact's first key
+	Known      Standing = "known"      // on file for the contact
+	Verified   Standing = "verified"   // by hand, by SMP, or named with --expect
+	Unverified Standing = "unverified" // no contact was named: it may be anyone's
+	Changed    Standing = "changed"    // the contact has other keys on file
+)
+
+// A Level is how far a contact's key must be trusted: a value of --trust.
+type Level string
+
+// The levels.
+const (
+	RequireNew      Level = "new"      // any key, unless the contact has others on file
+	RequireKnown    Level = "known"    // a key on file
+	RequireVerified Level = "verified" // a verified key
+)
+
+// A Config is what is asked of the peer.
+type Config struct {
+	Home    *keyfile.Home
+	Contact string // "": anybody
+	Level   Level  // for a contact
+	Expect  []keys.Fingerprint
+	SMP     bool   // SMP proves the peer before any payload moves
+	Speaks4 bool   // version 4 is allowed here
+	Named   string // the digits of the versions that --otr names; "": it was not given
+}
+
+// A Verdict is what a Keeper says of a session's peer.
+type Verdict struct {
+	Standing Standing
+	// Downgraded is set where the contact is known to speak a newer version of OTR
+	// than this session's, which both ends could speak.
+	Downgraded bool
+	// Vouched is set where a key of the contact on file has signed the new one.
+	Vouched bool
+	// Err refuses the key. It is an *exit.Error, or stream.ErrUnproven, which asks
+	// the peer for a proof first; then the session is met again.
+	Err error
+}
+
+// A Keeper decides about the peers of one stream. It belongs to the goroutine
+// that owns the stream, as all its fields do.
+type Keeper struct {
+	cfg Config // never changed
+
+	session  otr.Session // met last
+	standing Standing    // of its key
+	// passed is set once the key of session has passed every check, and stays set
+	// while that key stays.
+	passed bool
+	// verified is set for good once a verified key has passed every check.
+	verified bool
+	proven   keys.Fingerprint // a key that proved whose it is while we live; zero: none
+	asked    [8]byte          // the SSID of the session whose peer was asked for a proof
+}
+
+// NewKeeper returns a Keeper.
+func NewKeeper(cfg Config) *Keeper { return &Keeper{cfg: cfg} }
+
+// Meet decides about the peer of a session, which has just become secure or has
+// new keys. It is called once for each, before anything moves.
+func (k *Keeper) Meet(s otr.Session, now time.Time) Verdict {
+	v := k.judge(s, now)
+	same := v.Err == nil && k.session.Fingerprint == s.Fingerprint
+	k.passed = k.passed && same
+	k.session, k.standing = s, v.Standing
+	return v
+}
+
+// judge asks every question about a session's key.
+func (k *Keeper) judge(s otr.Session, now time.Time) (v Verdict) {
+	v.Standing = Unverified
+	contact, err := k.contact()
+	if err != nil {
+		v.Err = exit.Key(err)
+		return v
+	}
+	v.Standing = k.standingOf(contact, s)
+	// For good: a key that has yet to be proven may come in between.
+	k.verified = k.verified || k.passed && k.standing == Verified
+	v.Downgraded, v.Err = k.downgraded(contact, s, now)
+	for _, check := range []func(keyfile.Contact, otr.Session, Standing) error{k.unproven, k.admit, k.replaces} {
+		if v.Err == nil {
+			v.Err = check(contact, s, v.Standing)
+		}
+	}
+	_, v.Vouched = vouching(contact, s)
+	v.Vouched = v.Vouched && v.Err == nil
+	return v
+}
+
+// Trusted records that the peer of the session has passed every check that was
+// asked for, and puts its key on file. It returns what is known of the key then.
+// With an error the peer is trusted all the same, but will not be known the next
+// time.
+func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
+	k.passed = true
+	level := keyfile.Seen
+	if k.cfg.SMP {
+		level = keyfile.SMP
+	}
+	return k.remember(s, level, now)
+}
+
+// Refreshed puts on file what the peer of a session that is trusted says of itself
+// after a new key exchange.
+func (k *Keeper) Refreshed(s otr.Session, now time.Time) (Standing, error) {
+	return k.remember(s, keyfile.Seen, now)
+}
+
+// Proven records that the peer of the session has proved by SMP whose its key is.
+func (k *Keeper) Proven(s otr.Session, now time.Time) (Standing, error) {
+	return k.remember(s, keyfile.SMP, now)
+}
+
+// MarkVerified records that the user has compared the fingerprint of the session's
+// peer. Without a contact that holds as long as we live. On an error nothing
+// changes.
+func (k *Keeper) MarkVerified() error {
+	if k.cfg.Contact != "" {
+		if err := k.cfg.Home.SetTrust(k.cfg.Contact, k.session.Fingerprint, keyfile.Verified); err != nil {
+			return exit.Key(err)
+		}
+	}
+	k.proven, k.standing = k.session.Fingerprint, Verified
+	return nil
+}
+
+// Review looks whether the contact's key is trusted otherwise by now, as another
+// process may have seen to. A session goes on as it began where the key is not on
+// file any more.
+func (k *Keeper) Review() Standing {
+	if k.cfg.Contact != "" {
+		contact, err := k.contact()
+		if now := k.standingOf(contact, k.session); err == nil && (now == Verified || now == Known) {
+			k.standing = now
+		}
+	}
+	return k.standing
+}
+
+// Passed reports whether the key of the session that was met last has passed
+// every check, in that session or in one before with the same key.
+func (k *Keeper) Passed() bool { return k.passed }
+
+// contact is the contact that should be the peer; an empty one if none was named.
+func (k *Keeper) contact() (keyfile.Contact, error) {
+	if k.cfg.Contact == "" {
+		return keyfile.Contact{}, nil
+	}
+	contact, _, err := k.cfg.Home.Contact(k.cfg.Contact)
+	return contact, err
+}
+
+// standingOf is what is known of a session's key. Where no contact was named it may
+// have proved whose it is while we live.
+func (k *Keeper) standingOf(contact keyfile.Contact, s otr.Session) Standing {
+	if k.cfg.Contact == "" {
+		if slices.Contains(k.cfg.Expect, s.Fingerprint) || !k.proven.IsZero() && s.Fingerprint == k.proven {
+			return Verified
+		}
+		return Unverified
+	}
+	key, known := contact.Key(s.Fingerprint)
+	if old, ok := vouching(contact, s); ok && (s.Proven || k.cfg.SMP) {
+		if key, known = old, true; !s.Proven {
+			key.Trust = keyfile.Seen
+		}
+	}
+	switch {
+	case known && key.Trust != keyfile.Seen:
+		return Verified
+	case known:
+		return Known
+	case len(contact.Keys) > 0:
+		return Changed
+	}
+	return New
+}
+
+// admit lets a key in, or refuses it with exit code 3.
+func (k *Keeper) admit(contact keyfile.Contact, s otr.Session, standing Standing) error {
+	name, f := k.cfg.Contact, s.Fingerprint
+	if len(k.cfg.Expect) > 0 && !slices.Contains(k.cfg.Expect, f) {
+		return exit.Errorf(exit.Refused, "the peer's key is not the expected one: it is %v", f).
+			WithHint("somebody else may be at the other end; ask the peer for the output of otrpipe fingerprint, through another channel")
+	}
+	_, vouched := vouching(contact, s)
+	switch {
+	case standing == Changed && vouched:
+		return exit.Errorf(exit.Refused, "the key of %s for version 4 is new: %v", name, f).
+			WithHint("that the old key is said to have signed it is no proof; if %s confirms it through another channel: otrpipe contacts add %s %s",
+				name, exit.ShellWord(name), f.Hex())
+	case standing == Changed:
+		return exit.Errorf(exit.Refused, "the key of %s has changed: it is now %v", name, f).
+			WithHint("somebody may be in between; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
+				name, exit.ShellWord(name), f.Hex())
+	case standing == New && k.cfg.Level == RequireKnown,
+		standing == New && k.cfg.Level == RequireVerified && !k.cfg.SMP:
+		return exit.Errorf(exit.Refused, "no key of %s is on file; the peer's is %v", name, f).
+			WithHint("if %s confirms it through another channel: otrpipe contacts add %s %s", name, exit.ShellWord(name), f.Hex())
+	case standing == Known && k.cfg.Level == RequireVerified && !k.cfg.SMP:
+		return exit.Errorf(exit.Refused, "the key of %s is not verified: %v", name, f).
+			WithHint("compare it with %s through another channel, then: otrpipe contacts trust %s %s", name, exit.ShellWord(name), f.Hex())
+	}
+	return nil
+}
+
+// replaces refuses an unverified key that comes in the place of a verified one:
+// whoever looked at the old one goes on talking to it. Where SMP is run before
+// anything moves the new key will have to prove itself.
+func (k *Keeper) replaces(_ keyfile.Contact, s otr.Session, standing Standing) error {
+	if !k.verified || standing == Verified || k.cfg.SMP || k.session.Fingerprint == s.Fingerprint {
+		return nil
+	}
+	return exit.Errorf(exit.Refused, "another key has come in the place of the verified one: %v", s.Fingerprint).
+		WithHint("somebody may be in between")
+}
+
+// unproven returns stream.ErrUnproven, once for each session, where a key on file
+// is said to vouch for the peer's and that has not been proven. SMP proves it too.
+func (k *Keeper) unproven(contact keyfile.Contact, s otr.Session, _ Standing) error {
+	if k.cfg.SMP || s.Proven || k.asked == s.SSID {
+		return nil
+	}
+	if _, ok := vouching(contact, s); !ok {
+		return nil
+	}
+	k.asked = s.SSID
+	return stream.ErrUnproven
+}
+
+// remember puts the key of a contact on file, and what its client profile says, and
+// returns what is known of the key then.
+func (k *Keeper) remember(s otr.Session, level keyfile.Trust, now time.Time) (Standing, error) {
+	if err := k.write(s, level, now); err != nil {
+		return k.standing, err
+	}
+	if level != keyfile.Seen {
+		k.proven = s.Fingerprint
+	}
+	contact, err := k.contact()
+	if err == nil && k.session.Fingerprint == s.Fingerprint { // it was read a moment ago
+		k.standing = k.standingOf(contact, s)
+	}
+	return k.standing, nil
+}
+
+func (k *Keeper) write(s otr.Session, level keyfile.Trust, now time.Time) error {
+	if k.cfg.Contact == "" {
+		return nil
+	}
+	contact, err := k.contact()
+	if err != nil {
+		return err
+	}
+	if old, ok := vouching(contact, s); ok && s.Proven {
+		level = max(level, old.Trust)
+	}
+	if s.PeerVersions == "" {
+		return k.cfg.Home.RememberKey(k.cfg.Contact, s.Fingerprint, level, now)
+	}
+	profile := keyfile.Profile{Versions: s.PeerVersions, Expires: s.VersionsUntil}
+	return k.cfg.Home.RememberProfile(k.cfg.Contact, s.Fingerprint, level, profile, now)
+}
+
+// IsRefusal reports whether an error of a Verdict refuses the peer for good.
+func IsRefusal(err error) bool { return err != nil && !errors.Is(err, stream.ErrUnproven) }

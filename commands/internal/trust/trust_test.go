@@ -1,0 +1,459 @@
+package trust
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/stream"
+)
+
+func mustParse(t *testing.T, s string) keys.Fingerprint {
+	t.Helper()
+	f, err := keys.ParseFingerprint(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+const (
+	someKey  = "0123456789abcdef0123456789abcdef01234567"
+	otherKey = "ffffffffffffffffffffffffffffffffffffffff"
+)
+
+// decide is what a Keeper says of a peer that proves nothing.
+func decide(k *Keeper, s otr.Session) Verdict {
+	now := time.Now()
+	v := k.Meet(s, now)
+	if errors.Is(v.Err, stream.ErrUnproven) {
+		v = k.Meet(s, now)
+	}
+	return v
+}
+
+func TestWhoIsLetIn(t *testing.T) {
+	key, other := mustParse(t, someKey), mustParse(t, otherKey)
+	now := time.Now()
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	for contact, trust := range map[string]keyfile.Trust{"seen": keyfile.Seen, "smp": keyfile.SMP, "verified": keyfile.Verified} {
+		if err := home.RememberKey(contact, key, trust, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		contact string
+		level   Level
+		expect  []keys.Fingerprint
+		smp     bool
+		met     keys.Fingerprint
+		trust   Standing
+		in      bool
+	}{
+		{contact: "", level: RequireNew, met: key, trust: Unverified, in: true},
+		{contact: "", level: RequireNew, met: key, expect: []keys.Fingerprint{key}, trust: Verified, in: true},
+		{contact: "", level: RequireNew, met: key, expect: []keys.Fingerprint{other, key}, trust: Verified, in: true},
+		{contact: "", level: RequireNew, met: key, expect: []keys.Fingerprint{other}, trust: Unverified},
+
+		{contact: "stranger", level: RequireNew, met: key, trust: New, in: true},
+		{contact: "stranger", level: RequireKnown, met: key, trust: New},
+		{contact: "stranger", level: RequireVerified, met: key, trust: New},
+		{contact: "stranger", level: RequireKnown, met: key, smp: true, trust: New},
+		{contact: "stranger", level: RequireVerified, met: key, smp: true, trust: New, in: true},
+		{contact: "stranger", level: RequireNew, met: key, expect: []keys.Fingerprint{key}, trust: New, in: true},
+
+		{contact: "seen", level: RequireNew, met: key, trust: Known, in: true},
+		{contact: "seen", level: RequireKnown, met: key, trust: Known, in: true},
+		{contact: "seen", level: RequireVerified, met: key, trust: Known},
+		{contact: "seen", level: RequireVerified, met: key, smp: true, trust: Known, in: true},
+		{contact: "seen", level: RequireNew, met: key, expect: []keys.Fingerprint{other}, trust: Known},
+
+		{contact: "smp", level: RequireVerified, met: key, trust: Verified, in: true},
+		{contact: "verified", level: RequireVerified, met: key, trust: Verified, in: true},
+
+		// A changed key is refused whatever else speaks for it.
+		{contact: "seen", level: RequireNew, met: other, trust: Changed},
+		{contact: "verified", level: RequireVerified, met: other, smp: true, trust: Changed},
+		{contact: "verified", level: RequireNew, met: other, expect: []keys.Fingerprint{other}, trust: Changed},
+	} {
+		j := NewKeeper(Config{Home: home, Contact: test.contact, Level: test.level, Expect: test.expect, SMP: test.smp})
+		trust := decide(j, otr.Session{Version: 3, Fingerprint: test.met}).Standing
+		if trust != test.trust {
+			t.Errorf("%+v: the standing is %s", test, trust)
+		}
+		err := decide(j, otr.Session{Version: 3, Fingerprint: test.met}).Err
+		if (err == nil) != test.in {
+			t.Errorf("%+v: %v", test, err)
+		}
+		var e *exit.Error
+		if err != nil && (!errors.As(err, &e) || e.Code != exit.Refused || e.Hint == "") {
+			t.Errorf("%+v: %v is no refusal with a hint", test, err)
+		}
+	}
+}
+
+func TestAKeyIsRememberedOnlyForAContact(t *testing.T) {
+	key := mustParse(t, someKey)
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	nobody := NewKeeper(Config{Home: home})
+	if _, err := nobody.remember(otr.Session{Version: 3, Fingerprint: key}, keyfile.Seen, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := home.Contacts(); err != nil || len(all) != 0 {
+		t.Fatalf("contacts %v, %v", all, err)
+	}
+	bob := NewKeeper(Config{Home: home, Contact: "bob"})
+	if _, err := bob.remember(otr.Session{Version: 3, Fingerprint: key}, keyfile.SMP, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bob.remember(otr.Session{Version: 3, Fingerprint: key}, keyfile.Seen, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if trust := decide(bob, otr.Session{Fingerprint: key}).Standing; trust != Verified {
+		t.Errorf("after SMP and another meeting the key is %s", trust)
+	}
+}
+
+// key4 is a fingerprint of version 4 made of one digit.
+func key4(t *testing.T, digit string) keys.Fingerprint {
+	t.Helper()
+	return mustParse(t, strings.Repeat(digit, 112))
+}
+
+func TestAVouchedKeyIsAsKnownAsTheOldOneIfThatIsProven(t *testing.T) {
+	now := time.Now()
+	old, fresh := mustParse(t, someKey), key4(t, "4")
+	met := otr.Session{Version: 4, Fingerprint: fresh, Vouching: old, PeerVersions: "34", VersionsUntil: now.Add(time.Hour)}
+	for _, trust := range []keyfile.Trust{keyfile.Seen, keyfile.Verified, keyfile.SMP} {
+		home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+		if err := home.RememberKey("bob", old, trust, now); err != nil {
+			t.Fatal(err)
+		}
+		// The signature may be forged: without a proof the key is a stranger's.
+		for _, level := range []Level{RequireNew, RequireKnown, RequireVerified} {
+			j := NewKeeper(Config{Home: home, Contact: "bob", Level: level, Speaks4: true})
+			var e *exit.Error
+			if err := decide(j, met).Err; !errors.As(err, &e) || e.Code != exit.Refused || !strings.Contains(e.Hint, "contacts add bob "+fresh.Hex()) {
+				t.Errorf("%v, %s: %v", trust, level, err)
+			}
+			if got := decide(j, met).Standing; got != Changed {
+				t.Errorf("%v, %s: the new key is %s", trust, level, got)
+			}
+			j.cfg.SMP = true // which proves it
+			if err := decide(j, met).Err; err != nil {
+				t.Errorf("%v, %s, with SMP: %v", trust, level, err)
+			}
+		}
+		j := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireKnown, Speaks4: true})
+		if err := decide(j, otr.Session{Version: 4, Fingerprint: fresh}).Err; err == nil {
+			t.Fatalf("%v: a key that nothing vouches for was let in", trust)
+		}
+		if err := decide(j, otr.Session{Version: 4, Fingerprint: fresh, Vouching: mustParse(t, otherKey)}).Err; err == nil {
+			t.Fatalf("%v: a key that a stranger's vouches for was let in", trust)
+		}
+		if _, err := j.remember(met, keyfile.Seen, now); err != nil {
+			t.Fatal(err)
+		}
+		contact, _, err := home.Contact("bob")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key, ok := contact.Key(fresh); !ok || key.Trust != keyfile.Seen {
+			t.Errorf("%v: the new key is on file as %v, %v", trust, key.Trust, ok)
+		}
+		if key, _ := contact.Key(old); key.Trust != trust {
+			t.Errorf("%v: the old key is on file as %v", trust, key.Trust)
+		}
+		// With the proof of the old key the new one has its trust.
+		proven := met
+		proven.Proven, proven.SSID = true, [8]byte{1}
+		sure := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+		if err := sure.RememberKey("bob", old, trust, now); err != nil {
+			t.Fatal(err)
+		}
+		strict := NewKeeper(Config{Home: sure, Contact: "bob", Level: RequireVerified, Speaks4: true})
+		if err := decide(strict, proven).Err; (err == nil) != (trust != keyfile.Seen) {
+			t.Errorf("%v, proven: %v", trust, err)
+		}
+		if _, err := strict.remember(proven, keyfile.Seen, now); err != nil {
+			t.Fatal(err)
+		}
+		if contact, _, err = sure.Contact("bob"); err != nil {
+			t.Fatal(err)
+		}
+		if key, ok := contact.Key(fresh); !ok || key.Trust != trust {
+			t.Errorf("%v, proven: the new key is on file as %v, %v", trust, key.Trust, ok)
+		}
+		// The first key of version 4 is the only one that is taken on this word.
+		if err := decide(j, otr.Session{Version: 4, Fingerprint: key4(t, "5"), Vouching: old}).Err; err == nil {
+			t.Errorf("%v: a second key was let in", trust)
+		}
+	}
+}
+
+func TestAProofIsAskedForOnceAndWhereItMatters(t *testing.T) {
+	now := time.Now()
+	old, fresh := mustParse(t, someKey), key4(t, "4")
+	met := otr.Session{Version: 4, Fingerprint: fresh, Vouching: old, SSID: [8]byte{1}}
+	proven, stranger := met, met
+	proven.Proven, stranger.Vouching = true, mustParse(t, otherKey)
+	for _, test := range []struct {
+		name    string
+		trust   keyfile.Trust
+		session otr.Session
+		smp     bool
+		contact string
+		asks    bool
+	}{
+		{"a verified key", keyfile.Verified, met, false, "bob", true},
+		{"one that SMP has proven", keyfile.SMP, met, false, "bob", true},
+		{"one that has only been seen", keyfile.Seen, met, false, "bob", true},
+		{"it is proven", keyfile.Verified, proven, false, "bob", false},
+		{"SMP is about to", keyfile.Verified, met, true, "bob", false},
+		{"a stranger's key", keyfile.Verified, stranger, false, "bob", false},
+		{"nobody's contact", keyfile.Verified, met, false, "", false},
+	} {
+		home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+		if err := home.RememberKey("bob", old, test.trust, now); err != nil {
+			t.Fatal(err)
+		}
+		j := NewKeeper(Config{Home: home, Contact: test.contact, Level: RequireNew, SMP: test.smp})
+		if err := j.Meet(test.session, now).Err; errors.Is(err, stream.ErrUnproven) != test.asks {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if err := j.Meet(test.session, now).Err; errors.Is(err, stream.ErrUnproven) {
+			t.Errorf("%s: asked again", test.name)
+		}
+	}
+}
+
+func TestAContactThatSpeaksVersion4IsNotMetInSilenceInVersion3(t *testing.T) {
+	now := time.Now()
+	old, fresh := mustParse(t, someKey), key4(t, "4")
+	both := keyfile.Profile{Versions: "34", Expires: now.Add(time.Hour)}
+	for _, test := range []struct {
+		story      string
+		level      Level
+		speaks4    bool   // we
+		named      string // --otr
+		profile    keyfile.Profile
+		version    int // the contact comes with
+		downgraded bool
+		refused    bool
+	}{
+		{"new keys are taken, and it is told", RequireNew, true, "", both, 3, true, false},
+		{"known ones too", RequireKnown, true, "", both, 3, true, false},
+		{"by default a verified contact is refused, whatever its profile", RequireVerified, true, "", both, 3, true, true},
+		{"without a profile too", RequireVerified, true, "34", keyfile.Profile{}, 3, true, true},
+		{"both sides have said that version 3 will do", RequireVerified, true, "34", both, 3, true, false},
+		{"of more versions too", RequireVerified, true, "234", both, 3, true, false},
+		{"the user has not said so", RequireVerified, true, "24", both, 3, true, true},
+		{"the contact has not said so", RequireVerified, true, "34", keyfile.Profile{Versions: "4", Expires: both.Expires}, 3, true, true},
+		{"what it has said holds no more", RequireVerified, true, "34", keyfile.Profile{Versions: "34", Expires: now}, 3, true, true},
+		{"no profile speaks for version 2", RequireVerified, true, "234", both, 2, true, true},
+		{"it comes with version 4", RequireVerified, true, "", both, 4, false, false},
+		{"we do not speak version 4", RequireVerified, false, "3", both, 3, false, false},
+	} {
+		t.Run(test.story, func(t *testing.T) {
+			home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+			if err := home.RememberKey("bob", old, keyfile.Verified, now); err != nil {
+				t.Fatal(err)
+			}
+			if err := home.RememberProfile("bob", fresh, keyfile.Verified, test.profile, now); test.profile.Versions != "" && err != nil {
+				t.Fatal(err)
+			}
+			if err := home.RememberKey("bob", fresh, keyfile.Verified, now); err != nil {
+				t.Fatal(err)
+			}
+			j := NewKeeper(Config{Home: home, Contact: "bob", Level: test.level, Speaks4: test.speaks4, Named: test.named})
+			verdict := j.Meet(otr.Session{Version: test.version, Fingerprint: old}, now)
+			downgraded, err := verdict.Downgraded, verdict.Err
+			if downgraded != test.downgraded || (err != nil) != test.refused {
+				t.Errorf("downgraded %v, refused: %v", downgraded, err)
+			}
+			var e *exit.Error
+			if err != nil && (!errors.As(err, &e) || e.Code != exit.Refused || e.Hint == "") {
+				t.Errorf("%v is no refusal with a hint", err)
+			}
+		})
+	}
+}
+
+func TestOneOfSeveralProfilesThatLeavesVersion3OutIsBelieved(t *testing.T) {
+	now := time.Now()
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	j := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireVerified, Speaks4: true, Named: "34"})
+	come := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}
+	for digit, versions := range map[string]string{"4": "34", "5": "4"} {
+		profile := keyfile.Profile{Versions: versions, Expires: now.Add(time.Hour)}
+		if err := home.RememberProfile("bob", key4(t, digit), keyfile.Verified, profile, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Meet(come, now).Err; err == nil {
+		t.Error("it was let in")
+	}
+}
+
+func TestWhatAProfileSaysIsRememberedWithTheKey(t *testing.T) {
+	now := time.Now().Truncate(time.Second).UTC()
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	bob := NewKeeper(Config{Home: home, Contact: "bob"})
+	met := otr.Session{Version: 4, Fingerprint: key4(t, "4"), PeerVersions: "34", VersionsUntil: now.Add(time.Hour)}
+	if _, err := bob.remember(met, keyfile.Seen, now); err != nil {
+		t.Fatal(err)
+	}
+	contact, _, err := home.Contact("bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := contact.Keys[0].Profile, (keyfile.Profile{Versions: "34", Expires: now.Add(time.Hour)}); got != want {
+		t.Errorf("on file: %+v", got)
+	}
+}
+
+// meet is what a stream does when a key exchange has succeeded and no SMP is to
+// be run.
+func meet(k *Keeper, s otr.Session) error {
+	err := k.Meet(s, time.Now()).Err
+	if err == nil {
+		_, err = k.Trusted(s, time.Now())
+	}
+	return err
+}
+
+func TestAKeyThatIsRefusedInMidSessionIsNotPutOnFile(t *testing.T) {
+	bob, mallory := mustParse(t, someKey), mustParse(t, otherKey)
+	for _, level := range []Level{RequireNew, RequireKnown, RequireVerified} {
+		for _, expect := range [][]keys.Fingerprint{nil, {bob}} {
+			home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+			k := NewKeeper(Config{Home: home, Contact: "bob", Level: level, Expect: expect, Speaks4: true})
+			if err := home.RememberKey("bob", bob, keyfile.Verified, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if err := meet(k, otr.Session{Version: 3, Fingerprint: bob, SSID: [8]byte{1}}); err != nil || !k.Passed() {
+				t.Fatalf("%s: bob is refused: %v", level, err)
+			}
+			var e *exit.Error
+			if err := meet(k, otr.Session{Version: 3, Fingerprint: mallory, SSID: [8]byte{2}}); !errors.As(err, &e) || e.Code != exit.Refused {
+				t.Errorf("%s: mallory: %v", level, err)
+			}
+			if k.Passed() {
+				t.Errorf("%s: after that the session is bob's", level)
+			}
+			contact, _, err := home.Contact("bob")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := contact.Key(mallory); ok || len(contact.Keys) != 1 {
+				t.Errorf("%s: the refused key is on file", level)
+			}
+		}
+	}
+}
+
+func TestNothingLessThanAVerifiedKeyTakesTheVerifiedOnesPlace(t *testing.T) {
+	bob, mallory := mustParse(t, someKey), mustParse(t, otherKey)
+	for _, test := range []struct {
+		story    string
+		contact  string
+		verified bool // the second key
+		smp      bool // proves the next one too
+		in       bool
+	}{
+		{"a stranger's", "", false, false, false},
+		{"a contact's that was only seen", "bob", false, false, false},
+		{"a contact's second one, verified", "bob", true, false, true},
+		{"one that has to prove itself", "bob", false, true, true},
+	} {
+		home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+		k := NewKeeper(Config{Home: home, Contact: test.contact, Level: RequireNew, Speaks4: true})
+		trust := keyfile.Seen
+		if test.verified {
+			trust = keyfile.Verified
+		}
+		if test.contact != "" {
+			if err := errors.Join(home.RememberKey("bob", bob, keyfile.Verified, time.Now()), home.RememberKey("bob", mallory, trust, time.Now())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := meet(k, otr.Session{Version: 3, Fingerprint: bob}); err != nil {
+			t.Fatalf("%s: %v", test.story, err)
+		}
+		if test.contact == "" {
+			if err := k.MarkVerified(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.cfg.SMP = test.smp
+		if err := k.Meet(otr.Session{Version: 3, Fingerprint: mallory}, time.Now()).Err; (err == nil) != test.in {
+			t.Errorf("%s: %v", test.story, err)
+		}
+		if k.Passed() {
+			t.Errorf("%s: trusted before any check has passed", test.story)
+		}
+	}
+}
+
+func TestWhatTheUserHasComparedIsVerified(t *testing.T) {
+	bob := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}
+	for _, contact := range []string{"", "bob"} {
+		home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+		k := NewKeeper(Config{Home: home, Contact: contact, Level: RequireNew})
+		if err := meet(k, bob); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.MarkVerified(); err != nil {
+			t.Fatal(err)
+		}
+		bob.SSID[0]++
+		if v := k.Meet(bob, time.Now()); v.Err != nil || v.Standing != Verified {
+			t.Errorf("%q: the next session is %s, %v", contact, v.Standing, v.Err)
+		}
+	}
+}
+
+func TestTheContactsOfAnotherProcessAreSeenInAReview(t *testing.T) {
+	bob := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	k := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireNew})
+	if err := meet(k, bob); err != nil || k.Review() != Known {
+		t.Fatalf("the standing is %s, %v", k.Review(), err)
+	}
+	if err := home.SetTrust("bob", bob.Fingerprint, keyfile.Verified); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.Review(); got != Verified {
+		t.Errorf("the standing is %s", got)
+	}
+	if err := home.RemoveContact("bob"); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.Review(); got != Verified {
+		t.Errorf("without the contact on file the standing is %s", got)
+	}
+}
+
+func TestContactsThatCannotBeReadRefuseThePeer(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "home")
+	home := keyfile.Open(dir)
+	if err := home.RememberKey("bob", mustParse(t, someKey), keyfile.Verified, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "contacts.json"), []byte("no contacts\x00\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireNew})
+	v := k.Meet(otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}, time.Now())
+	var e *exit.Error
+	if !errors.As(v.Err, &e) || e.Code != exit.KeyFile {
+		t.Errorf("%+v", v)
+	}
+}

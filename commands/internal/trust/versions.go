@@ -1,0 +1,83 @@
+package trust
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+)
+
+// downgraded says whether the peer comes with an older version than the contact
+// is known to speak, though both could speak version 4, which is always told.
+// Somebody in between may have seen to that: version 3 has nothing by which to
+// notice that a query was altered on the way. So a contact that must be verified
+// is refused then, unless both ends have said that version 3 will do: the
+// contact in its last client profile, and the user with --otr.
+//
+// That the profile lists version 3 is not enough. All programs that speak both
+// versions list both, and two of those never choose the older one, so somebody
+// who strips the 4 from every query would have his way with nearly everybody.
+// By default, then, a verified contact that has once spoken version 4 is met in
+// version 4 or not at all; --otr 34, spelled out, takes version 3 from those
+// whose profile says that they speak it, and --otr 3 from all. A profile that
+// has expired says nothing, nor does one that was never seen; none can speak
+// for version 2.
+func (k *Keeper) downgraded(contact keyfile.Contact, s otr.Session, now time.Time) (bool, error) {
+	if k.cfg.Contact == "" || !k.cfg.Speaks4 || s.Version >= 4 {
+		return false, nil
+	}
+	if !speaks4(contact) {
+		return false, nil
+	}
+	says := speaks(contact, s.Version, now)
+	if k.cfg.Level != RequireVerified || says && strings.Contains(k.cfg.Named, strconv.Itoa(s.Version)) {
+		return true, nil
+	}
+	refusal := exit.Errorf(exit.Refused, "%s comes with OTR version %d, but is known to speak version 4", k.cfg.Contact, s.Version)
+	if says {
+		return true, refusal.WithHint("somebody in between may have taken version 4 away; if version %d, which %s speaks too, will do: --otr %d4",
+			s.Version, k.cfg.Contact, s.Version)
+	}
+	return true, refusal.WithHint("somebody in between may have taken version 4 away; if %s has given it up: --otr %d", k.cfg.Contact, s.Version)
+}
+
+// speaks4 says whether a contact is known by a key of version 4.
+func speaks4(c keyfile.Contact) bool {
+	return slices.ContainsFunc(c.Keys, func(k keyfile.ContactKey) bool { return k.Fingerprint.OTR() == 4 })
+}
+
+// speaks says whether a contact has said in a client profile that it speaks a
+// version, and that still holds. Where the profiles of several of its keys do
+// not agree, the strictest counts.
+func speaks(c keyfile.Contact, version int, now time.Time) bool {
+	some := false
+	for _, key := range c.Keys {
+		if key.Fingerprint.OTR() != 4 {
+			continue
+		}
+		if !key.Profile.Speaks(version, now) {
+			return false
+		}
+		some = true
+	}
+	return some
+}
+
+// vouching is the contact's key of version 3 whose transitional signature the peer
+// shows for the unknown key of a session of version 4, so that a friend whose
+// program has learned version 4 is no stranger; it speaks for the contact's first key
+// of version 4 only.
+//
+// By itself that means nothing: anybody can make such a signature (package v4 has a
+// test that does). The new key is known, and as far as the old one, only if the peer
+// has proven that it has that one.
+func vouching(contact keyfile.Contact, s otr.Session) (keyfile.ContactKey, bool) {
+	if s.Vouching.IsZero() || speaks4(contact) {
+		return keyfile.ContactKey{}, false
+	}
+	return contact.Key(s.Vouching)
+}
