@@ -202,7 +202,7 @@ func (h *chat) send(text string) {
 	err := stream.ErrNoSession
 	lines := h.channel()
 	if lines != nil {
-		err = lines.WriteMessage([]byte(text))
+		err = lines.WriteMessage([]byte(h.asTyped(text)))
 	}
 	if err == nil {
 		h.console.Message(h.console.Paint("you:", color.Bold)+" ", text)

@@ -16,6 +16,7 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/session"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
@@ -66,6 +67,8 @@ type live struct {
 	extra    *extra                         // the extra symmetric key that the peer announced last
 	taps     map[chan fmt.Stringer]struct{} // of those who wait for an event
 	person   *chat                          // whoever holds the session at a terminal, or nil
+	html     terminal.HTML                  // of the client htmlOf
+	htmlOf   htmlPeer
 }
 
 // A link is what a live session runs on: a stream.Stream or stream.Lines.

@@ -8,6 +8,7 @@ import (
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
+	"otrpipe/otr/keys"
 	"otrpipe/otr/stream"
 )
 
@@ -57,7 +58,7 @@ func (l *live) sendLines(lines *stream.Lines, p *payload) error {
 		if err == nil || len(line) > 0 {
 			sendErr := stream.ErrTooLong
 			if !tooLong {
-				sendErr = lines.WriteMessage(line)
+				sendErr = lines.WriteMessage([]byte(l.asTyped(string(line))))
 			}
 			switch {
 			case errors.Is(sendErr, stream.ErrNUL), errors.Is(sendErr, stream.ErrTooLong):
@@ -103,7 +104,32 @@ func (l *live) receiveLines(lines *stream.Lines, p *payload) error {
 func (l *live) readText(lines *stream.Lines, buf []byte) ([]byte, error) {
 	buf, plain, err := lines.ReadText(buf)
 	if err == nil && !plain && l.options.html == htmlText {
-		buf = append(buf[:0], terminal.HTMLText(string(buf))...)
+		buf = append(buf[:0], l.markup().Text(string(buf))...)
 	}
 	return buf, err
+}
+
+// asTyped is what to send so that the peer's client shows text as it was typed.
+func (l *live) asTyped(text string) string {
+	if l.options.html != htmlText {
+		return text
+	}
+	return l.markup().Escape(text)
+}
+
+// An htmlPeer is a client of a peer: whether it writes HTML is not known of another.
+type htmlPeer struct {
+	fingerprint keys.Fingerprint
+	instance    uint32
+}
+
+// markup is how the client that the session is with writes.
+func (l *live) markup() *terminal.HTML {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := (htmlPeer{l.session.Fingerprint, l.session.PeerInstance}); now != l.htmlOf {
+		l.htmlOf = now
+		l.html.Forget()
+	}
+	return &l.html
 }

@@ -107,7 +107,7 @@ func streamFlags() []cli.Flag {
 			&cli.BoolFlag{Name: flagStay, Usage: "mode lines: when the peer ends, wait for a new session", DisableDefaultText: true},
 			&cli.StringFlag{Name: flagLinger, Usage: "mode lines: `D` after our input's end and the last text the session is ended", DefaultText: "1s"},
 			&cli.BoolFlag{Name: flagRaw, Usage: "mode lines: received text as it came, newlines included", DisableDefaultText: true},
-			&cli.StringFlag{Name: flagHTML, Usage: "mode lines: HTML of other clients `HOW`: raw or text", DefaultText: htmlRaw},
+			&cli.StringFlag{Name: flagHTML, Usage: "mode lines: other clients' HTML `HOW`: raw, or as text, both ways", DefaultText: htmlRaw},
 			&cli.BoolFlag{Name: flagProgress, Usage: "show progress even when it would be guessed off", DisableDefaultText: true},
 			&cli.StringFlag{Name: flagEvents, Usage: "write what happens as JSON to `FILE` or fd:N"},
 		),

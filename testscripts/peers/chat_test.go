@@ -73,10 +73,14 @@ func TestAPersonChatsWithEveryPeer(t *testing.T) {
 		c.enters("Grüße, 你好, 🧅")
 		c.sees("you: Grüße, 你好, 🧅")
 		r.wait("text", 1)
+		r.do("say", "cp <a> <b> &amp;") // it has sent no HTML so far
+		c.sees("peer: cp <a> <b> &amp;")
 		r.do("say", `<font color="red">it is</font> &lt;late&gt;`)
 		c.sees("peer: it is <late>")
 		r.do("say", "use #include <stdio.h> and a<b && c>d &amp; <Enter> <b>it</b>")
 		c.sees("peer: use #include <stdio.h> and a<b && c>d & <Enter> it")
+		r.do("say", `see <a href="https://example.com/">here</a> <img src="s.png" alt=":)">`)
+		c.sees("peer: see here (https://example.com/) :)")
 		c.enters("use #include <stdio.h> and a<b && c>d &amp; <Enter> <b>")
 		r.wait("text", 2)
 		r.do("say", "two\nlines \x1b[31m")
@@ -99,7 +103,7 @@ func TestAPersonChatsWithEveryPeer(t *testing.T) {
 		c.prompted("[peer verified]") // with the key that was proved
 		c.enters("the last word")
 		r.wait("text", 3)
-		if got, want := r.texts(), []string{"Grüße, 你好, 🧅", "use #include <stdio.h> and a<b && c>d &amp; <Enter> <b>", "the last word"}; !slices.Equal(got, want) {
+		if got, want := r.texts(), []string{"Grüße, 你好, 🧅", "use #include &lt;stdio.h&gt; and a&lt;b &amp;&amp; c&gt;d &amp;amp; &lt;Enter&gt; &lt;b&gt;", "the last word"}; !slices.Equal(got, want) {
 			t.Errorf("%s received %q", k.name, got)
 		}
 		c.enters("/quit")

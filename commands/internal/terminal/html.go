@@ -4,17 +4,29 @@ import (
 	"html"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"unicode"
 )
 
-// htmlElements are the HTML elements that IM clients write. Those that are true
-// begin a new line.
-var htmlElements = map[string]bool{
-	"a": false, "b": false, "big": false, "body": false, "code": false, "del": false, "em": false, "font": false,
-	"head": false, "html": false, "i": false, "img": false, "ins": false, "s": false, "small": false, "span": false,
-	"strike": false, "strong": false, "sub": false, "sup": false, "tt": false, "u": false,
-	"blockquote": true, "br": true, "div": true, "h1": true, "h2": true, "h3": true, "h4": true, "h5": true, "h6": true,
-	"hr": true, "li": true, "ol": true, "p": true, "pre": true, "table": true, "td": false, "tr": true, "ul": true,
+// An htmlElement says how a tag of an element that IM clients write is read.
+type htmlElement struct {
+	newLine bool // it begins a new line
+	void    bool // it has no end tag
+}
+
+var (
+	inline = htmlElement{}
+	block  = htmlElement{newLine: true}
+)
+
+// htmlElements are the HTML elements that IM clients write.
+var htmlElements = map[string]htmlElement{
+	"a": inline, "b": inline, "big": inline, "body": inline, "code": inline, "del": inline, "em": inline, "font": inline,
+	"head": inline, "html": inline, "i": inline, "ins": inline, "s": inline, "small": inline, "span": inline,
+	"strike": inline, "strong": inline, "sub": inline, "sup": inline, "td": inline, "tt": inline, "u": inline,
+	"blockquote": block, "div": block, "h1": block, "h2": block, "h3": block, "h4": block, "h5": block, "h6": block,
+	"li": block, "ol": block, "p": block, "pre": block, "table": block, "tr": block, "ul": block,
+	"br": {newLine: true, void: true}, "hr": {newLine: true, void: true}, "img": {void: true},
 }
 
 // htmlTag matches a tag that is whole: a name, attributes that have values, and a slash at either
@@ -25,47 +37,167 @@ var htmlTag = regexp.MustCompile(`^<(?:/([A-Za-z][A-Za-z0-9]*)[ \t\r\n]*|` +
 // htmlEntity matches an entity that is whole.
 var htmlEntity = regexp.MustCompile(`&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});`)
 
-// HTMLText is the text of a message that an IM client may have written as HTML:
-// without the tags that IM clients write, their entities as characters, elements
-// that begin a line as a blank, because a message is one line. It may also be plain
-// text in which somebody writes of HTML or of mathematics; whatever is not
-// certainly a tag stays.
-func HTMLText(s string) string {
+// maxTag is the longest tag in bytes: a link with the longest address that browsers are
+// sure to take. Without a limit the time for a message of unfinished tags would grow
+// with the square of its length.
+const maxTag = 2048 + 64
+
+// htmlAttribute matches one attribute of such a tag.
+var htmlAttribute = regexp.MustCompile(`[ \t\r\n]([A-Za-z_:][-A-Za-z0-9_:.]*)[ \t\r\n]*=[ \t\r\n]*("[^"]*"|'[^']*'|[^ \t\r\n"'=<>` + "`" + `]+)`)
+
+// An HTML reads the messages of one peer, whose client may write HTML, and writes what
+// such a client shows as it was typed. It begins with a peer that has sent no HTML. It
+// may be used from several goroutines.
+type HTML struct {
+	seen atomic.Bool // the peer has sent HTML
+}
+
+// Text returns a message as text. Until the peer has sent HTML, which is a start tag
+// that IM clients write with its end tag, text is as it came: it may be of HTML, of
+// mathematics or of a command line. From then on, tags that have their partner, or need
+// none, are left out, and entities stand for their characters; elements that begin a
+// line become a blank, because a message is one line; the address of a link is shown
+// behind it, and an image's text for it. What is not certainly a tag stays.
+func (h *HTML) Text(s string) string {
+	tags, paired := findTags(s)
+	if paired {
+		h.seen.Store(true)
+	}
+	if !h.seen.Load() {
+		return s
+	}
 	var b strings.Builder
-	for {
-		start := strings.IndexByte(s, '<')
-		if start < 0 {
-			break
-		}
-		b.WriteString(characters(s[:start]))
-		s = s[start:]
-		newLine, n := cutTag(s)
-		if n == 0 { // a "<" that begins no tag
-			b.WriteByte('<')
-			s = s[1:]
-			continue
-		}
-		if newLine && b.Len() > 0 && !strings.HasSuffix(b.String(), " ") {
+	var links []htmlLink // those that are open
+	end := 0
+	for _, tag := range tags {
+		b.WriteString(characters(s[end:tag.start]))
+		end = tag.end
+		if tag.newLine && b.Len() > 0 && !strings.HasSuffix(b.String(), " ") {
 			b.WriteByte(' ')
 		}
-		s = s[n:]
+		switch {
+		case tag.name == "img":
+			b.WriteString(imageText(s[tag.start:tag.end]))
+		case tag.name == "a" && !tag.closing:
+			links = append(links, htmlLink{address: attribute(s[tag.start:tag.end], "href"), start: b.Len()})
+		case tag.name == "a" && len(links) > 0:
+			link := links[len(links)-1]
+			links = links[:len(links)-1]
+			b.WriteString(link.behind(b.String()[link.start:]))
+		}
 	}
-	b.WriteString(characters(s))
+	b.WriteString(characters(s[end:]))
 	return strings.TrimRight(b.String(), " ")
 }
 
-// cutTag is the length of the known tag that s begins with, and whether it begins
-// a new line; 0: there is none.
-func cutTag(s string) (newLine bool, n int) {
-	found := htmlTag.FindStringSubmatch(s)
-	if found == nil {
-		return false, 0
+// Escape returns what is typed as the peer's client shows it: with the characters that
+// mean something in HTML as entities, if the peer has sent HTML.
+func (h *HTML) Escape(s string) string {
+	if !h.seen.Load() {
+		return s
 	}
-	newLine, known := htmlElements[strings.ToLower(found[1]+found[2])]
-	if !known {
-		return false, 0
+	return htmlEscaper.Replace(s)
+}
+
+// Forget begins anew, for another peer.
+func (h *HTML) Forget() { h.seen.Store(false) }
+
+var htmlEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// A foundTag is a tag to be left out.
+type foundTag struct {
+	htmlElement
+	name       string // in lower case
+	closing    bool
+	start, end int // in the message
+}
+
+// findTags returns the tags of a message that surely are some: of a known element, and
+// with their partner where the element has two. Paired tells whether there is such a
+// pair.
+func findTags(s string) (tags []foundTag, paired bool) {
+	open := make(map[string][]int) // start tags without their partner, by name, as indexes
+	var all []foundTag
+	sure := make(map[int]bool)
+	for at := 0; ; {
+		next := strings.IndexByte(s[at:], '<')
+		if next < 0 {
+			break
+		}
+		at += next
+		found := htmlTag.FindStringSubmatch(s[at:min(len(s), at+maxTag)])
+		if found == nil {
+			at++
+			continue
+		}
+		name := strings.ToLower(found[1] + found[2])
+		element, known := htmlElements[name]
+		if !known {
+			at++
+			continue
+		}
+		tag := foundTag{htmlElement: element, name: name, closing: found[1] != "", start: at, end: at + len(found[0])}
+		at = tag.end
+		starts := open[name]
+		switch {
+		case element.void:
+			sure[len(all)] = !tag.closing
+		case !tag.closing:
+			open[name] = append(starts, len(all))
+		case len(starts) > 0:
+			sure[len(all)], sure[starts[len(starts)-1]] = true, true
+			open[name] = starts[:len(starts)-1]
+			paired = true
+		}
+		all = append(all, tag)
 	}
-	return newLine, len(found[0])
+	for i, tag := range all {
+		if sure[i] {
+			tags = append(tags, tag)
+		}
+	}
+	return tags, paired
+}
+
+// attribute returns an attribute of a tag as text; "" if it has none of the name.
+func attribute(tag, name string) string {
+	for _, found := range htmlAttribute.FindAllStringSubmatch(tag, -1) {
+		if strings.EqualFold(found[1], name) {
+			value := found[2]
+			if value[0] == '"' || value[0] == '\'' {
+				value = value[1 : len(value)-1]
+			}
+			return Visible(strings.TrimSpace(characters(value)))
+		}
+	}
+	return ""
+}
+
+// imageText is what is shown for an image.
+func imageText(tag string) string {
+	if text := attribute(tag, "alt"); text != "" {
+		return text
+	}
+	return "[image]"
+}
+
+// An htmlLink is a link whose end has not come.
+type htmlLink struct {
+	address string
+	start   int // where its text begins in what is written
+}
+
+// behind is what is written behind the link's text: its address, unless the text is
+// the address.
+func (l htmlLink) behind(text string) string {
+	text = strings.TrimSpace(text)
+	if l.address == "" || l.address == text || l.address == "mailto:"+text {
+		return ""
+	}
+	if text == "" {
+		return l.address
+	}
+	return " (" + l.address + ")"
 }
 
 // characters is s with its entities as what they stand for. One that nobody knows
