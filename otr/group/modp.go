@@ -31,9 +31,10 @@ var (
 // of its subgroup of prime order q = (p−1)/2. It may be used by several
 // goroutines at once.
 type MODP struct {
-	p, q *bigmod.Modulus
-	top  []byte // p − 2, the greatest number that Check accepts
-	two  fixedBase
+	p, q  *bigmod.Modulus
+	field *montgomery // powers and products modulo p
+	top   []byte      // p − 2, the greatest number that Check accepts
+	two   fixedBase
 }
 
 // MODP1536 returns the group of versions 2 and 3: RFC 3526, section 2.
@@ -75,7 +76,8 @@ func newMODP(prime string) *MODP {
 	if g.q, err = bigmod.NewModulus(half); err != nil {
 		panic("group: " + err.Error())
 	}
-	g.two.m = g.p
+	g.field = newMontgomery(p)
+	g.two.m = g.field
 	return g
 }
 
@@ -111,31 +113,41 @@ func (g *MODP) CheckScalar(x []byte) error {
 // Exp returns y^x modulo p in Len bytes. y must be in 1…p−1, or the answer is
 // ErrElement. x may have any length, and only its length shows in the time.
 func (g *MODP) Exp(y, x []byte) ([]byte, error) {
-	base, err := g.element(y)
-	if err != nil {
+	var t product
+	defer clear(t[:])
+	var z element
+	if err := g.enter(&z, y, &t); err != nil {
 		return nil, err
 	}
-	return g.take(base.Exp(base, x, g.p)), nil
+	g.field.exp(&z, x)
+	return g.field.bytes(&z, &t), nil
 }
 
 // ExpBase returns 2^x modulo p in Len bytes. x may have any length, and only
 // its length shows in the time.
 func (g *MODP) ExpBase(x []byte) []byte {
-	return g.take(g.two.exp(x))
+	var t product
+	defer clear(t[:])
+	var z element
+	g.two.exp(&z, x, &t)
+	return g.field.bytes(&z, &t)
 }
 
 // Mul returns a·b modulo p in Len bytes. Both must be in 1…p−1, or the answer is
 // ErrElement.
 func (g *MODP) Mul(a, b []byte) ([]byte, error) {
-	x, err := g.element(a)
-	if err != nil {
+	var t product
+	defer clear(t[:])
+	var x, y element
+	if err := g.enter(&x, a, &t); err != nil {
 		return nil, err
 	}
-	y, err := g.element(b)
-	if err != nil {
+	if err := g.enter(&y, b, &t); err != nil {
 		return nil, err
 	}
-	return g.take(x.Mul(y, g.p)), nil
+	g.field.mul(&x, &x, &y, &t)
+	clear(y[:])
+	return g.field.bytes(&x, &t), nil
 }
 
 // Div returns a/b modulo p in Len bytes. Both must be in 1…p−1, or the answer is
@@ -172,6 +184,20 @@ func (g *MODP) MulSub(r, a, c []byte) []byte {
 	clear(y.Bits())
 	clear(z.Bits())
 	return g.takeScalar(x)
+}
+
+// enter sets z to y in the form that the field computes in, if y is in 1…p−1. Whether it
+// is is public.
+func (g *MODP) enter(z *element, y []byte, t *product) error {
+	n, err := g.element(y)
+	if err != nil {
+		return err
+	}
+	b := g.take(n)
+	z.setBytes(b)
+	clear(b)
+	g.field.enter(z, t)
+	return nil
 }
 
 // element returns y as a number modulo p, if it is in 1…p−1.

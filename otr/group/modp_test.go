@@ -301,7 +301,7 @@ func benchmarkLengths(b *testing.B, exp func(g *MODP, x []byte)) {
 func BenchmarkTables(b *testing.B) {
 	g := MODP1536()
 	for b.Loop() {
-		t := fixedBase{m: g.p}
+		t := fixedBase{m: g.field}
 		t.grow(1)
 	}
 }

@@ -1,0 +1,42 @@
+//go:build amd64 && !purego
+
+package group
+
+import "golang.org/x/sys/cpu"
+
+var (
+	hasADX  = cpu.X86.HasADX && cpu.X86.HasBMI2
+	hasAVX2 = cpu.X86.HasAVX2
+)
+
+func multiply(t *product, a, b *element, n int) {
+	if hasADX {
+		productADX(&t[0], &a[0], &b[0], n/blockLimbs)
+		return
+	}
+	multiplyGo(t, a, b, n)
+}
+
+func square(t *product, a *element, n int) {
+	if hasADX {
+		squareADX(&t[0], &a[0], n/blockLimbs)
+		return
+	}
+	squareGo(t, a, n)
+}
+
+func reduce(z *element, t *product, p *element, n int) {
+	if hasADX {
+		reduceADX(&z[0], &t[0], &p[0], n/blockLimbs)
+		return
+	}
+	reduceGo(z, t, p, n)
+}
+
+func choose(z *element, table []uint64, n, entries int, choice uint64) {
+	if hasAVX2 {
+		chooseAVX2(&z[0], &table[:entries*n][0], n/blockLimbs, entries, choice)
+		return
+	}
+	chooseGo(z, table, n, entries, choice)
+}
