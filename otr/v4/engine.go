@@ -3,6 +3,7 @@ package v4
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
@@ -146,6 +147,8 @@ type session struct {
 	skipped skippedKeys
 	reveal  []byte // mac_keys_to_reveal
 
+	skippedLife time.Duration // how long skipped keys are kept
+
 	extraSent, extraReceived []ExtraKey
 }
 
@@ -161,7 +164,7 @@ func (e *Engine) establish(ours *ephemeral, theirs *contribution, who role) erro
 		return err
 	}
 	defer clear(mixed[:])
-	s := &session{peer: theirs.peer, role: who, ourProfile: ours.profile, peerProfile: theirs.profile}
+	s := &session{peer: theirs.peer, role: who, ourProfile: ours.profile, peerProfile: theirs.profile, skippedLife: skippedLifetime}
 	group.KDF(s.ssid[:], group.UsageSSID, mixed[:])
 	if s.ratchet, err = newRatchet(&mixed, ours, theirs, who); err != nil {
 		return err

@@ -18,13 +18,19 @@ type ephemeral struct {
 	firstDH   dhKey
 }
 
-// newEphemeral draws all keys, in this order: ECDH, DH, first ECDH, first DH.
+// newEphemeral draws all keys, for an exchange in which we show the profile of Profile.
 func (c *Client) newEphemeral() (*ephemeral, error) {
 	profile, err := c.Profile()
 	if err != nil {
 		return nil, err
 	}
+	return c.newEphemeralWith(profile)
+}
+
+// newEphemeralWith draws all keys, in this order: ECDH, DH, first ECDH, first DH.
+func (c *Client) newEphemeralWith(profile *Profile) (*ephemeral, error) {
 	e := &ephemeral{profile: profile}
+	var err error
 	for _, pair := range []struct {
 		ecdh *ecdhKey
 		dh   *dhKey

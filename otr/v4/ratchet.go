@@ -26,6 +26,7 @@ type ratchet struct {
 	receiveChain key
 	receiving    bool // receiveChain is set: Alice has none at first
 	ourTurn      bool // the next ratchet is ours, before the next message we send
+	braceAhead   bool // brace is that of the next ratchet already: see beginOffline
 
 	i         uint32 // the id of the next ratchet
 	sendID    uint32 // the id of the ratchet of sendChain
@@ -125,9 +126,10 @@ func (r *ratchet) advance() (chain key, err error) {
 		if err != nil {
 			return chain, err
 		}
-	} else {
+	} else if !r.braceAhead {
 		r.brace = r.brace.next()
 	}
+	r.braceAhead = false
 	mixed, err := mixedSecret(&r.ecdh, r.theirECDH, r.brace)
 	if err != nil {
 		return chain, err

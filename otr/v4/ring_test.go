@@ -2,10 +2,13 @@ package v4
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
+	"strings"
 	"testing"
 
 	"otrpipe/otr/group"
@@ -27,6 +30,12 @@ func (h *hexBytes) UnmarshalJSON(b []byte) error {
 func readVectors(t testing.TB, name string, into any) {
 	t.Helper()
 	b, err := os.ReadFile("testdata/" + name)
+	if err == nil && strings.HasSuffix(name, ".gz") {
+		var r *gzip.Reader
+		if r, err = gzip.NewReader(bytes.NewReader(b)); err == nil {
+			b, err = io.ReadAll(r)
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,8 @@ const (
 // not come.
 var ErrTooManySkipped = fmt.Errorf("%w: too many messages before it are missing", ErrUnreadable)
 
-// Expire lets go of the keys of messages that have not come for an hour. It is also done
+// Expire lets go of the keys of messages that have not come for an hour, or in a session
+// that began offline for a month. It is also done
 // with every data message that comes.
 func (e *Engine) Expire(now time.Time) {
 	if e.session != nil {
@@ -39,7 +40,7 @@ func (e *Engine) NextExpiry() time.Time {
 	if e.session == nil || len(e.session.skipped) == 0 {
 		return time.Time{}
 	}
-	return e.session.skipped[0].since.Add(skippedLifetime)
+	return e.session.skipped[0].since.Add(e.session.skippedLife)
 }
 
 // skippedKey is an entry of skipped_MKenc: the keys of a message that has not come.
@@ -108,10 +109,10 @@ func (s *session) keepSkipped(skipped skippedKeys) {
 	}
 }
 
-// expireSkipped lets go of keys older than skippedLifetime.
+// expireSkipped lets go of keys older than skippedLife.
 func (s *session) expireSkipped(now time.Time) {
 	n := 0
-	for n < len(s.skipped) && now.Sub(s.skipped[n].since) >= skippedLifetime {
+	for n < len(s.skipped) && now.Sub(s.skipped[n].since) >= s.skippedLife {
 		n++
 	}
 	s.dropSkipped(n)

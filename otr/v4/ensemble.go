@@ -1,0 +1,227 @@
+package v4
+
+import (
+	"bytes"
+	"crypto/sha3"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"otrpipe/otr/group"
+	"otrpipe/otr/wire"
+)
+
+const (
+	ensembleStart = "?OTRP:"
+	ensembleEnd   = '.'
+
+	// MaxEnsembles is how many ensembles of one file are read: as many correspondents as a
+	// file is likely to serve, and a bound on the signatures that a reader verifies (two of
+	// each, a millisecond together).
+	MaxEnsembles = 1000
+)
+
+// ErrEnsemble reports a prekey ensemble that is not valid as a whole, or whose armor is
+// damaged. What is wrong with one of its parts is that part's error.
+var ErrEnsemble = errors.New("v4: invalid prekey ensemble")
+
+// An Ensemble is a prekey ensemble: what somebody publishes so that one message can be
+// written while they are away. It is parsed, not validated.
+type Ensemble struct {
+	Client  *Profile
+	Prekey  *PrekeyProfile
+	Message *PrekeyMessage
+}
+
+// ParseEnsemble parses an ensemble: CLIENT-PROF, PREKEY-PROF and a prekey message, with
+// nothing between or behind them. The result does not borrow from b. The error wraps
+// ErrEnsemble, ErrProfile or ErrPrekeyProfile.
+func ParseEnsemble(b []byte) (*Ensemble, error) {
+	r, err := exchangeReader(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEnsemble, err)
+	}
+	e := new(Ensemble)
+	if e.Client, err = ReadProfile(&r); err != nil {
+		return nil, fmt.Errorf("%w: client profile: %w", ErrEnsemble, err)
+	}
+	if e.Prekey, err = ReadPrekeyProfile(&r); err != nil {
+		return nil, fmt.Errorf("%w: prekey profile: %w", ErrEnsemble, err)
+	}
+	if e.Message, err = ReadPrekeyMessage(&r); err != nil {
+		return nil, fmt.Errorf("%w: prekey message: %w", ErrEnsemble, err)
+	}
+	if err := r.End(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEnsemble, err)
+	}
+	return e, nil
+}
+
+// Append appends the ensemble.
+func (e *Ensemble) Append(b []byte) []byte {
+	return e.Message.Append(e.Prekey.Append(e.Client.Append(b)))
+}
+
+// AppendArmor appends the ensemble as one line of text without a line end: "?OTRP:", its
+// base64 and ".".
+func (e *Ensemble) AppendArmor(b []byte) []byte {
+	b = append(b, ensembleStart...)
+	b = base64.StdEncoding.AppendEncode(b, e.Append(nil))
+	return append(b, ensembleEnd)
+}
+
+// Digest names the ensemble: SHAKE-256(ensemble, 32).
+func (e *Ensemble) Digest() (d [32]byte) {
+	copy(d[:], sha3.SumSHAKE256(e.Append(nil), len(d)))
+	return d
+}
+
+// A Recipient is somebody to write to who is away: a validated Ensemble.
+type Recipient struct {
+	Ensemble *Ensemble
+	Peer     *PeerKey
+
+	y *group.Point
+	d *group.Point
+}
+
+// Validate checks the ensemble at now, in the order of the section "Validating Prekey
+// Ensembles": the instance tags, the client profile, the prekey profile, the prekey
+// message. The last two checks of that section, that the message's version is one of the
+// profile's and one that we speak, say nothing new: both must be 4. The error wraps
+// ErrEnsemble, ErrProfile, ErrPrekeyProfile or ErrPrekeyMessage.
+//
+// Nothing signs the prekey message. One that is not the owner's makes a message that the
+// owner cannot read; nobody else can either without both long-term secrets of the owner.
+func (e *Ensemble) Validate(now time.Time) (*Recipient, error) {
+	tag := e.Client.InstanceTag
+	if e.Prekey.InstanceTag != tag || e.Message.InstanceTag != tag {
+		return nil, fmt.Errorf("%w: its parts belong to different instances", ErrEnsemble)
+	}
+	if tag < wire.MinInstanceTag {
+		return nil, fmt.Errorf("%w: its instance tag 0x%x is not valid", ErrEnsemble, tag)
+	}
+	r := &Recipient{Ensemble: e}
+	var err error
+	if r.Peer, err = e.Client.Validate(tag, now); err != nil {
+		return nil, err
+	}
+	if r.d, err = e.Prekey.Validate(r.Peer.Public, tag, now); err != nil {
+		return nil, err
+	}
+	if r.y, err = e.Message.Validate(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// InstanceTag returns the instance tag of the recipient.
+func (r *Recipient) InstanceTag() uint32 { return r.Ensemble.Client.InstanceTag }
+
+// Expires returns when the prekey profile expires. The recipient can read what is written
+// to the ensemble until a day later.
+func (r *Recipient) Expires() time.Time { return time.Unix(r.Ensemble.Prekey.Expires, 0) }
+
+// A RefusedEnsemble says why an ensemble of a file does not count.
+type RefusedEnsemble struct {
+	Number int // its place in the file, from 1
+	Err    error
+}
+
+// Error names the ensemble and the reason.
+func (r RefusedEnsemble) Error() string { return fmt.Sprintf("ensemble %d: %v", r.Number, r.Err) }
+
+// Unwrap returns the reason.
+func (r RefusedEnsemble) Unwrap() error { return r.Err }
+
+// ReadEnsembles finds all ensembles in text, whatever is around them, and validates them at
+// now. Each runs from "?OTRP:" to the next "."; white space inside it does not matter, for
+// mail programs fold long lines. One that is not valid is refused and the others still
+// count. The same ensemble a second time is refused; so are all that give one prekey
+// identifier of one key and instance with different contents, of which at most one can be
+// genuine. Of more than MaxEnsembles the rest is refused with one error.
+func ReadEnsembles(text []byte, now time.Time) (valid []*Recipient, refused []RefusedEnsemble) {
+	type name struct {
+		owner [2 * group.PointLen]byte
+		tag   uint32
+		id    uint32
+	}
+	type found struct {
+		number  int
+		r       *Recipient
+		message string
+		name    name
+	}
+	var all []found
+	seen := make(map[[32]byte]bool)
+	for number := 1; ; number++ {
+		start := bytes.Index(text, []byte(ensembleStart))
+		if start < 0 {
+			break
+		}
+		if number > MaxEnsembles {
+			refused = append(refused, RefusedEnsemble{number, fmt.Errorf("%w: only the first %d of a file are read", ErrEnsemble, MaxEnsembles)})
+			break
+		}
+		text = text[start+len(ensembleStart):]
+		piece := text
+		if next := bytes.Index(text, []byte(ensembleStart)); next >= 0 {
+			piece = text[:next]
+		}
+		e, err := dearmorEnsemble(piece)
+		var r *Recipient
+		if err == nil {
+			digest := e.Digest()
+			if seen[digest] {
+				err = fmt.Errorf("%w: it is in the file before", ErrEnsemble)
+			} else {
+				seen[digest] = true
+				r, err = e.Validate(now)
+			}
+		}
+		if err != nil {
+			refused = append(refused, RefusedEnsemble{number, err})
+			continue
+		}
+		f := found{number: number, r: r, message: string(e.Message.Append(nil))}
+		f.name.tag, f.name.id = r.InstanceTag(), e.Message.ID
+		copy(f.name.owner[:], e.Client.PublicKey)
+		all = append(all, f)
+	}
+	contents := make(map[name]string)
+	twoContents := make(map[name]bool)
+	for _, f := range all {
+		if before, ok := contents[f.name]; ok && before != f.message {
+			twoContents[f.name] = true
+		}
+		contents[f.name] = f.message
+	}
+	for _, f := range all {
+		if twoContents[f.name] {
+			refused = append(refused, RefusedEnsemble{f.number, fmt.Errorf("%w: another one gives the same prekey identifier another key", ErrEnsemble)})
+			continue
+		}
+		valid = append(valid, f.r)
+	}
+	slices.SortFunc(refused, func(a, b RefusedEnsemble) int { return a.Number - b.Number })
+	return valid, refused
+}
+
+// dearmorEnsemble parses what follows "?OTRP:".
+func dearmorEnsemble(piece []byte) (*Ensemble, error) {
+	end := bytes.IndexByte(piece, ensembleEnd)
+	if end < 0 {
+		return nil, fmt.Errorf("%w: it has no final dot", ErrEnsemble)
+	}
+	compact := bytes.Join(bytes.Fields(piece[:end]), nil)
+	if base64.StdEncoding.DecodedLen(len(compact)) > maxExchangeMessage+2 {
+		return nil, fmt.Errorf("%w: it has %d characters", ErrEnsemble, len(compact))
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(string(compact))
+	if err != nil {
+		return nil, fmt.Errorf("%w: its base64 is damaged", ErrEnsemble)
+	}
+	return ParseEnsemble(b)
+}

@@ -1,0 +1,225 @@
+package v4
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"otrpipe/otr/group"
+	"otrpipe/otr/wire"
+)
+
+const (
+	// sessionFormat is the version of the form in which a session is stored.
+	sessionFormat = 1
+	// maxStoredReveal is how many bytes of old MAC keys are stored with a session: what four
+	// messages reveal. The receiver of a long stream would keep sixteen times as many
+	// otherwise; of more than these the oldest are never revealed.
+	maxStoredReveal = 4 * maxRevealed
+)
+
+// AppendSession appends the engine's session, with its secrets, to be encrypted and stored.
+// ErrNoSession without one. Key exchanges are not stored.
+//
+// ahead is how many messages the engine may still seal before the session is stored again:
+// the stored session goes on behind them, so that no key of theirs is in it, and whoever
+// restores it after a crash never encrypts two messages with one key. If the next message
+// begins a ratchet, that is begun now.
+func (e *Engine) AppendSession(b []byte, ahead int) ([]byte, error) {
+	s := e.session
+	if s == nil {
+		return b, ErrNoSession
+	}
+	if ahead > 0 && s.ratchet.ourTurn {
+		next := s.ratchet
+		if err := next.rotateSending(e.client.Rand); err != nil {
+			next.wipe()
+			return b, err
+		}
+		s.ratchet = next
+		next.wipe()
+	}
+	r := s.ratchet
+	defer r.wipe()
+	for range ahead {
+		keys, err := r.nextSending()
+		if err != nil {
+			return b, err
+		}
+		keys.wipe()
+	}
+
+	b = append(b, sessionFormat, byte(s.role))
+	b = wire.AppendInt(b, e.peer)
+	b = append(b, s.ssid[:]...)
+	b = wire.AppendData(b, s.ourProfile.encoded)
+	b = wire.AppendData(b, s.peerProfile.encoded)
+	b = appendLong(b, int64(s.skippedLife/time.Second))
+
+	b = append(append(b, r.root[:]...), r.brace[:]...)
+	b = append(append(b, r.sendChain[:]...), r.receiveChain[:]...)
+	b = append(b, boolByte(r.braceAhead), boolByte(r.receiving), boolByte(r.ourTurn))
+	for _, n := range []uint32{r.i, r.sendID, r.receiveID, r.j, r.k, r.pn, r.rotations} {
+		b = wire.AppendInt(b, n)
+	}
+	b = append(r.ecdh.secret.Append(b), r.ecdh.public[:]...)
+	b = wire.AppendData(append(b, r.dh.secret[:]...), r.dh.public)
+	b = wire.AppendData(append(b, r.theirPublic[:]...), r.theirDH)
+
+	b = wire.AppendInt(b, uint32(len(s.skipped)))
+	for i := range s.skipped {
+		k := &s.skipped[i]
+		b = wire.AppendInt(append(b, k.ecdh[:]...), k.id)
+		b = append(append(b, k.keys.enc[:]...), k.keys.extra[:]...)
+		b = appendLong(b, k.since.Unix())
+	}
+	return wire.AppendData(b, s.reveal[max(0, len(s.reveal)-maxStoredReveal):]), nil
+}
+
+// ReadSession returns an engine with the session that AppendSession has written. The result
+// does not borrow from r. The error wraps ErrState.
+func (c *Client) ReadSession(r *wire.Reader) (*Engine, error) {
+	if format := r.Byte(); r.Err() == nil && format != sessionFormat {
+		return nil, stateError(fmt.Errorf("session of form %d", format))
+	}
+	s := &session{role: role(r.Byte())}
+	e := c.NewEngine(r.Int())
+	copy(s.ssid[:], r.Take(len(s.ssid)))
+	ours, theirs := r.Data(), r.Data()
+	life := r.Long()
+
+	t := &s.ratchet
+	copy(t.root[:], r.Take(len(t.root)))
+	copy(t.brace[:], r.Take(len(t.brace)))
+	copy(t.sendChain[:], r.Take(len(t.sendChain)))
+	copy(t.receiveChain[:], r.Take(len(t.receiveChain)))
+	flags := []*bool{&t.braceAhead, &t.receiving, &t.ourTurn}
+	wrong := false
+	for _, flag := range flags {
+		v := r.Byte()
+		*flag, wrong = v == 1, wrong || v > 1
+	}
+	for _, n := range []*uint32{&t.i, &t.sendID, &t.receiveID, &t.j, &t.k, &t.pn, &t.rotations} {
+		*n = r.Int()
+	}
+	secret := r.Take(group.ScalarLen)
+	copy(t.ecdh.public[:], r.Take(group.PointLen))
+	copy(t.dh.secret[:], r.Take(len(t.dh.secret)))
+	t.dh.public = append([]byte(nil), r.Data()...)
+	copy(t.theirPublic[:], r.Take(group.PointLen))
+	t.theirDH = append([]byte(nil), r.Data()...)
+
+	count := r.Int()
+	if r.Err() == nil && (count > maxSkipped || life > math.MaxInt64/uint64(time.Second) || s.role > roleAlice) {
+		wrong = true
+		count = 0
+	}
+	for range count {
+		if r.Err() != nil {
+			break
+		}
+		var k skippedKey
+		copy(k.ecdh[:], r.Take(len(k.ecdh)))
+		k.id = r.Int()
+		copy(k.keys.enc[:], r.Take(len(k.keys.enc)))
+		copy(k.keys.extra[:], r.Take(len(k.keys.extra)))
+		k.since = time.Unix(int64(r.Long()), 0)
+		s.skipped = s.skipped.add(k)
+	}
+	s.reveal = append([]byte(nil), r.Data()...)
+	if err := r.Err(); err != nil {
+		return nil, stateError(err)
+	}
+	if wrong || len(s.reveal)%macLen != 0 || len(s.reveal) > maxHeld {
+		return nil, stateError(errors.New("session"))
+	}
+
+	t.ecdh.secret = group.ReduceScalar(secret) // not ParseScalar, whose time depends on its value
+	s.skippedLife = time.Duration(life) * time.Second
+	var err error
+	if t.theirECDH, err = group.ParsePoint(t.theirPublic[:]); err != nil {
+		return nil, stateError(err)
+	}
+	if s.ourProfile, err = storedProfile(ours); err != nil {
+		return nil, stateError(err)
+	}
+	if s.peerProfile, err = storedProfile(theirs); err != nil {
+		return nil, stateError(err)
+	}
+	// It was valid when the session began. Whether it still is does not matter any more.
+	if s.peer, err = s.peerProfile.Validate(e.peer, time.Unix(s.peerProfile.Expires-1, 0)); err != nil {
+		return nil, stateError(err)
+	}
+	e.session = s
+	return e, nil
+}
+
+// Fit says how a data message relates to a session.
+type Fit int
+
+// The ways in which a data message may fit a session.
+const (
+	// FitNone: the session has no key for it.
+	FitNone Fit = iota
+	// FitNew: it may begin the ratchet that the session waits for.
+	FitNew
+	// FitKnown: the session knows its ECDH key.
+	FitKnown
+)
+
+func (f Fit) String() string {
+	switch f {
+	case FitNone:
+		return "none"
+	case FitNew:
+		return "new ratchet"
+	case FitKnown:
+		return "known key"
+	}
+	return fmt.Sprintf("Fit(%d)", int(f))
+}
+
+// Fit tells how the data message m, of the instance sender, fits the session: where there are
+// several sessions with one peer, a message is for one that knows its ECDH key, else for one
+// that waits for a new ratchet. Only Receive says whether it is genuine.
+func (e *Engine) Fit(sender uint32, m *Data) Fit {
+	s := e.session
+	if s == nil || sender != e.peer {
+		return FitNone
+	}
+	if s.ratchet.receiving && string(m.ECDH) == string(s.ratchet.theirPublic[:]) {
+		return FitKnown
+	}
+	for i := range s.skipped {
+		if string(m.ECDH) == string(s.skipped[i].ecdh[:]) {
+			return FitKnown
+		}
+	}
+	if !s.ratchet.ourTurn && m.RatchetID == s.ratchet.i {
+		return FitNew
+	}
+	return FitNone
+}
+
+// Skipped returns how many messages of the session have not come although later ones have.
+func (e *Engine) Skipped() int {
+	if e.session == nil {
+		return 0
+	}
+	return len(e.session.skipped)
+}
+
+// Peer returns the instance tag of the peer.
+func (e *Engine) Peer() uint32 { return e.peer }
+
+func appendLong(b []byte, v int64) []byte {
+	return wire.AppendInt(wire.AppendInt(b, uint32(uint64(v)>>32)), uint32(v))
+}
+
+func boolByte(v bool) byte {
+	if v {
+		return 1
+	}
+	return 0
+}
