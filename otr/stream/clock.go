@@ -37,6 +37,7 @@ func (l *link) next() time.Time {
 	next = earlier(next, l.readyBy)
 	next = earlier(next, l.exchangeBy)
 	next = earlier(next, l.mode.next())
+	next = earlier(next, l.closing.by)
 	if l.secure {
 		next = earlier(next, after(l.beat, l.cfg.Heartbeat))
 		next = earlier(next, after(l.heard, l.cfg.Dead))
@@ -82,6 +83,10 @@ func (l *link) tick() {
 	}
 	if l.due(l.mode.next()) {
 		l.mode.tick()
+	}
+	if l.due(l.closing.by) {
+		l.closing.by = time.Time{}
+		l.mode.unanswered()
 	}
 	if l.secure && l.due(after(l.heard, l.cfg.Dead)) {
 		l.end(ErrDead, "silent for too long")

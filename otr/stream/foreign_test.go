@@ -60,6 +60,9 @@ func (x *stranger) listen() ([]record, bool) {
 	x.told = append(x.told, r.Events...)
 	var records []record
 	for _, v := range r.TLVs {
+		if v.Type == typeClose || v.Type == typeClosed {
+			continue // of the closing handshake, which no stream needs
+		}
 		rec, known, err := parseRecord(wire.TLV{Type: v.Type, Value: bytes.Clone(v.Value)})
 		if err != nil || !known {
 			x.t.Fatalf("a record of type %04x: %v", v.Type, err)
@@ -200,12 +203,8 @@ func TestRecordsOutOfOrderBreakTheStream(t *testing.T) {
 				if !x.hears(typeAbort) {
 					t.Error("nobody was told")
 				}
-				if x.c.State() != otr.StateEncrypted {
-					t.Error("Disconnected came before ABORT")
-				}
-				x.hears(0) // listens to the end
 				if x.c.State() != otr.StateFinished {
-					t.Error("no Disconnected")
+					t.Error("no Disconnected came with ABORT")
 				}
 				if err := e.Wait(); !errors.Is(err, ErrBroken) || errors.Is(err, ErrTransport) {
 					t.Errorf("%v", err)

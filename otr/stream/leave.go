@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"otrpipe/otr"
+	"otrpipe/otr/wire"
 )
 
 const (
@@ -41,12 +42,13 @@ func (l *link) end(result error, reason string) {
 		return
 	}
 	l.phase = leaving
+	var last []wire.TLV
 	if l.conv.State() == otr.StateEncrypted {
-		l.mode.farewell(result, reason)
+		last = l.mode.farewell(result, reason)
 		l.report(otr.Ended{})
 	}
 	// Whatever the state, the Conversation wipes its secrets.
-	if lines, err := l.conv.End(); err == nil {
+	if lines, err := l.conv.EndWith(last...); err == nil {
 		l.sendLines(lines)
 	}
 	l.secure, l.isTrusted = false, false

@@ -53,8 +53,10 @@ type mode interface {
 	// unwritten returns what becomes of a success when the transport does not
 	// take the last lines.
 	unwritten() error
-	// farewell sends what the peer should know before Disconnected.
-	farewell(result error, reason string)
+	// farewell returns what the peer should be told with Disconnected.
+	farewell(result error, reason string) []wire.TLV
+	// unanswered follows the time for an answer in the closing handshake.
+	unanswered()
 	// next returns when tick wants to be called; zero: never.
 	next() time.Time
 	tick()
@@ -107,6 +109,11 @@ type link struct {
 	polite     bool      // after the end, give the peer time to leave
 	hasty      bool      // after the end, give the transport little time
 	peerLeft   bool      // after the end, the peer has said its last word
+
+	closing   closing
+	roundTrip time.Duration // of the transport, as the key exchange showed it; at most maxRoundTrip
+	spoke     time.Time     // when lines were sent last
+	unread    int           // data messages of the peer's since our last one
 
 	hold        hold
 	heldSince   time.Time
@@ -239,6 +246,7 @@ func (l *link) attend() {
 	l.tick()
 	if l.phase == running {
 		l.mode.pump()
+		l.answerAwaited()
 	}
 	if l.phase == leaving && l.isWritten(l.produced) {
 		l.written()
@@ -297,14 +305,18 @@ func (l *link) receiveLate(line []byte) {
 // handle does what an answer of the Conversation asks for. What the answer
 // borrows is used before the Conversation is called again. An error is our own.
 func (l *link) handle(r otr.Received, err error) {
+	spoke := l.spoke
 	l.sendLines(r.Send)
 	l.events = append(l.events[:0], r.Events...)
 	if r.DataMessage && l.secure {
 		l.heard = l.now
+		l.unread++
 		l.mode.message(&r)
 	}
 	for i, e := range l.events {
 		if e, ok := e.(otr.Secure); ok {
+			l.closing, l.unread = closing{}, 0
+			l.roundTrip = min(l.now.Sub(spoke), maxRoundTrip)
 			l.becameSecure(e)
 			continue
 		}
@@ -329,11 +341,15 @@ func (l *link) seal(m otr.Message) error {
 	}
 	l.produced += int64(len(b) - len(l.pending))
 	l.pending = b
+	l.unread = 0
 	return nil
 }
 
 // sendLines adds lines to the output.
 func (l *link) sendLines(lines [][]byte) {
+	if len(lines) > 0 {
+		l.spoke = l.now
+	}
 	for _, line := range lines {
 		l.produced += int64(len(line) + 1)
 		l.pending = append(append(l.pending, line...), '\n')

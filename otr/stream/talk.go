@@ -222,8 +222,9 @@ func (l *Lines) unwritten() error {
 	return l.transportError(l.writeCause)
 }
 
-func (l *Lines) timedOut() error        { return l.timeoutError() }
-func (l *Lines) farewell(error, string) {}
+func (l *Lines) timedOut() error                   { return l.timeoutError() }
+func (l *Lines) farewell(error, string) []wire.TLV { return nil }
+func (l *Lines) unanswered()                       {}
 
 func (l *Lines) finished() {
 	l.out.clear()

@@ -116,6 +116,10 @@ func (s *Stream) message(r *otr.Received) {
 			return
 		}
 	}
+	s.closing.follow(r.TLVs)
+	if s.closing.closed > 0 && s.canSend() {
+		s.sayClosed() // the peer had not read it yet
+	}
 	s.leaveIfDone()
 }
 
@@ -206,7 +210,9 @@ func (s *Stream) followEnd(r *record) error {
 		return broken("END at offset %d, not %d", r.offset, s.received)
 	}
 	s.answered = true
-	s.endAnswered = false // a repeated END asks for the ACK again
+	if !s.closing.closeSent && s.closing.closed == 0 {
+		s.endAnswered = false // a repeated END asks for the ACK again
+	}
 	if s.endReceived {
 		return nil
 	}
@@ -232,7 +238,7 @@ func (s *Stream) followStop() {
 
 // pump sends what there is to send.
 func (s *Stream) pump() {
-	for s.room() && s.canSend() && s.send() {
+	for s.room() && s.canSend() && !s.saidAll() && s.send() {
 	}
 	s.leaveIfDone()
 }
@@ -251,6 +257,7 @@ func (s *Stream) send() bool {
 		data := s.isTrusted && s.addData()
 		s.addAck(data)
 		s.addStop()
+		s.addClose()
 	}
 	s.mu.Unlock()
 	if len(s.tlvs) == 0 {
@@ -298,7 +305,7 @@ func (s *Stream) addData() (moved bool) {
 
 // ackDue says whether the peer waits for an ACK. The mutex is held.
 func (s *Stream) ackDue() bool {
-	return s.taken-s.ackSent >= s.quarter() || s.allTaken() && !s.endAnswered || s.stopping
+	return s.taken-s.ackSent >= s.quarter() || s.allTaken() && !s.endAnswered || s.stopping || s.unread >= revealAfter
 }
 
 // allTaken says that the reader has everything up to the peer's END. The mutex
@@ -314,6 +321,14 @@ func (s *Stream) addAck(free bool) {
 	s.ackSent = s.taken
 	s.takenGoal = s.ackSent + s.quarter()
 	s.endAnswered = s.allTaken()
+}
+
+// addClose adds CLOSE when we have nothing more to say. The mutex is held.
+func (s *Stream) addClose() {
+	if len(s.tlvs) > 0 && s.leads() && s.endSent && s.endAnswered && s.allTaken() {
+		s.closing.closeSent = true
+		s.tlvs = append(s.tlvs, wire.TLV{Type: typeClose})
+	}
 }
 
 // addStop adds a STOP that has been asked for. The mutex is held.
@@ -384,27 +399,62 @@ func (s *Stream) doneOr(err error) error {
 	return nil
 }
 
-// leaveIfDone leaves when the peer needs nothing more from us either.
+// leaveIfDone takes the next step of the closing handshake when the peer needs
+// nothing more from us.
 func (s *Stream) leaveIfDone() {
-	if s.isDone() && s.endAnswered {
-		s.end(s.doneOr(nil), "")
+	if s.phase != running || !s.isDone() || !s.endAnswered || s.conv.State() != otr.StateEncrypted {
+		return
 	}
+	switch c := &s.closing; {
+	case c.answered:
+		s.end(s.doneOr(nil), "")
+		return
+	case !s.canSend():
+	case s.leads() && !c.closeSent:
+		c.closeSent = true
+		if err := s.seal(otr.Message{TLVs: []wire.TLV{{Type: typeClose}}, IgnoreUnreadable: true}); err != nil {
+			s.end(err, internalError)
+			return
+		}
+	case !s.leads() && c.asked && c.closed == 0:
+		s.sayClosed()
+	}
+	s.awaitAnswer()
 }
 
-// farewell shows the peer once more where we stand, so that no single loss
-// makes it believe the worst; or says that it is the worst.
-func (s *Stream) farewell(result error, reason string) {
+// saidAll says that we have promised to say nothing more but what the closing
+// handshake asks for.
+func (s *Stream) saidAll() bool {
+	return s.closing.closed > 0 || s.closing.closeSent && s.isDone() && s.endAnswered
+}
+
+// unanswered leaves a peer that does not take part in the closing handshake.
+func (s *Stream) unanswered() { s.end(s.doneOr(nil), "") }
+
+// sayClosed sends CLOSED.
+func (s *Stream) sayClosed() {
+	s.stand()
+	s.sendClosed(s.tlvs)
+}
+
+// stand puts where we stand at the end into the scratch space: no single loss
+// makes the peer believe the worst.
+func (s *Stream) stand() {
 	s.tlvs, s.values = s.tlvs[:0], s.values[:0]
-	if s.isDone() {
-		s.polite = true
-		s.addOffset(typeData, s.sent)
-		s.addOffset(typeEnd, s.sent)
-		s.addOffset(typeAck, s.ackSent)
-	} else {
-		s.tlvs = append(s.tlvs, wire.TLV{Type: typeAbort, Value: reasonValue(reason)})
+	s.addOffset(typeData, s.sent)
+	s.addOffset(typeEnd, s.sent)
+	s.addOffset(typeAck, s.ackSent)
+}
+
+// farewell shows the peer once more where we stand, or says that it is the worst. A
+// peer that has closed, or does not, needs no time to leave.
+func (s *Stream) farewell(result error, reason string) []wire.TLV {
+	if !s.isDone() {
+		return []wire.TLV{{Type: typeAbort, Value: reasonValue(reason)}}
 	}
-	// The session ends here, whatever comes of this.
-	_ = s.seal(otr.Message{TLVs: s.tlvs, IgnoreUnreadable: true})
+	s.polite = !s.closing.waiting
+	s.stand()
+	return s.tlvs
 }
 
 func (s *Stream) peerEnded()                     { s.end(s.doneOr(ErrPeerEnded), "") }
