@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/crypto/chacha20"
-
 	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
 )
@@ -233,17 +231,6 @@ func (s *session) retire(mac *key) {
 		s.reveal = append(s.reveal[:0], s.reveal[maxRevealed:]...)
 	}
 	s.reveal = append(s.reveal, mac[:]...)
-}
-
-// crypt encrypts or decrypts b in place with ChaCha20, nonce and counter 0. A key encrypts
-// one message only.
-func crypt(enc *key, b []byte) {
-	var nonce [chacha20.NonceSize]byte
-	c, err := chacha20.NewUnauthenticatedCipher(enc[:cipherLen], nonce[:])
-	if err != nil {
-		panic(err) // only for keys and nonces of other lengths
-	}
-	c.XORKeyStream(b, b)
 }
 
 // appendAuthenticator appends HCMAC(usage_authenticator || MKmac || sections, 64), where
