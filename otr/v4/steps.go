@@ -109,6 +109,9 @@ func (s identitySigner) SignRing(rand io.Reader, ring Ring, position int, m []by
 	return ring.Sign(rand, s.key.Secret(), position, m)
 }
 
+// SignWith returns the Signer that signs with a long-term key, as honest ends do.
+func SignWith(key *keys.Ed448PrivateKey) Signer { return identitySigner{key} }
+
 // Format prints a placeholder, whatever the verb.
 func (identitySigner) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.identitySigner(…)") }
 

@@ -1,0 +1,309 @@
+package toolkit
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+
+	"otrpipe/otr/v3"
+	"otrpipe/otr/v4"
+	"otrpipe/otr/wire"
+)
+
+// maxChainSteps is how far a chain key is taken to find the key of a message: as far as an
+// engine goes for messages that have not come.
+const maxChainSteps = 1000
+
+var (
+	// ErrNotData reports a message that is no data message.
+	ErrNotData = errors.New("toolkit: not a data message")
+	// ErrKeyLength reports a key that has not the length of the message's version.
+	ErrKeyLength = errors.New("toolkit: wrong key length")
+	// ErrWrongKey reports a key that does not authenticate the message.
+	ErrWrongKey = errors.New("toolkit: the key does not authenticate the message")
+	// ErrOldText reports a replacement that does not fit into the message.
+	ErrOldText = errors.New("toolkit: the replacement does not fit")
+	// ErrText reports a text that no data message can carry.
+	ErrText = errors.New("toolkit: a text cannot hold a NUL byte")
+)
+
+// Lengths of keys in bytes.
+const (
+	AESKeyLen  = 16 // versions 2 and 3: encrypts
+	MACKey3Len = 20 // versions 2 and 3: authenticates
+	Key4Len    = 64 // version 4: a message key (MKenc), a chain key, or a MAC key (MKmac)
+)
+
+// MACKey returns the MAC key that follows from an encryption key: 20 bytes from the AES key
+// of versions 2 and 3, 64 from the message key of version 4. The error wraps ErrKeyLength.
+func MACKey(encryption []byte) ([]byte, error) {
+	switch len(encryption) {
+	case AESKeyLen:
+		k := (*v3.AESKey)(encryption).MACKey()
+		return k[:], nil
+	case Key4Len:
+		k := v4.MACKey((*v4.Key)(encryption))
+		return k[:], nil
+	}
+	return nil, fmt.Errorf("%w: an encryption key has %d or %d bytes, not %d", ErrKeyLength, AESKeyLen, Key4Len, len(encryption))
+}
+
+// dataMessage is a data message of any version, taken apart. Its parts are copies.
+type dataMessage struct {
+	header wire.Header
+	three  v3.Data
+	four   v4.Data
+}
+
+func parseData(m *Message) (*dataMessage, error) {
+	if m.Err != nil {
+		return nil, m.Err
+	}
+	if m.Name != "data" {
+		return nil, fmt.Errorf("%w: %s", ErrNotData, m.Name)
+	}
+	d := &dataMessage{header: m.Header}
+	body := bytes.Clone(m.Body)
+	var err error
+	if d.isFour() {
+		d.four, err = v4.ParseData(body)
+	} else {
+		d.three, err = v3.ParseData(body)
+	}
+	return d, err
+}
+
+func (d *dataMessage) isFour() bool { return d.header.Version == v4.Version }
+
+// encrypted returns the encrypted message, which may be changed.
+func (d *dataMessage) encrypted() []byte {
+	if d.isFour() {
+		return d.four.Encrypted
+	}
+	return d.three.Encrypted
+}
+
+func (d *dataMessage) setEncrypted(b []byte) {
+	d.three.Encrypted, d.four.Encrypted = b, b
+}
+
+// encoded returns the message, and how many bytes of it are authenticated.
+func (d *dataMessage) encoded() (msg []byte, covered int) {
+	msg = d.header.Append(nil)
+	if d.isFour() {
+		msg = d.four.Append(msg)
+		return msg, len(msg) - len(d.four.MAC) - 4 - len(d.four.Revealed)
+	}
+	msg = d.three.Append(msg)
+	return msg, len(msg) - len(d.three.MAC) - 4 - len(d.three.OldMACKeys)
+}
+
+// macLen is the length of the message's MAC keys.
+func (d *dataMessage) macKeyLen() int {
+	if d.isFour() {
+		return Key4Len
+	}
+	return MACKey3Len
+}
+
+// checkMACKey refuses a MAC key of another length than the message's.
+func (d *dataMessage) checkMACKey(macKey []byte) error {
+	if len(macKey) != d.macKeyLen() {
+		return fmt.Errorf("%w: a MAC key of version %d has %d bytes, not %d", ErrKeyLength, d.header.Version, d.macKeyLen(), len(macKey))
+	}
+	return nil
+}
+
+// verify returns ErrWrongKey unless the message is authentic under a MAC key.
+func (d *dataMessage) verify(macKey []byte) error {
+	msg, covered := d.encoded()
+	mac := d.three.MAC
+	if d.isFour() {
+		mac = d.four.MAC
+	}
+	if subtle.ConstantTimeCompare(authenticate(d.header.Version, macKey, msg[:covered]), mac) != 1 {
+		return ErrWrongKey
+	}
+	return nil
+}
+
+// remac makes the message authentic under a MAC key.
+func (d *dataMessage) remac(macKey []byte) {
+	msg, covered := d.encoded()
+	mac := authenticate(d.header.Version, macKey, msg[:covered])
+	d.three.MAC, d.four.MAC = mac, mac
+}
+
+// armored returns the message as it goes over the wire.
+func (d *dataMessage) armored() []byte {
+	msg, _ := d.encoded()
+	return wire.AppendArmor(nil, msg)
+}
+
+// findKey returns the encryption key of the message: key itself, or in version 4 the one
+// that follows from it as a chain key. sure is false where the authenticator fits neither,
+// so that key is taken as it is.
+func (d *dataMessage) findKey(key []byte) (enc []byte, sure bool, err error) {
+	want := AESKeyLen
+	if d.isFour() {
+		want = Key4Len
+	}
+	if len(key) != want {
+		return nil, false, fmt.Errorf("%w: the encryption key of a version %d message has %d bytes, not %d", ErrKeyLength, d.header.Version, want, len(key))
+	}
+	macKey, err := MACKey(key)
+	if err != nil {
+		return nil, false, err
+	}
+	if d.verify(macKey) == nil {
+		return key, true, nil
+	}
+	if d.isFour() {
+		chain := *(*v4.Key)(key)
+		for range maxChainSteps {
+			k := v4.NextMessageKey(&chain)
+			mac := v4.MACKey(&k)
+			if d.verify(mac[:]) == nil {
+				return k[:], true, nil
+			}
+		}
+	}
+	return key, false, nil
+}
+
+func (d *dataMessage) crypt(key, text []byte) {
+	if d.isFour() {
+		v4.Crypt((*v4.Key)(key), text)
+	} else {
+		(*v3.AESKey)(key).Crypt(text, d.three.Counter)
+	}
+}
+
+// Read decrypts a data message with its encryption key: the AES key of versions 2 and 3 (16
+// bytes), or in version 4 (64 bytes) the message key or a chain key at most 1,000 messages
+// before it. It returns the text and the TLV records. A key that does not authenticate the
+// message is ErrWrongKey; other errors wrap ErrNotData, ErrKeyLength or wire.ErrTLV.
+func Read(m *Message, key []byte) (wire.Plaintext, error) {
+	d, err := parseData(m)
+	if err != nil {
+		return wire.Plaintext{}, err
+	}
+	enc, sure, err := d.findKey(key)
+	if err != nil {
+		return wire.Plaintext{}, err
+	}
+	if !sure {
+		return wire.Plaintext{}, ErrWrongKey
+	}
+	text := d.encrypted()
+	d.crypt(enc, text)
+	return wire.ParsePlaintext(nil, text)
+}
+
+// Forge returns a data message, armored, that has the text in the place of m's and its
+// other fields, encrypted and authenticated under the encryption key of m; see Read. TLV
+// records of m are left out. The text must not hold a NUL byte (ErrText).
+func Forge(m *Message, key, text []byte) ([]byte, error) {
+	d, err := parseData(m)
+	if err != nil {
+		return nil, err
+	}
+	enc, sure, err := d.findKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if !sure {
+		return nil, ErrWrongKey
+	}
+	if bytes.IndexByte(text, 0) >= 0 {
+		return nil, ErrText
+	}
+	text = bytes.Clone(text)
+	d.crypt(enc, text)
+	d.setEncrypted(text)
+	macKey, err := MACKey(enc)
+	if err != nil {
+		return nil, err
+	}
+	d.remac(macKey)
+	return d.armored(), nil
+}
+
+// Modify returns m, armored, with old replaced by text at an offset of its plaintext, which
+// nobody needs to be able to read, and authenticated under its MAC key ("Modify Data
+// Message"). old and text have the same length, at least 1, and must lie within the
+// message, or the error wraps ErrOldText. A MAC key that does not authenticate m is
+// ErrWrongKey.
+func Modify(m *Message, macKey, old, text []byte, offset int) ([]byte, error) {
+	d, err := parseData(m)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.checkMACKey(macKey); err != nil {
+		return nil, err
+	}
+	if err := d.verify(macKey); err != nil {
+		return nil, err
+	}
+	encrypted := d.encrypted()
+	switch {
+	case len(old) == 0:
+		return nil, fmt.Errorf("%w: the old text is empty", ErrOldText)
+	case len(old) != len(text):
+		return nil, fmt.Errorf("%w: the old text has %d bytes, the new one %d", ErrOldText, len(old), len(text))
+	case offset < 0 || offset > len(encrypted)-len(old):
+		return nil, fmt.Errorf("%w: bytes %d to %d, of a message of %d", ErrOldText, offset, offset+len(old), len(encrypted))
+	}
+	subtle.XORBytes(encrypted[offset:], encrypted[offset:offset+len(old)], old)
+	subtle.XORBytes(encrypted[offset:], encrypted[offset:offset+len(text)], text)
+	d.remac(macKey)
+	return d.armored(), nil
+}
+
+// Remac returns m, armored, authenticated under a MAC key, whether or not it was authentic
+// before ("ReMAC Message"). The error wraps ErrNotData or ErrKeyLength.
+func Remac(m *Message, macKey []byte) ([]byte, error) {
+	d, err := parseData(m)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.checkMACKey(macKey); err != nil {
+		return nil, err
+	}
+	d.remac(macKey)
+	return d.armored(), nil
+}
+
+// Parts3 are the fields of a data message of version 3, or of version 2 where both
+// instance tags are 0, from which Make3 makes one.
+type Parts3 struct {
+	Sender, Receiver uint32 // instance tags
+	v3.Data                 // its MAC is ignored
+}
+
+// Make3 returns a data message of version 2 or 3, armored, made of its parts, of which the
+// text is encrypted already, and authenticated under a MAC key of 20 bytes. What no parser
+// would accept is refused, with an error of package v3 or wire.
+func Make3(p Parts3, macKey []byte) ([]byte, error) {
+	d := &dataMessage{
+		header: wire.Header{Version: v3.Version3, Type: wire.TypeData, Sender: p.Sender, Receiver: p.Receiver},
+		three:  p.Data,
+	}
+	if p.Sender == 0 && p.Receiver == 0 {
+		d.header.Version = v3.Version2
+	}
+	if err := d.checkMACKey(macKey); err != nil {
+		return nil, err
+	}
+	d.remac(macKey)
+	msg, _ := d.encoded()
+	_, body, err := wire.ParseHeader(msg)
+	if err == nil {
+		_, err = v3.ParseData(body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.armored(), nil
+}

@@ -1,0 +1,440 @@
+package toolkit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"otrpipe/otr/v3"
+	"otrpipe/otr/v4"
+	"otrpipe/otr/wire"
+)
+
+// maxIncomplete is how many messages whose fragments have not all come are told of at
+// the end of the input.
+const maxIncomplete = 100
+
+// ErrIncomplete reports a message of which fragments are missing.
+var ErrIncomplete = errors.New("toolkit: fragments are missing")
+
+// A Message is one OTR message of a transcript, with every field.
+type Message struct {
+	Position
+	// Number counts the whole messages from 1; 0 in a fragment, whose message has a
+	// number of its own once it is whole.
+	Number int
+	// Name is the specification's name of the message in lower case with underscores:
+	// query, whitespace_tag, error, fragment, d_h_commit, d_h_key, reveal_signature,
+	// signature, data, identity, auth_r, auth_i, non_interactive_auth; "" where it cannot
+	// be told.
+	Name string
+	// Pieces is how many fragments the message came in; 0: in none.
+	Pieces int
+	Fields Fields
+	// Err, unless nil, says why the message cannot be read; Fields are what could be.
+	Err error
+	// ErrAt is where the fault stands.
+	ErrAt Position
+
+	// Header, Body and Raw are a binary message's header, what follows it, and the whole;
+	// empty in other messages. They are valid until the next message is read.
+	Header    wire.Header
+	Body, Raw []byte
+}
+
+// MarshalJSON writes the message as one object: its place, "number", "message", "pieces",
+// the fields, and "error".
+func (m *Message) MarshalJSON() ([]byte, error) {
+	f := Fields{
+		{"line", uint64(m.Line)},
+		{"column", uint64(m.Column)},
+		{"offset", uint64(m.Offset)},
+	}
+	if m.Number > 0 {
+		f.number("number", uint64(m.Number))
+	}
+	if m.Name != "" {
+		f.add("message", m.Name)
+	}
+	if m.Pieces > 0 {
+		f.number("pieces", uint64(m.Pieces))
+	}
+	f = append(f, m.Fields...)
+	if m.Err != nil {
+		f.add("error", m.Err.Error())
+		f.add("error_line", uint64(m.ErrAt.Line))
+		f.add("error_column", uint64(m.ErrAt.Column))
+	}
+	return json.Marshal(f)
+}
+
+// A Parser reads a transcript message by message. It puts fragments together, and checks
+// across messages what anybody can check: client profiles' signatures, the ring
+// signatures of key exchanges, and which messages a revealed MAC key authenticates. What
+// it holds is bounded. It is for one goroutine.
+type Parser struct {
+	scanner   *Scanner
+	assembler wire.Assembler
+	open      map[fragmentKey]*incomplete // messages with missing fragments
+	order     []fragmentKey
+	lost      []*incomplete // told at the end
+	pending   *Message      // the whole message behind its last fragment
+	number    int
+	binary    []byte
+	judge     judge
+}
+
+type fragmentKey struct {
+	format     int
+	id, sender uint32
+}
+
+type incomplete struct {
+	at   Position
+	came int
+	n    uint16
+}
+
+// NewParser returns a Parser of the text that r reads.
+func NewParser(r io.Reader) *Parser {
+	return &Parser{scanner: NewScanner(r), open: map[fragmentKey]*incomplete{}}
+}
+
+// Next returns the next message: a fragment, or a message that came whole or of which the
+// last fragment has come. Behind the last one it returns each message of which fragments
+// are missing, with ErrIncomplete, and then io.EOF. A damaged message is not an error of
+// Next; see Message.Err. The result is valid until the next call.
+func (p *Parser) Next() (*Message, error) {
+	if m := p.pending; m != nil {
+		p.pending = nil
+		return m, nil
+	}
+	t, err := p.scanner.Next()
+	if err == io.EOF {
+		return p.nextLost()
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := &Message{Position: t.Position, Err: t.Err, ErrAt: t.ErrAt}
+	if t.Kind == wire.KindFragment {
+		p.fragment(m, t)
+		return m, nil
+	}
+	p.number++
+	m.Number = p.number
+	switch t.Kind {
+	case wire.KindQuery:
+		m.Name = "query"
+		v, _ := wire.ParseQuery(t.Text)
+		m.Fields.add("versions", versionList(v))
+	case wire.KindTagged:
+		m.Name = "whitespace_tag"
+		v, _, _ := wire.ParseTag(t.Text)
+		m.Fields.add("versions", versionList(v))
+	case wire.KindError:
+		m.Name = "error"
+		m.Fields.add("text", string(bytes.ToValidUTF8(t.Text, []byte("\ufffd"))))
+	default:
+		if m.Err == nil {
+			p.encoded(m, t.Text)
+		}
+	}
+	return m, nil
+}
+
+// versionList names versions as a query does: a digit each.
+func versionList(v wire.Versions) string {
+	var s []byte
+	for i := range 10 {
+		if v.Has(i) {
+			s = append(s, '0'+byte(i))
+		}
+	}
+	return string(s)
+}
+
+// fragment shows a fragment, and makes the whole message pending if it was the last one.
+func (p *Parser) fragment(m *Message, t Token) {
+	m.Name = "fragment"
+	f, err := wire.ParseFragment(t.Text)
+	if err != nil {
+		if m.Err == nil {
+			m.Err, m.ErrAt = err, t.Position
+		}
+		return
+	}
+	m.Fields.number("format", uint64(f.Version))
+	if f.Version == 4 {
+		m.Fields.add("identifier", Tag(f.ID))
+	}
+	if f.Version > 2 {
+		m.Fields.add("sender_instance", Tag(f.Sender))
+		m.Fields.add("receiver_instance", Tag(f.Receiver))
+	}
+	m.Fields.number("index", uint64(f.K))
+	m.Fields.number("total", uint64(f.N))
+	m.Fields.add("piece", string(f.Piece))
+
+	key := fragmentKey{f.Version, f.ID, f.Sender}
+	p.track(key, f, t.Position)
+	whole, err := p.assembler.Add(f, time.Time{})
+	if err != nil {
+		m.Err, m.ErrAt = err, t.Position
+		if f.Version != 4 || !errors.Is(err, wire.ErrFragmentOrder) {
+			p.forget(key)
+		}
+		return
+	}
+	if whole == nil {
+		return
+	}
+	first := p.open[key]
+	delete(p.open, key)
+	p.number++
+	p.pending = &Message{Position: first.at, Number: p.number, Pieces: int(f.N)}
+	p.encoded(p.pending, whole)
+}
+
+// track notes that a fragment has come.
+func (p *Parser) track(key fragmentKey, f wire.Fragment, at Position) {
+	if f.Version != 4 && f.K == 1 {
+		p.forget(key)
+	}
+	if p.open[key] == nil {
+		for len(p.open) >= wire.MaxOpenMessages { // so does the assembler
+			p.forget(p.order[0])
+		}
+		p.open[key] = &incomplete{at: at, n: f.N}
+		p.order = append(p.order, key)
+	}
+	p.open[key].came++
+	// The assembler forgets first what has waited longest for a piece.
+	for i, k := range p.order {
+		if k == key {
+			p.order = append(append(p.order[:i:i], p.order[i+1:]...), key)
+			break
+		}
+	}
+}
+
+// forget gives a message up of which fragments are missing.
+func (p *Parser) forget(key fragmentKey) {
+	if lost := p.open[key]; lost != nil && len(p.lost) < maxIncomplete {
+		p.lost = append(p.lost, lost)
+	}
+	delete(p.open, key)
+	for i, k := range p.order {
+		if k == key {
+			p.order = append(p.order[:i:i], p.order[i+1:]...)
+			break
+		}
+	}
+}
+
+// nextLost returns the next message that has stayed incomplete.
+func (p *Parser) nextLost() (*Message, error) {
+	for len(p.order) > 0 {
+		p.forget(p.order[0])
+	}
+	if len(p.lost) == 0 {
+		return nil, io.EOF
+	}
+	lost := p.lost[0]
+	p.lost = p.lost[1:]
+	return &Message{
+		Position: lost.at,
+		Name:     "fragment",
+		Err:      fmt.Errorf("%w: %d of %d came", ErrIncomplete, lost.came, lost.n),
+		ErrAt:    lost.at,
+	}, nil
+}
+
+// encoded shows an encoded message.
+func (p *Parser) encoded(m *Message, text []byte) {
+	var err error
+	if p.binary, err = wire.AppendDearmored(p.binary[:0], text); err == nil {
+		err = p.parse(m, p.binary)
+	}
+	if err != nil {
+		m.Err, m.ErrAt = err, m.Position
+	}
+}
+
+// names of the binary messages.
+var names = map[wire.MessageType]string{
+	wire.TypeData:               "data",
+	wire.TypeDHCommit:           "d_h_commit",
+	wire.TypeDHKey:              "d_h_key",
+	wire.TypeRevealSignature:    "reveal_signature",
+	wire.TypeSignature:          "signature",
+	wire.TypeIdentity:           "identity",
+	wire.TypeAuthR:              "auth_r",
+	wire.TypeAuthI:              "auth_i",
+	wire.TypeNonInteractiveAuth: "non_interactive_auth",
+}
+
+// parse shows a binary message.
+func (p *Parser) parse(m *Message, msg []byte) error {
+	h, body, err := wire.ParseHeader(msg)
+	if err != nil {
+		return err
+	}
+	m.Header, m.Body, m.Raw = h, body, msg
+	m.Name = names[h.Type]
+	m.Fields.number("version", uint64(h.Version))
+	if h.Version > 2 {
+		m.Fields.add("sender_instance", Tag(h.Sender))
+		m.Fields.add("receiver_instance", Tag(h.Receiver))
+	}
+	if h.Version == v4.Version {
+		return p.parse4(m)
+	}
+	return p.parse3(m)
+}
+
+// parse3 shows the fields of versions 2 and 3.
+func (p *Parser) parse3(m *Message) error {
+	f := &m.Fields
+	switch m.Header.Type {
+	case wire.TypeDHCommit:
+		b, err := v3.ParseDHCommit(m.Body)
+		if err != nil {
+			return err
+		}
+		f.bytes("encrypted_gx", b.EncryptedGX)
+		f.bytes("hashed_gx", b.HashedGX)
+	case wire.TypeDHKey:
+		b, err := v3.ParseDHKey(m.Body)
+		if err != nil {
+			return err
+		}
+		f.bytes("gy", b.GY)
+	case wire.TypeRevealSignature:
+		b, err := v3.ParseRevealSignature(m.Body)
+		if err != nil {
+			return err
+		}
+		f.bytes("revealed_key", b.RevealedKey)
+		f.bytes("encrypted_signature", b.Encrypted)
+		f.bytes("mac", b.MAC)
+	case wire.TypeSignature:
+		b, err := v3.ParseSignature(m.Body)
+		if err != nil {
+			return err
+		}
+		f.bytes("encrypted_signature", b.Encrypted)
+		f.bytes("mac", b.MAC)
+	default:
+		b, err := v3.ParseData(m.Body)
+		if err != nil {
+			return err
+		}
+		f.number("flags", uint64(b.Flags))
+		f.number("sender_key_id", uint64(b.SenderKeyID))
+		f.number("recipient_key_id", uint64(b.RecipientKeyID))
+		f.bytes("next_dh", b.DHY)
+		f.bytes("counter", counterBytes(b.Counter))
+		f.bytes("encrypted_message", b.Encrypted)
+		f.bytes("authenticator", b.MAC)
+		f.add("revealed_mac_keys", p.judge.revealed(b.OldMACKeys, len(b.MAC), m.Header))
+		p.judge.keep(m, b.Authenticated, b.MAC)
+	}
+	return nil
+}
+
+// counterBytes are the top half of the initial counter as they stand in the message.
+func counterBytes(v uint64) []byte {
+	return wire.AppendInt(wire.AppendInt(nil, uint32(v>>32)), uint32(v))
+}
+
+// parse4 shows the fields of version 4.
+func (p *Parser) parse4(m *Message) error {
+	f := &m.Fields
+	switch m.Header.Type {
+	case wire.TypeIdentity:
+		b, err := v4.ParseIdentity(m.Body)
+		if err != nil {
+			return err
+		}
+		f.add("client_profile", profileFields(b.Profile, m.Header.Sender))
+		f.bytes("y", b.Y)
+		f.bytes("b", b.B)
+		f.bytes("first_ecdh", b.FirstECDH)
+		f.bytes("first_dh", b.FirstDH)
+		p.judge.identity(m.Header, b)
+	case wire.TypeAuthR:
+		b, err := v4.ParseAuthR(m.Body)
+		if err != nil {
+			return err
+		}
+		f.add("client_profile", profileFields(b.Profile, m.Header.Sender))
+		f.bytes("x", b.X)
+		f.bytes("a", b.A)
+		f.bytes("sigma", b.Sigma)
+		f.bytes("first_ecdh", b.FirstECDH)
+		f.bytes("first_dh", b.FirstDH)
+		f.add("sigma_check", p.judge.authR(m.Header, b))
+	case wire.TypeAuthI:
+		b, err := v4.ParseAuthI(m.Body)
+		if err != nil {
+			return err
+		}
+		f.bytes("sigma", b.Sigma)
+		f.add("sigma_check", p.judge.authI(m.Header, b))
+	case wire.TypeData:
+		b, err := v4.ParseData(m.Body)
+		if err != nil {
+			return err
+		}
+		f.number("flags", uint64(b.Flags))
+		f.number("previous_chain_messages", uint64(b.PreviousCount))
+		f.number("ratchet_id", uint64(b.RatchetID))
+		f.number("message_id", uint64(b.MessageID))
+		f.bytes("ecdh", b.ECDH)
+		f.bytes("dh", b.DH)
+		f.bytes("encrypted_message", b.Encrypted)
+		f.bytes("authenticator", b.MAC)
+		f.add("revealed_mac_keys", p.judge.revealed(b.Revealed, len(b.MAC), m.Header))
+		p.judge.keep(m, b.Authenticated, b.MAC)
+	default:
+		return fmt.Errorf("%w: version %d, %v", wire.ErrMessageType, m.Header.Version, m.Header.Type)
+	}
+	return nil
+}
+
+// profileFields are the fields of a client profile that the instance sender sent, its
+// fingerprint, and what its signature is worth.
+func profileFields(p *v4.Profile, sender uint32) Fields {
+	var f Fields
+	f.add("instance", Tag(p.InstanceTag))
+	f.bytes("public_key", p.PublicKey)
+	f.bytes("forging_key", p.ForgingKey)
+	f.add("versions", string(p.Versions))
+	expires := time.Unix(p.Expires, 0).UTC()
+	if year := expires.Year(); year < 0 || year > 9999 { // which RFC 3339 cannot write
+		f.number("expires_seconds", uint64(p.Expires))
+	} else {
+		f.add("expires", expires)
+	}
+	if p.DSA != nil {
+		f.bytes("dsa_key", p.DSA.Append(nil))
+	}
+	if p.Transitional != nil {
+		f.bytes("transitional_signature", p.Transitional)
+	}
+	f.bytes("signature", p.Signature)
+	// Whether it has expired depends on when it was read; that is for the reader to say.
+	peer, err := p.Validate(sender, time.Unix(p.Expires-1, 0))
+	if err != nil {
+		f.add("valid", false)
+		f.add("fault", err.Error())
+		return f
+	}
+	f.add("valid", true)
+	f.bytes("fingerprint", peer.Fingerprint().Bytes())
+	return f
+}
