@@ -3,6 +3,7 @@ package toolkit
 import (
 	"bytes"
 	"crypto/subtle"
+	"slices"
 
 	"otrpipe/otr/v3"
 	"otrpipe/otr/v4"
@@ -12,11 +13,12 @@ import (
 const (
 	// maxKept and maxKeptBytes bound the data messages that are kept to be looked up when
 	// their MAC keys are revealed. The oldest go first.
-	maxKept      = 4096
+	maxKept      = 1024
 	maxKeptBytes = 8 << 20
 	// maxLookup is how many bytes are hashed at most to find what the keys that one
-	// message reveals authenticate: a message can name fifty thousand keys.
-	maxLookup = 256 << 20
+	// message reveals authenticate: a message can name fifty thousand keys, and a log hold
+	// a million messages.
+	maxLookup = 16 << 20
 	// maxIdentities is how many Identity messages are kept to be checked together with
 	// their answers.
 	maxIdentities = 64
@@ -25,7 +27,7 @@ const (
 // What a ring signature turned out to be.
 const (
 	sigmaValid      = "valid"
-	sigmaInvalid    = "invalid, unless account names were bound into it"
+	sigmaInvalid    = "invalid, unless other account names were bound into it"
 	sigmaUnverified = "not checked: the messages before it are missing"
 )
 
@@ -36,6 +38,7 @@ type judge struct {
 
 	identities []keptIdentity
 	answers    []keptAnswer
+	accounts   []*v4.Accounts // that may have been bound into a key exchange; nil: none were
 }
 
 // keptMessage is a data message whose MAC key may be revealed later.
@@ -84,24 +87,36 @@ func (j *judge) revealed(keys []byte, n int, h wire.Header) []Fields {
 	for ; len(keys) >= n; keys = keys[n:] {
 		var f Fields
 		f.bytes("key", keys[:n])
-		numbers := []uint64{}
-		for i := len(j.kept) - 1; i >= 0 && budget > 0; i-- {
-			k := &j.kept[i]
-			// A side reveals the keys by which it has verified the other's messages.
-			if k.version != h.Version || h.Version > 2 && k.sender == h.Sender {
-				continue
-			}
-			budget -= len(k.covered)
-			if subtle.ConstantTimeCompare(authenticate(h.Version, keys[:n], k.covered), k.mac) == 1 {
-				numbers = append(numbers, uint64(k.number))
-			}
-		}
-		if len(numbers) > 0 {
+		if numbers := j.authenticated(keys[:n], h, &budget); len(numbers) > 0 {
 			f.add("authenticates", numbers)
 		}
 		all = append(all, f)
 	}
 	return all
+}
+
+// authenticated returns the numbers of the messages that a MAC key authenticates, which a
+// message with header h reveals. They follow one another among those of their sender, and
+// in version 4 there is one at most.
+func (j *judge) authenticated(key []byte, h wire.Header, budget *int) (numbers []uint64) {
+	for i := len(j.kept) - 1; i >= 0 && *budget > 0; i-- {
+		k := &j.kept[i]
+		// A side reveals the keys by which it has verified the other's messages.
+		if k.version != h.Version || h.Version > 2 && k.sender == h.Sender {
+			continue
+		}
+		*budget -= len(k.covered)
+		switch {
+		case subtle.ConstantTimeCompare(authenticate(h.Version, key, k.covered), k.mac) == 1:
+			numbers = append(numbers, uint64(k.number))
+			if h.Version == v4.Version {
+				return numbers
+			}
+		case len(numbers) > 0 && h.Version > 2:
+			return numbers
+		}
+	}
+	return numbers
 }
 
 // authenticate returns the authenticator of covered under a MAC key of the version.
@@ -128,7 +143,10 @@ func (j *judge) authR(h wire.Header, m *v4.AuthR) string {
 		if k.sender != h.Receiver {
 			continue
 		}
-		if v4.VerifyAuthR(k.message, k.sender, m, h.Sender, nil) != nil {
+		valid := slices.ContainsFunc(j.accounts, func(a *v4.Accounts) bool {
+			return v4.VerifyAuthR(k.message, k.sender, m, h.Sender, a) == nil
+		})
+		if !valid {
 			found = sigmaInvalid
 			continue
 		}
@@ -150,7 +168,9 @@ func (j *judge) authI(h wire.Header, m *v4.AuthI) string {
 		if k.bob != h.Sender || k.alice != h.Receiver {
 			continue
 		}
-		if v4.VerifyAuthI(k.identity, k.bob, k.message, k.alice, nil, m) == nil {
+		if slices.ContainsFunc(j.accounts, func(a *v4.Accounts) bool {
+			return v4.VerifyAuthI(k.identity, k.bob, k.message, k.alice, a, m) == nil
+		}) {
 			return sigmaValid
 		}
 		found = sigmaInvalid

@@ -100,7 +100,17 @@ type incomplete struct {
 
 // NewParser returns a Parser of the text that r reads.
 func NewParser(r io.Reader) *Parser {
-	return &Parser{scanner: NewScanner(r), open: map[fragmentKey]*incomplete{}}
+	return &Parser{
+		scanner: NewScanner(r),
+		open:    map[fragmentKey]*incomplete{},
+		judge:   judge{accounts: []*v4.Accounts{nil}},
+	}
+}
+
+// TryAccounts names the two accounts that a key exchange of version 4 may have been bound
+// to, in either order. It is called before the first Next.
+func (p *Parser) TryAccounts(one, other string) {
+	p.judge.accounts = append(p.judge.accounts, &v4.Accounts{Ours: one, Theirs: other}, &v4.Accounts{Ours: other, Theirs: one})
 }
 
 // Next returns the next message: a fragment, or a message that came whole or of which the

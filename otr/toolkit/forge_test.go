@@ -1,0 +1,157 @@
+package toolkit
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"otrpipe/otr/keys"
+)
+
+// Whoever of the two has made the transcript up: every check that a judge can make passes.
+func TestAForgedConversationPassesEveryCheckOfAJudge(t *testing.T) {
+	for _, begin := range []bool{true, false} {
+		_, _, sent := forge4(t, begin)
+		all := parseText(t, transcript(sent))
+		if len(all) != 3+5+2 {
+			t.Fatalf("%d messages", len(all))
+		}
+		names := []string{"identity", "auth_r", "auth_i"}
+		revealed := map[uint64]bool{}
+		for i, m := range all {
+			if m.Err != nil {
+				t.Errorf("message %d: %v", m.Number, m.Err)
+			}
+			if i < 3 && m.Name != names[i] || i >= 3 && m.Name != "data" {
+				t.Errorf("message %d is a %s", i, m.Name)
+			}
+			if p, ok := m.Fields.Get("client_profile").(Fields); ok && p.Get("valid") != true {
+				t.Errorf("message %d: %v", i, p)
+			}
+			if check := m.Fields.Get("sigma_check"); check != nil && check != "valid" {
+				t.Errorf("message %d: sigma is %v", i, check)
+			}
+			keys, _ := m.Fields.Get("revealed_mac_keys").([]Fields)
+			for _, k := range keys {
+				numbers, _ := k.Get("authenticates").([]uint64)
+				if len(numbers) != 1 {
+					t.Errorf("message %d reveals a key that authenticates %v", i, numbers)
+				}
+				for _, n := range numbers {
+					revealed[n] = true
+				}
+			}
+		}
+		for n := uint64(4); n <= 8; n++ {
+			if !revealed[n] {
+				t.Errorf("the key of message %d was not revealed", n)
+			}
+		}
+	}
+}
+
+// All but a few random-looking bytes are the same whoever forges: neither lengths nor
+// kinds of messages tell.
+func TestTheForgerIsNotToldByTheShapeOfTheTranscript(t *testing.T) {
+	alice, bob := newParty(t, 1), newParty(t, 2)
+	shape := func(us, them *party, name string, begin bool) string {
+		script, err := ParseScript(testScript, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &Forger{Identity: us.identity, Rand: steady(9), Now: func() time.Time { return testTime }, Begin: begin}
+		sent, err := f.Forge4(script, us.profile, them.profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for _, m := range sent {
+			who := name
+			if !m.Ours {
+				who = map[string]string{"alice": "bob", "bob": "alice"}[name]
+			}
+			b.WriteString(who)
+			b.WriteString(strings.Repeat(".", len(m.Line)/64)) // DH values are a byte shorter now and then
+			b.WriteString("\n")
+		}
+		return b.String()
+	}
+	if a, b := shape(alice, bob, "alice", true), shape(bob, alice, "bob", false); a != b {
+		t.Errorf("alice's forgery\n%s\nbob's forgery\n%s", a, b)
+	}
+}
+
+func TestAForgedConversationOfVersion3LooksLikeOneToWhoHasNoKey(t *testing.T) {
+	dsa, err := keys.GenerateDSA(rand.NewChaCha8([32]byte{3}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := ParseScript(testScript, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Forger{DSA: dsa, Rand: steady(4)}
+	sent, err := f.Forge3(script, 0x100, 0x200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"d_h_commit", "d_h_key", "reveal_signature", "signature"}
+	authenticated := 0
+	for i, m := range parseText(t, transcript(sent)) {
+		if m.Err != nil {
+			t.Error(m.Err)
+		}
+		name := "data"
+		if i < len(want) {
+			name = want[i]
+		}
+		if m.Name != name {
+			t.Errorf("message %d is a %s, not a %s", i, m.Name, name)
+		}
+		keys, _ := m.Fields.Get("revealed_mac_keys").([]Fields)
+		for _, k := range keys {
+			n, _ := k.Get("authenticates").([]uint64)
+			authenticated += len(n)
+		}
+	}
+	if authenticated < 4 {
+		t.Errorf("revealed keys authenticate %d messages", authenticated)
+	}
+}
+
+func TestAScriptIsReadWholeOrRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                           "nobody but",
+		"alice: hello":               "nobody but",
+		"alice: a\nbob: b\ncarol: c": "third person",
+		"alice: a\nno colon here":    "line 2",
+		": text":                     "line 1",
+		"alice: a\nbob: \x00":        "NUL",
+		"bob: b\nalice: " + strings.Repeat("x", maxText+1): "line 2",
+	} {
+		_, err := ParseScript(text, "alice")
+		if !errors.Is(err, ErrScript) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40q: %v", text, err)
+		}
+	}
+}
+
+func TestAForgeryThatCannotBeIsRefused(t *testing.T) {
+	alice, bob := newParty(t, 1), newParty(t, 2)
+	script, err := ParseScript(testScript, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Forger{Identity: bob.identity, Rand: steady(9), Now: time.Now}
+	if _, err := f.Forge4(script, alice.profile, bob.profile); !errors.Is(err, ErrForgery) {
+		t.Errorf("with a private key that is not the profile's: %v", err)
+	}
+	if _, err := f.Forge4(script, bob.profile, bob.profile); !errors.Is(err, ErrForgery) {
+		t.Errorf("with oneself: %v", err)
+	}
+	if _, err := f.Forge3(script, 0x100, 0x100); !errors.Is(err, ErrForgery) {
+		t.Errorf("with one's own instance tag: %v", err)
+	}
+}
