@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,8 +10,8 @@ import (
 
 	"github.com/fatih/color"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal/editor"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
@@ -182,7 +183,7 @@ func (h *chat) compare(prompt, question string) {
 		return
 	}
 	go func() {
-		err := h.runSMP(&session.SMP{Secret: secret, Question: question, Timeout: smpTimeout}, nil)
+		err := h.runSMP(context.Background(), &control.SMP{Secret: secret, Question: question, Timeout: smpTimeout})
 		told := errors.Is(err, errSMPFailed) || errors.Is(err, errSMPAborted)
 		if err != nil && (!told || h.Quiet) {
 			h.refuse(err)
@@ -273,7 +274,7 @@ func (h *chat) refreshKeys(string) {
 		h.refuse(errUnencrypted)
 	case encrypted:
 		go func() {
-			if err := h.refresh(nil); err != nil {
+			if err := h.refresh(context.Background()); err != nil {
 				h.refuse(err)
 				return
 			}

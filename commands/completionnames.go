@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode"
 
-	"otrpipe/commands/internal/session"
+	"otrpipe/commands/internal/control"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
 )
@@ -99,7 +99,7 @@ func (t *typed) sessions() []completionWord {
 	case t.command.Category != groupCommandsLive:
 		return nil
 	}
-	dir, err := session.Dir()
+	dir, err := control.Dir()
 	if err != nil {
 		return nil
 	}
@@ -107,17 +107,12 @@ func (t *typed) sessions() []completionWord {
 	if err != nil {
 		return nil
 	}
-	conns, _ := session.All(dir)
 	var words []completionWord
-	for _, conn := range conns {
-		conn.SetDeadline(time.Now().Add(completionWait))
-		if conn.Send(session.Request{Status: true}) == nil {
-			reply, err := receiveReply(conn)
-			if err == nil && reply.Status != nil && reply.Home == home && (role == "" || reply.Waits == otherRole(role)) {
-				words = append(words, completionWord{reply.Status.Session, string(reply.Status.State)})
-			}
+	for _, session := range control.Find(dir, completionWait) {
+		if session.Home == home && (role == "" || session.Waits == otherRole(role)) {
+			words = append(words, completionWord{session.Status.Session, string(session.Status.State)})
 		}
-		conn.Close()
+		session.Close()
 	}
 	slices.SortFunc(words, func(a, b completionWord) int { return strings.Compare(a.text, b.text) })
 	return slices.Compact(words)

@@ -57,11 +57,11 @@ func startWhole(c *cli.Context, defaults flagValues) (*live, []string, error) {
 	if err := process.Find(command); err != nil {
 		return nil, nil, err
 	}
-	seat, err := e.takeFreeSeat()
+	listener, err := e.listen()
 	if err != nil {
 		return nil, nil, err
 	}
-	return newLive(e, "", seat), command, nil
+	return newLive(e, "", listener), command, nil
 }
 
 // connect runs the session over COMMAND.

@@ -1,17 +1,14 @@
 package commands
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/session"
 )
 
 // controlFlags are the flags of every command that talks to a live session.
@@ -21,48 +18,17 @@ func controlFlags() []cli.Flag {
 	), identityFlag())
 }
 
-// A found is a live session and the connection to it.
-type found struct {
-	session.Reply
-	conn *session.Conn
-}
-
-// liveSessions asks every live session of the user for its status. One that
-// comes or goes just now is left out.
-func liveSessions(dir string) []found {
-	conns, err := session.All(dir)
-	if err != nil {
-		return nil // no folder: no sessions
-	}
-	var all []found
-	for _, conn := range conns {
-		conn.SetDeadline(time.Now().Add(greeting))
-		if conn.Send(session.Request{Status: true}) == nil {
-			if reply, err := receiveReply(conn); err == nil && reply.Status != nil {
-				conn.SetDeadline(time.Time{})
-				all = append(all, found{reply, conn})
-				continue
-			}
-		}
-		conn.Close()
-	}
-	slices.SortFunc(all, func(a, b found) int {
-		return strings.Compare(a.Status.Session+"\x00"+a.Status.Identity, b.Status.Session+"\x00"+b.Status.Identity)
-	})
-	return all
-}
-
 // findSessions returns the live sessions that the flags mean: of this home, of
 // the identity if one is named, of the name if one is given. The others are
 // returned too, to say what there is.
-func findSessions(c *cli.Context) (meant, others []found, err error) {
+func findSessions(c *cli.Context) (meant, others []*control.Client, err error) {
 	name, err := sessionName(c)
 	if err != nil {
 		return nil, nil, err
 	}
-	dir, err := session.Dir()
+	dir, err := control.Dir()
 	if err != nil {
-		return nil, nil, plainSession(err)
+		return nil, nil, exit.Failed(err)
 	}
 	home, err := realHome(openHome(c).Dir())
 	if err != nil {
@@ -74,7 +40,7 @@ func findSessions(c *cli.Context) (meant, others []found, err error) {
 			return nil, nil, err
 		}
 	}
-	for _, f := range liveSessions(dir) {
+	for _, f := range control.Find(dir, control.Greeting) {
 		if f.Home == home && (identity == "" || f.Status.Identity == identity) &&
 			(!c.IsSet(flagSession) || f.Status.Session == name) {
 			meant = append(meant, f)
@@ -99,19 +65,19 @@ func realHome(dir string) (string, error) {
 
 // theSession returns the one live session that the flags mean. Its connection
 // is to be closed.
-func theSession(c *cli.Context) (*found, error) {
+func theSession(c *cli.Context) (*control.Client, error) {
 	meant, others, err := findSessions(c)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range others {
-		f.conn.Close()
+		f.Close()
 	}
 	if len(meant) == 1 {
-		return &meant[0], nil
+		return meant[0], nil
 	}
 	for _, f := range meant {
-		f.conn.Close()
+		f.Close()
 	}
 	if len(meant) > 1 {
 		return nil, exit.Errorf(exit.Usage, "several sessions are live: %s", listed(meant)).
@@ -131,30 +97,10 @@ func theSession(c *cli.Context) (*found, error) {
 }
 
 // listed names sessions, with what tells them apart.
-func listed(all []found) string {
+func listed(all []*control.Client) string {
 	var names []string
 	for _, f := range all {
 		names = append(names, fmt.Sprintf("%q (identity %q, home %s)", f.Status.Session, f.Status.Identity, f.Home))
 	}
 	return strings.Join(names, ", ")
-}
-
-// ask sends a request to the session and returns its answer. A signal ends the
-// wait: the session notices that we have left.
-func (f *found) ask(r session.Request) (session.Reply, error) {
-	if err := f.conn.Send(r); err != nil {
-		return session.Reply{}, f.ended()
-	}
-	reply, err := receiveReply(f.conn)
-	switch {
-	case errors.Is(err, session.ErrMessage):
-		return reply, plainSession(err)
-	case err != nil:
-		return reply, f.ended()
-	}
-	return reply, replyError(reply)
-}
-
-func (f *found) ended() error {
-	return exit.Errorf(exit.Session, "session %q ended", f.Status.Session)
 }

@@ -1,14 +1,14 @@
 package commands
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"time"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/session"
 	"otrpipe/otr"
 )
 
@@ -16,124 +16,30 @@ import (
 // take their answers.
 const lastAnswers = time.Second
 
-// maxGuests is how many processes may be connected to a session at once.
-const maxGuests = 64
-
-// receiveGuests lets processes in: the other half, and controllers.
-func (l *live) receiveGuests() {
-	places := make(chan struct{}, maxGuests)
-	for {
-		conn, err := l.seat.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			// Out of file descriptors, perhaps: guests can wait.
-			select {
-			case <-time.After(seatPause):
-				continue
-			case <-l.over:
-				return
-			}
-		}
-		select {
-		case places <- struct{}{}:
-			go func() {
-				l.receiveGuest(conn)
-				<-places
-			}()
-		default:
-			conn.Close()
-		}
-	}
-}
-
-// receiveGuest serves one process until it leaves.
-func (l *live) receiveGuest(conn *session.Conn) {
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(greeting))
-	var first session.Request
-	files, err := conn.Receive(&first)
-	if err != nil {
-		return
-	}
-	conn.SetDeadline(time.Time{})
-	if first.Join != nil {
-		l.receiveHalf(conn, first.Join, files)
-		return
-	}
-	session.CloseFiles(files)
-	requests := make(chan session.Request)
-	go func() {
-		defer close(requests)
-		for {
-			var next session.Request
-			files, err := conn.Receive(&next)
-			session.CloseFiles(files)
-			if err != nil {
-				return
-			}
-			requests <- next
-		}
-	}()
-	for ok := true; ok; first, ok = <-requests {
-		if !l.answerTo(conn, &first, requests) {
-			break
-		}
-	}
-	conn.Close()
-	for range requests {
-	}
-}
-
 // errEndedHere ends a session that our user wants to end.
 var errEndedHere error = exit.Errorf(exit.Broken, "the session was ended with otrpipe end")
 
-// answerTo answers one request; false: the controller does not take answers
-// any more.
-func (l *live) answerTo(conn *session.Conn, r *session.Request, gone <-chan session.Request) bool {
-	l.answering <- struct{}{}
-	defer func() { <-l.answering }()
-	reply := l.answer(r, gone)
-	conn.SetDeadline(time.Now().Add(greeting))
-	err := conn.Send(reply)
-	conn.SetDeadline(time.Time{})
-	return err == nil
-}
-
-// answerAll waits until those who asked something of the session know what
-// became of it. The session has ended, so nothing they wait for takes long.
-func (l *live) answerAll() {
-	late := time.After(lastAnswers)
-	for range maxGuests {
-		select {
-		case l.answering <- struct{}{}:
-		case <-late:
-			return
-		}
-	}
-}
-
-// receiveHalf serves the other half: it is let in or not, may pass signals on,
+// Join serves the other half: it is let in or not, may pass signals on,
 // and must not die before we do.
-func (l *live) receiveHalf(conn *session.Conn, join *session.Join, files []*os.File) {
+func (l *live) Join(conn *control.Conn, join *control.Join, files []*os.File) {
+	defer conn.Close()
 	if l.leaving() {
-		session.CloseFiles(files)
+		control.CloseFiles(files)
 		return // without an answer it tries again
 	}
 	p, refused := l.admit(conn, join, files)
 	if refused != nil {
-		session.CloseFiles(files)
-		_ = conn.Send(replyOf(refused))
+		control.CloseFiles(files)
+		_ = conn.Send(control.ReplyOf(refused))
 		return
 	}
-	if conn.Send(session.Reply{}) == nil {
+	if conn.Send(control.Reply{}) == nil {
 		close(l.joined)
 	}
 	for {
-		var request session.Request
+		var request control.Request
 		files, err := conn.Receive(&request)
-		session.CloseFiles(files)
+		control.CloseFiles(files)
 		switch {
 		case err != nil:
 			l.stop(exit.Errorf(exit.Broken, "the other half, otrpipe %s, was killed", p.role), "one half was killed")
@@ -145,49 +51,40 @@ func (l *live) receiveHalf(conn *session.Conn, join *session.Join, files []*os.F
 	}
 }
 
-func replyOf(err error) session.Reply {
-	if err == nil {
-		return session.Reply{}
-	}
-	e := exit.As(err)
-	return session.Reply{Code: e.Code, Error: err.Error(), Hint: e.Hint}
-}
-
-// answer does what a controller asks. A message on gone, or its end, says that
-// the controller does not wait any longer.
-func (l *live) answer(r *session.Request, gone <-chan session.Request) session.Reply {
+// Handle does what a controller asks, which waits for it as long as ctx goes on.
+func (l *live) Handle(ctx context.Context, r *control.Request) control.Reply {
 	switch {
 	case r.Status:
 		return l.status()
 	case r.SMP != nil && r.SMP.Abort:
 		l.toldPerson("another shell aborts the comparison of secrets")
-		return replyOf(l.abortSMP())
+		return control.ReplyOf(l.abortSMP())
 	case r.SMP != nil:
 		l.toldPerson("another shell compares a secret with SMP")
-		return replyOf(l.runSMP(r.SMP, gone))
+		return control.ReplyOf(l.runSMP(ctx, r.SMP))
 	case r.Refresh:
 		l.toldPerson("another shell makes a new key exchange")
-		return replyOf(l.refresh(gone))
+		return control.ReplyOf(l.refresh(ctx))
 	case r.ExtraKey != nil:
 		l.toldPerson("another shell takes the extra symmetric key")
-		key, err := l.extraKey(r.ExtraKey, gone)
-		reply := replyOf(err)
+		key, err := l.extraKey(ctx, r.ExtraKey)
+		reply := control.ReplyOf(err)
 		reply.Key = key
 		return reply
 	case r.End:
 		l.toldPerson("another shell ends the session with otrpipe end")
 		l.stop(errEndedHere, "ended by the user")
 		<-l.over
-		return session.Reply{}
+		return control.Reply{}
 	}
-	return replyOf(exit.Errorf(exit.Failure, "the session's host does not know how to do that"))
+	return control.ReplyOf(exit.Errorf(exit.Failure, "the session's host does not know how to do that"))
 }
 
 // status is what a controller is shown.
-func (l *live) status() session.Reply {
+func (l *live) status() control.Reply {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := &session.Status{
+	s := &control.Status{
 		Session:  l.name.Session,
 		Identity: l.name.Identity,
 		Mode:     l.values.one(flagMode, modeStream),
@@ -204,10 +101,10 @@ func (l *live) status() session.Reply {
 	}
 	if l.link != nil {
 		stats := l.link.Stats()
-		s.Sent = session.Count{Bytes: stats.SentBytes, Messages: stats.SentMessages}
-		s.Received = session.Count{Bytes: stats.ReceivedBytes, Messages: stats.ReceivedMessages}
+		s.Sent = control.Count{Bytes: stats.SentBytes, Messages: stats.SentMessages}
+		s.Received = control.Count{Bytes: stats.ReceivedBytes, Messages: stats.ReceivedMessages}
 	}
-	reply := session.Reply{Status: s, Home: l.name.Home, Asked: l.smp.asked}
+	reply := control.Reply{Status: s, Home: l.name.Home, Asked: l.smp.asked}
 	if l.role != "" && l.partner == nil {
 		reply.Waits = l.role
 	}
@@ -216,7 +113,7 @@ func (l *live) status() session.Reply {
 
 // secureLink waits until the session is encrypted with a peer that has met
 // what was asked of it, and returns what it runs on.
-func (l *live) secureLink(limit <-chan time.Time, gone <-chan session.Request) (link, error) {
+func (l *live) secureLink(ctx context.Context, limit <-chan time.Time) (link, error) {
 	tap := l.tap()
 	defer l.untap(tap)
 	for {
@@ -230,7 +127,7 @@ func (l *live) secureLink(limit <-chan time.Time, gone <-chan session.Request) (
 		case <-tap:
 		case <-limit:
 			return nil, exit.Errorf(exit.Timeout, "session %q is not encrypted yet", l.name.Session)
-		case <-gone:
+		case <-ctx.Done():
 			return nil, errGone
 		case <-l.over:
 			return nil, l.sessionEnded()
@@ -257,9 +154,9 @@ func limit(d time.Duration) <-chan time.Time {
 const controlTimeout = time.Minute
 
 // refresh begins a new key exchange and waits for its end.
-func (l *live) refresh(gone <-chan session.Request) error {
+func (l *live) refresh(ctx context.Context) error {
 	late := limit(controlTimeout)
-	lk, err := l.secureLink(late, gone)
+	lk, err := l.secureLink(ctx, late)
 	if err != nil {
 		return err
 	}
@@ -276,7 +173,7 @@ func (l *live) refresh(gone <-chan session.Request) error {
 			}
 		case <-late:
 			return exit.Errorf(exit.Timeout, "the peer has not answered the new key exchange within %v", controlTimeout)
-		case <-gone:
+		case <-ctx.Done():
 			return errGone
 		case <-l.over:
 			return l.sessionEnded()
@@ -317,7 +214,7 @@ func (l *live) keepExtraKey(e otr.ExtraKeyReceived) {
 
 // extraKey returns the extra symmetric key and tells the peer its use, or the
 // one that the peer has announced.
-func (l *live) extraKey(r *session.ExtraKey, gone <-chan session.Request) ([]byte, error) {
+func (l *live) extraKey(ctx context.Context, r *control.ExtraKey) ([]byte, error) {
 	if r.Received {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -326,7 +223,7 @@ func (l *live) extraKey(r *session.ExtraKey, gone <-chan session.Request) ([]byt
 		}
 		return append([]byte(nil), l.extra.key...), nil
 	}
-	lk, err := l.secureLink(limit(controlTimeout), gone)
+	lk, err := l.secureLink(ctx, limit(controlTimeout))
 	if err != nil {
 		return nil, err
 	}

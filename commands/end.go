@@ -8,9 +8,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 )
@@ -28,7 +28,7 @@ type end struct {
 	passGiven []byte
 	home      *keyfile.Home
 	dir       string // where sessions meet
-	name      session.Name
+	name      control.Name
 	named     bool     // with -s
 	events    *os.File // nil: none are wanted
 }
@@ -57,8 +57,8 @@ func newEnd(c *cli.Context) (*end, error) {
 	if err := e.locate(); err != nil {
 		return nil, err
 	}
-	if e.dir, err = session.Dir(); err != nil {
-		return nil, plainSession(err)
+	if e.dir, err = control.Dir(); err != nil {
+		return nil, exit.Failed(err)
 	}
 	var ok bool
 	if e.secret, ok, err = secretFromFlags(c, flagSMPSecret, ""); err != nil {
@@ -131,23 +131,23 @@ func (e *end) passphrase() ([]byte, error) {
 	return secret, nil
 }
 
-// takeFreeSeat takes the seat that -s names, or one whose name nobody has.
-func (e *end) takeFreeSeat() (*session.Seat, error) {
+// listen listens under the name that -s names, or under one that nobody has.
+func (e *end) listen() (*control.Listener, error) {
 	if e.named {
-		seat, err := session.Take(e.dir, e.name)
-		if errors.Is(err, session.ErrTaken) {
+		listener, err := control.Listen(e.dir, e.name)
+		if errors.Is(err, control.ErrTaken) {
 			return nil, e.taken()
 		}
-		return seat, plainSession(err)
+		return listener, exit.Failed(err)
 	}
 	for n := 1; ; n++ {
 		e.name.Session = e.command
 		if n > 1 {
 			e.name.Session = fmt.Sprintf("%s-%d", e.command, n)
 		}
-		seat, err := session.Take(e.dir, e.name)
-		if !errors.Is(err, session.ErrTaken) {
-			return seat, plainSession(err)
+		listener, err := control.Listen(e.dir, e.name)
+		if !errors.Is(err, control.ErrTaken) {
+			return listener, exit.Failed(err)
 		}
 	}
 }
@@ -156,12 +156,4 @@ func (e *end) takeFreeSeat() (*session.Seat, error) {
 func (e *end) taken() *exit.Error {
 	return exit.Errorf(exit.Session, "session %q is taken: another end is live under that name", e.name.Session).
 		WithHint("give this end a name of its own, to both its halves: -s NAME")
-}
-
-// plainSession is an error of package session for the user.
-func plainSession(err error) error {
-	if err == nil {
-		return nil
-	}
-	return exit.Errorf(exit.Failure, "%w", exit.Plain(err))
 }

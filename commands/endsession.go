@@ -3,7 +3,7 @@ package commands
 import (
 	"github.com/urfave/cli/v2"
 
-	"otrpipe/commands/internal/session"
+	"otrpipe/commands/internal/control"
 )
 
 func endCommand() *cli.Command {
@@ -15,6 +15,6 @@ func endCommand() *cli.Command {
 			"  otrpipe end\n" +
 			"  otrpipe end -s work",
 		Flags:  controlFlags(),
-		Action: func(c *cli.Context) error { return control(c, session.Request{End: true}) },
+		Action: func(c *cli.Context) error { return ask(c, control.Request{End: true}) },
 	}
 }

@@ -7,8 +7,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/session"
 )
 
 const (
@@ -42,7 +42,7 @@ func runExtraKey(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	request := &session.ExtraKey{Received: c.Bool(flagReceived)}
+	request := &control.ExtraKey{Received: c.Bool(flagReceived)}
 	switch {
 	case request.Received && (c.IsSet(flagUse) || c.IsSet(flagData)):
 		return exit.Errorf(exit.Usage, "--%s contradicts --%s and --%s", flagReceived, flagUse, flagData)
@@ -65,12 +65,12 @@ func runExtraKey(c *cli.Context) error {
 		}
 		request.Data = data
 	}
-	f, err := theSession(c)
+	session, err := theSession(c)
 	if err != nil {
 		return err
 	}
-	defer f.conn.Close()
-	reply, err := f.ask(session.Request{ExtraKey: request})
+	defer session.Close()
+	reply, err := session.Do(c.Context, control.Request{ExtraKey: request})
 	if err != nil {
 		return err
 	}

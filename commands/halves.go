@@ -10,9 +10,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/process"
-	"otrpipe/commands/internal/session"
 )
 
 // runHalf is encrypt-stream and decrypt-stream. Whoever of the two comes first
@@ -29,13 +29,13 @@ func runHalf(c *cli.Context, role string) error {
 		e.name.Session = defaultSession
 	}
 	for until := time.Now().Add(seatPatience); ; {
-		seat, err := session.Take(e.dir, e.name)
+		listener, err := control.Listen(e.dir, e.name)
 		if err == nil {
-			l := newLive(e, role, seat)
+			l := newLive(e, role, listener)
 			return l.finish(l.hostHalves())
 		}
-		if !errors.Is(err, session.ErrTaken) {
-			return plainSession(err)
+		if !errors.Is(err, control.ErrTaken) {
+			return exit.Failed(err)
 		}
 		joined, err := e.joinSession(role)
 		if joined || err != nil {
@@ -104,7 +104,7 @@ func (l *live) awaitPartner() (*partner, error) {
 // partnerHint says how the other half is started; or, where one waits that
 // cannot find us, why.
 func (l *live) partnerHint() string {
-	for _, s := range liveSessions(l.dir) {
+	for _, s := range control.Find(l.dir, control.Greeting) {
 		if s.Waits != otherRole(l.role) {
 			continue
 		}
@@ -122,18 +122,18 @@ func (l *live) partnerHint() string {
 // joinSession brings our streams to the session's host and leaves as it does.
 // It reports false where there is no host after all.
 func (e *end) joinSession(role string) (joined bool, err error) {
-	conn, err := session.Dial(e.dir, e.name)
+	conn, err := control.Dial(e.dir, e.name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return false, nil
 	}
 	if err != nil {
-		return false, plainSession(err)
+		return false, exit.Failed(err)
 	}
 	defer conn.Close()
 	watch := process.Watch()
 	defer watch.Stop()
 
-	join := &session.Join{
+	join := &control.Join{
 		Half:      role,
 		Flags:     e.given,
 		SMPSecret: e.secret,
@@ -147,17 +147,17 @@ func (e *end) joinSession(role string) (joined bool, err error) {
 	if e.events != nil {
 		files = append(files, e.events)
 	}
-	if err := conn.Send(session.Request{Join: join}, files...); err != nil {
+	if err := conn.Send(control.Request{Join: join}, files...); err != nil {
 		return false, nil
 	}
-	reply, err := receiveReply(conn)
+	reply, err := conn.ReceiveReply()
 	if err != nil {
 		return false, nil
 	}
 	clear(join.Passphrase)
 	clear(join.SMPSecret)
 	if reply.Code != exit.OK {
-		return true, replyError(reply)
+		return true, reply.Err()
 	}
 	// The streams are the host's alone now: where it closes one, nobody shall
 	// hold it open.
@@ -169,14 +169,14 @@ func (e *end) joinSession(role string) (joined bool, err error) {
 
 // awaitOutcome waits until the session has ended and leaves as its host does.
 // The signals that we get are passed on; at the second we leave at once.
-func (e *end) awaitOutcome(conn *session.Conn, watch *process.SignalWatch, role string) error {
+func (e *end) awaitOutcome(conn *control.Conn, watch *process.SignalWatch, role string) error {
 	type answer struct {
-		reply session.Reply
+		reply control.Reply
 		err   error
 	}
 	outcome := make(chan answer, 1)
 	go func() {
-		reply, err := receiveReply(conn)
+		reply, err := conn.ReceiveReply()
 		outcome <- answer{reply, err}
 	}()
 	signalled := false
@@ -186,36 +186,14 @@ func (e *end) awaitOutcome(conn *session.Conn, watch *process.SignalWatch, role 
 			if a.err != nil {
 				return exit.Errorf(exit.Broken, "otrpipe %s, which held the session, was killed", otherRole(role))
 			}
-			return replyError(a.reply)
+			return a.reply.Err()
 		case s := <-watch.Signals:
 			n := int(s.(syscall.Signal))
 			if signalled {
 				return exit.Silently(128 + n)
 			}
 			signalled = true
-			_ = conn.Send(session.Request{Signal: n}) // or the outcome comes by itself
+			_ = conn.Send(control.Request{Signal: n}) // or the outcome comes by itself
 		}
 	}
-}
-
-func receiveReply(conn *session.Conn) (session.Reply, error) {
-	var reply session.Reply
-	files, err := conn.Receive(&reply)
-	session.CloseFiles(files)
-	return reply, err
-}
-
-// replyError is the error that a reply tells of; nil for success.
-func replyError(r session.Reply) error {
-	switch {
-	case r.Code == exit.OK:
-		return nil
-	case r.Silent:
-		return exit.Silently(r.Code)
-	}
-	err := exit.Errorf(r.Code, "%s", r.Error)
-	if r.Hint != "" {
-		return err.WithHint("%s", r.Hint)
-	}
-	return err
 }

@@ -12,10 +12,10 @@ import (
 	"syscall"
 	"time"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/process"
-	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/keyfile"
@@ -33,16 +33,15 @@ type live struct {
 	role     string // encrypt-stream or decrypt-stream; "": both halves in one process
 	options  *streamOptions
 	keeper   *trust.Keeper // the stream's owner's; nil until the conversation is made
-	seat     *session.Seat
+	listener *control.Listener
 	watch    *process.SignalWatch
 	begun    time.Time
 	logs     []*events.Log
 	identity *keyfile.Identity // nil until it has been opened
 	release  func()            // gives the identity's instance tag back; nil: it was not taken
 
-	answering chan struct{} // holds one for each request that is being answered
-	stopped   chan struct{} // closed when cause is set
-	over      chan struct{} // closed when nothing can be asked of the session any more
+	stopped chan struct{} // closed when cause is set
+	over    chan struct{} // closed when nothing can be asked of the session any more
 
 	mu       sync.Mutex
 	values   flagValues // what both halves were given
@@ -53,7 +52,7 @@ type live struct {
 	child    *process.Command // COMMAND, where there is one
 	cause    error            // why we leave of our own accord
 	finished bool             // the outcome is known
-	state    session.State
+	state    control.State
 	peer     *events.Peer // whom the session is with; nil: nobody yet
 	session  otr.Session  // if peer is not nil
 	trusted  bool         // every check that was asked for has passed
@@ -80,26 +79,25 @@ type link interface {
 }
 
 // newLive begins to host a session. Its close must be called.
-func newLive(e *end, role string, seat *session.Seat) *live {
+func newLive(e *end, role string, listener *control.Listener) *live {
 	l := &live{
-		end:       e,
-		role:      role,
-		values:    e.given,
-		seat:      seat,
-		watch:     process.Watch(),
-		begun:     time.Now(),
-		stopped:   make(chan struct{}),
-		over:      make(chan struct{}),
-		joined:    make(chan struct{}),
-		answering: make(chan struct{}, maxGuests),
-		state:     session.StateWaiting,
-		taps:      map[chan fmt.Stringer]struct{}{},
+		end:      e,
+		role:     role,
+		values:   e.given,
+		listener: listener,
+		watch:    process.Watch(),
+		begun:    time.Now(),
+		stopped:  make(chan struct{}),
+		over:     make(chan struct{}),
+		joined:   make(chan struct{}),
+		state:    control.StateWaiting,
+		taps:     map[chan fmt.Stringer]struct{}{},
 	}
 	if e.events != nil {
 		l.addEvents(e.events)
 	}
 	go l.heedSignals()
-	go l.receiveGuests()
+	go l.listener.Serve(l)
 	return l
 }
 
@@ -113,7 +111,7 @@ func (l *live) addEvents(f *os.File) {
 func (l *live) finish(err error) error {
 	l.mu.Lock()
 	l.finished = true
-	l.state = session.StateFinished
+	l.state = control.StateFinished
 	partner := l.partner
 	l.mu.Unlock()
 	l.logEnded(err)
@@ -121,8 +119,8 @@ func (l *live) finish(err error) error {
 	if partner != nil {
 		partner.tell(err)
 	}
-	l.seat.Close()
-	l.answerAll()
+	l.listener.Close()
+	l.listener.Drain(lastAnswers)
 	if l.release != nil {
 		l.release()
 	}
@@ -195,7 +193,7 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 	// both has to tell them apart, and so have they if they are each other's.
 	var held bool
 	tag := id.InstanceTag
-	if l.release, held = session.Hold(l.dir, "instance", l.name.Home, l.name.Identity); !held {
+	if l.release, held = control.Hold(l.dir, "instance", l.name.Home, l.name.Identity); !held {
 		if tag, err = keyfile.NewInstanceTag(rand.Reader); err != nil {
 			return nil, err
 		}
@@ -282,7 +280,7 @@ type payload struct {
 // open names once the peer has met what was asked of it. It returns when all
 // is over.
 func (l *live) run(c *otr.Conversation, transport io.ReadWriteCloser, open func() (*payload, error)) error {
-	l.setState(session.StateHandshake)
+	l.setState(control.StateHandshake)
 	l.logStarted()
 	for _, f := range l.streams() {
 		process.Widen(f)
@@ -318,7 +316,7 @@ func (l *live) run(c *otr.Conversation, transport io.ReadWriteCloser, open func(
 // outcome is what a stream's end comes to, once the plaintext that arrived
 // before it has been written.
 func (l *live) outcome(err error, received <-chan error) error {
-	l.setState(session.StateFinished)
+	l.setState(control.StateFinished)
 	if received != nil {
 		if lost := l.written(received); err == nil {
 			err = lost
@@ -417,14 +415,14 @@ func (l *live) signalled(s syscall.Signal) {
 	if command != nil {
 		command.Signal(syscall.SIGKILL)
 	}
-	l.seat.Close()
+	l.listener.Close()
 	if person := l.atTerminal(); person != nil {
 		person.console.Close() // or the terminal would stay as it is
 	}
 	os.Exit(128 + int(s))
 }
 
-func (l *live) setState(s session.State) {
+func (l *live) setState(s control.State) {
 	l.mu.Lock()
 	l.state = s
 	l.mu.Unlock()

@@ -5,9 +5,9 @@ import (
 	"os"
 	"time"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
@@ -248,7 +248,7 @@ func (l *live) trustedNow(now time.Time, s otr.Session) {
 	l.remembered(l.keeper.Trusted(s, now))
 	l.mu.Lock()
 	l.trusted, l.met = true, true
-	l.state = session.StateEncrypted
+	l.state = control.StateEncrypted
 	l.mu.Unlock()
 }
 
@@ -271,9 +271,9 @@ func (l *live) setUntrusted() {
 	l.mu.Lock()
 	l.trusted = false
 	l.smp.asked, l.smp.answered, l.smp.crossed = nil, false, false
-	l.state = session.StateFinished
+	l.state = control.StateFinished
 	if l.options.stay {
-		l.state = session.StateHandshake
+		l.state = control.StateHandshake
 	}
 	l.mu.Unlock()
 }

@@ -1,11 +1,12 @@
 package commands
 
 import (
+	"context"
 	"time"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
 	"otrpipe/otr/stream"
@@ -135,10 +136,10 @@ var (
 
 // runSMP starts SMP, or answers where the peer has started, and waits for the
 // result.
-func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
+func (l *live) runSMP(ctx context.Context, r *control.SMP) error {
 	defer clear(r.Secret)
 	late := limit(r.Timeout)
-	lk, err := l.secureLink(late, gone)
+	lk, err := l.secureLink(ctx, late)
 	if err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func (l *live) runSMP(r *session.SMP, gone <-chan session.Request) error {
 		case <-late:
 			_ = l.abortSMP() // or the session has ended
 			return exit.Errorf(exit.Timeout, "the peer has not answered within %v; SMP is aborted", r.Timeout)
-		case <-gone:
+		case <-ctx.Done():
 			return l.abortSMP()
 		case <-l.over:
 			return l.endedBeforeSMP()
@@ -214,7 +215,7 @@ func (l *live) startsAgain() bool {
 // beginSMP answers the peer if it waits for an answer, and else starts. After
 // a crossing the secret was not chosen for the peer's question, so that the
 // result counts whoever asked.
-func (l *live) beginSMP(lk link, r *session.SMP, crossed bool) error {
+func (l *live) beginSMP(lk link, r *control.SMP, crossed bool) error {
 	err := lk.Do(func(c *otr.Conversation) ([][]byte, error) {
 		// Here nothing can come from the peer in between.
 		l.mu.Lock()

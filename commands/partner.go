@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/session"
 )
 
 // The roles of the two halves of an end: their commands.
@@ -28,9 +28,6 @@ func otherRole(role string) string {
 const (
 	// partnerNotice is how long a half waits for the other before it says so.
 	partnerNotice = 2 * time.Second
-	// greeting is how long a process that comes in may take to say what it
-	// wants, and how long one that was let in may take to read an answer.
-	greeting = 10 * time.Second
 	// seatPause is the time between two tries at a session whose host is just
 	// coming or going, and seatPatience how long that may take.
 	seatPause    = 10 * time.Millisecond
@@ -40,7 +37,7 @@ const (
 // A partner is the other half, seen from the half that hosts the session.
 type partner struct {
 	role       string
-	conn       *session.Conn
+	conn       *control.Conn
 	in, out    *os.File // its standard input and output
 	passphrase []byte
 	silent     bool // its standard error is ours: what we print is enough
@@ -48,13 +45,9 @@ type partner struct {
 
 // tell gives the partner the outcome, so that it leaves as we do.
 func (p *partner) tell(err error) {
-	reply := session.Reply{}
-	if err != nil {
-		e := exit.As(err)
-		reply = session.Reply{Code: e.Code, Error: err.Error(), Hint: e.Hint, Silent: e.Silent || p.silent}
-	}
-	p.conn.SetDeadline(time.Now().Add(greeting))
-	_ = p.conn.Send(reply) // it has died, or leaves without us
+	reply := control.ReplyOf(err)
+	reply.Silent = reply.Silent || err != nil && p.silent
+	_ = p.conn.Reply(reply) // it has died, or leaves without us
 	p.conn.Close()
 }
 
@@ -63,11 +56,11 @@ func (p *partner) tell(err error) {
 func (l *live) leaving() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.cause != nil || l.state == session.StateFinished
+	return l.cause != nil || l.state == control.StateFinished
 }
 
 // admit lets the other half in, or says why not. The files are its streams.
-func (l *live) admit(conn *session.Conn, join *session.Join, files []*os.File) (*partner, *exit.Error) {
+func (l *live) admit(conn *control.Conn, join *control.Join, files []*os.File) (*partner, *exit.Error) {
 	want := 2
 	if join.Events {
 		want++
@@ -103,7 +96,7 @@ func (l *live) admit(conn *session.Conn, join *session.Join, files []*os.File) (
 }
 
 // join takes over what the other half was given. The mutex is held.
-func (l *live) join(join *session.Join) *exit.Error {
+func (l *live) join(join *control.Join) *exit.Error {
 	contradiction := func(flag string) *exit.Error {
 		return exit.Errorf(exit.Usage, "--%s contradicts what the other half of session %q was given", flag, l.name.Session).
 			WithHint("give a flag to one half only, or to both the same")

@@ -3,7 +3,7 @@ package commands
 import (
 	"github.com/urfave/cli/v2"
 
-	"otrpipe/commands/internal/session"
+	"otrpipe/commands/internal/control"
 )
 
 func refreshCommand() *cli.Command {
@@ -14,20 +14,20 @@ func refreshCommand() *cli.Command {
 			"  otrpipe refresh\n" +
 			"  otrpipe refresh -s work",
 		Flags:  controlFlags(),
-		Action: func(c *cli.Context) error { return control(c, session.Request{Refresh: true}) },
+		Action: func(c *cli.Context) error { return ask(c, control.Request{Refresh: true}) },
 	}
 }
 
-// control has a live session do something that has no answer but its success.
-func control(c *cli.Context, r session.Request) error {
+// ask has a live session do something that has no answer but its success.
+func ask(c *cli.Context, r control.Request) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	f, err := theSession(c)
+	session, err := theSession(c)
 	if err != nil {
 		return err
 	}
-	defer f.conn.Close()
-	_, err = f.ask(r)
+	defer session.Close()
+	_, err = session.Do(c.Context, r)
 	return err
 }

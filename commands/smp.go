@@ -6,8 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
 )
 
@@ -43,7 +43,7 @@ func runSMP(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	request := &session.SMP{Timeout: smpTimeout, Question: c.String(flagQuestion), Abort: c.Bool(flagAbort)}
+	request := &control.SMP{Timeout: smpTimeout, Question: c.String(flagQuestion), Abort: c.Bool(flagAbort)}
 	if c.IsSet(flagTimeout) {
 		d, err := duration(c.String(flagTimeout))
 		if err != nil {
@@ -66,29 +66,29 @@ func runSMP(c *cli.Context) error {
 			}
 		}
 	}
-	f, err := theSession(c)
+	session, err := theSession(c)
 	if err != nil {
 		return err
 	}
-	defer f.conn.Close()
+	defer session.Close()
 	if !request.Abort {
-		if request.Secret, err = smpSecret(c, f); err != nil {
+		if request.Secret, err = smpSecret(c, session); err != nil {
 			return err
 		}
 		defer clear(request.Secret)
 	}
-	_, err = f.ask(session.Request{SMP: request})
+	_, err = session.Do(c.Context, control.Request{SMP: request})
 	return err
 }
 
 // smpSecret gets the secret: from the flags, or from the terminal, with the
 // peer's question if it waits with one.
-func smpSecret(c *cli.Context, f *found) ([]byte, error) {
+func smpSecret(c *cli.Context, session *control.Client) ([]byte, error) {
 	prompt := "Secret to compare with the peer's"
 	switch {
-	case f.Asked != nil && *f.Asked != "":
-		prompt = fmt.Sprintf("The peer asks: %s\nSecret that answers it", terminal.Visible(*f.Asked))
-	case f.Asked == nil && c.IsSet(flagQuestion):
+	case session.Asked != nil && *session.Asked != "":
+		prompt = fmt.Sprintf("The peer asks: %s\nSecret that answers it", terminal.Visible(*session.Asked))
+	case session.Asked == nil && c.IsSet(flagQuestion):
 		prompt = "Secret that answers your question"
 	}
 	secret, _, err := secretFromFlags(c, flagSecret, prompt)

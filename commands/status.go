@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"otrpipe/commands/internal/session"
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/keys"
 )
@@ -32,15 +32,15 @@ func statusCommand() *cli.Command {
 }
 
 func statusOfOne(c *cli.Context) error {
-	f, err := theSession(c)
+	session, err := theSession(c)
 	if err != nil {
 		return err
 	}
-	f.conn.Close()
+	session.Close()
 	if c.Bool(flagJSON) {
-		return printJSON(c, f.Status)
+		return printJSON(c, session.Status)
 	}
-	return printStatus(c, f.Status)
+	return printStatus(c, session.Status)
 }
 
 func statusOfAll(c *cli.Context) error {
@@ -49,10 +49,10 @@ func statusOfAll(c *cli.Context) error {
 		return err
 	}
 	for _, f := range append(meant, others...) {
-		f.conn.Close()
+		f.Close()
 	}
 	if c.Bool(flagJSON) {
-		all := []*session.Status{}
+		all := []*control.Status{}
 		for _, f := range meant {
 			all = append(all, f.Status)
 		}
@@ -67,13 +67,13 @@ func statusOfAll(c *cli.Context) error {
 }
 
 // printStatus answers with a session as people read it.
-func printStatus(c *cli.Context, s *session.Status) error {
+func printStatus(c *cli.Context, s *control.Status) error {
 	_, err := fmt.Fprint(output(c), statusText(s))
 	return err
 }
 
 // statusText is a session as people read it, on several lines.
-func statusText(s *session.Status) string {
+func statusText(s *control.Status) string {
 	var b strings.Builder
 	field := func(name, format string, a ...any) {
 		fmt.Fprintf(&b, "  %-12s %s\n", name, terminal.Visible(fmt.Sprintf(format, a...)))

@@ -9,8 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/session"
 	"otrpipe/otr"
 )
 
@@ -302,7 +302,7 @@ func spokenList() string {
 func sessionName(c *cli.Context) (string, error) {
 	name := c.String(flagSession)
 	if c.IsSet(flagSession) {
-		if err := session.CheckName(name); err != nil {
+		if err := control.CheckName(name); err != nil {
 			return "", exit.Errorf(exit.Usage, "--session: %q cannot be a name: 1 to 128 printable characters", name)
 		}
 	}

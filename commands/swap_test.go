@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/session"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/keyfile"
@@ -83,7 +83,7 @@ func TestARunOfSMPEndsWithItsSession(t *testing.T) {
 		begun := make(chan struct{})
 		l.link = silentPeer(begun)
 		result := make(chan error)
-		go func() { result <- l.runSMP(&session.SMP{Secret: []byte("word")}, nil) }()
+		go func() { result <- l.runSMP(t.Context(), &control.SMP{Secret: []byte("word")}) }()
 		<-begun
 		l.tell(end.What)
 		var e *exit.Error

@@ -76,6 +76,7 @@ func As(err error) *Error {
 // they make. A test compares them with the folders.
 var packages = []string{
 	"commands",
+	"control",
 	"editor",
 	"events",
 	"exit",
@@ -84,7 +85,6 @@ var packages = []string{
 	"keys",
 	"otr",
 	"process",
-	"session",
 	"smp",
 	"stream",
 	"terminal",
@@ -103,6 +103,15 @@ func Plain(err error) error {
 	last := len(parts) - 1 // it leads nothing, so it is no package's name
 	plain := slices.DeleteFunc(parts[:last:last], func(part string) bool { return slices.Contains(packages, part) })
 	return Rephrase(err, strings.Join(append(plain, parts[last]), separator))
+}
+
+// Failed gives another package's error the code Failure and plain words; nil stays
+// nil.
+func Failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return Errorf(Failure, "%w", Plain(err))
 }
 
 // Rephrase wraps err with another text for the user.

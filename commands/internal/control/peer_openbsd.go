@@ -1,4 +1,4 @@
-package session
+package control
 
 import "golang.org/x/sys/unix"
 

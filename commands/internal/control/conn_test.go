@@ -1,4 +1,4 @@
-package session
+package control
 
 import (
 	"bytes"
@@ -17,16 +17,16 @@ import (
 func pair(t *testing.T) (host, guest *Conn) {
 	t.Helper()
 	dir := t.TempDir()
-	seat, err := Take(dir, alice)
+	listener, err := Listen(dir, alice)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(seat.Close)
+	t.Cleanup(listener.Close)
 	if guest, err = Dial(dir, alice); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(guest.Close)
-	if host, err = seat.Accept(); err != nil {
+	if host, err = listener.accept(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(host.Close)
@@ -161,11 +161,11 @@ func TestAnotherUsersProcessIsNotLetIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	seat, err := Take(dir, alice)
+	listener, err := Listen(dir, alice)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer seat.Close()
+	defer listener.Close()
 	for path, mode := range map[string]os.FileMode{dir: 0o755, dir + "/" + alice.file() + socketSuffix: 0o777} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
@@ -181,7 +181,7 @@ func TestAnotherUsersProcessIsNotLetIn(t *testing.T) {
 	}
 	let := make(chan bool, 1)
 	go func() {
-		_, err := seat.Accept()
+		_, err := listener.accept()
 		let <- err == nil
 	}()
 	stranger := exec.Command(program, "-test.run=^TestDialHelper$")
@@ -195,7 +195,7 @@ func TestAnotherUsersProcessIsNotLetIn(t *testing.T) {
 	if !strings.Contains(string(out), "another user") {
 		t.Errorf("the stranger talked to us: %s", out)
 	}
-	seat.Close()
+	listener.Close()
 	if <-let {
 		t.Error("the host let the stranger in")
 	}

@@ -1,6 +1,6 @@
 //go:build darwin || freebsd
 
-package session
+package control
 
 import "golang.org/x/sys/unix"
 

@@ -1,4 +1,4 @@
-package session
+package control
 
 import (
 	"errors"
@@ -15,22 +15,22 @@ var alice = Name{Home: "/home/alice", Identity: "default", Session: "default"}
 
 func TestOneProcessHostsASessionAndTheOthersAreTold(t *testing.T) {
 	dir := t.TempDir()
-	seat, err := Take(dir, alice)
+	listener, err := Listen(dir, alice)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Take(dir, alice); !errors.Is(err, ErrTaken) {
-		t.Fatalf("the seat was given twice: %v", err)
+	if _, err := Listen(dir, alice); !errors.Is(err, ErrTaken) {
+		t.Fatalf("the listener was given twice: %v", err)
 	}
 	other := alice
 	other.Session = "work"
-	second, err := Take(dir, other)
+	second, err := Listen(dir, other)
 	if err != nil {
 		t.Fatalf("a session of another name: %v", err)
 	}
 	second.Close()
-	seat.Close()
-	again, err := Take(dir, alice)
+	listener.Close()
+	again, err := Listen(dir, alice)
 	if err != nil {
 		t.Fatalf("after the host has left: %v", err)
 	}
@@ -48,7 +48,7 @@ func TestASocketOfADeadProcessIsTakenOver(t *testing.T) {
 	if err := os.WriteFile(path+lockSuffix, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := listen(path + socketSuffix)
+	l, err := listenAt(path + socketSuffix)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +56,11 @@ func TestASocketOfADeadProcessIsTakenOver(t *testing.T) {
 	if _, err := Dial(dir, alice); err == nil {
 		t.Fatal("the dead socket answers")
 	}
-	seat, err := Take(dir, alice)
+	listener, err := Listen(dir, alice)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer seat.Close()
+	defer listener.Close()
 	c, err := Dial(dir, alice)
 	if err != nil {
 		t.Fatalf("nobody listens at the socket that was taken over: %v", err)
@@ -75,7 +75,7 @@ func TestAThousandFightsForASeatHaveOneWinnerEach(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 125 {
-				seat, err := Take(dir, alice)
+				listener, err := Listen(dir, alice)
 				if errors.Is(err, ErrTaken) {
 					continue
 				}
@@ -84,17 +84,17 @@ func TestAThousandFightsForASeatHaveOneWinnerEach(t *testing.T) {
 					return
 				}
 				if holders.Add(1) != 1 {
-					t.Error("two hold the seat")
+					t.Error("two hold the listener")
 				}
 				wins.Add(1)
 				holders.Add(-1)
-				seat.Close()
+				listener.Close()
 			}
 		})
 	}
 	all.Wait()
 	if wins.Load() == 0 {
-		t.Error("nobody ever got the seat")
+		t.Error("nobody ever got the listener")
 	}
 }
 
@@ -106,22 +106,22 @@ func TestAFolderTooDeepForASocketsPathStillWorks(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	seat, err := Take(dir, alice)
+	listener, err := Listen(dir, alice)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer seat.Close()
+	defer listener.Close()
 	c, err := Dial(dir, alice)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Close()
-	found, err := All(dir)
+	found, err := connectAll(dir)
 	if err != nil || len(found) != 1 {
-		t.Fatalf("All found %d sessions, %v", len(found), err)
+		t.Fatalf("connectAll found %d sessions, %v", len(found), err)
 	}
 	found[0].Close()
-	seat.Close()
+	listener.Close()
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("files are left behind: %v, %v", left, err)
 	}

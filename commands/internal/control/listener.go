@@ -1,4 +1,4 @@
-package session
+package control
 
 import (
 	"errors"
@@ -20,36 +20,38 @@ const (
 )
 
 // ErrTaken says that another process hosts the session.
-var ErrTaken = errors.New("session: taken")
+var ErrTaken = errors.New("control: taken")
 
-// A Seat is the right to host a session, and the socket where the others
+// A Listener is the right to host a session, and the socket where the others
 // come in. A process that dies loses it at once.
-type Seat struct {
+type Listener struct {
 	lock     *flock.Flock
 	socket   string            // path of the listener's socket
 	listener *net.UnixListener // nil until it listens
 	once     sync.Once
+	// answering holds one for each request that is being answered.
+	answering chan struct{}
 }
 
-// Take takes the seat of the session called n in dir, or fails with ErrTaken.
+// Listen begins to host the session called n in dir, or fails with ErrTaken.
 // What a dead process left behind is taken over: the lock goes with its
 // process, and only its holder touches the socket.
-func Take(dir string, n Name) (*Seat, error) {
+func Listen(dir string, n Name) (*Listener, error) {
 	path := filepath.Join(dir, n.file())
 	lock, err := takeLock(path + lockSuffix)
 	if err != nil {
 		return nil, err
 	}
-	s := &Seat{lock: lock, socket: path + socketSuffix}
-	if err := os.Remove(s.socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.Close()
-		return nil, fmt.Errorf("session: %w", err)
+	l := &Listener{lock: lock, socket: path + socketSuffix, answering: make(chan struct{}, maxGuests)}
+	if err := os.Remove(l.socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.Close()
+		return nil, fmt.Errorf("control: %w", err)
 	}
-	if s.listener, err = listen(s.socket); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("session: %w", err)
+	if l.listener, err = listenAt(l.socket); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("control: %w", err)
 	}
-	return s, nil
+	return l, nil
 }
 
 // takeLock locks the file at path, which its holder removes when it leaves:
@@ -59,7 +61,7 @@ func takeLock(path string) (*flock.Flock, error) {
 		lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW), flock.SetPermissions(0o600))
 		locked, err := lock.TryLock()
 		if err != nil {
-			return nil, fmt.Errorf("session: %w", err)
+			return nil, fmt.Errorf("control: %w", err)
 		}
 		if !locked {
 			return nil, ErrTaken
@@ -73,17 +75,17 @@ func takeLock(path string) (*flock.Flock, error) {
 		}
 		lock.Close()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("session: %w", err)
+			return nil, fmt.Errorf("control: %w", err)
 		}
 	}
 }
 
-// Accept waits for the next process that comes in and returns the connection
+// accept waits for the next process that comes in and returns the connection
 // to it. Processes of other users are turned away. It fails with
-// net.ErrClosed once the seat is closed.
-func (s *Seat) Accept() (*Conn, error) {
+// net.ErrClosed once the listener is closed.
+func (l *Listener) accept() (*Conn, error) {
 	for {
-		c, err := s.listener.AcceptUnix()
+		c, err := l.listener.AcceptUnix()
 		if err != nil {
 			return nil, err
 		}
@@ -95,14 +97,14 @@ func (s *Seat) Accept() (*Conn, error) {
 	}
 }
 
-// Close gives the seat up.
-func (s *Seat) Close() {
-	s.once.Do(func() {
-		if s.listener != nil {
-			s.listener.Close()
-			os.Remove(s.socket)
+// Close gives the session's name up. Processes that have come in stay.
+func (l *Listener) Close() {
+	l.once.Do(func() {
+		if l.listener != nil {
+			l.listener.Close()
+			os.Remove(l.socket)
 		}
-		dropLock(s.lock)
+		dropLock(l.lock)
 	})
 }
 
@@ -119,11 +121,11 @@ func Dial(dir string, n Name) (*Conn, error) {
 	return dialPath(filepath.Join(dir, n.file()+socketSuffix))
 }
 
-// All connects to every live session of the user.
-func All(dir string) ([]*Conn, error) {
+// connectAll connects to every live session of the user.
+func connectAll(dir string) ([]*Conn, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("session: %w", err)
+		return nil, fmt.Errorf("control: %w", err)
 	}
 	var conns []*Conn
 	for _, e := range entries {
@@ -145,7 +147,7 @@ func dialPath(path string) (*Conn, error) {
 	defer done()
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: short, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("session: %w", err)
+		return nil, fmt.Errorf("control: %w", err)
 	}
 	if err := checkPeer(c); err != nil {
 		c.Close()
@@ -154,9 +156,9 @@ func dialPath(path string) (*Conn, error) {
 	return newConn(c), nil
 }
 
-// listen listens at a socket at path, which the caller removes: the listener
+// listenAt listens at a socket at path, which the caller removes: the listener
 // knows it by a name that may be valid for this call only.
-func listen(path string) (*net.UnixListener, error) {
+func listenAt(path string) (*net.UnixListener, error) {
 	short, done, err := shorten(path)
 	if err != nil {
 		return nil, err
@@ -182,12 +184,12 @@ func shorten(path string) (short string, done func(), err error) {
 	}
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
-		return "", nil, fmt.Errorf("session: %w", err)
+		return "", nil, fmt.Errorf("control: %w", err)
 	}
 	short = fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path))
 	if _, err := os.Stat(filepath.Dir(short)); err != nil {
 		dir.Close()
-		return "", nil, fmt.Errorf("session: the path of the socket is too long: %s", path)
+		return "", nil, fmt.Errorf("control: the path of the socket is too long: %s", path)
 	}
 	return short, func() { dir.Close() }, nil
 }

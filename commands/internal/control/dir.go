@@ -1,4 +1,4 @@
-package session
+package control
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 )
 
 // ErrDir says that the folder for sockets cannot be trusted.
-var ErrDir = errors.New("session: the folder for sockets is not safe")
+var ErrDir = errors.New("control: the folder for sockets is not safe")
 
 // Dir returns the folder for the user's sockets and makes it if need be:
 // otrpipe in $XDG_RUNTIME_DIR, else a folder of the user's in the temporary
@@ -23,14 +23,14 @@ func Dir() (string, error) {
 		dir = filepath.Join(run, "otrpipe")
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("session: %w", err)
+		return "", fmt.Errorf("control: %w", err)
 	}
 	// The folder may be another's who was here first; Lstat sees a link as
 	// what it is.
 	info, err := os.Lstat(dir)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("session: %w", err)
+		return "", fmt.Errorf("control: %w", err)
 	case !info.IsDir():
 		return "", fmt.Errorf("%w: %s is not a folder", ErrDir, dir)
 	case owner(info) != os.Getuid():

@@ -1,4 +1,4 @@
-package session
+package control
 
 import (
 	"errors"
@@ -7,22 +7,22 @@ import (
 	"os"
 )
 
-var errOtherUser = errors.New("session: the other process belongs to another user")
+var errOtherUser = errors.New("control: the other process belongs to another user")
 
 // checkPeer refuses a connection whose other end is not this user's. peerUID,
 // which each system has its own way for, asks the kernel.
 func checkPeer(c *net.UnixConn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return fmt.Errorf("session: %w", err)
+		return fmt.Errorf("control: %w", err)
 	}
 	var uid int
 	var failed error
 	if err := raw.Control(func(fd uintptr) { uid, failed = peerUID(int(fd)) }); err != nil {
-		return fmt.Errorf("session: %w", err)
+		return fmt.Errorf("control: %w", err)
 	}
 	if failed != nil {
-		return fmt.Errorf("session: %w", failed)
+		return fmt.Errorf("control: %w", failed)
 	}
 	if uid != os.Getuid() {
 		return errOtherUser

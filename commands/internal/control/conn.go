@@ -1,4 +1,4 @@
-package session
+package control
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ const maxMessage = 256 << 10
 const maxFiles = 4
 
 // ErrMessage says that the other process sent something that is no message.
-var ErrMessage = errors.New("session: a message that makes no sense")
+var ErrMessage = errors.New("control: a message that makes no sense")
 
 // A Conn carries messages between two processes: lines of JSON, and with a
 // line the files it speaks of. One goroutine may receive while others send.
@@ -42,7 +42,7 @@ func newConn(c *net.UnixConn) *Conn { return &Conn{c: c} }
 func (c *Conn) Send(v any, files ...*os.File) error {
 	line, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("session: %w", err)
+		return fmt.Errorf("control: %w", err)
 	}
 	line = append(line, '\n')
 	defer clear(line) // it may hold a secret
@@ -64,7 +64,7 @@ func (c *Conn) Send(v any, files ...*os.File) error {
 		_, err = c.c.Write(line[n:])
 	}
 	if err != nil {
-		return fmt.Errorf("session: %w", err)
+		return fmt.Errorf("control: %w", err)
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (c *Conn) read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), err == nil && n == 0:
 		return 0, io.EOF
 	case err != nil:
-		return 0, fmt.Errorf("session: %w", err)
+		return 0, fmt.Errorf("control: %w", err)
 	}
 	return n, nil
 }
@@ -146,6 +146,8 @@ func filesOf(rights []byte) ([]*os.File, error) {
 // SetDeadline bounds how long Send and Receive may take; the zero time takes
 // the bound away.
 func (c *Conn) SetDeadline(t time.Time) { _ = c.c.SetDeadline(t) }
+
+func (c *Conn) setWriteDeadline(t time.Time) { _ = c.c.SetWriteDeadline(t) }
 
 // Close closes the connection.
 func (c *Conn) Close() {

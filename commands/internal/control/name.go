@@ -1,10 +1,10 @@
-// Package session is where the processes of one user that share a live
+// Package control is where the processes of one user that share a live
 // session meet: the two halves of one end, and the controllers that ask
 // something of it. They meet at a Unix socket in a folder that only the user
 // can enter, named after home, identity and session; one process hosts the
 // session, the others talk to it in single lines of JSON, and a half hands
 // its streams over as file descriptors.
-package session
+package control
 
 import (
 	"crypto/sha256"
@@ -27,7 +27,7 @@ type Name struct {
 const maxName = 128
 
 // ErrName says that a session cannot have this name.
-var ErrName = errors.New("session: a name has 1 to 128 printable characters")
+var ErrName = errors.New("control: a name has 1 to 128 printable characters")
 
 // CheckName refuses names that cannot be shown on one line.
 func CheckName(s string) error {
