@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/terminal/editor"
 	"otrpipe/otr/keys"
@@ -66,7 +67,7 @@ func chatFlags() []cli.Flag {
 }
 
 // chatDefaults are the flags of a chat that was not given others.
-var chatDefaults = flagValues{
+var chatDefaults = options.Values{
 	flagMode: {modeLines},
 	flagStay: {"true"},
 	flagRaw:  {"true"}, // a message may have several lines, and so shows them

@@ -11,6 +11,7 @@ import (
 	"github.com/fatih/color"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 )
@@ -91,7 +92,7 @@ func TestThePromptSaysHowFarThePeerIsTrusted(t *testing.T) {
 		"You":                   "<You>",
 		strings.Repeat("é", 40): strings.Repeat("é", maxWho-1) + "…",
 	} {
-		l := &live{options: &streamOptions{contact: contact}}
+		l := &live{options: &options.Options{Contact: contact}}
 		if got := l.standing().who; got != who {
 			t.Errorf("%q is called %q, not %q", contact, got, who)
 		}
@@ -99,8 +100,8 @@ func TestThePromptSaysHowFarThePeerIsTrusted(t *testing.T) {
 }
 
 func TestAChatHasDefaultsOfItsOwn(t *testing.T) {
-	o, err := chatDefaults.options(nil)
-	if err != nil || o.mode != modeLines || !o.stay || o.html != htmlText || o.dead != 0 || o.timeout != defaultTimeout {
+	o, err := chatDefaults.Options(nil)
+	if err != nil || o.Mode != modeLines || !o.Stay || o.HTML != htmlText || o.Dead != 0 || o.Timeout != options.DefaultTimeout {
 		t.Errorf("%+v, %v", o, err)
 	}
 	for _, f := range chatFlags() {

@@ -259,7 +259,7 @@ func (h *chat) trustPeer(string) {
 		return
 	}
 	h.answers.Note(fmt.Sprintf("the OTRv%d key of %s is verified", s.Version, h.contactName()))
-	if h.options.contact == "" {
+	if h.options.Contact == "" {
 		h.answers.Hint("this is forgotten at the end, for no contact was named: --contact NAME remembers")
 	}
 }

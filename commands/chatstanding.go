@@ -51,8 +51,8 @@ func (s standing) lead() (string, color.Attribute) { return s.who, s.colour() }
 // standing is how the session stands now.
 func (l *live) standing() standing {
 	who := "peer"
-	if l.options.contact != "" {
-		who = terminal.Visible(l.options.contact)
+	if l.options.Contact != "" {
+		who = terminal.Visible(l.options.Contact)
 	}
 	if r := []rune(who); len(r) > maxWho {
 		who = string(r[:maxWho-1]) + "…"
@@ -86,7 +86,7 @@ func (h *chat) showStanding() {
 // reconsider looks whether the contact's key is trusted otherwise by now, as
 // another shell may have seen to.
 func (h *chat) reconsider() {
-	if h.options.contact == "" || !h.standing().encrypted {
+	if h.options.Contact == "" || !h.standing().encrypted {
 		return
 	}
 	h.mu.Lock()

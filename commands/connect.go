@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/process"
 	"otrpipe/otr"
 )
@@ -36,7 +37,7 @@ func runConnect(c *cli.Context) error {
 
 // startWhole begins to host the session of an end that is one process, and
 // returns COMMAND. Flags that were not given have the command's defaults.
-func startWhole(c *cli.Context, defaults flagValues) (*live, []string, error) {
+func startWhole(c *cli.Context, defaults options.Values) (*live, []string, error) {
 	command := c.Args().Slice()
 	if len(command) == 0 {
 		return nil, nil, exit.Errorf(exit.Usage, "%s needs a COMMAND", c.Command.HelpName).
@@ -51,7 +52,7 @@ func startWhole(c *cli.Context, defaults flagValues) (*live, []string, error) {
 			e.given[name] = value
 		}
 	}
-	if _, err := e.given.options(e.secret); err != nil {
+	if _, err := e.given.Options(e.secret); err != nil {
 		return nil, nil, err
 	}
 	if err := process.Find(command); err != nil {

@@ -87,11 +87,11 @@ func (l *live) status() control.Reply {
 	s := &control.Status{
 		Session:  l.name.Session,
 		Identity: l.name.Identity,
-		Mode:     l.values.one(flagMode, modeStream),
+		Mode:     l.values.Mode(),
 		State:    l.state,
 		PID:      os.Getpid(),
 	}
-	if contact := l.values.one(flagContact, ""); contact != "" {
+	if contact := l.values.Contact(); contact != "" {
 		s.Contact = &contact
 	}
 	if l.peer != nil {

@@ -11,6 +11,7 @@ import (
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 )
@@ -21,7 +22,7 @@ type end struct {
 	*terminal.IO
 	c         *cli.Context
 	command   string // the command's name
-	given     flagValues
+	given     options.Values
 	secret    []byte // of SMP; nil: none was given
 	pass      *passphraseSource
 	passRead  bool
@@ -41,7 +42,7 @@ func newEnd(c *cli.Context) (*end, error) {
 	if e.given, err = streamFlagValues(c); err != nil {
 		return nil, err
 	}
-	if err := e.given.check(); err != nil {
+	if err := e.given.Check(); err != nil {
 		return nil, err
 	}
 	if e.name.Session, err = sessionName(c); err != nil {

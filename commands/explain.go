@@ -30,14 +30,14 @@ func (l *live) explain(err error) error {
 		return exit.Errorf(exit.SMP, "%w", failed).
 			WithHint("both ends need the very same secret: check it, and that %s is really at the other end", l.contactName())
 	case errors.Is(err, stream.ErrNoStream):
-		return exit.Errorf(exit.Timeout, "the session is encrypted, but the peer sends no byte stream within %v", l.options.timeout).
+		return exit.Errorf(exit.Timeout, "the session is encrypted, but the peer sends no byte stream within %v", l.options.Timeout).
 			WithHint("another OTR client, or an otrpipe in mode lines, needs --mode lines here too")
 	case errors.Is(err, stream.ErrTimeout):
 		return l.timedOut()
 	case errors.Is(err, stream.ErrClosedBeforeSession):
 		return exit.Errorf(exit.Broken, "%s", "the transport closed before there was a session"+l.transportStatus()).
 			WithHint("is the other end running, and is it an otrpipe or another OTR client?")
-	case errors.Is(err, stream.ErrBroken) && l.options.mode == modeStream:
+	case errors.Is(err, stream.ErrBroken) && l.options.Mode == modeStream:
 		return exit.Errorf(exit.Broken, "%s (%v%s)", l.howFar(), reworded(err), l.statusAfter(err))
 	case errors.Is(err, stream.ErrTransport):
 		return exit.Errorf(exit.Broken, "the line was cut; %s did not end the session (%v%s)", l.peerName(), reworded(err), l.transportStatus())
@@ -80,11 +80,11 @@ func (l *live) timedOut() error {
 	l.mu.Lock()
 	secure, echoed, inClear, offers := l.peer != nil, l.echoed, l.inClear, l.offers
 	l.mu.Unlock()
-	if secure && l.options.smp != nil {
-		return exit.Errorf(exit.Timeout, "SMP was not finished within %v", l.options.timeout).
+	if secure && l.options.SMP != nil {
+		return exit.Errorf(exit.Timeout, "SMP was not finished within %v", l.options.Timeout).
 			WithHint("the other end answers with the same --smp-secret-file, or by hand with otrpipe smp")
 	}
-	late := exit.Errorf(exit.Timeout, "there is no session after %v", l.options.timeout)
+	late := exit.Errorf(exit.Timeout, "there is no session after %v", l.options.Timeout)
 	switch {
 	case echoed:
 		return late.WithHint("the transport sends back what we say; is it the other end that answers?")

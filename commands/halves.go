@@ -12,6 +12,7 @@ import (
 
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/process"
 )
 
@@ -26,7 +27,7 @@ func runHalf(c *cli.Context, role string) error {
 		return err
 	}
 	if !e.named {
-		e.name.Session = defaultSession
+		e.name.Session = options.DefaultSession
 	}
 	for until := time.Now().Add(seatPatience); ; {
 		listener, err := control.Listen(e.dir, e.name)
@@ -75,7 +76,7 @@ func (l *live) hostHalves() error {
 // awaitPartner waits until the other half has come.
 func (l *live) awaitPartner() (*partner, error) {
 	var limit <-chan time.Time
-	timeout := l.values.duration(flagTimeout, defaultTimeout)
+	timeout := l.given.Timeout() // the half that comes may bring another one
 	if timeout > 0 {
 		limit = time.After(timeout)
 	}

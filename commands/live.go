@@ -15,6 +15,7 @@ import (
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
@@ -31,7 +32,7 @@ const lastBytes = time.Second
 type live struct {
 	*end
 	role     string // encrypt-stream or decrypt-stream; "": both halves in one process
-	options  *streamOptions
+	options  *options.Options
 	keeper   *trust.Keeper // the stream's owner's; nil until the conversation is made
 	listener *control.Listener
 	watch    *process.SignalWatch
@@ -44,8 +45,8 @@ type live struct {
 	over    chan struct{} // closed when nothing can be asked of the session any more
 
 	mu       sync.Mutex
-	values   flagValues // what both halves were given
-	partner  *partner   // the other half, once it has been let in
+	values   options.Values // what both halves were given
+	partner  *partner       // the other half, once it has been let in
 	joined   chan struct{}
 	link     link             // nil until the conversation begins
 	abort    func(string)     // ends link before its time
@@ -138,7 +139,7 @@ func (l *live) wipe() {
 		l.identity.Wipe()
 	}
 	if l.options != nil {
-		clear(l.options.smp)
+		clear(l.options.SMP)
 	}
 	clear(l.secret)
 	l.mu.Lock()
@@ -151,11 +152,11 @@ func (l *live) wipe() {
 // settle takes the options that both halves were given together.
 func (l *live) settle() error {
 	var err error
-	if l.options, err = l.values.options(l.secret); err != nil {
+	if l.options, err = l.values.Options(l.secret); err != nil {
 		return err
 	}
-	if l.options.question != "" && l.options.smp == nil {
-		if l.options.smp, err = askSecret("Secret that answers your question", "--smp-secret-file or --smp-secret-fd"); err != nil {
+	if l.options.Question != "" && l.options.SMP == nil {
+		if l.options.SMP, err = askSecret("Secret that answers your question", "--smp-secret-file or --smp-secret-fd"); err != nil {
 			return err
 		}
 	}
@@ -178,15 +179,15 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 	}
 	l.keeper = trust.NewKeeper(trust.Config{
 		Home:    l.home,
-		Contact: l.options.contact,
-		Level:   trust.Level(l.options.trust),
-		Expect:  l.options.expect,
-		SMP:     l.options.smp != nil,
+		Contact: l.options.Contact,
+		Level:   trust.Level(l.options.Trust),
+		Expect:  l.options.Expect,
+		SMP:     l.options.SMP != nil,
 		Speaks4: policy.Has(otr.AllowV4),
-		Named:   l.options.named,
+		Named:   l.options.Named,
 	})
 	policy |= otr.RestartAKE
-	if l.options.mode == modeLines {
+	if l.options.Mode == modeLines {
 		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE
 	}
 	// Another live session of the identity may have its tag already. A peer of
@@ -202,15 +203,15 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 		DSA:         id.DSA,
 		Ed448:       id.Ed448,
 		Forging:     id.Forging,
-		Account:     l.options.account,
-		PeerAccount: l.options.peerName,
+		Account:     l.options.Account,
+		PeerAccount: l.options.PeerAccount,
 		InstanceTag: tag,
 		Policy:      policy,
 		Rand:        rand.Reader,
 		Now:         time.Now,
-		MaxSize:     l.options.maxSize,
-		Pad:         l.options.pad,
-		Expire:      l.options.expire,
+		MaxSize:     l.options.MaxSize,
+		Pad:         l.options.Pad,
+		Expire:      l.options.Expire,
 	})
 	if err != nil {
 		return nil, err
@@ -221,12 +222,12 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 // versionsOf is the policy for an identity. One of an older program has no key
 // of version 4: then the version is left out, unless it was asked for.
 func (l *live) versionsOf(id *keyfile.Identity) (otr.Policy, error) {
-	policy := l.options.policy
+	policy := l.options.Policy
 	if id.Ed448 != nil || !policy.Has(otr.AllowV4) {
 		return policy, nil
 	}
 	policy &^= otr.AllowV4
-	if strings.Contains(l.options.named, "4") || policy&(otr.AllowV2|otr.AllowV3) == 0 {
+	if strings.Contains(l.options.Named, "4") || policy&(otr.AllowV2|otr.AllowV3) == 0 {
 		return 0, exit.Errorf(exit.KeyFile, "identity %q has no key for OTR version 4", l.name.Identity).
 			WithHint("make it: %s", upgradeCommand(l.name.Identity))
 	}
@@ -242,18 +243,18 @@ func (l *live) config(c *otr.Conversation) stream.Config {
 		Verify:       l.verify,
 		Event:        l.event,
 		Initiate:     true,
-		Heartbeat:    l.options.heartbeat,
-		Dead:         l.options.dead,
-		Linger:       l.options.linger,
-		Stay:         l.options.stay,
+		Heartbeat:    l.options.Heartbeat,
+		Dead:         l.options.Dead,
+		Linger:       l.options.Linger,
+		Stay:         l.options.Stay,
 		OneSession:   l.atTerminal() != nil,
-		Raw:          l.options.raw,
+		Raw:          l.options.Raw,
 	}
-	if l.options.smp != nil {
-		cfg.SMP = &stream.SMPConfig{Secret: l.options.smp, Question: l.options.question}
+	if l.options.SMP != nil {
+		cfg.SMP = &stream.SMPConfig{Secret: l.options.SMP, Question: l.options.Question}
 	}
-	if l.options.timeout > 0 {
-		cfg.Timeout = max(l.options.timeout-time.Since(l.begun), time.Millisecond)
+	if l.options.Timeout > 0 {
+		cfg.Timeout = max(l.options.Timeout-time.Since(l.begun), time.Millisecond)
 	}
 	return cfg
 }
@@ -287,7 +288,7 @@ func (l *live) run(c *otr.Conversation, transport io.ReadWriteCloser, open func(
 	}
 	var lk link
 	var move func(*payload) (received <-chan error)
-	if l.options.mode == modeLines {
+	if l.options.Mode == modeLines {
 		lines := stream.OpenLines(transport, l.config(c))
 		lk, move = lines, func(p *payload) <-chan error { return l.moveLines(lines, p) }
 		l.setLink(lk, func(string) { _ = lines.Close() })

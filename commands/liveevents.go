@@ -25,8 +25,8 @@ func (l *live) verify(s otr.Session) error {
 		SSID:        fmt.Sprintf("%x", s.SSID),
 		Instance:    events.Instance(s.PeerInstance),
 	}
-	if l.options.contact != "" {
-		p.Contact = &l.options.contact
+	if l.options.Contact != "" {
+		p.Contact = &l.options.Contact
 	}
 	l.mu.Lock()
 	// What the checks have said so far, they have said of one key.
@@ -63,7 +63,7 @@ func (l *live) event(e stream.Event) {
 	case otr.PeerEnded:
 		l.setUntrusted()
 		l.log(e, events.Record{Event: events.PeerEnded})
-		if l.options.mode == modeLines {
+		if l.options.Mode == modeLines {
 			l.Note("%s ended the session", l.peerName())
 		}
 	case otr.Ended:
@@ -157,13 +157,13 @@ func (l *live) event(e stream.Event) {
 // endedHere follows the end of a session that we have ended, or that had the
 // same keys for too long.
 func (l *live) endedHere(e otr.Ended) {
-	if !l.options.stay {
+	if !l.options.Stay {
 		l.Detail("%v", e)
 		return
 	}
 	l.setUntrusted()
 	if e.Expired {
-		l.Note("the session with %s ended: its keys had not changed for %v", l.peerName(), l.options.expire)
+		l.Note("the session with %s ended: its keys had not changed for %v", l.peerName(), l.options.Expire)
 	}
 }
 
@@ -207,7 +207,7 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 	switch p.Trust {
 	case string(trust.Unverified):
 		l.Note("secure with OTRv%d key %v", s.Version, s.Fingerprint)
-		if l.options.smp != nil {
+		if l.options.SMP != nil {
 			return // it is about to prove itself
 		}
 		l.Warn("nobody has checked whose key that is: no contact was named")
@@ -225,8 +225,8 @@ func (l *live) secured(e stream.Event, s otr.Secure) {
 
 // contactName is what the one who should be the peer is called in messages.
 func (l *live) contactName() string {
-	if l.options.contact != "" {
-		return terminal.Visible(l.options.contact)
+	if l.options.Contact != "" {
+		return terminal.Visible(l.options.Contact)
 	}
 	return "the peer"
 }
@@ -272,7 +272,7 @@ func (l *live) setUntrusted() {
 	l.trusted = false
 	l.smp.asked, l.smp.answered, l.smp.crossed = nil, false, false
 	l.state = control.StateFinished
-	if l.options.stay {
+	if l.options.Stay {
 		l.state = control.StateHandshake
 	}
 	l.mu.Unlock()
@@ -296,7 +296,7 @@ func (l *live) logNow(out events.Record) {
 }
 
 func (l *live) logStarted() {
-	l.logNow(events.Record{Event: events.Started, Identity: l.name.Identity, Mode: l.options.mode, PID: os.Getpid()})
+	l.logNow(events.Record{Event: events.Started, Identity: l.name.Identity, Mode: l.options.Mode, PID: os.Getpid()})
 }
 
 func (l *live) logEnded(err error) {

@@ -29,7 +29,7 @@ const crossedWait = 10 * time.Second
 func (l *live) smpAsked(e stream.Event, what otr.SMPAsked) {
 	l.log(e, events.Record{Event: events.SMPAsked, Question: &what.Question})
 	l.mu.Lock()
-	byItself := l.options.smp != nil && !l.trusted
+	byItself := l.options.SMP != nil && !l.trusted
 	busy := l.smp.busy
 	if !byItself {
 		l.smp.asked = &what.Question
@@ -101,7 +101,7 @@ func (l *live) smpAborted(e stream.Event) {
 func (l *live) proving() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.options.smp != nil && !l.trusted
+	return l.options.SMP != nil && !l.trusted
 }
 
 // smpEnded says that no run is under way; asked is the question of another.

@@ -103,7 +103,7 @@ func (l *live) receiveLines(lines *stream.Lines, p *payload) error {
 // the peer's program says is plain is never taken for HTML.
 func (l *live) readText(lines *stream.Lines, buf []byte) ([]byte, error) {
 	buf, plain, err := lines.ReadText(buf)
-	if err == nil && !plain && l.options.html == htmlText {
+	if err == nil && !plain && l.options.HTML == htmlText {
 		buf = append(buf[:0], l.markup().Text(string(buf))...)
 	}
 	return buf, err
@@ -111,7 +111,7 @@ func (l *live) readText(lines *stream.Lines, buf []byte) ([]byte, error) {
 
 // asTyped is what to send so that the peer's client shows text as it was typed.
 func (l *live) asTyped(text string) string {
-	if l.options.html != htmlText {
+	if l.options.HTML != htmlText {
 		return text
 	}
 	return l.markup().Escape(text)

@@ -104,9 +104,11 @@ func (l *live) join(join *control.Join) *exit.Error {
 	if len(join.SMPSecret) > 0 && len(l.secret) > 0 && subtle.ConstantTimeCompare(join.SMPSecret, l.secret) != 1 {
 		return contradiction(flagSMPSecret + "-file")
 	}
-	if flag := l.values.merge(join.Flags); flag != "" {
+	together, flag := l.values.Merge(join.Flags)
+	if flag != "" {
 		return contradiction(flag)
 	}
+	l.values = together
 	if len(l.secret) == 0 {
 		l.secret = join.SMPSecret
 	}

@@ -172,7 +172,7 @@ func (l *live) wantsProgress() bool {
 	switch {
 	case !terminal.Is(l.Messages.File()):
 		return false
-	case l.options.progress:
+	case l.options.Progress:
 		return true
 	}
 	return !l.Quiet && l.command != commandServe && !slices.ContainsFunc(l.streams(), terminal.Is)
@@ -207,9 +207,9 @@ func (l *live) trustInPeer() string {
 	switch {
 	case l.peer == nil:
 		return ""
-	case l.options.contact != "":
-		return fmt.Sprintf("%s (%s)", l.options.contact, l.peer.Trust)
-	case l.options.smp != nil && l.trusted:
+	case l.options.Contact != "":
+		return fmt.Sprintf("%s (%s)", l.options.Contact, l.peer.Trust)
+	case l.options.SMP != nil && l.trusted:
 		return "peer knows the secret"
 	}
 	return "peer " + l.peer.Trust

@@ -11,60 +11,47 @@ import (
 
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/otr"
+	"otrpipe/commands/internal/options"
 )
 
 // The names of the flags that stream commands share.
 const (
-	flagSession     = "session"
-	flagContact     = "contact"
-	flagTrust       = "trust"
-	flagExpect      = "expect"
-	flagSMPSecret   = "smp-secret"
-	flagSMPQuestion = "smp-question"
-	flagOTR         = "otr"
-	flagMode        = "mode"
-	flagStay        = "stay"
-	flagAccount     = "account"
-	flagPeerAccount = "peer-account"
-	flagMaxSize     = "max-size"
-	flagPad         = "pad"
-	flagTimeout     = "timeout"
-	flagHeartbeat   = "heartbeat"
-	flagExpire      = "expire"
-	flagDead        = "dead"
-	flagLinger      = "linger"
-	flagRaw         = "raw"
-	flagHTML        = "html"
-	flagProgress    = "progress"
-	flagEvents      = "events"
+	flagSession     = options.SessionFlag
+	flagContact     = options.ContactFlag
+	flagTrust       = options.TrustFlag
+	flagExpect      = options.ExpectFlag
+	flagSMPSecret   = options.SMPSecretFlag
+	flagSMPQuestion = options.SMPQuestionFlag
+	flagOTR         = options.OTRFlag
+	flagMode        = options.ModeFlag
+	flagStay        = options.StayFlag
+	flagAccount     = options.AccountFlag
+	flagPeerAccount = options.PeerAccountFlag
+	flagMaxSize     = options.MaxSizeFlag
+	flagPad         = options.PadFlag
+	flagTimeout     = options.TimeoutFlag
+	flagHeartbeat   = options.HeartbeatFlag
+	flagExpire      = options.ExpireFlag
+	flagDead        = options.DeadFlag
+	flagLinger      = options.LingerFlag
+	flagRaw         = options.RawFlag
+	flagHTML        = options.HTMLFlag
+	flagProgress    = options.ProgressFlag
+	flagEvents      = options.EventsFlag
 )
 
-// The modes of a stream, and what --html does.
 const (
-	modeStream = "stream"
-	modeLines  = "lines"
-
-	htmlRaw  = "raw"
-	htmlText = "text"
+	modeStream    = options.ModeStream
+	modeLines     = options.ModeLines
+	htmlRaw       = options.HTMLRaw
+	htmlText      = options.HTMLText
+	trustNew      = options.TrustNew
+	trustKnown    = options.TrustKnown
+	trustVerified = options.TrustVerified
 )
 
-// How far a contact's key must be trusted: the values of --trust.
+// Bounds with their reasons.
 const (
-	trustNew      = "new"
-	trustKnown    = "known"
-	trustVerified = "verified"
-)
-
-// Defaults, and bounds with their reasons.
-const (
-	defaultSession   = "default"
-	defaultTimeout   = time.Minute
-	defaultHeartbeat = time.Minute
-	defaultExpire    = 2 * time.Hour
-	defaultDead      = 5 * time.Minute
-	defaultLinger    = time.Second
-
 	// maxPad keeps a padded message small beside the bound on a line.
 	maxPad = 1 << 16
 	// maxQuestion is the longest SMP question, in bytes: package otr sends no
@@ -94,7 +81,7 @@ func streamFlags() []cli.Flag {
 		in(groupPeer, peer...),
 		in(groupSession,
 			&cli.StringFlag{Name: flagSession, Aliases: []string{"s"}, Usage: "the session's `NAME`; one live end a name"},
-			&cli.StringFlag{Name: flagOTR, Usage: "`VERSIONS` of OTR to speak, of 2, 3 and 4", DefaultText: defaultVersions()},
+			&cli.StringFlag{Name: flagOTR, Usage: "`VERSIONS` of OTR to speak, of 2, 3 and 4", DefaultText: options.DefaultVersions()},
 			&cli.StringFlag{Name: flagTimeout, Usage: "for the partner half, the handshake and SMP together, `D` such as 90s or 5m", DefaultText: "60s"},
 			&cli.StringFlag{Name: flagHeartbeat, Usage: "keep an idle session alive every `D`", DefaultText: "1m"},
 			&cli.StringFlag{Name: flagExpire, Usage: "end a session whose keys have not changed for `D`", DefaultText: "2h"},
@@ -114,14 +101,10 @@ func streamFlags() []cli.Flag {
 	)
 }
 
-// A flagValues holds the stream flags that were given, each value in the one
-// canonical form that two halves can compare.
-type flagValues map[string][]string
-
 // streamFlagValues reads the stream flags of a command, but the session's
 // name, the SMP secret and the events, which are not compared as text.
-func streamFlagValues(c *cli.Context) (flagValues, error) {
-	given := flagValues{}
+func streamFlagValues(c *cli.Context) (options.Values, error) {
+	given := options.Values{}
 	for name, canonical := range streamFlagForms {
 		if !c.IsSet(name) {
 			continue
@@ -247,43 +230,20 @@ func question(v string) (string, error) {
 	return v, nil
 }
 
-// spoken are the versions that the program speaks, the oldest first; the
-// policy's flag allows each.
-var spoken = []struct {
-	digit byte
-	allow otr.Policy
-}{
-	{'2', otr.AllowV2},
-	{'3', otr.AllowV3},
-	{'4', otr.AllowV4},
-}
-
-// defaultVersions is all that are spoken but version 2, which protects nothing
-// against mixing up instances and is there for old peers only.
-func defaultVersions() string {
-	s := ""
-	for _, v := range spoken {
-		if v.digit != '2' {
-			s += string(v.digit)
-		}
-	}
-	return s
-}
-
 // versions reads the value of --otr: digits in any order.
 func versions(v string) (string, error) {
 	if v == "" {
 		return "", fmt.Errorf("no version is named")
 	}
 	canonical := ""
-	for _, s := range spoken {
-		if strings.IndexByte(v, s.digit) >= 0 {
-			canonical += string(s.digit)
+	for _, s := range options.Spoken {
+		if strings.IndexByte(v, s.Digit) >= 0 {
+			canonical += string(s.Digit)
 		}
 	}
 	for i := range len(v) {
 		if strings.IndexByte(canonical, v[i]) < 0 {
-			return "", fmt.Errorf("%q names a version that is not spoken here; %s are", v, spokenList())
+			return "", fmt.Errorf("%q names a version that is not options.Spoken here; %s are", v, spokenList())
 		}
 	}
 	return canonical, nil
@@ -291,8 +251,8 @@ func versions(v string) (string, error) {
 
 func spokenList() string {
 	var digits []string
-	for _, s := range spoken {
-		digits = append(digits, string(s.digit))
+	for _, s := range options.Spoken {
+		digits = append(digits, string(s.Digit))
 	}
 	last := len(digits) - 1
 	return strings.Join(digits[:last], ", ") + " and " + digits[last]

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/otr"
 )
 
@@ -16,9 +17,9 @@ const (
 )
 
 // values reads flags as a stream command does, from "name=value" words.
-func values(t *testing.T, line string) (flagValues, error) {
+func values(t *testing.T, line string) (options.Values, error) {
 	t.Helper()
-	v := flagValues{}
+	v := options.Values{}
 	for _, word := range strings.Fields(line) {
 		name, value, _ := strings.Cut(word, "=")
 		canonical, err := streamFlagForms[name](value)
@@ -27,27 +28,27 @@ func values(t *testing.T, line string) (flagValues, error) {
 		}
 		v[name] = append(v[name], canonical)
 	}
-	return v, v.check()
+	return v, v.Check()
 }
 
 func TestDefaultsAreThoseOfTheManual(t *testing.T) {
-	o, err := flagValues{}.options(nil)
+	o, err := options.Values{}.Options(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.policy.Has(otr.AllowV2) || !o.policy.Has(otr.AllowV3|otr.AllowV4|otr.RequireEncryption) {
-		t.Errorf("the policy is %b", o.policy)
+	if o.Policy.Has(otr.AllowV2) || !o.Policy.Has(otr.AllowV3|otr.AllowV4|otr.RequireEncryption) {
+		t.Errorf("the policy is %b", o.Policy)
 	}
-	if o.mode != modeStream || o.trust != trustNew || o.html != htmlRaw || o.stay || o.raw || o.progress {
+	if o.Mode != modeStream || o.Trust != trustNew || o.HTML != htmlRaw || o.Stay || o.Raw || o.Progress {
 		t.Errorf("%+v", o)
 	}
-	if o.timeout != time.Minute || o.heartbeat != time.Minute || o.expire != 2*time.Hour ||
-		o.dead != 5*time.Minute || o.linger != time.Second {
+	if o.Timeout != time.Minute || o.Heartbeat != time.Minute || o.Expire != 2*time.Hour ||
+		o.Dead != 5*time.Minute || o.Linger != time.Second {
 		t.Errorf("%+v", o)
 	}
-	lines, err := flagValues{flagMode: {modeLines}}.options(nil)
-	if err != nil || lines.dead != 0 {
-		t.Errorf("mode lines: a silent peer is given up after %v, %v", lines.dead, err)
+	lines, err := options.Values{flagMode: {modeLines}}.Options(nil)
+	if err != nil || lines.Dead != 0 {
+		t.Errorf("mode lines: a silent peer is given up after %v, %v", lines.Dead, err)
 	}
 }
 
@@ -69,7 +70,7 @@ func TestFlagsThatContradictEachOtherAreUsageErrors(t *testing.T) {
 	} {
 		v, err := values(t, line)
 		if err == nil {
-			_, err = v.options(nil)
+			_, err = v.Options(nil)
 		}
 		var e *exit.Error
 		if !errors.As(err, &e) || e.Code != exit.Usage {
@@ -83,15 +84,15 @@ func TestExpectLimitsTheVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := v.options(nil)
+	o, err := v.Options(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(o.expect) != 1 || o.expect[0].Hex() != someKey {
-		t.Errorf("expected are %v", o.expect)
+	if len(o.Expect) != 1 || o.Expect[0].Hex() != someKey {
+		t.Errorf("expected are %v", o.Expect)
 	}
-	if !o.policy.Has(otr.AllowV2 | otr.AllowV3) {
-		t.Errorf("the policy is %b", o.policy)
+	if !o.Policy.Has(otr.AllowV2 | otr.AllowV3) {
+		t.Errorf("the policy is %b", o.Policy)
 	}
 	// A key of version 4 cannot be met in version 3.
 	if v, err = values(t, "otr=3 expect="+strings.Repeat("0f", 56)); err == nil {
@@ -108,21 +109,24 @@ func TestAHalfTakesWhatTheOtherWasGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if flag := first.merge(second); flag != "" {
+	together, flag := first.Merge(second)
+	if flag != "" {
 		t.Fatalf("--%s contradicts", flag)
 	}
-	if first.one(flagContact, "") != "bob" || first.number(flagPad) != 256 || first.duration(flagTimeout, 0) != time.Minute {
-		t.Errorf("together: %v", first)
+	o, err := together.Options(nil)
+	if err != nil || o.Contact != "bob" || o.Pad != 256 || o.Timeout != time.Minute {
+		t.Errorf("together: %v, %v", o, err)
+	}
+	// Another goroutine may be reading what a half was given.
+	if len(first) != 2 || len(second) != 2 {
+		t.Errorf("a half was changed: %v and %v", first, second)
 	}
 
 	other, err := values(t, "mode=lines contact=carol")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if flag := first.merge(other); flag != flagContact {
+	if _, flag := together.Merge(other); flag != flagContact {
 		t.Errorf("contradiction in %q, want contact", flag)
-	}
-	if first.has(flagMode) {
-		t.Error("the first half took over flags of one that was refused")
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/keyfile"
@@ -30,7 +31,7 @@ func newMeeting(t *testing.T, contact, level string) *live {
 	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
 	return &live{
 		end:     &end{IO: terminal.NewIO(programName, nowhere, nowhere, nowhere), home: home},
-		options: &streamOptions{contact: contact, trust: level},
+		options: &options.Options{Contact: contact, Trust: level},
 		keeper:  trust.NewKeeper(trust.Config{Home: home, Contact: contact, Level: trust.Level(level), Speaks4: true}),
 		taps:    map[chan fmt.Stringer]struct{}{},
 	}
@@ -48,7 +49,7 @@ func (l *live) meet(s otr.Session) error {
 
 func TestWhatWasAskedInASessionIsNotAnsweredInTheNext(t *testing.T) {
 	l := newMeeting(t, "", trustNew)
-	l.options.stay = true
+	l.options.Stay = true
 	bob := otr.Session{Version: 3, Fingerprint: fingerprintOf(t, someKey), SSID: [8]byte{1}}
 	if err := l.meet(bob); err != nil {
 		t.Fatal(err)

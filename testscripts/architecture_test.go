@@ -21,12 +21,13 @@ const module = "otrpipe"
 // here has no place yet: give it one in the README's plan, then here.
 var arrows = map[string][]string{
 	".":                                 {"commands"},
-	"commands":                          {"commands/internal/control", "commands/internal/trust", "commands/internal/process", "commands/internal/events", "commands/internal/exit", "commands/internal/terminal", "commands/internal/terminal/editor", "keyfile", "otr/stream", "otr/toolkit", "otr", "otr/keys"},
+	"commands":                          {"commands/internal/options", "commands/internal/control", "commands/internal/trust", "commands/internal/process", "commands/internal/events", "commands/internal/exit", "commands/internal/terminal", "commands/internal/terminal/editor", "keyfile", "otr/stream", "otr/toolkit", "otr", "otr/keys"},
 	"commands/internal/exit":            {"keyfile"},
 	"commands/internal/events":          {"commands/internal/exit"},
 	"commands/internal/process":         {"commands/internal/exit"},
 	"commands/internal/trust":           {"commands/internal/exit", "keyfile", "otr", "otr/keys", "otr/stream"},
 	"commands/internal/control":         {"commands/internal/exit"},
+	"commands/internal/options":         {"commands/internal/exit", "otr", "otr/keys"},
 	"commands/internal/terminal":        {},
 	"commands/internal/terminal/editor": {"commands/internal/terminal"},
 	"keyfile":                           {"otr/keys", "otr/wire"},

@@ -83,6 +83,7 @@ var packages = []string{
 	"group",
 	"keyfile",
 	"keys",
+	"options",
 	"otr",
 	"process",
 	"smp",

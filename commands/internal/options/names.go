@@ -1,0 +1,55 @@
+package options
+
+import "time"
+
+// The names of the flags that stream commands share.
+const (
+	SessionFlag     = "session"
+	ContactFlag     = "contact"
+	TrustFlag       = "trust"
+	ExpectFlag      = "expect"
+	SMPSecretFlag   = "smp-secret"
+	SMPQuestionFlag = "smp-question"
+	OTRFlag         = "otr"
+	ModeFlag        = "mode"
+	StayFlag        = "stay"
+	AccountFlag     = "account"
+	PeerAccountFlag = "peer-account"
+	MaxSizeFlag     = "max-size"
+	PadFlag         = "pad"
+	TimeoutFlag     = "timeout"
+	HeartbeatFlag   = "heartbeat"
+	ExpireFlag      = "expire"
+	DeadFlag        = "dead"
+	LingerFlag      = "linger"
+	RawFlag         = "raw"
+	HTMLFlag        = "html"
+	ProgressFlag    = "progress"
+	EventsFlag      = "events"
+)
+
+// The modes of a stream, and what --html does.
+const (
+	ModeStream = "stream"
+	ModeLines  = "lines"
+
+	HTMLRaw  = "raw"
+	HTMLText = "text"
+)
+
+// How far a contact's key must be trusted: the values of --trust.
+const (
+	TrustNew      = "new"
+	TrustKnown    = "known"
+	TrustVerified = "verified"
+)
+
+// Defaults.
+const (
+	DefaultSession   = "default"
+	DefaultTimeout   = time.Minute
+	DefaultHeartbeat = time.Minute
+	DefaultExpire    = 2 * time.Hour
+	DefaultDead      = 5 * time.Minute
+	DefaultLinger    = time.Second
+)

@@ -1,0 +1,208 @@
+// Package options is what the flags of a stream come to.
+package options
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+)
+
+// Values holds the stream flags that were given, each value in the one canonical
+// form that two halves can compare.
+type Values map[string][]string
+
+// Options is what the flags of a stream come to.
+type Options struct {
+	Contact     string
+	Trust       string
+	Expect      []keys.Fingerprint
+	SMP         []byte // the shared secret; nil: SMP is not run
+	Question    string
+	Policy      otr.Policy
+	Named       string // the versions given with --otr; empty: none were
+	Account     string // ours and the peer's; both empty, or neither
+	PeerAccount string
+	Mode        string
+	Stay        bool
+	MaxSize     int
+	Pad         int
+
+	Timeout   time.Duration // 0: none
+	Heartbeat time.Duration
+	Expire    time.Duration
+	Dead      time.Duration
+	Linger    time.Duration
+
+	Raw      bool
+	HTML     string
+	Progress bool
+}
+
+// Options puts the values together. It refuses flags that contradict each
+// other, with exit code 2.
+func (v Values) Options(secret []byte) (*Options, error) {
+	o := &Options{
+		Contact:     v.one(ContactFlag, ""),
+		Trust:       v.one(TrustFlag, TrustNew),
+		SMP:         secret,
+		Question:    v.one(SMPQuestionFlag, ""),
+		Mode:        v.one(ModeFlag, ModeStream),
+		Stay:        v.has(StayFlag),
+		MaxSize:     v.number(MaxSizeFlag),
+		Pad:         v.number(PadFlag),
+		Timeout:     v.duration(TimeoutFlag, DefaultTimeout),
+		Heartbeat:   v.duration(HeartbeatFlag, DefaultHeartbeat),
+		Expire:      v.duration(ExpireFlag, DefaultExpire),
+		Linger:      v.duration(LingerFlag, DefaultLinger),
+		Raw:         v.has(RawFlag),
+		HTML:        v.one(HTMLFlag, HTMLRaw),
+		Progress:    v.has(ProgressFlag),
+		Named:       v.one(OTRFlag, ""),
+		Account:     v.one(AccountFlag, ""),
+		PeerAccount: v.one(PeerAccountFlag, ""),
+	}
+	o.Dead = v.duration(DeadFlag, DefaultDead)
+	if o.Mode == ModeLines && !v.has(DeadFlag) {
+		o.Dead = 0 // a quiet friend's client may send no heartbeats
+	}
+	if err := v.Check(); err != nil {
+		return nil, err
+	}
+	if o.Mode == ModeStream {
+		for _, name := range []string{StayFlag, LingerFlag, RawFlag} {
+			if v.has(name) {
+				return nil, exit.Errorf(exit.Usage, "--%s needs --mode lines", name)
+			}
+		}
+		if o.HTML == HTMLText {
+			return nil, exit.Errorf(exit.Usage, "--html text needs --mode lines")
+		}
+	}
+	var err error
+	o.Expect, o.Policy, err = v.expected()
+	return o, err
+}
+
+// Check refuses flags that already the half they were given to cannot take.
+func (v Values) Check() error {
+	if v.has(TrustFlag) && !v.has(ContactFlag) {
+		return exit.Errorf(exit.Usage, "--trust needs --contact: whose key should be trusted").
+			WithHint("without a contact, --expect FINGERPRINT takes one key only")
+	}
+	if v.has(AccountFlag) != v.has(PeerAccountFlag) {
+		return exit.Errorf(exit.Usage, "--account and --peer-account need each other")
+	}
+	_, _, err := v.expected()
+	return err
+}
+
+// expected is which keys are let in, and which versions are allowed: those
+// that --otr names and, if keys are expected, that have such a key.
+func (v Values) expected() ([]keys.Fingerprint, otr.Policy, error) {
+	var expect []keys.Fingerprint
+	for _, hex := range v[ExpectFlag] {
+		f, err := keys.ParseFingerprint(hex)
+		if err != nil {
+			return nil, 0, exit.Errorf(exit.Usage, "--expect: %w", err)
+		}
+		expect = append(expect, f)
+	}
+	named := v.one(OTRFlag, DefaultVersions())
+	policy := otr.RequireEncryption
+	speaks := false
+	for _, s := range Spoken {
+		if strings.IndexByte(named, s.Digit) >= 0 && (expect == nil || slices.ContainsFunc(expect, keyOf(s.Digit))) {
+			policy |= s.Allow
+			speaks = true
+		}
+	}
+	if !speaks {
+		return nil, 0, exit.Errorf(exit.Usage, "no key given with --expect can be met in OTR version %s", named).
+			WithHint("40 digits are a key of versions 2 and 3, 112 of version 4")
+	}
+	return expect, policy, nil
+}
+
+// keyOf says whether a fingerprint is of a key that a version uses.
+func keyOf(version byte) func(keys.Fingerprint) bool {
+	return func(f keys.Fingerprint) bool {
+		return (f.OTR() == 4) == (version == '4')
+	}
+}
+
+// Merge returns v together with what the other half was given. Where both halves
+// were given a flag with different values it returns the flag's name. Neither v nor
+// other changes.
+func (v Values) Merge(other Values) (together Values, contradiction string) {
+	for name, theirs := range other {
+		if ours, ok := v[name]; ok && !slices.Equal(ours, theirs) {
+			return nil, name
+		}
+	}
+	together = maps.Clone(v)
+	if together == nil {
+		together = Values{}
+	}
+	maps.Copy(together, other)
+	return together, ""
+}
+
+// Timeout is how long the other half, the handshake and SMP may take; 0: for ever.
+func (v Values) Timeout() time.Duration { return v.duration(TimeoutFlag, DefaultTimeout) }
+
+// Mode is the stream's mode.
+func (v Values) Mode() string { return v.one(ModeFlag, ModeStream) }
+
+// Contact is the contact that should be the peer; "": none was named.
+func (v Values) Contact() string { return v.one(ContactFlag, "") }
+
+func (v Values) has(name string) bool { return len(v[name]) > 0 }
+
+func (v Values) one(name, otherwise string) string {
+	if v.has(name) {
+		return v[name][0]
+	}
+	return otherwise
+}
+
+func (v Values) number(name string) int {
+	n, _ := strconv.Atoi(v.one(name, "0")) // canonical
+	return n
+}
+
+func (v Values) duration(name string, otherwise time.Duration) time.Duration {
+	if !v.has(name) {
+		return otherwise
+	}
+	d, _ := time.ParseDuration(v[name][0]) // canonical
+	return d
+}
+
+// Spoken are the versions that the program speaks, the oldest first; the
+// policy's flag allows each.
+var Spoken = []struct {
+	Digit byte
+	Allow otr.Policy
+}{
+	{'2', otr.AllowV2},
+	{'3', otr.AllowV3},
+	{'4', otr.AllowV4},
+}
+
+// DefaultVersions is all that are spoken but version 2, which protects nothing
+// against mixing up instances and is there for old peers only.
+func DefaultVersions() string {
+	s := ""
+	for _, v := range Spoken {
+		if v.Digit != '2' {
+			s += string(v.Digit)
+		}
+	}
+	return s
+}
