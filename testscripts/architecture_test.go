@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"keyfile":                           {"otr/keys", "otr/wire"},
 	"otr/stream":                        {"otr", "otr/wire"},
 	"otr":                               {"otr/v3", "otr/v4", "otr/smp", "otr/keys", "otr/wire"},
+	"otr/offline":                       {"otr/v4", "otr/keys", "otr/wire"},
 	"otr/toolkit":                       {"otr/v3", "otr/v4", "otr/keys", "otr/wire"},
 	"otr/v3":                            {"otr/smp", "otr/keys", "otr/group", "otr/wire"},
 	"otr/v4":                            {"otr/smp", "otr/keys", "otr/group", "otr/wire"},

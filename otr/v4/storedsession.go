@@ -210,6 +210,21 @@ func (e *Engine) Skipped() int {
 	return len(e.session.skipped)
 }
 
+// SkippedIn is Skipped for the messages of one ratchet, that of the key ecdh, with an id
+// of at least from and below to.
+func (e *Engine) SkippedIn(ecdh []byte, from, to uint32) (n int) {
+	if e.session == nil {
+		return 0
+	}
+	for i := range e.session.skipped {
+		k := &e.session.skipped[i]
+		if k.id >= from && k.id < to && string(k.ecdh[:]) == string(ecdh) {
+			n++
+		}
+	}
+	return n
+}
+
 // Peer returns the instance tag of the peer.
 func (e *Engine) Peer() uint32 { return e.peer }
 

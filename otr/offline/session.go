@@ -1,0 +1,176 @@
+package offline
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"otrpipe/otr/keys"
+	"otrpipe/otr/v4"
+	"otrpipe/otr/wire"
+)
+
+// A Session is a conversation that began with a message to somebody who was away. Its
+// methods tell the same after it has ended. It prints as a placeholder.
+type Session struct {
+	engine *v4.Engine
+	used   time.Time
+	// Contact is the name under which the peer passed the checks; empty: none was asked for.
+	Contact string
+
+	auth   [32]byte  // digest of the Non-Interactive-Auth message that began it; zero if we wrote that
+	unread bool      // what began it has not been read to the end
+	readBy time.Time // when that cannot be read any more
+
+	// What outlives the engine's session.
+	id          string
+	fingerprint keys.Fingerprint
+}
+
+// newSession returns the session of an engine.
+func newSession(e *v4.Engine, now time.Time) *Session {
+	id, _ := e.SSID()
+	return &Session{engine: e, used: now, id: hex.EncodeToString(id[:]), fingerprint: e.PeerKey().Fingerprint()}
+}
+
+// ID names the session at both ends: its secure session id, 16 hexadecimal digits.
+func (t *Session) ID() string { return t.id }
+
+// Fingerprint returns the peer's.
+func (t *Session) Fingerprint() keys.Fingerprint { return t.fingerprint }
+
+// Began says whether we wrote the first message. Its sender shows the first half of the
+// session id in bold, its receiver the second.
+func (t *Session) Began() bool { return t.auth == [32]byte{} }
+
+// Unread says whether the message that began the session has not been read to the end.
+func (t *Session) Unread() bool { return t.unread }
+
+// Used returns when a message of the session was sent or read last.
+func (t *Session) Used() time.Time { return t.used }
+
+// PeerInstance returns the peer's instance tag.
+func (t *Session) PeerInstance() uint32 { return t.engine.Peer() }
+
+// Ended says whether the session is over: neither side can go on in it.
+func (t *Session) Ended() bool { return !t.engine.Encrypted() }
+
+// Format prints a placeholder, whatever the verb.
+func (Session) Format(f fmt.State, _ rune) { io.WriteString(f, "offline.Session(…)") }
+
+// append appends the session as it will be after ahead more messages.
+func (t *Session) append(b []byte, ahead int) ([]byte, error) {
+	unread := byte(0)
+	if t.unread {
+		unread = 1
+	}
+	b = append(appendTime(b, t.used), t.auth[:]...)
+	b = appendTime(append(b, unread), t.readBy)
+	b = wire.AppendData(b, []byte(t.Contact))
+	return t.engine.AppendSession(b, ahead)
+}
+
+func (s *Store) readSession(r *wire.Reader) (*Session, error) {
+	used := readTime(r)
+	var auth [32]byte
+	copy(auth[:], r.Take(len(auth)))
+	unread, readBy := r.Byte(), readTime(r)
+	contact := string(r.Data())
+	if r.Err() == nil && (unread > 1 || len(contact) > maxContact) {
+		return nil, errBounds
+	}
+	e, err := s.client.ReadSession(r)
+	if err != nil {
+		return nil, err
+	}
+	t := newSession(e, used)
+	t.auth, t.unread, t.readBy, t.Contact = auth, unread == 1, readBy, contact
+	return t, nil
+}
+
+// Sessions lists the sessions, oldest first.
+func (s *Store) Sessions() []*Session { return slices.Clone(s.sessions) }
+
+// Session returns the session whose contact is name, or whose id begins with name, of at
+// least four digits: the one that was used last, if they are all of one key. ErrNoSession,
+// ErrSeveral.
+func (s *Store) Session(name string) (*Session, error) {
+	var found []*Session
+	for _, t := range s.sessions {
+		if t.Contact == name && name != "" {
+			found = append(found, t)
+		}
+	}
+	if len(found) == 0 && len(name) >= 4 {
+		for _, t := range s.sessions {
+			if strings.HasPrefix(t.id, strings.ToLower(name)) {
+				found = append(found, t)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w: %q", ErrNoSession, name)
+	}
+	last := found[0]
+	for _, t := range found[1:] {
+		if t.fingerprint != last.fingerprint {
+			return nil, fmt.Errorf("%w: %q", ErrSeveral, name)
+		}
+		if !t.used.Before(last.used) {
+			last = t
+		}
+	}
+	return last, nil
+}
+
+// Put puts the session t, which another copy of the store may have worked on, in its place
+// in the store, or adds it; one that has ended is removed. What is stored is the session as
+// it will be after ahead more messages that t sends.
+func (s *Store) Put(t *Session, ahead int) error {
+	at := slices.IndexFunc(s.sessions, func(other *Session) bool { return other.id == t.id && other.auth == t.auth })
+	if t.Ended() {
+		if at >= 0 {
+			s.sessions = slices.Delete(s.sessions, at, at+1)
+		}
+		return nil
+	}
+	b, err := t.append(nil, ahead)
+	if err != nil {
+		return err
+	}
+	defer clear(b)
+	r := wire.NewReader(b)
+	stored, err := s.readSession(&r)
+	if err != nil {
+		return err
+	}
+	if at >= 0 {
+		s.sessions = slices.Delete(s.sessions, at, at+1)
+	}
+	s.add(stored)
+	return nil
+}
+
+// add adds a session, and lets go of one if there are too many.
+func (s *Store) add(t *Session) {
+	s.sessions = append(s.sessions, t)
+	for len(s.sessions) > MaxSessions {
+		oldest := 0
+		for i, other := range s.sessions[:len(s.sessions)-1] {
+			if other.used.Before(s.sessions[oldest].used) {
+				oldest = i
+			}
+		}
+		s.sessions[oldest].engine.Wipe()
+		s.sessions = slices.Delete(s.sessions, oldest, oldest+1)
+	}
+}
+
+// Forget ends a session here without a word to the peer: its keys are wiped.
+func (s *Store) Forget(t *Session) {
+	s.sessions = slices.DeleteFunc(s.sessions, func(other *Session) bool { return other.id == t.id && other.auth == t.auth })
+	t.engine.Wipe()
+}

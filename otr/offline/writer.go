@@ -1,0 +1,202 @@
+package offline
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"otrpipe/otr/v4"
+	"otrpipe/otr/wire"
+)
+
+// Ahead is how many messages a Writer sends between two calls of Save: few enough that a
+// receiver bridges the gap that a crash leaves (a thousand), many enough that storing costs
+// nothing.
+const Ahead = 256
+
+// A WriterConfig says what a Writer writes.
+type WriterConfig struct {
+	// Save stores the session, as it will be after ahead more messages; see Store.Put. It is
+	// called before the first message, and whenever there might be one that is not behind
+	// what is stored. What it refuses ends the Writer.
+	Save func(t *Session, ahead int) error
+	// MaxLine, if not 0, is the longest line: longer messages go in fragments.
+	MaxLine int
+	// Rand is for the identifiers of fragments.
+	Rand io.Reader
+}
+
+// A Writer encrypts one stream of bytes, or one row of texts, in a session. It appends
+// finished lines, each with its line end. It is for one goroutine; its first error sticks.
+type Writer struct {
+	config WriterConfig
+	t      *Session
+	stored int // messages that may still be sent before Save
+	head   Head
+	begun  bool
+	ended  bool
+	offset int64
+	texts  int64
+	err    error
+
+	tlvs   []wire.TLV
+	value  []byte // DATA: its offset and bytes
+	sealed []byte
+	line   []byte
+}
+
+// NewWriter returns a Writer of the session t, in which nothing else may be sent until it
+// has ended. head describes what Write sends; texts have none.
+func NewWriter(t *Session, head Head, c WriterConfig) (*Writer, error) {
+	if err := head.check(); err != nil {
+		return nil, err
+	}
+	if t.Ended() {
+		return nil, fmt.Errorf("%w: it has ended", ErrNoSession)
+	}
+	if t.unread {
+		return nil, fmt.Errorf("%w: the message that began it has not been read", ErrCannotSend)
+	}
+	return &Writer{config: c, t: t, head: head}, nil
+}
+
+// Write appends the lines that carry p, the next bytes of the stream. At most PieceLen bytes
+// go into one message.
+func (w *Writer) Write(b, p []byte) ([]byte, error) {
+	for len(p) > 0 && w.err == nil {
+		n := min(len(p), PieceLen)
+		b = w.piece(b, p[:n])
+		p = p[n:]
+	}
+	return b, w.err
+}
+
+func (w *Writer) piece(b, p []byte) []byte {
+	w.value = binary.BigEndian.AppendUint64(w.value[:0], uint64(w.offset))
+	w.value = append(w.value, p...)
+	w.begin()
+	w.tlvs = append(w.tlvs, wire.TLV{Type: typeData, Value: w.value})
+	b = w.seal(b, wire.Plaintext{TLVs: w.tlvs}, false)
+	w.offset += int64(len(p))
+	clear(w.value)
+	return b
+}
+
+// begin starts the records of a message, with HEAD if it is the first one.
+func (w *Writer) begin() {
+	w.tlvs = w.tlvs[:0]
+	if !w.begun {
+		w.tlvs = append(w.tlvs, wire.TLV{Type: typeHead, Value: w.head.append(nil)})
+	}
+	w.begun = true
+}
+
+// Text appends the line of one text. ErrTooLong for more than MaxText bytes; a NUL cannot be
+// sent in a text.
+func (w *Writer) Text(b, text []byte) ([]byte, error) {
+	switch {
+	case w.err != nil:
+		return b, w.err
+	case len(text) > MaxText:
+		return b, fmt.Errorf("%w: a text of %d bytes, and at most %d can be sent", ErrTooLong, len(text), MaxText)
+	case bytes.IndexByte(text, 0) >= 0:
+		return b, errors.New("offline: a text with a NUL cannot be sent")
+	}
+	b = w.seal(b, wire.Plaintext{Text: text}, false)
+	w.texts++
+	return b, w.err
+}
+
+// End appends the end of the stream. last ends the session too: its keys are wiped, at the
+// peer's as well when it has read this, and no reply is possible. Store the session
+// afterwards, with Put and ahead 0.
+func (w *Writer) End(b []byte, last bool) ([]byte, error) {
+	w.begin()
+	w.tlvs = append(w.tlvs, endRecord(w.offset))
+	return w.end(b, last)
+}
+
+// EndTexts is End of a row of texts.
+func (w *Writer) EndTexts(b []byte, last bool) ([]byte, error) {
+	w.tlvs = append(w.tlvs[:0], endRecord(w.texts))
+	return w.end(b, last)
+}
+
+func (w *Writer) end(b []byte, last bool) ([]byte, error) {
+	if w.err != nil {
+		return b, w.err
+	}
+	if last {
+		w.tlvs = append(w.tlvs, wire.TLV{Type: wire.TLVDisconnected})
+	}
+	b = w.seal(b, wire.Plaintext{TLVs: w.tlvs}, last)
+	if w.err == nil {
+		w.ended = true
+		w.err = errors.New("offline: the stream has been ended")
+		return b, nil
+	}
+	return b, w.err
+}
+
+// seal appends the line or lines of one message. An error goes into w.err.
+func (w *Writer) seal(b []byte, p wire.Plaintext, last bool) []byte {
+	if w.err != nil {
+		return b
+	}
+	if w.stored == 0 {
+		if w.err = w.config.Save(w.t, Ahead); w.err != nil {
+			return b
+		}
+		w.stored = Ahead
+	}
+	w.stored--
+	flags := byte(0)
+	if len(p.Text) == 0 {
+		flags = wire.FlagIgnoreUnreadable
+	}
+	seal := w.t.engine.Seal
+	if last {
+		seal = w.t.engine.SealLast
+	}
+	if w.sealed, w.err = seal(w.sealed[:0], flags, p); w.err != nil {
+		return b
+	}
+	if w.config.MaxLine == 0 || wire.ArmoredLen(len(w.sealed)) <= w.config.MaxLine {
+		return append(wire.AppendArmor(b, w.sealed), '\n')
+	}
+	b, w.err = w.fragments(b)
+	return b
+}
+
+func (w *Writer) fragments(b []byte) ([]byte, error) {
+	h, _, err := wire.ParseHeader(w.sealed)
+	if err != nil {
+		return b, err
+	}
+	w.line = wire.AppendArmor(w.line[:0], w.sealed)
+	return appendFragments(b, w.config.Rand, h, w.line, w.config.MaxLine)
+}
+
+// FirstLine appends the line of a Non-Interactive-Auth message, as Store.Write returns it,
+// with its line end, in fragments where it is longer than the longest line.
+func FirstLine(b, line []byte, c WriterConfig) ([]byte, error) {
+	msg, err := wire.AppendDearmored(nil, line)
+	if err != nil {
+		return b, err
+	}
+	h, _, err := wire.ParseHeader(msg)
+	if err != nil {
+		return b, err
+	}
+	return appendFragments(b, c.Rand, h, line, c.MaxLine)
+}
+
+func appendFragments(b []byte, rand io.Reader, h wire.Header, line []byte, longest int) ([]byte, error) {
+	var id [4]byte
+	if _, err := io.ReadFull(rand, id[:]); err != nil {
+		return b, fmt.Errorf("offline: fragments: %w", err)
+	}
+	return wire.AppendFragments(b, v4.Version, binary.BigEndian.Uint32(id[:]), h.Sender, h.Receiver, line, longest)
+}
