@@ -8,6 +8,8 @@
 //	contacts.json                   contacts, their keys and trust
 //	identities/NAME/private.key     the private keys; an age file if protected
 //	identities/NAME/public.json     the fingerprints, readable without passphrase
+//	identities/NAME/offline         prekeys and sessions of messages to people who are away
+//	identities/NAME/offline.lock    held while such a message is read or answered
 //
 // NAME is the identity's name with every byte that file systems disagree about
 // written as %XX. Everything that is read is checked first: a file or folder that

@@ -182,7 +182,7 @@ func (h *Home) sweep() {
 	}
 	for _, entry := range sweepFolder(folder, newPrefix, removedPrefix, trialPrefix) {
 		if entry.IsDir() {
-			sweepFolder(filepath.Join(folder, entry.Name()), "."+privateFile, "."+publicFile, trialPrefix)
+			sweepFolder(filepath.Join(folder, entry.Name()), "."+privateFile, "."+publicFile, "."+offlineFile, trialPrefix)
 		}
 	}
 }
