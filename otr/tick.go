@@ -44,9 +44,22 @@ func (c *Conversation) NextTick() time.Time {
 	return next
 }
 
+// Expires returns when the session will be ended because its keys have not changed,
+// and after how long that is; the zero time if it will not.
+func (c *Conversation) Expires() (time.Time, time.Duration) {
+	if c.state != StateEncrypted || c.cfg.Expire <= 0 {
+		return time.Time{}, 0
+	}
+	return c.keysSince.Add(c.cfg.Expire), c.cfg.Expire
+}
+
 // Tick does what is due by the clock: a heartbeat, the end of a session that
 // expired, forgetting what waited too long.
-func (c *Conversation) Tick() (Received, error) {
+func (c *Conversation) Tick() (Received, error) { return c.TickWith() }
+
+// TickWith is Tick, and carries further records in the last message of a session
+// that expired.
+func (c *Conversation) TickWith(last ...wire.TLV) (Received, error) {
 	var got Received
 	now := c.cfg.Now()
 	c.assembler.Expire(now)
@@ -60,7 +73,7 @@ func (c *Conversation) Tick() (Received, error) {
 	c.active.engine.expire(now)
 	if c.cfg.Expire > 0 && now.Sub(c.keysSince) >= c.cfg.Expire {
 		version := c.active.id.version
-		lines, err := c.End()
+		lines, err := c.EndWith(last...)
 		if version == v4.Version {
 			c.state = StateFinished // of version 4; versions 2 and 3 do not know of expiry
 		}

@@ -1,6 +1,10 @@
 package stream
 
-import "time"
+import (
+	"time"
+
+	"otrpipe/otr/wire"
+)
 
 // arm sets the timer for the earliest time when something is due. A timer that
 // fires too early does no harm, so it is left alone when that time moves away,
@@ -41,6 +45,7 @@ func (l *link) next() time.Time {
 	if l.secure {
 		next = earlier(next, after(l.beat, l.cfg.Heartbeat))
 		next = earlier(next, after(l.heard, l.cfg.Dead))
+		next = earlier(next, l.askAt())
 		if l.canSend() {
 			next = earlier(next, l.proof.startAt)
 		}
@@ -61,7 +66,11 @@ func (l *link) tick() {
 		l.end(l.mode.transportEnded(l.writeCause), "")
 	}
 	if l.due(l.conv.NextTick()) {
-		l.handle(l.conv.Tick())
+		var last []wire.TLV
+		if expires, _ := l.conv.Expires(); l.due(expires) {
+			last = l.mode.lapseRecords()
+		}
+		l.handle(l.conv.TickWith(last...))
 	}
 	if l.due(l.queryAt) {
 		l.query()
@@ -81,6 +90,12 @@ func (l *link) tick() {
 			l.mode.heartbeat()
 		}
 	}
+	if l.secure && l.due(l.askAt()) {
+		l.asked = l.now
+		if l.canSend() && l.room() {
+			l.mode.ask()
+		}
+	}
 	if l.due(l.mode.next()) {
 		l.mode.tick()
 	}
@@ -94,6 +109,27 @@ func (l *link) tick() {
 	if l.due(l.readyBy) {
 		l.end(l.mode.timedOut(), "time is up")
 	}
+}
+
+// askAt is when the peer is asked for a sign of life because it has been silent for a
+// third of Config.Dead, or because keys have not changed for a third of the time after
+// which a session expires: a session must not die of an idle peer whose heartbeat is
+// slower than that. Zero: never.
+func (l *link) askAt() (next time.Time) {
+	if l.cfg.Heartbeat <= 0 {
+		return next
+	}
+	ask := func(since time.Time, limit time.Duration) {
+		if l.asked.After(since) {
+			since = l.asked
+		}
+		next = earlier(next, after(since, limit/3))
+	}
+	ask(l.heard, l.cfg.Dead)
+	if expires, limit := l.conv.Expires(); limit > 0 {
+		ask(expires.Add(-limit), limit)
+	}
+	return next
 }
 
 // due says whether a time has come while the link is running; zero never does.

@@ -12,6 +12,8 @@ const (
 	// typeClose: the sender has nothing more to say but its last message, which
 	// answers the peer's CLOSED.
 	typeClose = 0x6F07
+	// typeAsk: the peer is to show where it stands.
+	typeAsk = 0x6F09
 	// typeClosed: the message reveals every MAC key that its sender has verified
 	// with, and the sender says nothing more.
 	typeClosed = 0x6F08
@@ -44,13 +46,14 @@ const (
 // leader's last message answers it and so is under newer keys. The handshake
 // comes after everything that counts: the end that gets no answer leaves.
 type closing struct {
-	closeSent bool      // our CLOSE is out
-	asked     bool      // the peer's CLOSE has come
-	closed    int       // how often our CLOSED is out
-	answered  bool      // the peer's CLOSED has come
-	mark      int64     // where in the output what we wait for an answer to ends
-	waiting   bool      // for an answer
-	by        time.Time // when we leave without one
+	closeSent bool          // our CLOSE is out
+	asked     bool          // the peer's CLOSE has come
+	closed    int           // how often our CLOSED is out
+	answered  bool          // the peer's CLOSED has come
+	mark      int64         // where in the output what we wait for an answer to ends
+	waiting   bool          // for an answer
+	grace     time.Duration // how long, beside the way there and back
+	by        time.Time     // when we leave without one
 }
 
 // leads says whether this end sends CLOSE where both want to leave. One of the two
@@ -71,15 +74,18 @@ func (c *closing) follow(tlvs []wire.TLV) {
 
 // awaitAnswer begins to wait for the peer's next message of the handshake: from the
 // time when the transport has taken ours.
-func (l *link) awaitAnswer() {
+func (l *link) awaitAnswer(grace time.Duration) {
 	c := &l.closing
 	if c.waiting {
 		return
 	}
 	c.waiting = true
-	c.mark = l.produced
+	c.mark, c.grace = l.produced, grace
 	l.watchWriter = true
 	c.by = after(l.now, l.cfg.Timeout)
+	if l.hasty {
+		c.by = l.now.Add(lastWords)
+	}
 	l.answerAwaited()
 }
 
@@ -89,7 +95,7 @@ func (l *link) answerAwaited() {
 	c := &l.closing
 	if c.waiting && c.mark >= 0 && l.isWritten(c.mark) {
 		c.mark = -1
-		c.by = l.now.Add(goodbyeWait + 2*l.roundTrip)
+		c.by = l.now.Add(c.grace + 2*l.roundTrip)
 	}
 }
 

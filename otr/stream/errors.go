@@ -25,6 +25,8 @@ var (
 	// ErrNoStream is an ErrTimeout: there is a session, but the peer sends no
 	// HELLO. It is no Stream; Lines would do.
 	ErrNoStream = fmt.Errorf("%w: the peer sends no byte stream", ErrTimeout)
+	// ErrPeerLines is an ErrNoStream: the peer says that it runs Lines.
+	ErrPeerLines = fmt.Errorf("%w: it runs mode lines", ErrNoStream)
 
 	// ErrBroken says that the stream stopped before its authenticated end, was
 	// tampered with, reordered or cut. The following ones are kinds of it.
@@ -43,6 +45,17 @@ var (
 	ErrDead = fmt.Errorf("%w: the peer is silent", ErrBroken)
 	// ErrExpired: the session's keys had not changed for too long.
 	ErrExpired = fmt.Errorf("%w: the session expired", ErrBroken)
+
+	// ErrLost: texts of the peer's have not arrived.
+	ErrLost = fmt.Errorf("%w: texts of the peer's were lost", ErrBroken)
+	// ErrUndelivered: the peer acknowledges texts, and has not acknowledged all.
+	ErrUndelivered = fmt.Errorf("%w: not everything has reached the peer", ErrBroken)
+	// ErrUnconfirmed: texts were sent in a session of which the peer has given no
+	// sign that it has it. The last message of the key exchange may be lost.
+	ErrUnconfirmed = fmt.Errorf("%w: the peer has given no sign that it has the session", ErrBroken)
+
+	// ErrPeerStream says, for Lines, that the peer runs a Stream.
+	ErrPeerStream = errors.New("stream: the peer runs mode stream")
 
 	// ErrClosed says that this end closed or aborted before the proper end.
 	ErrClosed = errors.New("stream: closed at this end")

@@ -11,7 +11,8 @@ import (
 // An Event is something that happened.
 type Event struct {
 	Time time.Time
-	// What is an otr.Event, or a Trusted, StreamEnded, Text, LineTooLong or Unsent.
+	// What is an otr.Event, or a Trusted, StreamEnded, Text, LineTooLong, Unsent,
+	// Lost, Late, Unacknowledged, Undelivered, Delivered or OtherMode.
 	What fmt.Stringer
 	// Count is 1, or more when a flood of one kind is summed up in its latest.
 	Count int
@@ -43,6 +44,40 @@ type (
 		Bytes int64
 	}
 
+	// Lost says that texts of the peer's did not arrive. Whether one did later, a
+	// Late tells.
+	Lost struct {
+		Texts int64
+	}
+
+	// Late says that texts of the peer's arrived after others that it had sent later.
+	Late struct {
+		Texts int64
+	}
+
+	// Unacknowledged says that the peer, which acknowledges texts, has not
+	// acknowledged these of ours within ten seconds. First is the number that
+	// WriteText returned for the first of them.
+	Unacknowledged struct {
+		First, Texts int64
+	}
+
+	// Undelivered says that these texts of ours were lost: the peer says so, or the
+	// session has ended without its acknowledgement.
+	Undelivered struct {
+		First, Texts int64
+	}
+
+	// Delivered says that texts arrived after all that were told to be Unacknowledged
+	// or Undelivered.
+	Delivered struct {
+		First, Texts int64
+	}
+
+	// OtherMode says that Lines has met a peer that runs a Stream, and has ended the
+	// session with it.
+	OtherMode struct{}
+
 	// Unsent says that texts which WriteMessage had taken were dropped, because
 	// their session ended before they could be sent; see Config.OneSession.
 	Unsent struct {
@@ -66,6 +101,26 @@ func (e Text) String() string {
 func (e LineTooLong) String() string {
 	return fmt.Sprintf("a line of %d bytes was dropped: it is too long", e.Bytes)
 }
+
+func (e Lost) String() string { return fmt.Sprintf("%d texts of the peer's were lost", e.Texts) }
+
+func (e Late) String() string {
+	return fmt.Sprintf("%d texts of the peer's came after later ones", e.Texts)
+}
+
+func (e Unacknowledged) String() string {
+	return fmt.Sprintf("the peer has not acknowledged %d texts yet", e.Texts)
+}
+
+func (e Undelivered) String() string {
+	return fmt.Sprintf("%d texts have not reached the peer", e.Texts)
+}
+
+func (e Delivered) String() string {
+	return fmt.Sprintf("%d texts have reached the peer after all", e.Texts)
+}
+
+func (OtherMode) String() string { return "the peer runs mode stream, not lines" }
 
 func (e Unsent) String() string {
 	return fmt.Sprintf("the session ended before %d texts could be sent", e.Texts)
@@ -120,7 +175,7 @@ func (f *flood) due() time.Time {
 	return f.told[f.at].Add(floodTime)
 }
 
-// keep adds e to what waits. Bytes add up; otherwise the latest stands for all.
+// keep adds e to what waits. Bytes and texts add up; otherwise the latest stands for all.
 func (f *flood) keep(e Event) {
 	if f.kept.Count > 0 {
 		e.Count += f.kept.Count
@@ -130,6 +185,12 @@ func (f *flood) keep(e Event) {
 			e.What = what
 		case LineTooLong:
 			what.Bytes += f.kept.What.(LineTooLong).Bytes
+			e.What = what
+		case Lost:
+			what.Texts += f.kept.What.(Lost).Texts
+			e.What = what
+		case Late:
+			what.Texts += f.kept.What.(Late).Texts
 			e.What = what
 		}
 	}

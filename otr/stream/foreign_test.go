@@ -60,8 +60,8 @@ func (x *stranger) listen() ([]record, bool) {
 	x.told = append(x.told, r.Events...)
 	var records []record
 	for _, v := range r.TLVs {
-		if v.Type == typeClose || v.Type == typeClosed {
-			continue // of the closing handshake, which no stream needs
+		if v.Type >= typeClose && v.Type <= typeAsk {
+			continue // which no stream needs
 		}
 		rec, known, err := parseRecord(wire.TLV{Type: v.Type, Value: bytes.Clone(v.Value)})
 		if err != nil || !known {

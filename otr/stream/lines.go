@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"otrpipe/otr"
 	"otrpipe/otr/wire"
 )
 
@@ -47,10 +48,22 @@ type Lines struct {
 	writing  bool      // the transport had not taken it when we last looked
 	inputEnd time.Time // when CloseWrite was noticed; zero: not yet
 	scratch  []byte
+	texts
+
+	wantsEnd  bool      // the session is to be ended
+	quits     bool      // and so is all
+	endBy     time.Time // when we leave though texts have not been acknowledged
+	flushing  bool      // the peer wants to end, and gets only what waits already:
+	flush     int       // so many texts
+	lapsing   bool      // the peer says that its session has lapsed
+	lapsed    bool      // the last session has ended because its keys were too old
+	metStream bool      // the peer runs mode stream
 
 	// Guarded by mu. The queues hold texts, each behind its head.
 	readable, writable sync.Cond
 	out                queue
+	outTexts           int   // how many texts out holds
+	refIn, refOut      int64 // the number of the last text put into out, and taken from it
 	writeClosed        bool
 	taking             bool  // there is a session with a trusted peer
 	in                 queue // may be read
@@ -100,33 +113,57 @@ func (l *Lines) ReadText(buf []byte) (text []byte, plain bool, err error) {
 	}
 }
 
-// WriteMessage sends a text, now or when there is a session: it waits only
+// WriteMessage is WriteText for a caller that does not follow what becomes of a text.
+func (l *Lines) WriteMessage(text []byte) error {
+	_, err := l.WriteText(text)
+	return err
+}
+
+// EndSession ends the session properly, after the texts that wait. That ends all,
+// save with Config.Stay: then another session is waited for.
+func (l *Lines) EndSession() error {
+	return l.Do(func(c *otr.Conversation) ([][]byte, error) {
+		if c.State() != otr.StateEncrypted {
+			return nil, otr.ErrNotEncrypted
+		}
+		l.wantsEnd = true
+		return nil, nil
+	})
+}
+
+// WriteText sends a text, now or when there is a session: it waits only
 // while many others do. An empty one is a message that nobody sees. From version
 // 3 on it is marked as plain text, which is no HTML. ErrNUL,
 // ErrTooLong and ErrNoSession refuse this text alone.
-func (l *Lines) WriteMessage(text []byte) error {
+//
+// Between two ends of this package, from version 3 on, texts are numbered and
+// acknowledged. The number that WriteText returns, which counts the texts of this
+// Lines from 1 on, is the one of Unacknowledged, Undelivered and Delivered.
+func (l *Lines) WriteText(text []byte) (number int64, err error) {
 	switch {
 	case bytes.IndexByte(text, 0) >= 0:
-		return ErrNUL
+		return 0, ErrNUL
 	case len(text) > MaxText:
-		return ErrTooLong
+		return 0, ErrTooLong
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
 		switch {
 		case l.known && l.result != nil:
-			return l.result
+			return 0, l.result
 		case l.ended:
-			return ErrPeerEnded
+			return 0, ErrPeerEnded
 		case l.writeClosed:
-			return ErrClosed
+			return 0, ErrClosed
 		case l.cfg.OneSession && !l.taking:
-			return ErrNoSession
+			return 0, ErrNoSession
 		case l.out.size < linesRoom:
 			pushText(&l.out, text, true)
+			l.outTexts++
+			l.refIn++
 			l.rouse()
-			return nil
+			return l.refIn, nil
 		}
 		l.writable.Wait()
 	}
@@ -144,14 +181,17 @@ func (l *Lines) CloseWrite() error {
 }
 
 // Wait waits until all is over and returns the result: nil if the session was
-// ended by either end, and everything that was written was sent.
+// ended by either end, everything that was written was sent, and with a peer that
+// acknowledges texts, all of them arrived either way.
 func (l *Lines) Wait() error {
 	<-l.done
 	return l.result
 }
 
 // Close sends the texts that wait, if there is a session to send them in, and
-// ends it. It returns the result, which is ErrClosed if texts were left.
+// ends it; a peer that does not answer is not waited for long. It returns the
+// result, which is ErrClosed if texts were left, and ErrUndelivered if the peer
+// acknowledges texts and has not acknowledged all.
 func (l *Lines) Close() error {
 	l.requestAbort("")
 	return l.Wait()

@@ -36,8 +36,13 @@ type mode interface {
 	message(r *otr.Received)
 	// pump sends what waits, as long as room and canSend say so.
 	pump()
-	// heartbeat sends a message that shows where we stand.
+	// heartbeat sends a message that shows where we stand; ask one that the peer
+	// answers too.
 	heartbeat()
+	ask()
+	// lapseRecords returns what the peer should be told with Disconnected when the
+	// session expires.
+	lapseRecords() []wire.TLV
 	// peerEnded handles the peer's Disconnected, expired the end of a session
 	// whose keys were too old.
 	peerEnded()
@@ -46,10 +51,11 @@ type mode interface {
 	endedHere()
 	// transportEnded returns what becomes of us when the transport ends, with
 	// its error, or nil at its end of file; timedOut, when Config.Timeout
-	// passes before payload may move; aborted, when we are told to leave.
+	// passes before payload may move.
 	transportEnded(err error) error
 	timedOut() error
-	aborted() error
+	// abort ends all, now, for a reason.
+	abort(reason string)
 	// unwritten returns what becomes of a success when the transport does not
 	// take the last lines.
 	unwritten() error
@@ -106,6 +112,7 @@ type link struct {
 	opened     bool      // payload may move, or could once
 	heard      time.Time // when an authentic message came last
 	beat       time.Time // when we last showed where we stand
+	asked      time.Time // when the peer was asked for a sign of life last
 	polite     bool      // after the end, give the peer time to leave
 	hasty      bool      // after the end, give the transport little time
 	peerLeft   bool      // after the end, the peer has said its last word

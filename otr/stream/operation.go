@@ -85,8 +85,8 @@ func (l *link) operate() {
 			l.mode.endedHere()
 		}
 	}
-	if abort != nil {
+	if abort != nil && l.phase == running {
 		l.hasty = true
-		l.end(l.mode.aborted(), *abort)
+		l.mode.abort(*abort)
 	}
 }

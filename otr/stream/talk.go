@@ -11,12 +11,15 @@ import (
 
 // secured drops what a peer said that never proved itself, if this is another.
 func (l *Lines) secured(session otr.Session) error {
-	if l.session.Fingerprint != session.Fingerprint {
+	another := l.session.Fingerprint != session.Fingerprint
+	if another {
 		l.mu.Lock()
 		l.held.clear()
 		l.mu.Unlock()
 		l.takeNoMore()
 	}
+	l.lapsed, l.lapsing, l.flushing = false, false, false
+	l.beginTexts(session, another)
 	return nil
 }
 
@@ -29,7 +32,12 @@ func (l *Lines) takeNoMore() {
 	if l.cfg.OneSession {
 		for ; l.out.size > 0; unsent++ {
 			l.scratch, _ = popText(&l.out, l.scratch[:0])
+			l.outTexts--
+			l.refOut++
 		}
+		unsent += l.unsureTexts
+		l.unsure.clear()
+		l.unsureTexts = 0
 		l.writable.Broadcast()
 	}
 	l.mu.Unlock()
@@ -56,19 +64,39 @@ func (l *Lines) trusted() {
 	l.open()
 }
 
-// message takes in a text.
+// message takes in a text, and what the peer says about texts.
 func (l *Lines) message(r *otr.Received) {
-	if !r.HasText {
+	l.confirm()
+	records, err := parseTextRecords(r.TLVs)
+	switch {
+	case err != nil:
+		l.end(broken("%w", err), "malformed record")
+		return
+	case records.stream:
+		l.meetStream()
 		return
 	}
+	l.closing.follow(r.TLVs)
+	fresh := l.followTexts(&records)
+	if l.closing.closed > 0 && l.canSend() {
+		l.sayClosed() // the peer had not read it yet
+	}
+	if r.HasText && fresh {
+		l.deliver([]byte(r.Text), isPlain(r.TLVs))
+	}
+	l.takeLeave()
+}
+
+// deliver hands a text to the reader, or holds it until the peer has proven itself.
+func (l *Lines) deliver(text []byte, plain bool) {
 	l.lastText = l.now
-	text, plain := []byte(r.Text), isPlain(r.TLVs)
+	size := len(text)
 	if !l.cfg.Raw {
 		text = oneLine(text)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stats.ReceivedBytes += int64(len(r.Text))
+	l.stats.ReceivedBytes += int64(size)
 	l.stats.ReceivedMessages++
 	if !l.isTrusted {
 		pushText(&l.held, text, plain)
@@ -96,6 +124,9 @@ func oneLine(text []byte) []byte {
 func (l *Lines) pump() {
 	for l.room() && l.sendText() {
 	}
+	l.sendStand()
+	l.takeLeave()
+	l.comeBack()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.writeClosed && l.inputEnd.IsZero() {
@@ -112,15 +143,25 @@ func (l *Lines) pump() {
 // sendText sends the first text that waits; false: there is none, or none may
 // be sent.
 func (l *Lines) sendText() bool {
-	if !l.canSend() || !l.isTrusted || !l.popOut() {
+	if !l.canSend() || !l.isTrusted || l.saidAll() || l.flushing && l.flush == 0 || !l.popOut() {
 		return false
 	}
+	l.flush--
 	l.lastText, l.beat = l.now, l.now
-	m := otr.Message{Text: l.scratch}
-	if len(m.Text) > 0 && l.session.Version >= markedFrom {
-		m.TLVs = plainMark
+	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
+	if l.numbersTexts() {
+		if len(l.scratch) > 0 {
+			l.tlvs = append(l.tlvs, plainMark...)
+		}
+		l.addValue(typeNumber, func(b []byte) []byte {
+			return appendOffset(b, l.currentSent().add(l.now, l.refOut))
+		})
+		if l.owesStand || l.ackDue() {
+			l.addStand()
+		}
+		l.keepUnsure()
 	}
-	err := l.seal(m)
+	err := l.seal(otr.Message{Text: l.scratch, TLVs: l.tlvs})
 	l.textEnd = l.produced
 	if err != nil {
 		l.end(err, internalError)
@@ -136,6 +177,8 @@ func (l *Lines) popOut() bool {
 		return false
 	}
 	l.scratch, _ = popText(&l.out, l.scratch[:0])
+	l.outTexts--
+	l.refOut++
 	l.stats.SentBytes += int64(len(l.scratch))
 	l.stats.SentMessages++
 	l.writable.Broadcast()
@@ -143,42 +186,107 @@ func (l *Lines) popOut() bool {
 }
 
 func (l *Lines) heartbeat() {
+	if l.saidAll() {
+		return
+	}
+	if l.peerNumbers {
+		l.owesStand = true
+		l.sendStand()
+		return
+	}
 	if err := l.seal(otr.Message{IgnoreUnreadable: true}); err != nil {
 		l.end(err, internalError)
 	}
 }
 
-// next is when we have lingered long enough.
-func (l *Lines) next() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.inputEnd.IsZero() || l.out.size > 0 || !l.everTrusted || l.writing {
-		return time.Time{}
+func (l *Lines) ask() {
+	if !l.peerNumbers || l.saidAll() {
+		l.heartbeat()
+		return
 	}
-	if l.inputEnd.After(l.lastText) {
-		return l.inputEnd.Add(l.cfg.Linger)
+	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
+	l.addStand()
+	l.tlvs = append(l.tlvs, wire.TLV{Type: typeAsk})
+	if err := l.seal(otr.Message{TLVs: l.tlvs, IgnoreUnreadable: true}); err != nil {
+		l.end(err, internalError)
 	}
-	return l.lastText.Add(l.cfg.Linger)
 }
 
-func (l *Lines) tick() { l.end(nil, "") }
+// lapseRecords tells a peer of this package that nobody leaves.
+func (l *Lines) lapseRecords() []wire.TLV {
+	if !l.peerNumbers {
+		return nil
+	}
+	return append(l.farewell(nil, ""), wire.TLV{Type: typeLapsed})
+}
+
+// next is when we have lingered long enough, or something about the texts is due.
+func (l *Lines) next() time.Time {
+	return earlier(l.lingered(), l.nextTexts())
+}
+
+// lingered is when we have lingered long enough; zero: not yet to be said.
+func (l *Lines) lingered() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wantsEnd || l.inputEnd.IsZero() || l.out.size > 0 || !l.secure && l.unsureTexts > 0 || !l.everTrusted || l.writing {
+		return time.Time{}
+	}
+	at := l.lastText
+	if l.inputEnd.After(at) {
+		at = l.inputEnd
+	}
+	at = at.Add(l.cfg.Linger)
+	if sure := l.lastText.Add(confirmWait); l.unconfirmed() && sure.After(at) {
+		return sure
+	}
+	return at
+}
+
+func (l *Lines) tick() {
+	l.tickTexts()
+	if l.due(l.lingered()) {
+		l.wantsEnd, l.quits = true, true
+		if !l.secure {
+			l.end(l.sentOr(nil), "")
+		}
+	}
+}
 
 // peerEnded, expired and endedHere end all, or with Config.Stay wait for another
 // session.
-func (l *Lines) peerEnded() { l.sessionOver(ErrPeerEnded) }
+func (l *Lines) peerEnded() {
+	if l.lapsing {
+		l.lapse()
+		return
+	}
+	l.sessionOver(ErrPeerEnded)
+}
 
-func (l *Lines) expired() { l.sessionOver(ErrExpired) }
+func (l *Lines) expired() { l.lapse() }
 
 func (l *Lines) endedHere() { l.sessionOver(ErrClosed) }
 
 func (l *Lines) sessionOver(err error) {
-	if !l.cfg.Stay {
+	if !l.cfg.Stay || l.quits {
 		l.end(l.sentOr(err), "")
 		return
 	}
+	l.wait()
+}
+
+// wait ends the session, if there still is one, and waits for another.
+func (l *Lines) wait() {
+	var last []wire.TLV
+	if l.conv.State() == otr.StateEncrypted {
+		last = l.farewell(nil, "")
+		l.report(otr.Ended{})
+	}
+	l.settleTexts()
 	l.takeNoMore()
 	l.closed()
-	lines, err := l.conv.End()
+	l.closing, l.wantsEnd, l.flushing = closing{}, false, false
+	lines, err := l.conv.EndWith(last...)
 	if err != nil {
 		l.end(err, "")
 		return
@@ -186,32 +294,63 @@ func (l *Lines) sessionOver(err error) {
 	l.sendLines(lines)
 }
 
-// sentOr returns err unless everything that was written has been sent to a peer
-// that is who it should be.
-func (l *Lines) sentOr(err error) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.out.size > 0 || !l.everTrusted {
-		return err
-	}
-	return nil
+// lapse follows the end of a session whose keys were too old, at either end. Nobody
+// has taken leave: there will be another one when there is something to say.
+func (l *Lines) lapse() {
+	l.wait()
+	l.lapsed = true
 }
 
-// transportEnded is an error, save between sessions: a peer that has taken its
-// leave may go.
+// comeBack begins another session after one has lapsed, for a text that waits.
+func (l *Lines) comeBack() {
+	if !l.lapsed || l.secure || !l.queryAt.IsZero() || l.phase != running {
+		return
+	}
+	l.mu.Lock()
+	waits := l.out.size > 0
+	l.mu.Unlock()
+	if !waits && l.unsureTexts == 0 {
+		return
+	}
+	if !l.cfg.Stay {
+		l.readyBy = after(l.now, l.cfg.Timeout)
+	}
+	l.queryGap = firstQuery
+	l.query()
+}
+
+// sentOr returns err unless everything that was written has been sent to a peer
+// that is who it should be; and then what became of the texts.
+func (l *Lines) sentOr(err error) error {
+	l.mu.Lock()
+	unsent := l.out.size > 0 || !l.everTrusted
+	l.mu.Unlock()
+	if unsent {
+		return err
+	}
+	return l.fateOfTexts()
+}
+
+// transportEnded is an error, save between sessions and after the last word: a
+// peer that has taken its leave may go.
 func (l *Lines) transportEnded(err error) error {
 	err = l.transportError(err)
-	if l.secure {
+	if l.secure && !(l.saidAll() && l.allAcked()) {
 		return err
 	}
 	return l.sentOr(err)
 }
 
-// aborted sends what waits before it is too late.
-func (l *Lines) aborted() error {
+// abort sends what waits before it is too late, and takes leave.
+func (l *Lines) abort(string) {
 	for l.sendText() {
 	}
-	return l.sentOr(ErrClosed)
+	l.wantsEnd, l.quits = true, true
+	if !l.peerNumbers || !l.canSend() || l.writeError {
+		l.end(l.sentOr(ErrClosed), "")
+		return
+	}
+	l.takeLeave()
 }
 
 // unwritten is a failure only if texts are among it.
@@ -222,9 +361,17 @@ func (l *Lines) unwritten() error {
 	return l.transportError(l.writeCause)
 }
 
-func (l *Lines) timedOut() error                   { return l.timeoutError() }
-func (l *Lines) farewell(error, string) []wire.TLV { return nil }
-func (l *Lines) unanswered()                       {}
+func (l *Lines) timedOut() error { return l.timeoutError() }
+
+// farewell tells a peer that numbers texts how many there were and which have come,
+// and one that runs mode stream that this is not it.
+func (l *Lines) farewell(error, string) []wire.TLV {
+	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
+	if l.peerNumbers || l.metStream && l.numbersTexts() {
+		l.addStand()
+	}
+	return l.tlvs
+}
 
 func (l *Lines) finished() {
 	l.out.clear()

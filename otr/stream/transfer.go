@@ -43,6 +43,7 @@ type transfer struct {
 	answered  bool // something has come that the peer sends only after our HELLO
 	owesHello bool
 	owesStand bool // the next message shows where we stand
+	asks      bool // and asks the peer to do so
 	helloAt   time.Time
 	helloGap  time.Duration
 
@@ -102,6 +103,13 @@ func (s *Stream) message(r *otr.Received) {
 	}
 	s.records = s.records[:0]
 	for _, t := range r.TLVs {
+		switch t.Type {
+		case typeNumber, typeTextAck, typeCount:
+			s.end(ErrPeerLines, "the other end runs mode stream")
+			return
+		case typeAsk:
+			s.owesStand = s.owesStand || s.opened
+		}
 		rec, known, err := parseRecord(t)
 		if err != nil {
 			s.end(broken("%w", err), "malformed record")
@@ -249,6 +257,10 @@ func (s *Stream) send() bool {
 	if s.owesHello {
 		s.addValue(typeHello, func(b []byte) []byte { return appendHello(b, s.id, s.window) })
 	}
+	if s.asks {
+		s.asks = false
+		s.tlvs = append(s.tlvs, wire.TLV{Type: typeAsk})
+	}
 	s.mu.Lock()
 	if s.greeted {
 		// Who only answers shows where it stands too. On a wire that loses every
@@ -367,6 +379,13 @@ func (s *Stream) heartbeat() {
 	s.owesHello = s.owesHello || !s.greeted || !s.answered
 }
 
+func (s *Stream) ask() {
+	s.asks = true
+	s.heartbeat()
+}
+
+func (s *Stream) lapseRecords() []wire.TLV { return nil }
+
 // next is when HELLO is repeated.
 func (s *Stream) next() time.Time {
 	if !s.secure || s.greeted || !s.canSend() {
@@ -419,7 +438,7 @@ func (s *Stream) leaveIfDone() {
 	case !s.leads() && c.asked && c.closed == 0:
 		s.sayClosed()
 	}
-	s.awaitAnswer()
+	s.awaitAnswer(goodbyeWait)
 }
 
 // saidAll says that we have promised to say nothing more but what the closing
@@ -459,8 +478,8 @@ func (s *Stream) farewell(result error, reason string) []wire.TLV {
 
 func (s *Stream) peerEnded()                     { s.end(s.doneOr(ErrPeerEnded), "") }
 func (s *Stream) expired()                       { s.end(s.doneOr(ErrExpired), "") }
-func (s *Stream) aborted() error                 { return s.doneOr(ErrClosed) }
-func (s *Stream) endedHere()                     { s.end(s.aborted(), "") }
+func (s *Stream) abort(reason string)            { s.end(s.doneOr(ErrClosed), reason) }
+func (s *Stream) endedHere()                     { s.end(s.doneOr(ErrClosed), "") }
 func (s *Stream) unwritten() error               { return nil } // the peer has all that counts
 func (s *Stream) transportEnded(err error) error { return s.doneOr(s.transportError(err)) }
 

@@ -119,15 +119,31 @@ func TestATransportThatClosesBeforeASessionIsBroken(t *testing.T) {
 	})
 }
 
+func TestModeStreamAgainstModeLinesIsSaidAtBothEndsAtOnce(t *testing.T) {
+	for _, delay := range []time.Duration{0, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := cable(t, relay{delay: delay}, relay{delay: delay})
+			start := time.Now()
+			ea, eb := openPair(t, a, b, setting{}, setting{lines: true})
+			if err := ea.Wait(); !errors.Is(err, ErrPeerLines) || !errors.Is(err, ErrNoStream) || !errors.Is(err, ErrTimeout) {
+				t.Errorf("stream: %v", err)
+			}
+			if err := eb.lines.Wait(); err != ErrPeerStream {
+				t.Errorf("lines: %v", err)
+			}
+			if d := time.Since(start); d > 10*delay+time.Second {
+				t.Errorf("it took %v", d)
+			}
+		})
+	}
+}
+
 func TestAPeerWithoutAStreamIsATimeoutOfItsOwnKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := net.Pipe()
-		ea, eb := openPair(t, a, b, setting{}, setting{lines: true})
-		if err := ea.Wait(); !errors.Is(err, ErrNoStream) || !errors.Is(err, ErrTimeout) {
+		e, x := meet(t, setting{})
+		go x.hears(0)
+		if err := e.Wait(); !errors.Is(err, ErrNoStream) || !errors.Is(err, ErrTimeout) || errors.Is(err, ErrPeerLines) {
 			t.Errorf("%v", err)
-		}
-		if err := eb.lines.Wait(); err != nil {
-			t.Errorf("the other end, which was told goodbye: %v", err)
 		}
 	})
 }

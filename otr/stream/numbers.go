@@ -1,0 +1,369 @@
+package stream
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+
+	"otrpipe/otr/wire"
+)
+
+// The records by which two Lines see that no text is lost. Like the mark of plain
+// text they are sent in version 3 of OTR and later.
+const (
+	typeNumber = 0x6F22 // number (8): of this message's text in the session, from 0 on
+	// typeTextAck: session id (8), next (8), and for each run of lost texts below
+	// next its first number (8) and count (8). All other texts below next have come.
+	typeTextAck = 0x6F23
+	typeCount   = 0x6F24 // session id (8), count (8): how many texts were sent in that session
+	// typeLapsed stands in a session's last message: the session has ended because
+	// its keys were too old, and the sender stays.
+	typeLapsed = 0x6F25
+)
+
+const (
+	// ackEvery is the least time between two acknowledgements.
+	ackEvery = time.Second
+	// overdueAfter is when a text that was not acknowledged is reported: the peer
+	// acknowledges within a second, and slow lines take some more.
+	overdueAfter = 10 * time.Second
+	// lateWait is how long a missing text may still come before it is reported as
+	// lost. Later ones have come already, so only a transport that reorders is slow.
+	lateWait = 2 * time.Second
+	// maxSpans bounds the runs of texts that are kept for a session. An honest peer
+	// causes a few; where there are more, neighbors are merged, so that too many
+	// texts count as lost rather than too few.
+	maxSpans = 256
+	// maxSessions is of how many sessions texts are kept: the current one, and those
+	// before it that followed each other by key exchanges faster than the ends could
+	// settle them.
+	maxSessions = 4
+)
+
+// A sessionID is OTR's secure session id.
+type sessionID [8]byte
+
+// A span is a run of texts with consecutive numbers.
+type span struct {
+	first, n int64
+	at       time.Time // when the first one was sent, or was found missing
+	told     bool      // reported as overdue, or as lost
+	lost     bool      // the peer has reported them as lost
+}
+
+func (s span) end() int64 { return s.first + s.n }
+
+// count adds spans up.
+func count(spans []span) (n int64) {
+	for _, s := range spans {
+		n += s.n
+	}
+	return n
+}
+
+// bounded merges the oldest spans while there are too many.
+func bounded(spans []span) []span {
+	for len(spans) > maxSpans {
+		spans[1].n = spans[1].end() - spans[0].first
+		spans[1].first, spans[1].at = spans[0].first, spans[0].at
+		spans = spans[1:]
+	}
+	return spans
+}
+
+// sentTexts is what we know of the texts that we have sent in one session.
+type sentTexts struct {
+	id    sessionID
+	sent  int64
+	ref   int64  // what WriteText returned for text 0
+	acked bool   // the peer acknowledges texts
+	open  []span // not acknowledged, in order
+}
+
+// add counts a text that is sent now, and returns its number. Texts of one second
+// share a span.
+func (s *sentTexts) add(now time.Time, ref int64) int64 {
+	number := s.sent
+	s.sent++
+	if number == 0 {
+		s.ref = ref
+	}
+	if n := len(s.open); n > 0 {
+		last := &s.open[n-1]
+		if last.end() == number && !last.told && !last.lost && now.Sub(last.at) < ackEvery {
+			last.n++
+			return number
+		}
+	}
+	s.open = bounded(append(s.open, span{first: number, n: 1, at: now}))
+	return number
+}
+
+// acknowledge takes an acknowledgement in. It returns the texts of which it is news
+// that they are lost, and those that had been reported and have arrived after all.
+func (s *sentTexts) acknowledge(next int64, gaps []span) (lost, arrived []span) {
+	s.acked = true
+	next = min(next, s.sent)
+	var open []span
+	for _, o := range s.open {
+		for o.n > 0 {
+			piece, gap := o, false
+			switch {
+			case o.first >= next:
+			default:
+				piece.n = min(piece.end(), next) - piece.first
+				for _, g := range gaps {
+					switch {
+					case g.end() <= piece.first:
+					case g.first <= piece.first:
+						piece.n = min(piece.end(), g.end()) - piece.first
+						gap = true
+					case g.first < piece.end():
+						piece.n = g.first - piece.first
+					}
+				}
+			}
+			switch {
+			case piece.first >= next:
+				open = append(open, piece)
+			case gap:
+				if !piece.lost {
+					lost = append(lost, piece)
+				}
+				piece.lost = true
+				open = append(open, piece)
+			case piece.told || piece.lost:
+				arrived = append(arrived, piece)
+			}
+			o.first, o.n = piece.end(), o.end()-piece.end()
+		}
+	}
+	s.open = bounded(open)
+	return lost, arrived
+}
+
+// overdue returns the texts that should have been acknowledged by now, once.
+func (s *sentTexts) overdue(now time.Time) (late []span) {
+	for i := range s.open {
+		if o := &s.open[i]; s.acked && !o.told && !o.lost && !now.Before(o.at.Add(overdueAfter)) {
+			o.told = true
+			late = append(late, *o)
+		}
+	}
+	return late
+}
+
+// nextOverdue is when overdue will return something; zero: never.
+func (s *sentTexts) nextOverdue() (next time.Time) {
+	for _, o := range s.open {
+		if s.acked && !o.told && !o.lost {
+			next = earlier(next, o.at.Add(overdueAfter))
+		}
+	}
+	return next
+}
+
+// giveUp returns the texts that nobody will acknowledge any more and that have not
+// been reported as lost.
+func (s *sentTexts) giveUp() (lost []span) {
+	for i := range s.open {
+		if o := &s.open[i]; !o.lost {
+			o.lost = true
+			lost = append(lost, *o)
+		}
+	}
+	return lost
+}
+
+// receivedTexts is what we know of the texts that the peer has sent in one session.
+type receivedTexts struct {
+	id      sessionID
+	next    int64  // the number after the highest that we know of
+	missing []span // those below next that have not come, in order
+}
+
+// An arrival is how a text comes.
+type arrival int
+
+const (
+	inOrder  arrival = iota
+	late             // after a text with a higher number
+	repeated         // a second time
+)
+
+// arrive notes a text.
+func (r *receivedTexts) arrive(number int64, now time.Time) arrival {
+	if number >= r.next {
+		r.reach(number, now)
+		r.next = number + 1
+		return inOrder
+	}
+	for i, m := range r.missing {
+		if number < m.first || number >= m.end() {
+			continue
+		}
+		before, after := m, m
+		before.n = number - m.first
+		after.first, after.n = number+1, m.end()-number-1
+		var rest []span
+		for _, s := range []span{before, after} {
+			if s.n > 0 {
+				rest = append(rest, s)
+			}
+		}
+		r.missing = bounded(append(append(append([]span(nil), r.missing[:i]...), rest...), r.missing[i+1:]...))
+		return late
+	}
+	return repeated
+}
+
+// reach notes that the peer has sent count texts.
+func (r *receivedTexts) reach(count int64, now time.Time) {
+	if count > r.next {
+		r.missing = bounded(append(r.missing, span{first: r.next, n: count - r.next, at: now}))
+		r.next = count
+	}
+}
+
+// lose returns how many texts count as lost by now that did not before; at the
+// end, all that are missing do.
+func (r *receivedTexts) lose(now time.Time, end bool) (n int64) {
+	for i := range r.missing {
+		if m := &r.missing[i]; !m.told && (end || !now.Before(m.at.Add(lateWait))) {
+			m.told = true
+			n += m.n
+		}
+	}
+	return n
+}
+
+// nextLoss is when lose will return something; zero: never.
+func (r *receivedTexts) nextLoss() (next time.Time) {
+	for _, m := range r.missing {
+		if !m.told {
+			next = earlier(next, m.at.Add(lateWait))
+		}
+	}
+	return next
+}
+
+// appendAck appends the value of an acknowledgement: as far as it is settled what
+// has come and what is lost.
+func (r *receivedTexts) appendAck(b []byte) []byte {
+	next := r.next
+	for i, m := range r.missing {
+		if !m.told {
+			next = m.first
+			return appendAckValue(b, r.id, next, r.missing[:i])
+		}
+	}
+	return appendAckValue(b, r.id, next, r.missing)
+}
+
+func appendAckValue(b []byte, id sessionID, next int64, gaps []span) []byte {
+	b = append(b, id[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(next))
+	for _, g := range gaps {
+		b = binary.BigEndian.AppendUint64(b, uint64(g.first))
+		b = binary.BigEndian.AppendUint64(b, uint64(g.n))
+	}
+	return b
+}
+
+func appendCount(b []byte, id sessionID, n int64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, id[:]...), uint64(n))
+}
+
+// A textAck is a parsed acknowledgement, a textCount a parsed COUNT.
+type (
+	textAck struct {
+		id   sessionID
+		next int64
+		gaps []span
+	}
+	textCount struct {
+		id sessionID
+		n  int64
+	}
+)
+
+// textRecords are what a data message says about texts.
+type textRecords struct {
+	numbered bool
+	number   int64
+	acks     []textAck
+	counts   []textCount
+	lapsed   bool
+	ask      bool
+	stream   bool // it has records of a Stream
+}
+
+// numbers says that only a Lines of this package can have sent them.
+func (r *textRecords) ours() bool { return r.numbered || len(r.acks) > 0 || len(r.counts) > 0 }
+
+// parseTextRecords parses the records of a data message: all of them, or none and
+// there is an error.
+func parseTextRecords(tlvs []wire.TLV) (r textRecords, err error) {
+	for _, t := range tlvs {
+		v := t.Value
+		switch t.Type {
+		case typeNumber:
+			if len(v) != 8 || r.numbered {
+				return r, badLength("NUMBER", v)
+			}
+			r.number, err = parseOffset(v)
+			r.numbered = true
+			if r.number == math.MaxInt64 {
+				err = fmt.Errorf("%w: number %d", errRecord, r.number)
+			}
+		case typeTextAck:
+			var a textAck
+			a, err = parseAck(v)
+			r.acks = append(r.acks, a)
+		case typeCount:
+			if len(v) != 16 {
+				return r, badLength("COUNT", v)
+			}
+			c := textCount{id: sessionID(v)}
+			c.n, err = parseOffset(v[8:])
+			r.counts = append(r.counts, c)
+		case typeLapsed:
+			r.lapsed = true
+		case typeAsk:
+			r.ask = true
+		case typeHello, typeData, typeAck, typeEnd, typeAbort, typeStop:
+			r.stream = true
+		}
+		if err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func parseAck(v []byte) (a textAck, err error) {
+	if len(v) < 16 || len(v)%16 != 0 || len(v)/16-1 > maxSpans {
+		return a, badLength("the acknowledgement of texts", v)
+	}
+	a.id = sessionID(v)
+	if a.next, err = parseOffset(v[8:16]); err != nil {
+		return a, err
+	}
+	at := int64(0)
+	for v = v[16:]; len(v) > 0; v = v[16:] {
+		var g span
+		if g.first, err = parseOffset(v[:8]); err != nil {
+			return a, err
+		}
+		if g.n, err = parseOffset(v[8:16]); err != nil {
+			return a, err
+		}
+		if g.n == 0 || g.first < at || g.first >= a.next || g.n > a.next-g.first {
+			return a, fmt.Errorf("%w: a run of %d lost texts at %d", errRecord, g.n, g.first)
+		}
+		at = g.end()
+		a.gaps = append(a.gaps, g)
+	}
+	return a, nil
+}

@@ -1,0 +1,463 @@
+package stream
+
+import (
+	"time"
+
+	"otrpipe/otr"
+	"otrpipe/otr/wire"
+)
+
+const (
+	// endWait is how long an end that has said everything waits for the peer to
+	// acknowledge it: as long as a slow line, with a queue before it, may take.
+	endWait = 30 * time.Second
+	// confirmWait is how long the end that sent the last message of a key exchange
+	// waits for a sign that the peer has received it, where there are texts in that
+	// session. A peer that has not asks again after a few seconds, and then there is
+	// another session for these texts.
+	confirmWait = 20 * time.Second
+)
+
+// texts is what Lines knows of the texts that went either way. All of it is the
+// owner's.
+//
+// Texts are numbered anew in every session. After a key exchange each end repeats
+// how many texts it has sent, and which it has received, in the sessions before: so
+// a text that was under way meanwhile is neither lost unseen nor called lost though
+// it came.
+type texts struct {
+	tlvs   []wire.TLV // scratch for one message
+	values []byte     // scratch for the values of its records
+
+	sent        []*sentTexts     // by session; the last one is the current one
+	received    []*receivedTexts // likewise
+	peerNumbers bool             // the peer numbers and acknowledges texts in this session
+	owesStand   bool             // the next message shows where we stand
+	owesAck     bool
+	owedSince   time.Time // if owesAck
+	undelivered int64     // texts of ended sessions that were not acknowledged
+	missed      int64     // texts of the peer's, in ended sessions, that have not come
+
+	// Until something authentic has come in a session whose last message of the key
+	// exchange was ours, the peer may not have the session at all.
+	confirmed   bool
+	unsure      queue // the texts that were sent meanwhile, to be sent again in the next session
+	unsureTexts int
+	sureOnly    bool // they were too many to be kept
+}
+
+func (t *texts) currentSent() *sentTexts { return t.sent[len(t.sent)-1] }
+
+// numbersTexts says whether texts of this session are marked and numbered.
+func (l *Lines) numbersTexts() bool { return l.session.Version >= markedFrom }
+
+// saidAll says that we have promised to say nothing more but what the closing
+// handshake asks for.
+func (l *Lines) saidAll() bool { return l.closing.closeSent || l.closing.closed > 0 }
+
+// beginTexts begins the count of a new session.
+func (l *Lines) beginTexts(s otr.Session, another bool) {
+	if another {
+		l.settleTexts()
+		l.unsure.clear()
+		l.unsureTexts = 0
+	}
+	if l.unsureTexts > 0 {
+		l.sendAgain()
+	}
+	l.sent = append(l.sent, &sentTexts{id: s.SSID})
+	l.received = append(l.received, &receivedTexts{id: s.SSID})
+	for len(l.sent) > maxSessions {
+		l.settleSent(l.sent[0])
+		l.settleReceived(l.received[0])
+		l.sent, l.received = l.sent[1:], l.received[1:]
+	}
+	l.peerNumbers, l.owesAck = false, false
+	l.owesStand = s.Version >= markedFrom
+	l.confirmed, l.sureOnly = false, false
+}
+
+// keepUnsure keeps the text in scratch as long as the peer may not have the session.
+func (l *Lines) keepUnsure() {
+	switch {
+	case l.confirmed || l.session.FirstHalfBold || l.sureOnly:
+	case l.unsure.size+len(l.scratch) > linesRoom:
+		l.unsure.clear()
+		l.unsureTexts, l.sureOnly = 0, true
+	default:
+		pushText(&l.unsure, l.scratch, true)
+		l.unsureTexts++
+	}
+}
+
+// confirm notes that the peer has the session.
+func (l *Lines) confirm() {
+	l.confirmed = true
+	l.unsure.clear()
+	l.unsureTexts = 0
+}
+
+// unconfirmed says that texts were sent in a session that the peer may not have.
+func (l *Lines) unconfirmed() bool {
+	return l.secure && !l.confirmed && !l.session.FirstHalfBold && l.currentSent().sent > 0
+}
+
+// sendAgain puts the texts of a session that the peer never had before those that wait.
+func (l *Lines) sendAgain() {
+	if len(l.sent) > 0 {
+		l.currentSent().open = nil
+		l.currentSent().sent = 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.SentMessages -= int64(l.unsureTexts)
+	l.stats.SentBytes -= int64(l.unsure.size - headLen*l.unsureTexts)
+	l.refOut -= int64(l.unsureTexts)
+	l.outTexts += l.unsureTexts
+	l.unsure.append(&l.out)
+	l.out, l.unsure = l.unsure, queue{}
+	l.unsureTexts = 0
+}
+
+// followTexts follows what a message says about texts. It says whether the
+// message's own text is a new one.
+func (l *Lines) followTexts(r *textRecords) (fresh bool) {
+	if len(l.received) == 0 {
+		return true
+	}
+	fresh = true
+	if r.numbered {
+		switch l.received[len(l.received)-1].arrive(r.number, l.now) {
+		case late:
+			l.report(Late{Texts: 1})
+		case repeated:
+			fresh = false
+		}
+		if !l.owesAck {
+			l.owesAck, l.owedSince = true, l.now
+		}
+	}
+	for _, c := range r.counts {
+		for _, in := range l.received {
+			if in.id == c.id {
+				in.reach(c.n, l.now)
+			}
+		}
+	}
+	for _, out := range l.sent {
+		for _, a := range r.acks {
+			if out.id == a.id {
+				l.followAck(out, &a)
+			}
+		}
+	}
+	if len(r.acks) > 0 {
+		l.forgetUnknown(r.acks)
+	}
+	l.lapsing = l.lapsing || r.lapsed
+	l.owesStand = l.owesStand || r.ask
+	if r.ours() && !l.peerNumbers {
+		l.peerNumbers = true
+		l.currentSent().acked = true
+	}
+	return fresh
+}
+
+func (l *Lines) followAck(out *sentTexts, a *textAck) {
+	lost, arrived := out.acknowledge(a.next, a.gaps)
+	for _, s := range lost {
+		l.tellNow(Undelivered{First: out.ref + s.first, Texts: s.n})
+	}
+	for _, s := range arrived {
+		l.tellNow(Delivered{First: out.ref + s.first, Texts: s.n})
+	}
+}
+
+// forgetUnknown settles earlier sessions of which the peer, that has told what it has
+// of the current one, knows nothing any more.
+func (l *Lines) forgetUnknown(acks []textAck) {
+	known := func(id sessionID) bool {
+		for _, a := range acks {
+			if a.id == id {
+				return true
+			}
+		}
+		return false
+	}
+	current := l.currentSent()
+	if !known(current.id) {
+		return
+	}
+	kept := l.sent[:0]
+	for _, s := range l.sent {
+		if s != current && !known(s.id) {
+			l.settleSent(s)
+			continue
+		}
+		kept = append(kept, s)
+	}
+	l.sent = kept
+}
+
+// settleSent gives up what was not acknowledged of an ended session.
+func (l *Lines) settleSent(s *sentTexts) {
+	if !s.acked {
+		return
+	}
+	for _, lost := range s.giveUp() {
+		l.tellNow(Undelivered{First: s.ref + lost.first, Texts: lost.n})
+	}
+	l.undelivered += count(s.open)
+}
+
+// settleReceived gives up what has not come of an ended session.
+func (l *Lines) settleReceived(r *receivedTexts) {
+	l.tellLost(r.lose(l.now, true))
+	l.missed += count(r.missing)
+}
+
+// settleTexts gives up everything, because all sessions so far are over.
+func (l *Lines) settleTexts() {
+	for _, s := range l.sent {
+		l.settleSent(s)
+	}
+	for _, r := range l.received {
+		l.settleReceived(r)
+	}
+	l.sent, l.received = nil, nil
+	l.peerNumbers, l.owesStand, l.owesAck = false, false, false
+}
+
+// allAcked says that the peer has acknowledged every text.
+func (l *Lines) allAcked() bool {
+	for _, s := range l.sent {
+		if len(s.open) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// fateOfTexts is the result of an end that has sent everything.
+func (l *Lines) fateOfTexts() error {
+	unconfirmed := (l.unconfirmed() || l.unsureTexts > 0) && !l.hasty
+	l.settleTexts()
+	switch {
+	case l.missed > 0:
+		return ErrLost
+	case l.undelivered > 0:
+		return ErrUndelivered
+	case unconfirmed:
+		return ErrUnconfirmed
+	}
+	return nil
+}
+
+func (l *Lines) tellLost(n int64) {
+	if n > 0 {
+		l.report(Lost{Texts: n})
+	}
+}
+
+// missing says whether a text of the peer's may still come.
+func (l *Lines) missing() bool {
+	for _, r := range l.received {
+		if !r.nextLoss().IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// nextTexts is when tickTexts or sendStand has something to do; zero: never.
+func (l *Lines) nextTexts() (next time.Time) {
+	for _, r := range l.received {
+		next = earlier(next, r.nextLoss())
+	}
+	for _, s := range l.sent {
+		next = earlier(next, s.nextOverdue())
+	}
+	if l.owesAck && l.isTrusted && l.canSend() && !l.saidAll() {
+		next = earlier(next, l.owedSince.Add(ackEvery))
+	}
+	return next
+}
+
+// tickTexts tells what is lost or overdue by now.
+func (l *Lines) tickTexts() {
+	for _, r := range l.received {
+		if n := r.lose(l.now, false); n > 0 {
+			l.tellLost(n)
+			if !l.owesAck {
+				l.owesAck, l.owedSince = true, l.now
+			}
+		}
+	}
+	for _, s := range l.sent {
+		for _, o := range s.overdue(l.now) {
+			l.tellNow(Unacknowledged{First: s.ref + o.first, Texts: o.n})
+		}
+	}
+}
+
+// tellNow tells an event about our own texts. Only an authenticated peer causes it,
+// and each names other texts, so that none stands for another.
+func (l *Lines) tellNow(what interface{ String() string }) {
+	if l.cfg.Event != nil {
+		l.cfg.Event(Event{Time: l.now, What: what, Count: 1})
+	}
+}
+
+func (l *Lines) ackDue() bool {
+	return l.owesAck && l.isTrusted && !l.now.Before(l.owedSince.Add(ackEvery))
+}
+
+// sendStand shows where we stand when that is due.
+func (l *Lines) sendStand() {
+	reveal := l.peerNumbers && l.unread >= revealAfter
+	if !l.room() || !l.canSend() || !l.numbersTexts() || l.saidAll() || !(l.owesStand || l.ackDue() || reveal) {
+		return
+	}
+	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
+	if l.owesStand || l.ackDue() {
+		l.addStand()
+	}
+	if err := l.seal(otr.Message{TLVs: l.tlvs, IgnoreUnreadable: true}); err != nil {
+		l.end(err, internalError)
+	}
+}
+
+// addStand adds how many texts we have sent and which have come, in this session and
+// those before it. What an unproven peer has said is not acknowledged.
+func (l *Lines) addStand() {
+	l.owesStand, l.owesAck = false, false
+	for _, s := range l.sent {
+		l.addValue(typeCount, func(b []byte) []byte { return appendCount(b, s.id, s.sent) })
+	}
+	for _, r := range l.received {
+		l.addValue(typeTextAck, func(b []byte) []byte {
+			if !l.isTrusted {
+				return appendAckValue(b, r.id, 0, nil)
+			}
+			return r.appendAck(b)
+		})
+	}
+}
+
+// addValue adds a record whose value is made in the scratch space.
+func (l *Lines) addValue(kind uint16, appendTo func([]byte) []byte) {
+	n := len(l.values)
+	l.values = appendTo(l.values)
+	l.tlvs = append(l.tlvs, wire.TLV{Type: kind, Value: l.values[n:len(l.values):len(l.values)]})
+}
+
+// takeLeave takes the next step of the closing handshake.
+func (l *Lines) takeLeave() {
+	c := &l.closing
+	if l.phase != running || !l.secure || l.conv.State() != otr.StateEncrypted {
+		return
+	}
+	switch {
+	case c.closeSent && c.answered:
+		if !l.missing() {
+			l.leaveSession()
+		}
+	case c.asked && !(c.closeSent && l.leads()):
+		l.followClose()
+	case l.wantsEnd:
+		l.leadClose()
+	}
+}
+
+// leadClose sends CLOSE once everything has been sent.
+func (l *Lines) leadClose() {
+	l.mu.Lock()
+	waits := l.out.size > 0 && l.isTrusted
+	l.mu.Unlock()
+	switch {
+	case waits && !l.hasty, !l.canSend() && !l.hasty, l.closing.closeSent:
+		return
+	case !l.peerNumbers || !l.canSend():
+		l.leaveSession()
+		return
+	}
+	l.endBy = l.now.Add(endWait)
+	l.sayClose()
+}
+
+// sayClose sends CLOSE and waits for the answer.
+func (l *Lines) sayClose() {
+	l.closing.closeSent = true
+	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
+	l.addStand()
+	l.tlvs = append(l.tlvs, wire.TLV{Type: typeClose})
+	if err := l.seal(otr.Message{TLVs: l.tlvs, IgnoreUnreadable: true}); err != nil {
+		l.end(err, internalError)
+		return
+	}
+	l.awaitAnswer(goodbyeWait)
+}
+
+// followClose answers CLOSE once what waited has been sent and nothing of the peer's
+// may still come.
+func (l *Lines) followClose() {
+	if !l.flushing {
+		l.flushing = true
+		l.mu.Lock()
+		l.flush = l.outTexts
+		l.mu.Unlock()
+	}
+	if !l.isTrusted {
+		l.flush = 0
+	}
+	if l.closing.closed > 0 || l.flush > 0 || !l.canSend() || l.missing() {
+		return
+	}
+	l.sayClosed()
+	l.awaitAnswer(goodbyeWait / 2)
+}
+
+// sayClosed sends CLOSED.
+func (l *Lines) sayClosed() {
+	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
+	l.addStand()
+	l.sendClosed(l.tlvs)
+}
+
+// unanswered repeats our part of the closing handshake, or leaves without the peer.
+func (l *Lines) unanswered() {
+	c := &l.closing
+	switch {
+	case c.closed == 1 && !l.hasty:
+		c.waiting = false
+		l.sayClosed()
+		l.awaitAnswer(goodbyeWait / 2)
+	case c.closed > 0:
+		l.sessionOver(ErrPeerEnded)
+	case l.hasty || l.allAcked() || !l.now.Before(l.endBy):
+		l.leaveSession()
+	default:
+		c.waiting = false
+		l.sayClose()
+	}
+}
+
+// leaveSession ends the session that we want to end.
+func (l *Lines) leaveSession() {
+	if l.cfg.Stay && !l.quits {
+		l.wait()
+		return
+	}
+	l.end(l.sentOr(ErrClosed), "")
+}
+
+// meetStream follows a record that only a Stream sends: this will never work.
+func (l *Lines) meetStream() {
+	l.metStream = true
+	if l.cfg.Stay {
+		l.report(OtherMode{})
+		l.wait()
+		return
+	}
+	l.end(ErrPeerStream, "the other end runs mode lines")
+}
