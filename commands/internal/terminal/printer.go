@@ -68,7 +68,7 @@ func (p *Printer) Hint(text string) { p.print(p.hint, "hint: "+text) }
 func (p *Printer) Ask(question string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(p.w, "%s: %s", p.name, Text(p.file, question))
+	fmt.Fprintf(p.w, "%s: %s", p.name, Visible(question))
 }
 
 func (p *Printer) print(c *color.Color, text string) {
@@ -78,5 +78,5 @@ func (p *Printer) print(c *color.Color, text string) {
 		p.status.clear()
 	}
 	// A message that cannot be written has nowhere else to go.
-	fmt.Fprintf(p.w, "%s: %s\n", p.name, c.Sprint(Text(p.file, text)))
+	fmt.Fprintf(p.w, "%s: %s\n", p.name, c.Sprint(Visible(text)))
 }

@@ -16,9 +16,9 @@ func TestMessagesIntoAFileAreLinesWithoutColour(t *testing.T) {
 	p.Error("it failed")
 	p.Hint("do this")
 	p.Warning("beware")
-	p.Note("a peer says \nhello")
+	p.Note("a peer says \nhello \x1b]0;owned\a\x9b \u202e")
 	got, _ := os.ReadFile(f.Name())
-	want := "otrpipe: it failed\notrpipe: hint: do this\notrpipe: beware\notrpipe: a peer says \\nhello\n"
+	want := "otrpipe: it failed\notrpipe: hint: do this\notrpipe: beware\notrpipe: a peer says \\nhello \\x1b]0;owned\\a\\x9b \\u202e\n"
 	if string(got) != want {
 		t.Errorf("written %q, want %q", got, want)
 	}

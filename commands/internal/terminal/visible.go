@@ -36,18 +36,6 @@ func Visible(s string) string {
 	return b.String()
 }
 
-// Text is s for a message on f: made Visible where f is a terminal; elsewhere
-// only kept to one line, so that nothing a peer says can pass for a message
-// of ours.
-func Text(f *os.File, s string) string {
-	if Is(f) {
-		return Visible(s)
-	}
-	return lineEnds.Replace(s)
-}
-
-var lineEnds = strings.NewReplacer("\n", `\n`, "\r", `\r`)
-
 // Output returns where a peer's bytes may be written: f itself, or, where f is
 // a terminal, a filter that makes control characters visible and keeps line
 // ends and tabs.

@@ -82,10 +82,6 @@ func TestIntoAFileAPeersBytesGoUnchanged(t *testing.T) {
 	if got, _ := os.ReadFile(f.Name()); string(got) != text {
 		t.Errorf("written %q", got)
 	}
-	// A message stays one line all the same.
-	if got := Text(f, "a\nb\x1b"); got != "a\\nb\x1b" {
-		t.Errorf("in a message: %q", got)
-	}
 }
 
 func FuzzNothingHiddenComesThrough(f *testing.F) {
