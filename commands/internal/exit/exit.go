@@ -90,6 +90,7 @@ var packages = []string{
 	"stream",
 	"terminal",
 	"toolkit",
+	"transcript",
 	"trust",
 	"v3",
 	"v4",
