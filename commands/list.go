@@ -30,6 +30,7 @@ func commandList() []*cli.Command {
 			extraKeyCommand(),
 		),
 		grouped(groupCommandsOther,
+			toolkitCommand(),
 			completionCommand(),
 			completeCommand(),
 		),

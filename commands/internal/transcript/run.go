@@ -1,0 +1,226 @@
+package transcript
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/otr/toolkit"
+	"otrpipe/otr/v4"
+)
+
+// An Input is a transcript and how it is to be read.
+type Input struct {
+	R io.Reader
+	// Account and PeerAccount, unless empty, are names that key exchanges of version 4 may
+	// have been bound to.
+	Account, PeerAccount string
+}
+
+func (in Input) parser() *toolkit.Parser {
+	p := toolkit.NewParser(in.R)
+	if in.Account != "" {
+		p.TryAccounts(in.Account, in.PeerAccount)
+	}
+	return p
+}
+
+// each calls do for each message, fragments too, until it returns an error.
+func (in Input) each(do func(*toolkit.Message) error) error {
+	p := in.parser()
+	for {
+		m, err := p.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return exit.Errorf(exit.Failure, "reading the transcript: %w", err)
+		}
+		if err := do(m); err != nil {
+			return err
+		}
+	}
+}
+
+// errNoMessage is the end of an input in which there is no OTR message.
+func errNoMessage() error {
+	return exit.Errorf(exit.Failure, "the input has no OTR message").
+		WithHint("give a log, or lines such as ?OTR:…, on standard input")
+}
+
+// unreadable is the end of an input of which n messages could not be read, first of them
+// the one at a position.
+func unreadable(n int, first toolkit.Position) error {
+	if n == 1 {
+		return exit.Errorf(exit.Failure, "a message cannot be read: %v", first)
+	}
+	return exit.Errorf(exit.Failure, "%d messages cannot be read, the first at %v", n, first)
+}
+
+// Show writes every message: laid out for people, in colour and whole if asked for. An
+// error of the input comes after everything that could be read.
+func Show(in Input, w io.Writer, colour, full bool) error {
+	out := bufio.NewWriter(w)
+	layout := New(out, colour, full)
+	return show(in, out, layout.Message)
+}
+
+// ShowJSON writes every message as an object of one JSON array.
+func ShowJSON(in Input, w io.Writer) error {
+	out := bufio.NewWriter(w)
+	between := "[\n"
+	err := show(in, out, func(m *toolkit.Message) error {
+		b, err := json.Marshal(m)
+		if err != nil {
+			return err
+		}
+		_, err = out.WriteString(between + string(b))
+		between = ",\n"
+		return err
+	})
+	end := "\n]\n"
+	if between == "[\n" {
+		end = "[]\n"
+	}
+	if _, werr := out.WriteString(end); werr == nil {
+		werr = out.Flush()
+		if err == nil {
+			err = werr
+		}
+	}
+	return err
+}
+
+func show(in Input, out *bufio.Writer, write func(*toolkit.Message) error) error {
+	all, bad := 0, 0
+	var first toolkit.Position
+	err := in.each(func(m *toolkit.Message) error {
+		all++
+		if m.Err != nil {
+			if bad++; bad == 1 {
+				first = m.ErrAt
+			}
+		}
+		return write(m)
+	})
+	if ferr := out.Flush(); err == nil {
+		err = ferr
+	}
+	switch {
+	case err != nil:
+		return err
+	case all == 0:
+		return errNoMessage()
+	case bad > 0:
+		return unreadable(bad, first)
+	}
+	return nil
+}
+
+// Fit calls do for each data message of the input, or for that of a number, until it
+// returns an error. Where do returns an error that wraps toolkit.ErrWrongKey or
+// toolkit.ErrKeyLength the message is not the key's, and others may be; Fit returns how
+// many were its. If none was, that is an error; and so it is when a message cannot be read.
+func Fit(in Input, number int, do func(*toolkit.Message) error) (fit, others int, err error) {
+	all, data, bad := 0, 0, 0
+	var firstBad toolkit.Position
+	var why error
+	err = in.each(func(m *toolkit.Message) error {
+		if m.Number == 0 && m.Err == nil { // a fragment
+			return nil
+		}
+		all++
+		if number > 0 && m.Number != number {
+			return nil
+		}
+		if m.Err != nil {
+			if bad++; bad == 1 {
+				firstBad = m.ErrAt
+			}
+			return nil
+		}
+		if m.Name != "data" {
+			if number > 0 {
+				return exit.Errorf(exit.Failure, "message %d is no data message", number)
+			}
+			return nil
+		}
+		data++
+		switch err := do(m); {
+		case errors.Is(err, toolkit.ErrWrongKey), errors.Is(err, toolkit.ErrKeyLength):
+			others++
+			if why == nil {
+				why = err
+			}
+			return nil
+		case err != nil:
+			return exit.Errorf(exit.Failure, "message %d (%v): %w", m.Number, m.Position, exit.Plain(err))
+		}
+		fit++
+		return nil
+	})
+	switch {
+	case err != nil:
+	case all == 0:
+		err = errNoMessage()
+	case bad > 0:
+		err = unreadable(bad, firstBad)
+	case number > all:
+		err = exit.Errorf(exit.Failure, "the input has %d messages, so there is no message %d", all, number)
+	case data == 0:
+		err = exit.Errorf(exit.Failure, "the input has no data message")
+	case fit == 0:
+		err = exit.Errorf(exit.Failure, "%w", exit.Plain(why))
+		if data > 1 {
+			err = exit.Errorf(exit.Failure, "the key fits none of the %d data messages: %w", data, exit.Plain(why))
+		}
+	}
+	return fit, others, err
+}
+
+// PeerProfile returns the client profile of the one other person whose key exchanges the
+// input has, ours being our own. A newer one of the same key takes an older one's place.
+func PeerProfile(in Input, ours *v4.Profile) (*v4.Profile, error) {
+	var found *v4.Profile
+	err := in.each(func(m *toolkit.Message) error {
+		p := profileOf(m)
+		switch {
+		case p == nil || bytes.Equal(p.PublicKey, ours.PublicKey):
+		case found == nil || bytes.Equal(p.PublicKey, found.PublicKey):
+			found = p
+		default:
+			return exit.Errorf(exit.Failure, "it has profiles of several people, one at %v", m.Position).
+				WithHint("leave only messages of one of them in it")
+		}
+		return nil
+	})
+	if err == nil && found == nil {
+		err = exit.Errorf(exit.Failure, "it has no client profile of anybody else").
+			WithHint("an Identity or Auth-R message of the peer has one")
+	}
+	return found, err
+}
+
+// profileOf returns the valid client profile that a message carries, or nil.
+func profileOf(m *toolkit.Message) *v4.Profile {
+	if m.Err != nil {
+		return nil
+	}
+	if f, ok := m.Fields.Get("client_profile").(toolkit.Fields); !ok || f.Get("valid") != true {
+		return nil
+	}
+	switch m.Name {
+	case "identity":
+		if b, err := v4.ParseIdentity(m.Body); err == nil {
+			return b.Profile
+		}
+	case "auth_r":
+		if b, err := v4.ParseAuthR(m.Body); err == nil {
+			return b.Profile
+		}
+	}
+	return nil
+}
