@@ -70,6 +70,11 @@ var flagValueWords = map[string]completer{
 	flagInstanceTags:            files,
 	flagUse:                     nil,
 	flagData:                    nil,
+	flagKeyLog:                  files,
+	flagProfile:                 files,
+	flagText:                    nil,
+	flagNumber:                  nil,
+	flagAs:                      nil,
 }
 
 // argumentWords says of a command, by its path, what its arguments can be.
@@ -83,6 +88,12 @@ var argumentWords = map[string][]completer{
 	"contacts rename":   {theWords((*typed).contacts)},
 	"contacts import":   {files},
 	"contacts export":   {files},
+	"toolkit sesskeys":  {files, files},
+	"toolkit mackey":    {files},
+	"toolkit readforge": {files},
+	"toolkit modify":    {files},
+	"toolkit remac":     {files},
+	"toolkit forge":     {files},
 	"completion":        {theseWords(shellBash, shellZsh, shellFish)},
 }
 

@@ -60,6 +60,7 @@ func toolkitParseCommand() *cli.Command {
 		Usage: "show every field of every OTR message",
 		Description: "Fragments are put together, client profiles and ring signatures are checked, and\n" +
 			"a revealed MAC key is shown with the messages that it authenticates.\n\n" +
+			"  otrpipe toolkit parse < log | less\n" +
 			"  otrpipe toolkit parse --json < log",
 		Flags: in(groupAnswer,
 			jsonFlag(),
@@ -86,11 +87,12 @@ func toolkitParseCommand() *cli.Command {
 func toolkitSessKeysCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "sesskeys",
-		Usage:     "show the session keys of two D-H values (versions 2 and 3)",
+		Usage:     "derive session keys from D-H values",
 		ArgsUsage: "OUR_PRIVATE THEIR_PUBLIC",
-		Description: "The session id is the one that chat clients show. Leading zeros of either value do\n" +
-			"no harm.\n\n" +
-			"  otrpipe toolkit sesskeys @private @public",
+		Description: "Versions 2 and 3. The session id is the one that chat clients show. Leading zeros of\n" +
+			"either value do no harm.\n\n" +
+			"  otrpipe toolkit sesskeys @private @public\n" +
+			"  otrpipe toolkit sesskeys --json @private @public",
 		Flags:  in(groupAnswer, jsonFlag()),
 		Action: sessionKeys,
 	}
@@ -138,7 +140,8 @@ func toolkitMACKeyCommand() *cli.Command {
 		ArgsUsage: "KEY",
 		Description: "KEY is an AES key of versions 2 and 3, of 32 hexadecimal digits, or a message key of\n" +
 			"version 4, of 128.\n\n" +
-			"  otrpipe toolkit mackey @key",
+			"  otrpipe toolkit mackey @key\n" +
+			"  otrpipe toolkit mackey 00112233445566778899aabbccddeeff",
 		Action: func(c *cli.Context) error {
 			args, err := hexArguments(c, "KEY")
 			if err != nil {
@@ -287,7 +290,8 @@ func toolkitModifyCommand() *cli.Command {
 		Description: "OLD is what stands at byte OFFSET of the text, which need not be readable. NEW has\n" +
 			"as many bytes. MAC_KEY has 40 hexadecimal digits in versions 2 and 3 and 128 in version 4;\n" +
 			"clients reveal these keys once they are used up, and toolkit parse shows them.\n\n" +
-			"  otrpipe toolkit modify @mackey noon nine 8 < log",
+			"  otrpipe toolkit modify @mackey noon nine 8 < log\n" +
+			"  otrpipe toolkit modify --number 7 @mackey noon nine 8 < log",
 		Flags:  in(groupAnswer, numberFlag()),
 		Action: modify,
 	}
@@ -324,13 +328,14 @@ func toolkitRemacCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "remac",
 		Usage:     "authenticate a data message with a MAC key",
-		ArgsUsage: "MAC_KEY [SENDER RECEIVER FLAGS SENDER_KEYID RECIPIENT_KEYID PUBKEY COUNTER ENCRYPTED REVEALED]",
+		ArgsUsage: "MAC_KEY [PARTS...]",
 		Description: "With MAC_KEY alone the data messages on standard input are given a new\n" +
-			"authenticator. With all ten arguments a data message of version 3 is made of its parts, or of\n" +
-			"version 2 where SENDER and RECEIVER are 0. SENDER and RECEIVER are instance tags, and like FLAGS\n" +
-			"and the key ids numbers, decimal or 0x…; the others are hexadecimal digits or @FILE, \"\" where\n" +
-			"there are none.\n\n" +
-			"  otrpipe toolkit remac @mackey < message",
+			"authenticator. With PARTS a data message of version 3 is made of them, or of version 2 where\n" +
+			"both instance tags are 0: SENDER RECEIVER FLAGS SENDER_KEYID RECIPIENT_KEYID PUBKEY COUNTER\n" +
+			"ENCRYPTED REVEALED. The first five are numbers, decimal or 0x…; the others are hexadecimal\n" +
+			"digits or @FILE, \"\" where there are none.\n\n" +
+			"  otrpipe toolkit remac @mackey < message\n" +
+			"  otrpipe toolkit remac @mackey 0x100 0x101 0 1 1 @next 01 @text ''",
 		Flags:  in(groupAnswer, numberFlag()),
 		Action: remac,
 	}

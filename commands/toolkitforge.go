@@ -19,7 +19,7 @@ import (
 
 const (
 	flagAs       = "as"
-	flagPeer     = "peer"
+	flagProfile  = "profile"
 	flagPeerFrom = "peer-begins"
 
 	// maxScript bounds the script of a forged conversation.
@@ -36,10 +36,11 @@ func toolkitForgeCommand() *cli.Command {
 			"passes every check, and nobody can tell which of the two made it. In version 3 the peer's\n" +
 			"signature in the key exchange cannot be forged; only someone who has a secret of the exchange\n" +
 			"can see that.\n\n" +
-			"  otrpipe toolkit forge --as alice --peer log script | otrpipe toolkit parse",
+			"  otrpipe toolkit forge --as alice --profile log script > forged\n" +
+			"  otrpipe toolkit forge --as alice --otr 3 script > forged",
 		Flags: append(in(groupAnswer,
 			&cli.StringFlag{Name: flagAs, Usage: "we are `NAME` in the script"},
-			&cli.StringFlag{Name: flagPeer, Usage: "take the peer's client profile from a message in `FILE`, a log (version 4)"},
+			&cli.StringFlag{Name: flagProfile, Usage: "take the peer's client profile from a message in `FILE`, a log (version 4)"},
 			&cli.BoolFlag{Name: flagPeerFrom, Usage: "let the peer begin the key exchange", DisableDefaultText: true},
 			&cli.IntFlag{Name: flagOTR, Usage: "forge a conversation of `VERSION` 3 or 4", DefaultText: "4"},
 		), identityFlags()...),
@@ -59,10 +60,10 @@ func forgeConversation(c *cli.Context) error {
 		return exit.Errorf(exit.Usage, "%s needs --%s NAME: who we are in the script", c.Command.HelpName, flagAs)
 	case version != 3 && version != 4:
 		return exit.Errorf(exit.Usage, "--otr: conversations of versions 3 and 4 can be forged, not of %d", version)
-	case version == 4 && c.String(flagPeer) == "":
-		return exit.Errorf(exit.Usage, "%s needs --%s FILE: a log with a message of the peer's key exchange", c.Command.HelpName, flagPeer)
-	case version == 3 && c.IsSet(flagPeer):
-		return exit.Errorf(exit.Usage, "--%s is for version 4: nothing of the peer's is needed in version 3", flagPeer)
+	case version == 4 && c.String(flagProfile) == "":
+		return exit.Errorf(exit.Usage, "%s needs --%s FILE: a log with a message of the peer's key exchange", c.Command.HelpName, flagProfile)
+	case version == 3 && c.IsSet(flagProfile):
+		return exit.Errorf(exit.Usage, "--%s is for version 4: nothing of the peer's is needed in version 3", flagProfile)
 	}
 	script, err := readScript(c)
 	if err != nil {
@@ -145,10 +146,10 @@ func forge4(c *cli.Context, f *toolkit.Forger, id *keyfile.Identity, s *toolkit.
 	if err != nil {
 		return nil, err
 	}
-	name := c.String(flagPeer)
+	name := c.String(flagProfile)
 	log, err := os.Open(name)
 	if err != nil {
-		return nil, exit.Errorf(exit.Failure, "--%s: %w", flagPeer, err)
+		return nil, exit.Errorf(exit.Failure, "--%s: %w", flagProfile, err)
 	}
 	defer log.Close()
 	peer, err := transcript.PeerProfile(transcript.Input{R: log}, ours)
