@@ -18,8 +18,6 @@ import (
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/transcript"
 	"otrpipe/otr/toolkit"
-	"otrpipe/otr/v3"
-	"otrpipe/otr/wire"
 )
 
 const (
@@ -103,24 +101,9 @@ func sessionKeys(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	k, err := v3.DeriveSessionKeys(args[0], args[1])
+	rows, err := toolkit.SessionKeys(args[0], args[1])
 	if err != nil {
 		return exit.Errorf(exit.Failure, "%w", exit.Plain(err))
-	}
-	high := "low"
-	if k.High {
-		high = "high"
-	}
-	sendMAC, receiveMAC := k.Sending.MACKey(), k.Receiving.MACKey()
-	rows := toolkit.Fields{
-		{Name: "end", Value: high},
-		{Name: "our_public_key", Value: toolkit.Hex(k.Public)},
-		{Name: "session_id", Value: toolkit.Hex(k.SSID[:])},
-		{Name: "sending_aes_key", Value: toolkit.Hex(k.Sending[:])},
-		{Name: "sending_mac_key", Value: toolkit.Hex(sendMAC[:])},
-		{Name: "receiving_aes_key", Value: toolkit.Hex(k.Receiving[:])},
-		{Name: "receiving_mac_key", Value: toolkit.Hex(receiveMAC[:])},
-		{Name: "extra_symmetric_key", Value: toolkit.Hex(k.Extra[:])},
 	}
 	if c.Bool(flagJSON) {
 		return json.NewEncoder(output(c)).Encode(rows)
@@ -194,7 +177,7 @@ func readForge(c *cli.Context) error {
 	if c.IsSet(flagText) && c.Bool(flagJSON) {
 		return exit.Errorf(exit.Usage, "--%s and --%s contradict each other", flagText, flagJSON)
 	}
-	found := []readMessage{}
+	found := []toolkit.Fields{}
 	out := terminal.Output(ioOf(c).Out)
 	fit, others, err := transcript.Fit(transcript.Input{R: c.App.Reader}, number, func(m *toolkit.Message) error {
 		k := key
@@ -217,7 +200,7 @@ func readForge(c *cli.Context) error {
 			return err
 		}
 		if c.Bool(flagJSON) {
-			found = append(found, newReadMessage(m, p))
+			found = append(found, toolkit.PlaintextFields(m, p))
 			return nil
 		}
 		for _, t := range p.TLVs {
@@ -235,26 +218,6 @@ func readForge(c *cli.Context) error {
 		}
 	}
 	return err
-}
-
-// A readMessage is a decrypted message in JSON.
-type readMessage struct {
-	Number int         `json:"number"`
-	Text   string      `json:"text"`
-	TLVs   []tlvInJSON `json:"tlvs"`
-}
-
-type tlvInJSON struct {
-	Type  uint16      `json:"type"`
-	Value toolkit.Hex `json:"value"`
-}
-
-func newReadMessage(m *toolkit.Message, p wire.Plaintext) readMessage {
-	r := readMessage{Number: m.Number, Text: strings.ToValidUTF8(string(p.Text), "\ufffd"), TLVs: []tlvInJSON{}}
-	for _, t := range p.TLVs {
-		r.TLVs = append(r.TLVs, tlvInJSON{t.Type, bytes.Clone(t.Value)})
-	}
-	return r
 }
 
 // readingKey returns the key of the argument, or the log of --keylog.
@@ -399,7 +362,7 @@ func partsOf(c *cli.Context, names []string) (p toolkit.Parts3, err error) {
 	p.Sender, p.Receiver = uint32(number(1, math.MaxUint32)), uint32(number(2, math.MaxUint32))
 	p.Flags = byte(number(3, math.MaxUint8))
 	p.SenderKeyID, p.RecipientKeyID = uint32(number(4, math.MaxUint32)), uint32(number(5, math.MaxUint32))
-	p.DHY = bytes.TrimLeft(data(6), "\x00")
+	p.NextDH = data(6)
 	counter := data(7)
 	p.Encrypted = data(8)
 	p.OldMACKeys = data(9)

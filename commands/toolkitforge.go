@@ -11,10 +11,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/transcript"
 	"otrpipe/keyfile"
 	"otrpipe/otr/toolkit"
-	"otrpipe/otr/v4"
 )
 
 const (
@@ -74,7 +72,10 @@ func forgeConversation(c *cli.Context) error {
 		return err
 	}
 	defer id.Wipe()
-	f := &toolkit.Forger{Identity: id.Ed448, DSA: id.DSA, Rand: rand.Reader, Now: time.Now, Begin: !c.Bool(flagPeerFrom)}
+	f := &toolkit.Forger{
+		InstanceTag: id.InstanceTag, Identity: id.Ed448, Forging: id.Forging, DSA: id.DSA,
+		Rand: rand.Reader, Now: time.Now, Begin: !c.Bool(flagPeerFrom),
+	}
 	var sent []toolkit.SentMessage
 	if version == 4 {
 		sent, err = forge4(c, f, id, script)
@@ -139,24 +140,18 @@ func forge4(c *cli.Context, f *toolkit.Forger, id *keyfile.Identity, s *toolkit.
 	if id.Ed448 == nil {
 		return nil, exit.Errorf(exit.KeyFile, "the identity has no key for OTR version 4")
 	}
-	ours, err := v4.NewClient(v4.Config{
-		InstanceTag: id.InstanceTag, Identity: id.Ed448, Forging: id.Forging, DSA: id.DSA,
-		Rand: rand.Reader, Now: time.Now,
-	}).Profile()
-	if err != nil {
-		return nil, err
-	}
 	name := c.String(flagProfile)
 	log, err := os.Open(name)
 	if err != nil {
 		return nil, exit.Errorf(exit.Failure, "--%s: %w", flagProfile, err)
 	}
 	defer log.Close()
-	peer, err := transcript.PeerProfile(transcript.Input{R: log}, ours)
+	peer, err := toolkit.FindProfile(log, id.Ed448.Public())
 	if err != nil {
-		return nil, exit.Errorf(exit.Failure, "%s: %w", name, exit.Plain(err))
+		return nil, exit.Errorf(exit.Failure, "%s: %w", name, exit.Plain(err)).
+			WithHint("it needs an Identity or Auth-R message of the peer, and of nobody else but us")
 	}
-	sent, err := f.Forge4(s, ours, peer)
+	sent, err := f.Forge4(s, peer)
 	if err != nil {
 		return nil, exit.Errorf(exit.Failure, "%w", exit.Plain(err))
 	}
@@ -171,7 +166,7 @@ func forge3(f *toolkit.Forger, id *keyfile.Identity, s *toolkit.Script) ([]toolk
 	if err != nil {
 		return nil, err
 	}
-	sent, err := f.Forge3(s, id.InstanceTag, tag)
+	sent, err := f.Forge3(s, tag)
 	if err != nil {
 		return nil, exit.Errorf(exit.Failure, "%w", exit.Plain(err))
 	}

@@ -180,6 +180,23 @@ func (d *dataMessage) crypt(key, text []byte) {
 	}
 }
 
+// A Plaintext is what a data message carries: its text, and the TLV records behind it.
+type Plaintext = wire.Plaintext
+
+// PlaintextFields returns the fields of the decrypted message m: "number", "text" (what is
+// not UTF-8 in it is replaced), and "tlvs", each with "type" and "value".
+func PlaintextFields(m *Message, p Plaintext) Fields {
+	tlvs := []Fields{}
+	for _, t := range p.TLVs {
+		tlvs = append(tlvs, Fields{{"type", uint64(t.Type)}, {"value", Hex(bytes.Clone(t.Value))}})
+	}
+	return Fields{
+		{"number", uint64(m.Number)},
+		{"text", string(bytes.ToValidUTF8(p.Text, []byte("\ufffd")))},
+		{"tlvs", tlvs},
+	}
+}
+
 // Read decrypts a data message with its encryption key: the AES key of versions 2 and 3 (16
 // bytes), or in version 4 (64 bytes) the message key or a chain key at most 1,000 messages
 // before it. It returns the text and the TLV records. A key that does not authenticate the
@@ -278,8 +295,13 @@ func Remac(m *Message, macKey []byte) ([]byte, error) {
 // Parts3 are the fields of a data message of version 3, or of version 2 where both
 // instance tags are 0, from which Make3 makes one.
 type Parts3 struct {
-	Sender, Receiver uint32 // instance tags
-	v3.Data                 // its MAC is ignored
+	Sender, Receiver            uint32 // instance tags
+	Flags                       byte
+	SenderKeyID, RecipientKeyID uint32
+	NextDH                      []byte // big-endian, leading zeros allowed
+	Counter                     uint64 // the top half of the initial counter
+	Encrypted                   []byte
+	OldMACKeys                  []byte // 20 bytes each
 }
 
 // Make3 returns a data message of version 2 or 3, armored, made of its parts, of which the
@@ -288,7 +310,11 @@ type Parts3 struct {
 func Make3(p Parts3, macKey []byte) ([]byte, error) {
 	d := &dataMessage{
 		header: wire.Header{Version: v3.Version3, Type: wire.TypeData, Sender: p.Sender, Receiver: p.Receiver},
-		three:  p.Data,
+		three: v3.Data{
+			Flags: p.Flags, SenderKeyID: p.SenderKeyID, RecipientKeyID: p.RecipientKeyID,
+			DHY: bytes.TrimLeft(p.NextDH, "\x00"), Counter: p.Counter,
+			Encrypted: p.Encrypted, OldMACKeys: p.OldMACKeys,
+		},
 	}
 	if p.Sender == 0 && p.Receiver == 0 {
 		d.header.Version = v3.Version2
@@ -306,4 +332,31 @@ func Make3(p Parts3, macKey []byte) ([]byte, error) {
 		return nil, err
 	}
 	return d.armored(), nil
+}
+
+// SessionKeys derives what an end of versions 2 and 3 derives from its private D-H value,
+// of 1 to 192 bytes, and the peer's public one: "end" (high or low), "our_public_key",
+// "session_id" (as clients show it), "sending_aes_key", "sending_mac_key",
+// "receiving_aes_key", "receiving_mac_key" and "extra_symmetric_key". The error wraps
+// v3.ErrSecret or group.ErrElement.
+func SessionKeys(private, public []byte) (Fields, error) {
+	k, err := v3.DeriveSessionKeys(private, public)
+	if err != nil {
+		return nil, err
+	}
+	end := "low"
+	if k.High {
+		end = "high"
+	}
+	sendMAC, receiveMAC := k.Sending.MACKey(), k.Receiving.MACKey()
+	return Fields{
+		{"end", end},
+		{"our_public_key", Hex(k.Public)},
+		{"session_id", Hex(k.SSID[:])},
+		{"sending_aes_key", Hex(k.Sending[:])},
+		{"sending_mac_key", Hex(sendMAC[:])},
+		{"receiving_aes_key", Hex(k.Receiving[:])},
+		{"receiving_mac_key", Hex(receiveMAC[:])},
+		{"extra_symmetric_key", Hex(k.Extra[:])},
+	}, nil
 }

@@ -17,10 +17,11 @@ func madeMessage(t testing.TB, plaintext wire.Plaintext) (*Message, []byte) {
 	text := wire.AppendPlaintext(nil, plaintext)
 	key.Crypt(text, 7)
 	mac := key.MACKey()
-	line, err := Make3(Parts3{Sender: 0x100, Receiver: 0x101, Data: v3.Data{
-		Flags: 1, SenderKeyID: 3, RecipientKeyID: 4, DHY: []byte{9}, Counter: 7,
+	line, err := Make3(Parts3{
+		Sender: 0x100, Receiver: 0x101,
+		Flags: 1, SenderKeyID: 3, RecipientKeyID: 4, NextDH: []byte{0, 9}, Counter: 7,
 		Encrypted: text, OldMACKeys: bytes.Repeat([]byte{5}, 40),
-	}}, mac[:])
+	}, mac[:])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,11 +115,11 @@ func TestWhatDoesNotFitIsRefused(t *testing.T) {
 		"other lengths":        {func() error { _, err := Modify(m, mac, []byte("dawn"), []byte("nine"[:3]), 10); return err }, ErrOldText},
 		"nothing":              {func() error { _, err := Modify(m, mac, nil, nil, 0); return err }, ErrOldText},
 		"a counter of 0": {func() error {
-			_, err := Make3(Parts3{Sender: 0x100, Receiver: 0x100, Data: v3.Data{SenderKeyID: 1, RecipientKeyID: 1}}, mac)
+			_, err := Make3(Parts3{Sender: 0x100, Receiver: 0x100, SenderKeyID: 1, RecipientKeyID: 1}, mac)
 			return err
 		}, v3.ErrMalformed},
 		"a tag that nobody has": {func() error {
-			_, err := Make3(Parts3{Sender: 5, Receiver: 0x100, Data: v3.Data{SenderKeyID: 1, RecipientKeyID: 1, Counter: 1}}, mac)
+			_, err := Make3(Parts3{Sender: 5, Receiver: 0x100, SenderKeyID: 1, RecipientKeyID: 1, Counter: 1}, mac)
 			return err
 		}, wire.ErrInstanceTag},
 	} {

@@ -79,11 +79,13 @@ func ParseScript(text, us string) (*Script, error) {
 
 // A Forger makes up conversations.
 type Forger struct {
-	Identity *keys.Ed448PrivateKey // ours, for version 4
-	DSA      *keys.DSAPrivateKey   // ours, for versions 2 and 3
-	Rand     io.Reader             // the only source of randomness
-	Now      func() time.Time      // the only clock
-	Begin    bool                  // we begin the key exchange, not the peer
+	InstanceTag uint32                // ours
+	Identity    *keys.Ed448PrivateKey // ours, for version 4
+	Forging     *keys.ForgingKey      // ours, for version 4
+	DSA         *keys.DSAPrivateKey   // ours; for version 4 it may be nil
+	Rand        io.Reader             // the only source of randomness
+	Now         func() time.Time      // the only clock
+	Begin       bool                  // we begin the key exchange, not the peer
 }
 
 // A SentMessage is one message of a forged conversation.
@@ -94,12 +96,20 @@ type SentMessage struct {
 
 // Forge4 makes up a conversation over version 4 with the owner of a client profile, which
 // anybody has who has ever got a message of the key exchange from him ("Forge Entire
-// Transcript"). ours is our own profile, made with Identity. The key exchange, the data
+// Transcript"). The key exchange, the data
 // messages, the MAC keys that they reveal, and the end are those that honest engines
 // make; only the peer's ring signature is made with our own ephemeral key, which the ring
 // holds for that purpose. So nobody can tell which of the two has made it, or whether it
 // is a forgery. The error wraps ErrForgery or is that of a step.
-func (f *Forger) Forge4(s *Script, ours, peers *v4.Profile) ([]SentMessage, error) {
+func (f *Forger) Forge4(s *Script, peers *Profile) ([]SentMessage, error) {
+	own := v4.NewClient(v4.Config{
+		InstanceTag: f.InstanceTag, Identity: f.Identity, Forging: f.Forging, DSA: f.DSA,
+		Rand: f.Rand, Now: f.Now,
+	})
+	ours, err := own.Profile()
+	if err != nil {
+		return nil, err
+	}
 	if peers.InstanceTag == ours.InstanceTag {
 		return nil, fmt.Errorf("%w: both profiles have the instance tag %v", ErrForgery, Tag(ours.InstanceTag))
 	}
@@ -119,9 +129,6 @@ func (f *Forger) Forge4(s *Script, ours, peers *v4.Profile) ([]SentMessage, erro
 	them, err := v4.NewProfileClient(peers, pretend, c)
 	if err != nil {
 		return nil, err
-	}
-	if string(ours.PublicKey) != string(f.Identity.Public().Point().Append(nil)) {
-		return nil, fmt.Errorf("%w: our profile belongs to another key than our private one", ErrForgery)
 	}
 	a, b := us.NewEngine(peers.InstanceTag), them.NewEngine(ours.InstanceTag)
 	pretend.of = a
@@ -156,7 +163,8 @@ func (p *pretender) SignRing(rand io.Reader, ring v4.Ring, _ int, m []byte) ([]b
 // cannot be forged; in its place stands one by a key that is thrown away. It is encrypted,
 // so that only those can tell who get one of the secret D-H values of the exchange. All
 // else is what honest engines make. The peer is called by the instance tag peer.
-func (f *Forger) Forge3(s *Script, ours, peer uint32) ([]SentMessage, error) {
+func (f *Forger) Forge3(s *Script, peer uint32) ([]SentMessage, error) {
+	ours := f.InstanceTag
 	if ours == peer {
 		return nil, fmt.Errorf("%w: both have the instance tag %v", ErrForgery, Tag(ours))
 	}

@@ -61,8 +61,8 @@ func TestTheForgerIsNotToldByTheShapeOfTheTranscript(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &Forger{Identity: us.identity, Rand: steady(9), Now: func() time.Time { return testTime }, Begin: begin}
-		sent, err := f.Forge4(script, us.profile, them.profile)
+		f := &Forger{InstanceTag: us.client.InstanceTag, Identity: us.identity, Forging: us.client.Forging, Rand: steady(9), Now: func() time.Time { return testTime }, Begin: begin}
+		sent, err := f.Forge4(script, them.profile)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,8 +92,8 @@ func TestAForgedConversationOfVersion3LooksLikeOneToWhoHasNoKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Forger{DSA: dsa, Rand: steady(4)}
-	sent, err := f.Forge3(script, 0x100, 0x200)
+	f := &Forger{InstanceTag: 0x100, DSA: dsa, Rand: steady(4)}
+	sent, err := f.Forge3(script, 0x200)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,19 +139,36 @@ func TestAScriptIsReadWholeOrRefused(t *testing.T) {
 }
 
 func TestAForgeryThatCannotBeIsRefused(t *testing.T) {
-	alice, bob := newParty(t, 1), newParty(t, 2)
+	alice := newParty(t, 1)
 	script, err := ParseScript(testScript, "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Forger{Identity: bob.identity, Rand: steady(9), Now: time.Now}
-	if _, err := f.Forge4(script, alice.profile, bob.profile); !errors.Is(err, ErrForgery) {
-		t.Errorf("with a private key that is not the profile's: %v", err)
+	f := &Forger{
+		InstanceTag: alice.client.InstanceTag, Identity: alice.identity, Forging: alice.client.Forging,
+		Rand: steady(9), Now: func() time.Time { return testTime },
 	}
-	if _, err := f.Forge4(script, bob.profile, bob.profile); !errors.Is(err, ErrForgery) {
+	if _, err := f.Forge4(script, alice.profile); !errors.Is(err, ErrForgery) {
 		t.Errorf("with oneself: %v", err)
 	}
-	if _, err := f.Forge3(script, 0x100, 0x100); !errors.Is(err, ErrForgery) {
+	if _, err := f.Forge3(script, f.InstanceTag); !errors.Is(err, ErrForgery) {
 		t.Errorf("with one's own instance tag: %v", err)
+	}
+}
+
+func TestTheOtherPersonsProfileIsFound(t *testing.T) {
+	alice, bob, sent := forge4(t, true)
+	log := transcript(sent)
+	for _, test := range []struct{ us, them *party }{{alice, bob}, {bob, alice}} {
+		p, err := FindProfile(strings.NewReader(log), test.us.identity.Public())
+		if err != nil || string(p.PublicKey) != string(test.them.profile.PublicKey) {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := FindProfile(strings.NewReader(log), newParty(t, 3).identity.Public()); !errors.Is(err, ErrProfiles) {
+		t.Errorf("of two others: %v", err)
+	}
+	if _, err := FindProfile(strings.NewReader("?OTRv4?"), alice.identity.Public()); !errors.Is(err, ErrNoProfile) {
+		t.Errorf("of nobody: %v", err)
 	}
 }

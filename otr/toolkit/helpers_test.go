@@ -91,8 +91,8 @@ func forge4(t testing.TB, begin bool) (alice, bob *party, sent []SentMessage) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Forger{Identity: alice.identity, Rand: steady(9), Now: func() time.Time { return testTime }, Begin: begin}
-	if sent, err = f.Forge4(script, alice.profile, bob.profile); err != nil {
+	f := &Forger{InstanceTag: alice.client.InstanceTag, Identity: alice.identity, Forging: alice.client.Forging, Rand: steady(9), Now: func() time.Time { return testTime }, Begin: begin}
+	if sent, err = f.Forge4(script, bob.profile); err != nil {
 		t.Fatal(err)
 	}
 	return alice, bob, sent

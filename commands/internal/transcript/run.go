@@ -2,14 +2,12 @@ package transcript
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/otr/toolkit"
-	"otrpipe/otr/v4"
 )
 
 // An Input is a transcript and how it is to be read.
@@ -179,48 +177,4 @@ func Fit(in Input, number int, do func(*toolkit.Message) error) (fit, others int
 		}
 	}
 	return fit, others, err
-}
-
-// PeerProfile returns the client profile of the one other person whose key exchanges the
-// input has, ours being our own. A newer one of the same key takes an older one's place.
-func PeerProfile(in Input, ours *v4.Profile) (*v4.Profile, error) {
-	var found *v4.Profile
-	err := in.each(func(m *toolkit.Message) error {
-		p := profileOf(m)
-		switch {
-		case p == nil || bytes.Equal(p.PublicKey, ours.PublicKey):
-		case found == nil || bytes.Equal(p.PublicKey, found.PublicKey):
-			found = p
-		default:
-			return exit.Errorf(exit.Failure, "it has profiles of several people, one at %v", m.Position).
-				WithHint("leave only messages of one of them in it")
-		}
-		return nil
-	})
-	if err == nil && found == nil {
-		err = exit.Errorf(exit.Failure, "it has no client profile of anybody else").
-			WithHint("an Identity or Auth-R message of the peer has one")
-	}
-	return found, err
-}
-
-// profileOf returns the valid client profile that a message carries, or nil.
-func profileOf(m *toolkit.Message) *v4.Profile {
-	if m.Err != nil {
-		return nil
-	}
-	if f, ok := m.Fields.Get("client_profile").(toolkit.Fields); !ok || f.Get("valid") != true {
-		return nil
-	}
-	switch m.Name {
-	case "identity":
-		if b, err := v4.ParseIdentity(m.Body); err == nil {
-			return b.Profile
-		}
-	case "auth_r":
-		if b, err := v4.ParseAuthR(m.Body); err == nil {
-			return b.Profile
-		}
-	}
-	return nil
 }

@@ -1,0 +1,73 @@
+package toolkit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"otrpipe/otr/keys"
+	"otrpipe/otr/v4"
+)
+
+var (
+	// ErrNoProfile reports a transcript without a valid client profile of anybody else.
+	ErrNoProfile = errors.New("toolkit: no client profile of anybody else")
+	// ErrProfiles reports a transcript with valid client profiles of several others.
+	ErrProfiles = errors.New("toolkit: client profiles of several people")
+)
+
+// A Profile is a client profile of version 4.
+type Profile = v4.Profile
+
+// FindProfile returns the client profile of the one other person whose key exchanges a
+// transcript has, ours being our own long-term key. Of several profiles of one key the last
+// is taken. Profiles that are not valid are passed over; an expired one is valid. The error
+// wraps ErrNoProfile or ErrProfiles, or is the reader's.
+func FindProfile(transcript io.Reader, ours *keys.Ed448PublicKey) (*Profile, error) {
+	own := ours.Point().Append(nil)
+	var found *Profile
+	p := NewParser(transcript)
+	for {
+		m, err := p.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		profile := profileOf(m)
+		switch {
+		case profile == nil || bytes.Equal(profile.PublicKey, own):
+		case found == nil || bytes.Equal(profile.PublicKey, found.PublicKey):
+			found = profile
+		default:
+			return nil, fmt.Errorf("%w: another at %v", ErrProfiles, m.Position)
+		}
+	}
+	if found == nil {
+		return nil, ErrNoProfile
+	}
+	return found, nil
+}
+
+// profileOf returns the valid client profile that a message carries, or nil.
+func profileOf(m *Message) *Profile {
+	if m.Err != nil {
+		return nil
+	}
+	if f, ok := m.Fields.Get("client_profile").(Fields); !ok || f.Get("valid") != true {
+		return nil
+	}
+	switch m.Name {
+	case "identity":
+		if b, err := v4.ParseIdentity(m.Body); err == nil {
+			return b.Profile
+		}
+	case "auth_r":
+		if b, err := v4.ParseAuthR(m.Body); err == nil {
+			return b.Profile
+		}
+	}
+	return nil
+}
