@@ -80,9 +80,12 @@ type Conversation struct {
 	// whitespace tag is no longer sent.
 	heardPlaintext bool
 
-	proof      proofState
+	// upgradable is set by AllowUpgrade until the next session.
+	upgradable bool
+
 	stored     storedText
 	smp        *smp.Machine
+	smpRun     uint64 // of the latest question
 	assembler  wire.Assembler
 	errorReply limiter // error messages that we send
 	restarts   limiter // key exchanges begun because the peer lost its session
@@ -153,7 +156,7 @@ func New(cfg Config) (*Conversation, error) {
 		case (cfg.Account == "") != (cfg.PeerAccount == ""):
 			return nil, fmt.Errorf("%w: only one of the two account names", ErrConfig)
 		}
-		c.protocols[v4.Version] = newProtocolV4(&c.cfg)
+		c.protocols[v4.Version] = newProtocolV4(c.cfg)
 	}
 	if len(c.protocols) == 0 {
 		return nil, fmt.Errorf("%w: no version is allowed", ErrConfig)
@@ -203,7 +206,15 @@ func (c *Conversation) AuthState() AuthState {
 // caller that can wait, waits. It ends with the peer's answer, or when Tick
 // gives the exchange up.
 func (c *Conversation) Exchanging() bool {
-	return c.state == StateEncrypted && c.active.engine.exchanging()
+	if c.state != StateEncrypted {
+		return false
+	}
+	if c.upgradable {
+		if p := c.peers[peerID{version: v4.Version, tag: c.active.id.tag}]; p != nil && p.engine.exchanging() {
+			return true
+		}
+	}
+	return c.active.engine.exchanging()
 }
 
 // Session describes the encrypted session, if there is one.
@@ -217,7 +228,6 @@ func (c *Conversation) Session() (Session, bool) {
 		Version:       c.active.id.version,
 		Fingerprint:   c.active.engine.peerFingerprint(),
 		Vouching:      c.active.engine.vouchingFingerprint(),
-		Proven:        c.proof.proven,
 		PeerVersions:  versions,
 		VersionsUntil: until,
 		SSID:          id,
@@ -230,6 +240,21 @@ func (c *Conversation) Session() (Session, bool) {
 
 // InstanceTag returns our instance tag.
 func (c *Conversation) InstanceTag() uint32 { return c.cfg.InstanceTag }
+
+// Fingerprint returns the fingerprint of our long-term key of a version; zero if
+// Config has none.
+func (c *Conversation) Fingerprint(version int) keys.Fingerprint {
+	switch {
+	case version == v4.Version && c.cfg.Ed448 != nil && c.cfg.Forging != nil:
+		return keys.Ed448Fingerprint(c.cfg.Ed448.Public(), c.cfg.Forging)
+	case version < v4.Version && c.cfg.DSA != nil:
+		return c.cfg.DSA.Public().Fingerprint()
+	}
+	return keys.Fingerprint{}
+}
+
+// Versions returns the versions that we offer now.
+func (c *Conversation) Versions() wire.Versions { return c.versions() }
 
 // SMPState returns the state of the socialist millionaires' protocol.
 func (c *Conversation) SMPState() smp.State {
@@ -249,7 +274,7 @@ func (c *Conversation) Wipe() {
 	}
 	c.withdraw()
 	c.stored.forget()
-	c.state, c.active = StatePlaintext, nil
+	c.state, c.active, c.upgradable = StatePlaintext, nil, false
 }
 
 // closeSession ends what belongs to the session but its engine.

@@ -53,13 +53,9 @@ type engine interface {
 	sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
 
 	peerFingerprint() keys.Fingerprint
-	// vouchingFingerprint is that of a key of version 3 which vouches for the
-	// peer's, or zero.
+	// vouchingFingerprint is that of a key of version 3 whose transitional signature
+	// the peer shows, or zero.
 	vouchingFingerprint() keys.Fingerprint
-	// prove returns what shows that our key of version 3 vouches for the one of
-	// this session; checkProof returns nil if proof is that of the peer.
-	prove() ([]byte, error)
-	checkProof(proof []byte) error
 	// peerVersions is what the peer has signed for: the versions it speaks, a digit
 	// each, and until when that holds; "" where a version has no such thing.
 	peerVersions() (versions string, until time.Time)
@@ -106,6 +102,4 @@ const (
 	tlvDisconnected
 	tlvSMP
 	tlvExtraKey
-	tlvProofRequest
-	tlvProof
 )

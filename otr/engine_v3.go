@@ -120,9 +120,6 @@ func (e engineV3) peerFingerprint() keys.Fingerprint {
 
 func (e engineV3) vouchingFingerprint() keys.Fingerprint { return keys.Fingerprint{} }
 
-func (e engineV3) prove() ([]byte, error)  { return nil, ErrNoProof }
-func (e engineV3) checkProof([]byte) error { return ErrNoProof }
-
 func (e engineV3) peerVersions() (string, time.Time) { return "", time.Time{} }
 
 func (e engineV3) ssid() ([8]byte, bool) { return e.SSID() }

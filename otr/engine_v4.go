@@ -14,7 +14,7 @@ import (
 type protocolV4 struct{ client *v4.Client }
 
 // newProtocolV4 returns version 4 for a Config that allows it.
-func newProtocolV4(cfg *Config) protocolV4 {
+func newProtocolV4(cfg Config) protocolV4 {
 	config := v4.Config{
 		InstanceTag: cfg.InstanceTag,
 		Identity:    cfg.Ed448,
@@ -138,16 +138,6 @@ func (e engineV4) vouchingFingerprint() keys.Fingerprint {
 	return keys.Fingerprint{}
 }
 
-func (e engineV4) prove() ([]byte, error) {
-	proof, err := e.Prove()
-	if errors.Is(err, v4.ErrProof) {
-		err = ErrNoProof
-	}
-	return proof, err
-}
-
-func (e engineV4) checkProof(proof []byte) error { return e.CheckProof(proof) }
-
 func (e engineV4) peerVersions() (string, time.Time) {
 	if k := e.PeerKey(); k != nil {
 		return k.Versions, k.Expires
@@ -174,10 +164,6 @@ func (e engineV4) tlvKind(t uint16) tlvKind {
 		return tlvSMP
 	case v4.TLVExtraKey:
 		return tlvExtraKey
-	case typeProofRequest:
-		return tlvProofRequest
-	case typeProof:
-		return tlvProof
 	}
 	return tlvOther
 }

@@ -12,8 +12,7 @@ import (
 type Session struct {
 	Version       int              // of the protocol: 2, 3 or 4
 	Fingerprint   keys.Fingerprint // of the peer's long-term key
-	Vouching      keys.Fingerprint // version 4: of the key of version 3 whose transitional signature the peer shows, which is a hint and no proof; else zero
-	Proven        bool             // the peer has proven that Vouching is a key of its own; see AskProof
+	Vouching      keys.Fingerprint // version 4: of the key of version 3 whose transitional signature the peer shows, which anybody can forge; else zero
 	PeerVersions  string           // version 4: those of 3 and 4 that the peer has signed to speak, "4" or "34"; else empty
 	VersionsUntil time.Time        // when that ceases to hold: its client profile expires
 	SSID          [8]byte          // the secure session id
@@ -94,20 +93,29 @@ type (
 	// Resent says that the text that waited for encryption was sent.
 	Resent struct{}
 
-	// Proven says that the peer has proven that Session.Vouching is a key of its
-	// own: who trusts that one may trust this session's.
-	Proven struct{}
-
 	// SMPAsked says that the peer began the socialist millionaires' protocol and
 	// waits for AnswerSMP.
 	SMPAsked struct {
 		Question string // as the peer wrote it; may be empty
+		// Run tells this question from every other one of the Conversation. An
+		// answer is for one question: compare it with SMPRun before AnswerSMP.
+		Run uint64
 	}
+	// SMPShown says that our message 3 goes out, in Received.Send: from now on the
+	// peer can know the outcome. The run ends with SMPSucceeded or SMPFailed.
+	SMPShown struct{}
 	// SMPSucceeded says that both secrets are the same.
 	SMPSucceeded struct{}
-	// SMPFailed says that the secrets differ, or that the peer cheated.
-	SMPFailed struct{}
-	// SMPAborted says that the peer, or a protocol error, ended the run.
+	// SMPFailed says that a run has not succeeded although the peer was shown its
+	// outcome, which is one guess.
+	SMPFailed struct {
+		// BrokenOff says that we were not shown the outcome: the peer, or what
+		// happened on the way, ended the run too early. Otherwise the secrets
+		// differ, or the peer cheated.
+		BrokenOff bool
+	}
+	// SMPAborted says that the peer, or a protocol error, ended the run before its
+	// outcome was shown to anybody.
 	SMPAborted struct{}
 
 	// SMPCrossed says that both ends began at once, so that both have aborted.
@@ -136,7 +144,7 @@ func (OtherInstance) event()    {}
 func (Echo) event()             {}
 func (Restarted) event()        {}
 func (Resent) event()           {}
-func (Proven) event()           {}
+func (SMPShown) event()         {}
 func (SMPAsked) event()         {}
 func (SMPSucceeded) event()     {}
 func (SMPFailed) event()        {}
@@ -191,8 +199,6 @@ func (Restarted) String() string { return "the peer lost the session; a new one 
 
 func (Resent) String() string { return "the waiting message was sent" }
 
-func (Proven) String() string { return "the peer has proven that its key of version 3 is its own" }
-
 func (e SMPAsked) String() string {
 	if e.Question == "" {
 		return "the peer asks for the shared secret"
@@ -202,7 +208,14 @@ func (e SMPAsked) String() string {
 
 func (SMPSucceeded) String() string { return "the secrets are the same" }
 
-func (SMPFailed) String() string { return "the secrets differ" }
+func (SMPShown) String() string { return "the peer has been shown whether the secrets are the same" }
+
+func (e SMPFailed) String() string {
+	if e.BrokenOff {
+		return "the comparison of secrets was broken off after the peer had seen its outcome"
+	}
+	return "the secrets differ"
+}
 
 func (SMPAborted) String() string { return "the comparison of secrets was aborted" }
 

@@ -228,7 +228,7 @@ func (c *Conversation) mayExchange(p *peer) bool {
 	if c.state != StatePlaintext && c.active.id.version == v4.Version && p.id.version < v4.Version {
 		return c.state == StateFinished && c.pending != nil && c.pending.version == p.id.version
 	}
-	return c.state != StateEncrypted || p == c.active ||
+	return c.state != StateEncrypted || p == c.active || c.upgrades(p) ||
 		c.pending != nil && c.pending.open && c.pending.version == p.id.version ||
 		c.silent()
 }
@@ -236,7 +236,10 @@ func (c *Conversation) mayExchange(p *peer) bool {
 // becomeSecure makes p's new session the conversation's.
 func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	refreshed := c.state == StateEncrypted
-	if c.SMPState() != smp.StateExpect1 {
+	switch {
+	case c.SMPOutcomeShown():
+		c.smpEnds(got)
+	case c.SMPState() != smp.StateExpect1:
 		got.event(SMPAborted{})
 	}
 	c.closeSession()
@@ -248,8 +251,7 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	for _, other := range c.peers {
 		other.engine.forget()
 	}
-	c.active, c.state, c.closed = p, StateEncrypted, false
-	c.proof = proofState{}
+	c.active, c.state, c.closed, c.upgradable = p, StateEncrypted, false, false
 	now := c.cfg.Now()
 	c.secureSince, c.keysSince, c.lastSent = now, now, now
 	c.rotations = p.engine.keyRotations()

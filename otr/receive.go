@@ -281,12 +281,6 @@ func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 			if err := c.receiveSMP(t, got); err != nil {
 				return err
 			}
-		case tlvProofRequest:
-			if err := c.giveProof(got); err != nil {
-				return err
-			}
-		case tlvProof:
-			c.receiveProof(t, got)
 		case tlvExtraKey:
 			extraKeys += c.receiveExtraKey(t, extraKeys, got)
 		default:
@@ -295,6 +289,7 @@ func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 	}
 	got.TLVs = others
 	if ended {
+		c.smpEnds(got)
 		c.endedWith = c.active.engine.peerFingerprint()
 		c.active.engine.drop()
 		if c.smp != nil {
@@ -329,16 +324,25 @@ var errExtraKeyTLV = errors.New("otr: extra symmetric key record without its use
 
 // receiveSMP hands a record to the socialist millionaires' protocol.
 func (c *Conversation) receiveSMP(t wire.TLV, got *Received) error {
-	answer, event := c.machine().Receive(t)
+	m := c.machine()
+	answer, event := m.Receive(t)
+	if m.OutcomeShown() {
+		got.event(SMPShown{}) // no message leaves this state as it was
+	}
 	switch event.Kind {
 	case smp.Asked:
-		got.event(SMPAsked{Question: event.Question})
+		c.smpRun++
+		got.event(SMPAsked{Question: event.Question, Run: c.smpRun})
 	case smp.Succeeded:
 		got.event(SMPSucceeded{})
 	case smp.Failed, smp.Cheated:
 		got.event(SMPFailed{})
 	case smp.Aborted:
-		got.event(SMPAborted{})
+		if event.Shown {
+			got.event(SMPFailed{BrokenOff: true})
+		} else {
+			got.event(SMPAborted{})
+		}
 	case smp.Crossed:
 		got.event(SMPCrossed{})
 	}

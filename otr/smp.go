@@ -23,6 +23,9 @@ func (c *Conversation) AnswerSMP(secret []byte) ([][]byte, error) {
 	return c.sendSMP(c.machine().Answer(secret))
 }
 
+// SMPRun returns the number of the latest SMPAsked.
+func (c *Conversation) SMPRun() uint64 { return c.smpRun }
+
 // AbortSMP ends the run that is under way.
 func (c *Conversation) AbortSMP() ([][]byte, error) {
 	if c.state != StateEncrypted {
@@ -52,4 +55,18 @@ func (c *Conversation) machine() *smp.Machine {
 		c.smp = smp.New(c.active.engine.smpBinding(), c.cfg.Rand)
 	}
 	return c.smp
+}
+
+// SMPOutcomeShown says that a run is under way whose outcome the peer has been shown,
+// and has not shown us yet; see SMPShown. Whoever ends it now must count it as failed.
+func (c *Conversation) SMPOutcomeShown() bool {
+	return c.smp != nil && c.smp.OutcomeShown()
+}
+
+// smpEnds follows the end of what a run belongs to: the session, or the
+// Conversation. A run whose outcome the peer has seen has failed.
+func (c *Conversation) smpEnds(got *Received) {
+	if c.SMPOutcomeShown() {
+		got.event(SMPFailed{BrokenOff: true})
+	}
 }

@@ -72,6 +72,7 @@ func (c *Conversation) TickWith(last ...wire.TLV) (Received, error) {
 	}
 	c.active.engine.expire(now)
 	if c.cfg.Expire > 0 && now.Sub(c.keysSince) >= c.cfg.Expire {
+		c.smpEnds(&got)
 		version := c.active.id.version
 		lines, err := c.EndWith(last...)
 		if version == v4.Version {

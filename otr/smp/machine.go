@@ -73,6 +73,15 @@ func (m *Machine) State() State {
 	return m.state
 }
 
+// OutcomeShown says that a run is under way whose outcome the peer knows and we do
+// not: our message 3 is out, and the peer's message 4 has not come. (A responder
+// learns the outcome before it shows it with message 4, so only who began a run can
+// be in that place.) Whatever ends the run now but its success, the peer has had
+// one guess.
+func (m *Machine) OutcomeShown() bool {
+	return m.state == StateExpect4
+}
+
 // Start begins a run, "User requests to begin SMP", and returns what to send. A
 // run that is under way is aborted first, whoever began it. The question is for
 // the peer's user; empty means none. Errors are ErrNoSecret, ErrQuestion and
@@ -165,18 +174,18 @@ func (m *Machine) Receive(t wire.TLV) ([]wire.TLV, Event) {
 
 // receiveAbort is for the SMP abort in every state.
 func (m *Machine) receiveAbort() Event {
-	under := m.state != StateExpect1 || m.crossed
+	under, shown := m.state != StateExpect1 || m.crossed, m.OutcomeShown()
 	m.Wipe()
 	if !under { // the answer to our own abort, or to the end of a run that failed
 		return Event{}
 	}
-	return Event{Kind: Aborted}
+	return Event{Kind: Aborted, Shown: shown}
 }
 
 // receiveOutOfTurn is for messages that the state does not ask for: each ends
 // the run under way and is answered with an abort.
 func (m *Machine) receiveOutOfTurn(t wire.TLV) ([]wire.TLV, Event) {
-	event := Event{Kind: Aborted, Reason: ErrState}
+	event := Event{Kind: Aborted, Reason: ErrState, Shown: m.OutcomeShown()}
 	switch {
 	case m.state == StateExpect1: // no run of ours: what is left of one that ended
 		event = Event{}
@@ -233,13 +242,13 @@ func (m *Machine) receive4(body []byte) ([]wire.TLV, Event) {
 // refuse ends the run because of what the peer sent, or because there was no
 // randomness to answer it with.
 func (m *Machine) refuse(err error) ([]wire.TLV, Event) {
-	kind := Aborted
+	kind, shown := Aborted, m.OutcomeShown()
 	for _, cheat := range []error{ErrElement, ErrProof, ErrRepeated} {
 		if errors.Is(err, cheat) {
 			kind = Cheated
 		}
 	}
-	return m.Abort(), Event{Kind: kind, Reason: err}
+	return m.Abort(), Event{Kind: kind, Reason: err, Shown: shown}
 }
 
 func (m *Machine) finish(equal bool) Event {

@@ -43,6 +43,10 @@ type Event struct {
 	// Reason says why, with Cheated, and with Aborted where it was we who aborted:
 	// one of this package's errors, or that of the randomness.
 	Reason error
+	// Shown says that the run ended before it succeeded or failed, but after its
+	// outcome had been shown to the peer: it was in StateExpect4. The peer has had
+	// its guess, and only an honest one has a reason to tell us the outcome too.
+	Shown bool
 }
 
 // Kind is what happened.

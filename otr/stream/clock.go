@@ -37,7 +37,7 @@ func (l *link) next() time.Time {
 	}
 	next = earlier(next, l.conv.NextTick())
 	next = earlier(next, l.queryAt)
-	next = earlier(next, l.proveKeyBy)
+	next = earlier(next, l.vouch.by)
 	next = earlier(next, l.readyBy)
 	next = earlier(next, l.exchangeBy)
 	next = earlier(next, l.mode.next())
@@ -47,7 +47,7 @@ func (l *link) next() time.Time {
 		next = earlier(next, after(l.heard, l.cfg.Dead))
 		next = earlier(next, l.askAt())
 		if l.canSend() {
-			next = earlier(next, l.proof.startAt)
+			next = earlier(next, l.gate.at)
 		}
 	}
 	return next
@@ -78,11 +78,11 @@ func (l *link) tick() {
 	if l.due(l.exchangeBy) {
 		l.retryExchange()
 	}
-	if l.due(l.proveKeyBy) {
-		l.verifyAgain()
+	if l.due(l.vouch.by) {
+		l.vouchLate()
 	}
-	if l.due(l.proof.startAt) && l.canSend() {
-		l.startProof()
+	if l.due(l.gate.at) && l.canSend() {
+		l.compare()
 	}
 	if l.secure && l.due(after(l.beat, l.cfg.Heartbeat)) {
 		l.beat = l.now

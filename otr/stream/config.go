@@ -32,11 +32,24 @@ type Config struct {
 	// and again after every key exchange. Before it has returned nil nothing of
 	// ours is sent and nothing of the peer's is delivered. An error refuses the
 	// peer: it is told, the session is ended, and everything returns an
-	// ErrRefused that wraps the error. If the error wraps ErrUnproven the peer is
-	// asked for the proof of otr.Conversation.AskProof first, and then, with
-	// it or without after a few seconds, Verify once more. It runs in the owner's
-	// goroutine and must not call methods of the Stream or Lines.
+	// ErrRefused that wraps the error. It runs in the owner's goroutine and must
+	// not call methods of the Stream or Lines.
+	//
+	// A run belongs to the first key that has passed Verify and SMP. Another key is
+	// refused without asking Verify, and ends everything but Lines with Stay, which
+	// tells it as Refused and waits for the old one. The exception is a key of
+	// version 4 for which the first one has Vouched.
 	Verify func(otr.Session) error
+
+	// MoreKeys lets another key take the place of the first in mid-session if Verify
+	// accepts it: it is for a Verify that knows all keys of one contact. With SMP
+	// there is one key all the same.
+	MoreKeys bool
+
+	// RefuseDowngrade refuses a peer, with ErrDowngraded, that offered a better version
+	// of OTR than the session has, if we did so too. Otherwise Downgraded tells it.
+	// With SMP it is always refused.
+	RefuseDowngrade bool
 
 	// SMP, unless nil, runs the socialist millionaires' protocol after Verify
 	// and before any payload.
@@ -73,10 +86,11 @@ type Config struct {
 	// Stay makes Lines wait for another session when the peer has ended one.
 	Stay bool
 
-	// OneSession makes Lines send a text in the session that it was written in,
-	// or not at all: WriteMessage returns ErrNoSession while there is none with a
-	// trusted peer, and what still waits when a session ends is dropped, as an
-	// Unsent tells. Otherwise texts wait for a session.
+	// OneSession makes Lines send a text in the session that it was written for,
+	// or not at all: WriteIn names it, WriteMessage takes the present one and returns
+	// ErrNoSession while there is none with a trusted peer. What still waits when a
+	// session ends is dropped, as an Unsent tells. Otherwise texts wait for a
+	// session with the peer that the run belongs to.
 	OneSession bool
 
 	// Raw makes Lines deliver texts as they came. Otherwise CR and LF in them
@@ -89,9 +103,17 @@ type Config struct {
 // If both ends have one, they sort out between them who starts. If only this
 // end has, a person answers at the other, and this end alone holds its payload
 // back and does not deliver the peer's.
+//
+// A Stream or Lines compares once. From the moment that the peer has been shown the
+// outcome, everything but success is an ErrSMP: a new key exchange, an abort, the end of
+// the session or of the transport, a time limit. Each such connection is one guess.
 type SMPConfig struct {
 	Secret   []byte // not empty; must not be changed while the Stream or Lines runs
 	Question string // for the peer's person; may be empty
+
+	// Delay, unless nil, is asked once, when the comparison is due: it is put off by so
+	// long, and Config.Timeout too. It runs in the owner's goroutine.
+	Delay func() time.Duration
 }
 
 // A Clock tells the time and calls functions later, as package time does. The

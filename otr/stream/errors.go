@@ -10,15 +10,20 @@ import (
 // read.
 var (
 	// ErrRefused says that Config.Verify refused the peer's key, whose error it
-	// wraps, or that a running stream's peer came back with another key.
+	// wraps. The following two are kinds of it.
 	ErrRefused = errors.New("stream: the peer's key was refused")
-
-	// ErrUnproven is for Config.Verify to wrap: the key might be let in if the peer
-	// proved that it has the old one that its profile names.
-	ErrUnproven = errors.New("stream: the peer has not proven its old key")
+	// ErrOtherKey: a key exchange brought another key than the one that the run
+	// belongs to.
+	ErrOtherKey = fmt.Errorf("%w: another key came in mid-session", ErrRefused)
+	// ErrDowngraded: both ends offered a better version of OTR than the session has.
+	// Somebody in between may have seen to that.
+	ErrDowngraded = fmt.Errorf("%w: the session is of an older version than both ends offered", ErrRefused)
 
 	// ErrSMP says that the secrets differ, or that the peer gave up comparing.
 	ErrSMP = errors.New("stream: the comparison of secrets failed")
+	// ErrBrokenOff is an ErrSMP: the peer was shown whether the secrets are the same,
+	// and the comparison ended without our being shown it. Somebody may be guessing.
+	ErrBrokenOff = fmt.Errorf("%w: it was broken off after the peer had seen the outcome", ErrSMP)
 
 	// ErrTimeout says that Config.Timeout passed before payload could move.
 	ErrTimeout = errors.New("stream: time is up")
@@ -63,6 +68,10 @@ var (
 	// ErrNoSession says that a text was not taken, because Config.OneSession is
 	// set and there is no session with a trusted peer. It does not stick.
 	ErrNoSession = errors.New("stream: there is no session")
+
+	// ErrSessionOver says that something was for a session that is over. It does not
+	// stick.
+	ErrSessionOver = errors.New("stream: that session is over")
 
 	// ErrNUL says that a text contains a NUL byte, which OTR cannot carry.
 	ErrNUL = errors.New("stream: a NUL byte cannot be sent as text")

@@ -6,16 +6,23 @@ import (
 	"time"
 
 	"otrpipe/otr"
+	"otrpipe/otr/keys"
 )
 
 // An Event is something that happened.
 type Event struct {
 	Time time.Time
-	// What is an otr.Event, or a Trusted, StreamEnded, Text, LineTooLong, Unsent,
-	// Lost, Late, Unacknowledged, Undelivered, Delivered or OtherMode.
+	// Session is the one that it happened in; zero: in none.
+	Session SessionID
+	// What is an otr.Event, or a Trusted, Refused, Vouched, Downgraded, StreamEnded, Text,
+	// LineTooLong, Unsent, Lost, Late, Unacknowledged, Undelivered, Delivered or OtherMode.
 	What fmt.Stringer
-	// Count is 1, or more when a flood of one kind is summed up in its latest.
+	// Count is 1, or more when a flood of one kind is summed up in its latest. An
+	// event that decides about trust always comes, at once and in its place.
 	Count int
+	// Flood says that it is one of a flood of such events: nobody needs to be shown
+	// each of them.
+	Flood bool
 }
 
 type (
@@ -23,6 +30,27 @@ type (
 	// Verify, and SMP if Config has it.
 	Trusted struct {
 		otr.Session
+	}
+
+	// Refused says that a session with another key came in the place of the one that
+	// Lines belongs to, and was ended; Lines waits for the old one. See Config.Verify.
+	Refused struct {
+		Session otr.Session
+		Err     error // an ErrRefused
+	}
+
+	// Vouched says that the peer, in a session of version 3 whose checks have passed, has
+	// told its key of version 4: that is as trusted as the session's.
+	Vouched struct {
+		Session     otr.Session
+		Fingerprint keys.Fingerprint // of the key of version 4
+	}
+
+	// Downgraded says that both ends offered a better version of OTR than the session
+	// has; see Config.RefuseDowngrade.
+	Downgraded struct {
+		Session otr.Session
+		Common  int // the version that could have been spoken
 	}
 
 	// StreamEnded says that one direction of a Stream ended as it should: the
@@ -87,6 +115,18 @@ type (
 
 func (t Trusted) String() string { return "the peer is who it should be" }
 
+func (e Refused) String() string {
+	return fmt.Sprintf("another key is refused: %v", e.Session.Fingerprint)
+}
+
+func (e Vouched) String() string {
+	return fmt.Sprintf("the peer's key of version 4 is %v", e.Fingerprint)
+}
+
+func (e Downgraded) String() string {
+	return fmt.Sprintf("the session is of version %d, though both ends offered version %d", e.Session.Version, e.Common)
+}
+
 func (e StreamEnded) String() string {
 	if e.Sent {
 		return fmt.Sprintf("the peer has all %d bytes", e.Bytes)
@@ -128,11 +168,24 @@ func (e Unsent) String() string {
 
 // Events of one kind are told at most floodLimit times in any floodTime; the
 // rest is counted. Anyone on the line can cause them, and each costs the
-// user's attention.
+// user's attention. Events that decide about trust come all the same, marked.
 const (
 	floodLimit = 10
 	floodTime  = time.Second
 )
+
+// decides says whether trust in the peer, or what may be said to it, hangs on an event.
+// Such events are neither summed up nor put off: whoever follows them would take an old
+// state for the present one.
+func decides(what fmt.Stringer) bool {
+	switch what.(type) {
+	case otr.Secure, Trusted, Refused, Vouched, Downgraded, otr.PeerEnded, otr.Ended, Unsent,
+		otr.SMPAsked, otr.SMPShown, otr.SMPSucceeded, otr.SMPFailed, otr.SMPAborted, otr.SMPCrossed,
+		otr.ExtraKeyReceived:
+		return true
+	}
+	return false
+}
 
 // A reporter tells events, those of a flood summed up.
 type reporter struct {
@@ -148,7 +201,7 @@ type flood struct {
 }
 
 // report tells what, or counts it.
-func (r *reporter) report(now time.Time, what fmt.Stringer) {
+func (r *reporter) report(now time.Time, session SessionID, what fmt.Stringer) {
 	if r.tell == nil {
 		return
 	}
@@ -161,7 +214,15 @@ func (r *reporter) report(now time.Time, what fmt.Stringer) {
 		f = new(flood)
 		r.kinds[kind] = f
 	}
-	f.keep(Event{Time: now, What: what, Count: 1})
+	e := Event{Time: now, Session: session, What: what, Count: 1}
+	if decides(what) {
+		if e.Flood = now.Before(f.due()); !e.Flood {
+			f.note(now)
+		}
+		r.tell(e)
+		return
+	}
+	f.keep(e)
 	if !now.Before(f.due()) {
 		r.release(f, now)
 	}
@@ -200,9 +261,14 @@ func (f *flood) keep(e Event) {
 func (r *reporter) release(f *flood, now time.Time) {
 	e := f.kept
 	f.kept = Event{}
+	f.note(now)
+	r.tell(e)
+}
+
+// note notes that an event was told.
+func (f *flood) note(now time.Time) {
 	f.told[f.at] = now
 	f.at = (f.at + 1) % floodLimit
-	r.tell(e)
 }
 
 // next returns when tick has something to do; zero: never.

@@ -16,9 +16,9 @@ func TestAFloodOfOneKindIsTenASecondAndCounted(t *testing.T) {
 	for range flood {
 		now = now.Add(time.Millisecond)
 		r.tick(now)
-		r.report(now, otr.Unencrypted{Bytes: 3})
+		r.report(now, SessionID{}, otr.Unencrypted{Bytes: 3})
 	}
-	r.report(now, otr.PeerEnded{}) // another kind is not held up
+	r.report(now, SessionID{}, otr.PeerEnded{}) // another kind is not held up
 	if last := all[len(all)-1]; last.What != (otr.PeerEnded{}) || last.Count != 1 {
 		t.Errorf("the other kind came as %v", last)
 	}
@@ -45,7 +45,7 @@ func TestWhatAFloodHeldBackIsToldWhenItMay(t *testing.T) {
 	r := reporter{tell: func(e Event) { all = append(all, e) }}
 	now := time.Unix(1000, 0)
 	for range floodLimit + 3 {
-		r.report(now, otr.Echo{})
+		r.report(now, SessionID{}, otr.Echo{})
 	}
 	if len(all) != floodLimit {
 		t.Fatalf("%d were told at once", len(all))

@@ -126,7 +126,9 @@ func (x *stranger) send(lines [][]byte, err error) {
 
 var strangeID = streamID{'s', 't', 'r'}
 
-func hello() wire.TLV { return wire.TLV{Type: typeHello, Value: appendHello(nil, strangeID, 1000)} }
+func hello() wire.TLV {
+	return wire.TLV{Type: typeHello, Value: appendHello(nil, strangeID, 1000, 0x18)}
+}
 
 func data(offset int64, b string) wire.TLV {
 	return wire.TLV{Type: typeData, Value: append(appendOffset(nil, offset), b...)}
@@ -188,8 +190,8 @@ func TestRecordsOutOfOrderBreakTheStream(t *testing.T) {
 		{"END too late", [][]wire.TLV{{hello()}, {ended(1)}}},
 		{"another END", [][]wire.TLV{{hello()}, {ended(0)}, {ended(1)}}},
 		{"ACK of what was not sent", [][]wire.TLV{{hello()}, {ack(1)}}},
-		{"another stream", [][]wire.TLV{{hello()}, {{Type: typeHello, Value: appendHello(nil, streamID{}, 1)}}}},
-		{"another version", [][]wire.TLV{{{Type: typeHello, Value: append([]byte{2}, appendHello(nil, strangeID, 1)[1:]...)}}}},
+		{"another stream", [][]wire.TLV{{hello()}, {{Type: typeHello, Value: appendHello(nil, streamID{}, 1, 0x18)}}}},
+		{"another version", [][]wire.TLV{{{Type: typeHello, Value: append([]byte{1}, appendHello(nil, strangeID, 1, 0x18)[1:]...)}}}},
 		{"a malformed record", [][]wire.TLV{{hello()}, {{Type: typeAck, Value: []byte{1}}}}},
 		{"a malformed record behind a good one", [][]wire.TLV{{hello()}, {data(0, "x"), {Type: typeEnd}}}},
 		{"more than the window", [][]wire.TLV{{hello()}, {data(0, "0123456789abcdef")}, {data(16, "x")}}},
@@ -272,7 +274,7 @@ func TestAKnownStreamContinuesAfterAKeyExchangeAndAnotherBreaks(t *testing.T) {
 			if known {
 				x.say(hello(), data(7, "after"), ended(12))
 			} else {
-				x.say(wire.TLV{Type: typeHello, Value: appendHello(nil, streamID{1}, 1)}, data(0, "after"))
+				x.say(wire.TLV{Type: typeHello, Value: appendHello(nil, streamID{1}, 1, 0x18)}, data(0, "after"))
 			}
 			got, err := io.ReadAll(e)
 			if known && (string(got) != "before after" || err != nil) {

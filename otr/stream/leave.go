@@ -41,6 +41,7 @@ func (l *link) end(result error, reason string) {
 	if l.phase != running {
 		return
 	}
+	result = l.failGate(result)
 	l.phase = leaving
 	var last []wire.TLV
 	if l.conv.State() == otr.StateEncrypted {
@@ -52,6 +53,7 @@ func (l *link) end(result error, reason string) {
 		l.sendLines(lines)
 	}
 	l.secure, l.isTrusted = false, false
+	l.setCurrent(SessionID{})
 	l.leaveBy = l.now.Add(lastWords)
 	if result == nil && !l.hasty {
 		l.leaveBy = after(l.now, l.cfg.Timeout)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"otrpipe/otr"
-	"otrpipe/otr/wire"
 )
 
 const (
@@ -25,17 +24,15 @@ const (
 	// and one that says whether it is marked as plain.
 	headLen = 4 + 1
 
-	// typePlain is the type of the TLV, of no value, that marks a message's text as
-	// plain: it is to be shown as it is, and never taken for HTML. Programs that do
-	// not know it ignore it, as the specifications ask.
+	// typePlain is the type of the TLV by which an otrpipe marks its messages, from the
+	// first one of a session on: its value is a byte that says which versions of OTR it
+	// offered, and a text with it is plain, to be shown as it is and never taken for
+	// HTML. Programs that do not know it ignore it, as the specifications ask.
 	typePlain = 0x6F21
 	// markedFrom is the version of OTR from which on texts are marked. A program
 	// of version 2 that is still about drops messages with TLVs that it does not know.
 	markedFrom = 3
 )
-
-// plainMark is the TLVs of a text that is marked as plain.
-var plainMark = []wire.TLV{{Type: typePlain}}
 
 // Lines carries one message a line to and from any OTR client. All methods may
 // be called from any goroutine.
@@ -140,6 +137,21 @@ func (l *Lines) EndSession() error {
 // acknowledged. The number that WriteText returns, which counts the texts of this
 // Lines from 1 on, is the one of Unacknowledged, Undelivered and Delivered.
 func (l *Lines) WriteText(text []byte) (number int64, err error) {
+	return l.write(SessionID{}, text)
+}
+
+// WriteTextIn is WriteText for one session, whose peer has passed every check, with
+// Config.OneSession: the text is sent in it or not at all. If it is over the error is
+// ErrSessionOver, or later an Unsent event tells.
+func (l *Lines) WriteTextIn(id SessionID, text []byte) (number int64, err error) {
+	if id == (SessionID{}) {
+		return 0, ErrNoSession
+	}
+	return l.write(id, text)
+}
+
+// write takes a text for a session; zero: for the present one.
+func (l *Lines) write(id SessionID, text []byte) (number int64, err error) {
 	switch {
 	case bytes.IndexByte(text, 0) >= 0:
 		return 0, ErrNUL
@@ -158,6 +170,8 @@ func (l *Lines) WriteText(text []byte) (number int64, err error) {
 			return 0, ErrClosed
 		case l.cfg.OneSession && !l.taking:
 			return 0, ErrNoSession
+		case id != (SessionID{}) && id != l.current:
+			return 0, ErrSessionOver
 		case l.out.size < linesRoom:
 			pushText(&l.out, text, true)
 			l.outTexts++

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"otrpipe/otr"
+	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
 )
 
@@ -26,10 +27,18 @@ const (
 type mode interface {
 	// secured: a session is encrypted and Verify has accepted its key.
 	secured(s otr.Session) error
+	// waits: another session may come after one that ended, or was with a key that is
+	// refused; what belonged to that one is dropped.
+	waits() bool
+	// marks: the peer may not know that we are an otrpipe unless a record says so.
+	marks() bool
+	// untouched: no payload has moved yet.
+	untouched() bool
 	// accepted: every check of the session's peer has passed. Nobody has been told
 	// yet; whoever is may write at once.
 	accepted()
-	// trusted: that has been told.
+	// trusted: that has been told. It may be called again when something else that
+	// payload waits for has come.
 	trusted()
 	// message handles an authentic data message. It must be done with what r
 	// borrows before it uses the Conversation.
@@ -103,19 +112,27 @@ type link struct {
 	writeCause  error
 	readEnded   bool
 
-	secure     bool        // a session is encrypted and its key accepted
-	everSecure bool        // there has been one
-	session    otr.Session // the latest
-	unjudged   otr.Secure  // its event, which waits for the proof of a key
-	proof      proof
-	isTrusted  bool      // every check of the session's peer has passed
-	opened     bool      // payload may move, or could once
-	heard      time.Time // when an authentic message came last
-	beat       time.Time // when we last showed where we stand
-	asked      time.Time // when the peer was asked for a sign of life last
-	polite     bool      // after the end, give the peer time to leave
-	hasty      bool      // after the end, give the transport little time
-	peerLeft   bool      // after the end, the peer has said its last word
+	secure        bool        // a session is encrypted and its key accepted
+	everSecure    bool        // there has been one
+	session       otr.Session // the latest
+	sessionID     SessionID   // of the session, until it ends
+	lastID        uint64      // the latest that was given
+	gate          gate
+	vouch         vouching
+	isTrusted     bool             // every check of the session's peer has passed
+	isPinned      bool             // the run belongs to a key
+	pinned        keys.Fingerprint // which
+	offer         wire.Versions    // that we made for the session
+	marked        bool             // the peer has said what it offered: it is an otrpipe
+	owesMark      bool             // we have to say it
+	toldDowngrade bool
+	opened        bool      // payload may move, or could once
+	heard         time.Time // when an authentic message came last
+	beat          time.Time // when we last showed where we stand
+	asked         time.Time // when the peer was asked for a sign of life last
+	polite        bool      // after the end, give the peer time to leave
+	hasty         bool      // after the end, give the transport little time
+	peerLeft      bool      // after the end, the peer has said its last word
 
 	closing   closing
 	roundTrip time.Duration // of the transport, as the key exchange showed it; at most maxRoundTrip
@@ -130,7 +147,6 @@ type link struct {
 	// When something is to be done; zero: never.
 	queryAt    time.Time // another query
 	exchangeBy time.Time // another key exchange, if held
-	proveKeyBy time.Time // verify the peer's key without its proof
 	readyBy    time.Time // fail, unless payload may move
 	leaveBy    time.Time // after a write error, in leaving and in parting: leave
 	timerAt    time.Time // timer fires
@@ -145,12 +161,18 @@ type link struct {
 	abort  *string
 	ops    []*operation
 	stats  Stats
+	// current is the session whose peer has passed every check, while there is one.
+	current SessionID
 }
 
-// Stats counts payload: bytes, and data messages that carried some.
+// Stats counts payload: bytes, and data messages that carried some; and guesses.
 type Stats struct {
 	SentBytes, SentMessages         int64
 	ReceivedBytes, ReceivedMessages int64
+
+	// FailedComparisons counts the comparisons of secrets in the present session whose
+	// outcome the peer has been shown, and that have not succeeded: each is a guess.
+	FailedComparisons int
 }
 
 // start starts l for a mode. With an error, or without a Conversation or a
@@ -237,6 +259,7 @@ func (l *link) run() {
 
 // begin starts the clocks and says the first word.
 func (l *link) begin() {
+	l.offer = l.conv.Versions()
 	if l.cfg.Timeout > 0 {
 		l.readyBy = l.now.Add(l.cfg.Timeout)
 	}
@@ -251,6 +274,9 @@ func (l *link) begin() {
 func (l *link) attend() {
 	l.operate()
 	l.tick()
+	if l.phase == running {
+		l.tell()
+	}
 	if l.phase == running {
 		l.mode.pump()
 		l.answerAwaited()
@@ -318,6 +344,11 @@ func (l *link) handle(r otr.Received, err error) {
 	if r.DataMessage && l.secure {
 		l.heard = l.now
 		l.unread++
+		for _, t := range r.TLVs {
+			if t.Type == typeVouch {
+				l.heardVouch(t.Value)
+			}
+		}
 		l.mode.message(&r)
 	}
 	for i, e := range l.events {

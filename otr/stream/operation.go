@@ -9,6 +9,7 @@ import (
 // An operation is a function that the owner is to run.
 type operation struct {
 	f    func(*otr.Conversation) ([][]byte, error)
+	in   SessionID     // which it is for; zero: for any, or none
 	err  error         // valid once done is closed
 	done chan struct{} // closed by the owner
 }
@@ -24,7 +25,19 @@ func (o *operation) finish(err error) {
 // Config.Stay: it waits for another. After the end Do returns the result, or
 // ErrClosed.
 func (l *link) Do(f func(*otr.Conversation) ([][]byte, error)) error {
-	o := &operation{f: f, done: make(chan struct{})}
+	return l.do(&operation{f: f, done: make(chan struct{})})
+}
+
+// DoIn is Do in one session, whose peer has passed every check: if it is over, f is not
+// run and the error is ErrSessionOver.
+func (l *link) DoIn(id SessionID, f func(*otr.Conversation) ([][]byte, error)) error {
+	if id == (SessionID{}) {
+		return ErrSessionOver
+	}
+	return l.do(&operation{f: f, in: id, done: make(chan struct{})})
+}
+
+func (l *link) do(o *operation) error {
 	l.mu.Lock()
 	if l.gone {
 		l.mu.Unlock()
@@ -76,8 +89,16 @@ func (l *link) operate() {
 			o.finish(l.closedError())
 			continue
 		}
+		if o.in != (SessionID{}) && (o.in != l.sessionID || !l.isTrusted) {
+			o.finish(ErrSessionOver)
+			continue
+		}
+		shown := l.conv.SMPOutcomeShown()
 		lines, err := o.f(l.conv)
 		l.sendLines(lines)
+		if shown && !l.conv.SMPOutcomeShown() { // we have broken the run off
+			l.happened(otr.SMPFailed{BrokenOff: true}, nil)
+		}
 		o.finish(err)
 		l.watchExchange()
 		if l.secure && l.conv.State() == otr.StatePlaintext {

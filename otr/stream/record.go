@@ -23,9 +23,9 @@ const (
 )
 
 const (
-	recordVersion = 1
+	recordVersion = 2
 	offsetLen     = 8
-	helloLen      = 1 + len(streamID{}) + 8
+	helloLen      = 1 + len(streamID{}) + 8 + 1
 
 	// maxData is what one DATA record holds: a TLV's value, less the offset.
 	maxData = wire.MaxTLVValue - offsetLen
@@ -40,11 +40,12 @@ type streamID [16]byte
 // A record is one parsed TLV of a Stream.
 type record struct {
 	kind   uint16
-	offset int64    // DATA, ACK, END
-	data   []byte   // DATA; borrowed
-	id     streamID // HELLO
-	window int64    // HELLO
-	reason string   // ABORT, STOP
+	offset int64         // DATA, ACK, END
+	data   []byte        // DATA; borrowed
+	id     streamID      // HELLO
+	window int64         // HELLO
+	offer  wire.Versions // HELLO: what its sender offered
+	reason string        // ABORT, STOP
 }
 
 // errRecord says that a record is not of its form.
@@ -64,7 +65,8 @@ func parseRecord(t wire.TLV) (r record, known bool, err error) {
 			return r, true, badLength("HELLO", v)
 		}
 		copy(r.id[:], v[1:])
-		r.window, err = parseOffset(v[1+len(r.id):])
+		r.window, err = parseOffset(v[1+len(r.id) : helloLen-1])
+		r.offer = wire.Versions(v[helloLen-1])
 	case typeData:
 		if len(v) < offsetLen {
 			return r, true, badLength("DATA", v)
@@ -102,10 +104,12 @@ func parseOffset(v []byte) (int64, error) {
 // clip drops the half of a character that a cut may have left.
 func clip(s string) string { return strings.ToValidUTF8(s, "") }
 
-func appendHello(b []byte, id streamID, window int64) []byte {
+// appendHello appends a HELLO's value; bit v of offer stands for version v.
+func appendHello(b []byte, id streamID, window int64, offer byte) []byte {
 	b = append(b, recordVersion)
 	b = append(b, id[:]...)
-	return binary.BigEndian.AppendUint64(b, uint64(window))
+	b = binary.BigEndian.AppendUint64(b, uint64(window))
+	return append(b, offer)
 }
 
 func appendOffset(b []byte, offset int64) []byte {

@@ -15,7 +15,7 @@ func TestRecordsSurviveTheWire(t *testing.T) {
 		value []byte
 		want  record
 	}{
-		{appendHello(nil, id, 1<<40), record{kind: typeHello, id: id, window: 1 << 40}},
+		{appendHello(nil, id, 1<<40, 0x1C), record{kind: typeHello, id: id, window: 1 << 40, offer: 0x1C}},
 		{append(appendOffset(nil, 77), "bytes"...), record{kind: typeData, offset: 77, data: []byte("bytes")}},
 		{appendOffset(nil, 77), record{kind: typeData, offset: 77}},
 		{appendOffset(nil, 1<<63-1), record{kind: typeAck, offset: 1<<63 - 1}},
@@ -25,22 +25,22 @@ func TestRecordsSurviveTheWire(t *testing.T) {
 	} {
 		r, known, err := parseRecord(wire.TLV{Type: test.want.kind, Value: test.value})
 		if err != nil || !known || r.kind != test.want.kind || r.offset != test.want.offset || !bytes.Equal(r.data, test.want.data) ||
-			r.id != test.want.id || r.window != test.want.window || r.reason != test.want.reason {
+			r.id != test.want.id || r.window != test.want.window || r.offer != test.want.offer || r.reason != test.want.reason {
 			t.Errorf("%x: %+v, %v, %v", test.value, r, known, err)
 		}
 	}
 }
 
 func TestARecordThatIsNotOfItsFormIsRefused(t *testing.T) {
-	hello := appendHello(nil, streamID{}, 1)
+	hello := appendHello(nil, streamID{}, 1, 8)
 	other := bytes.Clone(hello)
-	other[0] = 2
+	other[0] = 1
 	negative := bytes.Clone(hello)
 	negative[17] = 0x80
 	for _, test := range []wire.TLV{
 		{Type: typeHello},
-		{Type: typeHello, Value: hello[:24]},
-		{Type: typeHello, Value: append(hello[:25:25], 0)},
+		{Type: typeHello, Value: hello[:25]},
+		{Type: typeHello, Value: append(hello[:26:26], 0)},
 		{Type: typeHello, Value: other},
 		{Type: typeHello, Value: negative},
 		{Type: typeData, Value: make([]byte, 7)},
@@ -80,7 +80,7 @@ func TestALongReasonIsCutBetweenCharacters(t *testing.T) {
 }
 
 func FuzzRecord(f *testing.F) {
-	f.Add(uint16(typeHello), appendHello(nil, streamID{1}, 99))
+	f.Add(uint16(typeHello), appendHello(nil, streamID{1}, 99, 0x18))
 	f.Add(uint16(typeData), append(appendOffset(nil, 5), "data"...))
 	f.Add(uint16(typeAck), appendOffset(nil, 5))
 	f.Add(uint16(typeEnd), appendOffset(nil, 5))
@@ -94,7 +94,7 @@ func FuzzRecord(f *testing.F) {
 		var back []byte
 		switch kind {
 		case typeHello:
-			back = appendHello(nil, r.id, r.window)
+			back = appendHello(nil, r.id, r.window, byte(r.offer))
 		case typeData:
 			back = append(appendOffset(nil, r.offset), r.data...)
 		case typeAck, typeEnd:

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -23,9 +22,6 @@ const (
 	// Signature before we begin another exchange; each time after that it is
 	// twice as long.
 	exchangeRetry = 10 * time.Second
-	// keyProofWait is how long a peer has to prove its old key. An otrpipe answers at
-	// once; other programs do not know the question.
-	keyProofWait = 5 * time.Second
 )
 
 // A hold says whether data waits for a key exchange.
@@ -42,78 +38,36 @@ func (l *link) becameSecure(e otr.Secure) {
 	if l.phase != running {
 		return
 	}
-	var err error
-	if l.cfg.Verify != nil {
-		err = l.cfg.Verify(e.Session)
-	}
-	unproven := errors.Is(err, ErrUnproven)
-	if unproven {
-		err = nil
-	}
-	if l.unjudged = e; !unproven {
-		l.report(e)
-	}
-	if err == nil {
-		err = l.mode.secured(e.Session)
-	}
+	err := l.judge(e.Session)
 	if err != nil {
-		l.end(fmt.Errorf("%w: %w", ErrRefused, err), "key refused")
+		l.refusePeer(e, err)
 		return
 	}
-	same := l.secure && l.isTrusted && l.session.Fingerprint == e.Fingerprint && !unproven
-	l.secure, l.everSecure, l.session = true, true, e.Session
+	vouched := l.isTrusted && l.vouch.expects(e.Session)
+	same := l.secure && l.session.Fingerprint == e.Fingerprint || vouched
+	trusted := same && l.isTrusted
+	if !same {
+		l.newSession()
+	}
+	l.secure, l.everSecure, l.session, l.isTrusted = true, true, e.Session, trusted
+	l.report(e)
+	if vouched {
+		l.offer = l.conv.Versions()
+	}
 	l.heard, l.beat = l.now, l.now
 	l.queryAt = time.Time{}
 	l.hold, l.exchangeBy = unheld, time.Time{}
+	l.vouch = vouching{}
+	l.owesMark = l.mode.marks() && l.session.Version >= markedFrom
 	if l.opened {
 		l.readyBy = after(l.now, l.cfg.Timeout)
 	}
-	l.proveKeyBy = time.Time{}
 	switch {
-	case unproven:
-		l.isTrusted = false
-		l.askKeyProof()
-	case same:
+	case trusted:
+		l.pin()
+		l.beginVouching()
 		l.mode.trusted()
-	default:
-		l.accept()
-	}
-}
-
-// askKeyProof asks the peer to prove its old key.
-func (l *link) askKeyProof() {
-	l.proveKeyBy = l.now.Add(keyProofWait)
-	lines, err := l.conv.AskProof()
-	if err != nil {
-		l.verifyAgain() // as if nobody had answered
-		return
-	}
-	l.sendLines(lines)
-}
-
-// verifyAgain follows the peer's proof, or the time for it.
-func (l *link) verifyAgain() {
-	l.proveKeyBy = time.Time{}
-	session, ok := l.conv.Session()
-	if !ok {
-		return
-	}
-	l.session = session
-	err := l.cfg.Verify(session)
-	l.unjudged.Session = session
-	l.report(l.unjudged)
-	if err != nil {
-		l.end(fmt.Errorf("%w: %w", ErrRefused, err), "key refused")
-		return
-	}
-	l.accept()
-}
-
-// accept follows Verify's consent to a peer that was not trusted before.
-func (l *link) accept() {
-	switch {
-	case l.proof.needed(l.cfg.SMP, l.session):
-		l.isTrusted = false
+	case l.gate.needed(l.cfg.SMP, l.session):
 		l.prove()
 	default:
 		l.trust()
@@ -123,16 +77,22 @@ func (l *link) accept() {
 // trust says that every check of the session's peer has passed.
 func (l *link) trust() {
 	l.isTrusted = true
+	l.pin()
+	l.setCurrent(l.sessionID)
 	l.mode.accepted()
 	l.report(Trusted{Session: l.session})
+	l.beginVouching()
 	l.mode.trusted()
 }
 
 // happened handles an event that is not Secure; later ones came with it.
 func (l *link) happened(e otr.Event, later []otr.Event) {
-	if l.proof.expects(e) {
-		l.proofSettled()
+	if l.phase == running && l.gate.expects(e) {
+		l.gateSettled()
 		return
+	}
+	if _, ok := e.(otr.SMPFailed); ok {
+		l.countFailure()
 	}
 	l.report(e)
 	if l.phase != running {
@@ -143,15 +103,14 @@ func (l *link) happened(e otr.Event, later []otr.Event) {
 		l.mode.peerEnded()
 	case otr.Ended:
 		l.mode.expired()
-	case otr.Proven:
-		if !l.proveKeyBy.IsZero() {
-			l.verifyAgain()
-		}
-	case otr.SMPAsked, otr.SMPSucceeded, otr.SMPFailed, otr.SMPAborted, otr.SMPCrossed:
-		// What ends with its session begins anew with the next.
+	case otr.SMPAborted:
+		// A run that ends with its session, before its outcome was shown, begins anew
+		// with the next.
 		if !slices.ContainsFunc(later, isSecure) {
-			l.proofEvent(e)
+			l.gateEvent(e)
 		}
+	case otr.SMPAsked, otr.SMPShown, otr.SMPSucceeded, otr.SMPFailed, otr.SMPCrossed:
+		l.gateEvent(e)
 	}
 }
 
@@ -172,8 +131,13 @@ func (l *link) open() {
 // closed says that the session is over and another may come.
 func (l *link) closed() {
 	l.secure, l.isTrusted = false, false
-	l.hold, l.exchangeBy, l.proveKeyBy = unheld, time.Time{}, time.Time{}
-	l.proof.wanted, l.proof.startAt = false, time.Time{}
+	l.sessionID = SessionID{}
+	l.setCurrent(SessionID{})
+	l.hold, l.exchangeBy = unheld, time.Time{}
+	l.owesMark, l.vouch = false, vouching{}
+	if l.gate.at = (time.Time{}); l.gate.state == gateWanted {
+		l.gate.state = gateIdle
+	}
 }
 
 // query sends a query and arranges the next.
@@ -237,4 +201,4 @@ func (l *link) canSend() bool {
 }
 
 // report tells an event.
-func (l *link) report(what fmt.Stringer) { l.reporter.report(l.now, what) }
+func (l *link) report(what fmt.Stringer) { l.reporter.report(l.now, l.sessionID, what) }

@@ -11,7 +11,7 @@ import (
 
 // secured drops what a peer said that never proved itself, if this is another.
 func (l *Lines) secured(session otr.Session) error {
-	another := l.session.Fingerprint != session.Fingerprint
+	another := l.session.Fingerprint != session.Fingerprint && !l.vouch.expects(session)
 	if another {
 		l.mu.Lock()
 		l.held.clear()
@@ -66,6 +66,10 @@ func (l *Lines) trusted() {
 
 // message takes in a text, and what the peer says about texts.
 func (l *Lines) message(r *otr.Received) {
+	plain := l.heardMark(r.TLVs)
+	if l.phase != running {
+		return
+	}
 	l.confirm()
 	records, err := parseTextRecords(r.TLVs)
 	switch {
@@ -82,7 +86,7 @@ func (l *Lines) message(r *otr.Received) {
 		l.sayClosed() // the peer had not read it yet
 	}
 	if r.HasText && fresh {
-		l.deliver([]byte(r.Text), isPlain(r.TLVs))
+		l.deliver([]byte(r.Text), plain)
 	}
 	l.takeLeave()
 }
@@ -106,9 +110,15 @@ func (l *Lines) deliver(text []byte, plain bool) {
 	l.readable.Broadcast()
 }
 
-// isPlain says whether a message's records mark its text as plain.
-func isPlain(tlvs []wire.TLV) bool {
-	return slices.ContainsFunc(tlvs, func(t wire.TLV) bool { return t.Type == typePlain })
+// heardMark says whether a message's records have the mark of an otrpipe, and so its text
+// is plain. The mark says which versions its sender offered.
+func (l *Lines) heardMark(tlvs []wire.TLV) bool {
+	i := slices.IndexFunc(tlvs, func(t wire.TLV) bool { return t.Type == typePlain && len(t.Value) == 1 })
+	if i < 0 {
+		return false
+	}
+	l.heardOffer(wire.Versions(tlvs[i].Value[0]))
+	return true
 }
 
 // oneLine makes line ends in a text visible.
@@ -151,7 +161,7 @@ func (l *Lines) sendText() bool {
 	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
 	if l.numbersTexts() {
 		if len(l.scratch) > 0 {
-			l.tlvs = append(l.tlvs, plainMark...)
+			l.addValue(typePlain, func(b []byte) []byte { return append(b, l.offerByte()) })
 		}
 		l.addValue(typeNumber, func(b []byte) []byte {
 			return appendOffset(b, l.currentSent().add(l.now, l.refOut))

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,8 +18,6 @@ const (
 	firstHello = time.Second
 )
 
-var errOtherKey = errors.New("the running stream's peer came back with another key")
-
 // A transfer is the protocol of a Stream's records. All of it is the owner's,
 // save window, which never changes.
 type transfer struct {
@@ -33,7 +30,7 @@ type transfer struct {
 
 	// The peer.
 	hasKey     bool        // there has been a session
-	key        otr.Session // the first one; its key must not change
+	key        otr.Session // the first one; its key must not change but to the one it vouches for
 	hasPeer    bool        // a HELLO has come
 	peer       streamID
 	peerWindow int64
@@ -65,8 +62,8 @@ func (t *transfer) quarter() int64 { return max(t.window/4, 1) }
 
 // secured greets the peer of a new session. A stream's peer is one key.
 func (s *Stream) secured(session otr.Session) error {
-	if s.hasKey && s.key.Fingerprint != session.Fingerprint {
-		return errOtherKey
+	if s.hasKey && s.key.Fingerprint != session.Fingerprint && !s.vouch.expects(session) {
+		return fmt.Errorf("%w: %v", ErrOtherKey, session.Fingerprint)
 	}
 	s.hasKey, s.key = true, session
 	s.greeted, s.answered = false, false
@@ -90,10 +87,13 @@ func (s *Stream) trusted() {
 
 // mayOpen lets payload move when all it takes has come.
 func (s *Stream) mayOpen() {
-	if s.isTrusted && s.greeted {
+	if s.mayMove() {
 		s.open()
 	}
 }
+
+// mayMove says whether payload may be sent.
+func (s *Stream) mayMove() bool { return s.isTrusted && s.greeted && s.vouch.by.IsZero() }
 
 // message handles the records of one data message: all of them, or none and the
 // stream is broken.
@@ -162,6 +162,9 @@ func (s *Stream) followHello(r *record) error {
 	}
 	s.hasPeer, s.peer, s.peerWindow = true, r.id, r.window
 	if s.greeted {
+		return nil
+	}
+	if s.heardOffer(r.offer); s.phase != running {
 		return nil
 	}
 	s.greeted = true
@@ -255,7 +258,7 @@ func (s *Stream) pump() {
 func (s *Stream) send() bool {
 	s.tlvs, s.values, s.chunks = s.tlvs[:0], s.values[:0], s.chunks[:0]
 	if s.owesHello {
-		s.addValue(typeHello, func(b []byte) []byte { return appendHello(b, s.id, s.window) })
+		s.addValue(typeHello, func(b []byte) []byte { return appendHello(b, s.id, s.window, s.offerByte()) })
 	}
 	if s.asks {
 		s.asks = false
@@ -266,7 +269,7 @@ func (s *Stream) send() bool {
 		// Who only answers shows where it stands too. On a wire that loses every
 		// heartbeat and no answer, a gap would stay hidden for ever.
 		s.owesStand = s.owesStand || s.opened && s.ackDue()
-		data := s.isTrusted && s.addData()
+		data := s.mayMove() && s.addData()
 		s.addAck(data)
 		s.addStop()
 		s.addClose()

@@ -1,0 +1,79 @@
+package otr_test
+
+import (
+	"errors"
+	"testing"
+
+	"otrpipe/otr"
+)
+
+// Two ends with a session of version 3 that allow it go on in version 4, whoever begins.
+// Until the new session is there nothing is sent that could be lost.
+func TestASessionOfVersion3IsUpgradedWhereBothEndsAllowIt(t *testing.T) {
+	for _, first := range []string{"alice", "bob"} {
+		alice, bob := speaking(t, "alice", 0, otr.AllowV3), speaking(t, "bob", 1, otr.AllowV3|otr.AllowV4)
+		carry(alice.Query(), bob, alice)
+		if s, _ := alice.Session(); s.Version != 3 {
+			t.Fatalf("version %d", s.Version)
+		}
+		if _, err := alice.Upgrade(); !errors.Is(err, otr.ErrNoUpgrade) {
+			t.Errorf("without leave: %v", err)
+		}
+		if err := errors.Join(alice.AllowUpgrade(), bob.AllowUpgrade()); err != nil {
+			t.Fatal(err)
+		}
+		if !alice.Versions().Has(4) {
+			t.Error("version 4 is not offered")
+		}
+		from, to := alice, bob
+		if first == "bob" {
+			from, to = bob, alice
+		}
+		lines := from.must(from.Upgrade())
+		if !from.Exchanging() || to.Exchanging() {
+			t.Error("the end that begins may send, or the other may not")
+		}
+		carry(lines, to, from)
+		for _, e := range []*v4End{alice, bob} {
+			if secure := happened[otr.Secure](e); len(secure) != 2 || !secure[1].Refreshed || secure[1].Version != 4 {
+				t.Errorf("%s: %v", e.name, secure)
+			}
+		}
+		wantV4Session(t, alice, bob)
+	}
+}
+
+// An end that has not allowed it takes no session of another version in the place of
+// its own; and only one of version 3 can be upgraded.
+func TestAnUpgradeThatWasNotAllowedIsIgnored(t *testing.T) {
+	alice, bob := speaking(t, "alice", 0, otr.AllowV3), speaking(t, "bob", 1, otr.AllowV3|otr.AllowV4)
+	if err := alice.AllowUpgrade(); !errors.Is(err, otr.ErrNotEncrypted) {
+		t.Errorf("without a session: %v", err)
+	}
+	carry(alice.Query(), bob, alice)
+	if err := alice.AllowUpgrade(); err != nil {
+		t.Fatal(err)
+	}
+	bob.events = nil
+	if answer := bob.take(alice.must(alice.Upgrade())); len(answer) != 0 || len(happened[otr.OtherInstance](bob)) != 1 {
+		t.Errorf("bob answers %q", answer)
+	}
+	if s, _ := bob.Session(); s.Version != 3 {
+		t.Errorf("bob has version %d", s.Version)
+	}
+	// What alice offered can be given up for a new exchange of version 3.
+	carry(alice.must(alice.Refresh()), bob, alice)
+	a, _ := alice.Session()
+	b, _ := bob.Session()
+	if a.SSID != b.SSID || a.Version != 3 {
+		t.Errorf("%+v and %+v", a, b)
+	}
+	four, _ := v4Pair(t, nil)
+	if err := four.AllowUpgrade(); !errors.Is(err, otr.ErrNoUpgrade) {
+		t.Errorf("in version 4: %v", err)
+	}
+	old, _ := newSession(t)
+	if err := old.AllowUpgrade(); !errors.Is(err, otr.ErrNoUpgrade) {
+		t.Errorf("without keys of version 4: %v", err)
+	}
+}
