@@ -20,8 +20,14 @@ func (l *live) explain(err error) error {
 	case errors.As(err, &e):
 		// The judge has refused the key, or there is a reason of our own.
 		return e
+	case errors.Is(err, stream.ErrDowngraded):
+		return exit.Errorf(exit.Refused, "both ends offered a newer version of OTR than the session's").
+			WithHint("somebody in between has altered what was said before the session began; an older version that both ends want: --otr 3 at both")
 	case errors.Is(err, stream.ErrRefused):
 		return exit.Errorf(exit.Refused, "the peer came back with another key")
+	case errors.Is(err, stream.ErrBrokenOff):
+		return exit.Errorf(exit.SMP, "%w", errSMPBrokenOff).
+			WithHint("each such connection is one guess; if it was the line that was cut, try again")
 	case errors.Is(err, stream.ErrSMP):
 		failed := errSMPFailed
 		if _, why, ok := strings.Cut(err.Error(), stream.ErrSMP.Error()+": "); ok {

@@ -186,6 +186,14 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 		Speaks4: policy.Has(otr.AllowV4),
 		Named:   l.options.Named,
 	})
+	ed448, forging := id.Ed448, id.Forging
+	if !policy.Has(otr.AllowV4) {
+		ed448, forging = nil, nil // what is not to be spoken is not to be told either
+	} else if contact, _, err := l.home.Contact(l.options.Contact); err != nil && l.options.Contact != "" {
+		return nil, exit.Key(err)
+	} else if policy.Has(otr.AllowV3) && trust.OnlyVersion3(contact) {
+		policy &^= otr.AllowV4
+	}
 	policy |= otr.RestartAKE
 	if l.options.Mode == modeLines {
 		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE
@@ -201,8 +209,8 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 	}
 	conversation, err := otr.New(otr.Config{
 		DSA:         id.DSA,
-		Ed448:       id.Ed448,
-		Forging:     id.Forging,
+		Ed448:       ed448,
+		Forging:     forging,
 		Account:     l.options.Account,
 		PeerAccount: l.options.PeerAccount,
 		InstanceTag: tag,
@@ -241,14 +249,18 @@ func (l *live) config(c *otr.Conversation) stream.Config {
 		Clock:        clock{},
 		Rand:         rand.Reader,
 		Verify:       l.verify,
-		Event:        l.event,
-		Initiate:     true,
-		Heartbeat:    l.options.Heartbeat,
-		Dead:         l.options.Dead,
-		Linger:       l.options.Linger,
-		Stay:         l.options.Stay,
-		OneSession:   l.atTerminal() != nil,
-		Raw:          l.options.Raw,
+		Admit:        l.admitPeer,
+		MoreKeys:     l.options.Contact != "",
+		RefuseDowngrade: len(l.options.Expect) > 0 ||
+			l.options.Contact != "" && l.options.Trust == string(trust.RequireVerified),
+		Event:      l.event,
+		Initiate:   true,
+		Heartbeat:  l.options.Heartbeat,
+		Dead:       l.options.Dead,
+		Linger:     l.options.Linger,
+		Stay:       l.options.Stay,
+		OneSession: l.atTerminal() != nil,
+		Raw:        l.options.Raw,
 	}
 	if l.options.SMP != nil {
 		cfg.SMP = &stream.SMPConfig{Secret: l.options.SMP, Question: l.options.Question}

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -18,22 +19,13 @@ import (
 // goroutine that owns the conversation.
 func (l *live) verify(s otr.Session) error {
 	v := l.keeper.Meet(s, time.Now())
-	p := &events.Peer{
-		Version:     s.Version,
-		Fingerprint: s.Fingerprint.Hex(),
-		Trust:       string(v.Standing),
-		SSID:        fmt.Sprintf("%x", s.SSID),
-		Instance:    events.Instance(s.PeerInstance),
-	}
-	if l.options.Contact != "" {
-		p.Contact = &l.options.Contact
-	}
+	p := l.describe(s, v.Standing)
 	l.mu.Lock()
 	// What the checks have said so far, they have said of one key.
 	l.trusted = l.trusted && v.Err == nil && l.session.Fingerprint == s.Fingerprint
 	l.met = l.keeper.Passed()
 	l.peer, l.session = p, s
-	l.refusal = trust.IsRefusal(v.Err)
+	l.refusal = v.Err != nil
 	l.mu.Unlock()
 	if v.Downgraded {
 		l.logNow(events.Record{Event: events.Downgraded, Peer: p})
@@ -41,15 +33,56 @@ func (l *live) verify(s otr.Session) error {
 			l.Warn("%s comes with OTR version %d, but is known to speak version 4", l.contactName(), s.Version)
 		}
 	}
-	if v.Vouched {
-		l.logNow(events.Record{Event: events.Vouched, Peer: p, Vouching: s.Vouching.Hex()})
-		how := "is said to have signed; the secret will prove it"
-		if s.Proven {
-			how = "has signed: it is as trusted as that"
-		}
-		l.Note("%s has a key of version 4, which the key of version 3 on file %s", l.contactName(), how)
-	}
 	return v.Err
+}
+
+// admitPeer has the last word when every check has passed: the peer's key is put on file.
+func (l *live) admitPeer(s otr.Session) error {
+	standing, err := l.keeper.Trusted(s, time.Now())
+	var refusal *exit.Error
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	l.remembered(standing, err)
+	return nil
+}
+
+// vouched follows what the peer tells of its key of version 4, inside the session.
+func (l *live) vouched(e stream.Event, what stream.Vouched) {
+	standing, err := l.keeper.Vouched(what.Session, what.Fingerprint, e.Time)
+	if err != nil {
+		l.Warn("the OTRv4 key that %s tells is not taken: %v", l.contactName(), exit.Plain(err))
+		return
+	}
+	p := l.describe(what.Session, standing)
+	p.Version, p.Fingerprint = 4, what.Fingerprint.Hex()
+	l.log(e, events.Record{Event: events.Vouched, Peer: p, Vouching: what.Session.Fingerprint.Hex()})
+	if l.options.Contact != "" {
+		l.Note("%s told its OTRv4 key in this session; it is now as trusted as the OTRv3 key", l.contactName())
+	}
+}
+
+// strangerRefused follows a session with another key than the one that the run belongs
+// to, which was ended at once.
+func (l *live) strangerRefused(what stream.Refused) {
+	l.setUntrusted()
+	l.Warn("a session with another key was refused: %v", what.Session.Fingerprint)
+	l.Advise("somebody may be in between; waiting for %s", l.contactName())
+}
+
+// describe is a session's peer as events and status show it.
+func (l *live) describe(s otr.Session, standing trust.Standing) *events.Peer {
+	p := &events.Peer{
+		Version:     s.Version,
+		Fingerprint: s.Fingerprint.Hex(),
+		Trust:       string(standing),
+		SSID:        fmt.Sprintf("%x", s.SSID),
+		Instance:    events.Instance(s.PeerInstance),
+	}
+	if l.options.Contact != "" {
+		p.Contact = &l.options.Contact
+	}
+	return p
 }
 
 // event writes down and tells what happens, and acts on it where it is ours to
@@ -59,7 +92,18 @@ func (l *live) event(e stream.Event) {
 	case otr.Secure:
 		l.secured(e, what)
 	case stream.Trusted:
-		l.trustedNow(e.Time, what.Session)
+		l.trustedNow()
+	case stream.Vouched:
+		l.vouched(e, what)
+	case stream.Refused:
+		l.strangerRefused(what)
+	case stream.Downgraded:
+		l.mu.Lock()
+		p := *l.peer
+		l.mu.Unlock()
+		l.log(e, events.Record{Event: events.Downgraded, Peer: &p})
+		l.Warn("both ends offered OTR version %d, but the session is of version %d", what.Common, what.Session.Version)
+		l.Advise("somebody in between may have taken version %d away", what.Common)
 	case otr.PeerEnded:
 		l.setUntrusted()
 		l.log(e, events.Record{Event: events.PeerEnded})
@@ -77,7 +121,7 @@ func (l *live) event(e stream.Event) {
 		l.smpEnded(nil)
 		l.log(e, events.Record{Event: events.SMPFailed})
 		if !proving { // or it is what we leave with
-			l.Warn("%v", errSMPFailed)
+			l.smpFailed(what)
 		}
 	case otr.SMPCrossed:
 		l.smpCrossed()
@@ -244,8 +288,7 @@ func (l *live) peerName() string {
 }
 
 // trustedNow follows the last check that was asked for: the key is remembered.
-func (l *live) trustedNow(now time.Time, s otr.Session) {
-	l.remembered(l.keeper.Trusted(s, now))
+func (l *live) trustedNow() {
 	l.mu.Lock()
 	l.trusted, l.met = true, true
 	l.state = control.StateEncrypted

@@ -111,6 +111,24 @@ func (l *live) smpEnded(asked *string) {
 	l.mu.Unlock()
 }
 
+// smpFailed tells that a comparison of the people's has failed.
+func (l *live) smpFailed(what otr.SMPFailed) {
+	failure := errSMPFailed
+	if what.BrokenOff {
+		failure = errSMPBrokenOff
+	}
+	n := 0
+	l.mu.Lock()
+	if l.link != nil {
+		n = l.link.Stats().FailedComparisons
+	}
+	l.mu.Unlock()
+	l.Warn("%v", failure)
+	if n > 1 {
+		l.Warn("%s have failed in this session: somebody may be guessing", count(n, "comparison"))
+	}
+}
+
 // abortSMP ends the run under way.
 func (l *live) abortSMP() error {
 	l.mu.Lock()
@@ -130,8 +148,9 @@ func (l *live) abortSMP() error {
 
 // How a run of SMP can end that an event has told of.
 var (
-	errSMPFailed  error = exit.Errorf(exit.SMP, "SMP failed: the secrets differ, or the peer cheated")
-	errSMPAborted error = exit.Errorf(exit.SMP, "SMP was aborted")
+	errSMPFailed    error = exit.Errorf(exit.SMP, "SMP failed: the secrets differ, or the peer cheated")
+	errSMPBrokenOff error = exit.Errorf(exit.SMP, "SMP failed: it was broken off after the peer had seen whether the secrets are the same; somebody may be guessing")
+	errSMPAborted   error = exit.Errorf(exit.SMP, "SMP was aborted")
 )
 
 // runSMP starts SMP, or answers where the peer has started, and waits for the
@@ -159,10 +178,13 @@ func (l *live) runSMP(ctx context.Context, r *control.SMP) error {
 		begin := false
 		select {
 		case e := <-tap:
-			switch e.(type) {
+			switch e := e.(type) {
 			case otr.SMPSucceeded:
 				return nil
 			case otr.SMPFailed:
+				if e.BrokenOff {
+					return errSMPBrokenOff
+				}
 				return errSMPFailed
 			case otr.SMPCrossed:
 				if crossed {

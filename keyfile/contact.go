@@ -171,13 +171,7 @@ func (h *Home) RememberProfile(contact string, fp keys.Fingerprint, t Trust, p P
 func (h *Home) Remember(list []Contact) error {
 	for _, contact := range list {
 		for _, key := range contact.Keys {
-			if key.Profile == (Profile{}) {
-				continue
-			}
-			if key.Fingerprint.OTR() != 4 {
-				return fmt.Errorf("%w: a client profile for a key of version %d", ErrFormat, key.Fingerprint.OTR())
-			}
-			if err := key.Profile.check(); err != nil {
+			if err := key.checkProfile(); err != nil {
 				return err
 			}
 		}

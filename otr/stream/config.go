@@ -41,6 +41,12 @@ type Config struct {
 	// version 4 for which the first one has Vouched.
 	Verify func(otr.Session) error
 
+	// Admit, unless nil, has the last word when every check of a key has passed, before
+	// the peer is trusted and anything moves: it may put the key on file. An error
+	// refuses the peer as one of Verify does. It runs in the owner's goroutine and
+	// must not call methods of the Stream or Lines.
+	Admit func(otr.Session) error
+
 	// MoreKeys lets another key take the place of the first in mid-session if Verify
 	// accepts it: it is for a Verify that knows all keys of one contact. With SMP
 	// there is one key all the same.

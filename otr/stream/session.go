@@ -76,6 +76,12 @@ func (l *link) becameSecure(e otr.Secure) {
 
 // trust says that every check of the session's peer has passed.
 func (l *link) trust() {
+	if l.cfg.Admit != nil {
+		if err := l.cfg.Admit(l.session); err != nil {
+			l.end(fmt.Errorf("%w: %w", ErrRefused, err), "key refused")
+			return
+		}
+	}
 	l.isTrusted = true
 	l.pin()
 	l.setCurrent(l.sessionID)

@@ -12,7 +12,6 @@ import (
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
-	"otrpipe/otr/stream"
 )
 
 // A Standing is what is known of a peer's key.
@@ -54,10 +53,7 @@ type Verdict struct {
 	// Downgraded is set where the contact is known to speak a newer version of OTR
 	// than this session's, which both ends could speak.
 	Downgraded bool
-	// Vouched is set where a key of the contact on file has signed the new one.
-	Vouched bool
-	// Err refuses the key. It is an *exit.Error, or stream.ErrUnproven, which asks
-	// the peer for a proof first; then the session is met again.
+	// Err, an *exit.Error, refuses the key.
 	Err error
 }
 
@@ -74,7 +70,10 @@ type Keeper struct {
 	// verified is set for good once a verified key has passed every check.
 	verified bool
 	proven   keys.Fingerprint // a key that proved whose it is while we live; zero: none
-	asked    [8]byte          // the SSID of the session whose peer was asked for a proof
+	// run is the key that passed every check last; zero: none has. From then on a
+	// contact that is on file no more was removed by the user, and is not put there
+	// again.
+	run keys.Fingerprint
 }
 
 // NewKeeper returns a Keeper.
@@ -86,7 +85,9 @@ func (k *Keeper) Meet(s otr.Session, now time.Time) Verdict {
 	v := k.judge(s, now)
 	same := v.Err == nil && k.session.Fingerprint == s.Fingerprint
 	k.passed = k.passed && same
-	k.session, k.standing = s, v.Standing
+	if v.Err == nil {
+		k.session, k.standing = s, v.Standing
+	}
 	return v
 }
 
@@ -102,33 +103,41 @@ func (k *Keeper) judge(s otr.Session, now time.Time) (v Verdict) {
 	// For good: a key that has yet to be proven may come in between.
 	k.verified = k.verified || k.passed && k.standing == Verified
 	v.Downgraded, v.Err = k.downgraded(contact, s, now)
-	for _, check := range []func(keyfile.Contact, otr.Session, Standing) error{k.unproven, k.admit, k.replaces} {
+	for _, check := range []func(otr.Session, Standing) error{k.admit, k.replaces} {
 		if v.Err == nil {
-			v.Err = check(contact, s, v.Standing)
+			v.Err = check(s, v.Standing)
 		}
 	}
-	_, v.Vouched = vouching(contact, s)
-	v.Vouched = v.Vouched && v.Err == nil
 	return v
 }
 
 // Trusted records that the peer of the session has passed every check that was
-// asked for, and puts its key on file. It returns what is known of the key then.
-// With an error the peer is trusted all the same, but will not be known the next
-// time.
+// asked for, and puts its key on file. It returns what is known of the key then. An
+// *exit.Error refuses the peer: meanwhile another process has put another key of the
+// contact on file. Any other error says why the key cannot be kept.
 func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
-	k.passed = true
 	level := keyfile.Seen
 	if k.cfg.SMP {
 		level = keyfile.SMP
 	}
-	return k.remember(s, level, now)
+	standing, err := k.remember(s, level, now)
+	if errors.Is(err, keyfile.ErrChanged) {
+		return standing, exit.Errorf(exit.Refused, "meanwhile another key of %s came on file; the peer's is %v", k.cfg.Contact, s.Fingerprint).
+			WithHint("two callers came at once: if %s confirms this key through another channel: otrpipe contacts add %s %s",
+				k.cfg.Contact, exit.ShellWord(k.cfg.Contact), s.Fingerprint.Hex())
+	}
+	k.passed, k.run = true, s.Fingerprint
+	return standing, err
 }
 
 // Refreshed puts on file what the peer of a session that is trusted says of itself
 // after a new key exchange.
 func (k *Keeper) Refreshed(s otr.Session, now time.Time) (Standing, error) {
-	return k.remember(s, keyfile.Seen, now)
+	standing, err := k.remember(s, keyfile.Seen, now)
+	if errors.Is(err, keyfile.ErrNotFound) {
+		err = nil // the user has removed it, and the session goes on as it began
+	}
+	return standing, err
 }
 
 // Proven records that the peer of the session has proved by SMP whose its key is.
@@ -185,11 +194,6 @@ func (k *Keeper) standingOf(contact keyfile.Contact, s otr.Session) Standing {
 		return Unverified
 	}
 	key, known := contact.Key(s.Fingerprint)
-	if old, ok := vouching(contact, s); ok && (s.Proven || k.cfg.SMP) {
-		if key, known = old, true; !s.Proven {
-			key.Trust = keyfile.Seen
-		}
-	}
 	switch {
 	case known && key.Trust != keyfile.Seen:
 		return Verified
@@ -202,22 +206,20 @@ func (k *Keeper) standingOf(contact keyfile.Contact, s otr.Session) Standing {
 }
 
 // admit lets a key in, or refuses it with exit code 3.
-func (k *Keeper) admit(contact keyfile.Contact, s otr.Session, standing Standing) error {
+func (k *Keeper) admit(s otr.Session, standing Standing) error {
 	name, f := k.cfg.Contact, s.Fingerprint
 	if len(k.cfg.Expect) > 0 && !slices.Contains(k.cfg.Expect, f) {
 		return exit.Errorf(exit.Refused, "the peer's key is not the expected one: it is %v", f).
 			WithHint("somebody else may be at the other end; ask the peer for the output of otrpipe fingerprint, through another channel")
 	}
-	_, vouched := vouching(contact, s)
 	switch {
-	case standing == Changed && vouched:
-		return exit.Errorf(exit.Refused, "the key of %s for version 4 is new: %v", name, f).
-			WithHint("that the old key is said to have signed it is no proof; if %s confirms it through another channel: otrpipe contacts add %s %s",
-				name, exit.ShellWord(name), f.Hex())
 	case standing == Changed:
 		return exit.Errorf(exit.Refused, "the key of %s has changed: it is now %v", name, f).
 			WithHint("somebody may be in between; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
 				name, exit.ShellWord(name), f.Hex())
+	case standing == New && !k.run.IsZero() && f != k.run:
+		return exit.Errorf(exit.Refused, "%s is on file no more, and another key has come: %v", name, f).
+			WithHint("somebody may be in between; end this session and begin another")
 	case standing == New && k.cfg.Level == RequireKnown,
 		standing == New && k.cfg.Level == RequireVerified && !k.cfg.SMP:
 		return exit.Errorf(exit.Refused, "no key of %s is on file; the peer's is %v", name, f).
@@ -232,25 +234,12 @@ func (k *Keeper) admit(contact keyfile.Contact, s otr.Session, standing Standing
 // replaces refuses an unverified key that comes in the place of a verified one:
 // whoever looked at the old one goes on talking to it. Where SMP is run before
 // anything moves the new key will have to prove itself.
-func (k *Keeper) replaces(_ keyfile.Contact, s otr.Session, standing Standing) error {
-	if !k.verified || standing == Verified || k.cfg.SMP || k.session.Fingerprint == s.Fingerprint {
+func (k *Keeper) replaces(s otr.Session, standing Standing) error {
+	if !k.verified || standing == Verified || k.session.Fingerprint == s.Fingerprint {
 		return nil
 	}
 	return exit.Errorf(exit.Refused, "another key has come in the place of the verified one: %v", s.Fingerprint).
 		WithHint("somebody may be in between")
-}
-
-// unproven returns stream.ErrUnproven, once for each session, where a key on file
-// is said to vouch for the peer's and that has not been proven. SMP proves it too.
-func (k *Keeper) unproven(contact keyfile.Contact, s otr.Session, _ Standing) error {
-	if k.cfg.SMP || s.Proven || k.asked == s.SSID {
-		return nil
-	}
-	if _, ok := vouching(contact, s); !ok {
-		return nil
-	}
-	k.asked = s.SSID
-	return stream.ErrUnproven
 }
 
 // remember puts the key of a contact on file, and what its client profile says, and
@@ -269,23 +258,38 @@ func (k *Keeper) remember(s otr.Session, level keyfile.Trust, now time.Time) (St
 	return k.standing, nil
 }
 
+// write puts the session's key on file, or takes note that it was met again. A first
+// key is added under the lock under which it is the first; one that the user has removed
+// meanwhile is not added again.
 func (k *Keeper) write(s otr.Session, level keyfile.Trust, now time.Time) error {
 	if k.cfg.Contact == "" {
 		return nil
 	}
-	contact, err := k.contact()
-	if err != nil {
-		return err
+	key := keyfile.ContactKey{Fingerprint: s.Fingerprint, Trust: level, FirstSeen: now, LastSeen: now}
+	if s.PeerVersions != "" {
+		key.Profile = keyfile.Profile{Versions: s.PeerVersions, Expires: s.VersionsUntil}
 	}
-	if old, ok := vouching(contact, s); ok && s.Proven {
-		level = max(level, old.Trust)
-	}
-	if s.PeerVersions == "" {
-		return k.cfg.Home.RememberKey(k.cfg.Contact, s.Fingerprint, level, now)
-	}
-	profile := keyfile.Profile{Versions: s.PeerVersions, Expires: s.VersionsUntil}
-	return k.cfg.Home.RememberProfile(k.cfg.Contact, s.Fingerprint, level, profile, now)
+	return k.cfg.Home.MeetKey(k.cfg.Contact, key, k.standing == New && k.run.IsZero())
 }
 
-// IsRefusal reports whether an error of a Verdict refuses the peer for good.
-func IsRefusal(err error) bool { return err != nil && !errors.Is(err, stream.ErrUnproven) }
+// Vouched puts a key of version 4 on file that the peer of the session has told: it is
+// as trusted as the session's. It returns what is known of it then.
+func (k *Keeper) Vouched(s otr.Session, f keys.Fingerprint, now time.Time) (Standing, error) {
+	if k.run == s.Fingerprint {
+		k.run = f
+	}
+	if k.cfg.Contact == "" {
+		if k.proven == s.Fingerprint {
+			k.proven = f
+		}
+		return k.standing, nil
+	}
+	level, err := k.cfg.Home.VouchKey(k.cfg.Contact, s.Fingerprint, f, now)
+	if err != nil {
+		return k.standing, err
+	}
+	if level != keyfile.Seen {
+		return Verified, nil
+	}
+	return Known, nil
+}

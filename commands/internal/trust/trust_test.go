@@ -12,7 +12,6 @@ import (
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
-	"otrpipe/otr/stream"
 )
 
 func mustParse(t *testing.T, s string) keys.Fingerprint {
@@ -29,15 +28,8 @@ const (
 	otherKey = "ffffffffffffffffffffffffffffffffffffffff"
 )
 
-// decide is what a Keeper says of a peer that proves nothing.
-func decide(k *Keeper, s otr.Session) Verdict {
-	now := time.Now()
-	v := k.Meet(s, now)
-	if errors.Is(v.Err, stream.ErrUnproven) {
-		v = k.Meet(s, now)
-	}
-	return v
-}
+// decide is what a Keeper says of a peer.
+func decide(k *Keeper, s otr.Session) Verdict { return k.Meet(s, time.Now()) }
 
 func TestWhoIsLetIn(t *testing.T) {
 	key, other := mustParse(t, someKey), mustParse(t, otherKey)
@@ -110,6 +102,7 @@ func TestAKeyIsRememberedOnlyForAContact(t *testing.T) {
 		t.Fatalf("contacts %v, %v", all, err)
 	}
 	bob := NewKeeper(Config{Home: home, Contact: "bob"})
+	decide(bob, otr.Session{Version: 3, Fingerprint: key})
 	if _, err := bob.remember(otr.Session{Version: 3, Fingerprint: key}, keyfile.SMP, time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -127,110 +120,112 @@ func key4(t *testing.T, digit string) keys.Fingerprint {
 	return mustParse(t, strings.Repeat(digit, 112))
 }
 
-func TestAVouchedKeyIsAsKnownAsTheOldOneIfThatIsProven(t *testing.T) {
+func TestAKeyThatIsToldInsideASessionIsAsTrustedAsTheOldOne(t *testing.T) {
 	now := time.Now()
 	old, fresh := mustParse(t, someKey), key4(t, "4")
-	met := otr.Session{Version: 4, Fingerprint: fresh, Vouching: old, PeerVersions: "34", VersionsUntil: now.Add(time.Hour)}
-	for _, trust := range []keyfile.Trust{keyfile.Seen, keyfile.Verified, keyfile.SMP} {
+	for _, level := range []keyfile.Trust{keyfile.Seen, keyfile.Verified, keyfile.SMP} {
 		home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
-		if err := home.RememberKey("bob", old, trust, now); err != nil {
+		if err := home.RememberKey("bob", old, level, now); err != nil {
 			t.Fatal(err)
 		}
-		// The signature may be forged: without a proof the key is a stranger's.
-		for _, level := range []Level{RequireNew, RequireKnown, RequireVerified} {
-			j := NewKeeper(Config{Home: home, Contact: "bob", Level: level, Speaks4: true})
-			var e *exit.Error
-			if err := decide(j, met).Err; !errors.As(err, &e) || e.Code != exit.Refused || !strings.Contains(e.Hint, "contacts add bob "+fresh.Hex()) {
-				t.Errorf("%v, %s: %v", trust, level, err)
-			}
-			if got := decide(j, met).Standing; got != Changed {
-				t.Errorf("%v, %s: the new key is %s", trust, level, got)
-			}
-			j.cfg.SMP = true // which proves it
-			if err := decide(j, met).Err; err != nil {
-				t.Errorf("%v, %s, with SMP: %v", trust, level, err)
-			}
+		k := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireKnown, Speaks4: true})
+		v4 := otr.Session{Version: 4, Fingerprint: fresh, Vouching: old}
+		// A transitional signature alone can be forged.
+		var e *exit.Error
+		if err := decide(k, v4).Err; !errors.As(err, &e) || e.Code != exit.Refused {
+			t.Errorf("%v: before it was told: %v", level, err)
 		}
-		j := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireKnown, Speaks4: true})
-		if err := decide(j, otr.Session{Version: 4, Fingerprint: fresh}).Err; err == nil {
-			t.Fatalf("%v: a key that nothing vouches for was let in", trust)
-		}
-		if err := decide(j, otr.Session{Version: 4, Fingerprint: fresh, Vouching: mustParse(t, otherKey)}).Err; err == nil {
-			t.Fatalf("%v: a key that a stranger's vouches for was let in", trust)
-		}
-		if _, err := j.remember(met, keyfile.Seen, now); err != nil {
+		v3 := otr.Session{Version: 3, Fingerprint: old}
+		if err := meet(k, v3); err != nil {
 			t.Fatal(err)
+		}
+		want := Known
+		if level != keyfile.Seen {
+			want = Verified
+		}
+		if got, err := k.Vouched(v3, fresh, now); got != want || err != nil {
+			t.Errorf("%v: %v, %v", level, got, err)
+		}
+		if v := decide(k, v4); v.Err != nil || v.Standing != want {
+			t.Errorf("%v: after it was told: %+v", level, v)
+		}
+		if _, err := k.Vouched(v3, key4(t, "5"), now); !errors.Is(err, keyfile.ErrExists) {
+			t.Errorf("%v: a second key: %v", level, err)
 		}
 		contact, _, err := home.Contact("bob")
-		if err != nil {
-			t.Fatal(err)
+		if key, _ := contact.Key(fresh); err != nil || len(contact.Keys) != 2 || key.Trust != level {
+			t.Errorf("%v: on file: %v, %v", level, contact.Keys, err)
 		}
-		if key, ok := contact.Key(fresh); !ok || key.Trust != keyfile.Seen {
-			t.Errorf("%v: the new key is on file as %v, %v", trust, key.Trust, ok)
-		}
-		if key, _ := contact.Key(old); key.Trust != trust {
-			t.Errorf("%v: the old key is on file as %v", trust, key.Trust)
-		}
-		// With the proof of the old key the new one has its trust.
-		proven := met
-		proven.Proven, proven.SSID = true, [8]byte{1}
-		sure := keyfile.Open(filepath.Join(t.TempDir(), "home"))
-		if err := sure.RememberKey("bob", old, trust, now); err != nil {
-			t.Fatal(err)
-		}
-		strict := NewKeeper(Config{Home: sure, Contact: "bob", Level: RequireVerified, Speaks4: true})
-		if err := decide(strict, proven).Err; (err == nil) != (trust != keyfile.Seen) {
-			t.Errorf("%v, proven: %v", trust, err)
-		}
-		if _, err := strict.remember(proven, keyfile.Seen, now); err != nil {
-			t.Fatal(err)
-		}
-		if contact, _, err = sure.Contact("bob"); err != nil {
-			t.Fatal(err)
-		}
-		if key, ok := contact.Key(fresh); !ok || key.Trust != trust {
-			t.Errorf("%v, proven: the new key is on file as %v, %v", trust, key.Trust, ok)
-		}
-		// The first key of version 4 is the only one that is taken on this word.
-		if err := decide(j, otr.Session{Version: 4, Fingerprint: key4(t, "5"), Vouching: old}).Err; err == nil {
-			t.Errorf("%v: a second key was let in", trust)
+	}
+	nobody := NewKeeper(Config{})
+	session := otr.Session{Version: 3, Fingerprint: old}
+	if err := errors.Join(meet(nobody, session), nobody.MarkVerified()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nobody.Vouched(session, fresh, now); err != nil {
+		t.Fatal(err)
+	}
+	if v := decide(nobody, otr.Session{Version: 4, Fingerprint: fresh}); v.Standing != Verified {
+		t.Errorf("without a contact, what was verified is %s", v.Standing)
+	}
+}
+
+func TestAContactOfVersion3AloneIsOfferedThat(t *testing.T) {
+	key := func(f keys.Fingerprint) keyfile.ContactKey { return keyfile.ContactKey{Fingerprint: f} }
+	old, fresh := key(mustParse(t, someKey)), key(key4(t, "4"))
+	for _, test := range []struct {
+		keys []keyfile.ContactKey
+		want bool
+	}{{nil, false}, {[]keyfile.ContactKey{old}, true}, {[]keyfile.ContactKey{fresh}, false}, {[]keyfile.ContactKey{old, fresh}, false}} {
+		if got := OnlyVersion3(keyfile.Contact{Keys: test.keys}); got != test.want {
+			t.Errorf("%v: %v", test.keys, got)
 		}
 	}
 }
 
-func TestAProofIsAskedForOnceAndWhereItMatters(t *testing.T) {
+func TestOfTwoCallersAtOnceTheSecondIsRefused(t *testing.T) {
 	now := time.Now()
-	old, fresh := mustParse(t, someKey), key4(t, "4")
-	met := otr.Session{Version: 4, Fingerprint: fresh, Vouching: old, SSID: [8]byte{1}}
-	proven, stranger := met, met
-	proven.Proven, stranger.Vouching = true, mustParse(t, otherKey)
-	for _, test := range []struct {
-		name    string
-		trust   keyfile.Trust
-		session otr.Session
-		smp     bool
-		contact string
-		asks    bool
-	}{
-		{"a verified key", keyfile.Verified, met, false, "bob", true},
-		{"one that SMP has proven", keyfile.SMP, met, false, "bob", true},
-		{"one that has only been seen", keyfile.Seen, met, false, "bob", true},
-		{"it is proven", keyfile.Verified, proven, false, "bob", false},
-		{"SMP is about to", keyfile.Verified, met, true, "bob", false},
-		{"a stranger's key", keyfile.Verified, stranger, false, "bob", false},
-		{"nobody's contact", keyfile.Verified, met, false, "", false},
-	} {
-		home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
-		if err := home.RememberKey("bob", old, test.trust, now); err != nil {
-			t.Fatal(err)
-		}
-		j := NewKeeper(Config{Home: home, Contact: test.contact, Level: RequireNew, SMP: test.smp})
-		if err := j.Meet(test.session, now).Err; errors.Is(err, stream.ErrUnproven) != test.asks {
-			t.Errorf("%s: %v", test.name, err)
-		}
-		if err := j.Meet(test.session, now).Err; errors.Is(err, stream.ErrUnproven) {
-			t.Errorf("%s: asked again", test.name)
-		}
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	first, second := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireNew}), NewKeeper(Config{Home: home, Contact: "bob", Level: RequireNew})
+	bob, mallory := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}, otr.Session{Version: 3, Fingerprint: mustParse(t, otherKey)}
+	if err := errors.Join(first.Meet(bob, now).Err, second.Meet(mallory, now).Err); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Trusted(bob, now); err != nil {
+		t.Fatal(err)
+	}
+	_, err := second.Trusted(mallory, now)
+	var e *exit.Error
+	if !errors.As(err, &e) || e.Code != exit.Refused || second.Passed() {
+		t.Errorf("%v", err)
+	}
+	if contact, _, _ := home.Contact("bob"); len(contact.Keys) != 1 {
+		t.Errorf("on file: %v", contact.Keys)
+	}
+}
+
+func TestAContactThatIsRemovedInMidSessionStaysRemoved(t *testing.T) {
+	now := time.Now()
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	k := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireNew})
+	bob, mallory := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}, otr.Session{Version: 3, Fingerprint: mustParse(t, otherKey)}
+	if err := errors.Join(meet(k, bob), home.RemoveContact("bob")); err != nil {
+		t.Fatal(err)
+	}
+	if v := decide(k, bob); v.Err != nil {
+		t.Errorf("the session does not go on: %v", v.Err)
+	}
+	if _, err := k.Refreshed(bob, now); err != nil {
+		t.Error(err)
+	}
+	if _, err := k.Proven(bob, now); !errors.Is(err, keyfile.ErrNotFound) {
+		t.Errorf("a proof for nobody: %v", err)
+	}
+	if err := decide(k, mallory).Err; err == nil {
+		t.Error("a stranger takes the contact's place")
+	}
+	if _, ok, _ := home.Contact("bob"); ok {
+		t.Error("the contact is on file again")
 	}
 }
 
@@ -307,6 +302,7 @@ func TestWhatAProfileSaysIsRememberedWithTheKey(t *testing.T) {
 	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
 	bob := NewKeeper(Config{Home: home, Contact: "bob"})
 	met := otr.Session{Version: 4, Fingerprint: key4(t, "4"), PeerVersions: "34", VersionsUntil: now.Add(time.Hour)}
+	decide(bob, met)
 	if _, err := bob.remember(met, keyfile.Seen, now); err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +367,7 @@ func TestNothingLessThanAVerifiedKeyTakesTheVerifiedOnesPlace(t *testing.T) {
 		{"a stranger's", "", false, false, false},
 		{"a contact's that was only seen", "bob", false, false, false},
 		{"a contact's second one, verified", "bob", true, false, true},
-		{"one that has to prove itself", "bob", false, true, true},
+		{"one that has to prove itself", "bob", false, true, false},
 	} {
 		home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
 		k := NewKeeper(Config{Home: home, Contact: test.contact, Level: RequireNew, Speaks4: true})

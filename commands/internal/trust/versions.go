@@ -67,17 +67,6 @@ func speaks(c keyfile.Contact, version int, now time.Time) bool {
 	return some
 }
 
-// vouching is the contact's key of version 3 whose transitional signature the peer
-// shows for the unknown key of a session of version 4, so that a friend whose
-// program has learned version 4 is no stranger; it speaks for the contact's first key
-// of version 4 only.
-//
-// By itself that means nothing: anybody can make such a signature (package v4 has a
-// test that does). The new key is known, and as far as the old one, only if the peer
-// has proven that it has that one.
-func vouching(contact keyfile.Contact, s otr.Session) (keyfile.ContactKey, bool) {
-	if s.Vouching.IsZero() || speaks4(contact) {
-		return keyfile.ContactKey{}, false
-	}
-	return contact.Key(s.Vouching)
-}
+// OnlyVersion3 reports whether a contact is known by keys of version 3 alone. It is offered
+// version 3 then: inside that session its program can tell its key of version 4.
+func OnlyVersion3(c keyfile.Contact) bool { return len(c.Keys) > 0 && !speaks4(c) }
