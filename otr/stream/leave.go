@@ -45,6 +45,7 @@ func (l *link) end(result error, reason string) {
 	l.phase = leaving
 	var last []wire.TLV
 	if l.conv.State() == otr.StateEncrypted {
+		l.mark() // it may be all that shows the peer a downgrade that we have found
 		last = l.mode.farewell(result, reason)
 		l.report(otr.Ended{})
 	}

@@ -155,14 +155,21 @@ func (l *link) beginVouching() {
 
 // tell sends what the ends say to each other beside the payload.
 func (l *link) tell() {
-	if l.owesMark && l.canSend() {
-		l.owesMark = false
-		l.say(wire.TLV{Type: typePlain, Value: []byte{l.offerByte()}})
+	if l.canSend() {
+		l.mark()
 	}
 	if l.vouch.owed && l.marked && l.canSend() {
 		l.vouch.owed, l.vouch.told = false, true
 		l.say(wire.TLV{Type: typeVouch, Value: l.conv.Fingerprint(4).Bytes()})
 		l.agree()
+	}
+}
+
+// mark sends the mark of an otrpipe, once in a session.
+func (l *link) mark() {
+	if l.owesMark {
+		l.owesMark = false
+		l.say(wire.TLV{Type: typePlain, Value: []byte{l.offerByte()}})
 	}
 }
 

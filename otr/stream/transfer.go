@@ -258,7 +258,7 @@ func (s *Stream) pump() {
 func (s *Stream) send() bool {
 	s.tlvs, s.values, s.chunks = s.tlvs[:0], s.values[:0], s.chunks[:0]
 	if s.owesHello {
-		s.addValue(typeHello, func(b []byte) []byte { return appendHello(b, s.id, s.window, s.offerByte()) })
+		s.addHello()
 	}
 	if s.asks {
 		s.asks = false
@@ -352,6 +352,10 @@ func (s *Stream) addStop() {
 		s.stopping = false
 		s.tlvs = append(s.tlvs, wire.TLV{Type: typeStop, Value: reasonValue(*s.readStopped)})
 	}
+}
+
+func (s *Stream) addHello() {
+	s.addValue(typeHello, func(b []byte) []byte { return appendHello(b, s.id, s.window, s.offerByte()) })
 }
 
 func (s *Stream) addOffset(kind uint16, offset int64) {
@@ -472,7 +476,11 @@ func (s *Stream) stand() {
 // peer that has closed, or does not, needs no time to leave.
 func (s *Stream) farewell(result error, reason string) []wire.TLV {
 	if !s.isDone() {
-		return []wire.TLV{{Type: typeAbort, Value: reasonValue(reason)}}
+		s.tlvs, s.values = s.tlvs[:0], s.values[:0]
+		if s.owesHello {
+			s.addHello() // it may be all that shows the peer a downgrade that we have found
+		}
+		return append(s.tlvs, wire.TLV{Type: typeAbort, Value: reasonValue(reason)})
 	}
 	s.polite = !s.closing.waiting
 	s.stand()
