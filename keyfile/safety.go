@@ -84,12 +84,8 @@ func (h *Home) checkPrivate(path string, info fs.FileInfo, mode fs.FileMode) err
 		return &UnsafeError{Path: path, Reason: "is not a regular file"}
 	}
 	unsafe := ownerError(path, info)
-	if perm := info.Mode().Perm(); unsafe == nil && perm&0o077 != 0 {
-		unsafe = &UnsafeError{
-			Path:   path,
-			Reason: fmt.Sprintf("has mode %04o, which lets others in", perm),
-			Fix:    fmt.Sprintf("chmod %o %s", mode, shellQuote(path)),
-		}
+	if unsafe == nil {
+		unsafe = modeError(path, info, mode)
 	}
 	if unsafe == nil {
 		return nil
@@ -104,8 +100,7 @@ func (h *Home) checkPrivate(path string, info fs.FileInfo, mode fs.FileMode) err
 	if folder == h.dir || strings.HasPrefix(folder, h.dir+string(filepath.Separator)) {
 		folder = h.dir
 	}
-	h.warnOnce(folder + " is on a file system without permissions: " +
-		"nothing there can be kept from other users of this machine")
+	h.warnOnModes(folder)
 	return nil
 }
 
@@ -132,6 +127,42 @@ func ownerError(path string, info fs.FileInfo) *UnsafeError {
 		unsafe.Fix = fmt.Sprintf("run otrpipe as user %d, without sudo, or name another --home", stat.Uid)
 	}
 	return unsafe
+}
+
+// modeError returns an error if anybody but the owner of a file or folder has a
+// right to it; mode is the one that it should have.
+func modeError(path string, info fs.FileInfo, mode fs.FileMode) *UnsafeError {
+	perm := info.Mode().Perm()
+	if perm&0o077 == 0 {
+		return nil
+	}
+	return &UnsafeError{
+		Path:   path,
+		Reason: fmt.Sprintf("has mode %04o, which lets others in", perm),
+		Fix:    fmt.Sprintf("chmod %o %s", mode, shellQuote(path)),
+	}
+}
+
+// CheckSecretFile returns an *UnsafeError if others than its owner have a right
+// to a file outside of the home, with a secret in it, that info describes. Pipes
+// and devices have no mode that says so.
+func (h *Home) CheckSecretFile(path string, info fs.FileInfo) error {
+	unsafe := modeError(path, info, fileMode)
+	if unsafe == nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	folder := filepath.Dir(path)
+	if !withoutModes(folder) {
+		return unsafe
+	}
+	h.warnOnModes(folder)
+	return nil
+}
+
+// warnOnModes says once that a folder's file system keeps nothing private.
+func (h *Home) warnOnModes(folder string) {
+	h.warnOnce(folder + " is on a file system without permissions: " +
+		"nothing there can be kept from other users of this machine")
 }
 
 // withoutModes tries whether a new file in folder can be private at all: on

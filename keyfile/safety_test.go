@@ -185,3 +185,23 @@ func TestADirectoryThatDoesKeepModesIsNotTakenForOneThatDoesNot(t *testing.T) {
 		t.Errorf("the trial left %v", left)
 	}
 }
+
+func TestAFileWithASharedSecretMustBeThePrivateOneOfItsOwner(t *testing.T) {
+	h := newHome(t)
+	path := filepath.Join(t.TempDir(), "secret")
+	must(t, os.WriteFile(path, []byte("word"), 0o600))
+	check := func(name string) error {
+		info, err := os.Stat(name)
+		must(t, err)
+		return h.CheckSecretFile(name, info)
+	}
+	must(t, check(path))
+	for _, loose := range []os.FileMode{0o640, 0o620, 0o604, 0o602} {
+		must(t, os.Chmod(path, loose))
+		var unsafe *UnsafeError
+		if err := check(path); !errors.As(err, &unsafe) || unsafe.Fix != "chmod 600 "+path {
+			t.Errorf("mode %o: %v", loose, err)
+		}
+	}
+	must(t, check(os.DevNull)) // a device's mode says nothing of a secret
+}
