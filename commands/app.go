@@ -22,6 +22,8 @@ const programName = "otrpipe"
 func Run(args []string, stdin, stdout, stderr *os.File) int {
 	s := terminal.NewIO(programName, stdin, stdout, stderr)
 	app := newApp(s)
+	takeSecretEnvironment(app)
+	defer wipeSecrets(app)
 	ordered, err := orderArguments(app, args)
 	if err == nil {
 		err = app.Run(ordered)
@@ -78,6 +80,7 @@ func newApp(s *terminal.IO) *cli.App {
 func prepare(c *cli.Command) {
 	c.HideHelpCommand = true
 	c.OnUsageError = usageError
+	c.Before = openSecrets
 	if len(c.Subcommands) > 0 && c.Action == nil {
 		c.Action = noCommand
 	}

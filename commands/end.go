@@ -12,6 +12,7 @@ import (
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/secret"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 )
@@ -20,18 +21,16 @@ import (
 // it.
 type end struct {
 	*terminal.IO
-	c         *cli.Context
-	command   string // the command's name
-	given     options.Values
-	secret    []byte // of SMP; nil: none was given
-	pass      *passphraseSource
-	passRead  bool
-	passGiven []byte
-	home      *keyfile.Home
-	dir       string // where sessions meet
-	name      control.Name
-	named     bool     // with -s
-	events    *os.File // nil: none are wanted
+	c       *cli.Context
+	command string // the command's name
+	given   options.Values
+	secret  []byte // of SMP; nil: none was given
+	pass    passphraseSource
+	home    *keyfile.Home
+	dir     string // where sessions meet
+	name    control.Name
+	named   bool     // with -s
+	events  *os.File // nil: none are wanted
 }
 
 // newEnd reads the flags of a stream command. What can be refused before
@@ -49,12 +48,7 @@ func newEnd(c *cli.Context) (*end, error) {
 		return nil, err
 	}
 	e.named = c.IsSet(flagSession)
-	if err := checkSecretFlags(c, flagSMPSecret); err != nil {
-		return nil, err
-	}
-	if e.pass, err = passphraseOf(c); err != nil {
-		return nil, err
-	}
+	e.pass = passphraseOf(c)
 	if err := e.locate(); err != nil {
 		return nil, err
 	}
@@ -62,7 +56,7 @@ func newEnd(c *cli.Context) (*end, error) {
 		return nil, exit.Failed(err)
 	}
 	var ok bool
-	if e.secret, ok, err = secretFromFlags(c, flagSMPSecret, ""); err != nil {
+	if e.secret, ok, err = secretSource(c, flagSMPSecret).Read(); err != nil {
 		return nil, err
 	} else if ok && len(e.secret) == 0 {
 		return nil, exit.Errorf(exit.KeyFile, "the secret of SMP is empty")
@@ -106,30 +100,20 @@ func (e *end) locate() error {
 // given, if any.
 func (e *end) open(other []byte) (*keyfile.Identity, error) {
 	return openIdentityWith(e.c, func(prompt string) ([]byte, error) {
-		if secret, err := e.passphrase(); secret != nil || err != nil {
-			return secret, err
+		if passphrase, err := e.passphrase(); passphrase != nil || err != nil {
+			return passphrase, err
 		}
 		if other != nil {
 			return other, nil
 		}
-		return askSecret(prompt, insteadOfAsking)
+		return secret.Ask(prompt, insteadOfAsking)
 	})
 }
 
-// passphrase is what we were given; nil: nothing. It is read once.
+// passphrase is what we were given; nil: nothing.
 func (e *end) passphrase() ([]byte, error) {
-	if e.passRead {
-		return e.passGiven, nil
-	}
-	secret, ok, err := e.pass.given()
-	if err != nil {
-		return nil, err
-	}
-	if ok && secret == nil {
-		secret = []byte{}
-	}
-	e.passRead, e.passGiven = true, secret
-	return secret, nil
+	passphrase, _, err := e.pass.Read()
+	return passphrase, err
 }
 
 // listen listens under the name that -s names, or under one that nobody has.

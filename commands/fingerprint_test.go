@@ -88,28 +88,3 @@ func TestAFingerprintIsTakenFromAQRCodesText(t *testing.T) {
 		}
 	}
 }
-
-func TestOneNewlineIsDroppedFromASecret(t *testing.T) {
-	long := strings.Repeat("x", maxSecret)
-	for text, want := range map[string]string{
-		"":            "",
-		"\n":          "",
-		"secret":      "secret",
-		"secret\n":    "secret",
-		"secret\r\n":  "secret",
-		"secret\n\n":  "secret\n",
-		" two\nlines": " two\nlines",
-		"secret\r":    "secret\r",
-		long:          long,
-		long + "\r\n": long,
-	} {
-		if got, err := readSecret(strings.NewReader(text)); err != nil || string(got) != want {
-			t.Errorf("%.20q is %.20q, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{long + "x", long + "x\n", long + "\n\n", long + long + long} {
-		if _, err := readSecret(strings.NewReader(text)); err == nil {
-			t.Errorf("%d bytes are taken", len(text))
-		}
-	}
-}

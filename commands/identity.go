@@ -1,18 +1,15 @@
 package commands
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
 )
@@ -22,7 +19,6 @@ const (
 	flagHome         = "home"
 	flagIdentity     = "identity"
 	flagIdentityFile = "identity-file"
-	flagPassphrase   = "passphrase" // with -file and -fd behind it
 	flagProtocol     = "protocol"
 	flagJSON         = "json"
 )
@@ -33,13 +29,6 @@ const (
 	// envIdentity is where the identity's name may come from. It is no matter of
 	// the flag library's, for which an empty variable is a flag that was given.
 	envIdentity = "OTRPIPE_IDENTITY"
-
-	// envPassphrase is where a passphrase may come from when no flag says where.
-	envPassphrase = "OTRPIPE_PASSPHRASE"
-
-	// maxSecret is the longest passphrase or shared secret in bytes. Whoever
-	// gives more has named the wrong file.
-	maxSecret = 4096
 )
 
 // identityFlags are the flags of every command that opens an identity.
@@ -59,15 +48,6 @@ func identityFlag() cli.Flag {
 
 func passphraseFlags() []cli.Flag {
 	return in(groupKeys, secretFlags(flagPassphrase, "the identity's passphrase")...)
-}
-
-// secretFlags are the two flags by which a secret can be given; what says in
-// the help which one it is.
-func secretFlags(name, what string) []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: name + "-file", Usage: what + " is in `FILE`"},
-		&cli.IntFlag{Name: name + "-fd", Usage: what + " comes from file descriptor `N`", DefaultText: noDefault},
-	}
 }
 
 // jsonFlag is the flag of every command that answers.
@@ -125,11 +105,7 @@ func chosenIdentity(c *cli.Context) (name string, given bool) {
 // openIdentity opens the identity that the flags name, asking for a passphrase
 // if it is protected. Errors have their exit code.
 func openIdentity(c *cli.Context) (*keyfile.Identity, error) {
-	source, err := passphraseOf(c)
-	if err != nil {
-		return nil, err
-	}
-	return openIdentityWith(c, source.opening)
+	return openIdentityWith(c, passphraseOf(c).opening)
 }
 
 func openIdentityWith(c *cli.Context, pass keyfile.PassphraseFunc) (*keyfile.Identity, error) {
@@ -172,178 +148,6 @@ func publicIdentity(c *cli.Context) (keyfile.Public, error) {
 	}
 	defer id.Wipe()
 	return id.Public(), nil
-}
-
-// A passphraseSource gets the passphrase of an identity: from the flags, else
-// the environment, else the terminal. Nothing is read before it is needed.
-type passphraseSource struct {
-	c       *cli.Context
-	fromEnv []byte // nil: none
-}
-
-// passphraseOf returns the source that the flags name. The environment is
-// emptied, so that no program that is started from here inherits a passphrase.
-func passphraseOf(c *cli.Context) (*passphraseSource, error) {
-	if err := checkSecretFlags(c, flagPassphrase); err != nil {
-		return nil, err
-	}
-	return &passphraseSource{c, takeEnv(envPassphrase)}, nil
-}
-
-// insteadOfAsking is what to do where there is no terminal.
-const insteadOfAsking = "--passphrase-file, --passphrase-fd or " + envPassphrase
-
-// opening gets the passphrase of an identity that has one. It is a
-// keyfile.PassphraseFunc.
-func (s *passphraseSource) opening(prompt string) ([]byte, error) {
-	if secret, ok, err := s.given(); ok || err != nil {
-		return secret, err
-	}
-	return askSecret(prompt, insteadOfAsking)
-}
-
-// protecting gets the passphrase for an identity that has none yet; nil if it
-// shall have none. The environment and the terminal count only with --protect.
-func (s *passphraseSource) protecting(prompt string) ([]byte, error) {
-	if !s.c.IsSet(flagPassphrase+"-file") && !s.c.IsSet(flagPassphrase+"-fd") && !s.c.Bool(flagProtect) {
-		return nil, nil
-	}
-	secret, ok, err := s.given()
-	switch {
-	case err != nil:
-		return nil, err
-	case !ok:
-		return askNewSecret(prompt, insteadOfAsking)
-	case len(secret) == 0:
-		return nil, exit.Errorf(exit.KeyFile, "the passphrase is empty")
-	}
-	return secret, nil
-}
-
-// given gets the passphrase from the flags or the environment.
-func (s *passphraseSource) given() ([]byte, bool, error) {
-	if secret, ok, err := secretFromFlags(s.c, flagPassphrase, ""); ok || err != nil {
-		return secret, ok, err
-	}
-	return bytes.Clone(s.fromEnv), s.fromEnv != nil, nil
-}
-
-// takeEnv returns the value of an environment variable and unsets it; nil if it
-// is empty or not set.
-func takeEnv(name string) []byte {
-	value := os.Getenv(name)
-	os.Unsetenv(name)
-	if value == "" {
-		return nil
-	}
-	return []byte(value)
-}
-
-// checkSecretFlags refuses two ways to give one secret.
-func checkSecretFlags(c *cli.Context, name string) error {
-	if c.IsSet(name+"-file") && c.IsSet(name+"-fd") {
-		return exit.Errorf(exit.Usage, "--%s-file and --%s-fd contradict each other", name, name)
-	}
-	return nil
-}
-
-// secretFromFlags gets a secret from --NAME-file or --NAME-fd (both are a usage
-// error), else from the terminal with a prompt; without a prompt nothing is
-// asked, and the second result is false where neither flag was given. A newline
-// at the end is dropped. The caller wipes the secret.
-func secretFromFlags(c *cli.Context, name, prompt string) ([]byte, bool, error) {
-	if err := checkSecretFlags(c, name); err != nil {
-		return nil, false, err
-	}
-	var f *os.File
-	var err error
-	switch {
-	case c.IsSet(name + "-file"):
-		if f, err = os.Open(c.String(name + "-file")); err != nil {
-			return nil, false, exit.Errorf(exit.KeyFile, "--%s-file: %w", name, err)
-		}
-	case c.IsSet(name + "-fd"):
-		if f, err = descriptor(c, c.Int(name+"-fd")); err != nil {
-			return nil, false, exit.Errorf(exit.Usage, "--%s-fd: %w", name, err)
-		}
-	case prompt == "":
-		return nil, false, nil
-	default:
-		secret, err := askSecret(prompt, fmt.Sprintf("--%s-file or --%s-fd", name, name))
-		return secret, err == nil, err
-	}
-	if f != ioOf(c).In {
-		// No program that is started from here shall inherit it.
-		defer f.Close()
-	}
-	secret, err := readSecret(f)
-	if err != nil {
-		return nil, false, exit.Errorf(exit.KeyFile, "--%s: %w", name, err)
-	}
-	return secret, true, nil
-}
-
-// descriptor is an open file that we were started with.
-func descriptor(c *cli.Context, number int) (*os.File, error) {
-	switch {
-	case number < 0:
-		return nil, fmt.Errorf("%d is no file descriptor", number)
-	case number == 0:
-		return ioOf(c).In, nil
-	case number <= 2:
-		return nil, fmt.Errorf("file descriptor %d is for output", number)
-	}
-	return os.NewFile(uintptr(number), fmt.Sprintf("file descriptor %d", number)), nil
-}
-
-// readSecret reads a secret to the end of r.
-func readSecret(r io.Reader) ([]byte, error) {
-	b := make([]byte, maxSecret+len("\r\n")+1)
-	n, err := io.ReadFull(r, b)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		clear(b)
-		return nil, err
-	}
-	secret := b[:n]
-	if short, ok := bytes.CutSuffix(secret, []byte("\n")); ok {
-		secret = bytes.TrimSuffix(short, []byte("\r"))
-	}
-	if len(secret) > maxSecret {
-		clear(b)
-		return nil, fmt.Errorf("a secret of more than %d bytes", maxSecret)
-	}
-	return secret, nil
-}
-
-// askSecret asks on the terminal; instead says what to do where there is none.
-func askSecret(prompt, instead string) ([]byte, error) {
-	secret, err := terminal.ReadSecret(prompt)
-	switch {
-	case errors.Is(err, terminal.ErrNoTerminal):
-		return nil, exit.Errorf(exit.KeyFile, "%s: there is no terminal to ask on", prompt).WithHint("give it with %s", instead)
-	case errors.Is(err, terminal.ErrNoSecret):
-		return nil, exit.Errorf(exit.KeyFile, "%s: nothing was entered", prompt)
-	}
-	return secret, err
-}
-
-// askNewSecret asks twice.
-func askNewSecret(prompt, instead string) ([]byte, error) {
-	secret, err := askSecret(prompt, instead)
-	if err != nil {
-		return nil, err
-	}
-	again, err := askSecret(prompt+", again", instead)
-	if err != nil {
-		clear(secret)
-		return nil, err
-	}
-	defer clear(again)
-	if !bytes.Equal(secret, again) {
-		clear(secret)
-		return nil, exit.Errorf(exit.KeyFile, "%s: the second time it was another one", prompt)
-	}
-	return secret, nil
 }
 
 // identityError is keyError for an identity of the home.

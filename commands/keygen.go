@@ -50,10 +50,7 @@ func keygen(c *cli.Context) error {
 		return err
 	}
 	home := openHome(c)
-	source, err := passphraseOf(c)
-	if err != nil {
-		return err
-	}
+	source := passphraseOf(c)
 	// Looked at first, so that nobody thinks up a passphrase in vain.
 	if err := home.Vacant(name); err != nil {
 		return createError(err)

@@ -16,16 +16,12 @@ import (
 )
 
 const (
-	flagNewPassphrase = "new-passphrase" // with -file and -fd behind it
-	flagRemove        = "remove"
-	flagFormat        = "format"
-	flagOutput        = "output"
-	flagForce         = "force"
-	flagYes           = "yes"
-	flagInstanceTags  = "instance-tags"
-
-	// envNewPassphrase is envPassphrase's companion for a change.
-	envNewPassphrase = "OTRPIPE_NEW_PASSPHRASE"
+	flagRemove       = "remove"
+	flagFormat       = "format"
+	flagOutput       = "output"
+	flagForce        = "force"
+	flagYes          = "yes"
+	flagInstanceTags = "instance-tags"
 
 	// defaultProtocol is what Pidgin calls XMPP, the network where most of
 	// libotr's files come from.
@@ -138,17 +134,10 @@ func keysPassphraseCommand() *cli.Command {
 }
 
 func keysPassphrase(c *cli.Context) error {
-	if err := checkSecretFlags(c, flagNewPassphrase); err != nil {
-		return err
-	}
-	if c.Bool(flagRemove) && (c.IsSet(flagNewPassphrase+"-file") || c.IsSet(flagNewPassphrase+"-fd")) {
+	source, newOne := passphraseOf(c), secretSource(c, flagNewPassphrase)
+	if c.Bool(flagRemove) && newOne.FromFlags() {
 		return exit.Errorf(exit.Usage, "--remove and a new passphrase contradict each other")
 	}
-	source, err := passphraseOf(c)
-	if err != nil {
-		return err
-	}
-	newFromEnv := takeEnv(envNewPassphrase)
 	id, err := openIdentityWith(c, source.opening)
 	if err != nil {
 		return err
@@ -157,7 +146,7 @@ func keysPassphrase(c *cli.Context) error {
 	if c.Bool(flagRemove) {
 		return removePassphrase(c, id)
 	}
-	passphrase, err := source.changing(id, newFromEnv)
+	passphrase, err := source.changing(id, newOne)
 	if err != nil {
 		return err
 	}
@@ -184,25 +173,6 @@ func removePassphrase(c *cli.Context, id *keyfile.Identity) error {
 	return nil
 }
 
-// changing gets the new passphrase of an identity that was opened.
-func (s *passphraseSource) changing(id *keyfile.Identity, newFromEnv []byte) ([]byte, error) {
-	passphrase, ok, err := secretFromFlags(s.c, flagNewPassphrase, "")
-	if ok || err != nil {
-		return passphrase, err
-	}
-	if newFromEnv != nil {
-		return newFromEnv, nil
-	}
-	if !id.Protected {
-		// Nothing opened it, so what was given to open it is the new one.
-		if passphrase, ok, err = s.given(); ok || err != nil {
-			return passphrase, err
-		}
-	}
-	return askNewSecret(fmt.Sprintf("new passphrase for identity %q", id.Name),
-		"--new-passphrase-file, --new-passphrase-fd or "+envNewPassphrase)
-}
-
 func keysUpgradeCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "upgrade",
@@ -226,10 +196,7 @@ func keysUpgrade(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	source, err := passphraseOf(c)
-	if err != nil {
-		return err
-	}
+	source := passphraseOf(c)
 	home := openHome(c)
 	public, err := home.Public(name)
 	if err != nil {
@@ -442,10 +409,7 @@ func keysImport(c *cli.Context, path string) error {
 		return err
 	}
 	defer clear(file)
-	source, err := passphraseOf(c)
-	if err != nil {
-		return err
-	}
+	source := passphraseOf(c)
 	// The passphrase that opened the file protects the identity too.
 	var passphrase []byte
 	defer func() { clear(passphrase) }()

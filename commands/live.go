@@ -17,6 +17,7 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/process"
+	"otrpipe/commands/internal/secret"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/keyfile"
@@ -156,7 +157,7 @@ func (l *live) settle() error {
 		return err
 	}
 	if l.options.Question != "" && l.options.SMP == nil {
-		if l.options.SMP, err = askSecret("Secret that answers your question", "--smp-secret-file or --smp-secret-fd"); err != nil {
+		if l.options.SMP, err = secret.Ask("Secret that answers your question", "--smp-secret-file or --smp-secret-fd"); err != nil {
 			return err
 		}
 	}

@@ -8,11 +8,11 @@ import (
 
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/secret"
 	"otrpipe/commands/internal/terminal"
 )
 
 const (
-	flagSecret   = "secret" // with -file and -fd behind it
 	flagQuestion = "question"
 	flagAbort    = "abort"
 
@@ -56,9 +56,6 @@ func runSMP(c *cli.Context) error {
 			return exit.Errorf(exit.Usage, "--%s: %w", flagQuestion, err)
 		}
 	}
-	if err := checkSecretFlags(c, flagSecret); err != nil {
-		return err
-	}
 	if request.Abort {
 		for _, other := range []string{flagQuestion, flagSecret + "-file", flagSecret + "-fd", flagTimeout} {
 			if c.IsSet(other) {
@@ -91,9 +88,14 @@ func smpSecret(c *cli.Context, session *control.Client) ([]byte, error) {
 	case session.Asked == nil && c.IsSet(flagQuestion):
 		prompt = "Secret that answers your question"
 	}
-	secret, _, err := secretFromFlags(c, flagSecret, prompt)
-	if err == nil && len(secret) == 0 {
-		err = exit.Errorf(exit.KeyFile, "the secret is empty")
+	value, ok, err := secretSource(c, flagSecret).Read()
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return secret.Ask(prompt, "--secret-file or --secret-fd")
+	case len(value) == 0:
+		return nil, exit.Errorf(exit.KeyFile, "the secret is empty")
 	}
-	return secret, err
+	return value, nil
 }

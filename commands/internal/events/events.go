@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
 )
 
@@ -110,15 +111,37 @@ func Open(value string) (*os.File, error) {
 	return f, nil
 }
 
+// Check refuses a value of --events that names a file descriptor which the
+// program was not started with. It opens nothing.
+func Check(value string) error {
+	if number, ok := strings.CutPrefix(value, "fd:"); ok {
+		_, err := checkDescriptor(number)
+		return err
+	}
+	return nil
+}
+
+func checkDescriptor(number string) (fd int, err error) {
+	fd, err = strconv.Atoi(number)
+	switch {
+	case err != nil || fd < 0:
+		return 0, exit.Errorf(exit.Usage, "--events: %q is not the number of a file descriptor", number)
+	case fd < 2:
+		return 0, exit.Errorf(exit.Usage, "--events: file descriptor %d is for the stream", fd)
+	}
+	if err := descriptor.Check(fd); err != nil {
+		return 0, exit.Errorf(exit.Usage, "--events: %w", exit.Plain(err)).
+			WithHint("open it on the command line: %d> FILE", fd)
+	}
+	return fd, nil
+}
+
 // openDescriptor takes over a file descriptor that we were started with,
 // so that COMMAND does not have it too.
 func openDescriptor(number string) (*os.File, error) {
-	fd, err := strconv.Atoi(number)
-	switch {
-	case err != nil || fd < 0:
-		return nil, exit.Errorf(exit.Usage, "--events: %q is not the number of a file descriptor", number)
-	case fd < 2:
-		return nil, exit.Errorf(exit.Usage, "--events: file descriptor %d is for the stream", fd)
+	fd, err := checkDescriptor(number)
+	if err != nil {
+		return nil, err
 	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -123,5 +124,25 @@ func TestEventsToWhatIsNoFileAreRefused(t *testing.T) {
 		if code := exit.As(err).Code; code != test.code {
 			t.Errorf("%s: exit code %d, want %d", test.value, code, test.code)
 		}
+	}
+}
+
+func TestDescriptorsThatTheCallerDidNotGiveAreRefused(t *testing.T) {
+	ours, err := os.Open(os.DevNull) // has FD_CLOEXEC, as the Go runtime's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	for _, value := range []string{fmt.Sprintf("fd:%d", ours.Fd()), "fd:987", "fd:1", "fd:-1", "fd:x"} {
+		var e *exit.Error
+		if err := Check(value); !errors.As(err, &e) || e.Code != exit.Usage {
+			t.Errorf("checking %s: %v", value, err)
+		}
+		if f, err := Open(value); !errors.As(err, &e) || e.Code != exit.Usage {
+			t.Errorf("opening %s: %v, %v", value, f, err)
+		}
+	}
+	if err := Check(filepath.Join(t.TempDir(), "file")); err != nil {
+		t.Errorf("a file: %v", err)
 	}
 }

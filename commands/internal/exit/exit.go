@@ -77,6 +77,7 @@ func As(err error) *Error {
 var packages = []string{
 	"commands",
 	"control",
+	"descriptor",
 	"editor",
 	"events",
 	"exit",
@@ -86,6 +87,7 @@ var packages = []string{
 	"options",
 	"otr",
 	"process",
+	"secret",
 	"smp",
 	"stream",
 	"terminal",

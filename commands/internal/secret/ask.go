@@ -1,0 +1,41 @@
+package secret
+
+import (
+	"bytes"
+	"errors"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
+)
+
+// Ask asks for a secret on the terminal, without echo. instead names the flags
+// that give the secret where there is no terminal. The caller wipes the secret.
+func Ask(prompt, instead string) ([]byte, error) {
+	secret, err := terminal.ReadSecret(prompt)
+	switch {
+	case errors.Is(err, terminal.ErrNoTerminal):
+		return nil, exit.Errorf(exit.KeyFile, "%s: there is no terminal to ask on", prompt).WithHint("give it with %s", instead)
+	case errors.Is(err, terminal.ErrNoSecret):
+		return nil, exit.Errorf(exit.KeyFile, "%s: nothing was entered", prompt)
+	}
+	return secret, err
+}
+
+// AskNew asks twice, so that nobody sets a secret with a slip of the finger.
+func AskNew(prompt, instead string) ([]byte, error) {
+	secret, err := Ask(prompt, instead)
+	if err != nil {
+		return nil, err
+	}
+	again, err := Ask(prompt+", again", instead)
+	if err != nil {
+		clear(secret)
+		return nil, err
+	}
+	defer clear(again)
+	if !bytes.Equal(secret, again) {
+		clear(secret)
+		return nil, exit.Errorf(exit.KeyFile, "%s: the second time it was another one", prompt)
+	}
+	return secret, nil
+}

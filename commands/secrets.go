@@ -1,0 +1,125 @@
+package commands
+
+import (
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/events"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/secret"
+)
+
+// The names of secrets: the flags that say where one is have -file and -fd behind
+// them.
+const (
+	flagPassphrase    = "passphrase"
+	flagNewPassphrase = "new-passphrase"
+	flagSecret        = "secret"
+)
+
+const (
+	// envPassphrase is where a passphrase may come from when no flag says where.
+	envPassphrase = "OTRPIPE_PASSPHRASE"
+	// envNewPassphrase is envPassphrase's companion for a change.
+	envNewPassphrase = "OTRPIPE_NEW_PASSPHRASE"
+)
+
+// secretVariables are the variables that hold secrets, by the secret's name.
+var secretVariables = map[string]string{
+	flagPassphrase:    envPassphrase,
+	flagNewPassphrase: envNewPassphrase,
+}
+
+// sharedSecrets are the secrets that anybody who has read them can pass SMP with.
+// Their files must be as private as a key file. A passphrase is of no use without
+// its key file, which is private already.
+var sharedSecrets = []string{flagSMPSecret, flagSecret}
+
+// secretFlags are the two flags by which a secret can be given; what says in
+// the help which one it is.
+func secretFlags(name, what string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: name + secret.FileFlag, Usage: what + " is in `FILE`"},
+		&cli.IntFlag{Name: name + secret.FDFlag, Usage: what + " comes from file descriptor `N`", DefaultText: noDefault},
+	}
+}
+
+// Where a command's context keeps the secrets of the environment, by their names,
+// and the sources that its flags name.
+const (
+	secretEnvKey     = "secret environment"
+	secretSourcesKey = "secret sources"
+)
+
+// takeSecretEnvironment removes all secrets from the environment, whether or not
+// the command needs them, so that no program started later inherits them.
+func takeSecretEnvironment(app *cli.App) {
+	taken := map[string][]byte{}
+	for name, variable := range secretVariables {
+		taken[name] = secret.TakeEnv(variable)
+	}
+	app.Metadata[secretEnvKey] = taken
+}
+
+// wipeSecrets overwrites the secrets that were taken at the start.
+func wipeSecrets(app *cli.App) {
+	taken, _ := app.Metadata[secretEnvKey].(map[string][]byte)
+	for _, value := range taken {
+		clear(value)
+	}
+	sources, _ := app.Metadata[secretSourcesKey].([]*secret.Source)
+	for _, source := range sources {
+		source.Wipe()
+	}
+}
+
+// openSecrets checks the file descriptors that a command's flags name and takes
+// the secrets from them. It runs before the command does anything else.
+func openSecrets(c *cli.Context) error {
+	var all []secret.Flags
+	taken, _ := c.App.Metadata[secretEnvKey].(map[string][]byte)
+	for _, f := range c.Command.Flags {
+		fdName := f.Names()[0]
+		if fdName == flagEvents && c.IsSet(flagEvents) {
+			if err := events.Check(c.String(flagEvents)); err != nil {
+				return err
+			}
+		}
+		name, ok := strings.CutSuffix(fdName, secret.FDFlag)
+		if !ok {
+			continue
+		}
+		flags := secret.Flags{
+			Name:    name,
+			File:    c.String(name + secret.FileFlag),
+			HasFile: c.IsSet(name + secret.FileFlag),
+			FD:      c.Int(fdName),
+			HasFD:   c.IsSet(fdName),
+			Env:     taken[name],
+		}
+		if slices.Contains(sharedSecrets, name) {
+			flags.CheckFile = func(path string, info fs.FileInfo) error {
+				return exit.Key(openHome(c).CheckSecretFile(path, info))
+			}
+		}
+		all = append(all, flags)
+	}
+	sources, err := secret.Open(all, ioOf(c).In)
+	c.App.Metadata[secretSourcesKey] = sources
+	return err
+}
+
+// secretSource returns the source of the secret with a name that c's command has
+// flags for.
+func secretSource(c *cli.Context, name string) *secret.Source {
+	sources, _ := c.App.Metadata[secretSourcesKey].([]*secret.Source)
+	for _, source := range sources {
+		if source.Name() == name {
+			return source
+		}
+	}
+	return new(secret.Source)
+}
