@@ -84,6 +84,7 @@ var packages = []string{
 	"group",
 	"keyfile",
 	"keys",
+	"offline",
 	"options",
 	"otr",
 	"process",
