@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/fatih/color"
@@ -103,6 +105,44 @@ type chat struct {
 	// compared is the peer's key that was shown last, for comparing it. It is for
 	// the goroutine that listens.
 	compared keys.Fingerprint
+
+	textsMu   sync.Mutex
+	texts     []string // the latest messages that were sent, shortened
+	firstText int64    // the number of the first of them
+}
+
+// keptTexts is how many messages are kept to be named when they do not arrive: more
+// than a person sends in the time until that is known.
+const keptTexts = 200
+
+// maxNamed is how many characters of such a message are shown.
+const maxNamed = 40
+
+// keepText keeps a message that was sent. The numbers of messages follow each other.
+func (h *chat) keepText(number int64, text string) {
+	if short := []rune(text); len(short) > maxNamed {
+		text = string(short[:maxNamed-1]) + "…"
+	}
+	h.textsMu.Lock()
+	defer h.textsMu.Unlock()
+	if len(h.texts) == 0 {
+		h.firstText = number
+	}
+	h.texts = append(h.texts, text)
+	if len(h.texts) > keptTexts {
+		h.texts = h.texts[1:]
+		h.firstText++
+	}
+}
+
+// sentTexts returns those messages, quoted, that are still kept of n from a first one on.
+func (h *chat) sentTexts(first, n int64) (texts []string) {
+	h.textsMu.Lock()
+	defer h.textsMu.Unlock()
+	for i := max(first-h.firstText, 0); i < min(first-h.firstText+n, int64(len(h.texts))); i++ {
+		texts = append(texts, terminal.Visible(strconv.Quote(h.texts[i])))
+	}
+	return texts
 }
 
 // chat runs the session over COMMAND.
@@ -203,7 +243,10 @@ func (h *chat) send(text string) {
 	err := stream.ErrNoSession
 	lines := h.channel()
 	if lines != nil {
-		err = lines.WriteMessage([]byte(h.asTyped(text)))
+		var number int64
+		if number, err = lines.WriteText([]byte(h.asTyped(text))); err == nil {
+			h.keepText(number, text)
+		}
 	}
 	if err == nil {
 		h.console.Message(h.console.Paint("you:", color.Bold)+" ", text)

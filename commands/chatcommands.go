@@ -300,10 +300,7 @@ func (h *chat) endSession(string) {
 		h.refuse(errUnencrypted)
 		return
 	}
-	h.mu.Lock()
-	lk := h.link
-	h.mu.Unlock()
-	if err := lk.Do((*otr.Conversation).End); err != nil {
+	if err := h.channel().EndSession(); err != nil {
 		h.refuse(h.refused(err))
 		return
 	}

@@ -153,12 +153,26 @@ func limit(d time.Duration) <-chan time.Time {
 // controlTimeout is how long the peer has to answer a key exchange.
 const controlTimeout = time.Minute
 
+// lapsedLink returns what a session in mode lines runs on that has ended and may begin
+// again; nil where there is none.
+func (l *live) lapsedLink() link {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.options == nil || l.options.Mode != modeLines || l.peer == nil || l.trusted || l.finished {
+		return nil
+	}
+	return l.link
+}
+
 // refresh begins a new key exchange and waits for its end.
 func (l *live) refresh(ctx context.Context) error {
 	late := limit(controlTimeout)
-	lk, err := l.secureLink(ctx, late)
-	if err != nil {
-		return err
+	lk := l.lapsedLink()
+	if lk == nil {
+		var err error
+		if lk, err = l.secureLink(ctx, late); err != nil {
+			return err
+		}
 	}
 	tap := l.tap()
 	defer l.untap(tap)

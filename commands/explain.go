@@ -35,6 +35,12 @@ func (l *live) explain(err error) error {
 		}
 		return exit.Errorf(exit.SMP, "%w", failed).
 			WithHint("both ends need the very same secret: check it, and that %s is really at the other end", l.contactName())
+	case errors.Is(err, stream.ErrPeerLines):
+		return exit.Errorf(exit.Timeout, "the peer runs mode lines, and this end mode stream").
+			WithHint("both ends need the same: --mode lines here, or --mode stream there")
+	case errors.Is(err, stream.ErrPeerStream):
+		return exit.Errorf(exit.Timeout, "the peer runs mode stream, and this end mode lines").
+			WithHint("both ends need the same: --mode stream here, or --mode lines there")
 	case errors.Is(err, stream.ErrNoStream):
 		return exit.Errorf(exit.Timeout, "the session is encrypted, but the peer sends no byte stream within %v", l.options.Timeout).
 			WithHint("another OTR client, or an otrpipe in mode lines, needs --mode lines here too")
@@ -47,6 +53,12 @@ func (l *live) explain(err error) error {
 		return exit.Errorf(exit.Broken, "%s (%v%s)", l.howFar(), reworded(err), l.statusAfter(err))
 	case errors.Is(err, stream.ErrTransport):
 		return exit.Errorf(exit.Broken, "the line was cut; %s did not end the session (%v%s)", l.peerName(), reworded(err), l.transportStatus())
+	case errors.Is(err, stream.ErrLost):
+		return exit.Errorf(exit.Broken, "messages of %s were lost on the way", l.peerName())
+	case errors.Is(err, stream.ErrUndelivered):
+		return exit.Errorf(exit.Broken, "not every message has reached %s", l.peerName())
+	case errors.Is(err, stream.ErrUnconfirmed):
+		return exit.Errorf(exit.Broken, "%s has shown no sign of the session: what was sent may not have arrived", l.peerName())
 	case errors.Is(err, stream.ErrBroken):
 		return exit.Errorf(exit.Broken, "%w", reworded(err))
 	case errors.Is(err, stream.ErrClosed):

@@ -166,6 +166,24 @@ func (l *live) event(e stream.Event) {
 		}
 		l.log(e, events.Record{Event: events.StreamEnded, Direction: direction, Bytes: &what.Bytes})
 		l.Detail("all %s have been %s", bytesOf(what.Bytes), direction)
+	case stream.Lost:
+		n := int(what.Texts)
+		l.log(stream.Event{Time: e.Time}, events.Record{Event: events.Lost, Direction: "received", Count: n})
+		l.Warn("%s of %s got lost on the way", count(n, "message"), l.peerName())
+	case stream.Late:
+		n := int(what.Texts)
+		l.log(stream.Event{Time: e.Time}, events.Record{Event: events.Late, Count: n})
+		l.Warn("%s of %s came late, after others that were sent later", count(n, "message"), l.peerName())
+	case stream.Undelivered:
+		n := int(what.Texts)
+		l.log(stream.Event{Time: e.Time}, events.Record{Event: events.Lost, Direction: "sent", Count: n})
+		l.aboutTexts(true, "did not reach "+l.peerName(), what.First, what.Texts)
+	case stream.Unacknowledged:
+		l.aboutTexts(true, "not acknowledged yet by "+l.peerName(), what.First, what.Texts)
+	case stream.Delivered:
+		l.aboutTexts(false, "reached "+l.peerName()+" after all", what.First, what.Texts)
+	case stream.OtherMode:
+		l.Warn("%s runs mode stream; the session is ended", l.peerName())
 	case stream.Unsent:
 		l.Warn("not sent, for the session had ended: %s", count(what.Texts, "message"))
 	case stream.Text:
@@ -201,7 +219,8 @@ func (l *live) event(e stream.Event) {
 // endedHere follows the end of a session that we have ended, or that had the
 // same keys for too long.
 func (l *live) endedHere(e otr.Ended) {
-	if !l.options.Stay {
+	lapsed := e.Expired && l.options.Mode == modeLines // and comes back
+	if !l.options.Stay && !lapsed {
 		l.Detail("%v", e)
 		return
 	}
@@ -209,6 +228,24 @@ func (l *live) endedHere(e otr.Ended) {
 	if e.Expired {
 		l.Note("the session with %s ended: its keys had not changed for %v", l.peerName(), l.options.Expire)
 	}
+}
+
+// aboutTexts tells what became of messages of ours: a person which ones, others how
+// many.
+func (l *live) aboutTexts(bad bool, what string, first, n int64) {
+	say := l.Note
+	if bad {
+		say = l.Warn
+	}
+	if person := l.atTerminal(); person != nil {
+		if texts := person.sentTexts(first, n); len(texts) == int(n) {
+			for _, text := range texts {
+				say("%s: %s", what, text)
+			}
+			return
+		}
+	}
+	say("%s: %s", what, count(int(n), "message"))
 }
 
 // times says how often something happened that is told only once.

@@ -2,8 +2,10 @@ package commands
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"otrpipe/commands/internal/exit"
@@ -12,9 +14,14 @@ import (
 	"otrpipe/otr/stream"
 )
 
-// lastLine is how long a session that has ended waits for a reader that may be
-// about to find another line of input, which then was not sent.
-const lastLine = 100 * time.Millisecond
+const (
+	// lastLine is how long a session that the peer has ended waits for the end of our
+	// input, which a reader may be about to find.
+	lastLine = 100 * time.Millisecond
+	// lastOutput is how long it waits for the end of COMMAND's output, whose input has
+	// ended.
+	lastOutput = 2 * time.Second
+)
 
 // moveLines moves texts both ways, a line each, until the session ends. What
 // it returns yields the error of writing texts, or of one that could not be
@@ -29,15 +36,34 @@ func (l *live) moveLines(lines *stream.Lines, p *payload) <-chan error {
 	go func() {
 		err := l.receiveLines(lines, p)
 		if err == nil {
-			select {
-			case err = <-sent:
-			case <-time.After(lastLine):
-			}
+			err = l.restOfInput(sent, p)
 		}
 		received <- err
 	}()
 	return received
 }
+
+// restOfInput returns what became of our input when the session has ended: only where
+// its end has been reached is all of it sent. A person at a terminal and a COMMAND
+// that says nothing have no more of it.
+func (l *live) restOfInput(sent <-chan error, p *payload) error {
+	wait := lastLine
+	if p.application != nil {
+		wait = lastOutput
+	}
+	select {
+	case err := <-sent:
+		return err
+	case <-time.After(wait):
+	}
+	if in, ok := p.in.(*os.File); p.application != nil || ok && terminal.Is(in) {
+		return nil
+	}
+	return errInputOpen
+}
+
+// errInputOpen says that the peer left before our input had ended.
+var errInputOpen = exit.Errorf(exit.Broken, "the peer ended the session before our input had ended, so not everything of it was sent")
 
 // errUnsent says that some of our input was not sent.
 var errUnsent = exit.Errorf(exit.Broken, "not everything of our input was sent")
@@ -49,17 +75,19 @@ func (l *live) sendLines(lines *stream.Lines, p *payload) error {
 	for number := 1; ; number++ {
 		line, err := in.ReadSlice('\n')
 		tooLong := errors.Is(err, bufio.ErrBufferFull)
+		if tooLong {
+			// At once: the end of such a line may never come.
+			l.Warn("line %d of the input is not sent: it is longer than %d bytes", number, stream.MaxText)
+			unsent = errUnsent
+		}
 		for errors.Is(err, bufio.ErrBufferFull) {
 			_, err = in.ReadSlice('\n')
 		}
 		if err == nil && !tooLong {
-			line = line[:len(line)-1]
+			line = bytes.TrimSuffix(line[:len(line)-1], []byte("\r"))
 		}
-		if err == nil || len(line) > 0 {
-			sendErr := stream.ErrTooLong
-			if !tooLong {
-				sendErr = lines.WriteMessage([]byte(l.asTyped(string(line))))
-			}
+		if !tooLong && (err == nil || len(line) > 0) {
+			sendErr := lines.WriteMessage([]byte(l.asTyped(string(line))))
 			switch {
 			case errors.Is(sendErr, stream.ErrNUL), errors.Is(sendErr, stream.ErrTooLong):
 				l.Warn("line %d of the input is not sent: %v", number, reworded(sendErr))

@@ -49,6 +49,7 @@ type Lines struct {
 
 	wantsEnd  bool      // the session is to be ended
 	quits     bool      // and so is all
+	brief     bool      // without waiting for acknowledgements for long
 	endBy     time.Time // when we leave though texts have not been acknowledged
 	flushing  bool      // the peer wants to end, and gets only what waits already:
 	flush     int       // so many texts
@@ -123,7 +124,7 @@ func (l *Lines) EndSession() error {
 		if c.State() != otr.StateEncrypted {
 			return nil, otr.ErrNotEncrypted
 		}
-		l.wantsEnd = true
+		l.wantsEnd, l.brief = true, true
 		return nil, nil
 	})
 }

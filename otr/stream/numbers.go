@@ -164,6 +164,16 @@ func (s *sentTexts) nextOverdue() (next time.Time) {
 	return next
 }
 
+// settled says that it is known of every text whether it has arrived.
+func (s *sentTexts) settled() bool {
+	for _, o := range s.open {
+		if !o.lost {
+			return false
+		}
+	}
+	return true
+}
+
 // giveUp returns the texts that nobody will acknowledge any more and that have not
 // been reported as lost.
 func (s *sentTexts) giveUp() (lost []span) {

@@ -239,7 +239,7 @@ func (l *Lines) next() time.Time {
 func (l *Lines) lingered() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.wantsEnd || l.inputEnd.IsZero() || l.out.size > 0 || !l.secure && l.unsureTexts > 0 || !l.everTrusted || l.writing {
+	if l.wantsEnd || l.inputEnd.IsZero() || l.out.size > 0 || !l.secure && l.unsettled() || !l.everTrusted || l.writing {
 		return time.Time{}
 	}
 	at := l.lastText
@@ -282,20 +282,25 @@ func (l *Lines) sessionOver(err error) {
 		l.end(l.sentOr(err), "")
 		return
 	}
-	l.wait()
+	l.wait(false)
 }
 
-// wait ends the session, if there still is one, and waits for another.
-func (l *Lines) wait() {
+// wait ends the session, if there still is one, and waits for another. What became of
+// the texts of a session that lapses shows in the next one.
+func (l *Lines) wait(lapses bool) {
 	var last []wire.TLV
 	if l.conv.State() == otr.StateEncrypted {
 		last = l.farewell(nil, "")
 		l.report(otr.Ended{})
 	}
-	l.settleTexts()
+	if lapses {
+		l.peerNumbers, l.owesStand, l.owesAck = false, false, false
+	} else {
+		l.settleTexts()
+	}
 	l.takeNoMore()
 	l.closed()
-	l.closing, l.wantsEnd, l.flushing = closing{}, false, false
+	l.closing, l.wantsEnd, l.brief, l.flushing = closing{}, false, false, false
 	lines, err := l.conv.EndWith(last...)
 	if err != nil {
 		l.end(err, "")
@@ -307,11 +312,12 @@ func (l *Lines) wait() {
 // lapse follows the end of a session whose keys were too old, at either end. Nobody
 // has taken leave: there will be another one when there is something to say.
 func (l *Lines) lapse() {
-	l.wait()
+	l.wait(true)
 	l.lapsed = true
 }
 
-// comeBack begins another session after one has lapsed, for a text that waits.
+// comeBack begins another session after one has lapsed, for a text that waits or has
+// not been acknowledged.
 func (l *Lines) comeBack() {
 	if !l.lapsed || l.secure || !l.queryAt.IsZero() || l.phase != running {
 		return
@@ -319,7 +325,7 @@ func (l *Lines) comeBack() {
 	l.mu.Lock()
 	waits := l.out.size > 0
 	l.mu.Unlock()
-	if !waits && l.unsureTexts == 0 {
+	if !waits && !l.unsettled() {
 		return
 	}
 	if !l.cfg.Stay {

@@ -102,6 +102,16 @@ func (l *Lines) unconfirmed() bool {
 	return l.secure && !l.confirmed && !l.session.FirstHalfBold && l.currentSent().sent > 0
 }
 
+// unsettled says that only another session can show what became of texts.
+func (l *Lines) unsettled() bool {
+	for _, s := range l.sent {
+		if s.acked && !s.settled() {
+			return true
+		}
+	}
+	return l.unsureTexts > 0
+}
+
 // sendAgain puts the texts of a session that the peer never had before those that wait.
 func (l *Lines) sendAgain() {
 	if len(l.sent) > 0 {
@@ -434,7 +444,7 @@ func (l *Lines) unanswered() {
 		l.awaitAnswer(goodbyeWait / 2)
 	case c.closed > 0:
 		l.sessionOver(ErrPeerEnded)
-	case l.hasty || l.allAcked() || !l.now.Before(l.endBy):
+	case l.hasty || l.brief || l.allAcked() || !l.now.Before(l.endBy):
 		l.leaveSession()
 	default:
 		c.waiting = false
@@ -445,7 +455,7 @@ func (l *Lines) unanswered() {
 // leaveSession ends the session that we want to end.
 func (l *Lines) leaveSession() {
 	if l.cfg.Stay && !l.quits {
-		l.wait()
+		l.wait(false)
 		return
 	}
 	l.end(l.sentOr(ErrClosed), "")
@@ -456,7 +466,7 @@ func (l *Lines) meetStream() {
 	l.metStream = true
 	if l.cfg.Stay {
 		l.report(OtherMode{})
-		l.wait()
+		l.wait(false)
 		return
 	}
 	l.end(ErrPeerStream, "the other end runs mode lines")

@@ -587,6 +587,30 @@ func TestASessionThatHasLapsedComesBackForTheNextText(t *testing.T) {
 	}
 }
 
+func TestATextThatASessionLapsesRightAfterIsSettledInTheNext(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var deaf atomic.Bool
+			a, b := cable(t, relay{filter: swallow(&deaf)}, relay{})
+			s := setting{lines: true, config: func(c *Config) { c.Heartbeat = 0 }, otr: func(c *otr.Config) { c.Expire = 10 * time.Second }}
+			ea, eb := openPair(t, a, b, s, s)
+			handshakeLines(t, ea.lines, eb.lines)
+			time.Sleep(9500 * time.Millisecond)
+			deaf.Store(lost)
+			ea.lines.WriteMessage([]byte("the last words"))
+			synctest.Wait()
+			deaf.Store(false)
+			time.Sleep(time.Minute)
+			ea.lines.CloseWrite()
+			eb.lines.CloseWrite()
+			texts, err := readTexts(eb.lines)
+			if want := ea.lines.Wait(); lost != errors.Is(want, ErrUndelivered) || lost != errors.Is(err, ErrLost) || lost == (len(texts) == 1) {
+				t.Errorf("lost %v: %q, %v and %v", lost, texts, err, want)
+			}
+		})
+	}
+}
+
 func TestALapsedSessionWhosePeerIsGoneLosesNoTextUnseen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var deaf atomic.Bool

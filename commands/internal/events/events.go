@@ -41,7 +41,7 @@ type Record struct {
 	Text      *string `json:"text,omitempty"`      // peer_error
 	Use       *uint32 `json:"use,omitempty"`       // extra_key
 	Data      *string `json:"data,omitempty"`      // extra_key
-	Direction string  `json:"direction,omitempty"` // stream_ended
+	Direction string  `json:"direction,omitempty"` // stream_ended, lost
 	Code      *int    `json:"code,omitempty"`      // ended
 	Message   string  `json:"message,omitempty"`   // ended
 	Count     int     `json:"count,omitempty"`     // how many this one stands for, if more than one
@@ -72,6 +72,8 @@ const (
 	Unreadable   = "unreadable"
 	PeerError    = "peer_error"
 	ExtraKey     = "extra_key"
+	Lost         = "lost"
+	Late         = "late"
 	StreamEnded  = "stream_ended"
 	PeerEnded    = "peer_ended"
 	Ended        = "ended"
