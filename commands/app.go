@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 )
@@ -24,7 +25,7 @@ func Run(args []string, stdin, stdout, stderr *os.File) int {
 	app := newApp(s)
 	takeSecretEnvironment(app)
 	defer wipeSecrets(app)
-	ordered, err := orderArguments(app, args)
+	ordered, err := cmdline.Order(app, args)
 	if err == nil {
 		err = app.Run(ordered)
 	}
@@ -33,8 +34,8 @@ func Run(args []string, stdin, stdout, stderr *os.File) int {
 
 // newApp describes the whole command line.
 func newApp(s *terminal.IO) *cli.App {
-	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true}
-	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
+	cli.VersionFlag = &cli.BoolFlag{Category: groupEverywhere, Name: "version", Usage: "print the version", DisableDefaultText: true}
+	cli.HelpFlag = &cli.BoolFlag{Category: groupEverywhere, Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
 	app := &cli.App{
 		Name:      programName,
 		HelpName:  programName,
@@ -46,7 +47,7 @@ func newApp(s *terminal.IO) *cli.App {
 			"  otrpipe connect -- nc -N -l 9000 < /dev/null > file    # here\n" +
 			"  otrpipe connect -- nc -N host 9000 < file              # there",
 		Version: version(),
-		Flags: in(groupEverywhere,
+		Flags: cmdline.In(groupEverywhere,
 			&cli.StringFlag{
 				Name:    "home",
 				Usage:   "identities and contacts are in `DIR`",
@@ -72,7 +73,7 @@ func newApp(s *terminal.IO) *cli.App {
 	for _, c := range app.Commands {
 		prepare(c)
 	}
-	cli.HelpPrinter = printHelp(app)
+	cli.HelpPrinter = helpLayout.Printer(app)
 	return app
 }
 
@@ -93,7 +94,7 @@ func prepare(c *cli.Command) {
 func noCommand(c *cli.Context) error {
 	path, commands := commandPath(c)
 	if c.Args().Present() {
-		return unknownCommand(path, c.Args().First(), commands)
+		return cmdline.UnknownCommand(path, c.Args().First(), commands)
 	}
 	if path == programName {
 		s := ioOf(c)
@@ -101,7 +102,7 @@ func noCommand(c *cli.Context) error {
 		_, _ = io.WriteString(s.Messages.File(), shortHelp)
 		return exit.Silently(exit.Usage)
 	}
-	return exit.Errorf(exit.Usage, "%s needs a command: %s", path, strings.Join(commandNames(commands), ", ")).
+	return exit.Errorf(exit.Usage, "%s needs a command: %s", path, strings.Join(cmdline.CommandNames(commands), ", ")).
 		WithHint("%s --help", path)
 }
 

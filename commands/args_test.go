@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 )
@@ -17,7 +18,7 @@ import (
 func order(t *testing.T, args ...string) ([]string, error) {
 	t.Helper()
 	app := newApp(terminal.NewIO(programName, os.Stdin, os.Stdout, os.Stderr))
-	got, err := orderArguments(app, append([]string{programName}, args...))
+	got, err := cmdline.Order(app, append([]string{programName}, args...))
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/fatih/color"
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
@@ -26,7 +27,7 @@ func chatCommand() *cli.Command {
 	return &cli.Command{
 		Name:      commandChat,
 		Usage:     "talk with somebody at this terminal, over COMMAND, the transport",
-		ArgsUsage: ownArguments,
+		ArgsUsage: cmdline.OwnArguments,
 		Description: "A line that is entered is a message; a pasted text is one too, its lines kept. In " +
 			"front of the line stands who the other end is, and how far that is sure: unencrypted, and " +
 			"nothing can be sent; unverified, and it may be anybody; verified, by SMP or by comparing " +

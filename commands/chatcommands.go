@@ -10,6 +10,7 @@ import (
 
 	"github.com/fatih/color"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal/editor"
@@ -80,7 +81,7 @@ func (e entry) find() (slash, error) {
 		names = append(names, s.name)
 	}
 	err := exit.Errorf(exit.Usage, "there is no command %s, and nothing was sent", e.command)
-	if near := nearest(e.command, names); near != "" {
+	if near := cmdline.Nearest(e.command, names); near != "" {
 		return slash{}, err.WithHint("did you mean %s? To send a text that begins with /, begin it with //", near)
 	}
 	return slash{}, err.WithHint("/help shows the commands; to send a text that begins with /, begin it with //")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 )
 
@@ -76,17 +77,17 @@ func TestEveryFlagAndCommandIsKnownToCompletion(t *testing.T) {
 	check := func(name string, flags []cli.Flag) {
 		for _, f := range flags {
 			first := f.Names()[0]
-			if _, known := flagValueWords[first]; takesValue(f) != known {
+			if _, known := flagValueWords[first]; cmdline.TakesValue(f) != known {
 				t.Errorf("%s: whether --%s takes a value, completion has it the other way", name, first)
 			}
 			used[first] = true
 		}
 	}
-	check(programName, globalFlags(app))
+	check(programName, cmdline.GlobalFlags(app))
 	paths := map[string]bool{}
 	walkCommands(app, func(path []string, c *cli.Command) {
 		check(strings.Join(path, " "), c.Flags)
-		if c.ArgsUsage != "" && c.ArgsUsage != ownArguments {
+		if c.ArgsUsage != "" && c.ArgsUsage != cmdline.OwnArguments {
 			paths[strings.Join(path, " ")] = true
 		}
 	})

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/cmdline"
 )
 
 // What a shell is to offer besides words; see completeCommand.
@@ -79,9 +81,9 @@ func (t *typed) read(i int, word string) bool {
 			return false
 		}
 		t.given[f.Names()[0]] = true
-		if takesValue(f) && hasValue {
+		if cmdline.TakesValue(f) && hasValue {
 			t.value(f, value)
-		} else if takesValue(f) {
+		} else if cmdline.TakesValue(f) {
 			t.waits = f
 		}
 	case word == "help" && t.namesCommand():
@@ -96,7 +98,9 @@ func (t *typed) read(i int, word string) bool {
 	return true
 }
 
-func (t *typed) takesCommand() bool { return t.command != nil && t.command.ArgsUsage == ownArguments }
+func (t *typed) takesCommand() bool {
+	return t.command != nil && t.command.ArgsUsage == cmdline.OwnArguments
+}
 
 func (t *typed) namesCommand() bool { return len(t.commands) > 0 && len(t.rest) == 0 }
 
@@ -120,7 +124,7 @@ func (t *typed) value(f cli.Flag, value string) {
 }
 
 func (t *typed) flags() []cli.Flag {
-	flags := globalFlags(t.app)
+	flags := cmdline.GlobalFlags(t.app)
 	if t.command != nil {
 		flags = append(slices.Clone(t.command.Flags), flags...)
 	}
@@ -149,7 +153,7 @@ func (t *typed) next(i int, last string) completion {
 		return found
 	case strings.HasPrefix(last, "-") && strings.Contains(last, "="):
 		name, _, _ := strings.Cut(last, "=")
-		if f := t.flag(strings.TrimLeft(name, "-")); f != nil && takesValue(f) {
+		if f := t.flag(strings.TrimLeft(name, "-")); f != nil && cmdline.TakesValue(f) {
 			return t.valueOf(f, name+"=")
 		}
 		return nothing
@@ -188,13 +192,13 @@ func commandWords(commands []*cli.Command) []completionWord {
 func (t *typed) flagWords() []completionWord {
 	var words []completionWord
 	for _, f := range t.flags() {
-		if !visible(f) || t.given[f.Names()[0]] && !repeats(f) {
+		if !cmdline.Visible(f) || t.given[f.Names()[0]] && !cmdline.Repeats(f) {
 			continue
 		}
-		_, usage := placeholder(f.(cli.DocGenerationFlag).GetUsage())
+		_, usage := cmdline.Placeholder(f.(cli.DocGenerationFlag).GetUsage())
 		for _, name := range f.Names() {
 			if len(name) > 1 {
-				words = append(words, completionWord{dashed(name), usage})
+				words = append(words, completionWord{cmdline.Dashed(name), usage})
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/process"
@@ -17,7 +18,7 @@ func connectCommand() *cli.Command {
 	return &cli.Command{
 		Name:      commandConnect,
 		Usage:     "talk with the other end over COMMAND, the transport",
-		ArgsUsage: ownArguments,
+		ArgsUsage: cmdline.OwnArguments,
 		Description: "Both halves in one process. Standard input and output are the plaintext; the standard input and output of\n" +
 			"COMMAND carry the lines of OTR.\n\n" +
 			"  otrpipe connect --contact bob -- nc -N host 9000 < file\n" +

@@ -7,13 +7,14 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
 )
 
 // controlFlags are the flags of every command that talks to a live session.
 func controlFlags() []cli.Flag {
-	return append(in(groupSession,
+	return append(cmdline.In(groupSession,
 		&cli.StringFlag{Name: flagSession, Aliases: []string{"s"}, Usage: "the session's `NAME`", DefaultText: "the only one"},
 	), identityFlag())
 }

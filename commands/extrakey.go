@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
 )
@@ -29,7 +30,7 @@ func extraKeyCommand() *cli.Command {
 			"extra_key comes, and extra-key --received prints the same key.\n\n" +
 			"  otrpipe extra-key --use 1\n" +
 			"  otrpipe extra-key --received",
-		Flags: append(controlFlags(), in(groupExtraKey,
+		Flags: append(controlFlags(), cmdline.In(groupExtraKey,
 			&cli.StringFlag{Name: flagUse, Usage: "what the key is for, a number `N` that both ends know"},
 			&cli.StringFlag{Name: flagData, Usage: "what the peer needs besides, in `HEX`"},
 			&cli.BoolFlag{Name: flagReceived, Usage: "the key that the peer announced last; nothing is sent", DisableDefaultText: true},

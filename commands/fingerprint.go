@@ -8,6 +8,7 @@ import (
 	"github.com/mdp/qrterminal/v3"
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
@@ -36,9 +37,9 @@ func fingerprintCommand() *cli.Command {
 		Description: "Read them to the other end, in person or on the telephone. No passphrase is needed.\n\n" +
 			"  otrpipe fingerprint\n" +
 			"  otrpipe fingerprint --contact bob --otr 4 --qr",
-		Flags: slices.Concat(identityFlags(), in(groupPeer,
+		Flags: slices.Concat(identityFlags(), cmdline.In(groupPeer,
 			&cli.StringFlag{Name: flagContact, Usage: "the fingerprints of contact `NAME`, not ours"},
-		), in(groupAnswer,
+		), cmdline.In(groupAnswer,
 			&cli.IntFlag{Name: flagOTR, Usage: "only the key for `VERSION` 3 or 4 of OTR, without a label", DefaultText: "both"},
 			jsonFlag(),
 			&cli.BoolFlag{Name: flagQR, Usage: "draw a QR code too", DisableDefaultText: true},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 )
@@ -83,7 +84,7 @@ func TestHelpOfEveryCommandIsAPageThatFitsATerminal(t *testing.T) {
 			t.Errorf("%s: the first line does not say what it is for, in one line: %q", name, first)
 		}
 		for _, line := range strings.Split(page, "\n") {
-			if n := utf8.RuneCountInString(line); n > helpWidth {
+			if n := utf8.RuneCountInString(line); n > cmdline.Width {
 				t.Errorf("%s: %d columns: %s", name, n, line)
 			}
 			if strings.TrimRight(line, " ") != line || strings.ContainsAny(line, "`\t") {
@@ -98,14 +99,14 @@ func TestHelpShowsEveryFlagInAGroup(t *testing.T) {
 	walkCommands(app, func(path []string, c *cli.Command) {
 		name := strings.Join(path, " ")
 		_, page, _ := run(t, append(path, "--help")...)
-		for _, f := range append(slices.Clone(c.Flags), globalFlags(app)...) {
-			if !visible(f) {
+		for _, f := range append(slices.Clone(c.Flags), cmdline.GlobalFlags(app)...) {
+			if !cmdline.Visible(f) {
 				continue
 			}
-			if group := flagGroup(f); !slices.Contains(flagGroups, group) {
+			if group := cmdline.FlagGroup(f); !slices.Contains(flagGroups, group) {
 				t.Errorf("%s: flag %s is in no group, but %q", name, f.Names()[0], group)
 			}
-			if n := strings.Count(page, "\n  "+flagHead(f, "")); n != 1 {
+			if n := strings.Count(page, "\n  "+cmdline.FlagHead(f, "")); n != 1 {
 				t.Errorf("%s: help shows flag %s %d times", name, f.Names()[0], n)
 			}
 		}
@@ -122,7 +123,7 @@ func TestHelpShowsEveryFlagInAGroup(t *testing.T) {
 func TestExamplesOfHelpAreCommandLines(t *testing.T) {
 	app := testApp()
 	walkCommands(app, func(path []string, c *cli.Command) {
-		_, list := examples(c.Description)
+		_, list := cmdline.Examples(c.Description)
 		own := 0
 		for _, example := range list {
 			lines := commandLines(example)
@@ -130,7 +131,7 @@ func TestExamplesOfHelpAreCommandLines(t *testing.T) {
 				t.Errorf("%s: no command line in %q", c.Name, example)
 			}
 			for _, line := range lines {
-				if _, err := orderArguments(app, line); err != nil {
+				if _, err := cmdline.Order(app, line); err != nil {
 					t.Errorf("%s: %q: %v", c.Name, line, err)
 				}
 				if len(line) > len(path) && slices.Equal(line[1:1+len(path)], path) {
@@ -182,7 +183,7 @@ func TestWhoSaysNothingGetsAShortHelp(t *testing.T) {
 	}
 	for _, example := range strings.Split(help, "\n") {
 		for _, line := range commandLines(example) {
-			if _, err := orderArguments(testApp(), line[:2]); strings.HasPrefix(example, "  ") && err != nil {
+			if _, err := cmdline.Order(testApp(), line[:2]); strings.HasPrefix(example, "  ") && err != nil {
 				t.Errorf("%s: %v", example, err)
 			}
 		}

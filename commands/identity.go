@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
@@ -33,7 +34,7 @@ const (
 
 // identityFlags are the flags of every command that opens an identity.
 func identityFlags() []cli.Flag {
-	return append(in(groupKeys,
+	return append(cmdline.In(groupKeys,
 		identityFlag(),
 		&cli.StringFlag{Name: flagIdentityFile, Usage: "use the identity in `FILE`, of otrpipe or libotr"},
 	), passphraseFlags()...)
@@ -47,7 +48,7 @@ func identityFlag() cli.Flag {
 }
 
 func passphraseFlags() []cli.Flag {
-	return in(groupKeys, secretFlags(flagPassphrase, "the identity's passphrase")...)
+	return cmdline.In(groupKeys, secretFlags(flagPassphrase, "the identity's passphrase")...)
 }
 
 // jsonFlag is the flag of every command that answers.
@@ -57,7 +58,7 @@ func jsonFlag() cli.Flag {
 
 // accountFlags are the flags that choose an account in a file of libotr's.
 func accountFlags() []cli.Flag {
-	return in(groupFile,
+	return cmdline.In(groupFile,
 		&cli.StringFlag{Name: flagAccount, Usage: "the account's `NAME` in libotr's file"},
 		&cli.StringFlag{Name: flagProtocol, Usage: "the account's protocol in libotr's file, by the client's `NAME` for it"},
 	)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
@@ -113,7 +114,7 @@ func eachKeyError(c *cli.Context, err error) error {
 
 func keysPassphraseCommand() *cli.Command {
 	flags := append([]cli.Flag{identityFlag()}, passphraseFlags()...)
-	flags = append(flags, in(groupKeys, secretFlags(flagNewPassphrase, "the new passphrase")...)...)
+	flags = append(flags, cmdline.In(groupKeys, secretFlags(flagNewPassphrase, "the new passphrase")...)...)
 	return &cli.Command{
 		Name:  "passphrase",
 		Usage: "set, change or remove an identity's passphrase",
@@ -257,7 +258,7 @@ func keysExportCommand() *cli.Command {
 			"--format libotr whoever reads the file has the key.\n\n" +
 			"  otrpipe keys export --format otrpipe -o copy\n" +
 			"  otrpipe keys export --format libotr --account me -o otr.private_key",
-		Flags: append(flags, in(groupFile,
+		Flags: append(flags, cmdline.In(groupFile,
 			&cli.StringFlag{Name: flagFormat, Usage: "`FORMAT` libotr or otrpipe"},
 			&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "write to `FILE`", DefaultText: "standard output"},
 			&cli.StringFlag{Name: flagInstanceTags, Usage: "with --format libotr, write the instance tag to `FILE`"},
@@ -385,7 +386,7 @@ func keysImportCommand() *cli.Command {
 			"keys of version 4 too.\n\n" +
 			"  otrpipe keys import copy\n" +
 			"  otrpipe keys import ~/.purple/otr.private_key --account me@example.org -i me",
-		Flags: append(flags, in(groupFile,
+		Flags: append(flags, cmdline.In(groupFile,
 			&cli.StringFlag{Name: flagFormat, Usage: "refuse a FILE of another `FORMAT` than this: libotr or otrpipe", DefaultText: "either"},
 			&cli.StringFlag{Name: flagInstanceTags, Usage: "take the account's instance tag from libotr's `FILE`"},
 		)...),

@@ -4,32 +4,34 @@ import (
 	"slices"
 
 	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/cmdline"
 )
 
 // commandList is every command, in the order that help shows them.
 func commandList() []*cli.Command {
 	return slices.Concat(
-		grouped(groupCommandsKeys,
+		cmdline.InCategory(groupCommandsKeys,
 			keygenCommand(),
 			fingerprintCommand(),
 			keysCommand(),
 			contactsCommand(),
 		),
-		grouped(groupCommandsStreams,
+		cmdline.InCategory(groupCommandsStreams,
 			connectCommand(),
 			chatCommand(),
 			serveCommand(),
 			encryptStreamCommand(),
 			decryptStreamCommand(),
 		),
-		grouped(groupCommandsLive,
+		cmdline.InCategory(groupCommandsLive,
 			smpCommand(),
 			statusCommand(),
 			refreshCommand(),
 			endCommand(),
 			extraKeyCommand(),
 		),
-		grouped(groupCommandsOther,
+		cmdline.InCategory(groupCommandsOther,
 			toolkitCommand(),
 			completionCommand(),
 			completeCommand(),

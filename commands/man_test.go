@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 )
@@ -64,11 +65,11 @@ func manFlags(page string) map[string]bool {
 // commandFlags are the same of flags of ours.
 func commandFlags(flags map[string]bool, of []cli.Flag) {
 	for _, f := range of {
-		if f == cli.HelpFlag || f == cli.VersionFlag || !visible(f) {
+		if f == cli.HelpFlag || f == cli.VersionFlag || !cmdline.Visible(f) {
 			continue
 		}
 		for _, name := range f.Names() {
-			flags[name] = takesValue(f)
+			flags[name] = cmdline.TakesValue(f)
 		}
 	}
 }
@@ -80,14 +81,14 @@ func TestEveryFlagIsInItsPageAndTheOtherWayRound(t *testing.T) {
 		theirs := manFlags(manPage(t, page))
 		for name, takes := range ours {
 			if inPage, ok := theirs[name]; !ok {
-				t.Errorf("%s does not explain %s", page, dashed(name))
+				t.Errorf("%s does not explain %s", page, cmdline.Dashed(name))
 			} else if inPage != takes {
-				t.Errorf("%s: whether %s takes a value: %v, but in the program %v", page, dashed(name), inPage, takes)
+				t.Errorf("%s: whether %s takes a value: %v, but in the program %v", page, cmdline.Dashed(name), inPage, takes)
 			}
 		}
 		for name := range theirs {
 			if _, ok := ours[name]; !ok {
-				t.Errorf("%s explains %s, which there is not", page, dashed(name))
+				t.Errorf("%s explains %s, which there is not", page, cmdline.Dashed(name))
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/secret"
@@ -43,7 +44,7 @@ var sharedSecrets = []string{flagSMPSecret, flagSecret}
 func secretFlags(name, what string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: name + secret.FileFlag, Usage: what + " is in `FILE`"},
-		&cli.IntFlag{Name: name + secret.FDFlag, Usage: what + " comes from file descriptor `N`", DefaultText: noDefault},
+		&cli.IntFlag{Name: name + secret.FDFlag, Usage: what + " comes from file descriptor `N`", DefaultText: cmdline.NoDefault},
 	}
 }
 

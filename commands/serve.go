@@ -3,6 +3,7 @@ package commands
 import (
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/process"
 )
 
@@ -12,7 +13,7 @@ func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      commandServe,
 		Usage:     "let COMMAND, an application, talk with the other end",
-		ArgsUsage: ownArguments,
+		ArgsUsage: cmdline.OwnArguments,
 		Description: "Both halves in one process. Standard input and output carry the lines of OTR; COMMAND reads and writes the\n" +
 			"plaintext. It is started when the peer has met what was asked of it.\n\n" +
 			"  socat TCP-LISTEN:9000,fork,reuseaddr EXEC:'otrpipe serve -- cat'\n" +

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/secret"
@@ -34,7 +35,7 @@ func smpCommand() *cli.Command {
 			"result: 0 if the secrets are the same, 4 if not.\n\n" +
 			"  otrpipe smp\n" +
 			"  otrpipe smp -s work --question 'Where did we meet?'",
-		Flags:  append(controlFlags(), in(groupSMP, smp...)...),
+		Flags:  append(controlFlags(), cmdline.In(groupSMP, smp...)...),
 		Action: runSMP,
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
@@ -78,8 +79,8 @@ func streamFlags() []cli.Flag {
 		&cli.StringFlag{Name: flagPeerAccount, Usage: "the peer's account `NAME`"},
 	)
 	return slices.Concat(
-		in(groupPeer, peer...),
-		in(groupSession,
+		cmdline.In(groupPeer, peer...),
+		cmdline.In(groupSession,
 			&cli.StringFlag{Name: flagSession, Aliases: []string{"s"}, Usage: "the session's `NAME`; one live end a name"},
 			&cli.StringFlag{Name: flagOTR, Usage: "`VERSIONS` of OTR to speak, of 2, 3 and 4", DefaultText: options.DefaultVersions()},
 			&cli.StringFlag{Name: flagTimeout, Usage: "for the partner half, the handshake and SMP together, `D` such as 90s or 5m", DefaultText: "60s"},
@@ -87,10 +88,10 @@ func streamFlags() []cli.Flag {
 			&cli.StringFlag{Name: flagExpire, Usage: "end a session whose keys have not changed for `D`", DefaultText: "2h"},
 			&cli.StringFlag{Name: flagDead, Usage: "how long, `D`, a peer may be silent before it counts as gone; 0: for ever", DefaultText: "5m; mode lines: 0"},
 		),
-		in(groupStream,
+		cmdline.In(groupStream,
 			&cli.StringFlag{Name: flagMode, Usage: "`MODE` stream: exact bytes between two otrpipes; lines: one message a line with any OTR client", DefaultText: modeStream},
-			&cli.StringFlag{Name: flagMaxSize, Usage: "no transport line longer than `N` bytes: fragment", DefaultText: noDefault},
-			&cli.StringFlag{Name: flagPad, Usage: "pad plaintexts to multiples of `N` bytes", DefaultText: noDefault},
+			&cli.StringFlag{Name: flagMaxSize, Usage: "no transport line longer than `N` bytes: fragment", DefaultText: cmdline.NoDefault},
+			&cli.StringFlag{Name: flagPad, Usage: "pad plaintexts to multiples of `N` bytes", DefaultText: cmdline.NoDefault},
 			&cli.BoolFlag{Name: flagStay, Usage: "mode lines: when the peer ends, wait for a new session", DisableDefaultText: true},
 			&cli.StringFlag{Name: flagLinger, Usage: "mode lines: `D` after our input's end and the last text the session is ended", DefaultText: "1s"},
 			&cli.BoolFlag{Name: flagRaw, Usage: "mode lines: received text as it came, newlines included", DisableDefaultText: true},

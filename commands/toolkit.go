@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/transcript"
@@ -60,7 +61,7 @@ func toolkitParseCommand() *cli.Command {
 			"a revealed MAC key is shown with the messages that it authenticates.\n\n" +
 			"  otrpipe toolkit parse < log | less\n" +
 			"  otrpipe toolkit parse --json < log",
-		Flags: in(groupAnswer,
+		Flags: cmdline.In(groupAnswer,
 			jsonFlag(),
 			&cli.BoolFlag{Name: flagFull, Usage: "show long fields whole", DisableDefaultText: true},
 			&cli.StringFlag{Name: flagAccount, Usage: "an account `NAME` that version 4 may have bound the session to"},
@@ -91,7 +92,7 @@ func toolkitSessKeysCommand() *cli.Command {
 			"either value do no harm.\n\n" +
 			"  otrpipe toolkit sesskeys @private @public\n" +
 			"  otrpipe toolkit sesskeys --json @private @public",
-		Flags:  in(groupAnswer, jsonFlag()),
+		Flags:  cmdline.In(groupAnswer, jsonFlag()),
 		Action: sessionKeys,
 	}
 }
@@ -155,7 +156,7 @@ func toolkitReadForgeCommand() *cli.Command {
 			"none, nothing is forged and the exit code is 1.\n\n" +
 			"  otrpipe toolkit readforge --keylog keys < log\n" +
 			"  otrpipe toolkit readforge @key --text 'never mind' < log",
-		Flags: in(groupAnswer,
+		Flags: cmdline.In(groupAnswer,
 			&cli.StringFlag{Name: flagKeyLog, Usage: "take the keys from `FILE`, which a stream command wrote"},
 			&cli.StringFlag{Name: flagText, Usage: "forge: print each message with the text `NEW` in it"},
 			numberFlag(),
@@ -255,7 +256,7 @@ func toolkitModifyCommand() *cli.Command {
 			"clients reveal these keys once they are used up, and toolkit parse shows them.\n\n" +
 			"  otrpipe toolkit modify @mackey noon nine 8 < log\n" +
 			"  otrpipe toolkit modify --number 7 @mackey noon nine 8 < log",
-		Flags:  in(groupAnswer, numberFlag()),
+		Flags:  cmdline.In(groupAnswer, numberFlag()),
 		Action: modify,
 	}
 }
@@ -299,7 +300,7 @@ func toolkitRemacCommand() *cli.Command {
 			"digits or @FILE, \"\" where there are none.\n\n" +
 			"  otrpipe toolkit remac @mackey < message\n" +
 			"  otrpipe toolkit remac @mackey 0x100 0x101 0 1 1 @next 01 @text ''",
-		Flags:  in(groupAnswer, numberFlag()),
+		Flags:  cmdline.In(groupAnswer, numberFlag()),
 		Action: remac,
 	}
 }

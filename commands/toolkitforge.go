@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/keyfile"
 	"otrpipe/otr/toolkit"
@@ -36,7 +37,7 @@ func toolkitForgeCommand() *cli.Command {
 			"can see that.\n\n" +
 			"  otrpipe toolkit forge --as alice --profile log script > forged\n" +
 			"  otrpipe toolkit forge --as alice --otr 3 script > forged",
-		Flags: append(in(groupAnswer,
+		Flags: append(cmdline.In(groupAnswer,
 			&cli.StringFlag{Name: flagAs, Usage: "we are `NAME` in the script"},
 			&cli.StringFlag{Name: flagProfile, Usage: "take the peer's client profile from a message in `FILE`, a log (version 4)"},
 			&cli.BoolFlag{Name: flagPeerFrom, Usage: "let the peer begin the key exchange", DisableDefaultText: true},

@@ -22,6 +22,7 @@ const module = "otrpipe"
 var arrows = map[string][]string{
 	".": {"commands"},
 	"commands": {
+		"commands/internal/cmdline",
 		"commands/internal/control",
 		"commands/internal/events",
 		"commands/internal/exit",
@@ -40,6 +41,7 @@ var arrows = map[string][]string{
 	},
 	"commands/internal/exit":            {"keyfile"},
 	"commands/internal/events":          {"commands/internal/descriptor", "commands/internal/exit"},
+	"commands/internal/cmdline":         {"commands/internal/exit"},
 	"commands/internal/descriptor":      {},
 	"commands/internal/secret":          {"commands/internal/descriptor", "commands/internal/exit", "commands/internal/terminal"},
 	"commands/internal/process":         {"commands/internal/exit"},

@@ -1,4 +1,7 @@
-package commands
+// Package cmdline is what the program needs of a command line beyond the flag
+// library: flags wherever they stand, suggestions for misspelled names, and the
+// layout of help.
+package cmdline
 
 import (
 	"fmt"
@@ -11,19 +14,19 @@ import (
 	"otrpipe/commands/internal/exit"
 )
 
-// ownArguments is the value of a command's ArgsUsage whose arguments are
+// OwnArguments is the value of a command's ArgsUsage whose arguments are
 // another program's command line: no flag of ours comes after the first.
-const ownArguments = "-- COMMAND..."
+const OwnArguments = "-- COMMAND..."
 
-// orderArguments puts a command line into the order that the flag library
+// Order puts a command line into the order that the flag library
 // reads: flags of the program, the command, its flags, "--", its arguments.
 // So a flag works wherever it stands, and what is refused is refused by name:
 // an unknown command or flag, a flag without its value, a flag given twice.
-func orderArguments(app *cli.App, args []string) ([]string, error) {
+func Order(app *cli.App, args []string) ([]string, error) {
 	o := ordering{
 		path:     app.Name,
 		commands: app.Commands,
-		global:   globalFlags(app),
+		global:   GlobalFlags(app),
 		given:    map[string]bool{},
 	}
 	if len(args) > 0 {
@@ -70,7 +73,7 @@ func (o *ordering) read(args []string) error {
 		case arg == "--":
 			return o.readAfterDashes(args)
 		case len(arg) > 1 && arg[0] == '-':
-			if len(o.rest) > 0 && o.command != nil && o.command.ArgsUsage == ownArguments {
+			if len(o.rest) > 0 && o.command != nil && o.command.ArgsUsage == OwnArguments {
 				return exit.Errorf(exit.Usage, "%s after %s could be meant for either: put -- before COMMAND", flagName(arg), o.rest[0]).
 					WithHint("%s [flags] -- %s", o.path, strings.Join(slices.Concat(o.rest, []string{arg}, args), " "))
 			}
@@ -112,7 +115,7 @@ func (o *ordering) readCommand(name string) error {
 			return nil
 		}
 	}
-	return unknownCommand(o.path, name, o.commands)
+	return UnknownCommand(o.path, name, o.commands)
 }
 
 // readFlag takes a flag, and from args its value, and says how many of args
@@ -136,19 +139,19 @@ func (o *ordering) readFlag(arg string, args []string) (int, error) {
 		return 0, nil
 	}
 	first := flag.Names()[0]
-	if o.given[first] && !repeats(flag) {
-		return 0, exit.Errorf(exit.Usage, "%s is given twice", dashed(first))
+	if o.given[first] && !Repeats(flag) {
+		return 0, exit.Errorf(exit.Usage, "%s is given twice", Dashed(first))
 	}
 	o.given[first] = true
 
 	used := 0
-	if takesValue(flag) && !hasValue {
+	if TakesValue(flag) && !hasValue {
 		if len(args) == 0 || len(args[0]) > 1 && args[0][0] == '-' {
 			return 0, exit.Errorf(exit.Usage, "%s needs a value", name).WithHint("%s --help", o.path)
 		}
 		value, hasValue, used = args[0], true, 1
 	}
-	token := dashed(first)
+	token := Dashed(first)
 	if hasValue {
 		token += "=" + value
 	}
@@ -191,8 +194,8 @@ func (o *ordering) unknownFlag(name string) error {
 		}
 	}
 	err := exit.Errorf(exit.Usage, "%s has no flag %s", o.path, name)
-	if near := nearest(strings.TrimLeft(name, "-"), names); near != "" {
-		return err.WithHint("did you mean %s?", dashed(near))
+	if near := Nearest(strings.TrimLeft(name, "-"), names); near != "" {
+		return err.WithHint("did you mean %s?", Dashed(near))
 	}
 	if o.command == nil {
 		return err.WithHint("a command's flags come after its name")
@@ -200,15 +203,17 @@ func (o *ordering) unknownFlag(name string) error {
 	return err.WithHint("%s --help", o.path)
 }
 
-func unknownCommand(path, name string, commands []*cli.Command) error {
+// UnknownCommand refuses a name that is none of the commands of path.
+func UnknownCommand(path, name string, commands []*cli.Command) error {
 	err := exit.Errorf(exit.Usage, "%s has no command %q", path, name)
-	if near := nearest(name, append(commandNames(commands), "help")); near != "" {
+	if near := Nearest(name, append(CommandNames(commands), "help")); near != "" {
 		return err.WithHint("did you mean %s %s?", path, near)
 	}
 	return err.WithHint("%s --help", path)
 }
 
-func commandNames(commands []*cli.Command) []string {
+// CommandNames are the names that help shows.
+func CommandNames(commands []*cli.Command) []string {
 	var names []string
 	for _, c := range commands {
 		if !c.Hidden {
@@ -223,8 +228,8 @@ func commandNames(commands []*cli.Command) []string {
 // or swapped, too much for another word.
 const likeness = 0.84
 
-// nearest returns the one of names that name was probably meant to be, or "".
-func nearest(name string, names []string) string {
+// Nearest returns the one of names that name was probably meant to be, or "".
+func Nearest(name string, names []string) string {
 	best, found := likeness, ""
 	for _, n := range names {
 		if d := smetrics.JaroWinkler(name, n, 0.7, 4); d >= best {
@@ -240,20 +245,22 @@ func flagName(arg string) string {
 	return name
 }
 
-// dashed writes a flag's name as the user does.
-func dashed(name string) string {
+// Dashed writes a flag's name as the user does.
+func Dashed(name string) string {
 	if len(name) == 1 {
 		return "-" + name
 	}
 	return fmt.Sprintf("--%s", name)
 }
 
-func takesValue(f cli.Flag) bool {
+// TakesValue reports whether a flag is followed by a value.
+func TakesValue(f cli.Flag) bool {
 	d, ok := f.(cli.DocGenerationFlag)
 	return ok && d.TakesValue()
 }
 
-func repeats(f cli.Flag) bool {
+// Repeats reports whether a flag may be given more than once.
+func Repeats(f cli.Flag) bool {
 	d, ok := f.(cli.DocGenerationSliceFlag)
 	return ok && d.IsSliceFlag()
 }
