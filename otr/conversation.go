@@ -53,12 +53,17 @@ type Config struct {
 	Pad       int           // plaintexts, empty ones too, are padded to multiples of so many bytes, at most 65535; 0: not
 	Heartbeat time.Duration // after so long without a message of ours one is sent; 0: none
 	Expire    time.Duration // a session whose keys have not changed for so long is ended; 0: never
+
+	// LogKeys collects the keys of data messages for TakeKeys, for users who want to take
+	// a session of their own apart. Without it no key leaves the Conversation.
+	LogKeys bool
 }
 
 // A Conversation is our side of the exchange of messages with one
 // correspondent. It is for one goroutine.
 type Conversation struct {
 	cfg       Config
+	log       *keyLog          // nil: keys are not logged
 	protocols map[int]protocol // by version, those that Policy allows
 
 	state  MessageState
@@ -138,6 +143,9 @@ func New(cfg Config) (*Conversation, error) {
 		restarts:   limiter{limit: maxRestartsAMinute},
 		answers:    limiter{limit: maxAnswersAMinute},
 	}
+	if cfg.LogKeys {
+		c.log = new(keyLog)
+	}
 	for _, version := range []int{v3.Version2, v3.Version3} {
 		if !cfg.Policy.allows(version) {
 			continue
@@ -145,9 +153,9 @@ func New(cfg Config) (*Conversation, error) {
 		if cfg.DSA == nil {
 			return nil, fmt.Errorf("%w: version %d needs a DSA key", ErrConfig, version)
 		}
-		c.protocols[version] = protocolV3{v3.Config{
+		c.protocols[version] = protocolV3{config: v3.Config{
 			Version: uint16(version), InstanceTag: cfg.InstanceTag, Identity: cfg.DSA, Rand: cfg.Rand,
-		}}
+		}, log: c.log}
 	}
 	if cfg.Policy.allows(v4.Version) {
 		switch {
@@ -156,7 +164,7 @@ func New(cfg Config) (*Conversation, error) {
 		case (cfg.Account == "") != (cfg.PeerAccount == ""):
 			return nil, fmt.Errorf("%w: only one of the two account names", ErrConfig)
 		}
-		c.protocols[v4.Version] = newProtocolV4(c.cfg)
+		c.protocols[v4.Version] = newProtocolV4(c.cfg, c.log)
 	}
 	if len(c.protocols) == 0 {
 		return nil, fmt.Errorf("%w: no version is allowed", ErrConfig)
@@ -273,6 +281,7 @@ func (c *Conversation) Wipe() {
 		delete(c.peers, id)
 	}
 	c.withdraw()
+	c.log.wipe()
 	c.stored.forget()
 	c.state, c.active, c.upgradable = StatePlaintext, nil, false
 }

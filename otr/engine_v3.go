@@ -11,7 +11,10 @@ import (
 )
 
 // protocolV3 is versions 2 and 3.
-type protocolV3 struct{ config v3.Config }
+type protocolV3 struct {
+	config v3.Config
+	log    *keyLog // nil: keys are not logged
+}
 
 func (p protocolV3) version() int { return int(p.config.Version) }
 
@@ -24,7 +27,13 @@ func (p protocolV3) errorText(error) string { return unreadableText }
 const unreadableText = "Your message cannot be read: its keys are gone."
 
 func (p protocolV3) newEngine(peer uint32) engine {
-	return engineV3{Engine: v3.NewEngine(p.config, peer), config: p.config}
+	config := p.config
+	if p.log != nil {
+		config.OnKey = func(k v3.UsedKey) {
+			p.log.add(int(config.Version), config.InstanceTag, peer, k.Sending, k.SenderKeyID, k.RecipientKeyID, k.AES[:])
+		}
+	}
+	return engineV3{Engine: v3.NewEngine(config, peer), config: config}
 }
 
 func (p protocolV3) newOffer() (offer, error) {

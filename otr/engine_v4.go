@@ -14,7 +14,7 @@ import (
 type protocolV4 struct{ client *v4.Client }
 
 // newProtocolV4 returns version 4 for a Config that allows it.
-func newProtocolV4(cfg Config) protocolV4 {
+func newProtocolV4(cfg Config, log *keyLog) protocolV4 {
 	config := v4.Config{
 		InstanceTag: cfg.InstanceTag,
 		Identity:    cfg.Ed448,
@@ -27,6 +27,11 @@ func newProtocolV4(cfg Config) protocolV4 {
 	}
 	if cfg.Account != "" {
 		config.Accounts = &v4.Accounts{Ours: cfg.Account, Theirs: cfg.PeerAccount}
+	}
+	if log != nil {
+		config.OnKey = func(k v4.UsedKey) {
+			log.add(v4.Version, cfg.InstanceTag, k.Peer, k.Sending, k.RatchetID, k.MessageID, k.Message[:])
+		}
 	}
 	return protocolV4{client: v4.NewClient(config)}
 }

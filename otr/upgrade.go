@@ -28,7 +28,7 @@ func (c *Conversation) AllowUpgrade() error {
 			return fmt.Errorf("%w: only one of the two account names", ErrConfig)
 		}
 		c.cfg.Policy |= AllowV4
-		c.protocols[v4.Version] = newProtocolV4(c.cfg)
+		c.protocols[v4.Version] = newProtocolV4(c.cfg, c.log)
 	}
 	c.upgradable = true
 	return nil

@@ -54,6 +54,7 @@ type session struct {
 	pairs [2][2]*pairKeys
 
 	reveal []byte // receiving MAC keys to reveal in the next data message
+	onKey  func(UsedKey)
 
 	mac [dataMACLen]byte // scratch space
 
@@ -252,8 +253,18 @@ func (s *session) pair(our, their int) (*pairKeys, error) {
 			return nil, err
 		}
 		s.pairs[our][their] = p
+		s.tellKeys(p, s.ourID-uint32(latest-our), s.theirID-uint32(latest-their))
 	}
 	return p, nil
+}
+
+// tellKeys tells onKey of the keys of a pair.
+func (s *session) tellKeys(p *pairKeys, ourID, theirID uint32) {
+	if s.onKey == nil {
+		return
+	}
+	s.onKey(UsedKey{Sending: true, SenderKeyID: ourID, RecipientKeyID: theirID, AES: p.send.aes})
+	s.onKey(UsedKey{SenderKeyID: theirID, RecipientKeyID: ourID, AES: p.receive.aes})
 }
 
 // rotateOurs forgets our previous key: the peer has seen the latest.

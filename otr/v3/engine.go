@@ -23,6 +23,7 @@ type Engine struct {
 	peer     uint32 // theirs; 0 in version 2
 	identity *keys.DSAPrivateKey
 	rand     io.Reader
+	onKey    func(UsedKey) // may be nil
 
 	exchange exchange
 	session  *session
@@ -39,12 +40,21 @@ type Config struct {
 	InstanceTag uint32              // ours; unused in version 2
 	Identity    *keys.DSAPrivateKey // signs key exchanges
 	Rand        io.Reader           // the only source of randomness
+	OnKey       func(UsedKey)       // is told of each key that is derived; nil: nobody is
+}
+
+// A UsedKey is the key of the data messages that name the key ids of a pair of D-H keys.
+// It is what a user asks for who wants to take a session of their own apart.
+type UsedKey struct {
+	Sending                     bool // we encrypt with it; else the peer does
+	SenderKeyID, RecipientKeyID uint32
+	AES                         AESKey
 }
 
 // NewEngine returns the engine for one instance of the peer; in version 2,
 // which has no instance tags, peer is 0.
 func NewEngine(c Config, peer uint32) *Engine {
-	return &Engine{version: c.Version, tag: c.InstanceTag, peer: peer, identity: c.Identity, rand: c.Rand}
+	return &Engine{version: c.Version, tag: c.InstanceTag, peer: peer, identity: c.Identity, rand: c.Rand, onKey: c.OnKey}
 }
 
 // Begin enters AuthAwaitingDHKey: o has been, or is about to be, sent to the
@@ -141,6 +151,7 @@ func (e *Engine) establish(with established) error {
 	if err != nil {
 		return err
 	}
+	s.onKey = e.onKey
 	e.Drop()
 	e.session = s
 	e.sessions++

@@ -16,6 +16,7 @@ type Config struct {
 	Accounts    *Accounts           // nil: the network has no account names
 	Rand        io.Reader           // the only source of randomness
 	Now         func() time.Time    // the only clock
+	OnKey       func(UsedKey)       // is told of the key of each data message; nil: nobody is
 }
 
 // A Client is our side of version 4, whoever the peer is: the long-term keys and the

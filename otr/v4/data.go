@@ -100,6 +100,7 @@ func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, all bool) ([]byte,
 	text := len(b)
 	b = wire.AppendPlaintext(b, p)
 	binary.BigEndian.PutUint32(b[text-4:], uint32(len(b)-text))
+	e.tellKey(&m, &keys.enc, true)
 	crypt(&keys.enc, b[text:])
 	mac := keys.enc.derive(group.UsageMACKey)
 	b = appendAuthenticator(b, &mac, b[start:])
@@ -160,6 +161,7 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext,
 		s.keepSkipped(skipped)
 	}
 	s.retire(&mac)
+	e.tellKey(&m, &keys.enc, false)
 	crypt(&keys.enc, m.Encrypted)
 	p := parsePlaintext(tlvs, m.Encrypted)
 	s.extraReceived = appendExtraKeys(wipeExtraKeys(s.extraReceived), &keys.extra, p.TLVs)

@@ -146,3 +146,19 @@ func (e *Engine) ExchangeSecret() (secret group.Scalar, ok bool) {
 	}
 	return secret, false
 }
+
+// A UsedKey is the key of one data message. It is what a user asks for who wants to take a
+// session of their own apart.
+type UsedKey struct {
+	Peer                 uint32 // the instance tag of the peer
+	Sending              bool   // we have encrypted with it; else the peer has
+	RatchetID, MessageID uint32
+	Message              Key // MKenc
+}
+
+// tellKey tells OnKey of the key of a data message.
+func (e *Engine) tellKey(m *Data, enc *Key, sending bool) {
+	if e.client.OnKey != nil {
+		e.client.OnKey(UsedKey{Peer: e.peer, Sending: sending, RatchetID: m.RatchetID, MessageID: m.MessageID, Message: *enc})
+	}
+}
