@@ -26,6 +26,17 @@
 //
 //	0x6F21 PLAIN  no value
 //
+// Lines also numbers, counts and acknowledges its texts, and both end a session by a
+// handshake that makes it deniable; see the manual page otrpipe-stream(5).
+//
+//	0x6F22 NUMBER    number (8): of the message's text in the session
+//	0x6F23 RECEIVED  session id (8); next (8); runs of lost texts: first (8), count (8)
+//	0x6F24 COUNT     session id (8); count (8): the texts sent in that session
+//	0x6F25 LAPSED    no value: the session's keys were too old, its sender stays
+//	0x6F07 CLOSE     no value: the sender has said everything
+//	0x6F08 CLOSED    no value: and reveals every MAC key that it has verified with
+//	0x6F09 ASK       no value: show where you stand
+//
 // Integers are big-endian. A byte is handed to the reader only if it was
 // authenticated, in its place, once; a stream that stops before the peer's
 // authenticated END is an error, whatever arrived before.
