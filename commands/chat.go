@@ -106,6 +106,9 @@ type chat struct {
 	// compared is the peer's key that was shown last, for comparing it. It is for
 	// the goroutine that listens.
 	compared keys.Fingerprint
+	// shown is the session that stands in front of the line; guarded by live's mu. A line
+	// is for that session alone.
+	shown stream.SessionID
 
 	textsMu   sync.Mutex
 	texts     []string // the latest messages that were sent, shortened
@@ -245,7 +248,7 @@ func (h *chat) send(text string) {
 	lines := h.channel()
 	if lines != nil {
 		var number int64
-		if number, err = lines.WriteText([]byte(h.asTyped(text))); err == nil {
+		if number, err = lines.WriteTextIn(h.addressed(), []byte(h.asTyped(text))); err == nil {
 			h.keepText(number, text)
 		}
 	}

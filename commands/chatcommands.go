@@ -170,7 +170,12 @@ func (l *live) asked() *string {
 
 // compare asks for a secret, and has SMP compare it while the chat goes on.
 func (h *chat) compare(prompt, question string) {
-	asked := h.asked()
+	asked, run := h.asked(), uint64(0)
+	if asked != nil {
+		h.mu.Lock()
+		run = h.smp.run
+		h.mu.Unlock()
+	}
 	secret, err := h.console.ReadSecret(h.console.Paint(prompt+" (it is not shown): ", color.Bold))
 	switch {
 	case errors.Is(err, editor.ErrInterrupted), errors.Is(err, io.EOF), err == nil && len(secret) == 0:
@@ -184,8 +189,8 @@ func (h *chat) compare(prompt, question string) {
 		return
 	}
 	go func() {
-		err := h.runSMP(context.Background(), &control.SMP{Secret: secret, Question: question, Timeout: smpTimeout})
-		told := errors.Is(err, errSMPFailed) || errors.Is(err, errSMPAborted)
+		err := h.runSMP(context.Background(), &control.SMP{Secret: secret, Question: question, Timeout: smpTimeout, Run: run})
+		told := errors.Is(err, errSMPFailed) || errors.Is(err, errSMPBrokenOff) || errors.Is(err, errSMPAborted)
 		if err != nil && (!told || h.Quiet) {
 			h.refuse(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
+	"otrpipe/otr/stream"
 )
 
 // maxWho is how many characters of a contact's name stand in front of the line.
@@ -19,6 +20,7 @@ type standing struct {
 	who       string
 	encrypted bool   // and every check that was asked for has passed
 	trust     string // of the event secure
+	session   stream.SessionID
 }
 
 // word says it, and colour shows it.
@@ -61,6 +63,9 @@ func (l *live) standing() standing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := standing{who: who, encrypted: l.trusted}
+	if l.link != nil && l.trusted {
+		s.session, _ = l.link.Session()
+	}
 	if l.peer != nil {
 		s.trust = l.peer.Trust
 	}
@@ -80,6 +85,9 @@ func notOurs(name string) string {
 // showStanding puts the standing in front of the line.
 func (h *chat) showStanding() {
 	s := h.standing()
+	h.mu.Lock()
+	h.shown = s.session
+	h.mu.Unlock()
 	h.console.SetPrompt(h.console.Paint(s.prompt(), s.colour()) + " ")
 }
 
@@ -105,4 +113,11 @@ func (h *chat) setTrust(standing trust.Standing) {
 	h.peer.Trust = string(standing)
 	h.mu.Unlock()
 	h.showStanding()
+}
+
+// addressed is the session that the person sees in front of the line.
+func (h *chat) addressed() stream.SessionID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.shown
 }

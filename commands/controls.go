@@ -10,6 +10,7 @@ import (
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/otr"
+	"otrpipe/otr/stream"
 )
 
 // lastAnswers is how long a session that has ended waits for controllers to
@@ -104,7 +105,7 @@ func (l *live) status() control.Reply {
 		s.Sent = control.Count{Bytes: stats.SentBytes, Messages: stats.SentMessages}
 		s.Received = control.Count{Bytes: stats.ReceivedBytes, Messages: stats.ReceivedMessages}
 	}
-	reply := control.Reply{Status: s, Home: l.name.Home, Asked: l.smp.asked}
+	reply := control.Reply{Status: s, Home: l.name.Home, Asked: l.smp.asked, Run: l.smp.run}
 	if l.role != "" && l.partner == nil {
 		reply.Waits = l.role
 	}
@@ -112,8 +113,9 @@ func (l *live) status() control.Reply {
 }
 
 // secureLink waits until the session is encrypted with a peer that has met
-// what was asked of it, and returns what it runs on.
-func (l *live) secureLink(ctx context.Context, limit <-chan time.Time) (link, error) {
+// what was asked of it, and returns what it runs on, and which session it is.
+func (l *live) secureLink(ctx context.Context, limit <-chan time.Time) (link, stream.SessionID, error) {
+	none := stream.SessionID{}
 	tap := l.tap()
 	defer l.untap(tap)
 	for {
@@ -121,16 +123,18 @@ func (l *live) secureLink(ctx context.Context, limit <-chan time.Time) (link, er
 		lk, trusted := l.link, l.trusted
 		l.mu.Unlock()
 		if lk != nil && trusted {
-			return lk, nil
+			if id, ok := lk.Session(); ok {
+				return lk, id, nil
+			}
 		}
 		select {
 		case <-tap:
 		case <-limit:
-			return nil, exit.Errorf(exit.Timeout, "session %q is not encrypted yet", l.name.Session)
+			return nil, none, exit.Errorf(exit.Timeout, "session %q is not encrypted yet", l.name.Session)
 		case <-ctx.Done():
-			return nil, errGone
+			return nil, none, errGone
 		case <-l.over:
-			return nil, l.sessionEnded()
+			return nil, none, l.sessionEnded()
 		}
 	}
 }
@@ -167,16 +171,18 @@ func (l *live) lapsedLink() link {
 // refresh begins a new key exchange and waits for its end.
 func (l *live) refresh(ctx context.Context) error {
 	late := limit(controlTimeout)
-	lk := l.lapsedLink()
+	lk, do := l.lapsedLink(), (link).Do
 	if lk == nil {
+		var id stream.SessionID
 		var err error
-		if lk, err = l.secureLink(ctx, late); err != nil {
+		if lk, id, err = l.secureLink(ctx, late); err != nil {
 			return err
 		}
+		do = func(lk link, f func(*otr.Conversation) ([][]byte, error)) error { return lk.DoIn(id, f) }
 	}
 	tap := l.tap()
 	defer l.untap(tap)
-	if err := lk.Do((*otr.Conversation).Refresh); err != nil {
+	if err := do(lk, (*otr.Conversation).Refresh); err != nil {
 		return l.refused(err)
 	}
 	for {
@@ -211,38 +217,34 @@ func (l *live) refused(err error) error {
 
 // extra is an extra symmetric key that the peer has announced.
 type extra struct {
-	use uint32
-	key []byte
+	session stream.SessionID // which it is of
+	use     uint32
+	key     []byte
 }
 
 // keepExtraKey keeps the key that the peer announced last, for extra-key
 // --received.
-func (l *live) keepExtraKey(e otr.ExtraKeyReceived) {
+func (l *live) keepExtraKey(in stream.SessionID, e otr.ExtraKeyReceived) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.extra != nil {
 		clear(l.extra.key)
 	}
-	l.extra = &extra{use: e.Use, key: append([]byte(nil), e.Key...)}
+	l.extra = &extra{session: in, use: e.Use, key: append([]byte(nil), e.Key...)}
 }
 
 // extraKey returns the extra symmetric key and tells the peer its use, or the
 // one that the peer has announced.
 func (l *live) extraKey(ctx context.Context, r *control.ExtraKey) ([]byte, error) {
 	if r.Received {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.extra == nil {
-			return nil, exit.Errorf(exit.Failure, "the peer has not announced the extra symmetric key in session %q", l.name.Session)
-		}
-		return append([]byte(nil), l.extra.key...), nil
+		return l.extraKeyReceived()
 	}
-	lk, err := l.secureLink(ctx, limit(controlTimeout))
+	lk, id, err := l.secureLink(ctx, limit(controlTimeout))
 	if err != nil {
 		return nil, err
 	}
 	var key []byte
-	err = lk.Do(func(c *otr.Conversation) ([][]byte, error) {
+	err = lk.DoIn(id, func(c *otr.Conversation) ([][]byte, error) {
 		k, lines, err := c.ExtraKey(r.Use, r.Data)
 		key = append([]byte(nil), k...)
 		return lines, err
@@ -279,4 +281,17 @@ func (l *live) tell(e fmt.Stringer) {
 		default: // it is about to be read; one event is as good as another
 		}
 	}
+}
+
+// extraKeyReceived returns the key that the peer has announced: the peer of the present
+// session, once it has met what was asked of it.
+func (l *live) extraKeyReceived() ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.link != nil && l.extra != nil && l.trusted {
+		if id, ok := l.link.Session(); ok && id == l.extra.session {
+			return append([]byte(nil), l.extra.key...), nil
+		}
+	}
+	return nil, exit.Errorf(exit.Failure, "no trusted peer has announced the extra symmetric key in the present session of %q", l.name.Session)
 }

@@ -76,6 +76,8 @@ type live struct {
 type link interface {
 	Handshake(context.Context) error
 	Do(func(*otr.Conversation) ([][]byte, error)) error
+	DoIn(stream.SessionID, func(*otr.Conversation) ([][]byte, error)) error
+	Session() (stream.SessionID, bool)
 	Wait() error
 	Stats() stream.Stats
 }

@@ -152,7 +152,7 @@ func (l *live) event(e stream.Event) {
 		l.log(e, events.Record{Event: events.PeerError, Text: &what.Text})
 		l.Warn("the peer's program reports an error%s: %s", times(e.Count), what.Text)
 	case otr.ExtraKeyReceived:
-		l.keepExtraKey(what)
+		l.keepExtraKey(e.Session, what)
 		l.log(e, events.Record{Event: events.ExtraKey, Use: &what.Use, Data: events.Hex(what.Data)})
 		l.Note("%s will use the extra symmetric key for use %d; otrpipe extra-key --received shows it", l.peerName(), what.Use)
 	case stream.StreamEnded:
@@ -208,7 +208,7 @@ func (l *live) event(e stream.Event) {
 		l.Detail("%v%s", what, times(e.Count))
 	}
 	switch e.What.(type) {
-	case otr.Event, stream.Trusted:
+	case otr.Event, stream.Trusted, stream.Refused:
 		l.tell(e.What)
 	}
 	if person := l.atTerminal(); person != nil {

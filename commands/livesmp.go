@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"otrpipe/commands/internal/control"
@@ -15,6 +16,7 @@ import (
 // A smpState is what a live session knows of SMP.
 type smpState struct {
 	asked    *string // the question that the peer waits with; nil: it does not
+	run      uint64  // which one that is, or was last
 	busy     bool    // a controller waits for the result
 	answered bool    // the run under way answers a question of the peer's
 	crossed  bool    // both ends have started; the peer's abort is on its way
@@ -32,7 +34,7 @@ func (l *live) smpAsked(e stream.Event, what otr.SMPAsked) {
 	byItself := l.options.SMP != nil && !l.trusted
 	busy := l.smp.busy
 	if !byItself {
-		l.smp.asked = &what.Question
+		l.smp.asked, l.smp.run = &what.Question, what.Run
 	}
 	l.mu.Unlock()
 	if byItself || busy {
@@ -137,10 +139,18 @@ func (l *live) abortSMP() error {
 	if lk == nil {
 		return nil
 	}
-	if err := lk.Do((*otr.Conversation).AbortSMP); err != nil {
+	shown := false
+	err := lk.Do(func(c *otr.Conversation) ([][]byte, error) {
+		shown = c.SMPOutcomeShown()
+		return c.AbortSMP()
+	})
+	if err != nil {
 		return l.refused(err)
 	}
 	l.smpEnded(nil)
+	if shown { // which the stream has told of
+		return errSMPBrokenOff
+	}
 	l.log(stream.Event{Time: time.Now(), Count: 1}, events.Record{Event: events.SMPAborted})
 	l.tell(otr.SMPAborted{})
 	return nil
@@ -158,7 +168,7 @@ var (
 func (l *live) runSMP(ctx context.Context, r *control.SMP) error {
 	defer clear(r.Secret)
 	late := limit(r.Timeout)
-	lk, err := l.secureLink(ctx, late)
+	lk, id, err := l.secureLink(ctx, late)
 	if err != nil {
 		return err
 	}
@@ -169,7 +179,7 @@ func (l *live) runSMP(ctx context.Context, r *control.SMP) error {
 	defer l.leaveSMP()
 	tap := l.tap()
 	defer l.untap(tap)
-	if err := l.beginSMP(lk, r, false); err != nil {
+	if err := l.beginSMP(lk, id, r, false); err != nil {
 		return err
 	}
 	var again <-chan time.Time // when we start once more, if the peer does not
@@ -199,14 +209,16 @@ func (l *live) runSMP(ctx context.Context, r *control.SMP) error {
 				begin = l.startsAgain()
 			case otr.SMPAsked:
 				begin = crossed
-			case otr.PeerEnded, otr.Ended, otr.Secure:
+			case otr.PeerEnded, otr.Ended, otr.Secure, stream.Refused:
 				// Whoever comes next is not the one that the secret was for.
 				return l.endedBeforeSMP()
 			}
 		case <-again:
 			begin = true
 		case <-late:
-			_ = l.abortSMP() // or the session has ended
+			if err := l.abortSMP(); errors.Is(err, errSMPBrokenOff) {
+				return err
+			} // or the session has ended
 			return exit.Errorf(exit.Timeout, "the peer has not answered within %v; SMP is aborted", r.Timeout)
 		case <-ctx.Done():
 			return l.abortSMP()
@@ -215,12 +227,16 @@ func (l *live) runSMP(ctx context.Context, r *control.SMP) error {
 		}
 		if begin {
 			again = nil
-			if err := l.beginSMP(lk, r, true); err != nil {
+			if err := l.beginSMP(lk, id, r, true); err != nil {
 				return err
 			}
 		}
 	}
 }
+
+// errAsksOtherwise keeps a secret from answering a question that it was not given for.
+var errAsksOtherwise error = exit.Errorf(exit.Failure, "meanwhile it is something else that the peer asks").
+	WithHint("look at the question, and answer that")
 
 func (l *live) endedBeforeSMP() error {
 	return exit.Errorf(exit.SMP, "session %q ended before SMP did", l.name.Session)
@@ -237,11 +253,15 @@ func (l *live) startsAgain() bool {
 // beginSMP answers the peer if it waits for an answer, and else starts. After
 // a crossing the secret was not chosen for the peer's question, so that the
 // result counts whoever asked.
-func (l *live) beginSMP(lk link, r *control.SMP, crossed bool) error {
-	err := lk.Do(func(c *otr.Conversation) ([][]byte, error) {
+func (l *live) beginSMP(lk link, id stream.SessionID, r *control.SMP, crossed bool) error {
+	err := lk.DoIn(id, func(c *otr.Conversation) ([][]byte, error) {
 		// Here nothing can come from the peer in between.
 		l.mu.Lock()
 		asked := l.smp.asked
+		if !crossed && (r.Run != 0 && (asked == nil || r.Run != l.smp.run) || r.Run == 0 && asked != nil && *asked != "") {
+			l.mu.Unlock()
+			return nil, errAsksOtherwise
+		}
 		l.smp.asked, l.smp.answered = nil, asked != nil && *asked != "" && !crossed
 		l.mu.Unlock()
 		if asked != nil {

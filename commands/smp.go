@@ -74,6 +74,9 @@ func runSMP(c *cli.Context) error {
 			return err
 		}
 		defer clear(request.Secret)
+		if session.Asked != nil {
+			request.Run = session.Run
+		}
 	}
 	_, err = session.Do(c.Context, control.Request{SMP: request})
 	return err

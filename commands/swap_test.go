@@ -72,13 +72,19 @@ func (p silentPeer) Handshake(context.Context) error { return nil }
 func (p silentPeer) Wait() error                     { return nil }
 func (p silentPeer) Stats() stream.Stats             { return stream.Stats{} }
 
+func (p silentPeer) Session() (stream.SessionID, bool) { return stream.SessionID{}, true }
+
+func (p silentPeer) DoIn(_ stream.SessionID, f func(*otr.Conversation) ([][]byte, error)) error {
+	return p.Do(f)
+}
+
 func (p silentPeer) Do(func(*otr.Conversation) ([][]byte, error)) error {
 	close(p)
 	return nil
 }
 
 func TestARunOfSMPEndsWithItsSession(t *testing.T) {
-	for _, end := range []stream.Event{{What: otr.PeerEnded{}}, {What: otr.Ended{}}, {What: otr.Secure{}}} {
+	for _, end := range []stream.Event{{What: otr.PeerEnded{}}, {What: otr.Ended{}}, {What: otr.Secure{}}, {What: stream.Refused{}}} {
 		l := newMeeting(t, "", trustNew)
 		l.over, l.trusted = make(chan struct{}), true
 		begun := make(chan struct{})
@@ -104,4 +110,54 @@ func fingerprintOf(t *testing.T, hex string) keys.Fingerprint {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// A trustedPeer is a link to a peer in one session.
+type trustedPeer struct {
+	silentPeer
+	here bool
+}
+
+func (p trustedPeer) Session() (stream.SessionID, bool) { return stream.SessionID{}, p.here }
+
+func (p trustedPeer) DoIn(_ stream.SessionID, f func(*otr.Conversation) ([][]byte, error)) error {
+	_, err := f(nil)
+	return err
+}
+
+// The extra symmetric key that a peer announces is handed out while the session with it
+// lasts, and only once the peer has met what was asked of it.
+func TestTheExtraKeyIsThatOfATrustedPeerInThePresentSession(t *testing.T) {
+	l := newMeeting(t, "", trustNew)
+	l.keepExtraKey(stream.SessionID{}, otr.ExtraKeyReceived{Use: 1, Key: []byte("key")})
+	for _, test := range []struct{ trusted, here, given bool }{{true, true, true}, {false, true, false}, {true, false, false}} {
+		l.trusted, l.link = test.trusted, trustedPeer{here: test.here}
+		key, err := l.extraKey(t.Context(), &control.ExtraKey{Received: true})
+		if given := err == nil && string(key) == "key"; given != test.given {
+			t.Errorf("%+v: %q, %v", test, key, err)
+		}
+	}
+}
+
+// A secret answers the question that it was given for, and no other.
+func TestASecretDoesNotAnswerAnotherQuestion(t *testing.T) {
+	question, none := "where?", ""
+	for _, test := range []struct {
+		asked   *string
+		run     uint64 // of the question that waits
+		givenTo uint64
+		refused bool
+	}{
+		{&question, 3, 2, true},
+		{nil, 2, 2, true},
+		{&question, 1, 0, true},
+		{&none, 1, 2, true},
+	} {
+		l := newMeeting(t, "", trustNew)
+		l.smp.asked, l.smp.run = test.asked, test.run
+		err := l.beginSMP(trustedPeer{here: true}, stream.SessionID{}, &control.SMP{Secret: []byte("x"), Run: test.givenTo}, false)
+		if errors.Is(err, errAsksOtherwise) != test.refused {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
 }

@@ -17,6 +17,7 @@ type Client struct {
 	Home   string  // where its identity is
 	Waits  string  // the half that waits for the other one; "": neither
 	Asked  *string // the question that the peer's SMP waits with; nil: it does not
+	Run    uint64  // tells that question from others
 	conn   *Conn
 }
 
@@ -34,7 +35,7 @@ func Find(dir string, limit time.Duration) []*Client {
 		if conn.Send(Request{Status: true}) == nil {
 			if reply, err := conn.ReceiveReply(); err == nil && reply.Status != nil {
 				conn.SetDeadline(time.Time{})
-				all = append(all, &Client{reply.Status, reply.Home, reply.Waits, reply.Asked, conn})
+				all = append(all, &Client{reply.Status, reply.Home, reply.Waits, reply.Asked, reply.Run, conn})
 				continue
 			}
 		}

@@ -32,6 +32,9 @@ type SMP struct {
 	Question string        `json:"question,omitempty"`
 	Abort    bool          `json:"abort,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"`
+	// Run is Reply.Run of the question that Secret was given for; 0: for none. It is not
+	// used for another question.
+	Run uint64 `json:"run,omitempty"`
 }
 
 // ExtraKey asks for the extra symmetric key: for a new one, and tells the
@@ -54,6 +57,7 @@ type Reply struct {
 	Home   string  `json:"home,omitempty"`
 	Waits  string  `json:"waits,omitempty"` // the half that waits for the other one
 	Asked  *string `json:"asked,omitempty"` // the question the peer's SMP waits with
+	Run    uint64  `json:"run,omitempty"`   // which question that is
 	Key    []byte  `json:"key,omitempty"`
 }
 
