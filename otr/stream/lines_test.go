@@ -380,6 +380,7 @@ type connection struct {
 	pieces <-chan []byte
 	rest   []byte
 	gone   chan struct{}
+	once   sync.Once
 }
 
 func (c *connection) Read(p []byte) (int, error) {
@@ -405,7 +406,7 @@ func (c *connection) Read(p []byte) (int, error) {
 }
 
 func (c *connection) Close() error {
-	close(c.gone)
+	c.once.Do(func() { close(c.gone) })
 	return nil
 }
 

@@ -1,0 +1,464 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+)
+
+// speaks lets an end speak versions, and have the keys of another identity in version 4
+// where it has any.
+func speaks(key int, versions otr.Policy) func(*otr.Config) {
+	return func(c *otr.Config) {
+		c.Policy = versions | otr.RequireEncryption | otr.RestartAKE
+		c.Ed448, c.Forging = testKeys4()[key].private, testKeys4()[key].forging
+	}
+}
+
+// An otrpipe in the wire starts an exchange of its own in mid-session. The run belongs to
+// the first key: it ends, or with Stay the stranger is sent away and the old peer may come
+// back. No text goes to the stranger.
+func TestAnotherKeyInMidSessionIsRefused(t *testing.T) {
+	for _, stay := range []bool{false, true} {
+		for _, moreKeys := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := cable(t, relay{}, relay{})
+				connect := switchboard(b)
+				no := errors.New("that is not bob's")
+				bob := fingerprintOf(1)
+				sameTag := func(c *otr.Config) { c.InstanceTag = 0x1234567 }
+				ea := open(t, a, setting{lines: true, config: func(c *Config) {
+					c.Stay, c.MoreKeys, c.OneSession = stay, moreKeys, true
+					c.Verify = func(s otr.Session) error {
+						if s.Fingerprint != bob {
+							return no
+						}
+						return nil
+					}
+				}})
+				wire := &cut{ReadWriteCloser: connect()}
+				first := open(t, wire, setting{lines: true, key: 1, seed: 1, otr: sameTag})
+				handshakeLines(t, ea.lines, first.lines)
+				synctest.Wait()
+				old, ok := ea.lines.Session()
+				if !ok {
+					t.Fatal("there is no session")
+				}
+				// The stranger takes over the wire; the old peer says nothing more.
+				wire.cut()
+				wire = &cut{ReadWriteCloser: connect()}
+				stranger := open(t, wire, setting{lines: true, key: 2, seed: 2, otr: sameTag, config: func(c *Config) { c.Initiate = false }})
+				if err := stranger.lines.Do((*otr.Conversation).Refresh); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+				ea.lines.WriteTextIn(old, []byte("for bob alone"))
+				time.Sleep(time.Second)
+				if n := stranger.stats().ReceivedMessages; n != 0 {
+					t.Errorf("stay %v: the stranger got %d texts", stay, n)
+				}
+				if !stay {
+					if err := ea.lines.Wait(); !errors.Is(err, ErrRefused) || !moreKeys && !errors.Is(err, ErrOtherKey) {
+						t.Errorf("%v", err)
+					}
+					return
+				}
+				if told[Refused](ea) == 0 {
+					t.Errorf("nothing was told: %v", ea.events())
+				}
+				if _, err := ea.lines.WriteTextIn(old, []byte("late")); err != ErrNoSession {
+					t.Errorf("writing to the session that is over: %v", err)
+				}
+				wire.cut()
+				again := open(t, connect(), setting{lines: true, key: 1, seed: 3, otr: sameTag})
+				handshakeLines(t, again.lines)
+				synctest.Wait()
+				now, ok := ea.lines.Session()
+				if !ok || now == old {
+					t.Fatal("the old peer's new session has no name of its own")
+				}
+				if _, err := ea.lines.WriteTextIn(old, []byte("late")); err != ErrSessionOver {
+					t.Errorf("writing to the old session: %v", err)
+				}
+				if _, err := ea.lines.WriteTextIn(now, []byte("welcome back")); err != nil {
+					t.Error(err)
+				}
+				if got, err := again.lines.ReadMessage(nil); string(got) != "welcome back" || err != nil {
+					t.Errorf("%q, %v", got, err)
+				}
+			})
+		}
+	}
+}
+
+// A cut transport loses what is written to it.
+type cut struct {
+	io.ReadWriteCloser
+	is atomic.Bool
+}
+
+func (c *cut) Write(p []byte) (int, error) {
+	if c.is.Load() {
+		return len(p), nil
+	}
+	return c.ReadWriteCloser.Write(p)
+}
+
+func (c *cut) cut() {
+	c.is.Store(true)
+	c.Close()
+}
+
+// New keys between the same two keep the session, and what is for it still goes out; an
+// operation for a session that is over is not run.
+func TestASessionKeepsItsNameThroughNewKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		one := func(c *Config) { c.Stay, c.OneSession = true, true }
+		ea, eb := openPair(t, a, b, setting{lines: true, config: one}, setting{lines: true, config: one})
+		handshakeLines(t, ea.lines, eb.lines)
+		synctest.Wait()
+		id, _ := ea.lines.Session()
+		for i := range 3 {
+			if err := ea.lines.DoIn(id, (*otr.Conversation).Refresh); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if now, _ := ea.lines.Session(); now != id {
+				t.Errorf("after %d exchanges the session has another name", i+1)
+			}
+			text := fmt.Sprintf("text %d", i)
+			if _, err := ea.lines.WriteTextIn(id, []byte(text)); err != nil {
+				t.Error(err)
+			}
+			if got, err := eb.lines.ReadMessage(nil); string(got) != text || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+		}
+		if err := eb.lines.Do((*otr.Conversation).End); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, ok := ea.lines.Session(); ok {
+			t.Error("the session goes on")
+		}
+		ran := false
+		err := ea.lines.DoIn(id, func(*otr.Conversation) ([][]byte, error) { ran = true; return nil, nil })
+		if err != ErrSessionOver || ran {
+			t.Errorf("%v; run: %v", err, ran)
+		}
+		if err := ea.lines.DoIn(SessionID{}, func(*otr.Conversation) ([][]byte, error) { ran = true; return nil, nil }); err != ErrSessionOver || ran {
+			t.Errorf("in no session: %v; run: %v", err, ran)
+		}
+	})
+}
+
+// Admit has the last word: a peer that it refuses gets nothing.
+func TestAPeerThatIsNotAdmittedIsRefused(t *testing.T) {
+	for _, smp := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := cable(t, relay{}, relay{})
+			no := errors.New("somebody else was first")
+			shared := func(c *Config) {
+				if smp {
+					secret("same")(c)
+				}
+			}
+			ea, eb := openPair(t, a, b, setting{config: func(c *Config) {
+				shared(c)
+				c.Admit = func(otr.Session) error { return no }
+			}}, setting{config: shared})
+			io.WriteString(ea, "payload")
+			if err := ea.Wait(); !errors.Is(err, ErrRefused) || !errors.Is(err, no) {
+				t.Errorf("%v", err)
+			}
+			if told[Trusted](ea) != 0 || ea.stats().SentBytes != 0 {
+				t.Errorf("%v", ea.events())
+			}
+			eb.Wait()
+		})
+	}
+}
+
+// strip takes version 4 out of queries.
+func strip(_ int, line []byte) [][]byte {
+	return [][]byte{bytes.Replace(line, []byte("?OTRv34?"), []byte("?OTRv3?"), 1)}
+}
+
+// Somebody in between takes version 4 out of both queries. HELLO and the mark of mode lines
+// show it: it is told, and refused where that was asked for or a secret is shared.
+func TestADowngradeIsToldAndRefusedWhereItMatters(t *testing.T) {
+	for _, lines := range []bool{false, true} {
+		for _, test := range []struct {
+			name    string
+			config  func(*Config)
+			refused bool
+		}{
+			{"nothing asked", func(*Config) {}, false},
+			{"refused", func(c *Config) { c.RefuseDowngrade = true }, true},
+			{"a shared secret", secret("same"), true},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := cable(t, relay{filter: strip}, relay{filter: strip})
+				both := otr.AllowV3 | otr.AllowV4
+				ea, eb := openPair(t, a, b, setting{lines: lines, otr: speaks(0, both), config: test.config},
+					setting{lines: lines, otr: speaks(1, both), config: test.config})
+				if test.refused {
+					for _, e := range []*end{ea, eb} {
+						_, wait := e.handshaker()
+						if err := wait(); !errors.Is(err, ErrDowngraded) || !errors.Is(err, ErrRefused) {
+							t.Errorf("%s, lines %v: %v; %v", test.name, lines, err, e.events())
+						}
+						if e.stats().SentBytes != 0 {
+							t.Errorf("%s: payload moved", test.name)
+						}
+					}
+					return
+				}
+				for _, e := range []*end{ea, eb} {
+					handshake, _ := e.handshaker()
+					if err := handshake(context.Background()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Second)
+				for _, e := range []*end{ea, eb} {
+					if n := told[Downgraded](e); n != 1 {
+						t.Errorf("%s, lines %v: told %d times; %v", test.name, lines, n, e.events())
+					}
+				}
+			})
+		}
+	}
+}
+
+// Two ends that offer what they speak are not downgraded, whatever that is.
+func TestAnHonestOlderVersionIsNoDowngrade(t *testing.T) {
+	v3, both := otr.AllowV3, otr.AllowV3|otr.AllowV4
+	for _, pair := range [][2]otr.Policy{{v3, both}, {both, v3}, {v3, v3}, {both, both}} {
+		synctest.Test(t, func(t *testing.T) {
+			refuse := func(c *Config) { c.RefuseDowngrade = true }
+			a, b := cable(t, relay{}, relay{})
+			ea, eb := openPair(t, a, b, setting{otr: speaks(0, pair[0]), config: refuse}, setting{otr: speaks(1, pair[1]), config: refuse})
+			oa, ob := converseBoth(ea, eb, 5000, 6000)
+			oa.whole(t, "a", 6000)
+			ob.whole(t, "b", 5000)
+			if told[Downgraded](ea)+told[Downgraded](eb) != 0 {
+				t.Errorf("%v", ea.events())
+			}
+		})
+	}
+}
+
+// An end that offers version 3 only, and one that speaks both: inside the session they tell
+// each other their keys of version 4, before any payload they go on in version 4, and the
+// peer is the same.
+func TestKeysOfVersion4AreToldInASessionOfVersion3(t *testing.T) {
+	fingerprint4 := func(key int) keys.Fingerprint {
+		return keys.Ed448Fingerprint(testKeys4()[key].private.Public(), testKeys4()[key].forging)
+	}
+	both := otr.AllowV3 | otr.AllowV4
+	for _, lines := range []bool{false, true} {
+		for _, smp := range []bool{false, true} {
+			for _, theirs := range []otr.Policy{otr.AllowV3, both} {
+				for seed := range uint64(2) {
+					synctest.Test(t, func(t *testing.T) {
+						verified := make(map[keys.Fingerprint]int)
+						config := func(c *Config) {
+							c.RefuseDowngrade = true
+							if smp {
+								secret("same")(c)
+							}
+						}
+						a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
+						ea, eb := openPair(t, a, b, setting{lines: lines, seed: seed, otr: speaks(0, otr.AllowV3), config: func(c *Config) {
+							config(c)
+							c.Verify = func(s otr.Session) error { verified[s.Fingerprint]++; return nil }
+						}}, setting{lines: lines, seed: seed, otr: speaks(1, theirs), config: config})
+						if lines {
+							handshakeLines(t, ea.lines, eb.lines)
+							time.Sleep(time.Second)
+							ea.lines.WriteMessage([]byte("a text"))
+							ea.lines.CloseWrite()
+							texts, err := readTexts(eb.lines)
+							if len(texts) != 1 || err != io.EOF {
+								t.Errorf("%q, %v", texts, err)
+							}
+						} else {
+							oa, ob := converseBoth(ea, eb, 50_000, 60_000)
+							oa.whole(t, "a", 60_000)
+							ob.whole(t, "b", 50_000)
+						}
+						for i, e := range []*end{ea, eb} {
+							var last otr.Secure
+							for _, event := range e.events() {
+								if s, ok := event.What.(otr.Secure); ok {
+									last = s
+								}
+								if v, ok := event.What.(Vouched); ok && v.Fingerprint != fingerprint4(1-i) {
+									t.Errorf("told %v", v.Fingerprint)
+								}
+							}
+							if told[Vouched](e) != 1 || told[Trusted](e) != 1 || last.Version != 4 || last.Fingerprint != fingerprint4(1-i) {
+								t.Errorf("lines %v, smp %v: %v", lines, smp, e.events())
+							}
+						}
+						if verified[fingerprint4(1)] != 1 {
+							t.Errorf("Verify was asked about %v", verified)
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+// A key that was told is not taken from anybody else, and an end that has none to tell goes
+// on in version 3, without making the other wait.
+func TestWithoutAKeyToTellVersion3GoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		ea, eb := openPair(t, a, b, setting{otr: speaks(0, otr.AllowV3)}, setting{otr: func(c *otr.Config) {
+			c.Policy = otr.AllowV3 | otr.RequireEncryption
+			c.Ed448, c.Forging = nil, nil
+		}})
+		start := time.Now()
+		oa, ob := converseBoth(ea, eb, 5000, 6000)
+		oa.whole(t, "a", 6000)
+		ob.whole(t, "b", 5000)
+		if told[Vouched](ea)+told[Vouched](eb) != 0 {
+			t.Errorf("%v", ea.events())
+		}
+		if d := time.Since(start); d >= vouchWait {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+// What decides about trust is told at once and in its place, however much of it comes; the
+// rest of a flood is marked.
+func TestWhatDecidesAboutTrustIsNeverHeldBack(t *testing.T) {
+	var all []Event
+	r := reporter{tell: func(e Event) { all = append(all, e) }}
+	now := time.Unix(1000, 0)
+	const n = 5 * floodLimit
+	for range n {
+		r.report(now, SessionID{1}, otr.SMPAsked{})
+		r.report(now, SessionID{1}, otr.SMPFailed{BrokenOff: true})
+	}
+	if len(all) != 2*n {
+		t.Fatalf("%d of %d were told", len(all), 2*n)
+	}
+	floods := 0
+	for i, e := range all {
+		if _, ok := e.What.(otr.SMPAsked); ok != (i%2 == 0) || e.Count != 1 || e.Session != (SessionID{1}) {
+			t.Fatalf("event %d: %+v", i, e)
+		}
+		if e.Flood {
+			floods++
+		}
+	}
+	if floods != 2*(n-floodLimit) {
+		t.Errorf("%d are marked", floods)
+	}
+}
+
+// People's own runs: one that the peer breaks off after its outcome was shown to it has
+// failed, and the failures of a session are counted; the stream goes on.
+func TestPeoplesFailedComparisonsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		ea, eb := openPair(t, a, b, setting{lines: true}, setting{lines: true})
+		handshakeLines(t, ea.lines, eb.lines)
+		start := func(c *otr.Conversation) ([][]byte, error) { return c.StartSMP([]byte("ours"), "") }
+		const runs = 3
+		for range runs {
+			if err := ea.lines.Do(start); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			// Bob's program answers, and keeps its message 4 to itself.
+			if err := eb.lines.Do(func(c *otr.Conversation) ([][]byte, error) { return c.AnswerSMP([]byte("a guess")) }); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if n := ea.lines.Stats().FailedComparisons; n != runs || told[otr.SMPFailed](ea) != runs {
+			t.Errorf("%d are counted, %d told", n, told[otr.SMPFailed](ea))
+		}
+		// We give up on a run whose outcome the peer may have seen.
+		x := newStaller(t)
+		x.startAndStall(t)
+	})
+}
+
+// A staller is a pair in which the peer has our message 3 and says nothing more.
+type staller struct {
+	e *end
+	x *stranger
+}
+
+func newStaller(t *testing.T) *staller {
+	e, x := meet(t, setting{lines: true, config: func(c *Config) { c.Timeout = 0 }})
+	return &staller{e, x}
+}
+
+func (s *staller) startAndStall(t *testing.T) {
+	t.Helper()
+	handshakeLines(t, s.e.lines)
+	if err := s.e.lines.Do(func(c *otr.Conversation) ([][]byte, error) { return c.StartSMP([]byte("ours"), "") }); err != nil {
+		t.Fatal(err)
+	}
+	for !s.asked() {
+		s.line(t, true)
+	}
+	lines, err := s.x.c.AnswerSMP([]byte("a guess"))
+	s.x.send(lines, err)
+	for told[otr.SMPShown](s.e) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := s.e.lines.Do((*otr.Conversation).AbortSMP); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.e.lines.Stats().FailedComparisons; n != 1 || told[otr.SMPFailed](s.e) != 1 {
+		t.Errorf("given up by us: %d are counted; %v", n, s.e.events())
+	}
+}
+
+func (s *staller) asked() bool {
+	for _, e := range s.x.told {
+		if _, ok := e.(otr.SMPAsked); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// line takes a line in, and answers it.
+func (s *staller) line(t *testing.T, answer bool) {
+	t.Helper()
+	line, err := s.x.in.ReadBytes('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.x.c.Receive(bytes.TrimSuffix(line, []byte("\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.x.told = append(s.x.told, r.Events...)
+	for _, line := range r.Send {
+		if answer {
+			s.x.out.Write(append(bytes.Clone(line), '\n'))
+		}
+	}
+}
