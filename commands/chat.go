@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -43,31 +42,7 @@ func chatCommand() *cli.Command {
 }
 
 // chatFlags are those of a stream that mean something to a person.
-func chatFlags() []cli.Flag {
-	return slices.DeleteFunc(streamFlags(), func(f cli.Flag) bool {
-		switch f := f.(type) {
-		case *cli.BoolFlag:
-			if f.Name == flagStay {
-				f.Usage = "stay for the next session when the other end leaves, which is the default; --stay=false: leave with it"
-			}
-		case *cli.StringFlag:
-			switch f.Name {
-			case flagMode:
-				f.Usage = "`MODE` lines: one message a line with any OTR client; a chat has no other"
-				f.DefaultText = modeLines
-			case flagHTML:
-				f.DefaultText = htmlText
-			case flagDead:
-				f.DefaultText = "0"
-			}
-		}
-		switch f.Names()[0] {
-		case flagLinger, flagRaw, flagProgress:
-			return true
-		}
-		return false
-	})
-}
+func chatFlags() []cli.Flag { return options.ChatFlags(secretFlags) }
 
 // chatDefaults are the flags of a chat that was not given others.
 var chatDefaults = options.Values{

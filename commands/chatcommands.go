@@ -13,6 +13,7 @@ import (
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal/editor"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
@@ -136,7 +137,7 @@ func (h *chat) startSMP(text string) {
 	case text == "":
 		h.compare("Secret to compare with "+name+"'s", "")
 	default:
-		if _, err := question(text); err != nil {
+		if _, err := options.Question(text); err != nil {
 			h.refuse(err)
 			return
 		}

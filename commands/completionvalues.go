@@ -5,6 +5,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/secret"
 	"otrpipe/keyfile"
 )
 
@@ -33,7 +35,7 @@ func theWords(list func(t *typed) []completionWord) completer {
 
 // flagValueWords says of every flag what its value can be; nil is what only the
 // user knows.
-var flagValueWords = map[string]completer{
+var flagValueWords = withStreamFlags(map[string]completer{
 	flagHome:                    folders,
 	flagIdentity:                theWords((*typed).identities),
 	flagIdentityFile:            files,
@@ -41,30 +43,10 @@ var flagValueWords = map[string]completer{
 	flagPassphrase + "-fd":      nil,
 	flagNewPassphrase + "-file": files,
 	flagNewPassphrase + "-fd":   nil,
-	flagSMPSecret + "-file":     files,
-	flagSMPSecret + "-fd":       nil,
-	flagSMPQuestion:             nil,
 	flagSecret + "-file":        files,
 	flagSecret + "-fd":          nil,
 	flagQuestion:                nil,
-	flagSession:                 theWords((*typed).sessions),
-	flagContact:                 theWords((*typed).contacts),
-	flagTrust:                   theseWords(trustNew, trustKnown, trustVerified),
-	flagExpect:                  theWords((*typed).fingerprints),
-	flagOTR:                     theWords((*typed).versions),
-	flagMode:                    theWords((*typed).modes),
-	flagHTML:                    theseWords(htmlRaw, htmlText),
-	flagAccount:                 nil,
-	flagPeerAccount:             nil,
 	flagProtocol:                nil,
-	flagMaxSize:                 nil,
-	flagPad:                     nil,
-	flagTimeout:                 nil,
-	flagHeartbeat:               nil,
-	flagExpire:                  nil,
-	flagDead:                    nil,
-	flagLinger:                  nil,
-	flagEvents:                  files,
 	flagFormat:                  theseWords(keyfile.FormatLibotr, keyfile.FormatOTRPipe),
 	flagOutput:                  files,
 	flagInstanceTags:            files,
@@ -75,6 +57,42 @@ var flagValueWords = map[string]completer{
 	flagText:                    nil,
 	flagNumber:                  nil,
 	flagAs:                      nil,
+})
+
+// withStreamFlags adds what the table of stream flags says of their values.
+func withStreamFlags(words map[string]completer) map[string]completer {
+	for _, f := range options.Table {
+		switch f.Kind {
+		case options.Switch:
+		case options.Secret:
+			words[f.Name+secret.FileFlag], words[f.Name+secret.FDFlag] = files, nil
+		default:
+			words[f.Name] = streamCompleter(&f)
+		}
+	}
+	return words
+}
+
+// streamCompleter is what the value of a stream flag can be; nil is what only the
+// user knows.
+func streamCompleter(f *options.Flag) completer {
+	switch f.Completion {
+	case options.Fixed:
+		return theseWords(f.Values...)
+	case options.Files:
+		return files
+	case options.Contacts:
+		return theWords((*typed).contacts)
+	case options.Fingerprints:
+		return theWords((*typed).fingerprints)
+	case options.Sessions:
+		return theWords((*typed).sessions)
+	case options.Versions:
+		return theWords((*typed).versions)
+	case options.Modes:
+		return theWords((*typed).modes)
+	}
+	return nil
 }
 
 // argumentWords says of a command, by its path, what its arguments can be.

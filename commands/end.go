@@ -38,7 +38,7 @@ type end struct {
 func newEnd(c *cli.Context) (*end, error) {
 	e := &end{IO: ioOf(c), c: c, command: c.Command.Name}
 	var err error
-	if e.given, err = streamFlagValues(c); err != nil {
+	if e.given, err = options.Read(c); err != nil {
 		return nil, err
 	}
 	if err := e.given.Check(); err != nil {

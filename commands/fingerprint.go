@@ -10,23 +10,11 @@ import (
 
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
 )
-
-// qrPrefix begins the text in a fingerprint's QR code, which is
-//
-//	otr-fingerprint:VERSION:DIGITS
-//
-// VERSION is the version of OTR whose key it is, 3 (for versions 2 and 3) or 4,
-// and DIGITS are the 40 or 112 hexadecimal digits of the fingerprint, lower case
-// and ungrouped. There is nothing else: no name, which the code could not vouch
-// for, and one key a code. "contacts add" takes the text as a fingerprint.
-const qrPrefix = "otr-fingerprint:"
-
-// labelPrefix and a version lead the line of a fingerprint.
-const labelPrefix = "OTRv"
 
 const flagQR = "qr"
 
@@ -125,9 +113,9 @@ func printFingerprints(c *cli.Context, fps []keys.Fingerprint) error {
 	return nil
 }
 
-// qrText is what a fingerprint's QR code says; see qrPrefix.
+// qrText is what a fingerprint's QR code says; see options.QRPrefix.
 func qrText(fp keys.Fingerprint) string {
-	return fmt.Sprintf("%s%d:%s", qrPrefix, fp.OTR(), fp.Hex())
+	return fmt.Sprintf("%s%d:%s", options.QRPrefix, fp.OTR(), fp.Hex())
 }
 
 // qrCode draws a QR code with half blocks, two rows a line. Without colour it is

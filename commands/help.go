@@ -1,13 +1,16 @@
 package commands
 
-import "otrpipe/commands/internal/cmdline"
+import (
+	"otrpipe/commands/internal/cmdline"
+	"otrpipe/commands/internal/options"
+)
 
 // The groups of flags, in the order that help shows them. A flag's group is its
 // category.
 const (
-	groupPeer       = "The other end"
-	groupSession    = "The session"
-	groupStream     = "The stream"
+	groupPeer       = options.PeerGroup
+	groupSession    = options.SessionGroup
+	groupStream     = options.StreamGroup
 	groupSMP        = "The comparison"
 	groupExtraKey   = "The extra key"
 	groupKeys       = "Our keys"

@@ -11,6 +11,7 @@ import (
 
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
 )
@@ -184,7 +185,7 @@ func upgradeCommand(name string) string {
 // parseFingerprint reads a fingerprint from arguments, which a shell may have
 // split at its blanks, or from a fingerprint's QR code.
 func parseFingerprint(args []string) (keys.Fingerprint, error) {
-	fp, err := readFingerprint(strings.Join(args, " "))
+	fp, err := options.ReadFingerprint(strings.Join(args, " "))
 	if err != nil {
 		return fp, exit.Errorf(exit.Usage, "%w", err).WithHint("a fingerprint has 40 hexadecimal digits (OTRv3) or 112 (OTRv4)")
 	}
@@ -195,7 +196,7 @@ func parseFingerprint(args []string) (keys.Fingerprint, error) {
 // fingerprint prints them.
 func parseFingerprints(args []string) ([]keys.Fingerprint, error) {
 	var all []keys.Fingerprint
-	for _, line := range fingerprintLines(strings.Join(args, " ")) {
+	for _, line := range options.FingerprintLines(strings.Join(args, " ")) {
 		fp, err := parseFingerprint([]string{line})
 		if err != nil {
 			return nil, err
@@ -203,38 +204,6 @@ func parseFingerprints(args []string) ([]keys.Fingerprint, error) {
 		all = append(all, fp)
 	}
 	return all, nil
-}
-
-func fingerprintLines(text string) []string {
-	return strings.Split(strings.TrimRight(text, "\n"), "\n")
-}
-
-// readFingerprint reads a fingerprint as anybody may have written it down: digits
-// in any grouping and case, as a line of the command fingerprint, or as the text of
-// its QR code.
-func readFingerprint(text string) (keys.Fingerprint, error) {
-	version := 0
-	for _, form := range []struct {
-		prefix string
-		end    byte // behind the version
-	}{{qrPrefix, ':'}, {labelPrefix, ' '}} {
-		rest, ok := strings.CutPrefix(text, form.prefix)
-		if !ok {
-			continue
-		}
-		if len(rest) < 2 || rest[0] < '1' || rest[0] > '9' || rest[1] != form.end {
-			return keys.Fingerprint{}, fmt.Errorf("%q names no version of OTR", text)
-		}
-		version, text = int(rest[0]-'0'), rest[2:]
-	}
-	fp, err := keys.ParseFingerprint(text)
-	if err != nil {
-		return fp, exit.Plain(err)
-	}
-	if version != 0 && version != fp.OTR() {
-		return fp, fmt.Errorf("a fingerprint of version %d with the digits of version %d", version, fp.OTR())
-	}
-	return fp, nil
 }
 
 // An identityAnswer is an identity in JSON.

@@ -14,6 +14,7 @@ import (
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 )
 
 // manFolder is where the manual pages are.
@@ -175,20 +176,17 @@ func TestPagesKnowTheValuesThatAreFixed(t *testing.T) {
 			continue
 		}
 		page := manPage(t, "otrpipe-"+c.Name+".1")
-		for _, test := range []struct {
-			flag   string
-			values []string
-		}{
-			{flagTrust, []string{trustNew, trustKnown, trustVerified}},
-			{flagHTML, []string{htmlRaw, htmlText}},
-		} {
-			item := regexp.MustCompile(`(?m)^\.It Fl -` + test.flag + ` (.*)$`).FindStringSubmatch(page)
+		for _, test := range options.Table {
+			if test.Completion != options.Fixed {
+				continue
+			}
+			item := regexp.MustCompile(`(?m)^\.It Fl -` + test.Name + ` (.*)$`).FindStringSubmatch(page)
 			if item == nil {
 				continue
 			}
-			for _, value := range test.values {
+			for _, value := range test.Values {
 				if !slices.Contains(strings.Fields(item[1]), value) {
-					t.Errorf("otrpipe-%s.1 does not name %s of --%s", c.Name, value, test.flag)
+					t.Errorf("otrpipe-%s.1 does not name %s of --%s", c.Name, value, test.Name)
 				}
 			}
 		}
@@ -257,6 +255,34 @@ func TestWhatIsTypedFitsATerminal(t *testing.T) {
 			line = strings.ReplaceAll(line, `\e`, `\`)
 			if regexp.MustCompile(`^((here|there|)\$ |      )`).MatchString(line) && len(line) > columns {
 				t.Errorf("%s: %d columns: %s", page, len(line), line)
+			}
+		}
+	}
+}
+
+// TestTheHelperScriptsKnowTheStreamFlags compares what the scripts take for flags
+// of otrpipe with the table: which there are, and which have a value.
+func TestTheHelperScriptsKnowTheStreamFlags(t *testing.T) {
+	script, err := os.ReadFile("../scripts/helpers.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := regexp.MustCompile(`(?s)\n    (-q \| [^)]*)\).*?\n    (-i \| [^)]*)\)`).FindSubmatch(script)
+	if cases == nil {
+		t.Fatal("scripts/helpers.sh has no list of flags")
+	}
+	words := func(list []byte) []string {
+		return strings.FieldsFunc(string(list), func(r rune) bool { return strings.ContainsRune("|\\\n ", r) })
+	}
+	switches, valued := words(cases[1]), words(cases[2])
+	for _, f := range options.Flags(secretFlags) {
+		for _, name := range f.Names() {
+			list := switches
+			if cmdline.TakesValue(f) {
+				list = valued
+			}
+			if !slices.Contains(list, cmdline.Dashed(name)) {
+				t.Errorf("scripts/helpers.sh does not know %s", cmdline.Dashed(name))
 			}
 		}
 	}

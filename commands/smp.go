@@ -9,6 +9,7 @@ import (
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/secret"
 	"otrpipe/commands/internal/terminal"
 )
@@ -46,14 +47,14 @@ func runSMP(c *cli.Context) error {
 	}
 	request := &control.SMP{Timeout: smpTimeout, Question: c.String(flagQuestion), Abort: c.Bool(flagAbort)}
 	if c.IsSet(flagTimeout) {
-		d, err := duration(c.String(flagTimeout))
+		d, err := options.Duration(c.String(flagTimeout))
 		if err != nil {
 			return exit.Errorf(exit.Usage, "--%s: %w", flagTimeout, err)
 		}
 		request.Timeout, _ = time.ParseDuration(d)
 	}
 	if c.IsSet(flagQuestion) {
-		if _, err := question(request.Question); err != nil {
+		if _, err := options.Question(request.Question); err != nil {
 			return exit.Errorf(exit.Usage, "--%s: %w", flagQuestion, err)
 		}
 	}

@@ -22,13 +22,25 @@ func values(t *testing.T, line string) (options.Values, error) {
 	v := options.Values{}
 	for _, word := range strings.Fields(line) {
 		name, value, _ := strings.Cut(word, "=")
-		canonical, err := streamFlagForms[name](value)
+		canonical, err := formOf(t, name)(value)
 		if err != nil {
 			return nil, exit.Errorf(exit.Usage, "--%s: %w", name, err)
 		}
 		v[name] = append(v[name], canonical)
 	}
 	return v, v.Check()
+}
+
+// formOf is what reads the value of a flag.
+func formOf(t *testing.T, name string) func(string) (string, error) {
+	t.Helper()
+	for _, f := range options.Table {
+		if f.Name == name {
+			return f.Form
+		}
+	}
+	t.Fatalf("there is no --%s", name)
+	return nil
 }
 
 func TestDefaultsAreThoseOfTheManual(t *testing.T) {

@@ -75,9 +75,9 @@ func (v Values) Options(secret []byte) (*Options, error) {
 		return nil, err
 	}
 	if o.Mode == ModeStream {
-		for _, name := range []string{StayFlag, LingerFlag, RawFlag} {
-			if v.has(name) {
-				return nil, exit.Errorf(exit.Usage, "--%s needs --mode lines", name)
+		for _, f := range Table {
+			if f.LinesOnly && v.has(f.Name) {
+				return nil, exit.Errorf(exit.Usage, "--%s needs --mode lines", f.Name)
 			}
 		}
 		if o.HTML == HTMLText {

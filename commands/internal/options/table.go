@@ -1,0 +1,198 @@
+package options
+
+import (
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/exit"
+)
+
+// The groups of stream flags: their categories in help.
+const (
+	PeerGroup    = "The other end"
+	SessionGroup = "The session"
+	StreamGroup  = "The stream"
+)
+
+// NoDefault is the default of a flag whose zero value would read like one; help
+// leaves it out.
+const NoDefault = "none"
+
+// A Kind says how a flag is given.
+type Kind int
+
+// The kinds of flags.
+const (
+	Text   Kind = iota // --NAME VALUE
+	List               // --NAME VALUE, again and again
+	Switch             // --NAME, or --NAME=false
+	Secret             // --NAME-file FILE or --NAME-fd N
+)
+
+// A Completion says what the value of a flag can be.
+type Completion int
+
+// The completions. Free values are what only the user knows.
+const (
+	Free Completion = iota
+	Fixed
+	Files
+	Contacts
+	Fingerprints
+	Sessions
+	Versions
+	Modes
+)
+
+// A Flag is a stream flag: a row of the table.
+type Flag struct {
+	Name    string
+	Short   string // "": none
+	Kind    Kind
+	Group   string
+	Usage   string // the value's name in back quotes
+	Default string // as help shows it; "": none
+	// Form returns the canonical form of a value, in which two halves compare it,
+	// or refuses it. Without one the flag is its half's own affair, and not in
+	// Values.
+	Form       func(value string) (canonical string, err error)
+	Completion Completion
+	Values     []string // where Completion is Fixed
+	LinesOnly  bool     // it needs --mode lines
+
+	// In a chat: whether the flag means nothing there, and what help says instead
+	// of Usage and Default.
+	NotInChat              bool
+	ChatUsage, ChatDefault string
+}
+
+// Table has all stream flags, in the order that help shows them.
+var Table = []Flag{
+	{Name: ContactFlag, Group: PeerGroup, Usage: "`NAME` should be at the other end",
+		Form: named("a contact"), Completion: Contacts},
+	{Name: TrustFlag, Group: PeerGroup, Usage: "with --contact, `HOW` far its key must be trusted: new, known or verified", Default: TrustNew,
+		Form: oneOf(trustLevels...), Completion: Fixed, Values: trustLevels},
+	{Name: ExpectFlag, Group: PeerGroup, Kind: List, Usage: "only the key with this `FINGERPRINT`; may repeat",
+		Form: fingerprint, Completion: Fingerprints},
+	{Name: SMPSecretFlag, Group: PeerGroup, Kind: Secret, Usage: "the shared secret of SMP, run before any payload,", Completion: Files},
+	{Name: SMPQuestionFlag, Group: PeerGroup, Usage: "ask the peer `Q` with SMP", Form: Question},
+	{Name: AccountFlag, Group: PeerGroup, Usage: "our account's `NAME` on a network that has them (version 4)", Form: named("an account")},
+	{Name: PeerAccountFlag, Group: PeerGroup, Usage: "the peer's account `NAME`", Form: named("an account")},
+
+	{Name: SessionFlag, Short: "s", Group: SessionGroup, Usage: "the session's `NAME`; one live end a name", Completion: Sessions},
+	{Name: OTRFlag, Group: SessionGroup, Usage: "`VERSIONS` of OTR to speak, of 2, 3 and 4", Default: DefaultVersions(),
+		Form: versions, Completion: Versions},
+	{Name: TimeoutFlag, Group: SessionGroup, Usage: "for the partner half, the handshake and SMP together, `D` such as 90s or 5m", Default: "60s", Form: Duration},
+	{Name: HeartbeatFlag, Group: SessionGroup, Usage: "keep an idle session alive every `D`", Default: "1m", Form: Duration},
+	{Name: ExpireFlag, Group: SessionGroup, Usage: "end a session whose keys have not changed for `D`", Default: "2h", Form: Duration},
+	{Name: DeadFlag, Group: SessionGroup, Usage: "how long, `D`, a peer may be silent before it counts as gone; 0: for ever", Default: "5m; mode lines: 0",
+		Form: Duration, ChatDefault: "0"},
+
+	{Name: ModeFlag, Group: StreamGroup, Usage: "`MODE` stream: exact bytes between two otrpipes; lines: one message a line with any OTR client", Default: ModeStream,
+		Form: oneOf(ModeStream, ModeLines), Completion: Modes,
+		ChatUsage: "`MODE` lines: one message a line with any OTR client; a chat has no other", ChatDefault: ModeLines},
+	{Name: MaxSizeFlag, Group: StreamGroup, Usage: "no transport line longer than `N` bytes: fragment", Default: NoDefault, Form: number(minLine, maxLine)},
+	{Name: PadFlag, Group: StreamGroup, Usage: "pad plaintexts to multiples of `N` bytes", Default: NoDefault, Form: number(0, maxPad)},
+	{Name: StayFlag, Group: StreamGroup, Kind: Switch, Usage: "mode lines: when the peer ends, wait for a new session",
+		Form: asIs, LinesOnly: true,
+		ChatUsage: "stay for the next session when the other end leaves, which is the default; --stay=false: leave with it"},
+	{Name: LingerFlag, Group: StreamGroup, Usage: "mode lines: `D` after our input's end and the last text the session is ended", Default: "1s",
+		Form: Duration, LinesOnly: true, NotInChat: true},
+	{Name: RawFlag, Group: StreamGroup, Kind: Switch, Usage: "mode lines: received text as it came, newlines included",
+		Form: asIs, LinesOnly: true, NotInChat: true},
+	{Name: HTMLFlag, Group: StreamGroup, Usage: "mode lines: other clients' HTML `HOW`: raw, or as text, both ways", Default: HTMLRaw,
+		Form: oneOf(HTMLRaw, HTMLText), Completion: Fixed, Values: []string{HTMLRaw, HTMLText}, ChatDefault: HTMLText},
+	{Name: ProgressFlag, Group: StreamGroup, Kind: Switch, Usage: "show progress even when it would be guessed off", Form: asIs, NotInChat: true},
+	{Name: EventsFlag, Group: StreamGroup, Usage: "write what happens as JSON to `FILE` or fd:N", Completion: Files},
+}
+
+var trustLevels = []string{TrustNew, TrustKnown, TrustVerified}
+
+// Flags are the flags of encrypt-stream, decrypt-stream, connect and serve.
+// secretFlags makes the two flags of a secret.
+func Flags(secretFlags func(name, what string) []cli.Flag) []cli.Flag {
+	var flags []cli.Flag
+	for _, f := range Table {
+		flags = append(flags, f.flags(secretFlags)...)
+	}
+	return flags
+}
+
+// ChatFlags are the stream flags that mean something to a person at a terminal.
+func ChatFlags(secretFlags func(name, what string) []cli.Flag) []cli.Flag {
+	var flags []cli.Flag
+	for _, f := range Table {
+		if f.NotInChat {
+			continue
+		}
+		if f.ChatUsage != "" {
+			f.Usage = f.ChatUsage
+		}
+		if f.ChatDefault != "" {
+			f.Default = f.ChatDefault
+		}
+		flags = append(flags, f.flags(secretFlags)...)
+	}
+	return flags
+}
+
+// flags are the flag library's flags for a row.
+func (f *Flag) flags(secretFlags func(name, what string) []cli.Flag) []cli.Flag {
+	var aliases []string
+	if f.Short != "" {
+		aliases = []string{f.Short}
+	}
+	switch f.Kind {
+	case List:
+		return []cli.Flag{&cli.StringSliceFlag{Name: f.Name, Aliases: aliases, Category: f.Group, Usage: f.Usage, DefaultText: f.Default}}
+	case Switch:
+		return []cli.Flag{&cli.BoolFlag{Name: f.Name, Aliases: aliases, Category: f.Group, Usage: f.Usage, DisableDefaultText: true}}
+	case Secret:
+		two := secretFlags(f.Name, f.Usage)
+		for _, one := range two {
+			switch one := one.(type) {
+			case *cli.StringFlag:
+				one.Category = f.Group
+			case *cli.IntFlag:
+				one.Category = f.Group
+			}
+		}
+		return two
+	}
+	return []cli.Flag{&cli.StringFlag{Name: f.Name, Aliases: aliases, Category: f.Group, Usage: f.Usage, DefaultText: f.Default}}
+}
+
+// Read reads the flags that a command was given and that halves compare, each in
+// its canonical form. An error is one of usage.
+func Read(c *cli.Context) (Values, error) {
+	given := Values{}
+	for _, f := range Table {
+		if f.Form == nil || !c.IsSet(f.Name) {
+			continue
+		}
+		values := []string{c.String(f.Name)}
+		switch f.Kind {
+		case List:
+			values = nil
+			for _, text := range c.StringSlice(f.Name) {
+				values = append(values, FingerprintLines(text)...)
+			}
+		case Switch:
+			if !c.Bool(f.Name) {
+				continue // --raw=false
+			}
+			values = []string{"true"}
+		}
+		for i, value := range values {
+			canonical, err := f.Form(value)
+			if err != nil {
+				return nil, exit.Errorf(exit.Usage, "--%s: %w", f.Name, err)
+			}
+			values[i] = canonical
+		}
+		slices.Sort(values)
+		given[f.Name] = slices.Compact(values)
+	}
+	return given, nil
+}
