@@ -70,8 +70,11 @@ type Conversation struct {
 	active *peer // whom the session is with; also while StateFinished
 	// endedWith is whom the session was with that the peer has ended.
 	endedWith keys.Fingerprint
-	peers     map[peerID]*peer
-	pending   *pendingOffer
+	// left is the instance that has ended the last session, until there is another.
+	left     peerID
+	deferred deferredAnswer
+	peers    map[peerID]*peer
+	pending  *pendingOffer
 
 	secureSince time.Time
 	keysSince   time.Time

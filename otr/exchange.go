@@ -252,6 +252,7 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 		other.engine.forget()
 	}
 	c.active, c.state, c.closed, c.upgradable = p, StateEncrypted, false, false
+	c.left, c.deferred = peerID{}, deferredAnswer{}
 	now := c.cfg.Now()
 	c.secureSince, c.keysSince, c.lastSent = now, now, now
 	c.rotations = p.engine.keyRotations()

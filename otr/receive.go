@@ -173,6 +173,10 @@ func (c *Conversation) receiveEncoded(line []byte, got *Received) error {
 	if h.Type == wire.TypeData {
 		return c.receiveData(id, h, body, msg, got)
 	}
+	if c.defers(id, h.Type) {
+		c.deferAnswer(line)
+		return nil
+	}
 	return c.receiveExchange(id, h, body, msg, got)
 }
 
@@ -291,6 +295,7 @@ func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 	if ended {
 		c.smpEnds(got)
 		c.endedWith = c.active.engine.peerFingerprint()
+		c.left = c.active.id
 		c.active.engine.drop()
 		if c.smp != nil {
 			c.smp.Wipe()

@@ -41,6 +41,9 @@ func (c *Conversation) NextTick() time.Time {
 	if t := c.assembler.NextExpiry(); !t.IsZero() {
 		at(t)
 	}
+	if c.deferred.line != nil {
+		at(c.deferred.until)
+	}
 	return next
 }
 
@@ -67,6 +70,9 @@ func (c *Conversation) TickWith(last ...wire.TLV) (Received, error) {
 		got.event(Malformed{Reason: wire.ErrCut})
 	}
 	c.abandon(now)
+	if err := c.takeDeferred(&got); err != nil {
+		return got, err
+	}
 	if c.state != StateEncrypted {
 		return got, nil
 	}
