@@ -112,10 +112,12 @@ take_secret() {
     die 6 "there is no terminal to ask for the shared secret on; give --smp-secret-file, --expect, or --contact with --trust known"
   echo_on=$(stty -g </dev/tty)
   stty -echo </dev/tty
+  trap 'stty -echo </dev/tty' CONT # after Ctrl-Z the shell has left it on
   printf 'Shared secret, the same at both ends: ' >/dev/tty
   # Again and again, for an interrupt just before it is heeded only after it.
   until IFS= read -r -t 1 secret </dev/tty; do [ $? -gt 128 ] || break; done
   printf '\n' >/dev/tty
+  trap - CONT
   stty "$echo_on" </dev/tty
   echo_on=
   [ -n "$secret" ] || die 6 "the shared secret is empty"
