@@ -8,6 +8,7 @@
 //	contacts.json                   contacts, their keys and trust
 //	identities/NAME/private.key     the private keys; an age file if protected
 //	identities/NAME/public.json     the fingerprints, readable without passphrase
+//	identities/NAME/profile-34      the client profile of version 4 for its week, encoded
 //	identities/NAME/offline         prekeys and sessions of messages to people who are away
 //	identities/NAME/offline.lock    held while such a message is read or answered
 //
@@ -38,9 +39,9 @@
 // exactly one, the DSA key of OTR versions 2 and 3. Version 2 has a second, of OTR
 // version 4: the symmetric key that the Ed448 key is made from, the public forging
 // key as a bare POINT, and the forging key's own symmetric key if it was to be
-// kept. Nothing else of version 4 lasts: client profiles are made anew from these
-// keys whenever they are needed. An identity that has no key of version 4 is
-// still written in version 1. A passphrase turns the same
+// kept. Client profiles of version 4 are made from these keys and kept for their
+// week beside them, one for each set of versions that is announced. An identity
+// that has no key of version 4 is still written in version 1. A passphrase turns the same
 // text into an armored age file with a scrypt recipient (age-encryption.org/v1),
 // which "age -d" opens. The public file beside it is for showing fingerprints
 // without a passphrase; whenever the private file is opened the two are compared,

@@ -466,6 +466,63 @@ func (h *Home) save(id *Identity, passphrase []byte) error {
 	return nil
 }
 
+// maxClientProfile is the longest client profile in bytes that is kept: with a DSA key and
+// all signatures it has less than 1 KiB.
+const maxClientProfile = 4096
+
+// ClientProfile returns the client profile of OTR version 4 of an identity that was opened
+// from this home, as renew wants it: renew gets the one that is kept, nil if there is none,
+// and returns that or a new one, which is kept from then on. It is called by one process at
+// a time, so that all show their peers the same profile for its week. Versions, such as "4"
+// or "34", tells apart what the profiles of one identity announce. A profile is no secret
+// and need not be well formed: renew looks.
+func (h *Home) ClientProfile(id *Identity, versions string, renew func(kept []byte) ([]byte, error)) ([]byte, error) {
+	folder, err := h.identity(id.Name)
+	if err != nil {
+		return nil, err
+	}
+	file := profilePrefix + versions
+	for _, c := range []byte(versions) {
+		if !isDigit(c) {
+			return nil, fmt.Errorf("%w: versions %q", ErrFormat, versions)
+		}
+	}
+	path := filepath.Join(folder, file)
+	kept, err := h.readProfile(path)
+	if err != nil {
+		return nil, err
+	}
+	if profile, err := renew(kept); err != nil || bytes.Equal(profile, kept) {
+		return profile, err
+	}
+	unlock, err := h.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if kept, err = h.readProfile(path); err != nil { // another process may have been first
+		return nil, err
+	}
+	profile, err := renew(kept)
+	if err != nil || bytes.Equal(profile, kept) {
+		return profile, err
+	}
+	return profile, replaceFile(path, profile)
+}
+
+func (h *Home) readProfile(path string) ([]byte, error) {
+	kept, err := h.readPrivate(path, maxClientProfile)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrFormat) { // too long: it is made anew
+		return nil, nil
+	}
+	return kept, err
+}
+
+// Ephemeral makes an identity that is never written anywhere: new keys of all versions and
+// an instance tag, all of it read from rand. It is for one run between people who know each
+// other by a shared secret; nothing ties it to another run. Its name is for people.
+func Ephemeral(rand io.Reader) (*Identity, error) { return Generate("ephemeral", rand, false) }
+
 // Remove removes an identity, even one that is damaged. Its disk space is not
 // overwritten.
 func (h *Home) Remove(name string) error {

@@ -41,8 +41,13 @@ type Config struct {
 	Forging     *keys.ForgingKey      // and the forging key that goes with it
 	InstanceTag uint32                // ours, at least wire.MinInstanceTag; 0: one is drawn
 	Policy      Policy
-	Rand        io.Reader        // the only source of randomness; required
-	Now         func() time.Time // the clock; required
+
+	// ClientProfile is our profile of version 4 as the function of that name returned it
+	// for these keys, this tag and this policy. One that is nil or of no use is made anew.
+	ClientProfile []byte
+
+	Rand io.Reader        // the only source of randomness; required
+	Now  func() time.Time // the clock; required
 
 	// Account and PeerAccount are the names that the network knows both sides by.
 	// Version 4 binds a session to them: both ends name the same two, crosswise, or

@@ -2,6 +2,7 @@ package otr
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"otrpipe/otr/keys"
@@ -19,6 +20,7 @@ func newProtocolV4(cfg Config, log *keyLog) protocolV4 {
 		InstanceTag: cfg.InstanceTag,
 		Identity:    cfg.Ed448,
 		Forging:     cfg.Forging,
+		KeptProfile: cfg.ClientProfile,
 		Rand:        cfg.Rand,
 		Now:         cfg.Now,
 	}
@@ -34,6 +36,25 @@ func newProtocolV4(cfg Config, log *keyLog) protocolV4 {
 		}
 	}
 	return protocolV4{client: v4.NewClient(config)}
+}
+
+// ClientProfile returns the client profile that a Conversation of cfg shows its peers in
+// version 4, encoded; nil where cfg does not allow that version. It is cfg.ClientProfile
+// as long as that is of use, else a new one, for the caller to keep and to hand in the next
+// time: each profile is a signed statement that its keys were in use at the day of its
+// making, and fewer are better. The error is ErrConfig or the source of randomness's.
+func ClientProfile(cfg Config) ([]byte, error) {
+	switch {
+	case !cfg.Policy.allows(v4.Version):
+		return nil, nil
+	case cfg.Rand == nil || cfg.Now == nil || cfg.Ed448 == nil || cfg.Forging == nil:
+		return nil, fmt.Errorf("%w: a client profile needs an Ed448 key, a forging key, randomness and a clock", ErrConfig)
+	}
+	p, err := newProtocolV4(&cfg).client.Profile()
+	if err != nil {
+		return nil, fmt.Errorf("otr: %w", err)
+	}
+	return p.Append(nil), nil
 }
 
 func (p protocolV4) version() int { return v4.Version }

@@ -488,7 +488,7 @@ func TestMACKeysOfTheOldSessionAreRevealedInTheNewOne(t *testing.T) {
 func TestAProfileThatExpiresDuringTheExchangeEndsIt(t *testing.T) {
 	alice, bob := newEnds(t)
 	identity := bob.start()
-	alice.clock.now = alice.clock.now.Add(ProfileLifetime)
+	alice.clock.now = profileEnd(alice.clock.now)
 	if _, _, err := alice.take(identity); !errors.Is(err, ErrProfile) || alice.AuthState() != AuthNone {
 		t.Errorf("%v, state %v", err, alice.AuthState())
 	}

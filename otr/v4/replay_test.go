@@ -132,10 +132,11 @@ func newReplayed(t *testing.T, s *recordedSession, name string, party *recordedP
 		Now:         func() time.Time { return time.Unix(s.Now, 0) },
 	})
 	r.engine = r.client.NewEngine(theirs)
-	profile, err := r.client.Profile()
+	profile, err := newProfile(party.Tag, identity, r.client.Forging, nil, r.client.Now().Add(ProfileLifetime), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.client.profile = profile // ours would end at midnight
 	if !bytes.Equal(profile.Append(nil), party.Profile) {
 		t.Errorf("%s: our profile is %x, want %x", name, profile.Append(nil), []byte(party.Profile))
 	}

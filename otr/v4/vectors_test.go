@@ -430,21 +430,97 @@ func TestOurProfileIsRenewedADayBeforeItsEnd(t *testing.T) {
 		}
 		return p
 	}
-	first := profile()
-	if got := time.Unix(first.Expires, 0).Sub(now); got != ProfileLifetime {
-		t.Errorf("it lives %v", got)
+	midnight := func(p *Profile) time.Duration {
+		t.Helper()
+		if p.Expires%(24*3600) != 0 {
+			t.Errorf("it expires at %v, which is no midnight", time.Unix(p.Expires, 0).UTC())
+		}
+		return time.Unix(p.Expires, 0).Sub(now)
 	}
-	now = now.Add(ProfileLifetime - profileRenewal - time.Second)
+	first := profile()
+	if lives := midnight(first); lives > ProfileLifetime || lives <= ProfileLifetime-24*time.Hour {
+		t.Errorf("it lives %v", lives)
+	}
+	now = time.Unix(first.Expires, 0).Add(-profileRenewal - time.Second)
 	if profile() != first {
 		t.Error("renewed too early")
 	}
 	now = now.Add(time.Second)
 	second := profile()
-	if second == first || second.Expires != now.Add(ProfileLifetime).Unix() {
+	if second == first || midnight(second) < profileRenewal {
 		t.Errorf("it expires at %d", second.Expires)
 	}
 	if _, err := second.Validate(c.InstanceTag, now); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAKeptProfileIsUsedWhileItIsOurs(t *testing.T) {
+	now := time.Unix(1700000000, 0)
+	client := func(seed byte, change func(*Config)) *Client {
+		config := newTestClient(t, seed).Config
+		config.Now = func() time.Time { return now }
+		if change != nil {
+			change(&config)
+		}
+		return NewClient(config)
+	}
+	profile := func(c *Client) []byte {
+		t.Helper()
+		p, err := c.Profile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Append(nil)
+	}
+	dsa, err := keys.GenerateDSA(steady(9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	with3 := func(c *Config) { c.DSA = dsa }
+	kept, kept3 := profile(client(1, nil)), profile(client(1, with3))
+	using := func(kept []byte, change func(*Config)) func(*Config) {
+		return func(c *Config) {
+			c.KeptProfile = kept
+			if change != nil {
+				change(c)
+			}
+		}
+	}
+	now = now.Add(3 * 24 * time.Hour)
+	if got := profile(client(1, using(kept, nil))); !bytes.Equal(got, kept) {
+		t.Error("a kept profile of version 4 was made anew")
+	}
+	// A DSA signature is another one each time, so that this is no accident.
+	if got := profile(client(1, using(kept3, with3))); !bytes.Equal(got, kept3) {
+		t.Error("a kept profile of versions 3 and 4 was made anew")
+	}
+	damaged := bytes.Clone(kept)
+	damaged[len(damaged)-1] ^= 1
+	for name, c := range map[string]*Client{
+		"another's":                 client(2, using(kept, nil)),
+		"of another instance":       client(1, using(kept, func(c *Config) { c.InstanceTag++ })),
+		"of fewer versions":         client(1, using(kept, with3)),
+		"of more versions":          client(1, using(kept3, nil)),
+		"damaged":                   client(1, using(damaged, nil)),
+		"cut":                       client(1, using(kept[:len(kept)-1], nil)),
+		"longer":                    client(1, using(append(bytes.Clone(kept), 0), nil)),
+		"about to expire":           client(1, using(kept, func(c *Config) { c.Now = func() time.Time { return now.Add(4 * 24 * time.Hour) } })),
+		"of a clock far in advance": client(1, using(kept, func(c *Config) { c.Now = func() time.Time { return now.Add(-30 * 24 * time.Hour) } })),
+		"none":                      client(1, nil),
+	} {
+		got := profile(c)
+		if bytes.Equal(got, c.KeptProfile) {
+			t.Errorf("%s: used", name)
+		}
+		r := wire.NewReader(got)
+		p, err := ReadProfile(&r)
+		if err == nil {
+			_, err = p.Validate(c.InstanceTag, c.Now())
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

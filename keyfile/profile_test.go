@@ -1,0 +1,110 @@
+package keyfile
+
+import (
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func TestAClientProfileIsMadeOnceAndKept(t *testing.T) {
+	h := newHome(t)
+	id := testIdentity("alice")
+	must(t, h.Create(id, nil))
+	var made atomic.Int32
+	renew := func(kept []byte) ([]byte, error) {
+		if kept != nil {
+			return kept, nil
+		}
+		return []byte{byte(made.Add(1))}, nil
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			// Another Home, as another process has it.
+			profile, err := homeIn(h.Dir()).ClientProfile(id, "34", renew)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			kept, err := os.ReadFile(filepath.Join(h.Dir(), identitiesFolder, "alice", "profile-34"))
+			if err != nil || string(kept) != string(profile) {
+				t.Errorf("%x, but %x is kept, %v", profile, kept, err)
+			}
+		})
+	}
+	all.Wait()
+	other, err := h.ClientProfile(id, "4", func(kept []byte) ([]byte, error) {
+		if kept != nil {
+			t.Errorf("the profile of other versions is %x", kept)
+		}
+		return []byte("of version 4 alone"), nil
+	})
+	must(t, err)
+	if string(other) != "of version 4 alone" {
+		t.Errorf("%q", other)
+	}
+	info, err := os.Stat(filepath.Join(h.Dir(), identitiesFolder, "alice", "profile-34"))
+	must(t, err)
+	if info.Mode().Perm() != fileMode {
+		t.Errorf("mode %v", info.Mode())
+	}
+	// The identity opens as before, and goes with its profiles.
+	opened, err := h.Identity("alice", nil)
+	must(t, err)
+	opened.Wipe()
+	must(t, h.Remove("alice"))
+	_, err = h.ClientProfile(id, "34", renew)
+	wantError(t, err, ErrNotFound)
+}
+
+func TestAClientProfileThatCannotBeMadeChangesNothing(t *testing.T) {
+	h := newHome(t)
+	id := testIdentity("alice")
+	must(t, h.Create(id, nil))
+	_, err := h.ClientProfile(id, "34", func([]byte) ([]byte, error) { return []byte("kept"), nil })
+	must(t, err)
+	broken := errors.New("broken")
+	if _, err := h.ClientProfile(id, "34", func([]byte) ([]byte, error) { return nil, broken }); !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+	_, err = h.ClientProfile(id, "../34", nil)
+	wantError(t, err, ErrFormat)
+	path := filepath.Join(h.Dir(), identitiesFolder, "alice", "profile-34")
+	must(t, os.WriteFile(path, make([]byte, maxClientProfile+1), 0o600))
+	profile, err := h.ClientProfile(id, "34", func(kept []byte) ([]byte, error) {
+		if kept != nil {
+			t.Errorf("%d bytes are a profile", len(kept))
+		}
+		return []byte("new"), nil
+	})
+	if string(profile) != "new" || err != nil {
+		t.Errorf("%q, %v", profile, err)
+	}
+	must(t, os.Chmod(path, 0o644))
+	_, err = h.ClientProfile(id, "34", nil)
+	wantError(t, err, ErrUnsafe)
+}
+
+func TestAnEphemeralIdentityIsNewEachTimeAndNowhereOnDisk(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("HOME", ".")
+	first, err := Ephemeral(rand.Reader)
+	must(t, err)
+	second, err := Ephemeral(rand.Reader)
+	must(t, err)
+	if first.Ed448 == nil || first.InstanceTag < minInstanceTag || len(first.Public().Keys) != 2 {
+		t.Errorf("identity %v", first.Public())
+	}
+	for i, fp := range first.Public().Keys {
+		if fp == second.Public().Keys[i] {
+			t.Errorf("two of them have the key %v", fp)
+		}
+	}
+	if entries, err := os.ReadDir("."); err != nil || len(entries) > 0 {
+		t.Errorf("the folder has %v, %v", entries, err)
+	}
+}
