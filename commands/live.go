@@ -210,7 +210,7 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 			return nil, err
 		}
 	}
-	conversation, err := otr.New(otr.Config{
+	cfg := otr.Config{
 		DSA:         id.DSA,
 		Ed448:       ed448,
 		Forging:     forging,
@@ -223,11 +223,32 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 		MaxSize:     l.options.MaxSize,
 		Pad:         l.options.Pad,
 		Expire:      l.options.Expire,
+	}
+	if held {
+		cfg.ClientProfile = l.keptProfile(id, cfg)
+	}
+	return otr.New(cfg)
+}
+
+// keptProfile is the client profile that the home keeps for an identity; nil where it
+// keeps none.
+func (l *live) keptProfile(id *keyfile.Identity, cfg otr.Config) []byte {
+	if l.c.IsSet(flagIdentityFile) || cfg.Ed448 == nil {
+		return nil
+	}
+	cfg.Policy |= otr.AllowV4 // a session may come to it later
+	versions := "4"
+	if cfg.Policy.Has(otr.AllowV3) {
+		versions = "34"
+	}
+	profile, err := l.home.ClientProfile(id, versions, func(kept []byte) ([]byte, error) {
+		cfg.ClientProfile = kept
+		return otr.ClientProfile(cfg)
 	})
 	if err != nil {
-		return nil, err
+		l.Warn("the client profile is for this run only: it cannot be kept: %v", exit.Plain(err))
 	}
-	return conversation, nil
+	return profile
 }
 
 // versionsOf is the policy for an identity. One of an older program has no key
