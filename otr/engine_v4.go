@@ -50,7 +50,7 @@ func ClientProfile(cfg Config) ([]byte, error) {
 	case cfg.Rand == nil || cfg.Now == nil || cfg.Ed448 == nil || cfg.Forging == nil:
 		return nil, fmt.Errorf("%w: a client profile needs an Ed448 key, a forging key, randomness and a clock", ErrConfig)
 	}
-	p, err := newProtocolV4(cfg).client.Profile()
+	p, err := newProtocolV4(cfg, nil).client.Profile()
 	if err != nil {
 		return nil, fmt.Errorf("otr: %w", err)
 	}
