@@ -50,6 +50,9 @@ var flagValueWords = withStreamFlags(map[string]completer{
 	flagFormat:                  theseWords(keyfile.FormatLibotr, keyfile.FormatOTRPipe),
 	flagOutput:                  files,
 	flagInstanceTags:            files,
+	flagTo:                      files,
+	flagToInstance:              nil,
+	flagReplyTo:                 theWords((*typed).contacts),
 	flagUse:                     nil,
 	flagData:                    nil,
 	flagKeyLog:                  files,
@@ -112,6 +115,7 @@ var argumentWords = map[string][]completer{
 	"toolkit modify":    {files},
 	"toolkit remac":     {files},
 	"toolkit forge":     {files},
+	"prekeys revoke":    {theseWords()}, // ids are known only with the passphrase
 	"completion":        {theseWords(shellBash, shellZsh, shellFish)},
 }
 

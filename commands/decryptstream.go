@@ -1,6 +1,10 @@
 package commands
 
-import "github.com/urfave/cli/v2"
+import (
+	"slices"
+
+	"github.com/urfave/cli/v2"
+)
 
 func decryptStreamCommand() *cli.Command {
 	return &cli.Command{
@@ -9,8 +13,10 @@ func decryptStreamCommand() *cli.Command {
 		Description: "Reads lines of OTR on standard input and writes plaintext on standard output, once\n" +
 			"it is authenticated. otrpipe encrypt-stream is the other half of the same end.\n\n" +
 			"  otrpipe encrypt-stream < file | nc -N host 9000 | otrpipe decrypt-stream\n" +
-			"  otrpipe decrypt-stream -s work < back > file",
-		Flags:  append(identityFlags(), streamFlags()...),
-		Action: func(c *cli.Context) error { return runHalf(c, roleDecrypt) },
+			"  otrpipe decrypt-stream -s work < back > file\n\n" +
+			"A message that was encrypted with --to while you were away needs no other half.\n\n" +
+			"  otrpipe decrypt-stream --contact alice < message > file",
+		Flags:  slices.Concat(identityFlags(), decryptOfflineFlags(), streamFlags()),
+		Action: decryptStream,
 	}
 }

@@ -1,6 +1,10 @@
 package commands
 
-import "github.com/urfave/cli/v2"
+import (
+	"slices"
+
+	"github.com/urfave/cli/v2"
+)
 
 func encryptStreamCommand() *cli.Command {
 	return &cli.Command{
@@ -10,8 +14,10 @@ func encryptStreamCommand() *cli.Command {
 			"needs both directions: otrpipe decrypt-stream is the other half of the same end.\n" +
 			"They find each other by the session's name, and may start in either order.\n\n" +
 			"  otrpipe encrypt-stream | nc -N -l 9000 | otrpipe decrypt-stream\n" +
-			"  otrpipe encrypt-stream -s work --contact bob < file > there",
-		Flags:  append(identityFlags(), streamFlags()...),
-		Action: func(c *cli.Context) error { return runHalf(c, roleEncrypt) },
+			"  otrpipe encrypt-stream -s work --contact bob < file > there\n\n" +
+			"With --to, somebody who is away can read it later and no answer is needed.\n\n" +
+			"  otrpipe encrypt-stream --to ensembles --contact bob < file > message",
+		Flags:  slices.Concat(identityFlags(), encryptOfflineFlags(), streamFlags()),
+		Action: encryptStream,
 	}
 }

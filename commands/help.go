@@ -11,6 +11,7 @@ const (
 	groupPeer       = options.PeerGroup
 	groupSession    = options.SessionGroup
 	groupStream     = options.StreamGroup
+	groupOffline    = "Somebody who is away"
 	groupSMP        = "The comparison"
 	groupExtraKey   = "The extra key"
 	groupKeys       = "Our keys"
@@ -20,7 +21,7 @@ const (
 )
 
 var flagGroups = []string{
-	groupPeer, groupSession, groupStream, groupSMP, groupExtraKey, groupKeys, groupFile, groupAnswer, groupEverywhere,
+	groupPeer, groupOffline, groupSession, groupStream, groupSMP, groupExtraKey, groupKeys, groupFile, groupAnswer, groupEverywhere,
 }
 
 // The groups of commands, in the order that help shows them. A command's group

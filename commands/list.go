@@ -16,6 +16,7 @@ func commandList() []*cli.Command {
 			fingerprintCommand(),
 			keysCommand(),
 			contactsCommand(),
+			prekeysCommand(),
 		),
 		cmdline.InCategory(groupCommandsStreams,
 			connectCommand(),

@@ -170,3 +170,10 @@ func syncFolder(path string) error {
 	}
 	return nil
 }
+
+// Exists says whether something is at path that WriteFile would not write over without
+// force.
+func Exists(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && (info.Mode().IsRegular() || info.IsDir())
+}

@@ -56,7 +56,7 @@ func (s *Store) Accept(msg []byte) (*Session, error) {
 		return nil, ErrSender
 	}
 	t := newSession(opened.Engine, s.config.Now())
-	t.auth, t.unread = digest, true
+	t.auth, t.unread, t.Contact = digest, true, k.contact
 	t.readBy = k.publication.Expires().Add(v4.PrekeyGrace)
 	s.forget(k, whyUsed)
 	s.prekeys = slices.Delete(s.prekeys, at, at+1)

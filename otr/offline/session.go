@@ -18,7 +18,8 @@ import (
 type Session struct {
 	engine *v4.Engine
 	used   time.Time
-	// Contact is the name under which the peer passed the checks; empty: none was asked for.
+	// Contact is the name that the peer has here: the one under which it passed the checks, or
+	// that its prekey was published for. Empty: none.
 	Contact string
 
 	auth   [32]byte  // digest of the Non-Interactive-Auth message that began it; zero if we wrote that

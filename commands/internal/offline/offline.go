@@ -1,0 +1,180 @@
+// Package offline runs encrypt-stream and decrypt-stream for somebody who is away, and the
+// prekeys that this takes.
+package offline
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"otrpipe/commands/internal/events"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/trust"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+	protocol "otrpipe/otr/offline"
+)
+
+// A Config says who works offline and what is asked of the peer.
+type Config struct {
+	*terminal.IO
+	Home     *keyfile.Home
+	Identity *keyfile.Identity // opened from Home
+	Trust    trust.Config
+	Log      *events.Log
+
+	Account, PeerAccount string
+	Texts                bool          // mode lines
+	MaxSize              int           // of a line; 0: any
+	Last                 bool          // end the session with this message
+	Raw                  bool          // texts as they came, newlines included
+	Timeout              time.Duration // how long another process is waited for; 0: for ever
+}
+
+// store reads what is kept in bytes.
+func (c *Config) parse(state []byte) (*protocol.Store, error) {
+	return protocol.Parse(protocol.Config{
+		InstanceTag: c.Identity.InstanceTag,
+		Identity:    c.Identity.Ed448,
+		Forging:     c.Identity.Forging,
+		Account:     c.Account, PeerAccount: c.PeerAccount,
+		Rand: rand.Reader, Now: time.Now,
+	}, state)
+}
+
+// load returns the store as it is now.
+func (c *Config) load() (*protocol.Store, error) {
+	state, err := c.Home.Offline(c.Identity)
+	if err != nil {
+		return nil, exit.Key(err)
+	}
+	defer clear(state)
+	store, err := c.parse(state)
+	if err != nil {
+		return nil, exit.Errorf(exit.KeyFile, "prekeys of identity %q: %w", c.Identity.Name, exit.Plain(err))
+	}
+	return store, nil
+}
+
+// update changes the store on the disk, in one step.
+func (c *Config) update(change func(store *protocol.Store) error) error {
+	err := c.Home.UpdateOffline(c.Identity, func(state []byte) ([]byte, error) {
+		store, err := c.parse(state)
+		if err != nil {
+			return nil, err
+		}
+		defer store.Wipe()
+		store.Expire()
+		if err := change(store); err != nil {
+			return nil, err
+		}
+		return store.Append(nil)
+	})
+	var e *exit.Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	return exit.Key(err)
+}
+
+// put stores a session as it will be after ahead more messages.
+func (c *Config) put(t *protocol.Session, ahead int) error {
+	return c.update(func(store *protocol.Store) error { return store.Put(t, ahead) })
+}
+
+// lock keeps other processes from reading or replying.
+func (c *Config) lock() (unlock func(), err error) {
+	ctx := context.Background()
+	if c.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
+		defer cancel()
+	}
+	unlock, err = c.Home.LockOffline(ctx, c.Identity.Name)
+	if errors.Is(err, keyfile.ErrLocked) {
+		return nil, exit.Errorf(exit.Session, "%w", exit.Plain(err)).
+			WithHint("one message is read or answered at a time; wait for the other process, or raise --timeout")
+	}
+	return unlock, exit.Key(err)
+}
+
+// A peer is whom a message is to or from.
+type peer struct {
+	fingerprint keys.Fingerprint
+	session     string // its id; "": there is none yet
+	instance    uint32
+}
+
+// meet asks every question about a peer's key before anything is encrypted to it or shown of
+// it, and then puts it on file. doing says what for: "encrypting to" or "from".
+func (c *Config) meet(p peer, doing string) error {
+	keeper := trust.NewKeeper(c.Trust)
+	s := otr.Session{Version: 4, Fingerprint: p.fingerprint, PeerInstance: p.instance, Since: time.Now()}
+	if id, err := hex.DecodeString(p.session); err == nil {
+		copy(s.SSID[:], id)
+	}
+	v := keeper.Meet(s, time.Now())
+	c.event(events.Record{Event: events.Secure, Peer: &events.Peer{
+		Version: 4, Fingerprint: p.fingerprint.Hex(), Contact: c.contact(), Trust: string(v.Standing),
+		SSID: p.session, Instance: events.Instance(p.instance),
+	}})
+	if v.Err != nil {
+		return v.Err
+	}
+	var refused *exit.Error
+	_, unkept := keeper.Trusted(s, time.Now())
+	if errors.As(unkept, &refused) {
+		return refused
+	}
+	name := terminal.Visible(c.Trust.Contact)
+	switch v.Standing {
+	case trust.Unverified:
+		c.Note("%s OTRv4 key %v", doing, p.fingerprint)
+		c.Warn("nobody has checked whose key that is: no contact was named")
+		c.Advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
+	case trust.New:
+		c.Note("%s %s, OTRv4 key %v (%s)", doing, name, p.fingerprint, v.Standing)
+	default:
+		if name == "" {
+			name = "the expected key"
+		}
+		c.Note("%s %s, OTRv4 (%s)", doing, name, v.Standing)
+		c.Detail("the key is %v", p.fingerprint)
+	}
+	if unkept != nil {
+		c.Warn("the key of %s is not put on file: %v", name, exit.Plain(unkept))
+	}
+	return nil
+}
+
+func (c *Config) contact() *string {
+	if c.Trust.Contact == "" {
+		return nil
+	}
+	return &c.Trust.Contact
+}
+
+func (c *Config) event(r events.Record) { c.Log.Write(time.Now(), r) }
+
+// ended writes the event that there is of every end, and returns err.
+func (c *Config) ended(err error) error {
+	code, message := exit.OK, ""
+	if err != nil {
+		e := exit.As(err)
+		code, message = e.Code, e.Error()
+	}
+	c.event(events.Record{Event: events.Ended, Code: &code, Message: message})
+	return err
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return fmt.Sprintf("%d %s", n, noun)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,103 @@
+package offline
+
+import (
+	"errors"
+	"time"
+
+	"otrpipe/commands/internal/exit"
+	protocol "otrpipe/otr/offline"
+)
+
+// MaxPrekeys is how many prekeys are kept unused at most.
+const MaxPrekeys = protocol.MaxPrekeys
+
+// Publish makes n prekeys and returns their ensembles, a line each, and how many unused ones
+// there are now. With a contact they take messages of its keys only.
+func (c *Config) Publish(n int, contact string) (lines []byte, left int, err error) {
+	whom := protocol.For{Contact: contact}
+	if contact != "" {
+		if whom.Keys, err = contactKeys(c.Home, contact); err != nil {
+			return nil, 0, err
+		}
+		if len(whom.Keys) == 0 {
+			return nil, 0, exit.Errorf(exit.KeyFile, "no version 4 key of %s is on file", contact).
+				WithHint("without one nobody's message could be read; add it with otrpipe contacts add, or leave --contact out")
+		}
+	}
+	err = c.update(func(store *protocol.Store) error {
+		made, err := store.Publish(n, whom)
+		if errors.Is(err, protocol.ErrFull) {
+			return exit.Errorf(exit.Failure, "%w", exit.Plain(err)).WithHint("otrpipe prekeys revoke deletes unused ones")
+		} else if err != nil {
+			return exit.Failed(err)
+		}
+		for _, line := range made {
+			lines = append(append(lines, line...), '\n')
+		}
+		left = len(store.Prekeys())
+		return nil
+	})
+	return lines, left, err
+}
+
+// A List is what is kept for messages to people who are away.
+type List struct {
+	Prekeys  []protocol.Prekey
+	Sessions []*protocol.Session
+}
+
+// List reads what is kept. What has expired is deleted first.
+func (c *Config) List() (List, error) {
+	state, err := c.Home.Offline(c.Identity)
+	if err != nil {
+		return List{}, exit.Key(err)
+	}
+	none := state == nil
+	clear(state)
+	if none {
+		return List{}, nil
+	}
+	if err := c.update(func(*protocol.Store) error { return nil }); err != nil {
+		return List{}, err
+	}
+	store, err := c.load()
+	if err != nil {
+		return List{}, err
+	}
+	return List{store.Prekeys(), store.Sessions()}, nil
+}
+
+// Revoke deletes unused prekeys: those of a contact, those with an id, or all. It returns how
+// many there were.
+func (c *Config) Revoke(all bool, contact string, ids []uint32) (n int, err error) {
+	err = c.update(func(store *protocol.Store) error {
+		n = store.Revoke(func(k protocol.Prekey) bool {
+			if all || contact != "" && k.Contact == contact {
+				return true
+			}
+			for _, id := range ids {
+				if id == k.ID {
+					return true
+				}
+			}
+			return false
+		})
+		return nil
+	})
+	return n, err
+}
+
+// Forget deletes the kept session of a name, here only.
+func (c *Config) Forget(name string) error {
+	return c.update(func(store *protocol.Store) error {
+		t, err := store.Session(name)
+		if err != nil {
+			return exit.Errorf(exit.Session, "no session %q is kept", name).WithHint("otrpipe prekeys list shows those that are")
+		}
+		store.Forget(t)
+		return nil
+	})
+}
+
+// Expires is when a prekey cannot be used any more to read a message.
+func Expires(k protocol.Prekey) time.Time { return k.Expires.Add(24 * time.Hour) }

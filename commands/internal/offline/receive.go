@@ -1,0 +1,253 @@
+package offline
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+
+	"otrpipe/commands/internal/events"
+	"otrpipe/commands/internal/exit"
+	protocol "otrpipe/otr/offline"
+	"otrpipe/otr/wire"
+)
+
+// maxLine is the longest line of input, as everywhere.
+const maxLine = wire.MaxMessage
+
+// peekLen is how much of a file is looked at to see what it is: the first OTR message begins
+// there, below a mail's headers.
+const peekLen = 64 << 10
+
+// IsMessage says whether f is a regular file whose first OTR message, from where it is read
+// next, was written to somebody who was away. It reads nothing.
+func IsMessage(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return false
+	}
+	head := make([]byte, peekLen)
+	n, err := f.ReadAt(head, at)
+	if err != nil && err != io.EOF {
+		return false
+	}
+	const armor = "?OTR:"
+	_, first, ok := bytes.Cut(head[:n], []byte(armor))
+	// The base64 of version 4 and the types Non-Interactive-Auth and Data.
+	return ok && (bytes.HasPrefix(first, []byte("AAQN")) || bytes.HasPrefix(first, []byte("AAQD")))
+}
+
+// Receive reads one message and writes its plaintext.
+func (c *Config) Receive() error {
+	c.event(events.Record{Event: events.Started, Identity: c.Identity.Name, Mode: c.mode(), PID: os.Getpid()})
+	return c.ended(c.receive())
+}
+
+func (c *Config) receive() error {
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	// What has expired goes, even where nothing can be read.
+	if err := c.update(func(*protocol.Store) error { return nil }); err != nil {
+		return err
+	}
+	store, err := c.load()
+	if err != nil {
+		return err
+	}
+	defer store.Wipe()
+	kind := protocol.KindStream
+	if c.Texts {
+		kind = protocol.KindTexts
+	}
+	r := &reading{Config: c, reader: protocol.NewReader(store, kind), out: c.Messages.Output(c.Out)}
+	if err := r.lines(bufio.NewReaderSize(c.In, maxLine+2)); err != nil {
+		return err
+	}
+	return r.finish()
+}
+
+// A reading is the state of Receive.
+type reading struct {
+	*Config
+	reader *protocol.Reader
+	out    io.Writer
+	bytes  int64
+	kept   bool // the session is stored as it is after the end
+}
+
+// lines gives the reader every line of the input.
+func (r *reading) lines(in *bufio.Reader) error {
+	for {
+		line, err := in.ReadSlice('\n')
+		tooLong := errors.Is(err, bufio.ErrBufferFull)
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = in.ReadSlice('\n')
+		}
+		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		switch {
+		case tooLong || len(line) > maxLine:
+			r.Warn("a line of more than %d bytes is ignored", maxLine)
+		case len(line) > 0:
+			if err := r.line(line); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		} else if err != nil {
+			return exit.Errorf(exit.Failure, "reading the input: %w", err)
+		}
+	}
+}
+
+func (r *reading) line(line []byte) error {
+	got, broken := r.reader.Line(line)
+	if got.Begun {
+		if err := r.begin(got.Auth); err != nil {
+			return err
+		}
+	}
+	if got.Plain > 0 {
+		n := int64(got.Plain)
+		r.event(events.Record{Event: events.Unencrypted, Bytes: &n})
+	}
+	if got.Warn != nil {
+		r.event(events.Record{Event: events.Unreadable, Reason: exit.Plain(got.Warn).Error()})
+		r.Detail("a line does not count: %v", exit.Plain(got.Warn))
+	}
+	if got.Head != nil && got.Head.Size >= 0 {
+		r.Detail("%s are announced", count(int(got.Head.Size), "byte"))
+	}
+	if len(got.Data) > 0 {
+		if _, err := r.out.Write(got.Data); err != nil {
+			return outputError(err)
+		}
+		r.bytes += int64(len(got.Data))
+	}
+	for _, text := range got.Texts {
+		if !r.Raw {
+			text = oneLine(text)
+		}
+		if _, err := r.out.Write(append(text, '\n')); err != nil {
+			return outputError(err)
+		}
+		r.bytes += int64(len(text))
+	}
+	if broken != nil {
+		return r.explain(broken)
+	}
+	if got.Ended {
+		r.event(events.Record{Event: events.StreamEnded, Direction: "received", Bytes: &r.bytes})
+		return r.keep()
+	}
+	return nil
+}
+
+// oneLine shows a text's line ends as the two characters that stand for them.
+func oneLine(text []byte) []byte {
+	text = bytes.ReplaceAll(text, []byte("\r"), []byte(`\r`))
+	return bytes.ReplaceAll(text, []byte("\n"), []byte(`\n`))
+}
+
+// begin checks whom the message is from. Then, before a byte of it is shown, the prekey that
+// it has used is deleted on the disk and its session stored, in one write.
+func (r *reading) begin(auth []byte) error {
+	t := r.reader.Session()
+	if r.Trust.Contact == "" {
+		r.Trust.Contact = t.Contact // the prekey was for that contact, or the session is with it
+	}
+	if err := r.meet(peer{t.Fingerprint(), t.ID(), t.PeerInstance()}, "from"); err != nil {
+		return err
+	}
+	t.Contact = r.Trust.Contact
+	if auth == nil {
+		return nil
+	}
+	return r.update(func(store *protocol.Store) error {
+		stored, err := store.Accept(auth)
+		if err != nil {
+			return r.explain(err)
+		}
+		stored.Contact = t.Contact
+		return nil
+	})
+}
+
+// keep stores the session as it is after the message, once.
+func (r *reading) keep() error {
+	if r.kept || !r.reader.Keep() {
+		return nil
+	}
+	r.kept = r.reader.Ended()
+	return r.put(r.reader.Session(), 0)
+}
+
+// finish says what became of the input.
+func (r *reading) finish() error {
+	err := r.reader.Finish()
+	if keepErr := r.keep(); err == nil {
+		err = keepErr
+	}
+	if err != nil {
+		return r.explain(err)
+	}
+	if t := r.reader.Session(); t.Ended() {
+		r.Detail("the sender has ended the session")
+	} else {
+		r.Note("session %s is kept: otrpipe encrypt-stream --reply-to %.8s answers", t.ID(), t.ID())
+	}
+	return nil
+}
+
+// explain gives an error of the reader its exit code and what can be done.
+func (r *reading) explain(err error) error {
+	var e *exit.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	switch {
+	case errors.Is(err, protocol.ErrRead):
+		return exit.Errorf(exit.Failure, "the message has been read before").
+			WithHint("nothing can open it again")
+	case errors.Is(err, protocol.ErrSender):
+		return exit.Errorf(exit.Refused, "the message is not from the contact that its prekey was published for")
+	case protocol.Used(err):
+		return exit.Errorf(exit.Failure, "another message has used the prekey of this one").
+			WithHint("it cannot be read; its sender has to take a new ensemble and send it again")
+	case protocol.Expired(err):
+		return exit.Errorf(exit.Failure, "the prekey of the message has expired, and its key is gone").
+			WithHint("it cannot be read; publish new ones with otrpipe prekeys publish, and have it sent again")
+	case protocol.NoPrekey(err):
+		return exit.Errorf(exit.Failure, "the message was written to no prekey that is left here: %w", exit.Plain(err)).
+			WithHint("it may be for another identity or home; otrpipe prekeys list shows what is left")
+	case protocol.OtherInstance(err):
+		return exit.Errorf(exit.Failure, "the message is for another identity, home or machine").
+			WithHint("choose the identity with -i NAME")
+	case errors.Is(err, protocol.ErrNothing):
+		return exit.Errorf(exit.Broken, "no message for somebody who was away in the input")
+	case errors.Is(err, protocol.ErrOther):
+		return exit.Errorf(exit.Failure, "the input has another message too, which was not read").
+			WithHint("each goes into a file and a run of otrpipe decrypt-stream of its own")
+	case errors.Is(err, protocol.ErrNoText):
+		return exit.Errorf(exit.Broken, "the message is a row of texts, not a stream of bytes").WithHint("read it with --mode lines")
+	case errors.Is(err, protocol.ErrNoStream):
+		return exit.Errorf(exit.Broken, "the message is a stream of bytes, not a row of texts").WithHint("read it without --mode lines")
+	case errors.Is(err, protocol.ErrCut):
+		return exit.Errorf(exit.Broken, "the message is cut off: its end is missing").
+			WithHint("get the whole of it and read it again")
+	case errors.Is(err, protocol.ErrBroken):
+		return exit.Errorf(exit.Broken, "%w", exit.Plain(err)).
+			WithHint("a line is missing, damaged or in the wrong place; get the message anew and read it again")
+	case errors.Is(err, protocol.ErrRefused):
+		return exit.Errorf(exit.Failure, "%w", exit.Plain(err))
+	}
+	return exit.Failed(err)
+}
