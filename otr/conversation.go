@@ -54,6 +54,10 @@ type Config struct {
 	// neither names any.
 	Account, PeerAccount string
 
+	// Peer is the instance of the peer that was met last, if it is known. Start
+	// then offers it a key exchange, instead of a query to all.
+	Peer Peer
+
 	MaxSize   int           // bytes of the longest line sent, texts in clear aside; at least wire.MinFragmentSize; 0: no limit
 	Pad       int           // plaintexts, empty ones too, are padded to multiples of so many bytes, at most 65535; 0: not
 	Heartbeat time.Duration // after so long without a message of ours one is sent; 0: none
@@ -62,6 +66,13 @@ type Config struct {
 	// LogKeys collects the keys of data messages for TakeKeys, for users who want to take
 	// a session of their own apart. Without it no key leaves the Conversation.
 	LogKeys bool
+}
+
+// A Peer is an instance of the peer and the version that it speaks: what a
+// Session says in Version and PeerInstance.
+type Peer struct {
+	Version  int    // 0: not known
+	Instance uint32 // 0 in version 2
 }
 
 // A Conversation is our side of the exchange of messages with one
@@ -80,6 +91,17 @@ type Conversation struct {
 	deferred deferredAnswer
 	peers    map[peerID]*peer
 	pending  *pendingOffer
+	settling settling
+	held     heldAnswer
+	queried  time.Time // when a query was sent that has not been answered; zero: none
+	delays   delays
+	early    earlyData
+
+	// unsure is set when an answer has not come with which the peer would have
+	// changed keys, until a key exchange has succeeded or none is under way.
+	unsure bool
+	// peerSilent is set when Config.Peer has not answered.
+	peerSilent bool
 
 	secureSince time.Time
 	keysSince   time.Time
@@ -122,6 +144,10 @@ type peer struct {
 	seen   time.Time // when something authentic, or a key exchange, came last
 	// stepped is when its key exchange came further last.
 	stepped time.Time
+	// retried is when it was moved by us last because it stood still, and retries
+	// how often since it came further.
+	retried time.Time
+	retries int
 }
 
 // New returns a conversation in StatePlaintext.
@@ -133,6 +159,10 @@ func New(cfg Config) (*Conversation, error) {
 		return nil, fmt.Errorf("%w: instance tag %#x is below %#x", ErrConfig, cfg.InstanceTag, wire.MinInstanceTag)
 	case cfg.MaxSize != 0 && cfg.MaxSize < wire.MinFragmentSize:
 		return nil, fmt.Errorf("%w: lines of %d bytes cannot carry fragments", ErrConfig, cfg.MaxSize)
+	case cfg.Peer.Instance != 0 && cfg.Peer.Instance < wire.MinInstanceTag:
+		return nil, fmt.Errorf("%w: the peer's instance tag %#x is below %#x", ErrConfig, cfg.Peer.Instance, wire.MinInstanceTag)
+	case cfg.Peer.Version > v3.Version2 && cfg.Peer.Instance == 0, cfg.Peer.Version == v3.Version2 && cfg.Peer.Instance != 0:
+		return nil, fmt.Errorf("%w: version %d of the peer and instance tag %#x", ErrConfig, cfg.Peer.Version, cfg.Peer.Instance)
 	case cfg.Pad < 0 || cfg.Pad > maxPad:
 		return nil, fmt.Errorf("%w: padding to %d bytes", ErrConfig, cfg.Pad)
 	}
@@ -230,7 +260,7 @@ func (c *Conversation) Exchanging() bool {
 			return true
 		}
 	}
-	return c.active.engine.exchanging()
+	return c.active.engine.exchanging() || c.settling.offer != nil || c.unsure && c.UnderWay()
 }
 
 // Session describes the encrypted session, if there is one.
@@ -290,6 +320,9 @@ func (c *Conversation) Wipe() {
 	}
 	c.withdraw()
 	c.log.wipe()
+	c.settled()
+	c.early.forget()
+	c.held, c.queried = heldAnswer{}, time.Time{}
 	c.stored.forget()
 	c.state, c.active, c.upgradable = StatePlaintext, nil, false
 }

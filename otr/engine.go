@@ -40,6 +40,16 @@ type engine interface {
 	// exchanging says that a data message sent now could get lost: the peer may
 	// already have the keys of a session that we do not have yet.
 	exchanging() bool
+	// crossed says that the peer's offer has won against ours, which is still
+	// there.
+	crossed() bool
+	// unanswered is our last message of a key exchange, if the peer ignores it
+	// unless it has missed it; else nil.
+	unanswered() []byte
+	// settling says that the offer that a session has come from was made more than
+	// once, so that the peer may answer again; settled ends that.
+	settling() bool
+	settled()
 	// sessions counts the key exchanges that succeeded.
 	sessions() int
 
@@ -86,6 +96,9 @@ type verdict int
 const (
 	accepted       verdict = iota
 	ignored                // of no use in this state
+	beaten                 // an offer that has lost against ours
+	expired                // the sender's profile has expired
+	busy                   // not looked at: too many that cannot be authenticated
 	echoed                 // our own message
 	malformed              // not of its form, or failed a check of the key exchange
 	replayed               // an authentic data message, but an old one

@@ -83,6 +83,15 @@ func (e engineV3) authState() AuthState {
 	return AuthNone
 }
 
+func (e engineV3) crossed() bool { return e.Crossed() }
+
+func (e engineV3) unanswered() []byte { return nil }
+
+// settling: a peer of these versions answers a repeated commitment with the same
+// key.
+func (e engineV3) settling() bool { return false }
+func (e engineV3) settled()       {}
+
 func (e engineV3) exchanging() bool { return e.AuthState() == v3.AuthAwaitingSig }
 
 func (e engineV3) receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) ([]byte, wire.Plaintext, verdict, error) {
@@ -98,6 +107,8 @@ func judgeV3(err error) verdict {
 		return ignored
 	case errors.Is(err, v3.ErrEcho):
 		return echoed
+	case errors.Is(err, v3.ErrBeaten):
+		return beaten
 	case errors.Is(err, v3.ErrReplay):
 		return replayed
 	case errors.Is(err, v3.ErrUnreadable):

@@ -111,6 +111,14 @@ func (e engineV4) authState() AuthState {
 	return AuthNone
 }
 
+// crossed: the offer that has lost is forgotten.
+func (e engineV4) crossed() bool { return false }
+
+func (e engineV4) unanswered() []byte { return e.Answer() }
+
+func (e engineV4) settling() bool { return e.Settling() }
+func (e engineV4) settled()       { e.Settled() }
+
 // exchanging: from the Identity message to the Auth-I neither side sends; whose
 // keys are the newer ones is open.
 func (e engineV4) exchanging() bool { return e.AuthState() != v4.AuthNone }
@@ -128,6 +136,12 @@ func judgeV4(err error) verdict {
 		return ignored
 	case errors.Is(err, v4.ErrEcho):
 		return echoed
+	case errors.Is(err, v4.ErrBeaten):
+		return beaten
+	case errors.Is(err, v4.ErrBusy):
+		return busy
+	case errors.As(err, new(*v4.ExpiredError)):
+		return expired
 	case errors.Is(err, v4.ErrReplay):
 		return replayed
 	case errors.Is(err, v4.ErrUnreadable):

@@ -83,6 +83,24 @@ type (
 		Tag uint32 // the instance that it was for, or from
 	}
 
+	// OtherKey says that another instance of the peer has completed a key exchange
+	// with another key than the session's. It was refused and told so; the session
+	// goes on.
+	OtherKey struct {
+		Fingerprint keys.Fingerprint
+		Version     int
+		Instance    uint32
+	}
+
+	// ProfileExpired says that a key exchange was refused because the client profile
+	// of an instance has expired. Profiles live for days, and are made anew in time:
+	// one of the two clocks is wrong. The peer is told too.
+	ProfileExpired struct {
+		Instance uint32
+		Expires  time.Time // of the profile
+		Now      time.Time // by our clock
+	}
+
 	// Echo says that a message of our own came back and was ignored.
 	Echo struct{}
 
@@ -141,6 +159,8 @@ func (Malformed) event()        {}
 func (PeerError) event()        {}
 func (Queried) event()          {}
 func (OtherInstance) event()    {}
+func (OtherKey) event()         {}
+func (ProfileExpired) event()   {}
 func (Echo) event()             {}
 func (Restarted) event()        {}
 func (Resent) event()           {}
@@ -192,6 +212,24 @@ func (e Queried) String() string {
 func (e OtherInstance) String() string {
 	return fmt.Sprintf("message of another instance (%08x) ignored", e.Tag)
 }
+
+func (e OtherKey) String() string {
+	return fmt.Sprintf("somebody else, with OTRv%d key %s, was refused: the session goes on", e.Version, e.Fingerprint)
+}
+
+func (e ProfileExpired) String() string {
+	return fmt.Sprintf("the peer's key profile expired on %s, and our clock says %s: one of the two clocks is wrong",
+		date(e.Expires), date(e.Now))
+}
+
+// errorText is what the peer is told. It fits, with what stands before it, in the
+// shortest line that Config.MaxSize allows.
+func (e ProfileExpired) errorText() string {
+	const day = "2006-01-02"
+	return fmt.Sprintf("Profile expired %s; my clock: %s", e.Expires.UTC().Format(day), e.Now.UTC().Format(day))
+}
+
+func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 func (Echo) String() string { return "our own message came back" }
 

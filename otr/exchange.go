@@ -1,7 +1,9 @@
 package otr
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
 	"time"
 
 	"otrpipe/otr/smp"
@@ -13,9 +15,13 @@ import (
 // has completed yet.
 type pendingOffer struct {
 	offer
-	version int
-	open    bool // sent to whoever answers, not to one instance
-	since   time.Time
+	version  int
+	open     bool      // sent to whoever answers, not to one instance
+	receiver uint32    // whom it was sent to last; 0: whoever answers
+	first    time.Time // when it was sent first
+	since    time.Time // when it was sent last
+	sends    int
+	known    bool // sent to Config.Peer before anything was heard of it
 }
 
 func (p *pendingOffer) state() AuthState {
@@ -25,11 +31,51 @@ func (p *pendingOffer) state() AuthState {
 	return AuthAwaitingDHKey
 }
 
+// A heldAnswer is the answer to the peer's query, which waits for a moment
+// because the peer may be about to answer ours.
+type heldAnswer struct {
+	version int
+	at      time.Time // zero: there is none
+}
+
 // Query returns the query message that asks the peer for a session in any of
 // the versions that Policy allows: "User requests to start an OTR
-// conversation".
+// conversation". A caller who can wait uses Start instead: a query that comes
+// while a key exchange is under way, or into a session, makes some clients go on
+// in clear.
 func (c *Conversation) Query() [][]byte {
+	if c.queried.IsZero() {
+		c.queried = c.cfg.Now()
+	}
+	c.delays.sent()
 	return [][]byte{wire.AppendQuery(nil, c.versions())}
+}
+
+// Start returns what asks the peer for a session, as far as it has not been
+// asked: nothing while a key exchange is under way, a new one in a session, an
+// offer to Config.Peer if that instance is known and has not kept silent, and
+// else a query.
+func (c *Conversation) Start() ([][]byte, error) {
+	switch known := c.cfg.Peer; {
+	case c.UnderWay():
+		return nil, nil
+	case c.state == StateEncrypted:
+		return c.Refresh()
+	case known.Version != 0 && !c.peerSilent && c.protocols[known.Version] != nil:
+		msg, err := c.begin(known.Version, known.Instance)
+		if msg == nil {
+			return nil, err
+		}
+		c.pending.known = true
+		return c.exchangeLines(msg, known.Version, known.Instance)
+	}
+	return c.Query(), nil
+}
+
+// UnderWay reports whether a key exchange has begun that has neither ended nor
+// been given up.
+func (c *Conversation) UnderWay() bool {
+	return c.AuthState() != AuthNone || !c.held.at.IsZero()
 }
 
 // Refresh begins a new key exchange: with the instance that the session is
@@ -46,6 +92,12 @@ func (c *Conversation) Refresh() ([][]byte, error) {
 	if msg == nil {
 		return nil, err
 	}
+	return c.exchangeLines(msg, version, receiver)
+}
+
+// exchangeLines is lines for a message of a key exchange.
+func (c *Conversation) exchangeLines(msg []byte, version int, receiver uint32) ([][]byte, error) {
+	c.delays.sent()
 	return c.lines(msg, version, receiver)
 }
 
@@ -61,34 +113,51 @@ func best(offered wire.Versions, ours map[int]protocol) int {
 }
 
 // begin returns the message that begins a key exchange; receiver 0 means
-// whoever answers. An exchange that is already offered is offered again, the
-// same, and one that has gone further is left to end: nil. A D-H Key Message
-// does not say which commitment it answers, so two exchanges of one end would
-// take each other's messages, and both ends could wait for ever.
+// whoever answers. An exchange that has gone further, or an offer that is still
+// fresh, is left to end: nil. An offer that is not fresh any more is made again,
+// the same: a D-H Key Message does not say which commitment it answers, so two
+// exchanges of one end would take each other's messages, and both ends could
+// wait for ever.
 func (c *Conversation) begin(version int, receiver uint32) ([]byte, error) {
-	if c.answered() != nil {
+	if c.answered() != nil || c.offers(version, receiver) {
 		return nil, nil
 	}
+	return c.offer(version, receiver)
+}
+
+// offers reports whether an offer in this version that this instance, or for 0
+// whoever asks, will have got is out, and fresh.
+func (c *Conversation) offers(version int, receiver uint32) bool {
+	o := c.pending
+	return o != nil && o.version == version && !o.revealed() && c.passed(o.since) < c.patience(o.sends) &&
+		(o.open || receiver == 0 || o.receiver == receiver)
+}
+
+// offer makes an offer, or makes the one that is out again.
+func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 	open := receiver == 0
 	if !open {
 		c.instance(peerID{version: version, tag: receiver})
 	}
+	now := c.cfg.Now()
 	if c.pending == nil || c.pending.version != version || c.pending.revealed() {
 		o, err := c.protocols[version].newOffer()
 		if err != nil {
 			return nil, err
 		}
 		c.withdraw()
-		c.pending = &pendingOffer{offer: o, version: version}
+		c.pending = &pendingOffer{offer: o, version: version, first: now}
 	}
-	c.pending.since = c.cfg.Now()
-	c.pending.open = c.pending.open || open
+	o := c.pending
+	o.since, o.receiver, o.open = now, receiver, o.open || open
+	o.sends++
 	for id, p := range c.peers {
 		if id.version == version && (open || id.tag == receiver) {
-			p.engine.begin(c.pending.offer)
+			p.engine.begin(o.offer)
+			p.stepped = now
 		}
 	}
-	return c.pending.message(receiver), nil
+	return o.message(receiver), nil
 }
 
 // answered returns the instance that a key exchange is past its first message
@@ -97,7 +166,7 @@ func (c *Conversation) answered() *peer {
 	for _, p := range c.peers {
 		switch p.engine.authState() {
 		case AuthAwaitingRevealSig, AuthAwaitingSig, AuthWaitingAuthI:
-			if c.cfg.Now().Sub(p.stepped) < overdueAfter {
+			if c.passed(p.stepped) < c.patience(1) {
 				return p
 			}
 		}
@@ -118,53 +187,92 @@ func (c *Conversation) withdraw() {
 }
 
 // answerQuery begins a key exchange in the best common version: "Receiving a
-// Query Message". A session of version 4 is not given up for one.
+// Query Message". Who asks is not known, and the answer goes to whoever takes
+// it: in a session that may be its peer, which has lost it, or another instance.
 func (c *Conversation) answerQuery(offered wire.Versions, got *Received) {
-	if c.state == StateEncrypted && c.active.id.version == v4.Version {
-		c.probe(got)
-		return
-	}
 	version := best(offered, c.protocols)
-	if version == 0 || c.downgrades(version) || !c.answers.allow(c.cfg.Now()) {
-		got.event(Queried{Offered: offered, Common: version})
+	queried := Queried{Offered: offered, Common: version}
+	switch {
+	case version == 0 || c.downgrades(version):
+	case c.straggles():
+		queried.Answer = c.active.id.version
+	case c.answered() != nil:
+		queried.Answer = c.answered().id.version
+	case c.offers(version, 0) || !c.held.at.IsZero():
+		queried.Answer = version
+	case !c.answers.allow(c.cfg.Now()):
+	case c.asked():
+		moment, err := c.moment()
+		if err != nil {
+			got.event(Malformed{Reason: err})
+			return
+		}
+		c.held = heldAnswer{version: version, at: c.cfg.Now().Add(moment)}
+		queried.Answer = version
+	default:
+		queried.Answer = version
+		got.event(queried)
+		c.answerNow(version, got)
 		return
 	}
-	if p := c.answered(); p != nil {
-		got.event(Queried{Offered: offered, Common: version, Answer: p.id.version})
-		return
-	}
+	got.event(queried)
+}
+
+// answerNow begins the key exchange that a query asks for.
+func (c *Conversation) answerNow(version int, got *Received) {
 	msg, err := c.begin(version, 0)
 	if err != nil {
 		got.event(Malformed{Reason: err})
 		return
 	}
-	got.event(Queried{Offered: offered, Common: version, Answer: version})
+	if msg == nil {
+		return
+	}
 	if c.state == StateEncrypted {
 		got.event(Restarted{})
 	}
 	c.reply(got, msg, version, 0)
 }
 
-// probe sends an empty message that the peer is to complain about where it
-// cannot read it. If it was the peer who asked, because it has lost the session,
-// it learns from that with whom to begin another; if it was somebody else,
-// nothing happens.
-func (c *Conversation) probe(got *Received) {
-	if c.Exchanging() || !c.answers.allow(c.cfg.Now()) {
+// straggles reports whether a query that comes now was most likely sent before
+// the session began.
+func (c *Conversation) straggles() bool {
+	return c.state == StateEncrypted && c.active.id.version == v4.Version &&
+		c.passed(c.secureSince) < c.patience(1)
+}
+
+// asked reports whether a query of our own may be about to be answered.
+func (c *Conversation) asked() bool {
+	return c.state != StateEncrypted && !c.queried.IsZero() && c.pending == nil && c.passed(c.queried) < c.patience(1)
+}
+
+// moment draws how long the answer to a query waits.
+func (c *Conversation) moment() (time.Duration, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(c.cfg.Rand, b[:]); err != nil {
+		return 0, fmt.Errorf("otr: random wait: %w", err)
+	}
+	return time.Duration(binary.BigEndian.Uint32(b[:])) * ownQueryMoment >> 32, nil
+}
+
+// answerHeld answers the query whose answer was held back, unless a key exchange
+// has begun meanwhile.
+func (c *Conversation) answerHeld(now time.Time, got *Received) {
+	if c.held.at.IsZero() || now.Before(c.held.at) {
 		return
 	}
-	b, err := c.AppendMessage(nil, Message{})
-	if err != nil {
-		got.event(Malformed{Reason: err})
-		return
+	version := c.held.version
+	c.held = heldAnswer{}
+	if c.state != StateEncrypted && c.AuthState() == AuthNone {
+		c.answerNow(version, got)
 	}
-	got.Send = append(got.Send, split(b)...)
 }
 
 // downgrades says whether a session in this version would replace a better one
-// that is alive.
+// that is alive. One of version 4 gives way to no other, however long it is silent.
 func (c *Conversation) downgrades(version int) bool {
-	return c.state == StateEncrypted && version < c.active.id.version && !c.silent()
+	return c.state == StateEncrypted && version < c.active.id.version &&
+		(c.active.id.version == v4.Version || !c.silent())
 }
 
 // silent says whether the instance that our session is with has not been heard
@@ -172,10 +280,15 @@ func (c *Conversation) downgrades(version int) bool {
 func (c *Conversation) silent() bool { return c.cfg.Now().Sub(c.active.seen) >= takeOverAfter }
 
 // restart begins a key exchange with an instance that writes under keys that
-// we do not have.
+// we do not have. A session of version 4 is not given up for that: anyone can
+// write what cannot be read, and a peer that has lost the session says so by an
+// Identity message.
 func (c *Conversation) restart(id peerID, got *Received) {
-	if !c.cfg.Policy.Has(RestartAKE) || c.closed || c.state == StateFinished ||
-		!c.restarts.allow(c.cfg.Now()) {
+	switch {
+	case !c.cfg.Policy.Has(RestartAKE) || c.closed || c.state == StateFinished,
+		c.state == StateEncrypted && c.active.id.version == v4.Version,
+		c.answered() != nil || c.offers(id.version, id.tag),
+		!c.restarts.allow(c.cfg.Now()):
 		return
 	}
 	msg, err := c.begin(id.version, id.tag)
@@ -218,19 +331,39 @@ func (c *Conversation) forgetOldest() {
 	delete(c.peers, oldest.id)
 }
 
-// mayExchange says whether a key exchange with this instance may go on. The
-// session sticks to the instance that it is with, unless we asked anybody to
-// answer, or that instance has fallen silent. Messages of older versions count
-// only before and after a session of version 4 ("Protocol Events"), or whoever
-// cuts a line for a while could have the next session in a version of his choice;
-// in StateFinished we may have asked for it.
+// mayExchange says whether a key exchange with this instance may go on. Messages
+// of older versions count only before and after a session of version 4
+// ("Protocol Events"), or whoever cuts a line for a while could have the next
+// session in a version of his choice; in StateFinished we may have asked for it.
+// A session of version 2 or 3 sticks to the instance that it is with, unless we
+// asked anybody to answer, or that instance has fallen silent.
 func (c *Conversation) mayExchange(p *peer) bool {
 	if c.state != StatePlaintext && c.active.id.version == v4.Version && p.id.version < v4.Version {
 		return c.state == StateFinished && c.pending != nil && c.pending.version == p.id.version
 	}
-	return c.state != StateEncrypted || p == c.active || c.upgrades(p) ||
+	return c.state != StateEncrypted || p == c.active || p.id.version == v4.Version || c.upgrades(p) ||
 		c.pending != nil && c.pending.open && c.pending.version == p.id.version ||
 		c.silent()
+}
+
+// succeeded follows a key exchange that has succeeded with p. A session that is
+// alive gives way to the same key only: to its peer, which has new keys or comes
+// back under another instance tag. Somebody else is refused and told of.
+func (c *Conversation) succeeded(p *peer, got *Received) {
+	if c.state != StateEncrypted || p == c.active || c.silent() || c.upgrades(p) ||
+		p.engine.peerFingerprint() == c.active.engine.peerFingerprint() {
+		c.becomeSecure(p, got)
+		return
+	}
+	got.event(OtherKey{Fingerprint: p.engine.peerFingerprint(), Version: p.id.version, Instance: p.id.tag})
+	last, err := p.engine.sealLast(nil, wire.FlagIgnoreUnreadable, wire.Plaintext{TLVs: []wire.TLV{{Type: wire.TLVDisconnected}}})
+	if err != nil {
+		got.event(Malformed{Reason: err})
+	} else {
+		c.reply(got, last, p.id.version, p.id.tag)
+	}
+	p.engine.wipe()
+	delete(c.peers, p.id)
 }
 
 // becomeSecure makes p's new session the conversation's.
@@ -247,12 +380,15 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 		c.active.engine.wipe()
 		delete(c.peers, c.active.id)
 	}
+	c.settle(p)
 	c.withdraw()
 	for _, other := range c.peers {
 		other.engine.forget()
 	}
 	c.active, c.state, c.closed, c.upgradable = p, StateEncrypted, false, false
 	c.left, c.deferred = peerID{}, deferredAnswer{}
+	c.held, c.queried = heldAnswer{}, time.Time{}
+	c.peerSilent, c.unsure = false, false
 	now := c.cfg.Now()
 	c.secureSince, c.keysSince, c.lastSent = now, now, now
 	c.rotations = p.engine.keyRotations()
@@ -261,21 +397,170 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	c.sendStored(got)
 }
 
+// A settling is an offer that was made more than once and whose session has
+// begun. A peer that answers every copy with new keys has given up the first of
+// them, so the later answers are waited for, and nothing is sent until then.
+type settling struct {
+	offer  offer
+	engine engine
+	until  time.Time
+}
+
+// settle keeps the pending offer, which p has answered, for as long as the answer
+// to its last copy may take.
+func (c *Conversation) settle(p *peer) {
+	o := c.pending
+	if o == nil || o.version != p.id.version || !p.engine.settling() {
+		return
+	}
+	const margin = 300 * time.Millisecond
+	until := o.since.Add(c.delays.trip + c.delays.trip/4 + margin)
+	if !c.cfg.Now().Before(until) {
+		p.engine.settled()
+		return
+	}
+	c.settled()
+	c.settling = settling{offer: o.offer, engine: p.engine, until: until}
+	c.pending = nil
+}
+
+// settled ends the wait for further answers.
+func (c *Conversation) settled() {
+	if c.settling.offer != nil {
+		c.settling.engine.settled()
+		c.settling.offer.wipe()
+		c.settling = settling{}
+	}
+}
+
+// retryAt returns when something is to be done about a key exchange with p that
+// stands still; zero: never.
+func (c *Conversation) retryAt(p *peer) time.Time {
+	switch state := p.engine.authState(); {
+	case state == AuthAwaitingRevealSig && p.engine.crossed() && c.pending != nil:
+		// Some peers that have won wait for a message that never comes, until they
+		// see our commitment again.
+		wait := max(leastPatience, c.delays.trip+c.delays.trip/4+ownQueryMoment)
+		return c.dueAt(p.moved(), wait<<p.retries)
+	case state == AuthAwaitingRevealSig, state == AuthAwaitingSig, state == AuthWaitingAuthI:
+		return c.dueAt(p.moved(), c.retryAfter(p.retries+1))
+	}
+	return time.Time{}
+}
+
+// moved is when a key exchange with p was moved last, by either side.
+func (p *peer) moved() time.Time {
+	if p.retried.After(p.stepped) {
+		return p.retried
+	}
+	return p.stepped
+}
+
+// retry does something about a key exchange with p that stands still.
+func (c *Conversation) retry(p *peer, got *Received) {
+	p.retried = c.cfg.Now()
+	p.retries++
+	var msg []byte
+	var err error
+	if p.engine.authState() == AuthAwaitingRevealSig && p.engine.crossed() && c.pending != nil {
+		msg = c.pending.message(p.id.tag)
+	} else {
+		if missed := p.engine.unanswered(); missed != nil {
+			c.reply(got, missed, p.id.version, p.id.tag)
+		}
+		c.unsure = c.unsure || p == c.active && p.engine.exchanging()
+		msg, err = c.offer(p.id.version, p.id.tag)
+	}
+	if err != nil {
+		got.event(Malformed{Reason: err})
+		return
+	}
+	c.reply(got, msg, p.id.version, p.id.tag)
+}
+
+// maxRetries bounds how often an exchange with one instance is moved without an
+// answer; then it waits until it is given up.
+const maxRetries = 4
+
+// retryAll does what is due about key exchanges that stand still.
+func (c *Conversation) retryAll(now time.Time, got *Received) {
+	under := false
+	for _, p := range c.peers {
+		at := c.retryAt(p)
+		if at.IsZero() {
+			continue
+		}
+		under = true
+		if p.retries < maxRetries && !now.Before(at) {
+			c.retry(p, got)
+		}
+	}
+	o := c.pending
+	if at := c.offerAt(); under || at.IsZero() || now.Before(at) {
+		return
+	}
+	if c.unwanted(o) {
+		c.withdraw()
+		return
+	}
+	msg, err := c.offer(o.version, o.receiver)
+	if err != nil {
+		got.event(Malformed{Reason: err})
+		return
+	}
+	c.reply(got, msg, o.version, o.receiver)
+}
+
+// offerAt returns when the pending offer is to be made again, or given up in a
+// session; zero: never.
+func (c *Conversation) offerAt() time.Time {
+	o := c.pending
+	if o == nil || o.sends > maxRetries && !c.unwanted(o) {
+		return time.Time{}
+	}
+	return c.dueAt(o.since, c.retryAfter(o.sends))
+}
+
+// unwanted reports whether a session goes on with its old keys because the peer
+// does not answer an offer of new ones.
+func (c *Conversation) unwanted(o *pendingOffer) bool {
+	return c.state == StateEncrypted && o.version == v4.Version && o.sends >= refreshSends
+}
+
+// dueAt returns when d has passed since something was sent, or has left; zero:
+// it has not left yet.
+func (c *Conversation) dueAt(since time.Time, d time.Duration) time.Time {
+	if c.delays.waiting {
+		return time.Time{}
+	}
+	if c.delays.left.After(since) {
+		since = c.delays.left
+	}
+	return since.Add(d)
+}
+
 // waits says until when a key exchange with p is waited for; false: there is
 // none.
 func (c *Conversation) waits(p *peer) (until time.Time, ok bool) {
 	if p.engine.authState() == AuthNone {
 		return time.Time{}, false
 	}
-	until = p.stepped
+	until = p.moved()
 	if c.pending != nil && c.pending.since.After(until) {
 		until = c.pending.since
 	}
-	return until.Add(exchangeTimeout), true
+	return c.dueAt(until, exchangeTimeout), true
 }
 
 // abandon gives up what has waited too long for the peer.
 func (c *Conversation) abandon(now time.Time) {
+	if c.delays.waiting {
+		return
+	}
+	if o := c.pending; o != nil && o.known && c.passed(o.first) >= maxPatience {
+		c.peerSilent = true
+		c.withdraw()
+	}
 	waiting := false
 	for id, p := range c.peers {
 		until, ok := c.waits(p)
@@ -291,14 +576,16 @@ func (c *Conversation) abandon(now time.Time) {
 			}
 		}
 	}
-	if c.pending != nil && !waiting && now.Sub(c.pending.since) >= exchangeTimeout {
+	if c.pending != nil && !waiting && c.passed(c.pending.since) >= exchangeTimeout {
 		c.withdraw()
 	}
+	c.unsure = c.unsure && c.UnderWay()
 }
 
-// reply adds a message, in as many lines as it needs, to what is to be sent.
+// reply adds a message of a key exchange, in as many lines as it needs, to what
+// is to be sent.
 func (c *Conversation) reply(got *Received, msg []byte, version int, receiver uint32) {
-	lines, err := c.lines(msg, version, receiver)
+	lines, err := c.exchangeLines(msg, version, receiver)
 	if err != nil {
 		got.event(Malformed{Reason: fmt.Errorf("otr: reply: %w", err)})
 		return

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"otrpipe/otr"
 )
@@ -17,6 +18,7 @@ type network struct {
 	queues [2][][]byte // lines on their way to ends[i]
 	rand   *rand.Rand
 	spoken [2][]string // what ends[i] has said
+	began  time.Time   // when there was last something to do that nobody waited for
 }
 
 func newNetwork(t testing.TB, seed uint64, version otr.Policy) *network {
@@ -46,6 +48,38 @@ func (n *network) deliver(to int) {
 	n.send(to, n.ends[to].receive(line).Send)
 }
 
+// wait lets time pass until somebody has something to do, but no longer than any
+// network makes a key exchange wait; false: nobody has.
+func (n *network) wait() bool {
+	clock := n.ends[0].clock
+	var next time.Time
+	for _, e := range n.ends {
+		if t := e.NextTick(); !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	if next.IsZero() || next.Sub(n.began) > 20*time.Second {
+		return false
+	}
+	clock.now = later(clock.now, next)
+	for i, e := range n.ends {
+		got, err := e.Tick()
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		e.note(got)
+		n.send(i, got.Send)
+	}
+	return true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // maxDeliveries is far above what any honest course of events needs.
 const maxDeliveries = 500
 
@@ -53,6 +87,7 @@ const maxDeliveries = 500
 // done and nothing is on its way.
 func (n *network) settle(actions [2][]func()) {
 	n.ends[0].t.Helper()
+	n.began = n.ends[0].clock.now
 	for range maxDeliveries {
 		var choices []func()
 		for i := range 2 {
@@ -68,7 +103,10 @@ func (n *network) settle(actions [2][]func()) {
 			}
 		}
 		if len(choices) == 0 {
-			return
+			if !n.wait() {
+				return
+			}
+			continue
 		}
 		choices[n.rand.IntN(len(choices))]()
 	}

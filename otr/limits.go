@@ -1,6 +1,10 @@
 package otr
 
-import "time"
+import (
+	"time"
+
+	"otrpipe/otr/wire"
+)
 
 const (
 	// maxErrorsAMinute bounds the error messages we send: a person needs one,
@@ -19,10 +23,35 @@ const (
 	// exchangeTimeout is how long a key exchange may wait for the peer's next
 	// message before it is given up.
 	exchangeTimeout = time.Minute
-	// overdueAfter is how long the next message of a key exchange is waited for
-	// before the user or the peer, asking for one, gets a new one: many times
-	// the delay of any usable network.
-	overdueAfter = 5 * time.Second
+	// leastPatience is how long an offer, or an answer, counts as fresh on a fast
+	// network: while it does, it is not sent again for whatever comes. Some peers
+	// answer every copy of an Identity message with new keys, and then neither
+	// side can tell which answer counts.
+	leastPatience = 2 * time.Second
+	// leastRetry is how long a key exchange stands still on a fast network before
+	// this end moves it of its own accord.
+	leastRetry = 4 * time.Second
+	// patienceTrips is how many round trips both waits last at least: a line may
+	// take several times as long as the one before it.
+	patienceTrips = 4
+	// maxPatience bounds both waits, however often they have doubled.
+	maxPatience = 40 * time.Second
+	// maxRoundTrip bounds what is believed of a network: a peer that came up late
+	// looks like a slow one.
+	maxRoundTrip = 20 * time.Second
+	// refreshSends is how often new keys are offered in a session of version 4
+	// before it goes on with the old ones: data waits meanwhile, and a peer whose
+	// clock differs by more than a week never answers.
+	refreshSends = 2
+	// ownQueryMoment bounds the random time by which the peer's query is answered
+	// later if this end has sent one too, so that most key exchanges do not cross.
+	ownQueryMoment = 300 * time.Millisecond
+	// maxEarly and maxEarlyBytes bound the data messages that are kept because
+	// they came before the end of their key exchange, and earlyTime for how long:
+	// a burst that was reordered on its way.
+	maxEarly      = 16
+	maxEarlyBytes = wire.MaxMessage
+	earlyTime     = time.Minute
 	// takeOverAfter is how long the instance that our session is with must have
 	// been silent before another instance may replace it: two heartbeats.
 	takeOverAfter = 2 * time.Minute

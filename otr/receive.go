@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"time"
 
 	"otrpipe/otr/smp"
 	"otrpipe/otr/v4"
@@ -68,8 +69,8 @@ func (c *Conversation) receiveLine(line []byte, kind wire.Kind, got *Received) e
 	case wire.KindTagged:
 		versions, text, _ := wire.ParseTag(line)
 		c.receivePlaintext(text, got)
-		// Version 4 takes a tag for no more than text once the peer has ended.
-		over := c.state == StateFinished && best(versions, c.protocols) == v4.Version
+		// Version 4 takes a tag for no more than text in a session and after it.
+		over := c.state != StatePlaintext && best(versions, c.protocols) == v4.Version
 		if c.cfg.Policy.Has(WhitespaceStartAKE) && !over {
 			c.answerQuery(versions, got)
 		}
@@ -90,25 +91,36 @@ func (c *Conversation) receivePlaintext(text []byte, got *Received) {
 }
 
 // receiveError follows "Receiving an Error Message". An error is never answered
-// with an error. In a session of version 4, where no query is allowed, a key
-// exchange with its instance is begun instead.
+// with an error. In version 4, where it is one only at the very beginning of a
+// message, it is shown and starts nothing. In a session it is answered with an
+// offer and never with a query, which makes some clients go on in clear.
 func (c *Conversation) receiveError(line []byte, got *Received) {
+	onlyV4 := c.onlyV4()
+	if onlyV4 && !wire.StartsWithError(line) {
+		c.receivePlaintext(line, got)
+		return
+	}
 	text, _ := wire.ParseError(line)
 	got.event(PeerError{Text: string(text)})
 	c.stored.unread()
-	if !c.cfg.Policy.Has(ErrorStartAKE) || !c.restarts.allow(c.cfg.Now()) {
+	if onlyV4 || !c.cfg.Policy.Has(ErrorStartAKE) || c.UnderWay() || !c.restarts.allow(c.cfg.Now()) {
 		return
 	}
-	if c.state != StateEncrypted || c.active.id.version != v4.Version {
-		got.Send = append(got.Send, c.Query()...)
-		return
-	}
-	msg, err := c.begin(v4.Version, c.active.id.tag)
+	lines, err := c.Start()
 	if err != nil {
 		got.event(Malformed{Reason: err})
-	} else if msg != nil {
-		c.reply(got, msg, v4.Version, c.active.id.tag)
+		return
 	}
+	got.Send = append(got.Send, lines...)
+}
+
+// onlyV4 reports whether nothing but version 4 counts now: there is a session of
+// it, or none and no other version is allowed.
+func (c *Conversation) onlyV4() bool {
+	if c.state == StateEncrypted {
+		return c.active.id.version == v4.Version
+	}
+	return c.protocols[v4.Version] != nil && len(c.protocols) == 1
 }
 
 // receiveFragment follows "Receiving Fragments".
@@ -191,9 +203,18 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 	reply, _, v, err := p.engine.receive(h, body, msg, nil)
 	switch v {
 	case accepted:
+		c.stepped(p, h.Type)
+	case beaten:
 		p.seen = c.cfg.Now()
-		p.stepped = p.seen
-	case ignored:
+		if o := c.pending; o != nil && c.passed(o.since) >= c.patience(o.sends) {
+			if reply, err = c.offer(id.version, id.tag); err != nil {
+				return err
+			}
+		}
+	case ignored, busy:
+		return nil
+	case expired:
+		c.tellExpired(id, err, got)
 		return nil
 	case echoed:
 		got.event(Echo{})
@@ -208,9 +229,41 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 		c.reply(got, reply, id.version, id.tag)
 	}
 	if p.engine.sessions() != before {
-		c.becomeSecure(p, got)
+		c.succeeded(p, got)
 	}
 	return nil
+}
+
+// stepped notes that a message of this type has taken a key exchange with p
+// further, and how long it took to come if it is an answer.
+func (c *Conversation) stepped(p *peer, t wire.MessageType) {
+	switch t {
+	case wire.TypeDHCommit, wire.TypeIdentity:
+		c.answeredAfter(c.queried)
+	case wire.TypeDHKey, wire.TypeAuthR:
+		if c.pending != nil {
+			c.answeredAfter(c.pending.first)
+		}
+	default:
+		c.answeredAfter(p.stepped)
+	}
+	c.queried = time.Time{}
+	p.seen = c.cfg.Now()
+	p.stepped, p.retried, p.retries = p.seen, time.Time{}, 0
+}
+
+// tellExpired tells both ends of a client profile that has expired, which on the
+// way of a key exchange means that a clock is wrong.
+func (c *Conversation) tellExpired(id peerID, err error, got *Received) {
+	var e *v4.ExpiredError
+	if !errors.As(err, &e) {
+		return
+	}
+	event := ProfileExpired{Instance: id.tag, Expires: e.Expires, Now: e.Now}
+	got.event(event)
+	if c.errorReply.allow(c.cfg.Now()) {
+		got.Send = append(got.Send, wire.AppendError(nil, event.errorText()))
+	}
 }
 
 // receiveData follows "Receiving a Data Message".
@@ -221,7 +274,7 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, g
 		return nil
 	}
 	if c.state != StateEncrypted {
-		c.unreadable(id, body, ErrNotEncrypted, got)
+		c.unreadable(id, body, msg, ErrNotEncrypted, got)
 		return nil
 	}
 	_, text, v, err := p.engine.receive(h, body, msg, c.tlvs)
@@ -232,11 +285,11 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, g
 	case echoed:
 		got.event(Echo{})
 		return nil
-	case replayed:
+	case replayed, busy:
 		got.event(Unreadable{Reason: err})
 		return nil
 	case undecipherable:
-		c.unreadable(id, body, err, got)
+		c.unreadable(id, body, msg, err, got)
 		return nil
 	case failed:
 		return err
@@ -256,11 +309,13 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, g
 
 // unreadable tells both sides about a data message that cannot be read, unless
 // its sender asked not to be told.
-func (c *Conversation) unreadable(id peerID, body []byte, reason error, got *Received) {
-	got.event(Unreadable{Reason: reason})
-	if p := c.peers[id]; p != nil && p.engine.authState() == AuthWaitingAuthI && c.cfg.Now().Sub(p.stepped) < overdueAfter {
-		return // it may have overtaken the Auth-I, and a new exchange would not find it
+// What may have overtaken the Auth-I is kept until that has come.
+func (c *Conversation) unreadable(id peerID, body, msg []byte, reason error, got *Received) {
+	now := c.cfg.Now()
+	if p := c.peers[id]; p != nil && p.engine.authState() == AuthWaitingAuthI && now.Sub(p.stepped) < earlyTime && c.early.keep(id, msg, now) {
+		return
 	}
+	got.event(Unreadable{Reason: reason})
 	if len(body) == 0 || body[0]&wire.FlagIgnoreUnreadable != 0 {
 		return
 	}

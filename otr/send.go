@@ -27,7 +27,7 @@ type Message struct {
 
 // Send follows "User types a message to be sent": it returns the lines to put
 // on the wire, which may be none. In StatePlaintext with RequireEncryption the
-// text is kept until a session begins and a query is sent in its place. In
+// text is kept until a session begins and what Start returns is sent in its place. In
 // StateFinished it is kept too, and the error is ErrFinished.
 func (c *Conversation) Send(text []byte) ([][]byte, error) {
 	now := c.cfg.Now()
@@ -48,7 +48,7 @@ func (c *Conversation) Send(text []byte) ([][]byte, error) {
 	}
 	if c.cfg.Policy.Has(RequireEncryption) {
 		c.stored.keep(text, keys.Fingerprint{}, now, false)
-		return c.Query(), nil
+		return c.Start()
 	}
 	line := bytes.Clone(text)
 	if c.cfg.Policy.Has(SendWhitespaceTag) && !c.heardPlaintext {

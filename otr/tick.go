@@ -23,16 +23,37 @@ func (c *Conversation) NextTick() time.Time {
 			at(c.keysSince.Add(c.cfg.Expire))
 		}
 	}
-	waiting := false
-	for _, p := range c.peers {
-		if until, ok := c.waits(p); ok {
-			at(until)
-			waiting = true
+	maybe := func(t time.Time) {
+		if !t.IsZero() {
+			at(t)
 		}
 	}
-	if c.pending != nil && !waiting {
-		at(c.pending.since.Add(exchangeTimeout))
+	waiting, under := false, false
+	for _, p := range c.peers {
+		if until, ok := c.waits(p); ok {
+			maybe(until)
+			waiting = true
+		}
+		retry := c.retryAt(p)
+		under = under || !retry.IsZero()
+		if p.retries < maxRetries {
+			maybe(retry)
+		}
 	}
+	if o := c.pending; o != nil {
+		if !waiting {
+			maybe(c.dueAt(o.since, exchangeTimeout))
+		}
+		if o.known {
+			maybe(c.dueAt(o.first, maxPatience))
+		}
+		if !under {
+			maybe(c.offerAt())
+		}
+	}
+	maybe(c.held.at)
+	maybe(c.settling.until)
+	maybe(c.earlyAt())
 	if c.state == StateEncrypted {
 		if t := c.active.engine.nextExpiry(); !t.IsZero() {
 			at(t)
@@ -57,7 +78,10 @@ func (c *Conversation) Expires() (time.Time, time.Duration) {
 }
 
 // Tick does what is due by the clock: a heartbeat, the end of a session that
-// expired, forgetting what waited too long.
+// expired, moving a key exchange that stands still, forgetting what waited too
+// long. A data message that came too early is handled here, one in a call, as soon
+// as its session has begun: a caller that wants texts in order calls Tick after
+// Receive as long as NextTick is not in the future.
 func (c *Conversation) Tick() (Received, error) { return c.TickWith() }
 
 // TickWith is Tick, and carries further records in the last message of a session
@@ -70,8 +94,16 @@ func (c *Conversation) TickWith(last ...wire.TLV) (Received, error) {
 		got.event(Malformed{Reason: wire.ErrCut})
 	}
 	c.abandon(now)
+	if c.settling.offer != nil && !now.Before(c.settling.until) {
+		c.settled()
+	}
+	c.answerHeld(now, &got)
+	c.retryAll(now, &got)
 	if err := c.takeDeferred(&got); err != nil {
 		return got, err
+	}
+	if at := c.earlyAt(); !at.IsZero() && !now.Before(at) {
+		return got, c.receiveEarly(now, &got)
 	}
 	if c.state != StateEncrypted {
 		return got, nil
@@ -84,13 +116,13 @@ func (c *Conversation) TickWith(last ...wire.TLV) (Received, error) {
 		if version == v4.Version {
 			c.state = StateFinished // of version 4; versions 2 and 3 do not know of expiry
 		}
-		got.Send = lines
+		got.Send = append(got.Send, lines...)
 		got.event(Ended{Expired: true})
 		return got, err
 	}
 	if c.cfg.Heartbeat > 0 && now.Sub(c.lastSent) >= c.cfg.Heartbeat && !c.Exchanging() {
 		lines, err := c.internal()
-		got.Send = lines
+		got.Send = append(got.Send, lines...)
 		return got, err
 	}
 	return got, nil

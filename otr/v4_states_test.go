@@ -1,9 +1,8 @@
 package otr_test
 
 import (
+	"bytes"
 	"errors"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -45,17 +44,24 @@ var v4Events = []struct {
 		[5]string{}, [5]string{"=", "=", "=", "=", "="}},
 	{"plaintext with the whitespace tag",
 		func(alice, bob *v4End) [][]byte { return alice.take([][]byte{tagged("hello", 3, 4)}) },
-		// While we wait for an Auth-I the tag is of the exchange that is under way. In a session
-		// a heartbeat goes out, which a peer complains about that has lost the session.
-		[5]string{"Identity", "Identity", "", "Data", ""},
+		// What is under way already is not begun again. In a session a tag is no more than text.
+		[5]string{"Identity", "", "", "", ""},
 		[5]string{"WAITING_AUTH_R", "=", "=", "=", "="}},
 	{"a query",
 		func(alice, bob *v4End) [][]byte { return alice.take([][]byte{[]byte("?OTRv34?")}) },
-		[5]string{"Identity", "Identity", "", "Data", "Identity"},
+		// An offer that is fresh is not made again. In a session the query is one from before it.
+		[5]string{"Identity", "", "", "", "Identity"},
 		[5]string{"WAITING_AUTH_R", "=", "=", "=", "WAITING_AUTH_R"}},
+	{"a query, some time later",
+		func(alice, bob *v4End) [][]byte {
+			alice.now = alice.now.Add(3 * time.Second)
+			return alice.take([][]byte{[]byte("?OTRv34?")})
+		},
+		[5]string{"Identity", "Identity", "Identity", "Identity", "Identity"},
+		[5]string{"WAITING_AUTH_R", "=", "WAITING_AUTH_R", "REFRESHING", "WAITING_AUTH_R"}},
 	{"a query for version 3",
 		func(alice, bob *v4End) [][]byte { return alice.take([][]byte{[]byte("?OTRv3?")}) },
-		[5]string{"D-H Commit", "D-H Commit", "", "Data", "D-H Commit"},
+		[5]string{"D-H Commit", "D-H Commit", "", "", "D-H Commit"},
 		[5]string{"AWAITING_DHKEY", "AWAITING_DHKEY", "=", "=", "AWAITING_DHKEY"}},
 	{"a D-H Commit of version 3",
 		func(alice, bob *v4End) [][]byte {
@@ -68,8 +74,9 @@ var v4Events = []struct {
 		func(alice, bob *v4End) [][]byte {
 			return alice.take([][]byte{[]byte("?OTR Error: ERROR_2: Not in private state message")})
 		},
-		[5]string{"query", "query", "query", "Identity", "query"},
-		[5]string{"=", "=", "=", "REFRESHING", "="}},
+		// The policy that starts something is version 3's.
+		[5]string{"query", "", "", "", "query"},
+		[5]string{"=", "=", "=", "=", "="}},
 	{"a data message that cannot be read",
 		func(alice, bob *v4End) [][]byte {
 			one, other := v4Pair(alice.t, func(c *otr.Config) { c.InstanceTag = alice.InstanceTag() })
@@ -80,14 +87,15 @@ var v4Events = []struct {
 			}
 			return alice.take([][]byte{readdressed(alice.t, b, bob.InstanceTag(), alice.InstanceTag())})
 		},
-		[5]string{"error, Identity", "error, Identity", "", "error, Identity", "error"},
-		[5]string{"WAITING_AUTH_R", "=", "=", "REFRESHING", "="}},
+		// Without a session an offer goes to who wrote it; a session is not given up for it.
+		[5]string{"error, Identity", "error", "", "error", "error"},
+		[5]string{"WAITING_AUTH_R", "=", "=", "=", "="}},
 	{"the user asks for a session",
 		func(alice, bob *v4End) [][]byte { return alice.Query() },
 		[5]string{"query", "query", "query", "query", "query"}, [5]string{"=", "=", "=", "=", "="}},
 	{"the user starts interactively",
 		func(alice, bob *v4End) [][]byte { return alice.must(alice.Refresh()) },
-		[5]string{"Identity", "Identity", "", "Identity", "Identity"},
+		[5]string{"Identity", "", "", "Identity", "Identity"},
 		[5]string{"WAITING_AUTH_R", "=", "=", "REFRESHING", "WAITING_AUTH_R"}},
 	{"the user types",
 		func(alice, bob *v4End) [][]byte {
@@ -97,7 +105,7 @@ var v4Events = []struct {
 			}
 			return lines
 		},
-		[5]string{"query", "query", "query", "Data", ""}, [5]string{"=", "=", "=", "=", "="}},
+		[5]string{"query", "", "", "Data", ""}, [5]string{"=", "=", "=", "=", "="}},
 	{"the user ends the conversation",
 		func(alice, bob *v4End) [][]byte { return alice.must(alice.End()) },
 		[5]string{"", "", "", "Data", ""}, [5]string{"START", "START", "START", "START", "START"}},
@@ -167,6 +175,7 @@ func TestVersion3DoesNotReplaceASessionOfVersion4(t *testing.T) {
 	old.now = alice.now
 	for range 3 {
 		alice.now = alice.now.Add(time.Hour)
+		old.now = alice.now
 		for _, lines := range [][][]byte{old.must(old.Refresh()), {[]byte("?OTRv3?")}, {tagged("hello", 3)}} {
 			if sent := kinds(alice.take(lines)); sent != "" && sent != "Data" {
 				t.Fatalf("answered with %s", sent)
@@ -176,6 +185,7 @@ func TestVersion3DoesNotReplaceASessionOfVersion4(t *testing.T) {
 	wantV4Session(t, alice, bob)
 	// At its end it is another matter.
 	alice.must(alice.End())
+	old.now = alice.now.Add(time.Minute)
 	carry(old.must(old.Refresh()), alice, old)
 	if s, ok := alice.Session(); !ok || s.Version != 3 {
 		t.Errorf("session %+v", s)
@@ -204,38 +214,75 @@ func TestKeysOfLostMessagesOfVersion4GoByTheClock(t *testing.T) {
 	}
 }
 
-// A peer that complains, because it has lost the session, gets another one, and what it
-// could not read again.
-func TestAPeerOfVersion4ThatComplainsGetsANewSession(t *testing.T) {
-	configure := func(c *otr.Config) { c.Policy |= otr.ErrorStartAKE }
+// A peer that has lost the session offers another to who writes to it, and gets again what
+// it could not read. Its complaint alone starts nothing: anyone could have written that.
+func TestAPeerOfVersion4ThatLostItsSessionGetsANewOne(t *testing.T) {
+	configure := func(c *otr.Config) { c.Policy |= otr.ErrorStartAKE | otr.RestartAKE }
 	alice, bob := v4Pair(t, configure)
-	again := newV4End(t, "bob", func(c *otr.Config) { // the same keys
+	again := newV4End(t, "bob, started again", func(c *otr.Config) {
 		configure(c)
 		c.InstanceTag, c.Rand = bob.InstanceTag(), testRand(77)
 	})
-	carry(alice.must(alice.Send([]byte("are you there?"))), again, alice)
-	if !slices.Equal(again.texts, []string{"are you there?"}) {
-		t.Errorf("it reads %q", strings.Join(again.texts, ", "))
+	_ = bob
+	complaint := again.take(alice.must(alice.Send([]byte("are you there?"))))
+	if kinds(complaint) != "error, Identity" {
+		t.Fatalf("it answers %s", kinds(complaint))
 	}
+	if answer := alice.take(complaint[:1]); answer != nil {
+		t.Fatalf("the error alone is answered with %s", kinds(answer))
+	}
+	carry(complaint[1:], alice, again)
 	wantV4Session(t, alice, again)
 }
 
-// An Auth-I that is lost leaves one end with a session and the other without. The first message
-// of it that comes when the Auth-I is overdue begins another exchange.
+// Whoever can write on the line cannot make a session of version 4 begin another key
+// exchange by what anybody could write.
+func TestForgedLinesStartNothingInASessionOfVersion4(t *testing.T) {
+	alice, bob := v4Pair(t, func(c *otr.Config) { c.Policy |= otr.ErrorStartAKE | otr.RestartAKE })
+	forged := append(forgedData(bob.InstanceTag(), alice.InstanceTag()), []byte("?OTR Error: ERROR_2: x"), []byte("so he said ?OTR Error: x"))
+	for i, line := range forged {
+		if sent := kinds(alice.take([][]byte{line})); sent != "" && sent != "error" {
+			t.Errorf("line %d is answered with %s", i, sent)
+		}
+	}
+	if n := len(happened[otr.PeerError](alice)); n != 1 {
+		t.Errorf("%d errors are shown, and only one stands at the beginning", n)
+	}
+	if alice.Exchanging() {
+		t.Error("the session waits")
+	}
+	wantV4Session(t, alice, bob)
+}
+
+// forgedData are data messages that nobody can read.
+func forgedData(from, to uint32) (lines [][]byte) {
+	h := wire.Header{Version: 4, Type: wire.TypeData, Sender: from, Receiver: to}
+	for i := range byte(3) {
+		d := v4.Data{ECDH: bytes.Repeat([]byte{i}, 57), Encrypted: []byte("?"), MAC: make([]byte, 64)}
+		lines = append(lines, wire.AppendArmor(nil, d.Append(h.Append(nil))))
+	}
+	return lines
+}
+
+// An Auth-I that is lost leaves one end with a session and the other without. The end that
+// can see it makes it good, in seconds.
 func TestALostAuthIIsMadeGood(t *testing.T) {
-	configure := func(c *otr.Config) { c.Policy |= otr.RestartAKE }
-	alice, bob := newV4End(t, "alice", configure), newV4End(t, "bob", configure)
+	alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
 	bob.take(alice.take(bob.take(alice.Query()))) // and his Auth-I is lost
 	if alice.AuthState() != otr.AuthWaitingAuthI || bob.State() != otr.StateEncrypted {
 		t.Fatalf("alice is in %v, bob in %v", alice.AuthState(), bob.State())
 	}
-	for _, patience := range []time.Duration{0, 4 * time.Second} {
-		alice.now = alice.now.Add(patience)
-		if answer := alice.take(bob.take(alice.Query())); len(answer) != 0 {
-			t.Fatalf("after %v alice answers %s", patience, kinds(answer))
-		}
+	pass(alice, bob, 3*time.Second)
+	if alice.State() == otr.StateEncrypted {
+		t.Fatal("too early")
 	}
-	alice.now = alice.now.Add(time.Second)
-	carry(bob.take(alice.Query()), alice, bob)
+	pass(alice, bob, 2*time.Second)
+	wantV4Session(t, alice, bob)
+}
+
+func TestALostAuthRIsMadeGood(t *testing.T) {
+	alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
+	alice.take(bob.take(alice.Query())) // and her Auth-R is lost
+	pass(alice, bob, 5*time.Second)
 	wantV4Session(t, alice, bob)
 }

@@ -103,6 +103,32 @@ func carry(lines [][]byte, to, from *v4End) {
 	}
 }
 
+// pass lets time pass for both, and carries what comes of it.
+func pass(alice, bob *v4End, d time.Duration) {
+	alice.now, bob.now = alice.now.Add(d), bob.now.Add(d)
+	carry(alice.tick(), bob, alice)
+	carry(bob.tick(), alice, bob)
+}
+
+// tick does what is due.
+func (e *v4End) tick() (lines [][]byte) {
+	e.t.Helper()
+	for next := e.NextTick(); !next.IsZero() && !next.After(e.now); next = e.NextTick() {
+		got, err := e.Tick()
+		if err != nil {
+			e.t.Fatalf("%s: %v", e.name, err)
+		}
+		if got.HasText {
+			e.texts = append(e.texts, string(got.Text))
+		}
+		e.events = append(e.events, got.Events...)
+		for _, line := range got.Send {
+			lines = append(lines, bytes.Clone(line))
+		}
+	}
+	return lines
+}
+
 // v4Pair returns two ends in an encrypted session.
 func v4Pair(t testing.TB, edit func(*otr.Config)) (alice, bob *v4End) {
 	t.Helper()
@@ -169,6 +195,7 @@ func TestATextThatWaitsForVersion4IsSentWhenThereIsASession(t *testing.T) {
 	alice, bob = newV4End(t, "alice", nil), newV4End(t, "bob", nil)
 	bob.must(bob.Send([]byte("it can wait"))) // its query gets lost
 	carry(alice.Query(), bob, alice)
+	pass(alice, bob, time.Second)
 	if !slices.Equal(alice.texts, []string{"it can wait"}) {
 		t.Errorf("alice read %q", alice.texts)
 	}
@@ -239,6 +266,9 @@ func TestQueriesThatCrossInVersion4EndInOneSession(t *testing.T) {
 	for path := range 16 {
 		alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
 		deliver(alice, bob, bob.Query(), alice.Query(), path)
+		for range 4 {
+			pass(alice, bob, 100*time.Millisecond)
+		}
 		wantV4Session(t, alice, bob)
 		if n := len(happened[otr.Secure](alice)); n != 1 {
 			t.Errorf("path %b: %d sessions", path, n)
@@ -411,22 +441,27 @@ func TestAKeyExchangeOfVersion4ThatIsNotAnsweredIsGivenUp(t *testing.T) {
 	wantV4Session(t, alice, bob)
 }
 
-func TestQueriesInASessionOfVersion4AreIgnored(t *testing.T) {
+// A query in a session is somebody's who has none, unless it was sent before the session
+// began. The peer, if it was the peer, takes up the offer: both ends have new keys then.
+func TestAQueryInASessionOfVersion4IsAnsweredWithAnOffer(t *testing.T) {
 	alice, bob := v4Pair(t, nil)
-	// All that comes is a heartbeat, which is none to who has lost the session.
-	answer := bob.take([][]byte{[]byte("?OTRv4?")})
-	if len(answer) != 1 || bob.AuthState() != otr.AuthNone {
-		t.Errorf("bob answers %q in %v", answer, bob.AuthState())
+	query := [][]byte{[]byte("?OTRv4?")}
+	if answer := bob.take(query); answer != nil || bob.AuthState() != otr.AuthNone {
+		t.Errorf("bob answers a query that comes late with %q", answer)
 	}
-	alice.texts = nil
-	alice.take(answer)
-	if len(alice.texts) != 0 || len(alice.events) != 0 {
-		t.Errorf("alice read %q, %v", alice.texts, alice.events)
-	}
+	pass(alice, bob, 3*time.Second)
+	carry(bob.take(query), alice, bob)
 	wantV4Session(t, alice, bob)
-	// But an Identity message of a peer that has lost the session is answered.
-	alice.Wipe()
-	carry(alice.must(alice.Refresh()), bob, alice)
+	if s := happened[otr.Secure](bob); len(s) != 1 || !s[0].Refreshed {
+		t.Errorf("%+v", s)
+	}
+	// However many come.
+	alice.now, bob.now = alice.now.Add(3*time.Second), bob.now.Add(3*time.Second)
+	offers := append(bob.take(query), bob.take(query)...)
+	if kinds(offers) != "Identity" {
+		t.Errorf("bob answers two queries with %s", kinds(offers))
+	}
+	carry(offers, alice, bob)
 	wantV4Session(t, alice, bob)
 }
 
@@ -456,17 +491,42 @@ func TestErrorMessagesOfVersion4HaveCodes(t *testing.T) {
 	}
 }
 
-func TestADataMessageThatOvertakesAuthIDisturbsNothing(t *testing.T) {
+func TestDataMessagesThatOvertakeAuthIAreKept(t *testing.T) {
 	alice, bob := newV4End(t, "alice", func(c *otr.Config) { c.Policy |= otr.RestartAKE }), newV4End(t, "bob", nil)
 	authI := bob.take(alice.take(bob.take(alice.Query())))
-	if answer := alice.take(bob.must(bob.Send([]byte("too early")))); answer != nil {
-		t.Errorf("alice answers %q", answer)
+	var want []string
+	for i := range 3 {
+		want = append(want, fmt.Sprint("too early ", i))
+		if answer := alice.take(bob.must(bob.Send([]byte(want[i])))); answer != nil {
+			t.Errorf("alice answers %q", answer)
+		}
 	}
-	if len(happened[otr.Unreadable](alice)) != 1 {
-		t.Error("alice is not told")
+	if alice.tick() != nil || len(alice.texts) != 0 {
+		t.Errorf("alice reads %q", alice.texts)
 	}
 	alice.take(authI)
+	alice.tick()
+	if !slices.Equal(alice.texts, want) {
+		t.Errorf("alice reads %q", alice.texts)
+	}
 	wantV4Session(t, alice, bob)
+}
+
+func TestDataMessagesAreKeptInBoundsAndNotForEver(t *testing.T) {
+	alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
+	authI := bob.take(alice.take(bob.take(alice.Query())))
+	for range 20 {
+		alice.take(bob.must(bob.Send([]byte("too early"))))
+	}
+	if lost := len(happened[otr.Unreadable](alice)); lost != 4 {
+		t.Errorf("%d of 20 are lost at once", lost)
+	}
+	alice.now = alice.now.Add(time.Minute)
+	alice.tick()
+	if lost := len(happened[otr.Unreadable](alice)); lost != 16 || len(alice.texts) != 0 {
+		t.Errorf("%d are lost after a minute, read %q", lost, alice.texts)
+	}
+	_ = authI
 }
 
 func TestAReplayedMessageOfVersion4IsReadOnce(t *testing.T) {
@@ -546,20 +606,34 @@ func TestLongTextsAndManyMACKeysFitInAMessageOfVersion4(t *testing.T) {
 
 func TestAPeerThatLostItsVersion4SessionGetsAnotherByAsking(t *testing.T) {
 	alice, bob := v4Pair(t, nil)
-	again := newV4End(t, "alice, started again", func(c *otr.Config) {
-		c.InstanceTag = alice.InstanceTag()
-		c.Policy |= otr.RestartAKE
-	})
+	again := newV4End(t, "alice, started again", func(c *otr.Config) { c.InstanceTag = alice.InstanceTag() })
+	again.now, bob.now = again.now.Add(3*time.Second), bob.now.Add(3*time.Second)
 	carry(again.Query(), bob, again)
+	// It has another key, but it is the instance that the session was with.
 	wantV4Session(t, again, bob)
-	if len(happened[otr.Restarted](again)) != 1 {
+	if len(happened[otr.Restarted](bob)) != 1 {
 		t.Error("nobody is told of the restart")
 	}
-	// Who asks in a session that lives learns only that it does.
-	before, _ := bob.Session()
-	carry(again.Query(), bob, again)
-	if after, _ := bob.Session(); after.SSID != before.SSID {
-		t.Error("a query in a living session began another")
+}
+
+// An Identity message of another instance is answered in a session too. If it has the
+// peer's key it is the peer, started again; else it is refused and told of.
+func TestAnotherInstanceTakesASessionOfVersion4OverWithItsKeyOnly(t *testing.T) {
+	var first otr.Config
+	alice, bob := newV4End(t, "alice", func(c *otr.Config) { first = *c }), newV4End(t, "bob", nil)
+	carry(alice.Query(), bob, alice)
+	stranger := newV4End(t, "stranger", nil)
+	carry(stranger.must(stranger.Refresh()), bob, stranger)
+	told := happened[otr.OtherKey](bob)
+	s, _ := bob.Session()
+	if len(told) != 1 || told[0].Instance != stranger.InstanceTag() || told[0].Fingerprint == s.Fingerprint {
+		t.Errorf("bob is told %+v", told)
 	}
+	if stranger.State() != otr.StateFinished {
+		t.Errorf("the stranger is in %v", stranger.State())
+	}
+	wantV4Session(t, alice, bob)
+	again := newV4End(t, "alice, started again", func(c *otr.Config) { c.Ed448, c.Forging = first.Ed448, first.Forging })
+	carry(again.must(again.Refresh()), bob, again)
 	wantV4Session(t, again, bob)
 }

@@ -120,7 +120,7 @@ func (f *Forger) Forge4(s *Script, peers *Profile) ([]SentMessage, error) {
 			now = until
 		}
 	}
-	c := v4.Config{Rand: f.Rand, Now: func() time.Time { return now }}
+	c := v4.Config{KeepExchange: true, Rand: f.Rand, Now: func() time.Time { return now }}
 	us, err := v4.NewProfileClient(ours, v4.SignWith(f.Identity), c)
 	if err != nil {
 		return nil, err

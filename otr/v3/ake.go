@@ -48,6 +48,9 @@ var (
 	ErrIgnored = errors.New("v3: message ignored in this authentication state")
 	// ErrEcho says that the message is one of our own.
 	ErrEcho = errors.New("v3: our own message came back")
+	// ErrBeaten says that the peer's commitment has lost against ours, which it has
+	// or will have got; nothing has changed. Sending ours again does no harm.
+	ErrBeaten = errors.New("v3: the peer's commitment has lost against ours")
 	// ErrAuthentication says that a message of the key exchange failed a
 	// check; nothing has changed.
 	ErrAuthentication = errors.New("v3: key exchange refused")
@@ -113,6 +116,9 @@ type exchange struct {
 	key    *dhKey
 	commit DHCommit // theirs, our copy
 
+	// beaten is the hash of the peer's commitment that has lost against ours.
+	beaten []byte
+
 	// In AuthAwaitingSig: the D-H Key that we answered, and the answer.
 	gy     []byte
 	keys   *akeKeys
@@ -127,6 +133,12 @@ type exchange struct {
 func (x *exchange) lostCrossing() bool {
 	return x.state == AuthAwaitingSig && x.key != nil &&
 		bytes.Compare(x.offer.commit.HashedGX, x.commit.HashedGX) < 0
+}
+
+// Crossed reports whether the peer's commitment has won against ours, in
+// AuthAwaitingRevealSig.
+func (e *Engine) Crossed() bool {
+	return e.exchange.state == AuthAwaitingRevealSig && e.exchange.offer != nil
 }
 
 // clear forgets everything and returns to AuthNone. The offer is not ours to
@@ -150,11 +162,16 @@ func (e *Engine) receiveDHCommit(body []byte) (reply []byte, err error) {
 	switch x.state {
 	case AuthAwaitingDHKey:
 		if bytes.Compare(x.offer.commit.HashedGX, m.HashedGX) > 0 {
-			return x.offer.Message(e.version, e.tag, e.peer), nil
+			x.beaten = bytes.Clone(m.HashedGX)
+			return nil, ErrBeaten
 		}
 		x.key.wipe()
 		x.key = nil
 	case AuthAwaitingSig:
+		if bytes.Equal(m.HashedGX, x.beaten) {
+			// The loser of a crossing offers it again when our Reveal Signature is slow.
+			return e.rawMessage(wire.TypeRevealSignature, x.reveal), nil
+		}
 		// Our own exchange is given up: what it revealed is not used again.
 		x.clear()
 	case AuthNone:

@@ -39,6 +39,10 @@ var (
 	ErrIgnored = errors.New("v4: message ignored in this state")
 	// ErrEcho says that the message is one of our own.
 	ErrEcho = errors.New("v4: our own message came back")
+	// ErrBeaten says that the peer's Identity message has lost against ours, which it has
+	// or will have got; nothing has changed. Some peers answer every copy of ours with new
+	// keys, so it is not to be sent again at once.
+	ErrBeaten = errors.New("v4: the peer's Identity message has lost against ours")
 	// ErrAuthentication says that a message of the key exchange failed a check; nothing
 	// has changed.
 	ErrAuthentication = errors.New("v4: key exchange refused")
@@ -63,8 +67,9 @@ type exchange struct {
 
 // answer is our answer to the peer's Identity message.
 type answer struct {
-	ours    *ephemeral
+	ours    *ephemeral // without x and a
 	theirs  *contribution
+	mixed   key    // K
 	message []byte // the whole Auth-R
 }
 
@@ -80,6 +85,7 @@ func hashIdentity(body []byte) (h identityHash) {
 func (x *exchange) clear() {
 	if x.answer != nil {
 		x.answer.ours.wipe()
+		clear(x.answer.mixed[:])
 	}
 	*x = exchange{}
 }
@@ -95,21 +101,23 @@ func (e *Engine) receiveIdentity(h wire.Header, body []byte) (reply []byte, err 
 		return nil, ErrEcho
 	}
 	if hash == e.answered {
-		// It was sent twice because two of them crossed. A new Auth-R would make the
-		// Auth-I to the first one worthless; and where we have gone on since, the copy is
-		// of an exchange that the peer has ended or will end. Either way neither side
-		// would get on.
+		// A new Auth-R would make the Auth-I to the first one worthless; and where we have
+		// gone on since, the copy is of an exchange that the peer has ended or will end.
+		// Either way neither side would get on.
 		if x.state == AuthWaitingAuthI {
 			return x.answer.message, nil
 		}
 		return nil, ErrIgnored
+	}
+	if !e.client.exchanges.spend(e.client.Now()) {
+		return nil, ErrBusy
 	}
 	theirs, err := e.theirs(h, m.Profile, m.Y, m.B, m.FirstECDH, m.FirstDH).validate(e.client.Now())
 	if err != nil {
 		return nil, err
 	}
 	if x.state == AuthWaitingAuthR && hashedDH(x.offer.ours.dh.public) > hashedDH(m.B) {
-		return x.offer.Message(x.offer.receiver), nil
+		return nil, ErrBeaten
 	}
 	a, err := e.newAnswer(theirs)
 	if err != nil {
@@ -133,30 +141,45 @@ func (e *Engine) newAnswer(theirs *contribution) (*answer, error) {
 		ours.wipe()
 		return nil, err
 	}
+	mixed, err := ours.mix(theirs)
+	if !e.client.KeepExchange {
+		ours.wipeExchange()
+	}
+	if err != nil {
+		ours.wipe()
+		return nil, err
+	}
 	m := AuthR{
 		Profile: ours.profile,
 		X:       public.ecdh, A: public.dh,
 		Sigma:     sigma,
 		FirstECDH: public.firstECDH, FirstDH: public.firstDH,
 	}
-	return &answer{ours: ours, theirs: theirs, message: m.Append(e.header(wire.TypeAuthR).Append(nil))}, nil
+	return &answer{ours: ours, theirs: theirs, mixed: mixed, message: m.Append(e.header(wire.TypeAuthR).Append(nil))}, nil
 }
 
-// receiveAuthR follows "Receiving an Auth-R Message".
+// receiveAuthR follows "Receiving an Auth-R Message". An offer that was made more than
+// once may be answered more than once; see Settling.
 func (e *Engine) receiveAuthR(h wire.Header, body []byte) (reply []byte, err error) {
 	m, err := ParseAuthR(body)
 	if err != nil {
 		return nil, err
 	}
-	x := &e.exchange
-	if x.state != AuthWaitingAuthR {
+	offer := e.again
+	if e.exchange.state == AuthWaitingAuthR {
+		offer = e.exchange.offer
+	}
+	if offer == nil || offer == e.again && bytes.Equal(m.X, e.accepted) {
 		return nil, ErrIgnored
+	}
+	if !e.client.exchanges.spend(e.client.Now()) {
+		return nil, ErrBusy
 	}
 	theirs, err := e.theirs(h, m.Profile, m.X, m.A, m.FirstECDH, m.FirstDH).validate(e.client.Now())
 	if err != nil {
 		return nil, err
 	}
-	ours := x.offer.ours
+	ours := offer.ours
 	bob := ours.public(e.client)
 	ring := Ring{e.client.Forging.Point(), theirs.peer.Public.Point(), ours.ecdh.point}
 	if err := ring.Verify(m.Sigma, authRTranscript(bob, &theirs.public)); err != nil {
@@ -167,10 +190,29 @@ func (e *Engine) receiveAuthR(h wire.Header, body []byte) (reply []byte, err err
 	if err != nil {
 		return nil, err
 	}
-	if err := e.establish(ours, theirs, roleBob); err != nil {
+	mixed, err := ours.mix(theirs)
+	if err != nil {
 		return nil, err
 	}
+	defer clear(mixed[:])
+	if err := e.establish(&mixed, ours, theirs, roleBob); err != nil {
+		return nil, err
+	}
+	e.client.exchanges.restore()
+	e.answeredBy(offer, m.X)
 	return (&AuthI{Sigma: sigma}).Append(e.header(wire.TypeAuthI).Append(nil)), nil
+}
+
+// answeredBy notes an answer to an offer, with its X.
+func (e *Engine) answeredBy(offer *Offer, x []byte) {
+	if offer != e.again {
+		e.Settled()
+		e.exchange.clear()
+	}
+	e.again, e.accepted = offer, x
+	if e.answers++; e.answers >= offer.sends {
+		e.Settled()
+	}
 }
 
 // receiveAuthI follows "Receiving an Auth-I Message".
@@ -183,12 +225,22 @@ func (e *Engine) receiveAuthI(body []byte) error {
 	if x.state != AuthWaitingAuthI {
 		return ErrIgnored
 	}
-	ours, theirs := x.answer.ours, x.answer.theirs
-	ring := Ring{theirs.peer.Public.Point(), e.client.Forging.Point(), ours.ecdh.point}
-	if err := ring.Verify(m.Sigma, authITranscript(&theirs.public, ours.public(e.client))); err != nil {
+	if !e.client.exchanges.spend(e.client.Now()) {
+		return ErrBusy
+	}
+	a := x.answer
+	ring := Ring{a.theirs.peer.Public.Point(), e.client.Forging.Point(), a.ours.ecdh.point}
+	if err := ring.Verify(m.Sigma, authITranscript(&a.theirs.public, a.ours.public(e.client))); err != nil {
 		return unauthenticated(err)
 	}
-	return e.establish(ours, theirs, roleAlice)
+	if err := e.establish(&a.mixed, a.ours, a.theirs, roleAlice); err != nil {
+		return err
+	}
+	e.client.exchanges.restore() // this one's,
+	e.client.exchanges.restore() // and that of the Identity message
+	e.Settled()
+	x.clear()
+	return nil
 }
 
 // theirs is what a message of the peer contributes, not validated.

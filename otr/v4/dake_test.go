@@ -267,8 +267,8 @@ func crossingStart(t *testing.T) (winner, loser *end, winners, losers []byte) {
 
 func TestOfTwoIdentityMessagesTheHigherHashWins(t *testing.T) {
 	winner, loser, winners, losers := crossingStart(t)
-	if again := winner.answer(losers); !bytes.Equal(again, winners) || winner.AuthState() != AuthWaitingAuthR {
-		t.Errorf("the winner answers %x in state %v", again, winner.AuthState())
+	if _, _, err := winner.take(losers); !errors.Is(err, ErrBeaten) || winner.AuthState() != AuthWaitingAuthR {
+		t.Errorf("the winner: %v, in state %v", err, winner.AuthState())
 	}
 	authR := loser.answer(winners)
 	if loser.AuthState() != AuthWaitingAuthI {
@@ -434,7 +434,10 @@ func TestACopyOfAnAnsweredIdentityMessageDoesNotEndAnExchangeOfOurs(t *testing.T
 	winner, loser, winners, losers := crossingStart(t)
 	authR := loser.answer(winners)
 	again := loser.start()
-	copied := winner.answer(losers)
+	if _, _, err := winner.take(losers); !errors.Is(err, ErrBeaten) {
+		t.Fatal(err)
+	}
+	copied := winner.exchange.offer.Message(0) // as when the offer is no longer fresh
 	authI := winner.answer(authR)
 	secondAuthR := winner.answer(again)
 	for _, msg := range [][]byte{copied, authI} {

@@ -142,6 +142,10 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext,
 	var keys messageKeys
 	defer keys.wipe()
 	stored := s.skipped.find(m.ECDH, m.MessageID)
+	costly := stored < 0 && next.isNew(&m)
+	if costly && !e.client.data.spend(now) {
+		return wire.Plaintext{}, fmt.Errorf("%w: %w", ErrUnreadable, ErrBusy)
+	}
 	if stored >= 0 {
 		keys = s.skipped[stored].keys
 	} else if keys, skipped, err = next.receive(&m, now); err != nil {
@@ -154,6 +158,9 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext,
 		return wire.Plaintext{}, ErrMAC
 	}
 
+	if costly {
+		e.client.data.restore()
+	}
 	if stored >= 0 {
 		s.skipped.remove(stored, 1)
 	} else {
@@ -174,13 +181,13 @@ func (r *ratchet) receive(m *Data, now time.Time) (keys messageKeys, skipped ski
 	switch {
 	case r.receiving && bytes.Equal(m.ECDH, r.theirPublic[:]):
 		err = r.receiveSame(m)
-	case r.ourTurn || m.RatchetID != r.i:
+	case r.isNew(m):
+		skipped, err = r.receiveNew(m, now)
+	default:
 		err = ErrUnknownKey
 		if m.RatchetID < r.i {
 			err = ErrReplay
 		}
-	default:
-		skipped, err = r.receiveNew(m, now)
 	}
 	if err == nil {
 		skipped, err = r.skipTo(m.MessageID, now, skipped)
@@ -189,6 +196,12 @@ func (r *ratchet) receive(m *Data, now time.Time) (keys messageKeys, skipped ski
 		keys, err = r.nextReceiving()
 	}
 	return keys, skipped, err
+}
+
+// isNew reports whether m claims to begin the peer's next ratchet, which takes two
+// exponentiations to find out.
+func (r *ratchet) isNew(m *Data) bool {
+	return !(r.receiving && bytes.Equal(m.ECDH, r.theirPublic[:])) && !r.ourTurn && m.RatchetID == r.i
 }
 
 // receiveSame checks a message of the current receiving ratchet.

@@ -454,6 +454,7 @@ func TestEveryByteOfADataMessageIsAuthenticated(t *testing.T) {
 			forged := bytes.Clone(msg)
 			forged[i] ^= 1 << (i % 8)
 			before := snapshot(receiver.Engine)
+			receiver.client.data = budget{}
 			if _, _, err := receiver.take(forged); err == nil {
 				t.Fatalf("%s: byte %d is not authenticated", name, i)
 			}
@@ -619,11 +620,21 @@ func TestExtraSymmetricKeysAgree(t *testing.T) {
 	use := func(context string, data string) wire.TLV {
 		return wire.TLV{Type: TLVExtraKey, Value: []byte(context + data)}
 	}
-	tlvs := []wire.TLV{{Type: wire.TLVPadding}, use("file", "name"), use("abc", ""), use("call", "")}
+	tlvs := []wire.TLV{{Type: wire.TLVPadding}, use("file", "name"), {Type: wire.TLVPadding}, use("call", "")}
 	bob.read(alice.say("", tlvs...))
 	sent, received := slices.Clone(alice.ExtraKeys(false)), slices.Clone(bob.ExtraKeys(true))
 	if len(sent) != 2 || !slices.Equal(sent, received) || sent[0].TLV != 1 || sent[1].TLV != 3 || sent[0].Key == sent[1].Key {
 		t.Errorf("%d and %d keys", len(sent), len(received))
+	}
+	// A record that does not say what its key is for has a context of zeros.
+	chain := alice.session.ratchet.sendChain
+	base := extraSymmetricKey(&chain)
+	bob.read(alice.say("", use("abc", "")))
+	short := slices.Clone(bob.ExtraKeys(true))
+	var zeros key
+	group.KDF(zeros[:], 0, make([]byte, contextLen), base[:])
+	if len(short) != 1 || short[0].Key != zeros || !slices.Equal(short, alice.ExtraKeys(false)) {
+		t.Errorf("a short record: %d keys", len(short))
 	}
 	// A message that comes late has its own.
 	late := alice.say("late", use("late", ""))

@@ -22,6 +22,9 @@ type Engine struct {
 	sessions int
 
 	answered identityHash // of the last Identity message that we answered
+	again    *Offer       // the offer of the session, while the peer may answer it again
+	answers  int          // how often it has
+	accepted []byte       // the X of its last answer
 	offered  []byte       // Y of our last one, which may come back long after
 	reveal   []byte       // MAC keys of an earlier session, for the next one to reveal
 }
@@ -43,6 +46,22 @@ func (e *Engine) Begin(o *Offer) {
 // AuthWaitingAuthR.
 func (e *Engine) Offer() *Offer { return e.exchange.offer }
 
+// Settling reports whether the offer that the session has come from was made more than
+// once, so that a peer who answers every copy with new keys may answer again. Each such
+// answer brings a new session. Until then, or until Settled, the offer must not be wiped.
+func (e *Engine) Settling() bool { return e.again != nil }
+
+// Settled ends that.
+func (e *Engine) Settled() { e.again, e.answers, e.accepted = nil, 0, nil }
+
+// Answer returns our Auth-R, to be sent again, in AuthWaitingAuthI; else nil.
+func (e *Engine) Answer() []byte {
+	if e.exchange.answer == nil {
+		return nil
+	}
+	return e.exchange.answer.message
+}
+
 // Forget returns to AuthNone without touching the session.
 func (e *Engine) Forget() { e.exchange.clear() }
 
@@ -54,8 +73,8 @@ func (e *Engine) AuthState() AuthState { return e.exchange.state }
 // authentic data message its plaintext, which borrows msg: msg is decrypted in place. The
 // plaintext's TLVs are appended to tlvs[:0].
 //
-// An error says why nothing came of the message: ErrIgnored, ErrEcho, ErrMalformed,
-// ErrAuthentication (key exchange), ErrUnreadable and its kinds (data messages). Then the
+// An error says why nothing came of the message: ErrIgnored, ErrEcho, ErrBeaten,
+// ErrMalformed, ErrAuthentication (key exchange), ErrBusy, ErrUnreadable and its kinds (data messages). Then the
 // state is as it was.
 func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (reply []byte, got wire.Plaintext, err error) {
 	switch h.Type {
@@ -120,6 +139,7 @@ func (e *Engine) Drop() {
 // Wipe forgets everything.
 func (e *Engine) Wipe() {
 	e.exchange.clear()
+	e.Settled()
 	e.drop()
 	e.reveal = nil
 }
@@ -152,29 +172,31 @@ type session struct {
 	extraSent, extraReceived []ExtraKey
 }
 
-// establish ends a key exchange with a new session. The MAC keys of the one it replaces are
-// revealed in it. ours is wiped unless an Offer owns it.
-func (e *Engine) establish(ours *ephemeral, theirs *contribution, who role) error {
-	brace, err := thirdBraceKey(&ours.dh, theirs.dh)
-	if err != nil {
-		return err
-	}
-	mixed, err := mixedSecret(&ours.ecdh, theirs.ecdhPoint, brace)
-	if err != nil {
-		return err
-	}
-	defer clear(mixed[:])
+// establish ends a key exchange with a new session, from K. The MAC keys of the one it
+// replaces are revealed in it.
+func (e *Engine) establish(mixed *key, ours *ephemeral, theirs *contribution, who role) error {
 	s := &session{peer: theirs.peer, role: who, ourProfile: ours.profile, peerProfile: theirs.profile, skippedLife: skippedLifetime}
 	group.KDF(s.ssid[:], group.UsageSSID, mixed[:])
-	if s.ratchet, err = newRatchet(&mixed, ours, theirs, who); err != nil {
+	var err error
+	if s.ratchet, err = newRatchet(mixed, ours, theirs, who); err != nil {
 		return err
 	}
 	e.Drop()
 	s.reveal, e.reveal = e.reveal, nil
 	e.session = s
 	e.sessions++
-	e.exchange.clear()
 	return nil
+}
+
+// mix returns K, the mixed shared secret of the key exchange. x and a, or y and b, have
+// then done what they were for.
+func (e *ephemeral) mix(theirs *contribution) (mixed key, err error) {
+	brace, err := thirdBraceKey(&e.dh, theirs.dh)
+	if err != nil {
+		return mixed, err
+	}
+	defer clear(brace[:])
+	return mixedSecret(&e.ecdh, theirs.ecdhPoint, brace)
 }
 
 // drop wipes the session without revealing anything.

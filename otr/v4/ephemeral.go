@@ -47,12 +47,16 @@ func (c *Client) newEphemeralWith(profile *Profile) (*ephemeral, error) {
 }
 
 func (e *ephemeral) wipe() {
-	for _, k := range []*ecdhKey{&e.ecdh, &e.firstECDH} {
-		k.secret.Wipe()
-	}
-	for _, k := range []*dhKey{&e.dh, &e.firstDH} {
-		clear(k.secret[:])
-	}
+	e.wipeExchange()
+	e.firstECDH.secret.Wipe()
+	clear(e.firstDH.secret[:])
+}
+
+// wipeExchange wipes the secrets that K has been computed from, and leaves those of the
+// ratchet.
+func (e *ephemeral) wipeExchange() {
+	e.ecdh.secret.Wipe()
+	clear(e.dh.secret[:])
 }
 
 // Format prints a placeholder.
@@ -107,9 +111,9 @@ func (p public) validate(now time.Time) (*contribution, error) {
 // to one instance of the peer or to whoever answers, so several engines may hold it;
 // whoever made it wipes it when none does any more.
 type Offer struct {
-	client   *Client
-	ours     *ephemeral
-	receiver uint32
+	client *Client
+	ours   *ephemeral
+	sends  int
 }
 
 // NewOffer draws the keys of an Identity message.
@@ -121,10 +125,10 @@ func (c *Client) NewOffer() (*Offer, error) {
 	return &Offer{client: c, ours: e}, nil
 }
 
-// Message returns the Identity message of this offer; receiver 0 means whoever answers.
-// An engine that has to send it again names the receiver of the last call.
+// Message returns the Identity message of this offer, to be sent; receiver 0 means
+// whoever answers. Sent twice, it may be answered twice, with different keys.
 func (o *Offer) Message(receiver uint32) []byte {
-	o.receiver = receiver
+	o.sends++
 	h := wire.Header{Version: Version, Type: wire.TypeIdentity, Sender: o.client.InstanceTag, Receiver: receiver}
 	m := Identity{
 		Profile: o.ours.profile,

@@ -53,8 +53,8 @@ type ExtraKey struct {
 func (ExtraKey) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.ExtraKey(…)") }
 
 // ExtraKeys returns the extra symmetric keys of the last data message sent, or received:
-// one for each of its first ten records of type TLVExtraKey. Records that are too short to
-// say what the key is for have none. The slice is valid until the next message.
+// one for each of its first ten records of type TLVExtraKey. A record that is too short to
+// say what the key is for has a context of zeros. The slice is valid until the next message.
 func (e *Engine) ExtraKeys(received bool) []ExtraKey {
 	switch {
 	case e.session == nil:
@@ -70,14 +70,18 @@ func (e *Engine) ExtraKeys(received bool) []ExtraKey {
 func appendExtraKeys(extra []ExtraKey, base *key, tlvs []wire.TLV) []ExtraKey {
 	previous := base[:]
 	for i, t := range tlvs {
-		if t.Type != TLVExtraKey || len(t.Value) < contextLen || len(extra) == maxExtraKeys {
+		if t.Type != TLVExtraKey || len(extra) == maxExtraKeys {
 			continue
 		}
 		if cap(extra) < maxExtraKeys { // at once: growing would leave copies behind
 			extra = make([]ExtraKey, 0, maxExtraKeys)
 		}
+		var context [contextLen]byte
+		if len(t.Value) >= contextLen {
+			copy(context[:], t.Value)
+		}
 		k := ExtraKey{TLV: i}
-		group.KDF(k.Key[:], group.Usage(i), t.Value[:contextLen], previous)
+		group.KDF(k.Key[:], group.Usage(i), context[:], previous)
 		extra = append(extra, k)
 		previous = extra[len(extra)-1].Key[:]
 	}

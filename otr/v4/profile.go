@@ -40,6 +40,18 @@ const (
 // ErrProfile reports a client profile that is not valid.
 var ErrProfile = errors.New("v4: invalid client profile")
 
+// An ExpiredError is an ErrProfile: the profile has expired, which in a key exchange means
+// that the clock of one end is wrong.
+type ExpiredError struct{ Expires, Now time.Time }
+
+func (e *ExpiredError) Error() string {
+	const layout = "2006-01-02 15:04 UTC"
+	return fmt.Sprintf("v4: the client profile expired on %s, and our clock says %s", e.Expires.UTC().Format(layout), e.Now.UTC().Format(layout))
+}
+
+// Unwrap returns ErrProfile.
+func (e *ExpiredError) Unwrap() error { return ErrProfile }
+
 // A Profile is a client profile as it is encoded: parsed, not validated. The slices
 // must not be changed.
 type Profile struct {
@@ -160,7 +172,7 @@ func (p *Profile) Validate(sender uint32, now time.Time) (*PeerKey, error) {
 		return nil, fmt.Errorf("%w: it belongs to another instance", ErrProfile)
 	}
 	if p.Expires <= now.Unix() {
-		return nil, fmt.Errorf("%w: it has expired", ErrProfile)
+		return nil, &ExpiredError{Expires: time.Unix(p.Expires, 0), Now: now}
 	}
 	if bytes.IndexByte(p.Versions, '4') < 0 {
 		return nil, fmt.Errorf("%w: version 4 is not among its versions", ErrProfile)

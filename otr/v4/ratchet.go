@@ -46,7 +46,8 @@ type ratchet struct {
 // newRatchet starts the ratchet from K, the mixed shared secret of the key exchange.
 // Alice, who has received the Auth-I, begins with a chain to send, Bob with the same one
 // to receive; his own ratchet, which the specification has him make at once, is made
-// when he first sends, with the same result.
+// when he first sends, with the same result. His first secrets have then done what they
+// were for.
 func newRatchet(mixed *key, ours *ephemeral, theirs *contribution, who role) (r ratchet, err error) {
 	r = ratchet{
 		root:      mixed.derive(group.UsageFirstRootKey),
@@ -65,6 +66,8 @@ func newRatchet(mixed *key, ours *ephemeral, theirs *contribution, who role) (r 
 		r.sendChain = chain
 	} else {
 		r.receiveChain, r.receiving, r.ourTurn = chain, true, true
+		r.ecdh.secret.Wipe()
+		clear(r.dh.secret[:])
 	}
 	return r, nil
 }

@@ -136,12 +136,13 @@ const EphemeralPosition = 2
 
 // ExchangeSecret returns the secret of our ephemeral ECDH key, x or y, in the key exchange
 // under way. The peer's ring signature has that key at EphemeralPosition, so that we could
-// have made it as well: that is what makes the exchange deniable. ok is false in AuthNone.
+// have made it as well: that is what makes the exchange deniable. ok is false in AuthNone,
+// and, without Config.KeepExchange, once Auth-R has been made.
 func (e *Engine) ExchangeSecret() (secret group.Scalar, ok bool) {
 	switch {
 	case e.exchange.offer != nil:
 		return e.exchange.offer.ours.ecdh.secret, true
-	case e.exchange.answer != nil:
+	case e.exchange.answer != nil && e.client.KeepExchange:
 		return e.exchange.answer.ours.ecdh.secret, true
 	}
 	return secret, false

@@ -83,7 +83,7 @@ func TestRatchetVectors(t *testing.T) {
 	extra := appendExtraKeys(nil, &message.extra, []wire.TLV{
 		{Type: 1},
 		{Type: TLVExtraKey, Value: append(bytes.Clone(w.Context), "more"...)},
-		{Type: TLVExtraKey, Value: []byte("abc")}, // too short: no key, but it counts
+		{Type: TLVExtraKey - 1, Value: []byte("abc")}, // of another type: no key, but it counts
 		{Type: TLVExtraKey, Value: w.Context2},
 	})
 	for name, c := range map[string][2][]byte{
@@ -368,7 +368,7 @@ func TestAProfileIsCheckedInTheOrderOfTheSpecification(t *testing.T) {
 		want   string
 	}{
 		{"other instance", fields(tag+1, now, "3", h, small), "it belongs to another instance"},
-		{"expired", fields(tag, now, "3", h, small), "it has expired"},
+		{"expired", fields(tag, now, "3", h, small), "expired on"},
 		{"not version 4", fields(tag, now+1, "3", h, small), "version 4 is not among its versions"},
 		{"version 2", fields(tag, now+1, "42", h, small), "versions 1 and 2 cannot be in one"},
 		{"forging key", fields(tag, now+1, "4", h, small), "forging key"},

@@ -1,7 +1,15 @@
 package wire
 
+import "bytes"
+
 // errorText follows "?OTR" in an error message.
 const errorText = " Error:"
+
+// StartsWithError reports whether line is an error message by the rule of version
+// 4: its marker stands at the very beginning.
+func StartsWithError(line []byte) bool {
+	return bytes.HasPrefix(line, []byte(marker+errorText))
+}
 
 // ParseError returns what an error message says, without the blank before it.
 // ok is false if Classify does not see an error message in the line. The text
