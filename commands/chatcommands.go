@@ -288,7 +288,7 @@ func (h *chat) refreshKeys(string) {
 			h.answers.Note("the keys are new")
 		}()
 	default:
-		err := lk.Do(func(c *otr.Conversation) ([][]byte, error) { return c.Query(), nil })
+		err := lk.Do(func(c *otr.Conversation) ([][]byte, error) { return c.Start() })
 		if err != nil {
 			h.refuse(h.refused(err))
 			return

@@ -47,7 +47,7 @@ func (c *Conversation) Query() [][]byte {
 	if c.queried.IsZero() {
 		c.queried = c.cfg.Now()
 	}
-	c.delays.sent()
+	c.delays.sent(c.cfg.Now())
 	return [][]byte{wire.AppendQuery(nil, c.versions())}
 }
 
@@ -97,7 +97,7 @@ func (c *Conversation) Refresh() ([][]byte, error) {
 
 // exchangeLines is lines for a message of a key exchange.
 func (c *Conversation) exchangeLines(msg []byte, version int, receiver uint32) ([][]byte, error) {
-	c.delays.sent()
+	c.delays.sent(c.cfg.Now())
 	return c.lines(msg, version, receiver)
 }
 
@@ -533,10 +533,7 @@ func (c *Conversation) dueAt(since time.Time, d time.Duration) time.Time {
 	if c.delays.waiting {
 		return time.Time{}
 	}
-	if c.delays.left.After(since) {
-		since = c.delays.left
-	}
-	return since.Add(d)
+	return c.delays.departure(since).Add(d)
 }
 
 // waits says until when a key exchange with p is waited for; false: there is

@@ -6,7 +6,8 @@ import "time"
 type delays struct {
 	tracked bool      // the caller calls Departed
 	waiting bool      // lines of a key exchange have not left yet
-	left    time.Time // when such lines left last
+	first   time.Time // when the first of those was returned that left last
+	left    time.Time // when they left
 	trip    time.Duration
 }
 
@@ -30,8 +31,20 @@ func (c *Conversation) Undeparted() bool { return c.delays.waiting }
 // been seen; 0: not yet.
 func (c *Conversation) RoundTrip() time.Duration { return c.delays.trip }
 
-// sent notes that lines of a key exchange, or a query, are returned.
-func (d *delays) sent() { d.waiting = d.tracked }
+// sent notes that lines of a key exchange, or a query, are returned now.
+func (d *delays) sent(now time.Time) {
+	if d.tracked && !d.waiting {
+		d.waiting, d.first = true, now
+	}
+}
+
+// departure returns when what was returned at a time has left.
+func (d *delays) departure(returned time.Time) time.Time {
+	if !returned.Before(d.first) && d.left.After(returned) {
+		return d.left
+	}
+	return returned
+}
 
 // passed returns how long it is since a time when something was sent, or since
 // that has left.
@@ -39,10 +52,7 @@ func (c *Conversation) passed(since time.Time) time.Duration {
 	if c.delays.waiting {
 		return 0
 	}
-	if c.delays.left.After(since) {
-		since = c.delays.left
-	}
-	return c.cfg.Now().Sub(since)
+	return c.cfg.Now().Sub(c.delays.departure(since))
 }
 
 // answeredAfter notes that what was sent at a time has been answered now.

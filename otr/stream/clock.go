@@ -76,7 +76,7 @@ func (l *link) tick() {
 		l.query()
 	}
 	if l.due(l.exchangeBy) {
-		l.retryExchange()
+		l.waitedLong()
 	}
 	if l.due(l.vouch.by) {
 		l.vouchLate()

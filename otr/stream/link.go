@@ -139,14 +139,13 @@ type link struct {
 	spoke     time.Time     // when lines were sent last
 	unread    int           // data messages of the peer's since our last one
 
-	hold        hold
-	heldSince   time.Time
-	exchangeGap time.Duration
-	queryGap    time.Duration
+	hold       hold
+	queryGap   time.Duration
+	departMark int64 // where in the output the lines end that the Conversation waits for; 0: none
 
 	// When something is to be done; zero: never.
 	queryAt    time.Time // another query
-	exchangeBy time.Time // another key exchange, if held
+	exchangeBy time.Time // no longer hold data back
 	readyBy    time.Time // fail, unless payload may move
 	leaveBy    time.Time // after a write error, in leaving and in parting: leave
 	timerAt    time.Time // timer fires
@@ -226,7 +225,7 @@ func (l *link) run() {
 			full = l.writer.full
 		}
 		var empty <-chan []byte
-		if l.phase != running || l.watchWriter {
+		if l.phase != running || l.watchWriter || l.departMark != 0 {
 			empty = l.writer.empty
 		}
 		// What nobody wants yet waits in the transport.
@@ -263,6 +262,7 @@ func (l *link) begin() {
 	if l.cfg.Timeout > 0 {
 		l.readyBy = l.now.Add(l.cfg.Timeout)
 	}
+	l.conv.TrackDepartures()
 	if l.cfg.Initiate {
 		l.queryGap = firstQuery
 		l.query()
@@ -280,6 +280,7 @@ func (l *link) attend() {
 	if l.phase == running {
 		l.mode.pump()
 		l.answerAwaited()
+		l.watchDepartures()
 	}
 	if l.phase == leaving && l.isWritten(l.produced) {
 		l.written()
@@ -321,7 +322,18 @@ func (l *link) receiveLine(line []byte) {
 		l.heardInClear(line, r.Events)
 	}
 	l.handle(r, err)
+	// What came before its session began can be read now, ahead of what comes next.
+	for range maxDue {
+		if !l.due(l.conv.NextTick()) {
+			break
+		}
+		l.handle(l.conv.Tick())
+	}
 }
+
+// maxDue bounds how often the Conversation's clock is looked at for one line: more
+// messages than it keeps.
+const maxDue = 32
 
 // receiveLate handles a line after the end. A peer that has said its last word
 // too needs no more time.

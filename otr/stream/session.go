@@ -11,17 +11,18 @@ import (
 
 const (
 	// firstQuery is when the query is repeated first; each time after that it is
-	// after twice as long. A peer may come up after us, and a transport may lose
-	// what nobody reads yet.
+	// after twice as long, up to maxQuery. A peer may come up after us, and a
+	// transport may lose what nobody reads yet.
 	firstQuery = time.Second
+	maxQuery   = time.Minute
 	// heardQuery is the least time between what the peer said last and another
-	// query. A second exchange must not begin while the first is under way on a
-	// slow line.
-	heardQuery = 4 * time.Second
-	// exchangeRetry is how long data is held back for the answer to our Reveal
-	// Signature before we begin another exchange; each time after that it is
-	// twice as long.
-	exchangeRetry = 10 * time.Second
+	// query: its answer may be on the way in several lines, of which some clients
+	// send one in five or six seconds, and a query in the middle of it would begin
+	// a second exchange.
+	heardQuery = 15 * time.Second
+	// queryTrips is how many times as long as the peer's answers take that is at
+	// least.
+	queryTrips = 4
 )
 
 // A hold says whether data waits for a key exchange.
@@ -146,11 +147,37 @@ func (l *link) closed() {
 	}
 }
 
-// query sends a query and arranges the next.
+// query asks the peer for a session, unless a key exchange is under way, and
+// arranges the next time.
 func (l *link) query() {
-	l.sendLines(l.conv.Query())
+	lines, err := l.conv.Start()
+	if err != nil {
+		l.end(err, internalError)
+		return
+	}
+	l.sendLines(lines)
 	l.queryAt = l.now.Add(l.queryGap)
-	l.queryGap *= 2
+	l.queryGap = min(2*l.queryGap, max(maxQuery, l.queryGap))
+}
+
+// watchDepartures tells the Conversation when the transport has taken the lines
+// that it waits for the answer to. Until then nobody can have ignored them.
+func (l *link) watchDepartures() {
+	if !l.conv.Undeparted() {
+		l.departMark = 0
+		return
+	}
+	if l.departMark == 0 {
+		l.departMark = l.produced
+	}
+	if !l.isWritten(l.departMark) {
+		return
+	}
+	l.conv.Departed()
+	l.departMark = 0
+	if !l.queryAt.IsZero() {
+		l.queryAt = l.now.Add(l.queryGap / 2) // what it was before it was doubled
+	}
 }
 
 // heardInClear puts the next query off when the peer has said something.
@@ -163,42 +190,31 @@ func (l *link) heardInClear(line []byte, events []otr.Event) {
 			return
 		}
 	}
-	l.queryGap = max(l.queryGap, heardQuery)
+	l.queryGap = max(l.queryGap, heardQuery, queryTrips*l.conv.RoundTrip())
 	l.queryAt = l.now.Add(l.queryGap)
 }
 
 // watchExchange begins to hold data back when a key exchange of ours is where
 // data sent now could be lost: the peer may change keys before we can. That is
-// over when we have changed too; see becameSecure.
+// over when we have changed too, see becameSecure, or when the Conversation, which
+// moves an exchange that stands still, has given it up.
 func (l *link) watchExchange() {
-	if l.hold == unheld && l.phase == running && l.secure && l.conv.Exchanging() {
+	if l.phase != running || !l.secure {
+		return
+	}
+	switch exchanging := l.conv.Exchanging(); {
+	case l.hold == unheld && exchanging:
 		l.hold = held
-		l.heldSince = l.now
-		l.exchangeGap = exchangeRetry
-		l.exchangeBy = l.now.Add(l.exchangeGap)
+		l.exchangeBy = after(l.now, l.cfg.Timeout)
+	case l.hold != unheld && !exchanging:
+		l.hold, l.exchangeBy = unheld, time.Time{}
 	}
 }
 
-// retryExchange begins another key exchange, because the answer to the last one
-// seems to be lost. Whether the peer has changed keys nobody knows, and another
-// exchange settles it: what either end sent under new keys that the other never
-// got was not payload, since that waits for a HELLO under the same keys. On a
-// slow line the answer may yet come, so the peer is given more time each turn.
-func (l *link) retryExchange() {
-	l.exchangeGap *= 2
-	l.exchangeBy = l.now.Add(l.exchangeGap)
-	if l.cfg.Timeout > 0 && l.now.Sub(l.heldSince) >= l.cfg.Timeout {
-		// The peer wants no other keys; perhaps it still has the old ones.
-		l.hold = gaveUp
-		l.exchangeBy = time.Time{}
-		return
-	}
-	lines, err := l.conv.Refresh()
-	if err != nil {
-		l.end(err, internalError)
-		return
-	}
-	l.sendLines(lines)
+// waitedLong follows the end of the time that data waits for a key exchange at
+// most. The peer wants no other keys; perhaps it still has the old ones.
+func (l *link) waitedLong() {
+	l.hold, l.exchangeBy = gaveUp, time.Time{}
 }
 
 // canSend says whether a data message would reach the peer now.

@@ -60,8 +60,12 @@ func NewEngine(c Config, peer uint32) *Engine {
 // Begin enters AuthAwaitingDHKey: o has been, or is about to be, sent to the
 // peer. Whatever exchange was under way is forgotten.
 func (e *Engine) Begin(o *Offer) {
+	var beaten []byte
+	if e.exchange.offer == o {
+		beaten = e.exchange.beaten // it has lost against the same offer
+	}
 	e.exchange.clear()
-	e.exchange.offer = o
+	e.exchange.offer, e.exchange.beaten = o, beaten
 	e.exchange.state = AuthAwaitingDHKey
 }
 
