@@ -103,7 +103,8 @@ func (c *Conversation) TickWith(last ...wire.TLV) (Received, error) {
 		return got, err
 	}
 	if at := c.earlyAt(); !at.IsZero() && !now.Before(at) {
-		return got, c.receiveEarly(now, &got)
+		err := c.receiveEarly(now, &got)
+		return got, err
 	}
 	if c.state != StateEncrypted {
 		return got, nil

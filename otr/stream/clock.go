@@ -66,11 +66,7 @@ func (l *link) tick() {
 		l.end(l.mode.transportEnded(l.writeCause), "")
 	}
 	if l.due(l.conv.NextTick()) {
-		var last []wire.TLV
-		if expires, _ := l.conv.Expires(); l.due(expires) {
-			last = l.mode.lapseRecords()
-		}
-		l.handle(l.conv.TickWith(last...))
+		l.tickConversation()
 	}
 	if l.due(l.queryAt) {
 		l.query()
@@ -130,6 +126,15 @@ func (l *link) askAt() (next time.Time) {
 		ask(expires.Add(-limit), limit)
 	}
 	return next
+}
+
+// tickConversation does what is due in the Conversation.
+func (l *link) tickConversation() {
+	var last []wire.TLV
+	if expires, _ := l.conv.Expires(); l.due(expires) {
+		last = l.mode.lapseRecords()
+	}
+	l.handle(l.conv.TickWith(last...))
 }
 
 // due says whether a time has come while the link is running; zero never does.

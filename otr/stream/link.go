@@ -327,7 +327,7 @@ func (l *link) receiveLine(line []byte) {
 		if !l.due(l.conv.NextTick()) {
 			break
 		}
-		l.handle(l.conv.Tick())
+		l.tickConversation()
 	}
 }
 
