@@ -341,7 +341,8 @@ func (c *Conversation) mayExchange(p *peer) bool {
 	if c.state != StatePlaintext && c.active.id.version == v4.Version && p.id.version < v4.Version {
 		return c.state == StateFinished && c.pending != nil && c.pending.version == p.id.version
 	}
-	return c.state != StateEncrypted || p == c.active || p.id.version == v4.Version || c.upgrades(p) ||
+	return c.state != StateEncrypted || p == c.active || c.upgrades(p) ||
+		c.active.id.version == v4.Version ||
 		c.pending != nil && c.pending.open && c.pending.version == p.id.version ||
 		c.silent()
 }
@@ -409,8 +410,12 @@ type settling struct {
 // settle keeps the pending offer, which p has answered, for as long as the answer
 // to its last copy may take.
 func (c *Conversation) settle(p *peer) {
+	if !p.engine.settling() {
+		c.settled() // that was the last answer
+		return
+	}
 	o := c.pending
-	if o == nil || o.version != p.id.version || !p.engine.settling() {
+	if o == nil || o.version != p.id.version {
 		return
 	}
 	const margin = 300 * time.Millisecond
