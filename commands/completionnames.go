@@ -2,14 +2,13 @@ package commands
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
+	"otrpipe/commands/internal/complete"
 	"otrpipe/commands/internal/control"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
@@ -20,49 +19,58 @@ import (
 const completionWait = 200 * time.Millisecond
 
 // homeOf is the home that the command line names.
-func (t *typed) homeOf() *keyfile.Home {
-	home := openHome(t.c)
-	if rest, ok := strings.CutPrefix(t.home, "~/"); ok {
+func homeOf(t *complete.Typed) *keyfile.Home {
+	folder := t.Values[flagHome]
+	if rest, ok := strings.CutPrefix(folder, "~/"); ok {
 		if user, err := os.UserHomeDir(); err == nil {
-			t.home = filepath.Join(user, rest)
+			folder = filepath.Join(user, rest)
 		}
 	}
-	if t.home != "" {
-		home = keyfile.Open(t.home)
+	home := openHome(t.Context)
+	if folder != "" {
+		home = keyfile.Open(folder)
 	}
 	home.Warn = nil
 	return home
 }
 
-func (t *typed) identities() []completionWord {
-	list, _ := t.homeOf().Publics()
-	var words []completionWord
+// contactOf is the contact that the first argument names; "": none is named.
+func contactOf(t *complete.Typed) string {
+	if len(t.Arguments) == 0 {
+		return ""
+	}
+	return t.Arguments[0]
+}
+
+func knownIdentities(t *complete.Typed) []complete.Word {
+	list, _ := homeOf(t).Publics()
+	var words []complete.Word
 	for _, public := range list {
-		words = append(words, completionWord{public.Name, "an identity"})
+		words = append(words, complete.Word{Text: public.Name, Means: "an identity"})
 	}
 	return words
 }
 
-func (t *typed) contacts() []completionWord {
-	list, _ := t.homeOf().Contacts()
-	var words []completionWord
+func knownContacts(t *complete.Typed) []complete.Word {
+	list, _ := homeOf(t).Contacts()
+	var words []complete.Word
 	for _, contact := range list {
-		words = append(words, completionWord{contact.Name, "a contact"})
+		words = append(words, complete.Word{Text: contact.Name, Means: "a contact"})
 	}
 	return words
 }
 
-// fingerprints are those of the contact that the first argument names, or of
+// knownFingerprints are those of the contact that the first argument names, or of
 // all contacts.
-func (t *typed) fingerprints() []completionWord {
-	list, _ := t.homeOf().Contacts()
-	var words []completionWord
+func knownFingerprints(t *complete.Typed) []complete.Word {
+	list, _ := homeOf(t).Contacts()
+	var words []complete.Word
 	for _, contact := range list {
-		if t.contact != "" && t.contact != contact.Name {
+		if contactOf(t) != "" && contactOf(t) != contact.Name {
 			continue
 		}
 		for _, key := range contact.Keys {
-			words = append(words, completionWord{key.Fingerprint.Hex(), keyMeans(contact.Name, key.Fingerprint, key.Trust)})
+			words = append(words, complete.Word{Text: key.Fingerprint.Hex(), Means: keyMeans(contact.Name, key.Fingerprint, key.Trust)})
 		}
 	}
 	return words
@@ -72,70 +80,48 @@ func keyMeans(contact string, fp keys.Fingerprint, trust keyfile.Trust) string {
 	return fmt.Sprintf("%s, OTRv%d, %v", contact, fp.OTR(), trust)
 }
 
-// versions are the usual values of --otr, of which a fingerprint has one only.
-func (t *typed) versions() []completionWord {
-	if len(t.path) > 0 && t.path[0] == "fingerprint" {
-		return []completionWord{{"3", ""}, {"4", ""}}
+// knownVersions are the usual values of --otr, of which a fingerprint has one only.
+func knownVersions(t *complete.Typed) complete.Completion {
+	if len(t.Path) > 0 && t.Path[0] == "fingerprint" {
+		return complete.These("3", "4")(t)
 	}
-	return []completionWord{{"4", ""}, {"34", ""}, {"3", ""}, {"23", ""}, {"2", ""}, {"234", ""}}
+	return complete.These("4", "34", "3", "23", "2", "234")(t)
 }
 
-// modes are those of a stream; a chat has only one.
-func (t *typed) modes() []completionWord {
-	if t.command.Name == commandChat {
-		return []completionWord{{modeLines, ""}}
+// knownModes are those of a stream; a chat has only one.
+func knownModes(t *complete.Typed) complete.Completion {
+	if t.Command.Name == commandChat {
+		return complete.These(modeLines)(t)
 	}
-	return []completionWord{{modeStream, ""}, {modeLines, ""}}
+	return complete.These(modeStream, modeLines)(t)
 }
 
-// sessions are the live sessions that a command can have to do with: a half
+// knownSessions are the live sessions that a command can have to do with: a half
 // those that wait for it, a controller all of the home. Other ends need a name
 // that no session has.
-func (t *typed) sessions() []completionWord {
+func knownSessions(t *complete.Typed) []complete.Word {
 	role := ""
-	switch name := t.command.Name; {
+	switch name := t.Command.Name; {
 	case name == roleEncrypt || name == roleDecrypt:
 		role = name
-	case t.command.Category != groupCommandsLive:
+	case t.Command.Category != groupCommandsLive:
 		return nil
 	}
 	dir, err := control.Dir()
 	if err != nil {
 		return nil
 	}
-	home, err := realHome(t.homeOf().Dir())
+	home, err := realHome(homeOf(t).Dir())
 	if err != nil {
 		return nil
 	}
-	var words []completionWord
+	var words []complete.Word
 	for _, session := range control.Find(dir, completionWait) {
 		if session.Home == home && (role == "" || session.Waits == otherRole(role)) {
-			words = append(words, completionWord{session.Status.Session, string(session.Status.State)})
+			words = append(words, complete.Word{Text: session.Status.Session, Means: string(session.Status.State)})
 		}
 		session.Close()
 	}
-	slices.SortFunc(words, func(a, b completionWord) int { return strings.Compare(a.text, b.text) })
+	slices.SortFunc(words, func(a, b complete.Word) int { return strings.Compare(a.Text, b.Text) })
 	return slices.Compact(words)
-}
-
-// programsIn are the programs of $PATH whose names begin with prefix, where
-// bash has nothing better to complete a command line with.
-func programsIn(prefix string) []completionWord {
-	var words []completionWord
-	for _, folder := range filepath.SplitList(os.Getenv("PATH")) {
-		entries, _ := os.ReadDir(folder)
-		for _, entry := range entries {
-			if strings.HasPrefix(entry.Name(), prefix) && isProgram(filepath.Join(folder, entry.Name())) {
-				words = append(words, completionWord{entry.Name(), ""})
-			}
-		}
-	}
-	slices.SortFunc(words, func(a, b completionWord) int { return strings.Compare(a.text, b.text) })
-	return slices.Compact(words)
-}
-
-func isProgram(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&fs.FileMode(0o111) != 0 &&
-		!strings.ContainsFunc(path, unicode.IsControl)
 }

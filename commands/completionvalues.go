@@ -1,74 +1,48 @@
 package commands
 
 import (
-	"strings"
-
-	"github.com/urfave/cli/v2"
-
+	"otrpipe/commands/internal/complete"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/secret"
 	"otrpipe/keyfile"
 )
 
-// What can stand as a value or an argument.
-type completer func(t *typed) completion
-
-func theseWords(texts ...string) completer {
-	return func(*typed) completion {
-		found := completion{action: actionWords, command: -1}
-		for _, text := range texts {
-			found.words = append(found.words, completionWord{text, ""})
-		}
-		return found
-	}
-}
-
-func files(*typed) completion { return completion{action: actionFiles, command: -1} }
-
-func folders(*typed) completion { return completion{action: actionFolders, command: -1} }
-
-func theWords(list func(t *typed) []completionWord) completer {
-	return func(t *typed) completion {
-		return completion{action: actionWords, command: -1, words: list(t)}
-	}
-}
-
 // flagValueWords says of every flag what its value can be; nil is what only the
 // user knows.
-var flagValueWords = withStreamFlags(map[string]completer{
-	flagHome:                    folders,
-	flagIdentity:                theWords((*typed).identities),
-	flagIdentityFile:            files,
-	flagPassphrase + "-file":    files,
+var flagValueWords = withStreamFlags(map[string]complete.Completer{
+	flagHome:                    complete.AFolder,
+	flagIdentity:                complete.Listed(knownIdentities),
+	flagIdentityFile:            complete.AFile,
+	flagPassphrase + "-file":    complete.AFile,
 	flagPassphrase + "-fd":      nil,
-	flagNewPassphrase + "-file": files,
+	flagNewPassphrase + "-file": complete.AFile,
 	flagNewPassphrase + "-fd":   nil,
-	flagSecret + "-file":        files,
+	flagSecret + "-file":        complete.AFile,
 	flagSecret + "-fd":          nil,
 	flagQuestion:                nil,
 	flagProtocol:                nil,
-	flagFormat:                  theseWords(keyfile.FormatLibotr, keyfile.FormatOTRPipe),
-	flagOutput:                  files,
-	flagInstanceTags:            files,
-	flagTo:                      files,
+	flagFormat:                  complete.These(keyfile.FormatLibotr, keyfile.FormatOTRPipe),
+	flagOutput:                  complete.AFile,
+	flagInstanceTags:            complete.AFile,
+	flagTo:                      complete.AFile,
 	flagToInstance:              nil,
-	flagReplyTo:                 theWords((*typed).contacts),
+	flagReplyTo:                 complete.Listed(knownContacts),
 	flagUse:                     nil,
 	flagData:                    nil,
-	flagKeyLog:                  files,
-	flagProfile:                 files,
+	flagKeyLog:                  complete.AFile,
+	flagProfile:                 complete.AFile,
 	flagText:                    nil,
 	flagNumber:                  nil,
 	flagAs:                      nil,
 })
 
 // withStreamFlags adds what the table of stream flags says of their values.
-func withStreamFlags(words map[string]completer) map[string]completer {
+func withStreamFlags(words map[string]complete.Completer) map[string]complete.Completer {
 	for _, f := range options.Table {
 		switch f.Kind {
 		case options.Switch:
 		case options.Secret:
-			words[f.Name+secret.FileFlag], words[f.Name+secret.FDFlag] = files, nil
+			words[f.Name+secret.FileFlag], words[f.Name+secret.FDFlag] = complete.AFile, nil
 		default:
 			words[f.Name] = streamCompleter(&f)
 		}
@@ -78,72 +52,43 @@ func withStreamFlags(words map[string]completer) map[string]completer {
 
 // streamCompleter is what the value of a stream flag can be; nil is what only the
 // user knows.
-func streamCompleter(f *options.Flag) completer {
+func streamCompleter(f *options.Flag) complete.Completer {
 	switch f.Completion {
 	case options.Fixed:
-		return theseWords(f.Values...)
+		return complete.These(f.Values...)
 	case options.Files:
-		return files
+		return complete.AFile
 	case options.Contacts:
-		return theWords((*typed).contacts)
+		return complete.Listed(knownContacts)
 	case options.Fingerprints:
-		return theWords((*typed).fingerprints)
+		return complete.Listed(knownFingerprints)
 	case options.Sessions:
-		return theWords((*typed).sessions)
+		return complete.Listed(knownSessions)
 	case options.Versions:
-		return theWords((*typed).versions)
+		return knownVersions
 	case options.Modes:
-		return theWords((*typed).modes)
+		return knownModes
 	}
 	return nil
 }
 
 // argumentWords says of a command, by its path, what its arguments can be.
-var argumentWords = map[string][]completer{
-	"keys remove":       {theWords((*typed).identities)},
-	"keys import":       {files},
-	"contacts add":      {theWords((*typed).contacts)},
-	"contacts trust":    {theWords((*typed).contacts), theWords((*typed).fingerprints)},
-	"contacts distrust": {theWords((*typed).contacts), theWords((*typed).fingerprints)},
-	"contacts remove":   {theWords((*typed).contacts), theWords((*typed).fingerprints)},
-	"contacts rename":   {theWords((*typed).contacts)},
-	"contacts import":   {files},
-	"contacts export":   {files},
-	"toolkit sesskeys":  {files, files},
-	"toolkit mackey":    {files},
-	"toolkit readforge": {files},
-	"toolkit modify":    {files},
-	"toolkit remac":     {files},
-	"toolkit forge":     {files},
-	"prekeys revoke":    {theseWords()}, // ids are known only with the passphrase
-	"completion":        {theseWords(shellBash, shellZsh, shellFish)},
-}
-
-// valueOf is what the value of f can be; prefix is what stands before it in the
-// same word.
-func (t *typed) valueOf(f cli.Flag, prefix string) completion {
-	what := flagValueWords[f.Names()[0]]
-	if what == nil {
-		return completion{action: actionWords, command: -1}
-	}
-	found := what(t)
-	for i := range found.words {
-		found.words[i].text = prefix + found.words[i].text
-	}
-	if found.action != actionWords && prefix != "" {
-		found.action += " " + prefix
-	}
-	return found
-}
-
-// argument is what the next argument can be; false: there is none that is known.
-func (t *typed) argument() (completion, bool) {
-	list := argumentWords[strings.Join(t.path, " ")]
-	if len(t.rest) >= len(list) {
-		return completion{action: actionWords, command: -1}, false
-	}
-	if len(t.rest) > 0 {
-		t.contact = t.rest[0]
-	}
-	return list[len(t.rest)](t), true
+var argumentWords = map[string][]complete.Completer{
+	"keys remove":       {complete.Listed(knownIdentities)},
+	"keys import":       {complete.AFile},
+	"contacts add":      {complete.Listed(knownContacts)},
+	"contacts trust":    {complete.Listed(knownContacts), complete.Listed(knownFingerprints)},
+	"contacts distrust": {complete.Listed(knownContacts), complete.Listed(knownFingerprints)},
+	"contacts remove":   {complete.Listed(knownContacts), complete.Listed(knownFingerprints)},
+	"contacts rename":   {complete.Listed(knownContacts)},
+	"contacts import":   {complete.AFile},
+	"contacts export":   {complete.AFile},
+	"toolkit sesskeys":  {complete.AFile, complete.AFile},
+	"toolkit mackey":    {complete.AFile},
+	"toolkit readforge": {complete.AFile},
+	"toolkit modify":    {complete.AFile},
+	"toolkit remac":     {complete.AFile},
+	"toolkit forge":     {complete.AFile},
+	"prekeys revoke":    {complete.These()}, // ids are known only with the passphrase
+	"completion":        {complete.These(complete.Bash, complete.Zsh, complete.Fish)},
 }

@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	".": {"commands"},
 	"commands": {
 		"commands/internal/cmdline",
+		"commands/internal/complete",
 		"commands/internal/control",
 		"commands/internal/events",
 		"commands/internal/exit",
@@ -43,6 +44,7 @@ var arrows = map[string][]string{
 	"commands/internal/exit":            {"keyfile"},
 	"commands/internal/events":          {"commands/internal/descriptor", "commands/internal/exit"},
 	"commands/internal/cmdline":         {"commands/internal/exit"},
+	"commands/internal/complete":        {"commands/internal/cmdline"},
 	"commands/internal/descriptor":      {},
 	"commands/internal/secret":          {"commands/internal/descriptor", "commands/internal/exit", "commands/internal/terminal"},
 	"commands/internal/offline":         {"commands/internal/events", "commands/internal/exit", "commands/internal/terminal", "commands/internal/trust", "keyfile", "otr", "otr/keys", "otr/offline", "otr/wire"},

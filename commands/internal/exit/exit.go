@@ -77,6 +77,7 @@ func As(err error) *Error {
 var packages = []string{
 	"cmdline",
 	"commands",
+	"complete",
 	"control",
 	"descriptor",
 	"editor",
