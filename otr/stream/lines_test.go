@@ -299,7 +299,7 @@ func TestATextIsForTheSessionThatItWasWrittenIn(t *testing.T) {
 			if err := ends[i/2].lines.Do(begin); err != nil {
 				t.Fatal(err)
 			}
-			synctest.Wait()
+			time.Sleep(2 * time.Second) // another client of the peer's might have asked
 		}
 		if told[otr.Ended](ea) != 2 || told[otr.PeerEnded](ea) != 1 || told[otr.PeerEnded](eb) != 2 {
 			t.Errorf("%v and %v", ea.events(), eb.events())
@@ -345,7 +345,7 @@ func TestWhatTheEndOfASessionOvertakesIsDroppedAndCounted(t *testing.T) {
 		if err := ea.lines.Do(func(c *otr.Conversation) ([][]byte, error) { return c.Query(), nil }); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
+		time.Sleep(2 * time.Second) // another client of the peer's might have asked
 		if err := ea.lines.WriteMessage([]byte("news")); err != nil {
 			t.Fatal(err)
 		}
