@@ -14,7 +14,8 @@
 // Inside the data messages a Stream writes records, which are TLVs of private
 // types behind an empty text; other clients ignore them.
 //
-//	0x6F01 HELLO  version (1 byte, 1); stream id (16 random bytes); receive window in bytes (8)
+//	0x6F01 HELLO  version (1 byte, 2); stream id (16 random bytes); receive window in bytes (8);
+//	              the versions of OTR that its sender offered: bit v for version v (1)
 //	0x6F02 DATA   offset (8): the stream bytes before this record; then the bytes
 //	0x6F03 ACK    offset (8): bytes handed to the reader so far
 //	0x6F04 END    offset (8): the stream's whole length
@@ -24,7 +25,7 @@
 // Lines marks its texts, from version 3 of OTR on, so that nobody takes them for
 // HTML, as IM clients' messages are taken:
 //
-//	0x6F21 PLAIN  no value
+//	0x6F21 PLAIN  the versions of OTR that its sender offered, as in HELLO (1)
 //
 // Lines also numbers, counts and acknowledges its texts, and both end a session by a
 // handshake that makes it deniable; see the manual page otrpipe-stream(5).
@@ -36,6 +37,11 @@
 //	0x6F07 CLOSE     no value: the sender has said everything
 //	0x6F08 CLOSED    no value: and reveals every MAC key that it has verified with
 //	0x6F09 ASK       no value: show where you stand
+//
+// Two ends that have met in version 3 tell each other their keys of version 4, once each
+// end's checks have passed, and go on in version 4:
+//
+//	0x6F13 VOUCH  the sender's fingerprint of version 4 (56); or nothing: it has none to tell
 //
 // Integers are big-endian. A byte is handed to the reader only if it was
 // authenticated, in its place, once; a stream that stops before the peer's
