@@ -15,6 +15,7 @@ import (
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/guesses"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/secret"
@@ -62,14 +63,16 @@ type live struct {
 	refusal  bool         // the key of session is being refused
 	complete bool         // mode stream: the peer's authenticated end has come
 	smp      smpState
-	echoed   bool                           // what we sent came back
-	inClear  bool                           // what came was unencrypted text
-	offers   string                         // the versions that the peer asked for last, if none of them is allowed here
-	extra    *extra                         // the extra symmetric key that the peer announced last
-	taps     map[chan fmt.Stringer]struct{} // of those who wait for an event
-	person   *chat                          // whoever holds the session at a terminal, or nil
-	html     terminal.HTML                  // of the client htmlOf
-	htmlOf   htmlPeer
+	// comparison is the one that comes before payload, while it is under way.
+	comparison *guesses.Comparison
+	echoed     bool                           // what we sent came back
+	inClear    bool                           // what came was unencrypted text
+	offers     string                         // the versions that the peer asked for last, if none of them is allowed here
+	extra      *extra                         // the extra symmetric key that the peer announced last
+	taps       map[chan fmt.Stringer]struct{} // of those who wait for an event
+	person     *chat                          // whoever holds the session at a terminal, or nil
+	html       terminal.HTML                  // of the client htmlOf
+	htmlOf     htmlPeer
 }
 
 // A link is what a live session runs on: a stream.Stream or stream.Lines.
@@ -118,6 +121,7 @@ func (l *live) finish(err error) error {
 	l.state = control.StateFinished
 	partner := l.partner
 	l.mu.Unlock()
+	l.endGate(guesses.Unknown)
 	l.logEnded(err)
 	close(l.over)
 	if partner != nil {
@@ -287,7 +291,7 @@ func (l *live) config(c *otr.Conversation) stream.Config {
 		Raw:        l.options.Raw,
 	}
 	if l.options.SMP != nil {
-		cfg.SMP = &stream.SMPConfig{Secret: l.options.SMP, Question: l.options.Question}
+		cfg.SMP = &stream.SMPConfig{Secret: l.options.SMP, Question: l.options.Question, Delay: l.beginGate}
 	}
 	if l.options.Timeout > 0 {
 		cfg.Timeout = max(l.options.Timeout-time.Since(l.begun), time.Millisecond)

@@ -9,6 +9,7 @@ import (
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/guesses"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
@@ -115,8 +116,10 @@ func (l *live) event(e stream.Event) {
 	case otr.SMPAsked:
 		l.smpAsked(e, what)
 	case otr.SMPSucceeded:
+		l.endGate(guesses.Succeeded)
 		l.smpSucceeded(e)
 	case otr.SMPFailed:
+		l.endGate(guesses.Failed)
 		proving := l.proving()
 		l.smpEnded(nil)
 		l.log(e, events.Record{Event: events.SMPFailed})

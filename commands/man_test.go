@@ -234,7 +234,7 @@ func TestTheEventsAreInOtrpipe1(t *testing.T) {
 	want := []string{
 		events.Started, events.Secure, events.Refreshed, events.Vouched, events.Downgraded, events.SMPAsked, events.SMPSucceeded,
 		events.SMPFailed, events.SMPAborted, events.Unencrypted, events.Unreadable, events.PeerError, events.ExtraKey,
-		events.StreamEnded, events.PeerEnded, events.Ended,
+		events.Lost, events.Late, events.StreamEnded, events.PeerEnded, events.Ended,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the page has %q, not %q", got, want)

@@ -84,6 +84,7 @@ var packages = []string{
 	"events",
 	"exit",
 	"group",
+	"guesses",
 	"keyfile",
 	"keys",
 	"offline",

@@ -1,0 +1,191 @@
+// Package guesses makes failed comparisons of secrets cost time. A connection allows one
+// guess at a shared secret; a listener that is started for every connection would allow
+// as many as somebody dials. So the comparisons of one home that have failed make the
+// next ones wait: a second at first, then twice as long, a minute at most, until one
+// succeeds or an hour has passed without a failure.
+//
+// What is kept is a small file in the folder of the user's sockets: how many have failed
+// and when. Nothing in it is derived from a secret.
+package guesses
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	firstWait = time.Second
+	maxWait   = time.Minute
+	// forgetAfter is how long failures count: long enough that a guesser who comes back
+	// gains nothing, and short enough for people who mistyped their word.
+	forgetAfter = time.Hour
+	// openFor is how long a comparison counts as under way at most; a process that
+	// was killed cannot take its own away.
+	openFor = time.Minute
+	// freeOpen is how many comparisons may be under way at once without waiting: a
+	// server's honest callers take a moment each. Without this bound a guesser would
+	// dial a thousand times at once, before the first failure is known.
+	freeOpen = 4
+	// maxOpen bounds what is kept of those under way.
+	maxOpen = 64
+	// maxFile bounds the file, in bytes: maxOpen times and a few numbers.
+	maxFile = 16 << 10
+)
+
+// ErrFile says that the file of failures cannot be used.
+var ErrFile = errors.New("guesses: the file of failed comparisons")
+
+// A Log counts the failures of one home.
+type Log struct {
+	path string
+	now  func() time.Time
+}
+
+// Open returns the Log of a home, in a folder that is the user's alone. Nothing is read yet.
+func Open(dir, home string, now func() time.Time) *Log {
+	sum := sha256.Sum256([]byte(home))
+	return &Log{path: filepath.Join(dir, hex.EncodeToString(sum[:12])+".guesses"), now: now}
+}
+
+// An Outcome is how a comparison ended.
+type Outcome int
+
+// The outcomes.
+const (
+	Unknown   Outcome = iota // no outcome was shown to anybody
+	Succeeded                // the secrets are the same
+	Failed                   // they are not, or the peer alone knows
+)
+
+// state is the content of the file.
+type state struct {
+	Failures int         `json:"failures"`
+	Last     time.Time   `json:"last"` // when the latest failed
+	Open     []time.Time `json:"open"` // when those under way began
+	Free     time.Time   `json:"free"` // where some have failed: no other begins before
+}
+
+// A Comparison is one under way.
+type Comparison struct {
+	// Wait is how long it has to wait before it shows or answers anything.
+	Wait time.Duration
+	// Failures is how many have failed, which is why.
+	Failures int
+
+	log   *Log
+	began time.Time
+}
+
+// Begin begins a comparison. Without a file to count in it may begin at once: the error
+// says why, and wraps ErrFile.
+func (l *Log) Begin() (*Comparison, error) {
+	c := &Comparison{log: l, began: l.now()}
+	err := l.change(func(s *state) {
+		c.Failures = s.Failures
+		wait := cost(s.Failures + max(len(s.Open)-freeOpen+1, 0))
+		if wait > 0 {
+			start := c.began
+			if s.Free.After(start) && s.Free.Before(start.Add(forgetAfter)) {
+				start = s.Free
+			}
+			s.Free = start.Add(wait)
+			c.Wait = s.Free.Sub(c.began)
+		}
+		if len(s.Open) < maxOpen {
+			s.Open = append(s.Open, c.began)
+		}
+	})
+	return c, err
+}
+
+// End ends a comparison with its outcome. The error wraps ErrFile.
+func (c *Comparison) End(o Outcome) error {
+	return c.log.change(func(s *state) {
+		if i := slices.IndexFunc(s.Open, c.began.Equal); i >= 0 {
+			s.Open = slices.Delete(s.Open, i, i+1)
+		}
+		switch o {
+		case Succeeded:
+			s.Failures, s.Free = 0, time.Time{}
+		case Failed:
+			s.Failures++
+			s.Last = c.log.now()
+		}
+	})
+}
+
+// cost is how long one waits after n failures.
+func cost(n int) time.Duration {
+	if n <= 0 {
+		return 0
+	}
+	return min(firstWait<<min(n-1, 10), maxWait)
+}
+
+// change reads, changes and writes the file, under its lock.
+func (l *Log) change(f func(*state)) error {
+	lock := flock.New(l.path + ".lock")
+	if err := lock.Lock(); err != nil {
+		return fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	defer lock.Close()
+	s := l.read()
+	now := l.now()
+	if now.Sub(s.Last) >= forgetAfter || s.Last.After(now) {
+		s.Failures = 0
+	}
+	s.Open = slices.DeleteFunc(s.Open, func(began time.Time) bool { return now.Sub(began) >= openFor || began.After(now) })
+	f(&s)
+	b, err := json.Marshal(s)
+	if err == nil {
+		err = replace(l.path, b)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	return nil
+}
+
+// read returns what is on file. A file that makes no sense counts as one failure: it
+// may have been cut.
+func (l *Log) read() (s state) {
+	f, err := os.Open(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s
+	}
+	var b []byte
+	if err == nil {
+		b, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+		f.Close()
+	}
+	if err == nil && len(b) > maxFile {
+		err = ErrFile
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &s)
+	}
+	if err != nil || s.Failures < 0 || len(s.Open) > maxOpen {
+		return state{Failures: 1, Last: l.now()}
+	}
+	return s
+}
+
+// replace writes a file whole.
+func replace(path string, b []byte) error {
+	whole := path + ".new"
+	if err := os.WriteFile(whole, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(whole, path)
+}
