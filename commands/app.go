@@ -13,6 +13,7 @@ import (
 
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/terminal"
 )
 
@@ -22,6 +23,9 @@ const programName = "otrpipe"
 // the exit code.
 func Run(args []string, stdin, stdout, stderr *os.File) int {
 	s := terminal.NewIO(programName, stdin, stdout, stderr)
+	if err := process.ForbidDumps(); err != nil {
+		s.Warn("the memory of this process can be dumped: %v", err)
+	}
 	app := newApp(s)
 	takeSecretEnvironment(app)
 	defer wipeSecrets(app)

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package process
+
+func becomeUndumpable() error { return nil }
