@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -73,6 +74,11 @@ func newEnd(c *cli.Context) (*end, error) {
 // used.
 func (e *end) locate() error {
 	e.home = openHome(e.c)
+	if e.ephemeral() {
+		// Its name is in no home: it has none.
+		e.name.Identity = ephemeralIdentity
+		return e.checkEphemeral()
+	}
 	var err error
 	if e.name.Home, err = realHome(e.home.Dir()); err != nil {
 		return err
@@ -96,9 +102,32 @@ func (e *end) locate() error {
 	return exit.Key(err)
 }
 
+// ephemeralIdentity is what status calls an identity that lives in memory.
+const ephemeralIdentity = "ephemeral"
+
+// ephemeral says that the identity is made for this run and kept nowhere.
+func (e *end) ephemeral() bool { return e.c.Bool(options.EphemeralFlag) }
+
+// checkEphemeral refuses what says whose keys to use, or who should know them again.
+func (e *end) checkEphemeral() error {
+	for _, flag := range []string{
+		options.ContactFlag, flagIdentity, flagIdentityFile, flagPassphrase + "-file", flagPassphrase + "-fd",
+	} {
+		if e.c.IsSet(flag) {
+			return exit.Errorf(exit.Usage, "--%s and --%s contradict each other", options.EphemeralFlag, flag).
+				WithHint("an ephemeral identity is known by a shared secret: --smp-secret-file")
+		}
+	}
+	return nil
+}
+
 // open opens the identity. other is the passphrase that the other half was
 // given, if any.
 func (e *end) open(other []byte) (*keyfile.Identity, error) {
+	if e.ephemeral() {
+		id, err := keyfile.Ephemeral(rand.Reader)
+		return id, exit.Key(err)
+	}
 	return openIdentityWith(e.c, func(prompt string) ([]byte, error) {
 		if passphrase, err := e.passphrase(); passphrase != nil || err != nil {
 			return passphrase, err

@@ -237,7 +237,7 @@ func (l *live) conversation(passphrase []byte) (*otr.Conversation, error) {
 // keptProfile is the client profile that the home keeps for an identity; nil where it
 // keeps none.
 func (l *live) keptProfile(id *keyfile.Identity, cfg otr.Config) []byte {
-	if l.c.IsSet(flagIdentityFile) || cfg.Ed448 == nil {
+	if l.c.IsSet(flagIdentityFile) || l.ephemeral() || cfg.Ed448 == nil {
 		return nil
 	}
 	cfg.Policy |= otr.AllowV4 // a session may come to it later

@@ -66,7 +66,7 @@ take_arguments() {
         ;;
       esac
       ;;
-    -q | --quiet | -v | --verbose | --stay | --raw | --progress) flags+=("$1") ;;
+    -q | --quiet | -v | --verbose | --stay | --ephemeral | --raw | --progress) flags+=("$1") ;;
     -i | --identity | --identity-file | --home | --passphrase-file | --passphrase-fd | -s | --session | \
       --contact | --trust | --expect | --smp-secret-file | --smp-secret-fd | --smp-question | \
       --otr | --mode | --account | --peer-account | --max-size | --pad | --timeout | --heartbeat | \

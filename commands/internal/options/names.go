@@ -26,6 +26,7 @@ const (
 	HTMLFlag        = "html"
 	ProgressFlag    = "progress"
 	EventsFlag      = "events"
+	EphemeralFlag   = "ephemeral"
 )
 
 // The modes of a stream, and what --html does.

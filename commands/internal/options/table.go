@@ -81,6 +81,7 @@ var Table = []Flag{
 	{Name: PeerAccountFlag, Group: PeerGroup, Usage: "the peer's account `NAME`", Form: named("an account")},
 
 	{Name: SessionFlag, Short: "s", Group: SessionGroup, Usage: "the session's `NAME`; one live end a name", Completion: Sessions},
+	{Name: EphemeralFlag, Group: SessionGroup, Kind: Switch, Usage: "use new keys that live in memory for this run only; not with --contact", Form: asIs},
 	{Name: OTRFlag, Group: SessionGroup, Usage: "`VERSIONS` of OTR to speak, of 2, 3 and 4", Default: DefaultVersions(),
 		Form: versions, Completion: Versions},
 	{Name: TimeoutFlag, Group: SessionGroup, Usage: "for the partner half, the handshake and SMP together, `D` such as 90s or 5m", Default: "60s", Form: Duration},
