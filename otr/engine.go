@@ -10,7 +10,6 @@ import (
 
 // A protocol is one version of OTR as a Conversation sees it.
 type protocol interface {
-	version() int
 	// newEngine returns our side with one instance of the peer.
 	newEngine(peer uint32) engine
 	// newOffer makes our half of a key exchange.
@@ -32,8 +31,20 @@ type offer interface {
 }
 
 // An engine is our side of one version with one instance of the peer: a key
-// exchange and a session.
+// exchange and the session that comes of it. What a Conversation asks of it falls
+// into four parts. Every engine is for one goroutine, the Conversation's.
 type engine interface {
+	exchangeEngine
+	dataEngine
+	identityEngine
+	keyEngine
+
+	drop() // the session
+	wipe() // everything
+}
+
+// An exchangeEngine is an engine's key exchange.
+type exchangeEngine interface {
 	begin(o offer)
 	forget()
 	authState() AuthState
@@ -52,7 +63,11 @@ type engine interface {
 	settled()
 	// sessions counts the key exchanges that succeeded.
 	sessions() int
+}
 
+// A dataEngine turns messages into plaintext and back. Messages of the key
+// exchange come in by it too.
+type dataEngine interface {
 	// receive handles a message that is for us; see v3.Engine.Receive. The
 	// verdict classifies err.
 	receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (reply []byte, got wire.Plaintext, v verdict, err error)
@@ -61,7 +76,11 @@ type engine interface {
 	// them verifies another. sealLast does so too, and drops the session.
 	sealRevealing(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
 	sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
+	tlvKind(t uint16) tlvKind
+}
 
+// An identityEngine says who the peer of the session is.
+type identityEngine interface {
 	peerFingerprint() keys.Fingerprint
 	// vouchingFingerprint is that of a key of version 3 whose transitional signature
 	// the peer shows, or zero.
@@ -70,24 +89,23 @@ type engine interface {
 	// each, and until when that holds; "" where a version has no such thing.
 	peerVersions() (versions string, until time.Time)
 	ssid() (id [8]byte, firstHalfBold bool)
-	keyRotations() uint32
 	smpBinding() smp.Binding
-	tlvKind(t uint16) tlvKind
+}
+
+// A keyEngine looks after the session's keys.
+type keyEngine interface {
+	keyRotations() uint32
 	// extraKeyTLV returns the type of the record that announces a use of the
 	// extra symmetric key.
 	extraKeyTLV() (uint16, error)
 	// extraKey returns the extra symmetric key of the last message sent or
 	// received, for the nth of its announcing records, counted from 0.
 	extraKey(received bool, n int) ([]byte, error)
-
 	// expire lets go of keys that have been kept for too long for messages that
 	// have not come; nextExpiry is when it will have something to do, or the zero
 	// time.
 	expire(now time.Time)
 	nextExpiry() time.Time
-
-	drop() // the session
-	wipe() // everything
 }
 
 // A verdict says what kind of error an engine's receive returned.

@@ -16,8 +16,6 @@ type protocolV3 struct {
 	log    *keyLog // nil: keys are not logged
 }
 
-func (p protocolV3) version() int { return int(p.config.Version) }
-
 func (p protocolV3) fragmentFormat() int { return int(p.config.Version) }
 
 func (p protocolV3) errorText(error) string { return unreadableText }
@@ -71,17 +69,7 @@ func (e engineV3) nextExpiry() time.Time { return time.Time{} }
 func (e engineV3) drop() { e.Drop() }
 func (e engineV3) wipe() { e.Wipe() }
 
-func (e engineV3) authState() AuthState {
-	switch e.AuthState() {
-	case v3.AuthAwaitingDHKey:
-		return AuthAwaitingDHKey
-	case v3.AuthAwaitingRevealSig:
-		return AuthAwaitingRevealSig
-	case v3.AuthAwaitingSig:
-		return AuthAwaitingSig
-	}
-	return AuthNone
-}
+func (e engineV3) authState() AuthState { return authV3 + AuthState(e.AuthState()) }
 
 func (e engineV3) crossed() bool { return e.Crossed() }
 

@@ -57,8 +57,6 @@ func ClientProfile(cfg Config) ([]byte, error) {
 	return p.Append(nil), nil
 }
 
-func (p protocolV4) version() int { return v4.Version }
-
 func (p protocolV4) fragmentFormat() int { return v4.Version }
 
 // errorText has the codes of the section "OTR Error Messages".
@@ -102,11 +100,8 @@ func (e engineV4) drop() { e.Drop() }
 func (e engineV4) wipe() { e.Wipe() }
 
 func (e engineV4) authState() AuthState {
-	switch e.AuthState() {
-	case v4.AuthWaitingAuthR:
-		return AuthWaitingAuthR
-	case v4.AuthWaitingAuthI:
-		return AuthWaitingAuthI
+	if s := e.AuthState(); s != v4.AuthNone {
+		return authV4 + AuthState(s)
 	}
 	return AuthNone
 }

@@ -1,6 +1,11 @@
 package otr
 
-import "fmt"
+import (
+	"fmt"
+
+	"otrpipe/otr/v3"
+	"otrpipe/otr/v4"
+)
 
 // A MessageState controls what becomes of outgoing texts; see the
 // specification's "Message state".
@@ -29,30 +34,26 @@ func (s MessageState) String() string {
 // "Authentication state".
 type AuthState int
 
-// The authentication states: of versions 2 and 3, then of version 4.
+// Where the states of packages v3 and v4 begin among ours.
 const (
-	AuthNone AuthState = iota
-	AuthAwaitingDHKey
-	AuthAwaitingRevealSig
-	AuthAwaitingSig
-	AuthWaitingAuthR
-	AuthWaitingAuthI
+	authV3 AuthState = 0
+	authV4 AuthState = 16
 )
 
+// The authentication states: of versions 2 and 3, then of version 4.
+const (
+	AuthNone              = authV3 + AuthState(v3.AuthNone)
+	AuthAwaitingDHKey     = authV3 + AuthState(v3.AuthAwaitingDHKey)
+	AuthAwaitingRevealSig = authV3 + AuthState(v3.AuthAwaitingRevealSig)
+	AuthAwaitingSig       = authV3 + AuthState(v3.AuthAwaitingSig)
+	AuthWaitingAuthR      = authV4 + AuthState(v4.AuthWaitingAuthR)
+	AuthWaitingAuthI      = authV4 + AuthState(v4.AuthWaitingAuthI)
+)
+
+// String returns the specification's word.
 func (s AuthState) String() string {
-	switch s {
-	case AuthNone:
-		return "AUTHSTATE_NONE"
-	case AuthAwaitingDHKey:
-		return "AUTHSTATE_AWAITING_DHKEY"
-	case AuthAwaitingRevealSig:
-		return "AUTHSTATE_AWAITING_REVEALSIG"
-	case AuthAwaitingSig:
-		return "AUTHSTATE_AWAITING_SIG"
-	case AuthWaitingAuthR:
-		return "WAITING_AUTH_R"
-	case AuthWaitingAuthI:
-		return "WAITING_AUTH_I"
+	if s > authV4 {
+		return v4.AuthState(s - authV4).String()
 	}
-	return fmt.Sprintf("AuthState(%d)", int(s))
+	return v3.AuthState(s - authV3).String()
 }
