@@ -661,3 +661,25 @@ func TestLimitsBelowTheHeartbeatKillNoLivingSession(t *testing.T) {
 		}
 	}
 }
+
+func TestManyTextsOneWayAreRevealedAsTheyGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l listener
+		a, b := l.cable(t, relay{}, relay{})
+		ea, eb := openPair(t, a, b, setting{lines: true}, setting{lines: true})
+		handshakeLines(t, ea.lines, eb.lines)
+		go readTexts(eb.lines)
+		for range 5 * revealAfter { // all in one second, which is before any acknowledgement
+			ea.lines.WriteMessage([]byte("x"))
+			synctest.Wait()
+		}
+		if most := 2*revealAfter + 10; l.peak > most || l.peak < revealAfter {
+			t.Errorf("%d messages could not be forged; at most %d may", l.peak, most)
+		}
+		ea.lines.CloseWrite()
+		if err := errors.Join(ea.lines.Wait(), eb.lines.Wait()); err != nil {
+			t.Error(err)
+		}
+		l.wantDeniable(t)
+	})
+}
