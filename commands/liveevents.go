@@ -141,7 +141,7 @@ func (l *live) event(e stream.Event) {
 		l.mu.Unlock()
 		n := int64(what.Bytes)
 		l.log(e, events.Record{Event: events.Unencrypted, Bytes: &n})
-		l.Warn("%s came unencrypted and were dropped%s", bytesOf(n), times(e.Count))
+		l.Warn("%s came unencrypted and %s dropped%s", bytesOf(n), wasOrWere(n), times(e.Count))
 	case otr.Unreadable:
 		l.log(e, events.Record{Event: events.Unreadable, Reason: what.Reason.Error()})
 		l.Warn("a message that cannot be read was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
@@ -264,6 +264,13 @@ func bytesOf(n int64) string {
 		return "1 byte"
 	}
 	return fmt.Sprintf("%d bytes", n)
+}
+
+func wasOrWere(n int64) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
 }
 
 // secured tells whom a session is with.

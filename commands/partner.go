@@ -71,7 +71,8 @@ func (l *live) admit(conn *control.Conn, join *control.Join, files []*os.File) (
 	case l.role == "" || l.partner != nil || join.Half != otherRole(l.role):
 		return nil, l.taken()
 	case len(files) != want:
-		return nil, exit.Errorf(exit.Failure, "the other half has another version of otrpipe")
+		return nil, exit.Errorf(exit.Failure, "the other half's streams did not arrive: %d of %d", len(files), want).
+			WithHint("one of the halves is out of file descriptors (ulimit -n), or they are not of the same otrpipe")
 	}
 	if err := l.join(join); err != nil {
 		return nil, err

@@ -70,3 +70,17 @@ func pathError(err error) error {
 	}
 	return fmt.Errorf("keyfile: %w", err)
 }
+
+// errorAt is pathError for a temporary file, whose name nobody knows: path is the file that
+// it was to become.
+func errorAt(path string, err error) error {
+	var file *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &file):
+		err = file.Err
+	case errors.As(err, &link):
+		err = link.Err
+	}
+	return fmt.Errorf("keyfile: %s: %w", path, err)
+}

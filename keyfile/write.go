@@ -81,12 +81,12 @@ func replaceFiles(files ...fileText) error {
 			continue // it is flushed when it takes its place
 		}
 		if err := pending.Sync(); err != nil {
-			return pathError(err)
+			return errorAt(file.path, err)
 		}
 	}
 	for i, pending := range all {
 		if err := pending.CloseAtomicallyReplace(); err != nil {
-			return pathError(err)
+			return errorAt(files[i].path, err)
 		}
 		if err := syncFolder(filepath.Dir(files[i].path)); err != nil {
 			return err
@@ -104,7 +104,7 @@ func createFile(path string, data []byte) error {
 	}
 	defer pending.Cleanup()
 	if err := pending.Sync(); err != nil {
-		return pathError(err)
+		return errorAt(path, err)
 	}
 	// A second name for the file is given only where nothing is, which a rename
 	// does not promise. Where files have one name only, the look must do.
@@ -129,11 +129,11 @@ func writePending(path string, data []byte) (*renameio.PendingFile, error) {
 	pending, err := renameio.NewPendingFile(path,
 		renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(fileMode))
 	if err != nil {
-		return nil, pathError(err)
+		return nil, errorAt(path, err)
 	}
 	if _, err := pending.Write(data); err != nil {
 		pending.Cleanup()
-		return nil, pathError(err)
+		return nil, errorAt(path, err)
 	}
 	return pending, nil
 }
