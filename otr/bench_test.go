@@ -27,6 +27,66 @@ func BenchmarkV4PingPong(b *testing.B)    { benchPingPong(b, otr.AllowV4) }
 func BenchmarkSMP(b *testing.B)           { benchSMP(b, otr.AllowV3) }
 func BenchmarkV4SMP(b *testing.B)         { benchSMP(b, otr.AllowV4) }
 
+// Bulk is 64 KiB messages, as many at a time as a Stream hands over. -cpu 1,2 shows what a
+// second core brings.
+func BenchmarkBulkSend(b *testing.B)      { benchBulkSend(b, otr.AllowV3) }
+func BenchmarkV4BulkSend(b *testing.B)    { benchBulkSend(b, otr.AllowV4) }
+func BenchmarkBulkReceive(b *testing.B)   { benchBulkReceive(b, otr.AllowV3) }
+func BenchmarkV4BulkReceive(b *testing.B) { benchBulkReceive(b, otr.AllowV4) }
+
+const bulkSize = 64 << 10
+
+func bulkMessages() []otr.Message {
+	ms := make([]otr.Message, otr.BulkMessages())
+	for i := range ms {
+		ms[i].Text = bytes.Repeat([]byte("x"), bulkSize)
+	}
+	return ms
+}
+
+func benchBulkSend(b *testing.B, version otr.Policy) {
+	alice, _ := benchPair(b, version)
+	ms := bulkMessages()
+	b.SetBytes(int64(len(ms) * bulkSize))
+	b.ReportAllocs()
+	var lines []byte
+	for b.Loop() {
+		var err error
+		if lines, err = alice.AppendMessages(lines[:0], ms); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func benchBulkReceive(b *testing.B, version otr.Policy) {
+	alice, bob := benchPair(b, version)
+	ms := bulkMessages()
+	b.SetBytes(int64(len(ms) * bulkSize))
+	b.ReportAllocs()
+	b.ResetTimer()
+	batches := make([][]byte, 16)
+	for done := 0; done < b.N; {
+		b.StopTimer()
+		for i := range batches {
+			var err error
+			if batches[i], err = alice.AppendMessages(batches[i][:0], ms); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		for i := 0; i < len(batches) && done < b.N; i++ {
+			for lines := bytes.Split(batches[i][:len(batches[i])-1], []byte("\n")); len(lines) > 0; {
+				got, err := bob.ReceiveAll(lines)
+				if err != nil || len(got[0].Text) != bulkSize {
+					b.Fatalf("received %d bytes: %v %v", len(got[0].Text), err, got[0].Events)
+				}
+				lines = lines[len(got):]
+			}
+			done++
+		}
+	}
+}
+
 // benchPair returns two ends with a session.
 func benchPair(b *testing.B, version otr.Policy) (alice, bob *otr.Conversation) {
 	b.Helper()

@@ -128,6 +128,7 @@ type Conversation struct {
 
 	// Buffers that messages are built and taken apart in.
 	decoded, sealed []byte
+	bulk            bulk
 	tlvs, own       []wire.TLV
 }
 
@@ -335,6 +336,7 @@ func (c *Conversation) closeSession() {
 	}
 	clear(c.decoded[:cap(c.decoded)])
 	clear(c.sealed[:cap(c.sealed)])
+	c.bulk.wipe()
 }
 
 // versions returns what Policy allows us to offer.

@@ -67,5 +67,5 @@ func (c *Conversation) receiveEarly(now time.Time, got *Received) error {
 		got.event(Malformed{Reason: err})
 		return nil
 	}
-	return c.receiveData(m.from, h, body, m.msg, got)
+	return c.receiveData(m.from, h, body, m.msg, nil, got)
 }

@@ -77,6 +77,14 @@ type dataEngine interface {
 	sealRevealing(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
 	sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
 	tlvKind(t uint16) tlvKind
+
+	// settle is seal, but the message is neither encrypted nor authenticated before
+	// sealings.finish, which needs nothing of the engine.
+	settle(s *sealings, b []byte, flags byte, p wire.Plaintext) ([]byte, error)
+	// foresee sets f to the keys of the next n data messages; false: they are not
+	// known. receiveAhead is receive for a data message that f.open has seen.
+	foresee(f *foresight, n int) bool
+	receiveAhead(h wire.Header, body, msg []byte, tlvs []wire.TLV, a *ahead) (got wire.Plaintext, v verdict, err error)
 }
 
 // An identityEngine says who the peer of the session is.

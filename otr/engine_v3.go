@@ -119,6 +119,21 @@ func (e engineV3) sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, erro
 	return e.SealLast(b, flags, p)
 }
 
+func (e engineV3) settle(s *sealings, b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	s.version = v3.Version3
+	return e.Settle(&s.v3, b, flags, p)
+}
+
+func (e engineV3) foresee(f *foresight, _ int) bool {
+	f.version = v3.Version3
+	return e.Foresee(&f.v3)
+}
+
+func (e engineV3) receiveAhead(h wire.Header, body, msg []byte, tlvs []wire.TLV, a *ahead) (wire.Plaintext, verdict, error) {
+	got, err := e.ReceiveAhead(h, body, msg, tlvs, &a.v3)
+	return got, judgeV3(err), err
+}
+
 func (e engineV3) peerFingerprint() keys.Fingerprint {
 	if k := e.PeerKey(); k != nil {
 		return k.Fingerprint()

@@ -159,6 +159,21 @@ func (e engineV4) sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, erro
 	return e.SealLast(b, flags, p)
 }
 
+func (e engineV4) settle(s *sealings, b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+	s.version = v4.Version
+	return e.Settle(&s.v4, b, flags, p)
+}
+
+func (e engineV4) foresee(f *foresight, n int) bool {
+	f.version = v4.Version
+	return e.Foresee(&f.v4, n)
+}
+
+func (e engineV4) receiveAhead(h wire.Header, body, msg []byte, tlvs []wire.TLV, a *ahead) (wire.Plaintext, verdict, error) {
+	got, err := e.ReceiveAhead(h, body, msg, tlvs, &a.v4)
+	return got, judgeV4(err), err
+}
+
 func (e engineV4) peerFingerprint() keys.Fingerprint {
 	if k := e.PeerKey(); k != nil {
 		return k.Fingerprint()

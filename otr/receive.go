@@ -156,7 +156,7 @@ func (c *Conversation) receiveFragment(line []byte, got *Received) error {
 
 var errNested = errors.New("otr: a fragment inside fragments")
 
-// receiveEncoded finds the engine that an encoded message is for.
+// receiveEncoded decodes a message.
 func (c *Conversation) receiveEncoded(line []byte, got *Received) error {
 	msg, err := wire.AppendDearmored(c.decoded[:0], line)
 	if err != nil {
@@ -164,6 +164,12 @@ func (c *Conversation) receiveEncoded(line []byte, got *Received) error {
 		return nil
 	}
 	c.decoded = msg
+	return c.receiveBinary(line, msg, nil, got)
+}
+
+// receiveBinary finds the engine that a line's message is for. many, unless nil, is the room of
+// one message among many.
+func (c *Conversation) receiveBinary(line, msg []byte, many *bulkMessage, got *Received) error {
 	h, body, err := wire.ParseHeader(msg)
 	if err != nil {
 		got.event(Malformed{Reason: err})
@@ -183,7 +189,7 @@ func (c *Conversation) receiveEncoded(line []byte, got *Received) error {
 		return nil
 	}
 	if h.Type == wire.TypeData {
-		return c.receiveData(id, h, body, msg, got)
+		return c.receiveData(id, h, body, msg, many, got)
 	}
 	if c.defers(id, h.Type) {
 		c.deferAnswer(line)
@@ -267,7 +273,7 @@ func (c *Conversation) tellExpired(id peerID, err error, got *Received) {
 }
 
 // receiveData follows "Receiving a Data Message".
-func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, got *Received) error {
+func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, many *bulkMessage, got *Received) error {
 	p := c.peers[id]
 	if c.state == StateEncrypted && p != c.active {
 		got.event(OtherInstance{Tag: id.tag})
@@ -277,7 +283,16 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, g
 		c.unreadable(id, body, msg, ErrNotEncrypted, got)
 		return nil
 	}
-	_, text, v, err := p.engine.receive(h, body, msg, c.tlvs)
+	var text wire.Plaintext
+	var v verdict
+	var err error
+	tlvs := &c.tlvs
+	if many != nil {
+		tlvs = &many.tlvs
+		text, v, err = p.engine.receiveAhead(h, body, msg, *tlvs, &many.ahead)
+	} else {
+		_, text, v, err = p.engine.receive(h, body, msg, *tlvs)
+	}
 	switch v {
 	case accepted:
 	case ignored:
@@ -297,8 +312,8 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, g
 		got.event(Malformed{Reason: err})
 		return nil
 	}
-	if cap(text.TLVs) > cap(c.tlvs) {
-		c.tlvs = text.TLVs[:0]
+	if cap(text.TLVs) > cap(*tlvs) {
+		*tlvs = text.TLVs[:0]
 	}
 	p.seen = c.cfg.Now()
 	c.noteRotation(p.seen)

@@ -67,8 +67,9 @@ func (c *Conversation) AppendMessage(dst []byte, m Message) ([]byte, error) {
 		return dst, ErrFinished
 	case c.state != StateEncrypted:
 		return dst, ErrNotEncrypted
-	case bytes.IndexByte(m.Text, 0) >= 0:
-		return dst, ErrNUL
+	}
+	if err := checkText(m.Text); err != nil {
+		return dst, err
 	}
 	p, flags, err := c.plaintext(m)
 	if err != nil {
@@ -83,6 +84,14 @@ func (c *Conversation) AppendMessage(dst []byte, m Message) ([]byte, error) {
 		return dst, err
 	}
 	return c.appendSealed(dst, sealed)
+}
+
+// checkText returns ErrNUL for a text that a data message cannot carry.
+func checkText(text []byte) error {
+	if bytes.IndexByte(text, 0) >= 0 {
+		return ErrNUL
+	}
+	return nil
 }
 
 // appendSealed appends a data message for the active instance.

@@ -22,6 +22,10 @@ const (
 	maxBacklog = 4 << 20
 )
 
+// maxGather is how many bytes of lines are handed to the Conversation at once, or a little
+// more: enough for the messages of a bulk stream to keep several cores busy.
+const maxGather = 1 << 20
+
 // A mode is what runs over a link. All its methods are called by the owner;
 // finished and backlogged with the mutex held.
 type mode interface {
@@ -77,6 +81,8 @@ type mode interface {
 	tick()
 	// finished: the result is known; wake who waits.
 	finished()
+	// appetite is how many bytes of lines may be handled before pump is called.
+	appetite() int
 	// backlogged says that our reader is so far behind that nothing more should
 	// be read from the transport.
 	backlogged() bool
@@ -103,6 +109,8 @@ type link struct {
 	phase    phase
 	reporter reporter
 	events   []otr.Event // scratch
+	blocks   []*block    // scratch
+	lines    [][]byte    // scratch
 
 	pending     []byte   // lines for the writer
 	spare       [][]byte // empty buffers
@@ -250,7 +258,7 @@ func (l *link) run() {
 		}
 		l.now = l.cfg.Clock.Now()
 		if got != nil {
-			l.receive(got)
+			l.receive(l.gather(got))
 		}
 	}
 	l.close()
@@ -287,47 +295,89 @@ func (l *link) attend() {
 	}
 }
 
-// receive handles a block from the reader and gives it back.
-func (l *link) receive(b *block) {
-	if b.dropped > 0 {
-		l.report(LineTooLong{Bytes: b.dropped})
+// gather takes what else the reader has already, as far as the Conversation can make use
+// of it at once.
+func (l *link) gather(first *block) []*block {
+	l.blocks = append(l.blocks[:0], first)
+	for size := len(first.lines); size < l.mode.appetite(); {
+		select {
+		case b := <-l.reader.full:
+			l.blocks = append(l.blocks, b)
+			size += len(b.lines)
+		default:
+			return l.blocks
+		}
 	}
-	lines := b.lines
-	for len(lines) > 0 {
-		line, rest, _ := bytes.Cut(lines, []byte{'\n'})
-		lines = rest
-		l.receiveLine(bytes.TrimSuffix(line, []byte{'\r'}))
-	}
-	if b.err != nil {
-		l.transportEnded(b.err)
-		return
-	}
-	l.reader.empty <- b
+	return l.blocks
 }
 
-func (l *link) receiveLine(line []byte) {
-	if len(line) == 0 {
-		return
-	}
-	if l.phase != running {
-		l.receiveLate(line)
-		return
-	}
-	if len(line) > wire.MaxMessage {
-		l.report(LineTooLong{Bytes: int64(len(line))})
-		return
-	}
-	r, err := l.conv.Receive(line)
-	if !l.secure {
-		l.heardInClear(line, r.Events)
-	}
-	l.handle(r, err)
-	// What came before its session began can be read now, ahead of what comes next.
-	for range maxDue {
-		if !l.due(l.conv.NextTick()) {
-			break
+// receive handles blocks from the reader and gives them back.
+func (l *link) receive(blocks []*block) {
+	lines := l.lines[:0]
+	for _, b := range blocks {
+		if b.dropped > 0 {
+			l.receiveLines(lines)
+			lines = lines[:0]
+			l.report(LineTooLong{Bytes: b.dropped})
 		}
-		l.tickConversation()
+		for rest := b.lines; len(rest) > 0; {
+			var line []byte
+			line, rest, _ = bytes.Cut(rest, []byte{'\n'})
+			if line = bytes.TrimSuffix(line, []byte{'\r'}); len(line) > 0 {
+				lines = append(lines, line)
+			}
+		}
+	}
+	l.receiveLines(lines)
+	clear(lines)
+	l.lines = lines[:0]
+	for _, b := range blocks {
+		if b.err != nil {
+			l.transportEnded(b.err)
+			return
+		}
+		l.reader.empty <- b
+	}
+}
+
+// receiveLines hands lines to the Conversation, as many as it takes at a time, and does
+// what its answers ask for.
+func (l *link) receiveLines(lines [][]byte) {
+	for len(lines) > 0 {
+		line := lines[0]
+		if l.phase != running {
+			l.receiveLate(line)
+			lines = lines[1:]
+			continue
+		}
+		if len(line) > wire.MaxMessage {
+			l.report(LineTooLong{Bytes: int64(len(line))})
+			lines = lines[1:]
+			continue
+		}
+		got, err := l.conv.ReceiveAll(lines)
+		for i, r := range got {
+			if l.phase != running {
+				l.receiveLate(lines[i])
+				continue
+			}
+			if !l.secure {
+				l.heardInClear(lines[i], r.Events)
+			}
+			if i < len(got)-1 {
+				l.handle(r, nil)
+			} else {
+				l.handle(r, err)
+			}
+		}
+		lines = lines[len(got):]
+		// What came before its session began can be read now, ahead of what comes next.
+		for range maxDue {
+			if !l.due(l.conv.NextTick()) {
+				break
+			}
+			l.tickConversation()
+		}
 	}
 }
 
@@ -393,6 +443,17 @@ func (l *link) seal(m otr.Message) error {
 	l.pending = b
 	l.unread = 0
 	return nil
+}
+
+// sealAll encrypts messages and adds them to the output.
+func (l *link) sealAll(ms []otr.Message) error {
+	b, err := l.conv.AppendMessages(l.pending, ms)
+	if len(b) > len(l.pending) {
+		l.unread = 0
+	}
+	l.produced += int64(len(b) - len(l.pending))
+	l.pending = b
+	return err
 }
 
 // sendLines adds lines to the output.

@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	// blocks is how many blocks go round between reader and owner: one being
-	// filled, one being worked on, and two between them for an uneven transport.
-	blocks = 4
-	// blockSize is what a block starts with: room for a few lines of a bulk
-	// stream over a pipe.
-	blockSize = 256 << 10
+	// blocks is how many blocks go round between reader and owner: as many as the
+	// owner works on at once, with a line of a bulk stream in each, and a few that
+	// are filled meanwhile.
+	blocks = 12
+	// blockSize is what a block starts with: room for a line of a bulk stream.
+	blockSize = 128 << 10
 	// maxBlock is what a block may grow to: the longest line, with CR LF.
 	maxBlock = wire.MaxMessage + 2
 )

@@ -396,4 +396,6 @@ func (l *Lines) finished() {
 	l.writable.Broadcast()
 }
 
+func (l *Lines) appetite() int { return maxGather }
+
 func (l *Lines) backlogged() bool { return l.in.size+l.held.size >= linesRoom }

@@ -10,6 +10,7 @@ import (
 	"math"
 
 	"otrpipe/otr/group"
+	"otrpipe/otr/internal/secret"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
 )
@@ -56,8 +57,6 @@ type session struct {
 	reveal []byte // receiving MAC keys to reveal in the next data message
 	onKey  func(UsedKey)
 
-	mac [dataMACLen]byte // scratch space
-
 	// The extra symmetric key of the last message sent and received.
 	extraSent, extraReceived [32]byte
 }
@@ -87,36 +86,71 @@ func (e *Engine) Seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	if s == nil {
 		return b, ErrNoSession
 	}
-	keys, err := s.pair(previous, latest)
-	if err != nil {
+	var m sealing
+	defer m.wipe()
+	if err := e.settle(&m, b, flags, p); err != nil {
 		return b, err
 	}
+	secret.Do(func() { m.finish() })
+	return m.buf, nil
+}
+
+// A sealing is a data message that has its keys and its place in the session and is still
+// to be encrypted and authenticated. That touches nothing of the session.
+type sealing struct {
+	buf       []byte // up to the end of the message
+	start     int    // where the message begins
+	text, mac int    // where the encrypted part and the authenticator begin
+	keys      dataKeys
+	counter   uint64
+}
+
+// settle takes the session to its next message and lays that out behind b: all of it but
+// the authenticator, and not encrypted. After an error nothing has changed.
+func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext) error {
+	s := e.session
+	keys, err := s.pair(previous, latest)
+	if err != nil {
+		return err
+	}
 	if keys.sent == math.MaxUint64 {
-		return b, ErrExhausted
+		return ErrExhausted
 	}
 	keys.sent++
-	m := Data{
+	d := Data{
 		Flags:          flags,
 		SenderKeyID:    s.ourID - 1,
 		RecipientKeyID: s.theirID,
 		DHY:            s.ours[latest].public,
 		Counter:        keys.sent,
 	}
-	start := len(b)
+	m.keys, m.counter = keys.send, d.Counter
+	m.start = len(b)
 	b = e.header(wire.TypeData).Append(b)
-	b = m.appendHead(b, 0)
-	text := len(b)
+	b = d.appendHead(b, 0)
+	m.text = len(b)
 	b = wire.AppendPlaintext(b, p)
-	binary.BigEndian.PutUint32(b[text-4:], uint32(len(b)-text))
-	keys.send.crypt(b[text:], m.Counter)
-	b = append(b, keys.send.appendMAC(s.mac[:0], b[start:])...)
+	binary.BigEndian.PutUint32(b[m.text-4:], uint32(len(b)-m.text))
+	m.mac = len(b)
+	var none [dataMACLen]byte
+	b = append(b, none[:]...)
 	s.extraSent = keys.extra
 
 	b = wire.AppendInt(b, uint32(len(e.reveal)+len(s.reveal)))
-	b = append(append(b, e.reveal...), s.reveal...)
+	m.buf = append(append(b, e.reveal...), s.reveal...)
 	e.reveal, s.reveal = e.reveal[:0], s.reveal[:0]
-	return b, nil
+	return nil
 }
+
+// finish encrypts and authenticates the message.
+func (m *sealing) finish() {
+	m.keys.crypt(m.buf[m.text:m.mac], m.counter)
+	mac := authenticator(&m.keys.macKey, m.buf[m.start:m.mac])
+	copy(m.buf[m.mac:], mac[:])
+}
+
+// wipe forgets the keys.
+func (m *sealing) wipe() { m.keys = dataKeys{} }
 
 // SealLast is Seal for the session's last message: it also reveals every MAC
 // key that has verified a message, because none will verify another. The
@@ -157,8 +191,9 @@ func (e *Engine) ExtraKey(received bool) (key [32]byte, err error) {
 }
 
 // receiveData follows "When you receive a Data Message" of "Key Management".
-// msg is the whole message, body its end.
-func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext, error) {
+// msg is the whole message, body its end. ahead, unless nil, is what a Foresight has made
+// of msg.
+func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (wire.Plaintext, error) {
 	m, err := ParseData(body)
 	if err != nil {
 		return wire.Plaintext{}, err
@@ -181,9 +216,13 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext,
 	if keys.public {
 		return wire.Plaintext{}, ErrRevealed
 	}
-	covered := len(msg) - len(body) + m.Authenticated
-	if subtle.ConstantTimeCompare(keys.receive.appendMAC(s.mac[:0], msg[:covered]), m.MAC) != 1 {
-		return wire.Plaintext{}, ErrMAC
+	opened := ahead.by(&keys.receive)
+	if !opened {
+		covered := len(msg) - len(body) + m.Authenticated
+		mac := authenticator(&keys.receive.macKey, msg[:covered])
+		if subtle.ConstantTimeCompare(mac[:], m.MAC) != 1 {
+			return wire.Plaintext{}, ErrMAC
+		}
 	}
 	if m.Counter <= keys.received {
 		return wire.Plaintext{}, ErrReplay
@@ -209,7 +248,9 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext,
 	keys.received = m.Counter
 	keys.used = true
 	s.extraReceived = keys.extra
-	keys.receive.crypt(m.Encrypted, m.Counter)
+	if !opened {
+		secret.Do(func() { keys.receive.crypt(m.Encrypted, m.Counter) })
+	}
 	if next != nil {
 		s.rotateOurs(next)
 	}

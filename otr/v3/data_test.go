@@ -2,8 +2,6 @@ package v3
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha1"
 	"errors"
 	"fmt"
 	"iter"
@@ -360,7 +358,7 @@ func wantForgeryRefused(t *testing.T, e *Engine, msg []byte, key [20]byte) {
 func withMACKey(key [20]byte) *pairKeys {
 	p := new(pairKeys)
 	p.receive.set(AESKey{1})
-	p.receive.mac = hmac.New(sha1.New, key[:])
+	p.receive.macKey = key
 	return p
 }
 

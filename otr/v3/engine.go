@@ -95,7 +95,7 @@ func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (repl
 	case wire.TypeSignature:
 		err = e.receiveSignature(body)
 	case wire.TypeData:
-		got, err = e.receiveData(body, msg, tlvs)
+		got, err = e.receiveData(body, msg, tlvs, nil)
 	default:
 		err = malformed("unknown", fmt.Errorf("message type 0x%02x", byte(h.Type)))
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -12,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 
 	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
@@ -126,15 +126,11 @@ type pairKeys struct {
 	extra         [32]byte
 }
 
-// dataKeys protect the data messages of one direction. The cipher and hash
-// states are kept, so that a message costs no key setup.
+// dataKeys protect the data messages of one direction. They are kept as they are: what
+// the library makes of them, it makes for one message at a time.
 type dataKeys struct {
 	aes    AESKey
 	macKey MACKey
-	block  cipher.Block
-	mac    hash.Hash
-
-	counter, stream [aes.BlockSize]byte // scratch space
 }
 
 // newPairKeys derives the session keys of our key and one of the peer's.
@@ -168,8 +164,6 @@ func directionKeys(secbytes []byte, high bool) (send, receive AESKey) {
 func (k *dataKeys) set(aesKey AESKey) {
 	k.aes = aesKey
 	k.macKey = aesKey.MACKey()
-	k.block, _ = aes.NewCipher(k.aes[:]) // fails for wrong lengths only
-	k.mac = hmac.New(sha1.New, k.macKey[:])
 }
 
 // comparePublic compares two public values as numbers.
@@ -189,9 +183,53 @@ func (p *pairKeys) wipe() {
 
 // appendMAC appends the MAC of message to b.
 func (k *dataKeys) appendMAC(b, message []byte) []byte {
-	k.mac.Reset()
-	k.mac.Write(message)
-	return k.mac.Sum(b)
+	mac := authenticator(&k.macKey, message)
+	return append(b, mac[:]...)
+}
+
+// authenticator is HMAC-SHA1 (RFC 2104), without what package hmac allocates.
+func authenticator(key *MACKey, message []byte) (mac [sha1.Size]byte) {
+	m := macStates.Get().(*macState)
+	m.pad(key, 0x36)
+	m.hash.Write(message)
+	m.hash.Sum(m.sum[:0])
+	m.hash.Reset()
+	m.pad(key, 0x5c)
+	m.hash.Write(m.sum[:])
+	m.hash.Sum(m.sum[:0])
+	mac = m.sum
+	m.wipe()
+	macStates.Put(m)
+	return mac
+}
+
+// A macState is what HMAC works with. It holds nothing between messages.
+type macState struct {
+	hash  hash.Hash
+	block [sha1.BlockSize]byte
+	sum   [sha1.Size]byte
+}
+
+var macStates = sync.Pool{New: func() any { return &macState{hash: sha1.New()} }}
+
+// pad hashes the key with every byte changed.
+func (m *macState) pad(key *MACKey, with byte) {
+	clear(m.block[:])
+	copy(m.block[:], key[:])
+	for i := range m.block {
+		m.block[i] ^= with
+	}
+	m.hash.Write(m.block[:])
+}
+
+// wipe overwrites the key, and what the hash's buffer has of the message. The key has not
+// been in that buffer: whole blocks are hashed from where they lie.
+func (m *macState) wipe() {
+	clear(m.block[:])
+	clear(m.sum[:])
+	m.hash.Reset()
+	m.hash.Write(m.block[1:])
+	m.hash.Reset()
 }
 
 // smallText is up to how many bytes it is quicker to encrypt counter blocks one
@@ -200,16 +238,27 @@ const smallText = 256
 
 // crypt encrypts or decrypts text in place, with the counter's top half.
 func (k *dataKeys) crypt(text []byte, counter uint64) {
-	clear(k.counter[:])
-	binary.BigEndian.PutUint64(k.counter[:], counter)
+	block, err := aes.NewCipher(k.aes[:])
+	if err != nil {
+		panic(err) // only for keys of other lengths
+	}
+	c := counterBlocks.Get().(*counterBlock)
+	clear(c.at[:])
+	binary.BigEndian.PutUint64(c.at[:], counter)
 	if len(text) > smallText {
-		cipher.NewCTR(k.block, k.counter[:]).XORKeyStream(text, text)
-		return
+		cipher.NewCTR(block, c.at[:]).XORKeyStream(text, text)
+	} else {
+		for n := uint64(0); len(text) > 0; n++ {
+			binary.BigEndian.PutUint64(c.at[8:], n)
+			block.Encrypt(c.stream[:], c.at[:])
+			text = text[subtle.XORBytes(text, text, c.stream[:]):]
+		}
+		clear(c.stream[:])
 	}
-	for n := uint64(0); len(text) > 0; n++ {
-		binary.BigEndian.PutUint64(k.counter[8:], n)
-		k.block.Encrypt(k.stream[:], k.counter[:])
-		text = text[subtle.XORBytes(text, text, k.stream[:]):]
-	}
-	clear(k.stream[:])
+	counterBlocks.Put(c)
 }
+
+// A counterBlock is where a block of AES-CTR is made. It holds no secret between messages.
+type counterBlock struct{ at, stream [aes.BlockSize]byte }
+
+var counterBlocks = sync.Pool{New: func() any { return new(counterBlock) }}

@@ -1,7 +1,6 @@
 package v3
 
 import (
-	"crypto/hmac"
 	"crypto/sha1"
 	"errors"
 	"fmt"
@@ -45,9 +44,8 @@ func (k *AESKey) Crypt(text []byte, counter uint64) {
 // AppendAuthenticator appends the 20 bytes by which a data message is authenticated.
 // covered is the message from its version to the encrypted message.
 func AppendAuthenticator(b []byte, k *MACKey, covered []byte) []byte {
-	m := hmac.New(sha1.New, k[:])
-	m.Write(covered)
-	return m.Sum(b)
+	mac := authenticator(k, covered)
+	return append(b, mac[:]...)
 }
 
 // maxSecretLen bounds a private D-H value given by hand. Values of an honest end have

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"otrpipe/otr/group"
+	"otrpipe/otr/internal/secret"
 	"otrpipe/otr/wire"
 )
 
@@ -67,16 +68,41 @@ func (e *Engine) SealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error
 }
 
 // seal reveals all MAC keys that are held, or as many as are due.
-func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, all bool) ([]byte, error) {
+func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, all bool) (sealed []byte, err error) {
+	secret.Do(func() {
+		var m sealing
+		defer m.wipe()
+		if err = e.settle(&m, b, flags, p, all); err == nil {
+			m.finish()
+		}
+		sealed = m.buf
+	})
+	return sealed, err
+}
+
+// A sealing is a data message that has its keys and its place in the session and is still
+// to be encrypted and authenticated. That touches nothing of the session.
+type sealing struct {
+	buf       []byte // up to the end of the message
+	start     int    // where the message begins
+	text, mac int    // where the encrypted part and the authenticator begin
+	enc       key
+	macKey    key
+}
+
+// settle takes the session to its next message and lays that out behind b: all of it but
+// the authenticator, and not encrypted. After an error m.buf is b, and nothing has changed.
+func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all bool) error {
+	m.buf = b
 	s := e.session
 	next := s.ratchet
 	defer next.wipe()
 	if next.ourTurn {
 		if err := next.rotateSending(e.client.Rand); err != nil {
-			return b, err
+			return err
 		}
 	}
-	m := Data{
+	d := Data{
 		Flags:         flags,
 		PreviousCount: next.pn,
 		RatchetID:     next.sendID,
@@ -84,43 +110,58 @@ func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, all bool) ([]byte,
 		ECDH:          next.ecdh.public[:],
 	}
 	if next.sendID%braceInterval == 0 {
-		m.DH = next.dh.public
+		d.DH = next.dh.public
 	}
 	keys, err := next.nextSending()
 	if err != nil {
-		return b, err
+		return err
 	}
 	defer keys.wipe()
 	s.ratchet = next
 	s.extraSent = appendExtraKeys(wipeExtraKeys(s.extraSent), &keys.extra, p.TLVs)
 
-	start := len(b)
+	m.start = len(b)
 	b = e.header(wire.TypeData).Append(b)
-	b = wire.AppendInt(m.appendHead(b), 0)
-	text := len(b)
+	b = wire.AppendInt(d.appendHead(b), 0)
+	m.text = len(b)
 	b = wire.AppendPlaintext(b, p)
-	binary.BigEndian.PutUint32(b[text-4:], uint32(len(b)-text))
-	e.tellKey(&m, &keys.enc, true)
-	crypt(&keys.enc, b[text:])
-	mac := keys.enc.derive(group.UsageMACKey)
-	b = appendAuthenticator(b, &mac, b[start:])
-	clear(mac[:])
+	binary.BigEndian.PutUint32(b[m.text-4:], uint32(len(b)-m.text))
+	e.tellKey(&d, &keys.enc, true)
+	m.mac = len(b)
+	m.enc, m.macKey = keys.enc, keys.enc.derive(group.UsageMACKey)
+	var none [macLen]byte
+	b = append(b, none[:]...)
 
 	due := 0
 	switch {
 	case all:
 		due = len(s.reveal)
-	case m.MessageID == 0 || len(s.reveal) > maxRevealed:
+	case d.MessageID == 0 || len(s.reveal) > maxRevealed:
 		due = min(len(s.reveal), maxRevealed)
 	}
-	b = wire.AppendData(b, s.reveal[:due])
+	m.buf = wire.AppendData(b, s.reveal[:due])
 	s.reveal = append(s.reveal[:0], s.reveal[due:]...)
-	return b, nil
+	return nil
+}
+
+// finish encrypts and authenticates the message.
+func (m *sealing) finish() {
+	crypt(&m.enc, m.buf[m.text:m.mac])
+	authenticate(m.authenticator(), &m.macKey, m.covered())
+}
+
+func (m *sealing) covered() []byte       { return m.buf[m.start:m.mac] }
+func (m *sealing) authenticator() []byte { return m.buf[m.mac:][:macLen] }
+
+// wipe forgets the keys.
+func (m *sealing) wipe() {
+	clear(m.enc[:])
+	clear(m.macKey[:])
 }
 
 // receiveData follows "When you receive a Data Message". msg is the whole message, body
-// its end.
-func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext, error) {
+// its end. ahead, unless nil, is what a Foresight has made of msg.
+func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (wire.Plaintext, error) {
 	m, err := ParseData(body)
 	if err != nil {
 		return wire.Plaintext{}, err
@@ -153,9 +194,14 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext,
 	}
 	mac := keys.enc.derive(group.UsageMACKey)
 	defer clear(mac[:])
-	covered := len(msg) - len(body) + m.Authenticated
-	if subtle.ConstantTimeCompare(appendAuthenticator(nil, &mac, msg[:covered]), m.MAC) != 1 {
-		return wire.Plaintext{}, ErrMAC
+	opened := ahead.by(&keys.enc)
+	if !opened {
+		covered := len(msg) - len(body) + m.Authenticated
+		var authenticator [macLen]byte
+		authenticate(authenticator[:], &mac, msg[:covered])
+		if subtle.ConstantTimeCompare(authenticator[:], m.MAC) != 1 {
+			return wire.Plaintext{}, ErrMAC
+		}
 	}
 
 	if costly {
@@ -169,7 +215,9 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV) (wire.Plaintext,
 	}
 	s.retire(&mac)
 	e.tellKey(&m, &keys.enc, false)
-	crypt(&keys.enc, m.Encrypted)
+	if !opened {
+		crypt(&keys.enc, m.Encrypted)
+	}
 	p := parsePlaintext(tlvs, m.Encrypted)
 	s.extraReceived = appendExtraKeys(wipeExtraKeys(s.extraReceived), &keys.extra, p.TLVs)
 	return p, nil
@@ -248,10 +296,9 @@ func (s *session) retire(mac *key) {
 	s.reveal = append(s.reveal, mac[:]...)
 }
 
-// appendAuthenticator appends HCMAC(usage_authenticator || MKmac || sections, 64), where
-// sections is everything from the protocol version to the encrypted message.
-func appendAuthenticator(b []byte, mac *key, sections []byte) []byte {
-	var authenticator [macLen]byte
-	group.KDF(authenticator[:], group.UsageAuthenticator, mac[:], sections)
-	return append(b, authenticator[:]...)
+// authenticate sets dst, of macLen bytes, to HCMAC(usage_authenticator || MKmac ||
+// sections, 64), where sections is everything from the protocol version to the encrypted
+// message.
+func authenticate(dst []byte, mac *key, sections []byte) {
+	group.KDF(dst, group.UsageAuthenticator, mac[:], sections)
 }

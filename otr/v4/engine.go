@@ -85,7 +85,7 @@ func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (repl
 	case wire.TypeAuthI:
 		err = e.receiveAuthI(body)
 	case wire.TypeData:
-		got, err = e.receiveData(body, msg, tlvs)
+		got, err = e.receiveData(body, msg, tlvs, nil)
 	default:
 		err = fmt.Errorf("%w: %v", ErrIgnored, h.Type)
 	}

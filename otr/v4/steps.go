@@ -32,7 +32,9 @@ func Crypt(k *Key, text []byte) { crypt(k, text) }
 // AppendAuthenticator appends the 64 bytes by which a data message is authenticated under
 // MKmac k. covered is the message from its version to the encrypted message.
 func AppendAuthenticator(b []byte, k *Key, covered []byte) []byte {
-	return appendAuthenticator(b, k, covered)
+	var authenticator [macLen]byte
+	authenticate(authenticator[:], k, covered)
+	return append(b, authenticator[:]...)
 }
 
 // VerifyAuthR checks what anybody can check of an Auth-R message: that its ring signature

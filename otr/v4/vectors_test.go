@@ -98,7 +98,7 @@ func TestRatchetVectors(t *testing.T) {
 		"MKmac":          {mac[:], w.MKmac},
 		"extra":          {message.extra[:], w.Extra},
 		"ciphertext":     {encrypted, w.Ciphertext},
-		"authenticator":  {appendAuthenticator(nil, &mac, w.Plaintext), w.MAC},
+		"authenticator":  {authenticatorOf(&mac, w.Plaintext), w.MAC},
 		"extra key 1":    {extra[0].Key[:], w.Derived},
 		"extra key 2":    {extra[1].Key[:], w.Derived2},
 	} {

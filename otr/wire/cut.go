@@ -60,6 +60,10 @@ func (a *Assembler) Join(line []byte, now time.Time) (whole []byte, err error) {
 	return line, err
 }
 
+// Joining reports whether the beginning of a cut line waits for its next part.
+// Otherwise Join returns a line with a whole encoded message as it is.
+func (a *Assembler) Joining() bool { return a.cut.kind != KindPlain }
+
 // ExpireCut drops the beginning of a cut line whose next part has not come within
 // MaxCutAge, and reports whether there was one.
 func (a *Assembler) ExpireCut(now time.Time) bool {
@@ -77,7 +81,8 @@ func (c *cutLine) begins(line []byte) bool {
 	switch kind {
 	case KindEncoded:
 		rest = rest[len(encodedMarker):]
-		if !hasVersion(rest) || !only(rest, isBase64) {
+		// The end is looked at first: nearly all lines are whole, and long.
+		if !hasVersion(rest) || !isBase64(rest[len(rest)-1]) || !only(rest, isBase64) {
 			return false
 		}
 	case KindFragment:

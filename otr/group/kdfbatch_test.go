@@ -1,0 +1,80 @@
+package group
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+)
+
+// checkKDFs compares KDFs with as many calls of KDF.
+func checkKDFs(t *testing.T, keys, texts [][]byte, size int) {
+	t.Helper()
+	dst := make([][]byte, len(keys))
+	for i := range dst {
+		dst[i] = make([]byte, size)
+	}
+	KDFs(dst, UsageAuthenticator, keys, texts)
+	for i := range dst {
+		want := make([]byte, size)
+		KDF(want, UsageAuthenticator, keys[i], texts[i])
+		if !bytes.Equal(dst[i], want) {
+			t.Fatalf("hash %d of %d over %d bytes is %x, want %x", i, len(dst), len(texts[i]), dst[i], want)
+		}
+	}
+}
+
+func TestHashesAtOnceAreThoseOfKDF(t *testing.T) {
+	rng := rand.NewChaCha8([32]byte{3})
+	draw := func(n int) []byte {
+		b := make([]byte, n)
+		rng.Read(b)
+		return b
+	}
+	for count := range 10 {
+		for size := range 450 {
+			var keys, texts [][]byte
+			for range count {
+				keys, texts = append(keys, draw(64)), append(texts, draw(size))
+			}
+			checkKDFs(t, keys, texts, 64)
+			if count > 0 && size%7 == 0 {
+				texts[count/2] = draw(size + 1) // of another length than the others
+				checkKDFs(t, keys, texts, 32)
+			}
+		}
+	}
+}
+
+func FuzzKDFs(f *testing.F) {
+	f.Add([]byte("key"), []byte("text"), 4)
+	f.Fuzz(func(t *testing.T, key, text []byte, count int) {
+		var keys, texts [][]byte
+		for i := range min(max(count, 0), 9) {
+			keys = append(keys, key)
+			texts = append(texts, append([]byte{byte(i)}, text...))
+		}
+		checkKDFs(t, keys, texts, 64)
+	})
+}
+
+func BenchmarkKDFs(b *testing.B) {
+	const size = 64 << 10
+	dst, keys, texts := make([][]byte, 4), make([][]byte, 4), make([][]byte, 4)
+	for i := range dst {
+		dst[i], keys[i], texts[i] = make([]byte, 64), make([]byte, 64), make([]byte, size)
+	}
+	b.Run("four", func(b *testing.B) {
+		b.SetBytes(4 * size)
+		b.ReportAllocs()
+		for b.Loop() {
+			KDFs(dst, UsageAuthenticator, keys, texts)
+		}
+	})
+	b.Run("one", func(b *testing.B) {
+		b.SetBytes(size)
+		b.ReportAllocs()
+		for b.Loop() {
+			KDFs(dst[:1], UsageAuthenticator, keys, texts)
+		}
+	})
+}

@@ -1,0 +1,195 @@
+package v4
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"fmt"
+	"io"
+
+	"otrpipe/otr/group"
+	"otrpipe/otr/internal/secret"
+	"otrpipe/otr/wire"
+)
+
+// Lanes is how many messages are authenticated at once where the processor can.
+const Lanes = group.KDFLanes
+
+// Sealings are data messages that have their keys and their places in the session and are
+// still to be encrypted and authenticated.
+type Sealings struct{ list []sealing }
+
+// Settle takes the session to its next message as Seal does, and appends that to b, but
+// neither encrypted nor authenticated: Finish does both, in place. After an error b is
+// returned as it was.
+func (e *Engine) Settle(s *Sealings, b []byte, flags byte, p wire.Plaintext) (unfinished []byte, err error) {
+	if e.session == nil {
+		return b, ErrNoSession
+	}
+	s.list = append(s.list, sealing{})
+	m := &s.list[len(s.list)-1]
+	secret.Do(func() { err = e.settle(m, b, flags, p, false) })
+	if err != nil {
+		s.list = s.list[:len(s.list)-1]
+		return b, err
+	}
+	return m.buf, nil
+}
+
+// Finish encrypts and authenticates the messages from first up to end, counted from 0 in
+// the order in which they were settled. It may be called for different messages at once,
+// from several goroutines.
+func (s *Sealings) Finish(first, end int) {
+	secret.Do(func() {
+		for ; first < end; first += Lanes {
+			finish(s.list[first:min(first+Lanes, end)])
+		}
+	})
+}
+
+// finish is for up to Lanes messages.
+func finish(list []sealing) {
+	var macs, keys, texts [Lanes][]byte
+	for i := range list {
+		m := &list[i]
+		crypt(&m.enc, m.buf[m.text:m.mac])
+		macs[i], keys[i], texts[i] = m.authenticator(), m.macKey[:], m.covered()
+	}
+	group.KDFs(macs[:len(list)], group.UsageAuthenticator, keys[:len(list)], texts[:len(list)])
+}
+
+// Reset wipes the keys and forgets the messages.
+func (s *Sealings) Reset() {
+	clear(s.list)
+	s.list = s.list[:0]
+}
+
+// Format prints a placeholder, whatever the verb.
+func (Sealings) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Sealings(…)") }
+
+// A Foresight has the keys of the messages that are expected next: those of the ratchet
+// that the peer is in, in their order. With them messages can be verified and decrypted
+// before the session has come to them. It changes nothing: Engine.ReceiveAhead does
+// everything that Receive does, and takes from the Foresight only that a message has been
+// verified by the very key that the session arrives at.
+type Foresight struct {
+	public [group.PointLen]byte // of the peer's ratchet
+	first  uint32               // the id of the first message
+	keys   []messageKeys
+}
+
+// An Ahead is what a Foresight has made of one message.
+type Ahead struct {
+	verified bool
+	enc      key // that the message was verified and decrypted with
+}
+
+// Verified says that the message was authentic under keys that were foreseen.
+func (a *Ahead) Verified() bool { return a.verified }
+
+// by says whether the message has been verified and decrypted with this key.
+func (a *Ahead) by(enc *key) bool {
+	return a != nil && a.verified && subtle.ConstantTimeCompare(a.enc[:], enc[:]) == 1
+}
+
+// Foresee sets f to the keys of the next n messages; false: there is no way to tell them.
+func (e *Engine) Foresee(f *Foresight, n int) bool {
+	f.Wipe()
+	if e.session == nil || !e.session.ratchet.receiving {
+		return false
+	}
+	secret.Do(func() {
+		r := e.session.ratchet
+		defer r.wipe()
+		f.public, f.first = r.theirPublic, r.k
+		if cap(f.keys) < n {
+			f.keys = make([]messageKeys, 0, n)
+		}
+		for range n {
+			keys, err := r.nextReceiving()
+			if err != nil {
+				return // what is there will do
+			}
+			f.keys = append(f.keys, keys)
+			keys.wipe()
+		}
+	})
+	return len(f.keys) > 0
+}
+
+// Open verifies messages, of which the first is the at-th that was foreseen, and decrypts
+// those that are what was expected, in place. What it leaves alone is as it was. msgs are
+// whole messages with their headers; ahead has one entry for each. It may be called for
+// different messages at once, from several goroutines.
+func (f *Foresight) Open(at int, msgs [][]byte, ahead []Ahead) {
+	secret.Do(func() {
+		for i := 0; i < len(msgs); i += Lanes {
+			end := min(i+Lanes, len(msgs))
+			f.open(at+i, msgs[i:end], ahead[i:end])
+		}
+	})
+}
+
+// open is for up to Lanes messages.
+func (f *Foresight) open(at int, msgs [][]byte, ahead []Ahead) {
+	var (
+		data              [Lanes]Data
+		macKeys           [Lanes]key
+		got               [Lanes][macLen]byte
+		index             [Lanes]int
+		macs, keys, texts [Lanes][]byte
+	)
+	n := 0
+	for i, msg := range msgs {
+		ahead[i] = Ahead{}
+		if at+i >= len(f.keys) {
+			break
+		}
+		_, body, err := wire.ParseHeader(msg)
+		if err != nil {
+			continue
+		}
+		m, err := ParseData(body)
+		if err != nil || m.MessageID != f.first+uint32(at+i) || !bytes.Equal(m.ECDH, f.public[:]) {
+			continue
+		}
+		enc := &f.keys[at+i].enc
+		macKeys[n] = enc.derive(group.UsageMACKey)
+		macs[n], keys[n] = got[n][:], macKeys[n][:]
+		texts[n] = msg[:len(msg)-len(body)+m.Authenticated]
+		data[n], index[n] = m, i
+		n++
+	}
+	group.KDFs(macs[:n], group.UsageAuthenticator, keys[:n], texts[:n])
+	for j := range n {
+		if subtle.ConstantTimeCompare(got[j][:], data[j].MAC) == 1 {
+			i := index[j]
+			ahead[i] = Ahead{verified: true, enc: f.keys[at+i].enc}
+			crypt(&ahead[i].enc, data[j].Encrypted)
+		}
+	}
+	clear(macKeys[:])
+}
+
+// Wipe forgets the keys.
+func (f *Foresight) Wipe() {
+	clear(f.keys)
+	f.keys = f.keys[:0]
+}
+
+// Wipe forgets the key.
+func (a *Ahead) Wipe() { *a = Ahead{} }
+
+// Format prints a placeholder, whatever the verb.
+func (Foresight) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Foresight(…)") }
+
+// Format prints a placeholder, whatever the verb.
+func (Ahead) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Ahead(…)") }
+
+// ReceiveAhead is Receive for a data message that a Foresight has opened as far as it
+// could: ahead belongs to msg.
+func (e *Engine) ReceiveAhead(h wire.Header, body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (got wire.Plaintext, err error) {
+	if h.Type != wire.TypeData {
+		return got, fmt.Errorf("%w: %v", ErrIgnored, h.Type)
+	}
+	return e.receiveData(body, msg, tlvs, ahead)
+}
