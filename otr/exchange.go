@@ -21,6 +21,7 @@ type pendingOffer struct {
 	first    time.Time // when it was sent first
 	since    time.Time // when it was sent last
 	sends    int
+	asked    bool // made because of a query or a whitespace tag
 	known    bool // sent to Config.Peer before anything was heard of it
 }
 
@@ -228,6 +229,7 @@ func (c *Conversation) answerNow(version int, got *Received) {
 	if msg == nil {
 		return
 	}
+	c.pending.asked = true
 	if c.state == StateEncrypted {
 		got.event(Restarted{})
 	}

@@ -25,7 +25,7 @@ type deferredAnswer struct {
 func (c *Conversation) defers(id peerID, t wire.MessageType) bool {
 	answer := t == wire.TypeDHKey || t == wire.TypeAuthR
 	return answer && c.state != StateEncrypted && c.left != peerID{} && c.left == id && id.tag != 0 &&
-		c.pending != nil && c.pending.open && !c.pending.revealed()
+		c.pending != nil && c.pending.open && c.pending.asked && !c.pending.revealed()
 }
 
 // deferAnswer keeps an answer.
