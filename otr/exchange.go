@@ -162,12 +162,13 @@ func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 }
 
 // answered returns the instance that a key exchange is past its first message
-// with, unless its next message is overdue.
+// with, unless what came last was some time ago: who asks then, asks because it has
+// lost that exchange. What was sent before it comes before it.
 func (c *Conversation) answered() *peer {
 	for _, p := range c.peers {
 		switch p.engine.authState() {
 		case AuthAwaitingRevealSig, AuthAwaitingSig, AuthWaitingAuthI:
-			if c.passed(p.stepped) < c.patience(1) {
+			if c.passed(p.stepped) < leastPatience {
 				return p
 			}
 		}
@@ -240,7 +241,7 @@ func (c *Conversation) answerNow(version int, got *Received) {
 // the session began.
 func (c *Conversation) straggles() bool {
 	return c.state == StateEncrypted && c.active.id.version == v4.Version &&
-		c.passed(c.secureSince) < c.patience(1)
+		c.passed(c.secureSince) < leastPatience
 }
 
 // asked reports whether a query of our own may be about to be answered.

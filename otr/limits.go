@@ -32,8 +32,8 @@ const (
 	// this end moves it of its own accord.
 	leastRetry = 4 * time.Second
 	// patienceTrips is how many round trips both waits last at least: a line may
-	// take several times as long as the one before it.
-	patienceTrips = 4
+	// take twice as long as the slowest before it.
+	patienceTrips = 2
 	// maxPatience bounds both waits, however often they have doubled.
 	maxPatience = 40 * time.Second
 	// maxRoundTrip bounds what is believed of a network: a peer that came up late

@@ -205,11 +205,15 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 		got.event(OtherInstance{Tag: id.tag})
 		return nil
 	}
-	before := p.engine.sessions()
+	before, lost := p.engine.sessions(), p.engine.crossed()
 	reply, _, v, err := p.engine.receive(h, body, msg, nil)
 	switch v {
 	case accepted:
-		c.stepped(p, h.Type)
+		if lost && p.engine.crossed() {
+			p.seen = c.cfg.Now() // a winner that says no more than that it has won
+		} else {
+			c.stepped(p, h.Type)
+		}
 	case beaten:
 		p.seen = c.cfg.Now()
 		if o := c.pending; o != nil && c.passed(o.since) >= c.patience(o.sends) {
