@@ -37,6 +37,9 @@ func (in Input) each(do func(*toolkit.Message) error) error {
 		if err != nil {
 			return exit.Errorf(exit.Failure, "reading the transcript: %w", err)
 		}
+		if m.Err != nil {
+			m.Err = exit.Plain(m.Err)
+		}
 		if err := do(m); err != nil {
 			return err
 		}
