@@ -1,103 +1,13 @@
 package commands
 
 import (
-	"io"
-	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/fatih/color"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
-	"otrpipe/commands/internal/terminal"
-	"otrpipe/commands/internal/trust"
 )
-
-func TestALineIsATextOrACommand(t *testing.T) {
-	for _, test := range []struct {
-		line string
-		want entry
-	}{
-		{"hello", entry{text: "hello"}},
-		{" /quit", entry{command: "/quit"}},
-		{"\t\u00a0/smp sesame", entry{command: "/smp", argument: "sesame"}},
-		{" // a comment", entry{text: " // a comment"}},
-		{" hello /quit", entry{text: " hello /quit"}},
-		{"//quit", entry{text: "/quit"}},
-		{"///", entry{text: "//"}},
-		{"/quit", entry{command: "/quit"}},
-		{"/smp  where did we meet? ", entry{command: "/smp", argument: "where did we meet?"}},
-		{"/etc/passwd\nroot", entry{command: "/etc/passwd", argument: "root"}},
-		{"/", entry{command: "/"}},
-	} {
-		if got := readEntry(test.line); got != test.want {
-			t.Errorf("%q: %+v, want %+v", test.line, got, test.want)
-		}
-	}
-}
-
-func TestACommandThatThereIsNotIsRefusedWithASuggestion(t *testing.T) {
-	for _, test := range []struct{ line, hint string }{
-		{"/hlep", "did you mean /help?"},
-		{"/ansewr", "did you mean /answer?"},
-		{"/etc/passwd", "begin it with //"},
-		{"/", "begin it with //"},
-		{"/HELP", "begin it with //"},
-		{"/answer sesame", ""},
-		{"/quit now", ""},
-	} {
-		_, err := readEntry(test.line).find()
-		if err == nil || !strings.Contains(exit.As(err).Hint, test.hint) {
-			t.Errorf("%q: %v, and the hint %q", test.line, err, exit.As(err).Hint)
-		}
-		if err != nil && strings.Contains(err.Error(), "sesame") {
-			t.Errorf("%q: what may be a secret is repeated: %v", test.line, err)
-		}
-	}
-	for _, s := range slashes() {
-		for _, line := range []string{s.name, s.name + " "} {
-			if found, err := readEntry(line).find(); err != nil || found.name != s.name {
-				t.Errorf("%q: %v", line, err)
-			}
-		}
-	}
-}
-
-func TestThePromptSaysHowFarThePeerIsTrusted(t *testing.T) {
-	for _, test := range []struct {
-		encrypted bool
-		trust     string
-		prompt    string
-		colour    color.Attribute
-	}{
-		{false, "", "[bob unencrypted]", color.FgRed},
-		{false, string(trust.Verified), "[bob unencrypted]", color.FgRed},
-		{true, string(trust.Unverified), "[bob unverified]", color.FgYellow},
-		{true, string(trust.New), "[bob unverified]", color.FgYellow},
-		{true, string(trust.Known), "[bob unverified]", color.FgYellow},
-		{true, string(trust.Verified), "[bob verified]", color.FgGreen},
-	} {
-		s := standing{who: "bob", encrypted: test.encrypted, trust: test.trust}
-		if s.prompt() != test.prompt || s.colour() != test.colour {
-			t.Errorf("%+v: %s in colour %d", s, s.prompt(), s.colour())
-		}
-	}
-	for contact, who := range map[string]string{
-		"":                      "peer",
-		"bob\x1b[31m":           `bob\x1b[31m`,
-		"otrpipe":               "<otrpipe>",
-		"You":                   "<You>",
-		strings.Repeat("é", 40): strings.Repeat("é", maxWho-1) + "…",
-	} {
-		l := &live{options: &options.Options{Contact: contact}}
-		if got := l.standing().who; got != who {
-			t.Errorf("%q is called %q, not %q", contact, got, who)
-		}
-	}
-}
 
 func TestAChatHasDefaultsOfItsOwn(t *testing.T) {
 	o, err := chatDefaults.Options(nil)
@@ -112,58 +22,5 @@ func TestAChatHasDefaultsOfItsOwn(t *testing.T) {
 	code, _, stderr := run(t, "chat", "--", "cat")
 	if code != exit.Usage || !strings.Contains(stderr, "hint: otrpipe connect --mode lines") {
 		t.Errorf("without a terminal: %d, %s", code, stderr)
-	}
-}
-
-func TestATransportsMessagesComeLineByLine(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := make(chan string, 16)
-	go func() {
-		defer close(lines)
-		eachLine(r, func(line []byte) { lines <- string(line) })
-	}()
-	long := strings.Repeat("x", maxHeard)
-	io.WriteString(w, "one\r\ntwo\n\nhalf a question? ")
-	// What does not come to its end is shown all the same.
-	for _, want := range []string{"one", "two", "", "half a question? "} {
-		select {
-		case got := <-lines:
-			if got != want {
-				t.Errorf("%q, want %q", got, want)
-			}
-		case <-time.After(30 * time.Second):
-			t.Fatalf("no %q", want)
-		}
-	}
-	io.WriteString(w, long+"end")
-	w.Close()
-	var rest string
-	for line := range lines {
-		if len(line) > 2*maxHeard {
-			t.Errorf("a line of %d bytes", len(line))
-		}
-		rest += line
-	}
-	if rest != long+"end" {
-		t.Errorf("%d bytes came at the end", len(rest))
-	}
-}
-
-func TestMessagesGoThroughWhoSharesTheirTerminal(t *testing.T) {
-	f, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	p := terminal.NewPrinter(f, "otrpipe")
-	var shared strings.Builder
-	p.Note("here")
-	p.Through(&shared)
-	p.Note("there")
-	if got, _ := os.ReadFile(f.Name()); string(got) != "otrpipe: here\n" || shared.String() != "otrpipe: there\n" {
-		t.Errorf("%q and %q", got, shared.String())
 	}
 }

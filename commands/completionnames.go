@@ -10,6 +10,7 @@ import (
 
 	"otrpipe/commands/internal/complete"
 	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/halves"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
 )
@@ -102,7 +103,7 @@ func knownModes(t *complete.Typed) complete.Completion {
 func knownSessions(t *complete.Typed) []complete.Word {
 	role := ""
 	switch name := t.Command.Name; {
-	case name == roleEncrypt || name == roleDecrypt:
+	case name == halves.Encrypt || name == halves.Decrypt:
 		role = name
 	case t.Command.Category != groupCommandsLive:
 		return nil
@@ -117,7 +118,7 @@ func knownSessions(t *complete.Typed) []complete.Word {
 	}
 	var words []complete.Word
 	for _, session := range control.Find(dir, completionWait) {
-		if session.Home == home && (role == "" || session.Waits == otherRole(role)) {
+		if session.Home == home && (role == "" || session.Waits == halves.Other(role)) {
 			words = append(words, complete.Word{Text: session.Status.Session, Means: string(session.Status.State)})
 		}
 		session.Close()

@@ -4,11 +4,13 @@ import (
 	"slices"
 
 	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/halves"
 )
 
 func decryptStreamCommand() *cli.Command {
 	return &cli.Command{
-		Name:  roleDecrypt,
+		Name:  halves.Decrypt,
 		Usage: "OTR lines in, plaintext out: the other half of an end",
 		Description: "Reads lines of OTR on standard input and writes plaintext on standard output, once\n" +
 			"it is authenticated. otrpipe encrypt-stream is the other half of the same end.\n\n" +

@@ -4,11 +4,13 @@ import (
 	"slices"
 
 	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/halves"
 )
 
 func encryptStreamCommand() *cli.Command {
 	return &cli.Command{
-		Name:  roleEncrypt,
+		Name:  halves.Encrypt,
 		Usage: "plaintext in, OTR lines out: one half of an end",
 		Description: "Reads plaintext on standard input and writes lines of OTR on standard output. OTR\n" +
 			"needs both directions: otrpipe decrypt-stream is the other half of the same end.\n" +

@@ -12,7 +12,10 @@ import (
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/halves"
+	"otrpipe/commands/internal/live"
 	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/secret"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
@@ -150,7 +153,7 @@ func (e *end) listen() (*control.Listener, error) {
 	if e.named {
 		listener, err := control.Listen(e.dir, e.name)
 		if errors.Is(err, control.ErrTaken) {
-			return nil, e.taken()
+			return nil, e.name.Taken()
 		}
 		return listener, exit.Failed(err)
 	}
@@ -166,8 +169,76 @@ func (e *end) listen() (*control.Listener, error) {
 	}
 }
 
-// taken is the error of who comes too late for a session's name.
-func (e *end) taken() *exit.Error {
-	return exit.Errorf(exit.Session, "session %q is taken: another end is live under that name", e.name.Session).
-		WithHint("give this end a name of its own, to both its halves: -s NAME")
+// newWhole reads the flags of an end that is one process, and returns COMMAND.
+// Flags that were not given have the command's defaults.
+func newWhole(c *cli.Context, defaults options.Values) (*end, []string, error) {
+	command := c.Args().Slice()
+	if len(command) == 0 {
+		return nil, nil, exit.Errorf(exit.Usage, "%s needs a COMMAND", c.Command.HelpName).
+			WithHint("%s [flags] -- COMMAND...", c.Command.HelpName)
+	}
+	e, err := newEnd(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	for name, value := range defaults {
+		if !c.IsSet(name) { // a switch may have been given as off
+			e.given[name] = value
+		}
+	}
+	if _, err := e.given.Options(e.secret); err != nil {
+		return nil, nil, err
+	}
+	return e, command, process.Find(command)
+}
+
+// host hosts the session of an end that is one process, and has run run it.
+func (e *end) host(cfg live.Config, run func(*live.Session, live.Setup) error) error {
+	listener, err := e.listen()
+	if err != nil {
+		return err
+	}
+	cfg.IO, cfg.Name, cfg.Dir, cfg.Home, cfg.Listener = e.IO, e.name, e.dir, e.home, listener
+	cfg.Events, cfg.Given = e.events, e.given
+	s := live.New(cfg)
+	go listener.Serve(s)
+	o, err := e.given.Options(e.secret)
+	if err != nil {
+		return s.Finish(err)
+	}
+	setup := e.setup(o, nil)
+	setup.Streams = []*os.File{e.In, e.Out}
+	return s.Finish(run(s, setup))
+}
+
+// runHalf is encrypt-stream and decrypt-stream.
+func runHalf(c *cli.Context, role string) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	e, err := newEnd(c)
+	if err != nil {
+		return err
+	}
+	if !e.named {
+		e.name.Session = options.DefaultSession
+	}
+	return halves.Run(halves.Config{
+		Role: role, IO: e.IO, Name: e.name, Dir: e.dir, Home: e.home, Given: e.given, Secret: e.secret, Events: e.events,
+		Passphrase: e.passphrase, Setup: e.setup,
+	})
+}
+
+// setup is what the session needs to run. other is the passphrase that the other
+// half was given, if any.
+func (e *end) setup(o *options.Options, other []byte) live.Setup {
+	return live.Setup{
+		Options: o,
+		Open:    func() (*keyfile.Identity, error) { return e.open(other) },
+		AskSecret: func() ([]byte, error) {
+			return secret.Ask("Secret that answers your question", "--smp-secret-file or --smp-secret-fd")
+		},
+		UpgradeHint: upgradeCommand(e.name.Identity),
+		AtHome:      !e.c.IsSet(flagIdentityFile) && !e.ephemeral(),
+	}
 }

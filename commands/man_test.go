@@ -11,9 +11,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/chat"
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/halves"
 	"otrpipe/commands/internal/options"
 )
 
@@ -160,7 +162,7 @@ func TestEveryCommandHasAPage(t *testing.T) {
 func TestWhatIsTheSameIsSaidInTheSameWords(t *testing.T) {
 	const begin, end = `.\" The flags of connect, serve, encrypt-stream and decrypt-stream: one text.`, `.\" End of the flags.`
 	texts := map[string]string{}
-	for _, name := range []string{commandConnect, commandServe, roleEncrypt} {
+	for _, name := range []string{commandConnect, commandServe, halves.Encrypt} {
 		_, text, ok := strings.Cut(manPage(t, "otrpipe-"+name+".1"), begin)
 		text, _, closed := strings.Cut(text, end)
 		if !ok || !closed {
@@ -243,13 +245,11 @@ func TestTheEventsAreInOtrpipe1(t *testing.T) {
 
 func TestTheCommandsOfAChatAreInItsPage(t *testing.T) {
 	page := manPage(t, "otrpipe-chat.1")
-	var got, want []string
+	var got []string
 	for _, item := range regexp.MustCompile(`(?m)^\.It Cm (/\w+)( .*)?$`).FindAllStringSubmatch(page, -1) {
 		got = append(got, item[1])
 	}
-	for _, s := range slashes() {
-		want = append(want, s.name)
-	}
+	want := chat.Commands()
 	if !slices.Equal(got, want) {
 		t.Errorf("the page has %q, not %q", got, want)
 	}

@@ -8,6 +8,7 @@ import (
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/halves"
 	"otrpipe/commands/internal/offline"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/trust"
@@ -52,7 +53,7 @@ func encryptStream(c *cli.Context) error {
 				return exit.Errorf(exit.Usage, "--%s needs --to or --reply-to", name)
 			}
 		}
-		return runHalf(c, roleEncrypt)
+		return runHalf(c, halves.Encrypt)
 	}
 	if err := noArguments(c); err != nil {
 		return err
@@ -106,7 +107,7 @@ func toInstance(c *cli.Context) (uint32, error) {
 // as a half.
 func decryptStream(c *cli.Context) error {
 	if !c.Bool(flagOffline) && !offline.IsMessage(ioOf(c).In) {
-		return runHalf(c, roleDecrypt)
+		return runHalf(c, halves.Decrypt)
 	}
 	if err := noArguments(c); err != nil {
 		return err

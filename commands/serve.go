@@ -4,6 +4,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/cmdline"
+	"otrpipe/commands/internal/live"
 	"otrpipe/commands/internal/process"
 )
 
@@ -24,38 +25,16 @@ func serveCommand() *cli.Command {
 }
 
 func runServe(c *cli.Context) error {
-	l, command, err := startWhole(c, nil)
+	e, command, err := newWhole(c, nil)
 	if err != nil {
 		return err
 	}
-	return l.finish(l.serve(command))
-}
-
-// serve runs the session for COMMAND.
-func (l *live) serve(command []string) error {
-	conversation, err := l.prepare()
-	if err != nil {
-		return err
-	}
-	err = l.run(conversation, &process.Files{In: l.In, Out: l.Out}, func() (*payload, error) {
-		application, err := l.startChild(command, l.Messages.File())
+	return e.host(live.Config{}, func(s *live.Session, setup live.Setup) error {
+		setup.Served = true
+		conversation, err := s.Prepare(setup)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return l.application(application), nil
+		return s.Serve(command, conversation, &process.Files{In: e.In, Out: e.Out})
 	})
-	application := l.child // nobody changes it any more
-	if application == nil {
-		return err
-	}
-	application.Leave()
-	if err != nil {
-		return err
-	}
-	return application.Result()
-}
-
-// application is the payload of COMMAND.
-func (l *live) application(c *process.Command) *payload {
-	return &payload{in: c.Output(), out: c.In, doneOut: c.In.Close, application: c}
 }

@@ -9,6 +9,7 @@ import (
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/live"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/secret"
 	"otrpipe/commands/internal/terminal"
@@ -17,16 +18,13 @@ import (
 const (
 	flagQuestion = "question"
 	flagAbort    = "abort"
-
-	// smpTimeout is how long the peer's person has to find the answer.
-	smpTimeout = 5 * time.Minute
 )
 
 func smpCommand() *cli.Command {
 	smp := []cli.Flag{&cli.StringFlag{Name: flagQuestion, Usage: "ask the peer `Q`, which the secret answers"}}
 	smp = append(smp, secretFlags(flagSecret, "the secret")...)
 	smp = append(smp,
-		&cli.StringFlag{Name: flagTimeout, Usage: "wait for the result no longer than `D`; 0: for ever", DefaultText: smpTimeout.String()},
+		&cli.StringFlag{Name: flagTimeout, Usage: "wait for the result no longer than `D`; 0: for ever", DefaultText: live.AnswerTime.String()},
 		&cli.BoolFlag{Name: flagAbort, Usage: "abort the comparison that is under way", DisableDefaultText: true})
 	return &cli.Command{
 		Name:  "smp",
@@ -45,7 +43,7 @@ func runSMP(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	request := &control.SMP{Timeout: smpTimeout, Question: c.String(flagQuestion), Abort: c.Bool(flagAbort)}
+	request := &control.SMP{Timeout: live.AnswerTime, Question: c.String(flagQuestion), Abort: c.Bool(flagAbort)}
 	if c.IsSet(flagTimeout) {
 		d, err := options.Duration(c.String(flagTimeout))
 		if err != nil {

@@ -95,8 +95,8 @@ func statusText(s *control.Status) string {
 		}
 		field("keys since", "%s", *s.KeysSince)
 	}
-	field("sent", "%s in %s", bytesOf(s.Sent.Bytes), count(int(s.Sent.Messages), "message"))
-	field("received", "%s in %s", bytesOf(s.Received.Bytes), count(int(s.Received.Messages), "message"))
+	field("sent", "%s in %s", count(int(s.Sent.Bytes), "byte"), count(int(s.Sent.Messages), "message"))
+	field("received", "%s in %s", count(int(s.Received.Bytes), "byte"), count(int(s.Received.Messages), "message"))
 	field("process", "%d", s.PID)
 	return b.String()
 }

@@ -22,6 +22,9 @@ const module = "otrpipe"
 var arrows = map[string][]string{
 	".": {"commands"},
 	"commands": {
+		"commands/internal/chat",
+		"commands/internal/halves",
+		"commands/internal/live",
 		"commands/internal/cmdline",
 		"commands/internal/complete",
 		"commands/internal/control",
@@ -49,9 +52,12 @@ var arrows = map[string][]string{
 	"commands/internal/secret":          {"commands/internal/descriptor", "commands/internal/exit", "commands/internal/terminal"},
 	"commands/internal/offline":         {"commands/internal/events", "commands/internal/exit", "commands/internal/terminal", "commands/internal/trust", "keyfile", "otr", "otr/keys", "otr/offline", "otr/wire"},
 	"commands/internal/process":         {"commands/internal/exit"},
-	"commands/internal/trust":           {"commands/internal/exit", "keyfile", "otr", "otr/keys", "otr/stream"},
+	"commands/internal/trust":           {"commands/internal/exit", "keyfile", "otr/stream", "otr", "otr/keys"},
 	"commands/internal/control":         {"commands/internal/exit"},
 	"commands/internal/options":         {"commands/internal/exit", "otr", "otr/keys"},
+	"commands/internal/live":            {"commands/internal/guesses", "commands/internal/trust", "commands/internal/control", "commands/internal/events", "commands/internal/process", "commands/internal/options", "commands/internal/exit", "commands/internal/terminal", "keyfile", "otr/stream", "otr", "otr/keys"},
+	"commands/internal/halves":          {"commands/internal/live", "commands/internal/control", "commands/internal/process", "commands/internal/options", "commands/internal/exit", "commands/internal/terminal", "keyfile"},
+	"commands/internal/chat":            {"commands/internal/live", "commands/internal/trust", "commands/internal/control", "commands/internal/exit", "commands/internal/terminal", "commands/internal/terminal/editor", "otr", "otr/keys", "otr/stream"},
 	"commands/internal/terminal":        {},
 	"commands/internal/terminal/editor": {"commands/internal/terminal"},
 	"commands/internal/transcript":      {"commands/internal/exit", "commands/internal/terminal", "otr/toolkit"},

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"unicode"
 	"unicode/utf8"
+
+	"otrpipe/commands/internal/exit"
 )
 
 // A Name says which session is meant. Sessions of the same name in another
@@ -52,4 +54,10 @@ func (n Name) file() string {
 		h.Write([]byte{0})
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+// Taken is the error of an end that comes too late for a session's name.
+func (n Name) Taken() *exit.Error {
+	return exit.Errorf(exit.Session, "session %q is taken: another end is live under that name", n.Session).
+		WithHint("give this end a name of its own, to both its halves: -s NAME")
 }

@@ -75,6 +75,7 @@ func As(err error) *Error {
 // packages are the names of this module's packages, which lead the errors that
 // they make. A test compares them with the folders.
 var packages = []string{
+	"chat",
 	"cmdline",
 	"commands",
 	"complete",
@@ -85,8 +86,10 @@ var packages = []string{
 	"exit",
 	"group",
 	"guesses",
+	"halves",
 	"keyfile",
 	"keys",
+	"live",
 	"offline",
 	"options",
 	"otr",

@@ -3,6 +3,7 @@ package terminal
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -32,5 +33,21 @@ func TestNumbersOfBytesAreForPeople(t *testing.T) {
 		if got := Size(n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}
+	}
+}
+
+func TestMessagesGoThroughWhoSharesTheirTerminal(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p := NewPrinter(f, "otrpipe")
+	var shared strings.Builder
+	p.Note("here")
+	p.Through(&shared)
+	p.Note("there")
+	if got, _ := os.ReadFile(f.Name()); string(got) != "otrpipe: here\n" || shared.String() != "otrpipe: there\n" {
+		t.Errorf("%q and %q", got, shared.String())
 	}
 }

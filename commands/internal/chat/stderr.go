@@ -1,4 +1,4 @@
-package commands
+package chat
 
 import (
 	"bytes"
@@ -14,38 +14,38 @@ import (
 )
 
 const (
-	// maxHeard is how long a line of the transport's messages may be until it is
+	// maxLine is how long a line of the transport's messages may be until it is
 	// printed as several, in bytes.
-	maxHeard = 4 << 10
-	// heardWait is how long the rest of such a line may take.
-	heardWait = 500 * time.Millisecond
-	// heardLast is how long the transport's last messages may take, when it has
+	maxLine = 4 << 10
+	// lineWait is how long the rest of such a line may take.
+	lineWait = 500 * time.Millisecond
+	// lastLines is how long the transport's last messages may take, when it has
 	// left something behind that still could write some.
-	heardLast = 500 * time.Millisecond
+	lastLines = 500 * time.Millisecond
 )
 
 // overhear returns a standard error for COMMAND, of which each line is printed
 // above the one that is edited, and what is to be called when COMMAND has left.
-func (h *chat) overhear(command string) (stderr *os.File, last func(), err error) {
+func (h *Chat) overhear(command string) (stderr *os.File, last func(), err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, nil, fmt.Errorf("a pipe from %s: %w", command, err)
 	}
-	name := notOurs(terminal.Visible(filepath.Base(command)))
+	name := h.notOurs(terminal.Visible(filepath.Base(command)))
 	if name == h.standing().who {
 		name = "<" + name + ">"
 	}
-	lead := h.console.Paint(name+":", color.Faint) + " "
+	lead := h.paint(name+":", color.Faint) + " "
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		eachLine(r, func(line []byte) { h.console.Message(lead, string(line)) })
+		eachLine(r, func(line []byte) { h.message(lead, string(line)) })
 	}()
 	return w, func() {
 		w.Close()
 		select {
 		case <-done:
-		case <-time.After(heardLast):
+		case <-time.After(lastLines):
 		}
 	}, nil
 }
@@ -55,7 +55,7 @@ func (h *chat) overhear(command string) (stderr *os.File, last func(), err error
 func eachLine(r *os.File, do func(line []byte)) {
 	defer r.Close()
 	var line []byte
-	buf := make([]byte, maxHeard)
+	buf := make([]byte, maxLine)
 	for {
 		n, err := r.Read(buf)
 		line = append(line, buf[:n]...)
@@ -67,7 +67,7 @@ func eachLine(r *os.File, do func(line []byte)) {
 			do(bytes.TrimSuffix(first, []byte("\r")))
 			line = rest
 		}
-		if len(line) > 0 && (err != nil || len(line) >= maxHeard) {
+		if len(line) > 0 && (err != nil || len(line) >= maxLine) {
 			do(line)
 			line = nil
 		}
@@ -76,7 +76,7 @@ func eachLine(r *os.File, do func(line []byte)) {
 		}
 		var by time.Time
 		if len(line) > 0 {
-			by = time.Now().Add(heardWait)
+			by = time.Now().Add(lineWait)
 		}
 		_ = r.SetReadDeadline(by)
 	}

@@ -1,4 +1,4 @@
-package commands
+package live
 
 import (
 	"bufio"
@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/stream"
@@ -26,17 +28,19 @@ const (
 // moveLines moves texts both ways, a line each, until the session ends. What
 // it returns yields the error of writing texts, or of one that could not be
 // sent, once all that came has been written.
-func (l *live) moveLines(lines *stream.Lines, p *payload) <-chan error {
-	if p.person != nil {
-		return p.person.converse(lines)
+func (s *Session) moveLines(lines *stream.Lines, p *Payload) <-chan error {
+	if p.Show != nil {
+		received := make(chan error, 1)
+		go func() { received <- s.showLines(lines, p.Show) }()
+		return received
 	}
 	sent := make(chan error, 1)
-	go func() { sent <- l.sendLines(lines, p) }()
+	go func() { sent <- s.sendLines(lines, p) }()
 	received := make(chan error, 1)
 	go func() {
-		err := l.receiveLines(lines, p)
+		err := s.receiveLines(lines, p)
 		if err == nil {
-			err = l.restOfInput(sent, p)
+			err = s.restOfInput(sent, p)
 		}
 		received <- err
 	}()
@@ -46,9 +50,9 @@ func (l *live) moveLines(lines *stream.Lines, p *payload) <-chan error {
 // restOfInput returns what became of our input when the session has ended: only where
 // its end has been reached is all of it sent. A person at a terminal and a COMMAND
 // that says nothing have no more of it.
-func (l *live) restOfInput(sent <-chan error, p *payload) error {
+func (s *Session) restOfInput(sent <-chan error, p *Payload) error {
 	wait := lastLine
-	if p.application != nil {
+	if p.Application != nil {
 		wait = lastOutput
 	}
 	select {
@@ -56,7 +60,7 @@ func (l *live) restOfInput(sent <-chan error, p *payload) error {
 		return err
 	case <-time.After(wait):
 	}
-	if in, ok := p.in.(*os.File); p.application != nil || ok && terminal.Is(in) {
+	if in, ok := p.In.(*os.File); p.Application != nil || ok && terminal.Is(in) {
 		return nil
 	}
 	return errInputOpen
@@ -69,15 +73,15 @@ var errInputOpen = exit.Errorf(exit.Broken, "the peer ended the session before o
 var errUnsent = exit.Errorf(exit.Broken, "not everything of our input was sent")
 
 // sendLines sends a line a message.
-func (l *live) sendLines(lines *stream.Lines, p *payload) error {
-	in := bufio.NewReaderSize(p.in, stream.MaxText+1)
+func (s *Session) sendLines(lines *stream.Lines, p *Payload) error {
+	in := bufio.NewReaderSize(p.In, stream.MaxText+1)
 	var unsent error
 	for number := 1; ; number++ {
 		line, err := in.ReadSlice('\n')
 		tooLong := errors.Is(err, bufio.ErrBufferFull)
 		if tooLong {
 			// At once: the end of such a line may never come.
-			l.Warn("line %d of the input is not sent: it is longer than %d bytes", number, stream.MaxText)
+			s.Warn("line %d of the input is not sent: it is longer than %d bytes", number, stream.MaxText)
 			unsent = errUnsent
 		}
 		for errors.Is(err, bufio.ErrBufferFull) {
@@ -87,31 +91,31 @@ func (l *live) sendLines(lines *stream.Lines, p *payload) error {
 			line = bytes.TrimSuffix(line[:len(line)-1], []byte("\r"))
 		}
 		if !tooLong && (err == nil || len(line) > 0) {
-			sendErr := lines.WriteMessage([]byte(l.asTyped(string(line))))
+			sendErr := lines.WriteMessage([]byte(s.asTyped(string(line))))
 			switch {
 			case errors.Is(sendErr, stream.ErrNUL), errors.Is(sendErr, stream.ErrTooLong):
-				l.Warn("line %d of the input is not sent: %v", number, reworded(sendErr))
+				s.Warn("line %d of the input is not sent: %v", number, Reword(sendErr))
 				unsent = errUnsent
 			case sendErr != nil:
 				return errUnsent
 			}
 		}
 		if err != nil {
-			l.inputEnded(err, func() { _ = lines.CloseWrite() })
+			s.inputEnded(err, func() { _ = lines.CloseWrite() })
 			return unsent
 		}
 	}
 }
 
 // receiveLines writes a message a line.
-func (l *live) receiveLines(lines *stream.Lines, p *payload) error {
+func (s *Session) receiveLines(lines *stream.Lines, p *Payload) error {
 	var buf []byte
-	out := p.out
+	out := p.Out
 	for {
 		var err error
-		if buf, err = l.readText(lines, buf[:0]); errors.Is(err, io.EOF) {
-			if err := p.doneOut(); err != nil && !p.left(err) {
-				return l.outputLost(err)
+		if buf, err = s.readText(lines, buf[:0]); errors.Is(err, io.EOF) {
+			if err := p.DoneOut(); err != nil && !p.left(err) {
+				return s.outputLost(err)
 			}
 			return nil
 		} else if err != nil {
@@ -120,7 +124,7 @@ func (l *live) receiveLines(lines *stream.Lines, p *payload) error {
 		buf = append(buf, '\n')
 		if _, err := out.Write(buf); err != nil {
 			if !p.left(err) {
-				return l.outputLost(err)
+				return s.outputLost(err)
 			}
 			out = io.Discard
 		}
@@ -129,35 +133,56 @@ func (l *live) receiveLines(lines *stream.Lines, p *payload) error {
 
 // readText appends the next text to buf, which is empty, as it is to be shown. What
 // the peer's program says is plain is never taken for HTML.
-func (l *live) readText(lines *stream.Lines, buf []byte) ([]byte, error) {
+func (s *Session) readText(lines *stream.Lines, buf []byte) ([]byte, error) {
 	buf, plain, err := lines.ReadText(buf)
-	if err == nil && !plain && l.options.HTML == htmlText {
-		buf = append(buf[:0], l.markup().Text(string(buf))...)
+	if err == nil && !plain && s.options.HTML == options.HTMLText {
+		buf = append(buf[:0], s.markup.ofPeer(s.Snapshot()).Text(string(buf))...)
 	}
 	return buf, err
 }
 
 // asTyped is what to send so that the peer's client shows text as it was typed.
-func (l *live) asTyped(text string) string {
-	if l.options.HTML != htmlText {
+func (s *Session) asTyped(text string) string {
+	if s.options.HTML != options.HTMLText {
 		return text
 	}
-	return l.markup().Escape(text)
+	return s.markup.ofPeer(s.Snapshot()).Escape(text)
 }
 
-// An htmlPeer is a client of a peer: whether it writes HTML is not known of another.
-type htmlPeer struct {
+// showLines shows the texts that come.
+func (s *Session) showLines(lines *stream.Lines, show func(text string)) error {
+	for {
+		text, err := s.readText(lines, nil)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		show(string(text))
+	}
+}
+
+// A markup is how the client that the session is with writes.
+type markup struct {
+	mu   sync.Mutex
+	html terminal.HTML // guarded by mu, and by itself
+	of   client        // guarded by mu
+}
+
+// A client is one of a peer: whether it writes HTML is not known of another.
+type client struct {
 	fingerprint keys.Fingerprint
 	instance    uint32
 }
 
-// markup is how the client that the session is with writes.
-func (l *live) markup() *terminal.HTML {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now := (htmlPeer{l.session.Fingerprint, l.session.PeerInstance}); now != l.htmlOf {
-		l.htmlOf = now
-		l.html.Forget()
+// ofPeer is the markup of the client that the session is with now.
+func (m *markup) ofPeer(now Snapshot) *terminal.HTML {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := (client{now.Fingerprint, now.Instance}); c != m.of {
+		m.of = c
+		m.html.Forget()
 	}
-	return &l.html
+	return &m.html
 }

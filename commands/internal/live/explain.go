@@ -1,4 +1,4 @@
-package commands
+package live
 
 import (
 	"errors"
@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/stream"
 )
 
 // explain gives the end of a stream its exit code, and says what can be done
 // about it.
-func (l *live) explain(err error) error {
+func (s *Session) explain(err error) error {
 	var e *exit.Error
 	switch {
 	case err == nil:
@@ -26,15 +27,15 @@ func (l *live) explain(err error) error {
 	case errors.Is(err, stream.ErrRefused):
 		return exit.Errorf(exit.Refused, "the peer came back with another key")
 	case errors.Is(err, stream.ErrBrokenOff):
-		return exit.Errorf(exit.SMP, "%w", errSMPBrokenOff).
+		return exit.Errorf(exit.SMP, "%w", ErrSMPBrokenOff).
 			WithHint("each such connection is one guess; if it was the line that was cut, try again")
 	case errors.Is(err, stream.ErrSMP):
-		failed := errSMPFailed
+		failed := ErrSMPFailed
 		if _, why, ok := strings.Cut(err.Error(), stream.ErrSMP.Error()+": "); ok {
 			failed = fmt.Errorf("SMP failed: %s", why)
 		}
 		return exit.Errorf(exit.SMP, "%w", failed).
-			WithHint("both ends need the very same secret: check it, and that %s is really at the other end", l.contactName())
+			WithHint("both ends need the very same secret: check it, and that %s is really at the other end", s.contactName())
 	case errors.Is(err, stream.ErrPeerLines):
 		return exit.Errorf(exit.Timeout, "the peer runs mode lines, and this end mode stream").
 			WithHint("both ends need the same: --mode lines here, or --mode stream there")
@@ -42,25 +43,25 @@ func (l *live) explain(err error) error {
 		return exit.Errorf(exit.Timeout, "the peer runs mode stream, and this end mode lines").
 			WithHint("both ends need the same: --mode stream here, or --mode lines there")
 	case errors.Is(err, stream.ErrNoStream):
-		return exit.Errorf(exit.Timeout, "the session is encrypted, but the peer sends no byte stream within %v", l.options.Timeout).
+		return exit.Errorf(exit.Timeout, "the session is encrypted, but the peer sends no byte stream within %v", s.options.Timeout).
 			WithHint("another OTR client, or an otrpipe in mode lines, needs --mode lines here too")
 	case errors.Is(err, stream.ErrTimeout):
-		return l.timedOut()
+		return s.timedOut()
 	case errors.Is(err, stream.ErrClosedBeforeSession):
-		return exit.Errorf(exit.Broken, "%s", "the transport closed before there was a session"+l.transportStatus()).
+		return exit.Errorf(exit.Broken, "%s", "the transport closed before there was a session"+s.TransportStatus()).
 			WithHint("is the other end running, and is it an otrpipe or another OTR client?")
-	case errors.Is(err, stream.ErrBroken) && l.options.Mode == modeStream:
-		return exit.Errorf(exit.Broken, "%s (%v%s)", l.howFar(), reworded(err), l.statusAfter(err))
+	case errors.Is(err, stream.ErrBroken) && s.options.Mode == options.ModeStream:
+		return exit.Errorf(exit.Broken, "%s (%v%s)", s.howFar(), Reword(err), s.statusAfter(err))
 	case errors.Is(err, stream.ErrTransport):
-		return exit.Errorf(exit.Broken, "the line was cut; %s did not end the session (%v%s)", l.peerName(), reworded(err), l.transportStatus())
+		return exit.Errorf(exit.Broken, "the line was cut; %s did not end the session (%v%s)", s.peerName(), Reword(err), s.TransportStatus())
 	case errors.Is(err, stream.ErrLost):
-		return exit.Errorf(exit.Broken, "messages of %s were lost on the way", l.peerName())
+		return exit.Errorf(exit.Broken, "messages of %s were lost on the way", s.peerName())
 	case errors.Is(err, stream.ErrUndelivered):
-		return exit.Errorf(exit.Broken, "not every message has reached %s", l.peerName())
+		return exit.Errorf(exit.Broken, "not every message has reached %s", s.peerName())
 	case errors.Is(err, stream.ErrUnconfirmed):
-		return exit.Errorf(exit.Broken, "%s has shown no sign of the session: what was sent may not have arrived", l.peerName())
+		return exit.Errorf(exit.Broken, "%s has shown no sign of the session: what was sent may not have arrived", s.peerName())
 	case errors.Is(err, stream.ErrBroken):
-		return exit.Errorf(exit.Broken, "%w", reworded(err))
+		return exit.Errorf(exit.Broken, "%w", Reword(err))
 	case errors.Is(err, stream.ErrClosed):
 		return exit.Errorf(exit.Broken, "the session was ended")
 	}
@@ -69,13 +70,10 @@ func (l *live) explain(err error) error {
 
 // howFar says how much of a stream that broke has arrived, so that nobody takes a
 // part for the whole.
-func (l *live) howFar() string {
-	l.mu.Lock()
-	lk, complete := l.link, l.complete
-	l.mu.Unlock()
-	stats := lk.Stats()
+func (s *Session) howFar() string {
+	stats := s.link.Stats()
 	switch {
-	case complete:
+	case s.complete:
 		return "the stream was cut short: all that the peer had to say has arrived, but perhaps not all that was sent to it"
 	case stats.ReceivedBytes > 0:
 		return fmt.Sprintf("the stream was cut short after %s: what arrived is authentic, but it is not all", terminal.Size(stats.ReceivedBytes))
@@ -86,36 +84,33 @@ func (l *live) howFar() string {
 }
 
 // statusAfter is the transport's status, if the stream broke because of it.
-func (l *live) statusAfter(err error) string {
+func (s *Session) statusAfter(err error) string {
 	if errors.Is(err, stream.ErrTransport) {
-		return l.transportStatus()
+		return s.TransportStatus()
 	}
 	return ""
 }
 
 // timedOut is for a handshake that took too long.
-func (l *live) timedOut() error {
-	l.mu.Lock()
-	secure, echoed, inClear, offers := l.peer != nil, l.echoed, l.inClear, l.offers
-	l.mu.Unlock()
-	if secure && l.options.SMP != nil {
-		return exit.Errorf(exit.Timeout, "SMP was not finished within %v", l.options.Timeout).
+func (s *Session) timedOut() error {
+	if s.peer != nil && s.options.SMP != nil {
+		return exit.Errorf(exit.Timeout, "SMP was not finished within %v", s.options.Timeout).
 			WithHint("the other end answers with the same --smp-secret-file, or by hand with otrpipe smp")
 	}
-	late := exit.Errorf(exit.Timeout, "there is no session after %v", l.options.Timeout)
+	late := exit.Errorf(exit.Timeout, "there is no session after %v", s.options.Timeout)
 	switch {
-	case echoed:
+	case s.echoed:
 		return late.WithHint("the transport sends back what we say; is it the other end that answers?")
-	case offers != "":
-		return late.WithHint("what came asks for OTR version %s, which is not allowed here; see --otr", offers)
-	case inClear:
+	case s.offers != "":
+		return late.WithHint("what came asks for OTR version %s, which is not allowed here; see --otr", s.offers)
+	case s.inClear:
 		return late.WithHint("what came was not encrypted; does the other end speak OTR?")
 	}
 	return late.WithHint("is the other end running? --timeout D gives it longer")
 }
 
-// reworded is an error of package stream for the user.
-func reworded(err error) error {
+// Reword is an error of package stream for the user.
+func Reword(err error) error {
 	e := exit.Plain(err)
 	if rest, ok := strings.CutPrefix(e.Error(), "broken: "); ok {
 		return exit.Rephrase(err, rest)
@@ -123,12 +118,12 @@ func reworded(err error) error {
 	return e
 }
 
-// transportStatus says how COMMAND has ended, where it is the transport.
-func (l *live) transportStatus() string {
-	l.mu.Lock()
-	c := l.child
-	l.mu.Unlock()
-	if c == nil || l.command == commandServe || !c.HasExited() {
+// TransportStatus says how COMMAND has ended, where it is the transport.
+func (s *Session) TransportStatus() string {
+	s.mu.Lock()
+	c := s.child
+	s.mu.Unlock()
+	if c == nil || s.setup.Served || !c.HasExited() {
 		return ""
 	}
 	return ": " + c.Describe()

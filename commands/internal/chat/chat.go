@@ -1,0 +1,202 @@
+// Package chat is a talk at a terminal: a line that is entered is a message or a
+// command, and what arrives is shown above the line that is edited.
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/fatih/color"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/live"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/terminal/editor"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/stream"
+)
+
+// A Session is what a chat needs of the session that it is held in.
+type Session interface {
+	Prepare(live.Setup) (*otr.Conversation, error)
+	RunOver(command []string, stderr *os.File, c *otr.Conversation, open func() (*live.Payload, error)) error
+	Snapshot() live.Snapshot
+	Status() *control.Status
+	// Running reports whether the transport carries the session by now.
+	Running() bool
+	// TransportStatus says how the transport has ended; "" if it has not.
+	TransportStatus() string
+
+	Send(in stream.SessionID, text string) (number int64, err error)
+	CompareSecret(context.Context, *control.SMP) error
+	AbortSMP() error
+	MarkVerified(keys.Fingerprint) error
+	Review()
+	Refresh(context.Context) error
+	Query() error
+	End() error
+
+	// Stop ends the session, Cause says why, and Signal does what a signal to the
+	// process does.
+	Stop(cause error, reason string)
+	Cause() error
+	Signal(syscall.Signal)
+}
+
+// A Config describes a chat.
+type Config struct {
+	IO      *terminal.IO
+	Program string // the program's name, which leads what it says
+	Contact string // that should be the peer; "": anybody
+	// Keys returns the fingerprints of our own keys.
+	Keys func() []keys.Fingerprint
+	// CheckQuestion refuses a question that SMP cannot ask.
+	CheckQuestion func(string) error
+	// Suggest returns the one of names that a misspelled name was meant to be, or "".
+	Suggest func(name string, names []string) string
+	// StatusText words a session's status for people.
+	StatusText func(*control.Status) string
+}
+
+// A Chat is a session that a person holds at a terminal.
+type Chat struct {
+	cfg     Config
+	console atomic.Pointer[editor.Console] // nil until Run has opened it
+	answers *terminal.Printer              // what is told to the person who has asked; set by Run
+	session Session                        // set by Run before anything is entered
+	// compared is the peer's key that was shown last, for comparing it. It is for
+	// the goroutine that listens.
+	compared keys.Fingerprint
+
+	shownMu sync.Mutex
+	// shown is the session that stands in front of the line; guarded by shownMu. A line is
+	// for that session alone.
+	shown stream.SessionID
+
+	textsMu   sync.Mutex
+	texts     []string // guarded by textsMu: the latest messages that were sent, shortened
+	firstText int64    // guarded by textsMu: the number of the first of them
+}
+
+// New returns a chat.
+func New(cfg Config) *Chat { return &Chat{cfg: cfg} }
+
+// Changed shows how the session stands in front of the line. It is for
+// live.Config.
+func (h *Chat) Changed(now live.Snapshot) {
+	if console := h.console.Load(); console != nil {
+		s := h.standingOf(now)
+		h.shownMu.Lock()
+		h.shown = now.Session
+		h.shownMu.Unlock()
+		console.SetPrompt(console.Paint(s.prompt(), s.colour()) + " ")
+	}
+}
+
+// Restore gives the terminal back as it was. It is for live.Config.
+func (h *Chat) Restore() {
+	if console := h.console.Load(); console != nil {
+		console.Close()
+	}
+}
+
+// Run runs the session over COMMAND.
+func (h *Chat) Run(s Session, setup live.Setup, command []string) error {
+	h.session = s
+	conversation, err := s.Prepare(setup) // it may ask for a passphrase
+	if err != nil {
+		return err
+	}
+	messages := h.cfg.IO.Messages
+	console, err := editor.Open(h.cfg.IO.In, h.cfg.IO.Out)
+	if err != nil {
+		return exit.Errorf(exit.Failure, "the terminal: %w", err)
+	}
+	defer console.Close()
+	h.answers = terminal.NewPrinter(h.cfg.IO.Out, h.cfg.Program)
+	h.answers.Through(console)
+	h.console.Store(console)
+	stderr, drain := messages.File(), func() {}
+	if terminal.Is(stderr) {
+		if stderr, drain, err = h.overhear(command[0]); err != nil {
+			return err
+		}
+		messages.Through(console) // which breaks long lines after its end, too
+	}
+	h.Changed(s.Snapshot())
+	h.cfg.IO.Note("waiting for the other end; /help shows what can be done here, Ctrl-D leaves")
+	go h.listen()
+	err = s.RunOver(command, stderr, conversation, func() (*live.Payload, error) {
+		return &live.Payload{Show: h.show}, nil
+	})
+	drain()
+	if err == nil && s.Cause() == nil {
+		h.cfg.IO.Note("the transport has ended%s", s.TransportStatus())
+	}
+	return err
+}
+
+// listen takes what the person enters, until the console is closed.
+func (h *Chat) listen() {
+	for {
+		line, err := h.console.Load().ReadLine()
+		switch {
+		case errors.Is(err, editor.ErrInterrupted):
+			h.session.Signal(syscall.SIGINT)
+		case errors.Is(err, io.EOF):
+			h.session.Stop(live.ErrQuit, "")
+		case errors.Is(err, editor.ErrClosed):
+			return
+		case err != nil: // the terminal is gone
+			h.session.Stop(exit.Silently(128+int(syscall.SIGHUP)), "interrupted")
+			return
+		default:
+			h.enter(line)
+		}
+	}
+}
+
+// addressed is the session that the person sees in front of the line.
+func (h *Chat) addressed() stream.SessionID {
+	h.shownMu.Lock()
+	defer h.shownMu.Unlock()
+	return h.shown
+}
+
+// show shows a text of the peer's.
+func (h *Chat) show(text string) {
+	s := h.standing()
+	h.message(h.paint(s.who+":", s.colour(), color.Bold)+" ", text)
+}
+
+// send sends a message now, or not at all.
+func (h *Chat) send(text string) {
+	running := h.session.Running()
+	number, err := h.session.Send(h.addressed(), text)
+	if err == nil {
+		h.keepText(number, text)
+		h.message(h.paint("you:", color.Bold)+" ", text)
+		return
+	}
+	h.answers.Error(fmt.Sprintf("not sent: %v", live.Reword(err)))
+	next := "/refresh begins a new session"
+	if !running {
+		next = "the other end is not there yet"
+	}
+	h.answers.Hint("Up brings the line back; " + next)
+}
+
+// message shows a text behind a lead, above the line.
+func (h *Chat) message(lead, text string) { h.console.Load().Message(lead, text) }
+
+func (h *Chat) paint(text string, how ...color.Attribute) string {
+	return h.console.Load().Paint(text, how...)
+}

@@ -1,0 +1,277 @@
+package halves
+
+import (
+	"crypto/rand"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/live"
+	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/keyfile"
+	"otrpipe/otr/keys"
+)
+
+// timeLimit is how long a test waits for what must happen.
+const timeLimit = 60 * time.Second
+
+func nowhere(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// half is what one half of the end whose sockets are in dir was given.
+func half(t *testing.T, role, dir string, given options.Values, in, out *os.File) Config {
+	t.Helper()
+	return Config{
+		Role: role, IO: terminal.NewIO("otrpipe", in, out, nowhere(t)),
+		Name: control.Name{Home: dir, Identity: "default", Session: "default"}, Dir: dir,
+		Home: keyfile.Open(filepath.Join(dir, "home")), Given: given,
+		Passphrase: func() ([]byte, error) { return nil, nil },
+		Setup: func(o *options.Options, _ []byte) live.Setup {
+			return live.Setup{Options: o, Open: newIdentity}
+		},
+	}
+}
+
+func newIdentity() (*keyfile.Identity, error) {
+	key, err := keys.GenerateEd448(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	forging, err := keys.GenerateForgingKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	dsa, err := keys.GenerateDSA(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return &keyfile.Identity{Name: "default", InstanceTag: 0x100, DSA: dsa, Ed448: key, Forging: forging}, nil
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.Close()
+		w.Close()
+	})
+	return r, w
+}
+
+// duplicate returns another file descriptor of f, as another process has.
+func duplicate(t *testing.T, f *os.File) *os.File {
+	t.Helper()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), f.Name())
+}
+
+func wait[T any](t *testing.T, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(timeLimit):
+		t.Fatal("nothing happened")
+	}
+	return v
+}
+
+// Both halves of both ends are started at once, and each was given a flag that the
+// other needs. Only the race detector sees some of what may go wrong here.
+func TestFourHalvesMakeASession(t *testing.T) {
+	there, fromHere := pipe(t)
+	here, fromThere := pipe(t)
+	ours, input := pipe(t)
+	output, theirs := pipe(t)
+	empty, noInput := pipe(t)
+	noInput.Close()
+	dirs := [2]string{t.TempDir(), t.TempDir()}
+	version, limit := options.Values{options.OTRFlag: {"4"}}, options.Values{options.PadFlag: {"256"}}
+	results := make(chan error, 4)
+	for _, cfg := range []Config{
+		half(t, Encrypt, dirs[0], version, ours, fromHere),
+		half(t, Decrypt, dirs[0], limit, here, nowhere(t)),
+		half(t, Encrypt, dirs[1], limit, empty, fromThere),
+		half(t, Decrypt, dirs[1], version, there, theirs),
+	} {
+		// In one process the halves share their files, which each of them closes.
+		cfg.IO.In, cfg.IO.Out = duplicate(t, cfg.IO.In), duplicate(t, cfg.IO.Out)
+		go func() { results <- Run(cfg) }()
+	}
+	// The test's own copies would keep the pipes open.
+	for _, f := range []*os.File{there, fromHere, here, fromThere, ours, theirs, empty} {
+		f.Close()
+	}
+	if _, err := io.WriteString(input, "from half to half"); err != nil {
+		t.Fatal(err)
+	}
+	input.Close()
+	got, err := io.ReadAll(output)
+	if err != nil || string(got) != "from half to half" {
+		t.Errorf("received %q, %v", got, err)
+	}
+	for range 4 {
+		if err := wait(t, results); err != nil {
+			t.Errorf("a half leaves with %v", err)
+		}
+	}
+}
+
+// meet hosts a session for the role encrypt-stream.
+func meet(t *testing.T, given options.Values) (*meeting, Config) {
+	t.Helper()
+	dir := t.TempDir()
+	cfg := half(t, Encrypt, dir, given, nowhere(t), nowhere(t))
+	listener, err := control.Listen(dir, cfg.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMeeting(cfg, listener)
+	go listener.Serve(m)
+	return m, cfg
+}
+
+// ask has a half ask to be let in.
+func ask(t *testing.T, cfg Config, join *control.Join) *control.Conn {
+	t.Helper()
+	conn, err := control.Dial(cfg.Dir, cfg.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	if err := conn.Send(control.Request{Join: join}, cfg.IO.In, cfg.IO.Out); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func TestAHalfThatIsLetInIsToldTheOutcome(t *testing.T) {
+	outcome := exit.Errorf(exit.Timeout, "too late")
+	for range 200 {
+		m, cfg := meet(t, nil)
+		conn := ask(t, cfg, &control.Join{Half: Decrypt})
+		var both sync.WaitGroup
+		both.Go(func() { _ = m.Finish(outcome) })
+		welcome, err := conn.ReceiveReply()
+		if err == nil { // it was let in
+			if welcome.Code != exit.OK {
+				t.Fatalf("turned away with %+v", welcome)
+			}
+			if reply, err := conn.ReceiveReply(); err != nil || reply.Code != exit.Timeout {
+				t.Fatalf("let in, and never told the outcome: %+v, %v", reply, err)
+			}
+		}
+		both.Wait()
+	}
+}
+
+func TestNobodyIsLetInAfterTheEnd(t *testing.T) {
+	m, cfg := meet(t, nil)
+	conn, err := control.Dial(cfg.Dir, cfg.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	m.end(errors.New("over")) // as Finish does, before the name is given up
+	if err := conn.Send(control.Request{Join: &control.Join{Half: Decrypt}}, cfg.IO.In, cfg.IO.Out); err != nil {
+		t.Fatal(err)
+	}
+	if reply, err := conn.ReceiveReply(); err == nil {
+		t.Errorf("it was let in: %+v", reply)
+	}
+	_ = m.Finish(nil)
+}
+
+func TestAHalfThatDoesNotFitIsRefused(t *testing.T) {
+	m, cfg := meet(t, options.Values{options.PadFlag: {"256"}})
+	m.cfg.Secret = []byte("sesame")
+	for _, test := range []struct {
+		join *control.Join
+		code int
+	}{
+		{&control.Join{Half: Encrypt}, exit.Session},
+		{&control.Join{Half: Decrypt, Flags: options.Values{options.PadFlag: {"512"}}}, exit.Usage},
+		{&control.Join{Half: Decrypt, SMPSecret: []byte("simsim")}, exit.Usage},
+		{&control.Join{Half: Decrypt, Events: true}, exit.Failure}, // without the file for them
+	} {
+		reply, err := ask(t, cfg, test.join).ReceiveReply()
+		if err != nil || reply.Code != test.code {
+			t.Errorf("%+v: %+v, %v", test.join, reply, err)
+		}
+	}
+	if reply := m.Handle(t.Context(), &control.Request{Status: true}); reply.Waits != Encrypt {
+		t.Errorf("%q waits for the other half", reply.Waits)
+	}
+	let := ask(t, cfg, &control.Join{Half: Decrypt, Flags: options.Values{options.TimeoutFlag: {"5s"}}})
+	if reply, err := let.ReceiveReply(); err != nil || reply.Code != exit.OK {
+		t.Fatalf("%+v, %v", reply, err)
+	}
+	if reply, err := ask(t, cfg, &control.Join{Half: Decrypt}).ReceiveReply(); err != nil || reply.Code != exit.Session {
+		t.Errorf("a third half: %+v, %v", reply, err)
+	}
+	p, err := m.await()
+	if err != nil || p.values.Timeout() != 5*time.Second || string(p.secret) != "sesame" || len(m.cfg.Given) != 1 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if reply := m.Handle(t.Context(), &control.Request{Status: true}); reply.Waits != "" {
+		t.Errorf("%q still waits", reply.Waits)
+	}
+	_ = m.Finish(nil)
+}
+
+func TestAHalfThatIsKilledEndsTheSession(t *testing.T) {
+	for _, test := range []struct {
+		leave func(*control.Conn)
+		code  int
+	}{
+		{(*control.Conn).Close, exit.Broken},
+		{func(c *control.Conn) { _ = c.Send(control.Request{Signal: 15}) }, 143},
+	} {
+		m, cfg := meet(t, nil)
+		conn := ask(t, cfg, &control.Join{Half: Decrypt})
+		if _, err := conn.ReceiveReply(); err != nil {
+			t.Fatal(err)
+		}
+		test.leave(conn)
+		wait(t, m.Stopped())
+		if err := m.Finish(m.Cause()); exit.As(err).Code != test.code {
+			t.Errorf("the outcome is %v", err)
+		}
+	}
+}
+
+func TestAHalfDoesNotWaitForEver(t *testing.T) {
+	dir := t.TempDir()
+	cfg := half(t, Decrypt, dir, options.Values{options.TimeoutFlag: {"10ms"}}, nowhere(t), nowhere(t))
+	if err := Run(cfg); exit.As(err).Code != exit.Timeout || exit.As(err).Hint == "" {
+		t.Errorf("%v", err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

@@ -1,0 +1,116 @@
+package live
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"syscall"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/otr/stream"
+)
+
+// pumpSize is how much plaintext is moved at once, in bytes: more than a pipe
+// holds, and enough that the cost of a call does not show.
+const pumpSize = 256 << 10
+
+// moveBytes moves payload both ways until both directions have ended. What it
+// returns yields the error of writing plaintext, once all that came has been
+// written.
+func (s *Session) moveBytes(b *stream.Stream, p *Payload) <-chan error {
+	go s.send(b, p)
+	received := make(chan error, 1)
+	go func() { received <- s.receive(b, p) }()
+	return received
+}
+
+// send moves payload to the peer.
+func (s *Session) send(b *stream.Stream, p *Payload) {
+	buf := make([]byte, pumpSize)
+	for {
+		n, err := p.In.Read(buf)
+		if n > 0 {
+			if _, err := b.Write(buf[:n]); err != nil {
+				return // the stream knows why
+			}
+		}
+		if err != nil {
+			s.inputEnded(err, func() { _ = b.CloseWrite() })
+			return
+		}
+	}
+}
+
+// inputEnded ends our direction, properly if the input has ended so.
+func (s *Session) inputEnded(err error, end func()) {
+	var e *exit.Error
+	switch {
+	case errors.Is(err, io.EOF):
+		end()
+	case errors.As(err, &e):
+		s.Stop(e, "the application was killed")
+	default:
+		s.Stop(exit.Errorf(exit.Failure, "reading the plaintext: %w", withoutName(err)), "reading failed")
+	}
+}
+
+// receive moves payload from the peer. An application that leaves before it
+// has read all needs no more of it.
+func (s *Session) receive(b *stream.Stream, p *Payload) error {
+	if p.Application != nil {
+		go func() {
+			<-p.Application.Exited
+			_ = b.CloseRead("the application has left")
+		}()
+	}
+	buf := make([]byte, pumpSize)
+	for {
+		n, err := b.Read(buf)
+		if n > 0 {
+			if _, err := p.Out.Write(buf[:n]); err != nil {
+				if p.left(err) {
+					return b.CloseRead("the application reads no more")
+				}
+				return s.outputLost(err)
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			if err := p.DoneOut(); err != nil && !p.left(err) {
+				return s.outputLost(err)
+			}
+			return nil
+		case err == stream.ErrClosed && p.Application != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// left says whether err, of writing, comes from an application that reads no
+// more.
+func (p *Payload) left(err error) bool {
+	return p.Application != nil && (errors.Is(err, syscall.EPIPE) || errors.Is(err, fs.ErrClosed))
+}
+
+// outputLost ends the session when standard output takes no more plaintext,
+// and returns the error that this is.
+func (s *Session) outputLost(err error) error {
+	lost := exit.Errorf(exit.Failure, "writing the plaintext: %w", withoutName(err))
+	if errors.Is(err, syscall.EPIPE) {
+		lost = exit.Silently(128 + int(syscall.SIGPIPE))
+	}
+	s.Stop(lost, "nobody reads any more")
+	return lost
+}
+
+// withoutName is an error of a file without the file's name, which the user does not
+// know: it is a standard stream.
+func withoutName(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}

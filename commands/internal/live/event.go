@@ -1,0 +1,236 @@
+package live
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"otrpipe/commands/internal/events"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/guesses"
+	"otrpipe/commands/internal/options"
+	"otrpipe/otr"
+	"otrpipe/otr/stream"
+)
+
+// event writes down and tells what happens, and acts on it where it is ours to
+// act. It is the stream's Event.
+func (s *Session) event(e stream.Event) {
+	switch what := e.What.(type) {
+	case otr.Secure:
+		s.secured(e, what)
+		finishAll(&s.waiters.secure, e.Session)
+	case stream.Trusted:
+		s.trustedNow(e.Session)
+	case stream.Vouched:
+		s.vouched(e, what)
+	case stream.Refused:
+		s.strangerRefused(what)
+	case stream.Downgraded:
+		s.downgraded(e, what)
+	case otr.PeerEnded:
+		s.setUntrusted()
+		s.log(e, events.Record{Event: events.PeerEnded})
+		if s.options.Mode == options.ModeLines {
+			s.Note("%s ended the session", s.peerName())
+		}
+	case otr.Ended:
+		s.endedHere(what)
+	case otr.SMPAsked:
+		s.smpAsked(e, what)
+	case otr.SMPSucceeded:
+		s.endGate(guesses.Succeeded)
+		s.smpSucceeded(e)
+	case otr.SMPFailed:
+		s.endGate(guesses.Failed)
+		s.smpFailed(e, what)
+	case otr.SMPCrossed:
+		// Both runs are over, and one of the ends starts again.
+		s.smp.crossed = s.waiters.smp != nil
+	case otr.SMPAborted:
+		s.smpAborted(e)
+	case otr.ExtraKeyReceived:
+		s.keepExtraKey(e.Session, what)
+		s.log(e, events.Record{Event: events.ExtraKey, Use: &what.Use, Data: events.Hex(what.Data)})
+		s.Note("%s will use the extra symmetric key for use %d; otrpipe extra-key --received shows it", s.peerName(), what.Use)
+	case stream.StreamEnded:
+		s.streamEnded(e, what)
+	case stream.OtherMode:
+		s.Warn("%s runs mode stream; the session is ended", s.peerName())
+	case stream.Lost, stream.Late, stream.Undelivered, stream.Unacknowledged, stream.Delivered, stream.Unsent:
+		s.textsMoved(e)
+	case stream.Text:
+		s.Warn("the peer wrote %s of text%s, which mode stream has no place for", bytesOf(int64(len(what.Text))), times(e.Count))
+		s.Advise("with another OTR client use --mode lines")
+	case otr.Restarted:
+		s.Note("%v", what)
+	default:
+		s.dropped(e)
+	}
+	s.advanceSMP(e.What)
+	s.publish()
+}
+
+// dropped tells what came and was not for the session.
+func (s *Session) dropped(e stream.Event) {
+	switch what := e.What.(type) {
+	case otr.Echo:
+		s.echoed = true
+		s.Detail("%v%s", what, times(e.Count))
+	case otr.Unencrypted:
+		s.inClear = true
+		n := int64(what.Bytes)
+		s.log(e, events.Record{Event: events.Unencrypted, Bytes: &n})
+		s.Warn("%s came unencrypted and %s dropped%s", bytesOf(n), wasOrWere(n), times(e.Count))
+	case otr.Unreadable:
+		s.log(e, events.Record{Event: events.Unreadable, Reason: what.Reason.Error()})
+		s.Warn("a message that cannot be read was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
+	case otr.Malformed:
+		s.log(e, events.Record{Event: events.Unreadable, Reason: what.Reason.Error()})
+		s.Warn("a message that makes no sense was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
+	case stream.LineTooLong:
+		s.log(e, events.Record{Event: events.Unreadable, Bytes: &what.Bytes, Reason: "the line is too long"})
+		s.Warn("a line of %s was dropped%s: that is too long", bytesOf(what.Bytes), times(e.Count))
+	case otr.PeerError:
+		s.log(e, events.Record{Event: events.PeerError, Text: &what.Text})
+		s.Warn("the peer's program reports an error%s: %s", times(e.Count), what.Text)
+	case otr.Queried:
+		s.queried(what)
+	default:
+		s.Detail("%v%s", what, times(e.Count))
+	}
+}
+
+// textsMoved tells what became of messages.
+func (s *Session) textsMoved(e stream.Event) {
+	switch what := e.What.(type) {
+	case stream.Lost:
+		n := int(what.Texts)
+		s.log(stream.Event{Time: e.Time}, events.Record{Event: events.Lost, Direction: "received", Count: n})
+		s.Warn("%s of %s got lost on the way", count(n, "message"), s.peerName())
+	case stream.Late:
+		n := int(what.Texts)
+		s.log(stream.Event{Time: e.Time}, events.Record{Event: events.Late, Count: n})
+		s.Warn("%s of %s came late, after others that were sent later", count(n, "message"), s.peerName())
+	case stream.Undelivered:
+		n := int(what.Texts)
+		s.log(stream.Event{Time: e.Time}, events.Record{Event: events.Lost, Direction: "sent", Count: n})
+		s.aboutTexts(s.Warn, "did not reach "+s.peerName(), what.First, what.Texts)
+	case stream.Unacknowledged:
+		s.aboutTexts(s.Warn, "not acknowledged yet by "+s.peerName(), what.First, what.Texts)
+	case stream.Delivered:
+		s.aboutTexts(s.Note, "reached "+s.peerName()+" after all", what.First, what.Texts)
+	case stream.Unsent:
+		s.Warn("not sent, for the session had ended: %s", count(what.Texts, "message"))
+	}
+}
+
+// aboutTexts tells what became of messages of ours: a person which ones, others how
+// many.
+func (s *Session) aboutTexts(tell func(format string, a ...any), what string, first, n int64) {
+	if s.cfg.SentTexts != nil {
+		if texts := s.cfg.SentTexts(first, n); len(texts) == int(n) {
+			for _, text := range texts {
+				tell("%s: %s", what, text)
+			}
+			return
+		}
+	}
+	tell("%s: %s", what, count(int(n), "message"))
+}
+
+// queried follows a query of the peer's.
+func (s *Session) queried(what otr.Queried) {
+	if what.Common != 0 {
+		s.Detail("%v", what)
+		return
+	}
+	offers := what.Offered.String()
+	if s.offers != offers { // a peer that waits for a session asks again and again
+		s.Warn("the peer asks for versions of OTR that are not allowed here: %v", what.Offered)
+	}
+	s.offers = offers
+}
+
+// streamEnded follows the end of one direction.
+func (s *Session) streamEnded(e stream.Event, what stream.StreamEnded) {
+	direction := "sent"
+	if !what.Sent {
+		direction = "received"
+		s.complete = true
+	}
+	s.log(e, events.Record{Event: events.StreamEnded, Direction: direction, Bytes: &what.Bytes})
+	s.Detail("all %s have been %s", bytesOf(what.Bytes), direction)
+}
+
+// endedHere follows the end of a session that we have ended, or that had the
+// same keys for too long.
+func (s *Session) endedHere(e otr.Ended) {
+	lapsed := e.Expired && s.options.Mode == options.ModeLines // and comes back
+	if !s.options.Stay && !lapsed {
+		s.Detail("%v", e)
+		return
+	}
+	s.setUntrusted()
+	if e.Expired {
+		s.Note("the session with %s ended: its keys had not changed for %v", s.peerName(), s.options.Expire)
+	}
+}
+
+// log writes an event that the stream told to --events.
+func (s *Session) log(e stream.Event, out events.Record) {
+	if e.Count > 1 {
+		out.Count = e.Count
+	}
+	for _, log := range s.logs {
+		log.Write(e.Time, out)
+	}
+}
+
+// logNow writes an event of our own to --events.
+func (s *Session) logNow(out events.Record) {
+	for _, log := range s.logs {
+		log.Write(time.Now(), out)
+	}
+}
+
+func (s *Session) logStarted() {
+	s.logNow(events.Record{Event: events.Started, Identity: s.cfg.Name.Identity, Mode: s.options.Mode, PID: os.Getpid()})
+}
+
+func (s *Session) logEnded(err error) {
+	code, message := exit.OK, ""
+	if err != nil {
+		e := exit.As(err)
+		code = e.Code
+		if !e.Silent {
+			message = err.Error()
+		}
+	}
+	s.logNow(events.Record{Event: events.Ended, Code: &code, Message: message})
+}
+
+// times says how often something happened that is told only once.
+func times(n int) string {
+	if n <= 1 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d times)", n)
+}
+
+func bytesOf(n int64) string { return count(int(n), "byte") }
+
+// count says how many things there are.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+func wasOrWere(n int64) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
+}

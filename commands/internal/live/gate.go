@@ -1,0 +1,36 @@
+package live
+
+import (
+	"time"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/guesses"
+)
+
+// beginGate begins the comparison of secrets that comes before payload, and returns how
+// long it has to wait because others of this home have failed. It is called by the
+// session's owner.
+func (s *Session) beginGate() time.Duration {
+	c, err := guesses.Open(s.cfg.Dir, s.cfg.Name.Home, time.Now).Begin()
+	if err != nil {
+		s.Warn("failed comparisons cannot be counted: %v", exit.Plain(err))
+	}
+	s.comparison = c
+	if c.Wait > 0 {
+		s.Note("waiting %v before the secrets are compared: %s failed lately, and somebody may be guessing",
+			c.Wait.Round(time.Second), count(c.Failures, "comparison"))
+	}
+	return c.Wait
+}
+
+// endGate counts the outcome of that comparison, once.
+func (s *Session) endGate(o guesses.Outcome) {
+	c := s.comparison
+	s.comparison = nil
+	if c == nil {
+		return
+	}
+	if err := c.End(o); err != nil {
+		s.Detail("%v", exit.Plain(err))
+	}
+}

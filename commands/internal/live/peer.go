@@ -1,0 +1,215 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/events"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/trust"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/stream"
+)
+
+// verify decides about the key of a session's peer. It is the stream's Verify.
+func (s *Session) verify(met otr.Session) error {
+	defer s.publish()
+	v := s.keeper.Meet(met, time.Now())
+	p := s.describe(met, v.Standing)
+	// What the checks have said so far, they have said of one key.
+	s.trusted = s.trusted && v.Err == nil && s.session.Fingerprint == met.Fingerprint
+	s.peer, s.session = p, met
+	s.refusal = v.Err != nil
+	if v.Downgraded {
+		s.logNow(events.Record{Event: events.Downgraded, Peer: p})
+		if v.Err == nil {
+			s.Warn("%s comes with OTR version %d, but is known to speak version 4", s.contactName(), met.Version)
+		}
+	}
+	return v.Err
+}
+
+// admit has the last word when every check has passed: the peer's key is put on
+// file. It is the stream's Admit.
+func (s *Session) admit(met otr.Session) error {
+	defer s.publish()
+	standing, err := s.keeper.Trusted(met, time.Now())
+	var refusal *exit.Error
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	s.remembered(standing, err)
+	return nil
+}
+
+// vouched follows what the peer tells of its key of version 4, inside the session.
+func (s *Session) vouched(e stream.Event, what stream.Vouched) {
+	standing, err := s.keeper.Vouched(what.Session, what.Fingerprint, e.Time)
+	if err != nil {
+		s.Warn("the OTRv4 key that %s tells is not taken: %v", s.contactName(), exit.Plain(err))
+		return
+	}
+	p := s.describe(what.Session, standing)
+	p.Version, p.Fingerprint = 4, what.Fingerprint.Hex()
+	s.log(e, events.Record{Event: events.Vouched, Peer: p, Vouching: what.Session.Fingerprint.Hex()})
+	if s.options.Contact != "" {
+		s.Note("%s told its OTRv4 key in this session; it is now as trusted as the OTRv3 key", s.contactName())
+	}
+}
+
+// strangerRefused follows a session with another key than the one that the run belongs
+// to, which was ended at once.
+func (s *Session) strangerRefused(what stream.Refused) {
+	s.setUntrusted()
+	s.Warn("a session with another key was refused: %v", what.Session.Fingerprint)
+	s.Advise("somebody may be in between; waiting for %s", s.contactName())
+}
+
+// downgraded follows the finding that the session has an older version of OTR than
+// both ends offered.
+func (s *Session) downgraded(e stream.Event, what stream.Downgraded) {
+	p := *s.peer
+	s.log(e, events.Record{Event: events.Downgraded, Peer: &p})
+	s.Warn("both ends offered OTR version %d, but the session is of version %d", what.Common, what.Session.Version)
+	s.Advise("somebody in between may have taken version %d away", what.Common)
+}
+
+// describe is a session's peer as events and status show it.
+func (s *Session) describe(met otr.Session, standing trust.Standing) *events.Peer {
+	p := &events.Peer{
+		Version:     met.Version,
+		Fingerprint: met.Fingerprint.Hex(),
+		Trust:       string(standing),
+		SSID:        fmt.Sprintf("%x", met.SSID),
+		Instance:    events.Instance(met.PeerInstance),
+	}
+	if s.options.Contact != "" {
+		p.Contact = &s.options.Contact
+	}
+	return p
+}
+
+// secured tells whom a session is with.
+func (s *Session) secured(e stream.Event, secure otr.Secure) {
+	p := *s.peer
+	name := events.Secure
+	if secure.Refreshed {
+		name = events.Refreshed
+	}
+	s.log(e, events.Record{Event: name, Peer: &p})
+	if secure.Refreshed {
+		s.Detail("the keys are new; session id %s", p.SSID)
+	}
+	if s.refusal {
+		return // the error says so, and nothing here may sound like a session with the contact
+	}
+	if s.trusted { // it has been told, but the peer's profile is a newer one
+		s.remembered(s.keeper.Refreshed(secure.Session, e.Time))
+		return
+	}
+	standing := trust.Standing(p.Trust)
+	switch standing {
+	case trust.Unverified:
+		s.Note("secure with OTRv%d key %v", secure.Version, secure.Fingerprint)
+		if s.options.SMP != nil {
+			return // it is about to prove itself
+		}
+		s.Warn("nobody has checked whose key that is: no contact was named")
+		s.Advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
+	case trust.New:
+		s.Note("secure with %s, OTRv%d key %v (%s)", s.contactName(), secure.Version, secure.Fingerprint, p.Trust)
+	default:
+		s.Note("secure with %s, OTRv%d (%s)", s.contactName(), secure.Version, p.Trust)
+		s.Detail("the key is %v", secure.Fingerprint)
+	}
+	if standing != trust.Verified && standing != trust.Unverified && s.cfg.AtTerminal {
+		s.Advise("to verify whose key that is: /smp, or compare /fingerprint through another channel and then /trust")
+	}
+}
+
+// trustedNow follows the last check that was asked for.
+func (s *Session) trustedNow(session stream.SessionID) {
+	s.trusted = true
+	s.state = control.StateEncrypted
+	finishAll(&s.waiters.trusted, session)
+}
+
+// remembered follows putting the peer's key on file. A home that cannot be written
+// to does not stop the stream: the peer has met what was asked, but the next time
+// we will not know it, and the user must.
+func (s *Session) remembered(standing trust.Standing, err error) {
+	if err != nil {
+		s.Warn("the key of %s cannot be remembered: %v", s.contactName(), exit.Plain(err))
+		return
+	}
+	s.setStanding(standing)
+}
+
+func (s *Session) setStanding(standing trust.Standing) {
+	if s.peer != nil {
+		s.peer.Trust = string(standing)
+	}
+}
+
+// setUntrusted follows the end of a session.
+func (s *Session) setUntrusted() {
+	s.trusted = false
+	s.smp = smpState{run: s.smp.run}
+	s.state = control.StateFinished
+	if s.options.Stay {
+		s.state = control.StateHandshake
+	}
+}
+
+// MarkVerified records that the user has compared the fingerprint of the peer. It
+// fails where the session is with another key by now.
+func (s *Session) MarkVerified(compared keys.Fingerprint) error {
+	if !s.isRunning() {
+		return ErrUnencrypted
+	}
+	return s.do(func(*otr.Conversation) ([][]byte, error) {
+		if !s.trusted || s.session.Fingerprint != compared {
+			return nil, ErrUnencrypted
+		}
+		if err := s.keeper.MarkVerified(); err != nil {
+			return nil, err
+		}
+		s.setStanding(trust.Verified)
+		return nil, nil
+	})
+}
+
+// Review looks whether the contact's key is trusted otherwise by now, as another
+// process may have seen to.
+func (s *Session) Review() {
+	if !s.isRunning() {
+		return
+	}
+	_ = s.do(func(*otr.Conversation) ([][]byte, error) { // after the end there is nothing to review
+		if s.trusted {
+			s.setStanding(s.keeper.Review())
+		}
+		return nil, nil
+	})
+}
+
+// contactName is what the contact that should be the peer is called in messages.
+func (s *Session) contactName() string {
+	if s.options.Contact != "" {
+		return terminal.Visible(s.options.Contact)
+	}
+	return "the peer"
+}
+
+// peerName is what the peer is called in messages: by its contact's name only if
+// every check that was asked for has passed.
+func (s *Session) peerName() string {
+	if s.keeper != nil && s.keeper.Passed() {
+		return s.contactName()
+	}
+	return "the peer"
+}

@@ -1,0 +1,91 @@
+package live
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"otrpipe/commands/internal/terminal"
+)
+
+// progressEvery is how often the progress line is drawn anew: often enough to
+// look alive, and no load on a slow terminal.
+const progressEvery = 200 * time.Millisecond
+
+// showProgress shows on the terminal how far the transfer is, until we are
+// told to leave or the function it returns is called.
+func (s *Session) showProgress() (end func()) {
+	if !s.wantsProgress() {
+		return func() {}
+	}
+	line := s.Messages.Progress(time.Now(), s.remaining())
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		defer line.End()
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case now := <-tick.C:
+				stats := s.link.Stats()
+				line.Show(now, stats.SentBytes, stats.ReceivedBytes, s.trustInPeer())
+			case <-s.stopped:
+				return
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
+// wantsProgress reports whether there is a progress line: only ever on a
+// terminal. It is guessed on where the payload is elsewhere; but not for serve,
+// of which several may run at one terminal.
+func (s *Session) wantsProgress() bool {
+	switch {
+	case !terminal.Is(s.Messages.File()):
+		return false
+	case s.options.Progress:
+		return true
+	}
+	return !s.Quiet && !s.setup.Served && !slices.ContainsFunc(s.setup.Streams, terminal.Is)
+}
+
+// remaining is how many bytes of plaintext there are still to send; 0: nobody
+// knows.
+func (s *Session) remaining() int64 {
+	in := s.setup.Input
+	if in == nil {
+		return 0
+	}
+	info, err := in.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	at, err := in.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0
+	}
+	return max(0, info.Size()-at)
+}
+
+// trustInPeer says, for the progress line, who the peer is and how far it is
+// trusted.
+func (s *Session) trustInPeer() string {
+	now := s.Snapshot()
+	switch {
+	case now.Peer == nil:
+		return ""
+	case now.Contact != "":
+		return fmt.Sprintf("%s (%s)", now.Contact, now.Peer.Trust)
+	case s.options.SMP != nil && now.Trusted:
+		return "peer knows the secret"
+	}
+	return "peer " + now.Peer.Trust
+}

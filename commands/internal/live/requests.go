@@ -1,0 +1,173 @@
+package live
+
+import (
+	"context"
+	"os"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
+	"otrpipe/otr"
+	"otrpipe/otr/stream"
+)
+
+// ErrUnencrypted is for what needs a session.
+var ErrUnencrypted error = exit.Errorf(exit.Failure, "there is no encrypted session").
+	WithHint("/refresh begins one")
+
+// Handle does what a controller asks, which waits for it as long as ctx goes on.
+func (s *Session) Handle(ctx context.Context, r *control.Request) control.Reply {
+	switch {
+	case r.Status:
+		now := s.Snapshot()
+		return control.Reply{Status: s.Status(), Home: s.cfg.Name.Home, Asked: now.Asked, Run: now.Run}
+	case r.SMP != nil && r.SMP.Abort:
+		s.tellPerson("another shell aborts the comparison of secrets")
+		return control.ReplyOf(s.AbortSMP())
+	case r.SMP != nil:
+		s.tellPerson("another shell compares a secret with SMP")
+		return control.ReplyOf(s.CompareSecret(ctx, r.SMP))
+	case r.Refresh:
+		s.tellPerson("another shell makes a new key exchange")
+		return control.ReplyOf(s.Refresh(ctx))
+	case r.ExtraKey != nil:
+		s.tellPerson("another shell takes the extra symmetric key")
+		key, err := s.ExtraKey(ctx, r.ExtraKey)
+		reply := control.ReplyOf(err)
+		reply.Key = key
+		return reply
+	case r.End:
+		s.tellPerson("another shell ends the session with otrpipe end")
+		s.Stop(ErrEndedHere, "ended by the user")
+		<-s.over
+		return control.Reply{}
+	}
+	return control.ReplyOf(exit.Errorf(exit.Failure, "the session's host does not know how to do that"))
+}
+
+// Join refuses a half: this end has none.
+func (s *Session) Join(conn *control.Conn, _ *control.Join, files []*os.File) {
+	defer conn.Close()
+	control.CloseFiles(files)
+	if !s.Leaving() { // without an answer it tries again
+		_ = conn.Reply(control.ReplyOf(s.cfg.Name.Taken()))
+	}
+}
+
+// Refresh begins a new key exchange and waits for its end.
+func (s *Session) Refresh(ctx context.Context) error {
+	late := limit(controlTimeout)
+	var session stream.SessionID
+	if !s.hasLapsed() {
+		var err error
+		if session, err = s.awaitSecure(ctx, late); err != nil {
+			return err
+		}
+	}
+	w := newWaiter()
+	err := s.doIn(session, func(c *otr.Conversation) ([][]byte, error) {
+		lines, err := c.Refresh()
+		if err == nil {
+			add(&s.waiters.secure, w)
+		}
+		return lines, err
+	})
+	if err != nil {
+		return err
+	}
+	return s.await(ctx, w, late, func() error {
+		return exit.Errorf(exit.Timeout, "the peer has not answered the new key exchange within %v", controlTimeout)
+	}, &s.waiters.secure)
+}
+
+// hasLapsed reports whether a session in mode lines has ended that may begin again.
+func (s *Session) hasLapsed() bool {
+	now := s.Snapshot()
+	return s.isRunning() && now.Mode == options.ModeLines && now.Peer != nil && !now.Trusted && !s.isFinished()
+}
+
+func (s *Session) isFinished() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.finished
+}
+
+// Query asks the peer for a session where there is none.
+func (s *Session) Query() error {
+	if !s.isRunning() {
+		return ErrUnencrypted
+	}
+	return s.do((*otr.Conversation).Start)
+}
+
+// End ends the session with the peer, which is told. It is for mode lines.
+func (s *Session) End() error {
+	if !s.isRunning() || s.lines == nil {
+		return ErrUnencrypted
+	}
+	if err := s.lines.EndSession(); err != nil {
+		return s.refused(err)
+	}
+	return nil
+}
+
+// Send sends a text in mode lines as it was typed, in one session or not at all, and
+// returns its number. Its error is one of package stream.
+func (s *Session) Send(in stream.SessionID, text string) (number int64, err error) {
+	if !s.isRunning() || s.lines == nil {
+		return 0, stream.ErrNoSession
+	}
+	return s.lines.WriteTextIn(in, []byte(s.asTyped(text)))
+}
+
+// Running reports whether the transport carries the session by now.
+func (s *Session) Running() bool { return s.isRunning() }
+
+// An extraKey is an extra symmetric key that the peer has announced.
+type extraKey struct {
+	session stream.SessionID // which it is of
+	use     uint32
+	key     []byte
+}
+
+// keepExtraKey keeps the key that the peer announced last, for extra-key
+// --received.
+func (s *Session) keepExtraKey(in stream.SessionID, e otr.ExtraKeyReceived) {
+	if s.extra != nil {
+		clear(s.extra.key)
+	}
+	s.extra = &extraKey{session: in, use: e.Use, key: append([]byte(nil), e.Key...)}
+}
+
+// ExtraKey returns the extra symmetric key and tells the peer its use, or returns
+// the key that the peer has announced.
+func (s *Session) ExtraKey(ctx context.Context, r *control.ExtraKey) (key []byte, err error) {
+	var session stream.SessionID
+	missing := exit.Errorf(exit.Failure, "the peer has not announced the extra symmetric key in session %q", s.cfg.Name.Session)
+	switch {
+	case !r.Received:
+		if session, err = s.awaitSecure(ctx, limit(controlTimeout)); err != nil {
+			return nil, err
+		}
+	case !s.isRunning():
+		return nil, missing
+	}
+	err = s.doIn(session, func(c *otr.Conversation) ([][]byte, error) {
+		if r.Received {
+			// The key of the present session's peer, once it has met what was asked of it.
+			now, ok := s.link.Session()
+			if s.extra == nil || !s.trusted || !ok || now != s.extra.session {
+				return nil, missing
+			}
+			key = append([]byte(nil), s.extra.key...)
+			return nil, nil
+		}
+		k, lines, err := c.ExtraKey(r.Use, r.Data)
+		key = append([]byte(nil), k...)
+		return lines, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
+}

@@ -1,0 +1,330 @@
+package live
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/process"
+	"otrpipe/commands/internal/trust"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/stream"
+)
+
+// lastBytes is how long plaintext that has arrived may take to be written when
+// we are told to leave and its reader does not read.
+const lastBytes = time.Second
+
+var (
+	// ErrEndedHere is the cause of a session that our user has ended.
+	ErrEndedHere error = exit.Errorf(exit.Broken, "the session was ended with otrpipe end")
+	// ErrQuit is the cause of a session that its person leaves. What is left to say
+	// then is why the last words could not be sent.
+	ErrQuit error = exit.Errorf(exit.Broken, "the session was ended")
+)
+
+// Prepare opens the identity and makes the conversation. The time that the user
+// takes for a passphrase or a secret is not the peer's.
+func (s *Session) Prepare(setup Setup) (*otr.Conversation, error) {
+	s.setup, s.options = setup, setup.Options
+	s.publish()
+	if s.options.Question != "" && s.options.SMP == nil {
+		secret, err := setup.AskSecret()
+		if err != nil {
+			return nil, err
+		}
+		s.options.SMP = secret
+	}
+	asked := time.Now()
+	id, err := setup.Open()
+	if err != nil {
+		return nil, err
+	}
+	s.begun = s.begun.Add(time.Since(asked))
+	s.identity = id
+	policy, err := s.policyOf(id)
+	if err != nil {
+		return nil, err
+	}
+	s.keeper = trust.NewKeeper(trust.Config{
+		Home:    s.cfg.Home,
+		Contact: s.options.Contact,
+		Level:   trust.Level(s.options.Trust),
+		Expect:  s.options.Expect,
+		SMP:     s.options.SMP != nil,
+		Speaks4: policy.Has(otr.AllowV4),
+		Named:   s.options.Named,
+	})
+	ed448, forging := id.Ed448, id.Forging
+	if !policy.Has(otr.AllowV4) {
+		ed448, forging = nil, nil // what is not to be spoken is not to be told either
+	} else if contact, _, err := s.cfg.Home.Contact(s.options.Contact); err != nil && s.options.Contact != "" {
+		return nil, exit.Key(err)
+	} else if policy.Has(otr.AllowV3) && trust.OnlyVersion3(contact) {
+		policy &^= otr.AllowV4
+	}
+	policy |= otr.RestartAKE
+	if s.options.Mode == options.ModeLines {
+		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE
+	}
+	tag, held, err := s.takeInstanceTag(id)
+	if err != nil {
+		return nil, err
+	}
+	cfg := otr.Config{
+		DSA:         id.DSA,
+		Ed448:       ed448,
+		Forging:     forging,
+		Account:     s.options.Account,
+		PeerAccount: s.options.PeerAccount,
+		InstanceTag: tag,
+		Policy:      policy,
+		Rand:        rand.Reader,
+		Now:         time.Now,
+		MaxSize:     s.options.MaxSize,
+		Pad:         s.options.Pad,
+		Expire:      s.options.Expire,
+	}
+	if held {
+		cfg.ClientProfile = s.keptProfile(id, cfg)
+	}
+	return otr.New(cfg)
+}
+
+// keptProfile is the client profile that the home keeps for an identity; nil where it
+// keeps none.
+func (s *Session) keptProfile(id *keyfile.Identity, cfg otr.Config) []byte {
+	if !s.setup.AtHome || cfg.Ed448 == nil {
+		return nil
+	}
+	cfg.Policy |= otr.AllowV4 // a session may come to it later
+	versions := "4"
+	if cfg.Policy.Has(otr.AllowV3) {
+		versions = "34"
+	}
+	profile, err := s.cfg.Home.ClientProfile(id, versions, func(kept []byte) ([]byte, error) {
+		cfg.ClientProfile = kept
+		return otr.ClientProfile(cfg)
+	})
+	if err != nil {
+		s.Warn("the client profile is for this run only: it cannot be kept: %v", exit.Plain(err))
+	}
+	return profile
+}
+
+// takeInstanceTag returns the identity's instance tag, or a new one where another
+// live session of the identity has it already: a peer of both has to tell them
+// apart, and so have they if they are each other's.
+func (s *Session) takeInstanceTag(id *keyfile.Identity) (tag uint32, held bool, err error) {
+	if s.release, held = control.Hold(s.cfg.Dir, "instance", s.cfg.Name.Home, s.cfg.Name.Identity); held {
+		return id.InstanceTag, true, nil
+	}
+	tag, err = keyfile.NewInstanceTag(rand.Reader)
+	return tag, false, err
+}
+
+// policyOf is the policy for an identity. An identity of an older program has no key
+// of version 4: then the version is left out, unless it was asked for.
+func (s *Session) policyOf(id *keyfile.Identity) (otr.Policy, error) {
+	policy := s.options.Policy
+	if id.Ed448 != nil || !policy.Has(otr.AllowV4) {
+		return policy, nil
+	}
+	policy &^= otr.AllowV4
+	if strings.Contains(s.options.Named, "4") || policy&(otr.AllowV2|otr.AllowV3) == 0 {
+		return 0, exit.Errorf(exit.KeyFile, "identity %q has no key for OTR version 4", s.cfg.Name.Identity).
+			WithHint("make it: %s", s.setup.UpgradeHint)
+	}
+	return policy, nil
+}
+
+// streamConfig is how a stream is run over the conversation.
+func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
+	cfg := stream.Config{
+		Conversation: c,
+		Clock:        clock{},
+		Rand:         rand.Reader,
+		Verify:       s.verify,
+		Admit:        s.admit,
+		MoreKeys:     s.options.Contact != "",
+		RefuseDowngrade: len(s.options.Expect) > 0 ||
+			s.options.Contact != "" && s.options.Trust == string(trust.RequireVerified),
+		Event:      s.event,
+		Initiate:   true,
+		Heartbeat:  s.options.Heartbeat,
+		Dead:       s.options.Dead,
+		Linger:     s.options.Linger,
+		Stay:       s.options.Stay,
+		OneSession: s.cfg.AtTerminal,
+		Raw:        s.options.Raw,
+	}
+	if s.options.SMP != nil {
+		cfg.SMP = &stream.SMPConfig{Secret: s.options.SMP, Question: s.options.Question, Delay: s.beginGate}
+	}
+	if s.options.Timeout > 0 {
+		cfg.Timeout = max(s.options.Timeout-time.Since(s.begun), time.Millisecond)
+	}
+	return cfg
+}
+
+// clock is the machine's clock.
+type clock struct{}
+
+func (clock) Now() time.Time { return time.Now() }
+
+func (clock) AfterFunc(d time.Duration, f func()) stream.Timer { return time.AfterFunc(d, f) }
+
+// Run holds the conversation over a transport, and moves the payload that
+// open names once the peer has met what was asked of it. It returns when all
+// is over.
+func (s *Session) Run(c *otr.Conversation, transport io.ReadWriteCloser, open func() (*Payload, error)) error {
+	s.state = control.StateHandshake
+	s.publish()
+	s.logStarted()
+	for _, f := range s.setup.Streams {
+		process.Widen(f)
+	}
+	move := s.start(c, transport)
+	if err := s.link.Handshake(context.Background()); err != nil {
+		_ = s.link.Wait() // for the last words
+		return s.outcome(err, nil)
+	}
+	p, err := open()
+	if err != nil {
+		s.Stop(err, "the application cannot be run")
+		_ = s.link.Wait()
+		return s.outcome(err, nil)
+	}
+	endProgress := s.showProgress()
+	received := move(p)
+	err = s.link.Wait()
+	endProgress()
+	return s.outcome(err, received)
+}
+
+// start starts the stream, which is the session's owner from then on, and returns
+// what moves a payload through it. An earlier request to stop takes effect now.
+func (s *Session) start(c *otr.Conversation, transport io.ReadWriteCloser) (move func(*Payload) (received <-chan error)) {
+	var abort func(string)
+	cfg := s.streamConfig(c)
+	if s.options.Mode == options.ModeLines {
+		lines := stream.OpenLines(transport, cfg)
+		s.link, s.lines = lines, lines
+		abort = func(string) { _ = lines.Close() }
+		move = func(p *Payload) <-chan error { return s.moveLines(lines, p) }
+	} else {
+		bytes := stream.Open(transport, cfg)
+		s.link = bytes
+		abort = func(reason string) { _ = bytes.Abort(reason) }
+		move = func(p *Payload) <-chan error { return s.moveBytes(bytes, p) }
+	}
+	close(s.running)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abort = abort
+	if s.cause != nil {
+		go abort("interrupted")
+	}
+	return move
+}
+
+// outcome is what a stream's end comes to, once the plaintext that arrived
+// before it has been written.
+func (s *Session) outcome(err error, received <-chan error) error {
+	s.state = control.StateFinished
+	s.publish()
+	if received != nil {
+		if lost := s.written(received); err == nil {
+			err = lost
+		}
+	}
+	cause := s.Cause()
+	switch {
+	case cause == ErrEndedHere && err == nil:
+		return nil // all that was written has been sent
+	case cause == ErrQuit && (err == nil || errors.Is(err, stream.ErrClosed)):
+		return nil
+	case cause == ErrQuit:
+		return s.explain(err)
+	case cause != nil:
+		return cause
+	}
+	return s.explain(err)
+}
+
+// written waits until the plaintext that arrived has been written, and returns
+// the error of that. What we are told to leave unwritten is lost too.
+func (s *Session) written(received <-chan error) error {
+	select {
+	case lost := <-received:
+		return lost
+	case <-s.stopped:
+	}
+	select {
+	case lost := <-received:
+		return lost
+	case <-time.After(lastBytes):
+		return s.Cause()
+	}
+}
+
+// RunOver runs the session over COMMAND, whose standard error is stderr; see
+// Run.
+func (s *Session) RunOver(command []string, stderr *os.File, c *otr.Conversation, open func() (*Payload, error)) error {
+	transport, err := s.Start(command, stderr)
+	if err != nil {
+		return err
+	}
+	err = s.Run(c, transport.Transport(), open)
+	transport.Leave()
+	transport.Sweep()
+	return err
+}
+
+// Serve runs the session over a transport for COMMAND, an application, which is
+// started when the peer has met what was asked of it.
+func (s *Session) Serve(command []string, c *otr.Conversation, transport io.ReadWriteCloser) error {
+	var application *process.Command
+	err := s.Run(c, transport, func() (p *Payload, err error) {
+		if application, err = s.Start(command, s.Messages.File()); err != nil {
+			return nil, err
+		}
+		return &Payload{
+			In: application.Output(), Out: application.In, DoneOut: application.In.Close, Application: application,
+		}, nil
+	})
+	if application == nil {
+		return err
+	}
+	application.Leave()
+	if err != nil {
+		return err
+	}
+	return application.Result()
+}
+
+// Start runs COMMAND as a part of the session.
+func (s *Session) Start(command []string, stderr *os.File) (*process.Command, error) {
+	c, err := process.Start(command, stderr, s.watch)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.child = c
+	s.mu.Unlock()
+	return c, nil
+}
+
+// Standard is the payload of standard input and output, or of those that the other
+// half has brought.
+func (s *Session) Standard(in, out *os.File) *Payload {
+	return &Payload{In: in, Out: s.Messages.Output(out), DoneOut: out.Close}
+}

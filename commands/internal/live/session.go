@@ -1,0 +1,303 @@
+// Package live is the session that a process hosts: a conversation over a
+// transport, what moves through it, and what other processes of the user ask of
+// it.
+package live
+
+import (
+	"context"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/events"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/guesses"
+	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/process"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/trust"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/stream"
+)
+
+// lastAnswers is how long a session that has ended waits for other processes to
+// take their answers.
+const lastAnswers = time.Second
+
+// A Config describes a session when its process begins to host it.
+type Config struct {
+	IO       *terminal.IO
+	Name     control.Name
+	Dir      string // where sessions meet
+	Home     *keyfile.Home
+	Listener *control.Listener // serves the Session or a Handler around it; Finish closes it
+	Events   *os.File          // for the events; nil: none are wanted
+	Given    options.Values    // the flags, as far as they are known
+
+	// AtTerminal says that a person talks in the session at this terminal. Hints
+	// name the chat's commands then, and the stream is for one session's peer.
+	AtTerminal bool
+	// Changed, unless nil, is told how the session stands whenever that may have
+	// changed. It is called by the goroutine that owns the session.
+	Changed func(Snapshot)
+	// SentTexts, unless nil, returns those of n texts, from the one with the number
+	// first on, that are still known, quoted for people. It is called by the goroutine
+	// that owns the session.
+	SentTexts func(first, n int64) []string
+	// Restore, unless nil, gives the terminal back before the process is ended by a
+	// second signal.
+	Restore func()
+	// Ended, unless nil, is told the outcome before the session's name is given up.
+	Ended func(error)
+}
+
+// A Setup is what a session needs to run.
+type Setup struct {
+	Options *options.Options
+	// Open opens the identity. It may ask for a passphrase.
+	Open func() (*keyfile.Identity, error)
+	// AskSecret asks for the secret that answers Options.Question.
+	AskSecret func() ([]byte, error)
+	// AtHome says that the identity is one of the home, which keeps its client profile.
+	AtHome bool
+	// UpgradeHint is the command that makes an identity's keys of version 4.
+	UpgradeHint string
+	// Streams are the standard streams of the end: plaintext and transport.
+	Streams []*os.File
+	// Input is where the plaintext comes from, if it is a file; nil: it is not.
+	Input *os.File
+	// Served says that COMMAND is an application and not the transport. Several such
+	// sessions may run at one terminal, so progress is shown only where it is asked
+	// for.
+	Served bool
+}
+
+// A Session is an OTR session that this process hosts.
+//
+// Its owner is the goroutine that calls Prepare, Run and Finish, and while the
+// stream runs the stream's own, which calls Verify, Event and the functions given
+// to Do.
+type Session struct {
+	// Set by New and never changed.
+	*terminal.IO
+	cfg     Config
+	watch   *process.SignalWatch
+	stopped chan struct{} // closed when cause is set
+	running chan struct{} // closed by Run when the stream runs: link, lines and options may be read
+	over    chan struct{} // closed by Finish: nothing can be asked of the session any more
+
+	// Set by Prepare or Run and not changed after running is closed.
+	begun    time.Time
+	options  *options.Options
+	setup    Setup
+	identity *keyfile.Identity
+	release  func() // gives the identity's instance tag back; nil: it was not taken
+	link     link
+	lines    *stream.Lines // link, in mode lines
+
+	snapshot atomic.Pointer[Snapshot] // stored by the owner
+
+	// The owner's, all up to mu.
+	logs     []*events.Log
+	keeper   *trust.Keeper
+	state    control.State
+	peer     *events.Peer // whom the session is with; nil: nobody yet
+	session  otr.Session  // if peer is not nil
+	trusted  bool         // every check that was asked for has passed
+	refusal  bool         // the key of session is being refused
+	complete bool         // mode stream: the peer's authenticated end has come
+	echoed   bool         // what we sent came back
+	inClear  bool         // what came was unencrypted text
+	offers   string       // the versions that the peer asked for last, if none of them is allowed here
+	extra    *extraKey    // announced by the peer last
+	smp      smpState
+	// comparison is the one that comes before payload, while it is under way.
+	comparison *guesses.Comparison
+	waiters    waiters
+
+	markup markup // of the peer's client; guards itself
+
+	// Guarded by mu.
+	mu       sync.Mutex
+	cause    error            // why we leave of our own accord
+	finished bool             // the outcome is known
+	abort    func(string)     // ends the stream before its time; nil: it does not run
+	child    *process.Command // COMMAND, where there is one
+}
+
+// A link is what a session runs on: a stream.Stream or stream.Lines.
+type link interface {
+	Handshake(context.Context) error
+	Do(func(*otr.Conversation) ([][]byte, error)) error
+	DoIn(stream.SessionID, func(*otr.Conversation) ([][]byte, error)) error
+	Session() (stream.SessionID, bool)
+	Wait() error
+	Stats() stream.Stats
+}
+
+// A Payload is where plaintext comes from and goes to.
+type Payload struct {
+	In      io.Reader
+	Out     io.Writer
+	DoneOut func() error // nothing more will be written to Out
+	// Show, unless nil, is given the texts of mode lines instead; they are sent with
+	// Send.
+	Show func(text string)
+	// Application, unless nil, reads Out: if it leaves only that direction ends.
+	Application *process.Command
+}
+
+// New begins to host a session. Finish must be called. The caller has the listener
+// serve the Session.
+func New(cfg Config) *Session {
+	s := &Session{
+		IO:      cfg.IO,
+		cfg:     cfg,
+		watch:   process.Watch(),
+		begun:   time.Now(),
+		stopped: make(chan struct{}),
+		running: make(chan struct{}),
+		over:    make(chan struct{}),
+		state:   control.StateWaiting,
+		options: &options.Options{Mode: cfg.Given.Mode(), Contact: cfg.Given.Contact()},
+	}
+	if cfg.Events != nil {
+		s.LogTo(cfg.Events)
+	}
+	s.publish()
+	go s.heedSignals()
+	return s
+}
+
+// LogTo has the events written to f too. It is called before Run.
+func (s *Session) LogTo(f *os.File) {
+	s.logs = append(s.logs, events.NewLog(f, s.cfg.Name.Session, s.Warn))
+}
+
+// Stopped is closed when the session is to end before its time; Cause says why.
+func (s *Session) Stopped() <-chan struct{} { return s.stopped }
+
+// Over is closed when the session has ended.
+func (s *Session) Over() <-chan struct{} { return s.over }
+
+// Cause returns why the session was stopped; nil: it was not.
+func (s *Session) Cause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause
+}
+
+// Stop ends the session for a reason of our own; the first one counts. The
+// peer is told reason.
+func (s *Session) Stop(cause error, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil || s.finished {
+		return
+	}
+	s.cause = cause
+	close(s.stopped)
+	if s.abort != nil {
+		go s.abort(reason)
+	}
+}
+
+// Leaving reports whether the session ends or has ended, so that a new process can
+// soon host another one of its name.
+func (s *Session) Leaving() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause != nil || s.finished
+}
+
+// Finish ends the session for all that take part in it and returns err, the
+// outcome.
+func (s *Session) Finish(err error) error {
+	s.mu.Lock()
+	s.finished = true
+	s.mu.Unlock()
+	s.state = control.StateFinished
+	s.publish()
+	s.endGate(guesses.Unknown)
+	s.logEnded(err)
+	close(s.over)
+	if s.cfg.Ended != nil {
+		s.cfg.Ended(err)
+	}
+	s.cfg.Listener.Close()
+	s.cfg.Listener.Drain(lastAnswers)
+	if s.release != nil {
+		s.release()
+	}
+	s.wipe()
+	s.watch.Stop()
+	for _, log := range s.logs {
+		log.Close()
+	}
+	return err
+}
+
+// wipe overwrites the secrets that the session has used.
+func (s *Session) wipe() {
+	if s.identity != nil {
+		s.identity.Wipe()
+	}
+	clear(s.options.SMP)
+	if s.extra != nil {
+		clear(s.extra.key)
+	}
+}
+
+// heedSignals ends the session at the first signal, and the process at the
+// second.
+func (s *Session) heedSignals() {
+	for {
+		select {
+		case signal := <-s.watch.Signals:
+			s.Signal(signal.(syscall.Signal))
+		case <-s.over:
+			return
+		}
+	}
+}
+
+// Signal does what a signal to this process does: the first ends the session, the
+// second the process.
+func (s *Session) Signal(signal syscall.Signal) {
+	s.mu.Lock()
+	leaving, command := s.cause != nil || s.finished, s.child
+	s.mu.Unlock()
+	if !leaving {
+		s.Stop(exit.Silently(128+int(signal)), "interrupted")
+		return
+	}
+	if command != nil {
+		command.Signal(syscall.SIGKILL)
+	}
+	s.cfg.Listener.Close()
+	if s.cfg.Restore != nil {
+		s.cfg.Restore()
+	}
+	os.Exit(128 + int(signal))
+}
+
+// byHand says how our user does something: at the chat's own line, or else from
+// another shell.
+func (s *Session) byHand(line, shell string) string {
+	if s.cfg.AtTerminal {
+		return line
+	}
+	return shell
+}
+
+// tellPerson tells a person who talks in the session what another shell does to it.
+func (s *Session) tellPerson(text string) {
+	if s.cfg.AtTerminal {
+		s.Note("%s", text)
+	}
+}

@@ -1,0 +1,514 @@
+package live
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/trust"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/stream"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 60 * time.Second
+
+var identities = sync.OnceValue(func() (all [2]*keyfile.Identity) {
+	for i := range all {
+		dsa, err := keys.GenerateDSA(rand.Reader)
+		if err != nil {
+			panic(err)
+		}
+		all[i] = &keyfile.Identity{Name: "default", InstanceTag: 0x100 + uint32(i), DSA: dsa}
+	}
+	return all
+})
+
+// newSession hosts a session called name.
+func newSession(t *testing.T, name string) *Session {
+	t.Helper()
+	nowhere, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nowhere.Close() })
+	dir := t.TempDir()
+	n := control.Name{Home: dir, Identity: "default", Session: name}
+	listener, err := control.Listen(dir, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{
+		IO: terminal.NewIO("otrpipe", nowhere, nowhere, nowhere), Name: n, Dir: dir,
+		Home: keyfile.Open(filepath.Join(dir, "home")), Listener: listener,
+	})
+	go listener.Serve(s)
+	return s
+}
+
+// A side is one end of two that run in this process.
+type side struct {
+	*Session
+	dir    string
+	input  *io.PipeWriter
+	output *io.PipeReader
+	ended  chan error
+}
+
+// connect runs two sessions over a connection.
+func connect(t *testing.T, values options.Values) (a, b side) {
+	t.Helper()
+	wires := [2]net.Conn{}
+	wires[0], wires[1] = net.Pipe()
+	var sides [2]side
+	for i := range sides {
+		o, err := values.Options(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSession(t, []string{"a", "b"}[i])
+		in, input := io.Pipe()
+		output, out := io.Pipe()
+		sides[i] = side{s, s.cfg.Dir, input, output, make(chan error, 1)}
+		identity := *identities()[i]
+		conversation, err := s.Prepare(Setup{Options: o, Open: func() (*keyfile.Identity, error) {
+			return &identity, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The sides share the test's keys: they are not to be wiped.
+		s.identity = nil
+		go func() {
+			sides[i].ended <- s.Finish(s.Run(conversation, wires[i], func() (*Payload, error) {
+				return &Payload{In: in, Out: out, DoneOut: out.Close}, nil
+			}))
+		}()
+	}
+	t.Cleanup(func() {
+		for _, s := range sides {
+			s.Stop(errors.New("the test is over"), "")
+			s.input.Close()
+			s.output.Close()
+			<-s.Over()
+		}
+	})
+	return sides[0], sides[1]
+}
+
+var lines = options.Values{options.ModeFlag: {options.ModeLines}, options.OTRFlag: {"3"}}
+
+func wait[T any](t *testing.T, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatal("nothing happened")
+	}
+	return v
+}
+
+func TestTwoSessionsTalkAndCompareASecret(t *testing.T) {
+	a, b := connect(t, lines)
+	if err := a.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if now := a.Snapshot(); !now.Trusted || now.State != control.StateEncrypted || now.Standing() != trust.Unverified {
+		t.Fatalf("%+v", now)
+	}
+	compare := func(s side, secret string) <-chan error {
+		result := make(chan error, 1)
+		go func() {
+			result <- s.CompareSecret(context.Background(), &control.SMP{Secret: []byte(secret), Timeout: patience})
+		}()
+		return result
+	}
+	begun := compare(a, "sesame")
+	for b.Snapshot().Asked == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if err := a.CompareSecret(t.Context(), &control.SMP{Secret: []byte("another")}); exit.As(err).Code != exit.Failure {
+		t.Errorf("a second run: %v", err)
+	}
+	if err := wait(t, compare(b, "sesame")); err != nil {
+		t.Errorf("b hears %v", err)
+	}
+	if err := wait(t, begun); err != nil {
+		t.Errorf("a hears %v", err)
+	}
+	if a.Snapshot().Standing() != trust.Verified || b.Snapshot().Standing() != trust.Verified {
+		t.Errorf("after SMP: %s and %s", a.Snapshot().Standing(), b.Snapshot().Standing())
+	}
+	begun = compare(a, "sesame")
+	for b.Snapshot().Asked == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if err := wait(t, compare(b, "simsim")); !errors.Is(err, ErrSMPFailed) {
+		t.Errorf("b hears %v", err)
+	}
+	if err := wait(t, begun); !errors.Is(err, ErrSMPFailed) {
+		t.Errorf("a hears %v", err)
+	}
+}
+
+func TestOtherProcessesAskASessionThroughItsSocket(t *testing.T) {
+	a, b := connect(t, lines)
+	if err := b.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	found := control.Find(a.dir, patience)
+	if len(found) != 1 || found[0].Status.Mode != options.ModeLines {
+		t.Fatalf("found %+v", found)
+	}
+	c := found[0]
+	defer c.Close()
+	announced, err := c.Do(t.Context(), control.Request{ExtraKey: &control.ExtraKey{Use: 7}})
+	if err != nil || len(announced.Key) == 0 {
+		t.Fatalf("extra key: %v", err)
+	}
+	// The peer has it when it has answered what came after it.
+	if _, err := c.Do(t.Context(), control.Request{Refresh: true}); err != nil {
+		t.Fatalf("refresh: %v", err)
+	}
+	received, err := b.ExtraKey(t.Context(), &control.ExtraKey{Received: true})
+	if err != nil || string(received) != string(announced.Key) {
+		t.Errorf("the peer has %x, %v", received, err)
+	}
+	if _, err := c.Do(t.Context(), control.Request{}); exit.As(err).Code != exit.Failure {
+		t.Errorf("nothing was asked, and the answer is %v", err)
+	}
+	if _, err := c.Do(t.Context(), control.Request{End: true}); err != nil {
+		t.Errorf("end: %v", err)
+	}
+	// Its input had not ended, so not all of it was sent.
+	if err := wait(t, a.ended); !errors.Is(err, ErrEndedHere) {
+		t.Errorf("the session ended with %v", err)
+	}
+	if state := a.Snapshot().State; state != control.StateFinished {
+		t.Errorf("the state is %s", state)
+	}
+}
+
+func TestTextsMoveBothWays(t *testing.T) {
+	a, b := connect(t, lines)
+	go func() {
+		_, _ = io.WriteString(a.input, "hello\n")
+		_, _ = io.WriteString(b.input, "and back\n")
+	}()
+	buf := make([]byte, 64)
+	if n, err := b.output.Read(buf); err != nil || string(buf[:n]) != "hello\n" {
+		t.Errorf("b reads %q, %v", buf[:n], err)
+	}
+	if n, err := a.output.Read(buf); err != nil || string(buf[:n]) != "and back\n" {
+		t.Errorf("a reads %q, %v", buf[:n], err)
+	}
+}
+
+func TestWhatTheUserComparedIsVerifiedAndNoOtherKey(t *testing.T) {
+	a, _ := connect(t, lines)
+	if err := a.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.MarkVerified(keys.Fingerprint{}); !errors.Is(err, ErrUnencrypted) {
+		t.Errorf("another key: %v", err)
+	}
+	if err := a.MarkVerified(a.Snapshot().Fingerprint); err != nil || a.Snapshot().Standing() != trust.Verified {
+		t.Errorf("%s, %v", a.Snapshot().Standing(), err)
+	}
+}
+
+func TestASessionThatWaitsCanBeAskedAndStopped(t *testing.T) {
+	s := newSession(t, "waiting")
+	if err := s.AbortSMP(); err != nil {
+		t.Errorf("there is nothing to abort: %v", err)
+	}
+	if _, err := s.Send(stream.SessionID{}, "text"); !errors.Is(err, stream.ErrNoSession) {
+		t.Errorf("a text is %v", err)
+	}
+	if err := s.End(); !errors.Is(err, ErrUnencrypted) {
+		t.Errorf("the end is %v", err)
+	}
+	err := s.CompareSecret(t.Context(), &control.SMP{Timeout: time.Millisecond})
+	if exit.As(err).Code != exit.Timeout {
+		t.Errorf("SMP: %v", err)
+	}
+	result := make(chan error, 1)
+	go func() { result <- s.Refresh(context.Background()) }()
+	ended := make(chan control.Reply, 1)
+	go func() { ended <- s.Handle(context.Background(), &control.Request{End: true}) }()
+	<-s.Stopped()
+	if got := s.Finish(s.Cause()); !errors.Is(got, ErrEndedHere) {
+		t.Errorf("the outcome is %v", got)
+	}
+	if err := wait(t, result); exit.As(err).Code != exit.Session {
+		t.Errorf("a process that waits hears %v", err)
+	}
+	if reply := wait(t, ended); reply.Err() != nil {
+		t.Errorf("the process that ended it hears %v", reply.Err())
+	}
+}
+
+// The stream may have ended well before its last bytes are found to be
+// unwritable. Then both ways to learn of it are there at once.
+func TestPlaintextThatCannotBeWrittenIsNeverSuccess(t *testing.T) {
+	lost := errors.New("no space left")
+	s := newSession(t, "lost")
+	received := make(chan error, 1)
+	received <- s.outputLost(lost)
+	err := s.outcome(nil, received)
+	var e *exit.Error
+	if !errors.As(err, &e) || !errors.Is(err, lost) {
+		t.Errorf("the outcome is %v", err)
+	}
+	_ = s.Finish(err)
+}
+
+func TestPlaintextLeftUnwrittenAtASignalIsNeverSuccess(t *testing.T) {
+	s := newSession(t, "signal")
+	signal := exit.Silently(143)
+	s.Stop(signal, "interrupted")
+	s.Stop(errors.New("a second cause"), "")
+	err := s.outcome(nil, make(chan error))
+	if err != error(signal) {
+		t.Errorf("the outcome is %v", err)
+	}
+	_ = s.Finish(err)
+}
+
+// A played link is a stream that the test plays: the test is the owner, and the
+// operations of others wait for it.
+type played struct {
+	ops  chan func(*otr.Conversation) ([][]byte, error)
+	here bool // the peer of a session has passed every check
+}
+
+func (p *played) Handshake(context.Context) error   { return nil }
+func (p *played) Wait() error                       { return nil }
+func (p *played) Stats() stream.Stats               { return stream.Stats{} }
+func (p *played) Session() (stream.SessionID, bool) { return stream.SessionID{}, p.here }
+
+func (p *played) DoIn(_ stream.SessionID, f func(*otr.Conversation) ([][]byte, error)) error {
+	return p.Do(f)
+}
+
+func (p *played) Do(f func(*otr.Conversation) ([][]byte, error)) error {
+	done := make(chan error, 1)
+	p.ops <- func(c *otr.Conversation) ([][]byte, error) {
+		lines, err := f(c)
+		done <- err
+		return lines, err
+	}
+	return <-done
+}
+
+// An owned session is one that the test owns.
+type owned struct {
+	*Session
+	*played
+}
+
+// own returns a session that the test owns.
+func own(t *testing.T) *owned {
+	t.Helper()
+	s := newSession(t, "owned")
+	o := &owned{s, &played{make(chan func(*otr.Conversation) ([][]byte, error)), true}}
+	s.keeper = trust.NewKeeper(trust.Config{Home: s.cfg.Home, Level: trust.RequireNew})
+	s.link = o.played
+	close(s.running)
+	t.Cleanup(func() { _ = s.Finish(nil) })
+	return o
+}
+
+// meet is what a stream does when a key exchange has succeeded.
+func (o *owned) meet(t *testing.T) {
+	t.Helper()
+	met := otr.Session{Version: 3, SSID: [8]byte{1}}
+	if err := o.verify(met); err != nil {
+		t.Fatal(err)
+	}
+	o.tell(otr.Secure{Session: met})
+	o.event(stream.Event{What: stream.Trusted{Session: met}, Count: 1, Time: time.Now()})
+}
+
+func (o *owned) tell(e otr.Event) { o.event(stream.Event{What: e, Count: 1, Time: time.Now()}) }
+
+// A peer can cause any number of events while a process waits for one.
+func TestNoFloodOfEventsHidesAResult(t *testing.T) {
+	o := own(t)
+	o.meet(t)
+	run := &smpRun{waiter: newWaiter(), begin: make(chan struct{}, 1)}
+	o.waiters.smp = run
+	refreshed := newWaiter()
+	add(&o.waiters.secure, refreshed)
+	result := make(chan error, 1)
+	go func() {
+		result <- o.awaitSMP(context.Background(), run, &control.SMP{}, nil)
+	}()
+	for range 1000 {
+		o.tell(otr.PeerError{Text: "flood"})
+	}
+	o.tell(otr.SMPSucceeded{})
+	for range 1000 {
+		o.tell(otr.PeerError{Text: "flood"})
+	}
+	o.tell(otr.Secure{Session: o.session, Refreshed: true})
+	if err := wait(t, result); err != nil {
+		t.Errorf("SMP succeeded, and the process hears %v", err)
+	}
+	wait(t, refreshed.done)
+}
+
+func TestARunOfSMPEndsWithItsSession(t *testing.T) {
+	for _, end := range []fmt.Stringer{otr.PeerEnded{}, otr.Ended{}, otr.Secure{}, stream.Refused{}} {
+		o := own(t)
+		o.meet(t)
+		run := &smpRun{waiter: newWaiter(), begin: make(chan struct{}, 1)}
+		o.waiters.smp = run
+		o.event(stream.Event{What: end, Count: 1, Time: time.Now()})
+		wait(t, run.done)
+		if exit.As(run.err).Code != exit.SMP || o.waiters.smp != nil {
+			t.Errorf("%v: %v", end, run.err)
+		}
+	}
+}
+
+func TestACrossedRunOfSMPBeginsOnceMore(t *testing.T) {
+	o := own(t)
+	o.meet(t)
+	for _, bold := range []bool{false, true} {
+		o.session.FirstHalfBold = bold
+		run := &smpRun{waiter: newWaiter(), begin: make(chan struct{}, 1)}
+		o.waiters.smp = run
+		o.tell(otr.SMPCrossed{})
+		o.tell(otr.SMPAborted{}) // belongs to the crossing
+		if run.due != bold || len(run.begin) == 1 != bold {
+			t.Errorf("bold %v: due %v", bold, run.due)
+		}
+		o.tell(otr.SMPAsked{})
+		if !run.due {
+			t.Error("the peer has started again, and is not answered")
+		}
+		o.tell(otr.SMPAborted{})
+		wait(t, run.done)
+		if !errors.Is(run.err, ErrSMPAborted) {
+			t.Errorf("%v", run.err)
+		}
+		run = &smpRun{waiter: newWaiter(), begin: make(chan struct{}, 1)}
+		o.waiters.smp = run
+		o.tell(otr.SMPCrossed{})
+		o.tell(otr.SMPCrossed{})
+		wait(t, run.done)
+		if exit.As(run.err).Code != exit.SMP {
+			t.Errorf("crossed twice: %v", run.err)
+		}
+	}
+}
+
+func TestWhatWasAskedInASessionIsNotAnsweredInTheNext(t *testing.T) {
+	o := own(t)
+	o.options.Stay = true
+	o.meet(t)
+	o.tell(otr.SMPAsked{Question: "where?"})
+	if o.Snapshot().Asked == nil {
+		t.Fatal("nothing was asked")
+	}
+	o.tell(otr.PeerEnded{})
+	if now := o.Snapshot(); now.Asked != nil || now.Trusted || now.State != control.StateHandshake {
+		t.Errorf("the question is still there: %+v", now)
+	}
+}
+
+// A controller that comes between a session's beginning and the last check of
+// its peer waits for that check.
+func TestAProcessWaitsForTheLastCheckOfThePeer(t *testing.T) {
+	o := own(t)
+	result := make(chan error, 1)
+	go func() {
+		_, err := o.awaitSecure(context.Background(), nil)
+		result <- err
+	}()
+	_, _ = (<-o.ops)(nil)
+	select {
+	case err := <-result:
+		t.Fatalf("it does not wait: %v", err)
+	case <-time.After(10 * time.Millisecond):
+	}
+	o.meet(t)
+	if err := wait(t, result); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAProcessThatLeavesIsForgotten(t *testing.T) {
+	o := own(t)
+	ctx, leave := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() {
+		_, err := o.awaitSecure(ctx, nil)
+		result <- err
+	}()
+	_, _ = (<-o.ops)(nil)
+	if len(o.waiters.trusted) != 1 {
+		t.Fatal("nobody waits")
+	}
+	leave()
+	_, _ = (<-o.ops)(nil)
+	if err := wait(t, result); !errors.Is(err, context.Canceled) || len(o.waiters.trusted) != 0 {
+		t.Errorf("%v, and %d wait", err, len(o.waiters.trusted))
+	}
+}
+
+// The extra symmetric key that a peer announces is handed out while the session with it
+// lasts, and only once the peer has met what was asked of it.
+func TestTheExtraKeyIsThatOfATrustedPeerInThePresentSession(t *testing.T) {
+	o := own(t)
+	o.keepExtraKey(stream.SessionID{}, otr.ExtraKeyReceived{Use: 1, Key: []byte("key")})
+	for _, test := range []struct{ trusted, here, given bool }{{true, true, true}, {false, true, false}, {true, false, false}} {
+		o.trusted, o.here = test.trusted, test.here
+		result := make(chan string, 1)
+		go func() {
+			key, _ := o.ExtraKey(context.Background(), &control.ExtraKey{Received: true})
+			result <- string(key)
+		}()
+		_, _ = (<-o.ops)(nil)
+		if given := wait(t, result) == "key"; given != test.given {
+			t.Errorf("%+v: given %v", test, given)
+		}
+	}
+}
+
+// A secret answers the question that it was given for, and no other.
+func TestASecretDoesNotAnswerAnotherQuestion(t *testing.T) {
+	question, none := "where?", ""
+	for _, test := range []struct {
+		asked   *string
+		run     uint64 // of the question that waits
+		givenTo uint64
+	}{
+		{&question, 3, 2},
+		{nil, 2, 2},
+		{&question, 1, 0},
+		{&none, 1, 2},
+	} {
+		o := own(t)
+		o.smp.asked, o.smp.run = test.asked, test.run
+		_, err := o.beginSMP(nil, &control.SMP{Secret: []byte("x"), Run: test.givenTo}, false)
+		if !errors.Is(err, errAsksOtherwise) {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}

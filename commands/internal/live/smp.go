@@ -1,0 +1,319 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/events"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/trust"
+	"otrpipe/otr"
+	"otrpipe/otr/stream"
+)
+
+const (
+	// AnswerTime is how long the peer's person has to find the answer.
+	AnswerTime = 5 * time.Minute
+	// crossedWait is how long a run that crossed one of the peer's waits for the
+	// peer to settle it. A client that does not will not start again either.
+	crossedWait = 10 * time.Second
+)
+
+// How a run of SMP can end that an event has told of.
+var (
+	ErrSMPFailed    error = exit.Errorf(exit.SMP, "SMP failed: the secrets differ, or the peer cheated")
+	ErrSMPBrokenOff error = exit.Errorf(exit.SMP, "SMP failed: it was broken off after the peer had seen whether the secrets are the same; somebody may be guessing")
+	ErrSMPAborted   error = exit.Errorf(exit.SMP, "SMP was aborted")
+)
+
+// A smpState is what a session knows of SMP. It belongs to the session's owner.
+type smpState struct {
+	asked    *string // the question that the peer waits with; nil: it does not
+	run      uint64  // which one that is, or was last
+	answered bool    // the run under way answers a question of the peer's
+	crossed  bool    // both ends have started; the peer's abort is on its way
+}
+
+// A smpRun is a run of SMP that a process or a person waits for. The owner is told
+// of every event and says when to begin again, which it cannot do itself within
+// an event.
+type smpRun struct {
+	*waiter
+	begin chan struct{} // holds one: look whether to start, or answer, once more
+
+	// The owner's.
+	crossed bool // both ends have started
+	settled bool // after that the peer's abort, which belongs to it, has come
+	due     bool // it is time to begin once more
+	again   bool // it has begun once more
+}
+
+// CompareSecret starts SMP, or answers where the peer has started, and waits for
+// the result. It wipes the secret.
+func (s *Session) CompareSecret(ctx context.Context, r *control.SMP) error {
+	defer clear(r.Secret)
+	late := limit(r.Timeout)
+	session, err := s.awaitSecure(ctx, late)
+	if err != nil {
+		return err
+	}
+	run := &smpRun{waiter: newWaiter(), begin: make(chan struct{}, 1)}
+	run.session = session
+	err = s.doIn(session, func(c *otr.Conversation) ([][]byte, error) {
+		if s.waiters.smp != nil {
+			return nil, exit.Errorf(exit.Failure, "SMP is under way already").
+				WithHint("%s ends it", s.byHand("/abort", "otrpipe smp --abort"))
+		}
+		lines, err := s.beginSMP(c, r, false)
+		if err == nil {
+			s.waiters.smp = run
+		}
+		return lines, err
+	})
+	if err != nil {
+		return err
+	}
+	return s.awaitSMP(ctx, run, r, late)
+}
+
+// awaitSMP waits for the result of a run and begins it again where that is due.
+func (s *Session) awaitSMP(ctx context.Context, run *smpRun, r *control.SMP, late deadline) error {
+	for {
+		select {
+		case <-run.done:
+			return run.err
+		case <-run.begin:
+			err := s.doIn(run.session, func(c *otr.Conversation) ([][]byte, error) {
+				if s.waiters.smp != run || run.again && !run.due {
+					return nil, nil // it has its result, or the peer was quicker than the clock
+				}
+				run.again, run.due = true, false
+				return s.beginSMP(c, r, true)
+			})
+			if err != nil {
+				return s.leaveSMP(run, err)
+			}
+		case <-late:
+			return s.leaveSMP(run, exit.Errorf(exit.Timeout, "the peer has not answered within %v; SMP is aborted", r.Timeout))
+		case <-ctx.Done():
+			return s.leaveSMP(run, ctx.Err())
+		case <-s.over:
+			return s.endedBeforeSMP()
+		}
+	}
+}
+
+// leaveSMP aborts a run that nobody waits for any longer, because of err.
+func (s *Session) leaveSMP(run *smpRun, err error) error {
+	aborted := s.do(func(c *otr.Conversation) ([][]byte, error) { // or the session has ended
+		if s.waiters.smp != run {
+			return nil, nil
+		}
+		s.waiters.smp = nil
+		return s.abortRun(c)
+	})
+	if errors.Is(aborted, ErrSMPBrokenOff) {
+		return aborted
+	}
+	return err
+}
+
+// AbortSMP ends the run under way.
+func (s *Session) AbortSMP() error {
+	if !s.isRunning() {
+		return nil
+	}
+	return s.do(s.abortRun)
+}
+
+// abortRun ends the run under way, and the wait for it. The owner calls it.
+func (s *Session) abortRun(c *otr.Conversation) ([][]byte, error) {
+	shown := c.SMPOutcomeShown()
+	lines, err := c.AbortSMP()
+	if err != nil {
+		return nil, err
+	}
+	s.smpEnded(nil)
+	if shown { // which the stream tells of
+		return lines, ErrSMPBrokenOff
+	}
+	s.log(stream.Event{Time: time.Now(), Count: 1}, events.Record{Event: events.SMPAborted})
+	s.finishSMP(ErrSMPAborted)
+	return lines, nil
+}
+
+// beginSMP answers the peer if it waits for an answer, and else starts. After
+// a crossing the secret was not chosen for the peer's question, so that the
+// result counts whoever asked. The owner calls it.
+func (s *Session) beginSMP(c *otr.Conversation, r *control.SMP, again bool) ([][]byte, error) {
+	asked := s.smp.asked
+	if !again && (r.Run != 0 && (asked == nil || r.Run != s.smp.run) || r.Run == 0 && asked != nil && *asked != "") {
+		return nil, errAsksOtherwise
+	}
+	s.smp.asked, s.smp.answered = nil, asked != nil && *asked != "" && !again
+	if asked != nil {
+		return c.AnswerSMP(r.Secret)
+	}
+	return c.StartSMP(r.Secret, r.Question)
+}
+
+// finishSMP gives the process that waits for the run under way its result.
+func (s *Session) finishSMP(err error) {
+	if run := s.waiters.smp; run != nil {
+		s.waiters.smp = nil
+		run.finish(err)
+	}
+}
+
+// advanceSMP tells the run that a process waits for of an event.
+func (s *Session) advanceSMP(e any) {
+	run := s.waiters.smp
+	if run == nil {
+		return
+	}
+	switch e := e.(type) {
+	case otr.SMPSucceeded:
+		s.finishSMP(nil)
+	case otr.SMPFailed:
+		s.finishSMP(failureOf(e))
+	case otr.SMPCrossed:
+		if run.crossed {
+			s.finishSMP(exit.Errorf(exit.SMP, "SMP was started at both ends again and again"))
+			return
+		}
+		run.crossed = true
+		time.AfterFunc(crossedWait, run.rouse)
+	case otr.SMPAborted:
+		if !run.crossed || run.settled {
+			s.finishSMP(ErrSMPAborted)
+			return
+		}
+		run.settled = true
+		// The end that starts again after a crossing is the one that does so at the
+		// beginning of a stream too.
+		if s.session.FirstHalfBold {
+			run.due = true
+			run.rouse()
+		}
+	case otr.SMPAsked:
+		if run.crossed {
+			run.due = true
+			run.rouse()
+		}
+	case otr.PeerEnded, otr.Ended, otr.Secure, stream.Refused:
+		// The secret was not for the peer of the next session.
+		s.finishSMP(s.endedBeforeSMP())
+	}
+}
+
+// rouse has whoever waits for the run look whether it is to begin once more.
+func (r *smpRun) rouse() {
+	select {
+	case r.begin <- struct{}{}:
+	default: // it is about to look
+	}
+}
+
+// errAsksOtherwise keeps a secret from answering a question that it was not given for.
+var errAsksOtherwise error = exit.Errorf(exit.Failure, "meanwhile it is something else that the peer asks").
+	WithHint("look at the question, and answer that")
+
+func (s *Session) endedBeforeSMP() error {
+	return exit.Errorf(exit.SMP, "session %q ended before SMP did", s.cfg.Name.Session)
+}
+
+// smpAsked tells that the peer has started SMP. Where the stream has a secret
+// of its own it answers by itself.
+func (s *Session) smpAsked(e stream.Event, what otr.SMPAsked) {
+	s.log(e, events.Record{Event: events.SMPAsked, Question: &what.Question})
+	if s.proving() {
+		return
+	}
+	s.smp.asked, s.smp.run = &what.Question, what.Run
+	if s.waiters.smp != nil {
+		return
+	}
+	if what.Question == "" {
+		s.Note("%s wants to compare a secret with SMP", s.peerName())
+	} else {
+		s.Note("%s asks with SMP: %s", s.peerName(), what.Question)
+	}
+	s.Advise("answer with: %s", s.byHand("/answer", "otrpipe smp -s "+exit.ShellWord(s.cfg.Name.Session)))
+}
+
+// smpSucceeded raises the trust in the peer's key. An end that has only answered a
+// question of the peer's has shown who it is, and knows no more of the peer:
+// anybody can ask what everybody knows.
+func (s *Session) smpSucceeded(e stream.Event) {
+	answered := s.smp.answered
+	verified := s.peer != nil && trust.Standing(s.peer.Trust) == trust.Verified
+	s.smpEnded(nil)
+	s.log(e, events.Record{Event: events.SMPSucceeded})
+	switch {
+	case answered:
+		s.Note("SMP succeeded: %s knows now who you are", s.peerName())
+		if !verified {
+			s.Advise("to verify %s, ask a question of your own: %s", s.peerName(), s.byHand("/smp QUESTION", "otrpipe smp --question Q"))
+		}
+	default:
+		s.Note("SMP succeeded: %s knows the secret", s.peerName())
+		if s.trusted {
+			s.remembered(s.keeper.Proven(s.session, e.Time))
+		}
+	}
+}
+
+// smpFailed tells that a comparison has failed.
+func (s *Session) smpFailed(e stream.Event, what otr.SMPFailed) {
+	proving := s.proving()
+	s.smpEnded(nil)
+	s.log(e, events.Record{Event: events.SMPFailed})
+	if proving {
+		return // it is what we leave with
+	}
+	s.Warn("%v", failureOf(what))
+	if n := s.failedComparisons(); n > 1 {
+		s.Warn("%s have failed in this session: somebody may be guessing", count(n, "comparison"))
+	}
+}
+
+func (s *Session) failedComparisons() int {
+	if !s.isRunning() {
+		return 0
+	}
+	return s.link.Stats().FailedComparisons
+}
+
+func failureOf(e otr.SMPFailed) error {
+	if e.BrokenOff {
+		return ErrSMPBrokenOff
+	}
+	return ErrSMPFailed
+}
+
+// smpAborted tells that the run under way was aborted, unless that belongs to
+// a crossing.
+func (s *Session) smpAborted(e stream.Event) {
+	crossed := s.smp.crossed
+	s.smp.crossed = false
+	if crossed {
+		return
+	}
+	proving := s.proving()
+	s.smpEnded(nil)
+	s.log(e, events.Record{Event: events.SMPAborted})
+	if !proving { // or it is what we leave with
+		s.Warn("%v", ErrSMPAborted)
+	}
+}
+
+// proving says that the peer has still to prove itself by SMP, without which there
+// is no session.
+func (s *Session) proving() bool { return s.options.SMP != nil && !s.trusted }
+
+// smpEnded says that no run is under way; asked is the question of another.
+func (s *Session) smpEnded(asked *string) {
+	s.smp.asked, s.smp.answered = asked, false
+}

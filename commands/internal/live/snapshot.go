@@ -1,0 +1,102 @@
+package live
+
+import (
+	"os"
+	"time"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/events"
+	"otrpipe/commands/internal/trust"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/stream"
+)
+
+// A Snapshot is how a session stands at a moment. Nobody changes it.
+type Snapshot struct {
+	State       control.State
+	Peer        *events.Peer     // whom the session is with; nil: nobody yet
+	Version     int              // of OTR, if Peer is not nil
+	Fingerprint keys.Fingerprint // of the peer's key, if Peer is not nil
+	Instance    uint32           // of the peer, if Peer is not nil
+	KeysSince   time.Time        // if Peer is not nil
+	Trusted     bool             // every check that was asked for has passed
+	Passed      bool             // the key has passed every check, now or before
+	Asked       *string          // the question that the peer's SMP waits with; nil: it does not
+	Run         uint64           // tells that question from others
+	Session     stream.SessionID // which session it is, if Trusted; zero: none
+	Mode        string
+	Contact     string // that should be the peer; "": anybody
+}
+
+// Standing is what is known of the peer's key; "" if there is no peer.
+func (s Snapshot) Standing() trust.Standing {
+	if s.Peer == nil {
+		return ""
+	}
+	return trust.Standing(s.Peer.Trust)
+}
+
+// Snapshot returns how the session stands now.
+func (s *Session) Snapshot() Snapshot { return *s.snapshot.Load() }
+
+// publish shows all others how the session stands. Only the owner calls it.
+func (s *Session) publish() {
+	now := &Snapshot{
+		State:   s.state,
+		Trusted: s.trusted,
+		Passed:  s.keeper != nil && s.keeper.Passed(),
+		Asked:   s.smp.asked,
+		Run:     s.smp.run,
+		Mode:    s.options.Mode,
+		Contact: s.options.Contact,
+	}
+	if s.peer != nil {
+		peer := *s.peer
+		now.Peer = &peer
+		now.Version, now.Fingerprint = s.session.Version, s.session.Fingerprint
+		now.Instance, now.KeysSince = s.session.PeerInstance, s.session.KeysSince
+	}
+	if s.trusted && s.isRunning() {
+		now.Session, _ = s.link.Session()
+	}
+	s.snapshot.Store(now)
+	if s.cfg.Changed != nil {
+		s.cfg.Changed(*now)
+	}
+}
+
+// isRunning reports whether the stream runs or has run.
+func (s *Session) isRunning() bool {
+	select {
+	case <-s.running:
+		return true
+	default:
+		return false
+	}
+}
+
+// Status is the answer of the command status.
+func (s *Session) Status() *control.Status {
+	now := s.Snapshot()
+	status := &control.Status{
+		Session:  s.cfg.Name.Session,
+		Identity: s.cfg.Name.Identity,
+		Mode:     now.Mode,
+		State:    now.State,
+		PID:      os.Getpid(),
+	}
+	if now.Contact != "" {
+		status.Contact = &now.Contact
+	}
+	if p := now.Peer; p != nil {
+		since := now.KeysSince.UTC().Format(time.RFC3339)
+		status.Version, status.Fingerprint, status.Trust = &p.Version, &p.Fingerprint, &p.Trust
+		status.SSID, status.Instance, status.KeysSince = &p.SSID, p.Instance, &since
+	}
+	if s.isRunning() {
+		stats := s.link.Stats()
+		status.Sent = control.Count{Bytes: stats.SentBytes, Messages: stats.SentMessages}
+		status.Received = control.Count{Bytes: stats.ReceivedBytes, Messages: stats.ReceivedMessages}
+	}
+	return status
+}

@@ -1,0 +1,162 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/otr"
+	"otrpipe/otr/stream"
+)
+
+// controlTimeout is how long the peer has to answer a key exchange.
+const controlTimeout = time.Minute
+
+// A waiter waits for one result. The owner sets session and err and closes done.
+type waiter struct {
+	done    chan struct{}
+	session stream.SessionID // which one it is about; read after done is closed
+	err     error            // read after done is closed
+}
+
+func newWaiter() *waiter { return &waiter{done: make(chan struct{})} }
+
+func (w *waiter) finish(err error) {
+	w.err = err
+	close(w.done)
+}
+
+// waiters are those that wait for something, by what it is. They belong to the
+// session's owner. The end of the session wakes them too: that is Session.over.
+type waiters struct {
+	trusted map[*waiter]struct{} // a peer that has passed every check
+	secure  map[*waiter]struct{} // the end of a key exchange
+	smp     *smpRun              // the result of SMP; nil: nobody waits for one
+}
+
+// finishAll tells all of a set of a session.
+func finishAll(set *map[*waiter]struct{}, session stream.SessionID) {
+	for w := range *set {
+		w.session = session
+		w.finish(nil)
+	}
+	*set = nil
+}
+
+func add(set *map[*waiter]struct{}, w *waiter) {
+	if *set == nil {
+		*set = map[*waiter]struct{}{}
+	}
+	(*set)[w] = struct{}{}
+}
+
+// do has the owner run f, as link.Do does, and shows what has changed.
+func (s *Session) do(f func(*otr.Conversation) ([][]byte, error)) error {
+	return s.doIn(stream.SessionID{}, f)
+}
+
+// doIn is do in one session only, as link.DoIn does; in any where the session is zero.
+func (s *Session) doIn(session stream.SessionID, f func(*otr.Conversation) ([][]byte, error)) error {
+	shown := func(c *otr.Conversation) ([][]byte, error) {
+		lines, err := f(c)
+		s.publish()
+		return lines, err
+	}
+	var err error
+	if session == (stream.SessionID{}) {
+		err = s.link.Do(shown)
+	} else {
+		err = s.link.DoIn(session, shown)
+	}
+	if err != nil {
+		return s.refused(err)
+	}
+	return nil
+}
+
+// refused is the error of an operation on the conversation.
+func (s *Session) refused(err error) error {
+	select {
+	case <-s.over:
+		return s.sessionEnded()
+	default:
+	}
+	var e *exit.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return exit.Failed(err)
+}
+
+func (s *Session) sessionEnded() error {
+	return exit.Errorf(exit.Session, "session %q ended", s.cfg.Name.Session)
+}
+
+// A deadline is how long a request may take. Its channel is nil where there is no
+// limit.
+type deadline <-chan time.Time
+
+func limit(d time.Duration) deadline {
+	if d <= 0 {
+		return nil
+	}
+	return time.After(d)
+}
+
+// awaitSecure waits until the session is encrypted with a peer that has met what
+// was asked of it, and returns which session that is.
+func (s *Session) awaitSecure(ctx context.Context, late deadline) (session stream.SessionID, err error) {
+	select {
+	case <-s.running:
+	case <-late:
+		return session, s.notEncrypted()
+	case <-ctx.Done():
+		return session, ctx.Err()
+	case <-s.over:
+		return session, s.sessionEnded()
+	}
+	w := newWaiter()
+	err = s.do(func(*otr.Conversation) ([][]byte, error) {
+		if id, ok := s.link.Session(); ok && s.trusted {
+			w.session = id
+			w.finish(nil)
+		} else {
+			add(&s.waiters.trusted, w)
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return session, err
+	}
+	err = s.await(ctx, w, late, s.notEncrypted, &s.waiters.trusted)
+	if err == nil {
+		session = w.session
+	}
+	return session, err
+}
+
+func (s *Session) notEncrypted() error {
+	return exit.Errorf(exit.Timeout, "session %q is not encrypted yet", s.cfg.Name.Session)
+}
+
+// await waits for w, which is in a set of waiters and is taken out where nobody
+// waits any longer.
+func (s *Session) await(ctx context.Context, w *waiter, late deadline, tooLate func() error, set *map[*waiter]struct{}) error {
+	var err error
+	select {
+	case <-w.done:
+		return w.err
+	case <-s.over:
+		return s.sessionEnded()
+	case <-late:
+		err = tooLate()
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	_ = s.link.Do(func(*otr.Conversation) ([][]byte, error) { // or the session has ended
+		delete(*set, w)
+		return nil, nil
+	})
+	return err
+}
