@@ -33,6 +33,9 @@ func Run(args []string, stdin, stdout, stderr *os.File) int {
 	if err == nil {
 		err = app.Run(ordered)
 	}
+	if err == nil {
+		err = app.Writer.(*answerWriter).err
+	}
 	return finish(s, err)
 }
 
@@ -66,7 +69,7 @@ func newApp(s *terminal.IO) *cli.App {
 		DisableSliceFlagSeparator: true,
 		HideHelpCommand:           true,
 		Reader:                    s.In,
-		Writer:                    s.Out,
+		Writer:                    &answerWriter{w: s.Out},
 		ErrWriter:                 s.Messages.File(),
 		Metadata:                  map[string]any{ioKey: s},
 		Before:                    func(c *cli.Context) error { return readGlobalFlags(s, c) },
@@ -170,6 +173,21 @@ func finish(s *terminal.IO, err error) int {
 		s.Messages.Hint(e.Hint)
 	}
 	return e.Code
+}
+
+// An answerWriter remembers the first error of writing an answer: the flag library prints
+// help and version without a look, and an answer that is not delivered is a failure.
+type answerWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (a *answerWriter) Write(p []byte) (int, error) {
+	n, err := a.w.Write(p)
+	if err != nil && a.err == nil {
+		a.err = err
+	}
+	return n, err
 }
 
 // output is where a command prints its answer.
