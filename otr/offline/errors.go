@@ -47,6 +47,16 @@ var (
 	ErrTooLong = errors.New("offline: too long")
 )
 
+// Reason returns what an error that wraps ErrRefused says beyond that.
+func Reason(err error) error {
+	if wrapped, ok := err.(interface{ Unwrap() []error }); ok {
+		if all := wrapped.Unwrap(); len(all) == 2 && all[0] == ErrRefused {
+			return all[1]
+		}
+	}
+	return err
+}
+
 // Used tells whether err says that a prekey is gone because a message has used it before.
 func Used(err error) bool { return errors.Is(err, v4.ErrPrekeyUsed) }
 

@@ -226,7 +226,7 @@ func (r *reading) explain(err error) error {
 		return exit.Errorf(exit.Failure, "the prekey of the message has expired, and its key is gone").
 			WithHint("it cannot be read; publish new ones with otrpipe prekeys publish, and have it sent again")
 	case protocol.NoPrekey(err):
-		return exit.Errorf(exit.Failure, "the message was written to no prekey that is left here: %w", exit.Plain(err)).
+		return exit.Errorf(exit.Failure, "the message cannot be read here: %w", exit.Plain(protocol.Reason(err))).
 			WithHint("it may be for another identity or home; otrpipe prekeys list shows what is left")
 	case protocol.OtherInstance(err):
 		return exit.Errorf(exit.Failure, "the message is for another identity, home or machine").

@@ -1,0 +1,273 @@
+package otrv4
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// An offlineWorld is a folder with our program's home and the stores of offline.py.
+type offlineWorld struct {
+	t       *testing.T
+	folder  string
+	program string
+}
+
+var builtProgram = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "otrpipe")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(folder, "otrpipe")
+	out, err := exec.Command("go", "build", "-o", path, "otrpipe").CombinedOutput()
+	if err != nil {
+		return "", errors.New(string(out))
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := builtProgram(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+func newOfflineWorld(t *testing.T) *offlineWorld {
+	t.Helper()
+	if _, err := exec.LookPath("python3"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("python3 is not installed: apt install python3")
+		}
+		t.Skip("python3 is not installed: apt install python3")
+	}
+	program, err := builtProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &offlineWorld{t: t, folder: t.TempDir(), program: program}
+	if r := w.otrpipe(nil, "keygen"); r.status != 0 {
+		t.Fatal(r.stderr)
+	}
+	return w
+}
+
+type outcome struct {
+	status int
+	stdout []byte
+	stderr string
+}
+
+func (w *offlineWorld) run(input []byte, argv ...string) outcome {
+	w.t.Helper()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = w.folder
+	cmd.Env = append(os.Environ(), "OTRPIPE_HOME="+filepath.Join(w.folder, "home"))
+	cmd.Stdin = bytes.NewReader(input)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	kill := time.AfterFunc(peerTime, func() { cmd.Process.Kill() })
+	defer kill.Stop()
+	cmd.Wait()
+	return outcome{cmd.ProcessState.ExitCode(), stdout.Bytes(), stderr.String()}
+}
+
+func (w *offlineWorld) otrpipe(input []byte, args ...string) outcome {
+	w.t.Helper()
+	return w.run(input, append([]string{w.program}, args...)...)
+}
+
+func (w *offlineWorld) python(input []byte, args ...string) (outcome, []event) {
+	w.t.Helper()
+	script, err := filepath.Abs("offline.py")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r := w.run(input, append([]string{"python3", script}, args...)...)
+	var events []event
+	for _, line := range strings.Split(strings.TrimSpace(r.stderr), "\n") {
+		var e event
+		if err := json.Unmarshal([]byte(line), &e); err == nil {
+			events = append(events, e)
+		}
+	}
+	return r, events
+}
+
+func (w *offlineWorld) write(name string, content []byte) {
+	w.t.Helper()
+	if err := os.WriteFile(filepath.Join(w.folder, name), content, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func texts(events []event) (all []string) {
+	for _, e := range events {
+		if e.Event == "text" {
+			all = append(all, e.Text)
+		}
+	}
+	return all
+}
+
+// receive has our program read lines in a file, which needs no flag.
+func (w *offlineWorld) receive(lines []byte, args ...string) outcome {
+	w.t.Helper()
+	return w.otrpipe(lines, append([]string{"decrypt-stream", "--offline", "--mode", "lines"}, args...)...)
+}
+
+func TestWritingToThePeerWhoIsAway(t *testing.T) {
+	w := newOfflineWorld(t)
+	published, _ := w.python(nil, "publish", "-n", "2", "--store", "peer.json")
+	w.write("ensembles", published.stdout)
+	sent := w.otrpipe([]byte("one\nzwölf\n"), "encrypt-stream", "--to", "ensembles", "--contact", "peer", "--mode", "lines", "--last")
+	if sent.status != 0 {
+		t.Fatal(sent.stderr)
+	}
+	got, events := w.python(sent.stdout, "receive", "--store", "peer.json")
+	if got.status != 0 || !slices.Equal(texts(events), []string{"one", "zwölf"}) {
+		t.Errorf("%d, %v", got.status, events)
+	}
+	// A conversation that goes on, in fragments.
+	sent = w.otrpipe([]byte("hello\n"), "encrypt-stream", "--to", "ensembles", "--contact", "peer", "--mode", "lines", "--max-size", "500")
+	_, events = w.python(sent.stdout, "receive", "--store", "peer.json")
+	if !slices.Equal(texts(events), []string{"hello"}) {
+		t.Fatalf("%v", events)
+	}
+	for range 4 {
+		answer, _ := w.python(nil, "answer", "--store", "peer.json", "--text", "answer")
+		got := w.receive(answer.stdout)
+		if got.status != 5 || string(got.stdout) != "answer\n" { // nothing marks the end of an answer
+			t.Fatalf("%d, %q, %s", got.status, got.stdout, got.stderr)
+		}
+		sent := w.otrpipe([]byte("again\n"), "encrypt-stream", "--reply-to", "peer", "--mode", "lines")
+		if _, events = w.python(sent.stdout, "receive", "--store", "peer.json"); !slices.Equal(texts(events), []string{"again"}) {
+			t.Fatalf("%v, %s", events, sent.stderr)
+		}
+	}
+	answer, _ := w.python(nil, "answer", "--store", "peer.json", "--text", "bye", "--end")
+	if got := w.receive(answer.stdout); got.status != 0 || string(got.stdout) != "bye\n" {
+		t.Errorf("%d, %q, %s", got.status, got.stdout, got.stderr)
+	}
+}
+
+func TestReadingWhatThePeerWroteWhileWeWereAway(t *testing.T) {
+	w := newOfflineWorld(t)
+	w.write("ensembles", w.otrpipe(nil, "prekeys", "publish", "-n", "3").stdout)
+	sent, _ := w.python(nil, "send", "--to", "ensembles", "--text", "one", "--text", "zwölf", "--store", "peer.json")
+	got := w.receive(sent.stdout, "--contact", "peer")
+	if got.status != 0 || string(got.stdout) != "one\nzwölf\n" {
+		t.Fatalf("%d, %q, %s", got.status, got.stdout, got.stderr)
+	}
+	if got := w.receive(sent.stdout); got.status != 1 || len(got.stdout) > 0 {
+		t.Errorf("again: %d, %q, %s", got.status, got.stdout, got.stderr)
+	}
+	// An answer of ours, and the peer's to that.
+	sent, _ = w.python(nil, "send", "--to", "ensembles", "--text", "hello", "--open", "--store", "peer.json", "--fragment", "5")
+	if got := w.receive(sent.stdout, "--contact", "peer", "--trust", "known"); got.status != 5 || string(got.stdout) != "hello\n" {
+		t.Fatalf("%d, %q, %s", got.status, got.stdout, got.stderr)
+	}
+	reply := w.otrpipe([]byte("answer\n"), "encrypt-stream", "--reply-to", "peer", "--mode", "lines")
+	if _, events := w.python(reply.stdout, "receive", "--store", "peer.json"); !slices.Equal(texts(events), []string{"answer"}) {
+		t.Errorf("%v, %s", events, reply.stderr)
+	}
+	sent, _ = w.python(nil, "answer", "--store", "peer.json", "--text", "bye", "--end")
+	if got := w.receive(sent.stdout); got.status != 0 || string(got.stdout) != "bye\n" {
+		t.Errorf("%d, %q, %s", got.status, got.stdout, got.stderr)
+	}
+}
+
+// kinds are the hostile kinds of a command of the peer's.
+func kinds(t *testing.T, command string) []string {
+	t.Helper()
+	variable := map[string]string{"publish": "PUBLISH_HOSTILE", "send": "SEND_HOSTILE"}[command]
+	cmd := exec.Command("python3", "-c", "import offline; print(' '.join(sorted(offline."+variable+")))")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
+}
+
+func TestHostileEnsemblesAreNotWrittenTo(t *testing.T) {
+	w := newOfflineWorld(t)
+	all := kinds(t, "publish")
+	if len(all) < 30 {
+		t.Fatalf("kinds: %v", all)
+	}
+	for _, kind := range all {
+		published, _ := w.python(nil, "publish", "-n", "1", "--hostile", kind, "--store", kind+".json")
+		w.write("ensembles", published.stdout)
+		sent := w.otrpipe([]byte("secret\n"), "encrypt-stream", "--to", "ensembles", "--mode", "lines", "--last")
+		if kind == "duplicate" { // no offence
+			if got, events := w.python(sent.stdout, "receive", "--store", kind+".json"); got.status != 0 {
+				t.Errorf("%s: %v, %s", kind, events, sent.stderr)
+			}
+			continue
+		}
+		if sent.status != 1 || len(sent.stdout) > 0 || !strings.Contains(sent.stderr, "no valid ensemble") {
+			t.Errorf("%s: exit status %d, %d bytes, %s", kind, sent.status, len(sent.stdout), sent.stderr)
+		}
+	}
+}
+
+func TestHostileMessagesAreRefusedOrDoNoHarm(t *testing.T) {
+	w := newOfflineWorld(t)
+	const three = "one\ntwo\nthree\n"
+	// What must come of the kinds that do not spoil the message which begins the session.
+	special := map[string]struct {
+		text   string
+		status int
+	}{
+		"bad-mac":             {"two\nthree\n", 5}, // the first text is missing
+		"wrong-instance-tag":  {"", 5},
+		"truncated-last-line": {three, 5},
+		"no-last-line":        {three, 5},
+		"lost-text":           {"two\nthree\n", 5},
+		"skip":                {"two\none\nthree\n", 0},
+		"data-first":          {three, 0},
+		"replay":              {three, 0}, // copies of lines do no harm
+		"prekey-twice":        {three, 1}, // the second session is not read
+		// The peer writes to an ensemble although it knows that it has expired; this one has not.
+		"expired-prekey-profile": {three, 0},
+	}
+	all := kinds(t, "send")
+	if len(all) < 40 {
+		t.Fatalf("kinds: %v", all)
+	}
+	for _, kind := range all {
+		if r := w.otrpipe(nil, "prekeys", "revoke", "--all"); r.status != 0 {
+			t.Fatal(r.stderr)
+		}
+		w.write("ensembles", w.otrpipe(nil, "prekeys", "publish", "-n", "1").stdout)
+		sent, _ := w.python(nil, "send", "--to", "ensembles", "--text", "one", "--text", "two", "--text", "three", "--hostile", kind)
+		got := w.receive(sent.stdout)
+		if want, ok := special[kind]; ok {
+			if got.status != want.status || string(got.stdout) != want.text {
+				t.Errorf("%s: exit status %d, %q, %s", kind, got.status, got.stdout, got.stderr)
+			}
+			continue
+		}
+		if got.status == 0 || len(got.stdout) > 0 {
+			t.Errorf("%s: exit status %d, %q", kind, got.status, got.stdout)
+		}
+		// It has cost no prekey.
+		honest, _ := w.python(nil, "send", "--to", "ensembles", "--text", "honest")
+		if got := w.receive(honest.stdout); got.status != 0 || string(got.stdout) != "honest\n" {
+			t.Errorf("after %s: exit status %d, %q, %s", kind, got.status, got.stdout, got.stderr)
+		}
+	}
+}
