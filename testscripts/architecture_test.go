@@ -65,7 +65,7 @@ var arrows = map[string][]string{
 	"otr/stream":                        {"otr", "otr/wire"},
 	"otr":                               {"otr/v3", "otr/v4", "otr/smp", "otr/keys", "otr/wire"},
 	"otr/offline":                       {"otr/v4", "otr/keys", "otr/wire"},
-	"otr/toolkit":                       {"otr/v3", "otr/v4", "otr/keys", "otr/wire"},
+	"otr/toolkit":                       {"otr/v3", "otr/v4", "otr/keys", "otr/group", "otr/wire"},
 	"otr/v3":                            {"otr/internal/secret", "otr/smp", "otr/keys", "otr/group", "otr/wire"},
 	"otr/v4":                            {"otr/internal/secret", "otr/smp", "otr/keys", "otr/group", "otr/wire"},
 	"otr/smp":                           {"otr/keys", "otr/group", "otr/wire"},

@@ -1,12 +1,14 @@
 package toolkit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"otrpipe/otr/group"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/v3"
 	"otrpipe/otr/v4"
@@ -102,36 +104,27 @@ type SentMessage struct {
 // holds for that purpose. So nobody can tell which of the two has made it, or whether it
 // is a forgery. The error wraps ErrForgery or is that of a step.
 func (f *Forger) Forge4(s *Script, peers *Profile) ([]SentMessage, error) {
-	own := v4.NewClient(v4.Config{
-		InstanceTag: f.InstanceTag, Identity: f.Identity, Forging: f.Forging, DSA: f.DSA,
-		Rand: f.Rand, Now: f.Now,
-	})
-	ours, err := own.Profile()
+	ours, err := f.client(f.Now(), f.Rand).Profile()
 	if err != nil {
 		return nil, err
 	}
 	if peers.InstanceTag == ours.InstanceTag {
 		return nil, fmt.Errorf("%w: both profiles have the instance tag %v", ErrForgery, Tag(ours.InstanceTag))
 	}
-	// A conversation is of a time at which both profiles were valid.
-	now := f.Now()
-	for _, p := range []*v4.Profile{ours, peers} {
-		if until := time.Unix(p.Expires-1, 0); until.Before(now) {
-			now = until
-		}
-	}
-	c := v4.Config{KeepExchange: true, Rand: f.Rand, Now: func() time.Time { return now }}
+	now := f.beforeExpiry(ours.Expires, peers.Expires)
+	ourRand := &memory{rand: f.Rand}
+	defer ourRand.wipe()
+	c := v4.Config{Rand: ourRand, Now: func() time.Time { return now }}
 	us, err := v4.NewProfileClient(ours, v4.SignWith(f.Identity), c)
 	if err != nil {
 		return nil, err
 	}
-	pretend := &pretender{}
-	them, err := v4.NewProfileClient(peers, pretend, c)
+	c.Rand = f.Rand
+	them, err := v4.NewProfileClient(peers, &pretender{ourRand}, c)
 	if err != nil {
 		return nil, err
 	}
 	a, b := us.NewEngine(peers.InstanceTag), them.NewEngine(ours.InstanceTag)
-	pretend.of = a
 	defer a.Wipe()
 	defer b.Wipe()
 	begin, client := v4Engine{a}, us
@@ -147,13 +140,47 @@ func (f *Forger) Forge4(s *Script, peers *Profile) ([]SentMessage, error) {
 	return converse(s, v4Engine{a}, v4Engine{b}, f.Begin, offer.Message(0))
 }
 
-// pretender signs for a peer whose long-term key we do not have.
-type pretender struct{ of *v4.Engine }
+// maxDraws is how many scalars of ours are remembered: a key exchange draws two before its
+// last signature, a prekey one, and a ring signature five.
+const maxDraws = 16
+
+// memory is our own randomness, and remembers the scalars that were drawn from it.
+type memory struct {
+	rand  io.Reader
+	draws [][group.ScalarLen]byte
+}
+
+func (m *memory) Read(p []byte) (int, error) {
+	n, err := io.ReadFull(m.rand, p)
+	if err == nil && n == group.ScalarLen && len(m.draws) < maxDraws {
+		m.draws = append(m.draws, [group.ScalarLen]byte(p))
+	}
+	return n, err
+}
+
+// secretOf returns the secret of a key that was drawn.
+func (m *memory) secretOf(key *group.Point) (group.Scalar, bool) {
+	want := key.Append(nil)
+	for i := range m.draws {
+		secret, err := group.DrawScalar(bytes.NewReader(m.draws[i][:]))
+		if err == nil && bytes.Equal(group.MulBase(secret).Append(nil), want) {
+			return secret, true
+		}
+		secret.Wipe()
+	}
+	return group.Scalar{}, false
+}
+
+func (m *memory) wipe() { clear(m.draws) }
+
+// pretender signs for a peer whose long-term key we do not have, with the secret of our own
+// ephemeral key, which the ring holds.
+type pretender struct{ ours *memory }
 
 func (p *pretender) SignRing(rand io.Reader, ring v4.Ring, _ int, m []byte) ([]byte, error) {
-	secret, ok := p.of.ExchangeSecret()
+	secret, ok := p.ours.secretOf(ring[v4.EphemeralPosition])
 	if !ok {
-		return nil, fmt.Errorf("%w: no key exchange is under way", ErrForgery)
+		return nil, fmt.Errorf("%w: the ring has no key of ours", ErrForgery)
 	}
 	defer secret.Wipe()
 	return ring.Sign(rand, secret, v4.EphemeralPosition, m)
@@ -202,46 +229,186 @@ type engine interface {
 
 type v4Engine struct{ *v4.Engine }
 
-// converse runs the key exchange that a message begins, the script, and the end, which
-// whoever spoke first brings about, and both confirm.
+// converse runs the key exchange that a message begins, the script, and the end.
 func converse(s *Script, ours, theirs engine, weBegin bool, first []byte) ([]SentMessage, error) {
-	ends := map[bool]engine{true: ours, false: theirs}
-	var sent []SentMessage
-	send := func(us bool, msg []byte) (reply []byte, err error) {
-		sent = append(sent, SentMessage{us, wire.AppendArmor(nil, msg)})
-		h, body, err := wire.ParseHeader(msg)
-		if err != nil {
-			return nil, err
-		}
-		reply, _, err = ends[!us].Receive(h, body, msg, nil)
-		return reply, err
-	}
+	t := &talk{ends: map[bool]engine{true: ours, false: theirs}}
 	for us, msg := weBegin, first; msg != nil; us = !us {
 		var err error
-		if msg, err = send(us, msg); err != nil {
+		if msg, err = t.send(us, msg); err != nil {
 			return nil, err
 		}
 	}
 	if !ours.Encrypted() || !theirs.Encrypted() {
 		return nil, fmt.Errorf("%w: the key exchange came to no session", ErrForgery)
 	}
-	for _, line := range s.Lines {
-		msg, err := ends[line.Ours].Seal(nil, 0, wire.Plaintext{Text: []byte(line.Text)})
-		if err != nil {
-			return nil, err
+	if err := t.say(s.Lines); err != nil {
+		return nil, err
+	}
+	if err := t.end(s.Lines[0].Ours, !s.Lines[0].Ours); err != nil {
+		return nil, err
+	}
+	return t.sent, nil
+}
+
+// A talk is a conversation while it is made up.
+type talk struct {
+	ends map[bool]engine // ours: true; one that nobody can be is nil
+	sent []SentMessage
+}
+
+// send writes a message down and gives it to the other end.
+func (t *talk) send(us bool, msg []byte) (reply []byte, err error) {
+	t.sent = append(t.sent, SentMessage{us, wire.AppendArmor(nil, msg)})
+	if t.ends[!us] == nil {
+		return nil, nil
+	}
+	h, body, err := wire.ParseHeader(msg)
+	if err != nil {
+		return nil, err
+	}
+	reply, _, err = t.ends[!us].Receive(h, body, msg, nil)
+	return reply, err
+}
+
+// say sends the texts.
+func (t *talk) say(lines []Line) error {
+	for _, line := range lines {
+		if t.ends[line.Ours] == nil {
+			return fmt.Errorf("%w: an answer of somebody who is away", ErrForgery)
 		}
-		if _, err := send(line.Ours, msg); err != nil {
-			return nil, err
+		msg, err := t.ends[line.Ours].Seal(nil, 0, wire.Plaintext{Text: []byte(line.Text)})
+		if err != nil {
+			return err
+		}
+		if _, err := t.send(line.Ours, msg); err != nil {
+			return err
 		}
 	}
-	last := s.Lines[0].Ours
-	end := wire.Plaintext{TLVs: []wire.TLV{{Type: wire.TLVDisconnected}}}
-	for _, us := range []bool{last, !last} {
-		msg, err := ends[us].SealLast(nil, wire.FlagIgnoreUnreadable, end)
+	return nil
+}
+
+// end sends the last message of each of the ends, in their order.
+func (t *talk) end(order ...bool) error {
+	last := wire.Plaintext{TLVs: []wire.TLV{{Type: wire.TLVDisconnected}}}
+	for _, us := range order {
+		msg, err := t.ends[us].SealLast(nil, wire.FlagIgnoreUnreadable, last)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		sent = append(sent, SentMessage{us, wire.AppendArmor(nil, msg)})
+		t.sent = append(t.sent, SentMessage{us, wire.AppendArmor(nil, msg)})
 	}
-	return sent, nil
+	return nil
+}
+
+// ForgeToEnsemble makes up messages that we wrote, over version 4, to somebody who was away:
+// a false prekey ensemble, which has a prekey message of our own making beside the two
+// profiles of the peer's ensemble ("False Prekey Ensemble"), and the messages to it. The
+// script has our texts only: what the peer answers cannot be forged. The error wraps
+// ErrForgery or is that of a step.
+func (f *Forger) ForgeToEnsemble(s *Script, peers *Ensemble) ([]SentMessage, error) {
+	now := f.beforeExpiry(peers.Client.Expires, peers.Prekey.Expires)
+	us := f.client(now, f.Rand)
+	prekey, err := us.NewPrekey(func(uint32) bool { return false })
+	if err != nil {
+		return nil, err
+	}
+	defer prekey.Wipe()
+	forged := &Ensemble{Client: peers.Client, Prekey: peers.Prekey, Message: prekey.Message(peers.Client.InstanceTag)}
+	to, err := forged.Validate(now)
+	if err != nil {
+		return nil, err
+	}
+	msg, e, err := us.WriteTo(to)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Wipe()
+	t := &talk{ends: map[bool]engine{true: v4Engine{e}}}
+	t.sent = []SentMessage{{false, forged.AppendArmor(nil)}, {true, wire.AppendArmor(nil, msg)}}
+	if err := t.say(s.Lines); err != nil {
+		return nil, err
+	}
+	if err := t.end(true); err != nil {
+		return nil, err
+	}
+	return t.sent, nil
+}
+
+// ForgeFromProfile makes up messages that the owner of a client profile wrote, over version
+// 4, to us while we were away, and our answers: a prekey ensemble of ours, and the messages
+// to it, whose ring signature is made with the secret of our own prekey. In the script the
+// peer speaks first. The error wraps ErrForgery or is that of a step.
+func (f *Forger) ForgeFromProfile(s *Script, peers *Profile) ([]SentMessage, error) {
+	if s.Lines[0].Ours {
+		return nil, fmt.Errorf("%w: the peer has to write first", ErrForgery)
+	}
+	now := f.beforeExpiry(peers.Expires)
+	ourRand := &memory{rand: f.Rand}
+	defer ourRand.wipe()
+	us := f.client(now, ourRand)
+	publication, err := us.NewPublication(time.Unix(peers.Expires, 0))
+	if err != nil {
+		return nil, err
+	}
+	defer publication.Wipe()
+	prekey, err := us.NewPrekey(func(uint32) bool { return false })
+	if err != nil {
+		return nil, err
+	}
+	defer prekey.Wipe()
+	ensemble := publication.Ensemble(prekey)
+	to, err := ensemble.Validate(now)
+	if err != nil {
+		return nil, err
+	}
+	them, err := v4.NewProfileClient(peers, &pretender{ourRand}, v4.Config{Rand: f.Rand, Now: us.Now})
+	if err != nil {
+		return nil, err
+	}
+	msg, theirs, err := them.WriteTo(to)
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Wipe()
+	h, body, err := wire.ParseHeader(msg)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := us.Open(h, body, func(uint32) (*v4.Prekey, []*v4.Publication, error) {
+		return prekey, []*v4.Publication{publication}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer opened.Engine.Wipe()
+	t := &talk{ends: map[bool]engine{true: v4Engine{opened.Engine}, false: v4Engine{theirs}}}
+	t.sent = []SentMessage{{true, ensemble.AppendArmor(nil)}, {false, wire.AppendArmor(nil, msg)}}
+	if err := t.say(s.Lines); err != nil {
+		return nil, err
+	}
+	if err := t.end(false); err != nil {
+		return nil, err
+	}
+	return t.sent, nil
+}
+
+// client returns us at a time, with a source of randomness.
+func (f *Forger) client(now time.Time, rand io.Reader) *v4.Client {
+	return v4.NewClient(v4.Config{
+		InstanceTag: f.InstanceTag, Identity: f.Identity, Forging: f.Forging, DSA: f.DSA,
+		Rand: rand, Now: func() time.Time { return now },
+	})
+}
+
+// beforeExpiry returns the time, or if that is after one of the given times, in seconds
+// since 1970 UTC, a time just before it: a conversation is of a time at which all profiles
+// were valid.
+func (f *Forger) beforeExpiry(expires ...int64) time.Time {
+	now := f.Now()
+	for _, e := range expires {
+		if until := time.Unix(e-1, 0); until.Before(now) {
+			now = until
+		}
+	}
+	return now
 }

@@ -172,3 +172,66 @@ func TestTheOtherPersonsProfileIsFound(t *testing.T) {
 		t.Errorf("of nobody: %v", err)
 	}
 }
+
+// Messages to somebody who is away are forged by either of the two.
+func TestForgedMessagesToSomebodyWhoIsAwayPassEveryCheck(t *testing.T) {
+	alice, bob := newParty(t, 1), newParty(t, 2)
+	forger := func(p *party) *Forger {
+		return &Forger{
+			InstanceTag: p.client.InstanceTag, Identity: p.identity, Forging: p.client.Forging,
+			Rand: steady(9), Now: func() time.Time { return testTime },
+		}
+	}
+	publication, err := bob.client.NewPublication(testTime.Add(7 * 24 * time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	prekey, err := bob.client.NewPrekey(func(uint32) bool { return false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	genuine := publication.Ensemble(prekey)
+	mine, err := ParseScript("alice: I confess.\nbob: x", "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := forger(alice).ForgeToEnsemble(mine, genuine); !errors.Is(err, ErrForgery) {
+		t.Errorf("an answer was forged: %v", err)
+	}
+	mine.Lines = mine.Lines[:1]
+	byAlice, err := forger(alice).ForgeToEnsemble(mine, genuine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := ParseScript("alice: I confess.\nbob: You should not.\nalice: I do.", "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byBob, err := forger(bob).ForgeFromProfile(ours, alice.profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for who, sent := range map[string][]SentMessage{"alice": byAlice, "bob": byBob} {
+		for i, m := range parseText(t, transcript(sent)) {
+			want := map[int]string{0: "prekey_ensemble", 1: "non_interactive_auth"}[i]
+			if want == "" {
+				want = "data"
+			}
+			if m.Err != nil || m.Name != want {
+				t.Errorf("by %s: message %d is a %s: %v", who, i, m.Name, m.Err)
+			}
+			if i == 0 && m.Fields.Get("valid") != true {
+				t.Errorf("by %s: the ensemble: %v", who, m.Fields.Get("fault"))
+			}
+			if i == 1 && m.Fields.Get("sigma_check") != "valid" {
+				t.Errorf("by %s: sigma is %v", who, m.Fields.Get("sigma_check"))
+			}
+		}
+	}
+	if e, err := FindEnsemble(strings.NewReader(string(genuine.AppendArmor(nil))), alice.identity.Public()); err != nil || e.Message.ID != prekey.ID {
+		t.Errorf("the ensemble was not found: %v", err)
+	}
+	if _, err := FindEnsemble(strings.NewReader(string(genuine.AppendArmor(nil))), bob.identity.Public()); !errors.Is(err, ErrNoEnsemble) {
+		t.Errorf("our own ensemble was taken: %v", err)
+	}
+}

@@ -22,6 +22,9 @@ const (
 	// maxIdentities is how many Identity messages are kept to be checked together with
 	// their answers.
 	maxIdentities = 64
+	// maxEnsembles is how many prekey ensembles are kept to be checked together with the
+	// messages to them.
+	maxEnsembles = 1000
 )
 
 // What a ring signature turned out to be.
@@ -38,6 +41,7 @@ type judge struct {
 
 	identities []keptIdentity
 	answers    []keptAnswer
+	ensembles  []*v4.Ensemble
 	accounts   []*v4.Accounts // that may have been bound into a key exchange; nil: none were
 }
 
@@ -170,6 +174,32 @@ func (j *judge) authI(h wire.Header, m *v4.AuthI) string {
 		}
 		if slices.ContainsFunc(j.accounts, func(a *v4.Accounts) bool {
 			return v4.VerifyAuthI(k.identity, k.bob, k.message, k.alice, a, m) == nil
+		}) {
+			return sigmaValid
+		}
+		found = sigmaInvalid
+	}
+	return found
+}
+
+func (j *judge) ensemble(e *v4.Ensemble) {
+	if len(j.ensembles) == maxEnsembles {
+		j.ensembles = append(j.ensembles[:0], j.ensembles[1:]...)
+	}
+	j.ensembles = append(j.ensembles, e)
+}
+
+// nonInteractiveAuth checks the ring signature of a Non-Interactive-Auth message against the
+// ensembles of its receiver that have its prekey.
+func (j *judge) nonInteractiveAuth(h wire.Header, m *v4.NonInteractiveAuth) string {
+	found := sigmaUnverified
+	for i := len(j.ensembles) - 1; i >= 0; i-- {
+		e := j.ensembles[i]
+		if e.Message.ID != m.PrekeyID || e.Client.InstanceTag != h.Receiver {
+			continue
+		}
+		if slices.ContainsFunc(j.accounts, func(a *v4.Accounts) bool {
+			return v4.VerifyNonInteractiveAuth(e, m, h.Sender, a) == nil
 		}) {
 			return sigmaValid
 		}

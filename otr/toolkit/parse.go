@@ -28,8 +28,8 @@ type Message struct {
 	Number int
 	// Name is the specification's name of the message in lower case with underscores:
 	// query, whitespace_tag, error, fragment, d_h_commit, d_h_key, reveal_signature,
-	// signature, data, identity, auth_r, auth_i, non_interactive_auth; "" where it cannot
-	// be told.
+	// signature, data, identity, auth_r, auth_i, non_interactive_auth, prekey_ensemble; ""
+	// where it cannot be told.
 	Name string
 	// Pieces is how many fragments the message came in; 0: in none.
 	Pieces int
@@ -43,6 +43,8 @@ type Message struct {
 	// empty in other messages. They are valid until the next message is read.
 	Header    wire.Header
 	Body, Raw []byte
+
+	ensemble *v4.Ensemble // of a prekey_ensemble
 }
 
 // MarshalJSON writes the message as one object: its place, "number", "message", "pieces",
@@ -149,7 +151,11 @@ func (p *Parser) Next() (*Message, error) {
 		m.Name = "error"
 		m.Fields.add("text", string(bytes.ToValidUTF8(t.Text, []byte("\ufffd"))))
 	default:
-		if m.Err == nil {
+		switch {
+		case m.Err != nil:
+		case t.Ensemble:
+			p.ensemble(m, t.Text)
+		default:
 			p.encoded(m, t.Text)
 		}
 	}
@@ -395,6 +401,20 @@ func (p *Parser) parse4(m *Message) error {
 		}
 		f.bytes("sigma", b.Sigma)
 		f.add("sigma_check", p.judge.authI(m.Header, b))
+	case wire.TypeNonInteractiveAuth:
+		b, err := v4.ParseNonInteractiveAuth(m.Body)
+		if err != nil {
+			return err
+		}
+		f.add("client_profile", profileFields(b.Profile, m.Header.Sender))
+		f.bytes("x", b.X)
+		f.bytes("a", b.A)
+		f.bytes("sigma", b.Sigma)
+		f.number("prekey_id", uint64(b.PrekeyID))
+		f.bytes("auth_mac", b.AuthMAC)
+		f.bytes("first_ecdh", b.FirstECDH)
+		f.bytes("first_dh", b.FirstDH)
+		f.add("sigma_check", p.judge.nonInteractiveAuth(m.Header, b))
 	case wire.TypeData:
 		b, err := v4.ParseData(m.Body)
 		if err != nil {
@@ -416,6 +436,48 @@ func (p *Parser) parse4(m *Message) error {
 	return nil
 }
 
+// ensemble shows a prekey ensemble.
+func (p *Parser) ensemble(m *Message, text []byte) {
+	m.Name = "prekey_ensemble"
+	e, err := v4.ParseArmoredEnsemble(text)
+	if err != nil {
+		m.Err, m.ErrAt = err, m.Position
+		return
+	}
+	m.ensemble = e
+	f := &m.Fields
+	f.number("version", uint64(e.Message.Version))
+	f.add("client_profile", profileFields(e.Client, e.Client.InstanceTag))
+	var prekey Fields
+	prekey.add("instance", Tag(e.Prekey.InstanceTag))
+	addExpiry(&prekey, e.Prekey.Expires)
+	prekey.bytes("shared_prekey", e.Prekey.SharedPrekey)
+	prekey.bytes("signature", e.Prekey.Signature)
+	f.add("prekey_profile", prekey)
+	f.number("prekey_id", uint64(e.Message.ID))
+	f.add("prekey_instance", Tag(e.Message.InstanceTag))
+	f.bytes("y", e.Message.Y)
+	f.bytes("b", e.Message.B)
+	// Whether it has expired is for the reader to say.
+	if _, err := e.Validate(time.Unix(min(e.Client.Expires, e.Prekey.Expires)-1, 0)); err != nil {
+		f.add("valid", false)
+		f.add("fault", err.Error())
+		return
+	}
+	f.add("valid", true)
+	p.judge.ensemble(e)
+}
+
+// addExpiry adds the field expires, or expires_seconds where RFC 3339 cannot write the time.
+func addExpiry(f *Fields, seconds int64) {
+	expires := time.Unix(seconds, 0).UTC()
+	if year := expires.Year(); year < 0 || year > 9999 {
+		f.number("expires_seconds", uint64(seconds))
+		return
+	}
+	f.add("expires", expires)
+}
+
 // profileFields are the fields of a client profile that the instance sender sent, its
 // fingerprint, and what its signature is worth.
 func profileFields(p *v4.Profile, sender uint32) Fields {
@@ -424,12 +486,7 @@ func profileFields(p *v4.Profile, sender uint32) Fields {
 	f.bytes("public_key", p.PublicKey)
 	f.bytes("forging_key", p.ForgingKey)
 	f.add("versions", string(p.Versions))
-	expires := time.Unix(p.Expires, 0).UTC()
-	if year := expires.Year(); year < 0 || year > 9999 { // which RFC 3339 cannot write
-		f.number("expires_seconds", uint64(p.Expires))
-	} else {
-		f.add("expires", expires)
-	}
+	addExpiry(&f, p.Expires)
 	if p.DSA != nil {
 		f.bytes("dsa_key", p.DSA.Append(nil))
 	}

@@ -15,10 +15,15 @@ var (
 	ErrNoProfile = errors.New("toolkit: no client profile of anybody else")
 	// ErrProfiles reports a transcript with valid client profiles of several others.
 	ErrProfiles = errors.New("toolkit: client profiles of several people")
+	// ErrNoEnsemble reports a transcript without a valid prekey ensemble of anybody else.
+	ErrNoEnsemble = errors.New("toolkit: no prekey ensemble of anybody else")
 )
 
 // A Profile is a client profile of version 4.
 type Profile = v4.Profile
+
+// An Ensemble is a prekey ensemble of version 4.
+type Ensemble = v4.Ensemble
 
 // FindProfile returns the client profile of the one other person whose key exchanges a
 // transcript has, ours being our own long-term key. Of several profiles of one key the last
@@ -51,6 +56,35 @@ func FindProfile(transcript io.Reader, ours *keys.Ed448PublicKey) (*Profile, err
 	return found, nil
 }
 
+// FindEnsemble returns the last valid prekey ensemble of somebody else in a transcript; see
+// FindProfile.
+func FindEnsemble(transcript io.Reader, ours *keys.Ed448PublicKey) (*Ensemble, error) {
+	own := ours.Point().Append(nil)
+	var found *Ensemble
+	p := NewParser(transcript)
+	for {
+		m, err := p.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		e := m.ensemble
+		switch {
+		case e == nil || m.Fields.Get("valid") != true || bytes.Equal(e.Client.PublicKey, own):
+		case found == nil || bytes.Equal(e.Client.PublicKey, found.Client.PublicKey):
+			found = e
+		default:
+			return nil, fmt.Errorf("%w: another at %v", ErrProfiles, m.Position)
+		}
+	}
+	if found == nil {
+		return nil, ErrNoEnsemble
+	}
+	return found, nil
+}
+
 // profileOf returns the valid client profile that a message carries, or nil.
 func profileOf(m *Message) *Profile {
 	if m.Err != nil {
@@ -68,6 +102,12 @@ func profileOf(m *Message) *Profile {
 		if b, err := v4.ParseAuthR(m.Body); err == nil {
 			return b.Profile
 		}
+	case "non_interactive_auth":
+		if b, err := v4.ParseNonInteractiveAuth(m.Body); err == nil {
+			return b.Profile
+		}
+	case "prekey_ensemble":
+		return m.ensemble.Client
 	}
 	return nil
 }

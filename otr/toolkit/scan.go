@@ -25,6 +25,7 @@ const (
 const (
 	marker      = "?OTR"
 	encodedMark = "?OTR:"
+	prekeyMark  = "?OTRP:"
 	errorMark   = "?OTR Error:"
 	// tagMark is what every whitespace tag begins with.
 	tagMark = " \t  \t\t\t\t \t \t \t  "
@@ -51,6 +52,9 @@ func (p Position) String() string { return fmt.Sprintf("line %d, column %d", p.L
 type Token struct {
 	Position
 	Kind wire.Kind // never KindPlain
+	// Ensemble says that the message is a prekey ensemble of version 4, which is armored as
+	// an encoded message is.
+	Ensemble bool
 	// Text is the message without the line breaks and blanks that somebody has put into
 	// it. It is valid until the next call of Next.
 	Text []byte
@@ -169,6 +173,11 @@ func (s *Scanner) token() (Token, bool) {
 		t.Kind = wire.KindEncoded
 		s.text = append(s.text[:0], encodedMark...)
 		s.pass(len(encodedMark))
+		s.body(&t, '.', isBase64)
+	case bytes.HasPrefix(head, []byte(prekeyMark)):
+		t.Kind, t.Ensemble = wire.KindEncoded, true
+		s.text = append(s.text[:0], prekeyMark...)
+		s.pass(len(prekeyMark))
 		s.body(&t, '.', isBase64)
 	case bytes.HasPrefix(head, []byte(errorMark)):
 		t.Kind = wire.KindError

@@ -209,6 +209,16 @@ func ReadEnsembles(text []byte, now time.Time) (valid []*Recipient, refused []Re
 	return valid, refused
 }
 
+// ParseArmoredEnsemble parses one ensemble in its armor, which text begins with: "?OTRP:",
+// base64 in which white space does not matter, and ".". The error wraps ErrEnsemble.
+func ParseArmoredEnsemble(text []byte) (*Ensemble, error) {
+	piece, ok := bytes.CutPrefix(text, []byte(ensembleStart))
+	if !ok {
+		return nil, fmt.Errorf("%w: it does not begin with %s", ErrEnsemble, ensembleStart)
+	}
+	return dearmorEnsemble(piece)
+}
+
 // dearmorEnsemble parses what follows "?OTRP:".
 func dearmorEnsemble(piece []byte) (*Ensemble, error) {
 	end := bytes.IndexByte(piece, ensembleEnd)

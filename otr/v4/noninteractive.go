@@ -104,8 +104,8 @@ func (c *Client) WriteTo(to *Recipient) ([]byte, *Engine, error) {
 		phi: c.nonInteractivePhi(alice, to.InstanceTag(), true),
 	}
 	t := x.transcript()
-	ring := Ring{to.Peer.Forging.Point(), c.Identity.Public().Point(), to.y}
-	sigma, err := ring.Sign(c.Rand, c.Identity.Secret(), alicePosition, t)
+	ring := Ring{to.Peer.Forging.Point(), c.public.Point(), to.y}
+	sigma, err := c.signer.SignRing(c.Rand, ring, alicePosition, t)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -246,6 +246,9 @@ func (e *Engine) beginOffline(s *session, tmp *key, brace braceKey) {
 // profileUntil returns a client profile of ours that is still valid PrekeyGrace after a
 // prekey profile that expires at expires.
 func (c *Client) profileUntil(expires time.Time) (*Profile, error) {
+	if c.finished {
+		return c.profile, nil
+	}
 	now := c.Now()
 	if latest := now.Add(longestEnsemble); expires.After(latest) {
 		expires = latest
@@ -291,16 +294,21 @@ func (n *nonInteractive) transcript() []byte {
 // accounts where both sides have named them, the sender first each time. Bob has no first
 // keys.
 func (c *Client) nonInteractivePhi(alice *public, bobTag uint32, weWrite bool) []byte {
+	accounts := c.Accounts
+	if accounts != nil && !weWrite {
+		accounts = &Accounts{Ours: accounts.Theirs, Theirs: accounts.Ours}
+	}
+	return nonInteractivePhi(alice, bobTag, accounts)
+}
+
+// nonInteractivePhi is the method of that name with Alice's view of the accounts.
+func nonInteractivePhi(alice *public, bobTag uint32, accounts *Accounts) []byte {
 	phi := wire.AppendInt(wire.AppendInt(nil, alice.tag), bobTag)
 	phi = wire.AppendMPI(append(phi, alice.firstECDH...), alice.firstDH)
-	if c.Accounts == nil {
+	if accounts == nil {
 		return phi
 	}
-	sender, receiver := c.Accounts.Theirs, c.Accounts.Ours
-	if weWrite {
-		sender, receiver = receiver, sender
-	}
-	return wire.AppendData(wire.AppendData(phi, []byte(sender)), []byte(receiver))
+	return wire.AppendData(wire.AppendData(phi, []byte(accounts.Ours)), []byte(accounts.Theirs))
 }
 
 // A secretPoint is a public key of the peer and the secret of ours that it is multiplied by.

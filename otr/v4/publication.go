@@ -56,12 +56,7 @@ func (p *Publication) Usable(now time.Time) bool { return now.Before(p.Expires()
 
 // Ensemble returns the ensemble that publishes k with p.
 func (p *Publication) Ensemble(k *Prekey) *Ensemble {
-	y, b := k.ecdh(), k.dh()
-	defer y.secret.Wipe()
-	defer clear(b.secret[:])
-	return &Ensemble{Client: p.Client, Prekey: p.Prekey, Message: &PrekeyMessage{
-		Version: Version, Type: typePrekey, ID: k.ID, InstanceTag: p.Client.InstanceTag, Y: y.public[:], B: b.public,
-	}}
+	return &Ensemble{Client: p.Client, Prekey: p.Prekey, Message: k.Message(p.Client.InstanceTag)}
 }
 
 // AppendSecret appends the publication with its secret, to be encrypted and stored.
@@ -137,6 +132,14 @@ func (c *Client) NewPrekey(taken func(id uint32) bool) (*Prekey, error) {
 		return nil, fmt.Errorf("v4: prekey: %w", err)
 	}
 	return k, nil
+}
+
+// Message returns the prekey message that publishes k for an instance. Nothing signs it.
+func (k *Prekey) Message(tag uint32) *PrekeyMessage {
+	y, b := k.ecdh(), k.dh()
+	defer y.secret.Wipe()
+	defer clear(b.secret[:])
+	return &PrekeyMessage{Version: Version, Type: typePrekey, ID: k.ID, InstanceTag: tag, Y: y.public[:], B: b.public}
 }
 
 func (k *Prekey) ecdh() (y ecdhKey) {

@@ -70,6 +70,29 @@ func VerifyAuthI(identity *Identity, bob uint32, answer *AuthR, alice uint32, ac
 	return verifyRing(long.Point(), forging.Point(), a.ecdh, m.Sigma, authITranscript(b, a))
 }
 
+// VerifyNonInteractiveAuth checks what anybody can check of a Non-Interactive-Auth message:
+// that its ring signature is by one of the keys {F_b, H_a, Y}, over what the sender, of the
+// tag alice, and the ensemble contribute; see VerifyAuthR. The Auth MAC, which tells the
+// receiver more, needs a secret.
+func VerifyNonInteractiveAuth(e *Ensemble, m *NonInteractiveAuth, alice uint32, accounts *Accounts) error {
+	forging, err := keys.ParseForgingKey(e.Client.ForgingKey)
+	if err != nil {
+		return unauthenticated(err)
+	}
+	long, err := keys.ParseEd448PublicKey(m.Profile.PublicKey)
+	if err != nil {
+		return unauthenticated(err)
+	}
+	sender := &public{tag: alice, firstECDH: m.FirstECDH, firstDH: m.FirstDH}
+	x := nonInteractive{
+		bob: e.Client, alice: m.Profile,
+		y: e.Message.Y, b: e.Message.B, d: e.Prekey.SharedPrekey,
+		x: m.X, a: m.A,
+		phi: nonInteractivePhi(sender, e.Client.InstanceTag, accounts),
+	}
+	return verifyRing(forging.Point(), long.Point(), e.Message.Y, m.Sigma, x.transcript())
+}
+
 func verifyRing(first, second *group.Point, ephemeral, sigma, t []byte) error {
 	third, err := group.ParsePoint(ephemeral)
 	if err != nil {
@@ -135,20 +158,6 @@ func NewProfileClient(p *Profile, s Signer, c Config) (*Client, error) {
 // EphemeralPosition is where a ring of a key exchange has the ephemeral key of the one who
 // is to verify the signature.
 const EphemeralPosition = 2
-
-// ExchangeSecret returns the secret of our ephemeral ECDH key, x or y, in the key exchange
-// under way. The peer's ring signature has that key at EphemeralPosition, so that we could
-// have made it as well: that is what makes the exchange deniable. ok is false in AuthNone,
-// and, without Config.KeepExchange, once Auth-R has been made.
-func (e *Engine) ExchangeSecret() (secret group.Scalar, ok bool) {
-	switch {
-	case e.exchange.offer != nil:
-		return e.exchange.offer.ours.ecdh.secret, true
-	case e.exchange.answer != nil && e.client.KeepExchange:
-		return e.exchange.answer.ours.ecdh.secret, true
-	}
-	return secret, false
-}
 
 // A UsedKey is the key of one data message. It is what a user asks for who wants to take a
 // session of their own apart.

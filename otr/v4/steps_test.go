@@ -1,9 +1,11 @@
 package v4
 
 import (
+	"bytes"
 	"io"
 	"testing"
 
+	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
 )
 
@@ -18,11 +20,12 @@ func TestOneSideCanMakeTheOthersRingSignature(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var ours *Engine
+			draws := &firstDraw{Reader: us.Rand}
+			us.Rand = draws
 			signer := signerFunc(func(rand io.Reader, ring Ring, _ int, m []byte) ([]byte, error) {
-				secret, ok := ours.ExchangeSecret()
-				if !ok {
-					t.Fatal("no exchange is under way")
+				secret, err := group.DrawScalar(bytes.NewReader(draws.scalar))
+				if err != nil {
+					t.Fatal(err)
 				}
 				return ring.Sign(rand, secret, EphemeralPosition, m)
 			})
@@ -30,7 +33,7 @@ func TestOneSideCanMakeTheOthersRingSignature(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ours = us.NewEngine(profile.InstanceTag)
+			ours := us.NewEngine(profile.InstanceTag)
 			theirs := pretended.NewEngine(us.InstanceTag)
 			bob, alice, client := ours, theirs, us
 			if forger == "Alice" {
@@ -89,6 +92,20 @@ func TestOneSideCanMakeTheOthersRingSignature(t *testing.T) {
 			}
 		})
 	}
+}
+
+// firstDraw remembers the randomness of the first scalar that is drawn: x, or y.
+type firstDraw struct {
+	io.Reader
+	scalar []byte
+}
+
+func (d *firstDraw) Read(p []byte) (int, error) {
+	n, err := d.Reader.Read(p)
+	if d.scalar == nil && n == group.ScalarLen {
+		d.scalar = bytes.Clone(p)
+	}
+	return n, err
 }
 
 type signerFunc func(io.Reader, Ring, int, []byte) ([]byte, error)
