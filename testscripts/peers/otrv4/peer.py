@@ -598,6 +598,7 @@ class Conversation:
         self.log, self.record = [], None
         self.state, self.their_tag, self.role = START, 0, None
         self.assembler, self.ratchet, self.smp = Assembler(), None, {'state': 'EXPECT1'}
+        self.literal = False    # answer every Identity message with new keys, as the text says and others do
         self.hostile_done, self.held, self.answered = False, None, None
         expires = expires or int(self.now()) + 7 * 86400
         if hostile == 'expired-profile':
@@ -722,7 +723,7 @@ class Conversation:
 
     def receive_identity(self, sender, r):
         body = r.data[r.at:]
-        if body == self.answered and self.state in (WAITING_AUTH_I, ENCRYPTED):
+        if not self.literal and body == self.answered and self.state in (WAITING_AUTH_I, ENCRYPTED):
             # The same Identity message again: sent twice because of a collision (below), or
             # a duplicate. The specification would have new keys made and a new Auth-R sent
             # while Auth-I to the first is under way, and then neither side gets on.
@@ -1178,6 +1179,7 @@ class Program:
         clock = (lambda: options.now) if options.now is not None else time.time
         self.c = Conversation(identity, forging, tag, account, options.contact, random, clock,
                               fragments=options.fragment, hostile=options.hostile, smp_bytes=64 if options.smp64 else 57)
+        self.c.literal = options.literal
         self.to_say = list(options.say)
         self.texts = self.smp_results = 0
         self.ended = self.smp_started = False
@@ -1266,6 +1268,7 @@ def main():
     a.add_argument('--smp-secret', metavar='S', help='start SMP when secure')
     a.add_argument('--smp-question', metavar='Q', default='')
     a.add_argument('--smp-answer', metavar='S', help='answer SMP with S')
+    a.add_argument('--literal', action='store_true', help='answer every Identity message, repeated ones too, with a new Auth-R, as otr4j and otrr do')
     a.add_argument('--smp64', action='store_true', help='SMP secret of 64 bytes, not pruned (not as specified)')
     a.add_argument('--extra-key', metavar='HEX', help='when secure send TLV 7 with this context (4 bytes) and data')
     a.add_argument('--end-after', metavar='N', type=int, help='end after N texts arrived and all --say are sent')
