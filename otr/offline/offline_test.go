@@ -180,9 +180,13 @@ func (p *person) read(lines []byte) (got reading, err error) {
 func (p *person) readUntil(lines []byte, stop int) (got reading, err error, killed bool) {
 	p.t.Helper()
 	r := NewReader(p.load(), KindAny)
-	for i, line := range bytes.Split(bytes.TrimSuffix(lines, []byte("\n")), []byte("\n")) {
+	all := bytes.Split(bytes.TrimSuffix(lines, []byte("\n")), []byte("\n"))
+	for i, line := range all {
 		if i == stop {
 			return got, nil, true
+		}
+		if i%Batch == 0 {
+			r.Prepare(all[i:min(i+Batch, len(all))])
 		}
 		result, err := r.Line(line)
 		if result.Begun {

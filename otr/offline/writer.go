@@ -45,7 +45,13 @@ type Writer struct {
 	value  []byte // DATA: its offset and bytes
 	sealed []byte
 	line   []byte
+	bulk   v4.Sealings
+	bufs   [v4.Lanes][]byte // the messages of bulk
 }
+
+// BulkLen is how many bytes are best given to Write at once: several messages, which are
+// encrypted together.
+const BulkLen = v4.Lanes * PieceLen
 
 // NewWriter returns a Writer of the session t, in which nothing else may be sent until it
 // has ended. head describes what Write sends; texts have none.
@@ -66,21 +72,38 @@ func NewWriter(t *Session, head Head, c WriterConfig) (*Writer, error) {
 // go into one message.
 func (w *Writer) Write(b, p []byte) ([]byte, error) {
 	for len(p) > 0 && w.err == nil {
-		n := min(len(p), PieceLen)
-		b = w.piece(b, p[:n])
+		n := min(len(p), BulkLen)
+		b = w.pieces(b, p[:n])
 		p = p[n:]
 	}
 	return b, w.err
 }
 
-func (w *Writer) piece(b, p []byte) []byte {
-	w.value = binary.BigEndian.AppendUint64(w.value[:0], uint64(w.offset))
-	w.value = append(w.value, p...)
-	w.begin()
-	w.tlvs = append(w.tlvs, wire.TLV{Type: typeData, Value: w.value})
-	b = w.seal(b, wire.Plaintext{TLVs: w.tlvs}, false)
-	w.offset += int64(len(p))
-	clear(w.value)
+// pieces appends the lines of up to BulkLen bytes. The messages take their places in the
+// session one after another, and are then encrypted together.
+func (w *Writer) pieces(b, p []byte) []byte {
+	defer w.bulk.Reset()
+	n := 0
+	for ; len(p) > 0 && w.ready(); n++ {
+		piece := p[:min(len(p), PieceLen)]
+		p = p[len(piece):]
+		w.value = binary.BigEndian.AppendUint64(w.value[:0], uint64(w.offset))
+		w.value = append(w.value, piece...)
+		w.begin()
+		w.tlvs = append(w.tlvs, wire.TLV{Type: typeData, Value: w.value})
+		w.bufs[n], w.err = w.t.engine.Settle(&w.bulk, w.bufs[n][:0], wire.FlagIgnoreUnreadable, wire.Plaintext{TLVs: w.tlvs})
+		clear(w.value)
+		w.offset += int64(len(piece))
+	}
+	if w.err != nil {
+		return b
+	}
+	w.bulk.Finish(0, n)
+	for _, msg := range w.bufs[:n] {
+		if b = w.append(b, msg); w.err != nil {
+			break
+		}
+	}
 	return b
 }
 
@@ -142,16 +165,9 @@ func (w *Writer) end(b []byte, last bool) ([]byte, error) {
 
 // seal appends the line or lines of one message. An error goes into w.err.
 func (w *Writer) seal(b []byte, p wire.Plaintext, last bool) []byte {
-	if w.err != nil {
+	if !w.ready() {
 		return b
 	}
-	if w.stored == 0 {
-		if w.err = w.config.Save(w.t, Ahead); w.err != nil {
-			return b
-		}
-		w.stored = Ahead
-	}
-	w.stored--
 	flags := byte(0)
 	if len(p.Text) == 0 {
 		flags = wire.FlagIgnoreUnreadable
@@ -163,19 +179,38 @@ func (w *Writer) seal(b []byte, p wire.Plaintext, last bool) []byte {
 	if w.sealed, w.err = seal(w.sealed[:0], flags, p); w.err != nil {
 		return b
 	}
-	if w.config.MaxLine == 0 || wire.ArmoredLen(len(w.sealed)) <= w.config.MaxLine {
-		return append(wire.AppendArmor(b, w.sealed), '\n')
+	return w.append(b, w.sealed)
+}
+
+// ready makes sure that what is stored is behind the next message; false: w.err says why not.
+func (w *Writer) ready() bool {
+	if w.err == nil && w.stored == 0 {
+		if w.err = w.config.Save(w.t, Ahead); w.err == nil {
+			w.stored = Ahead
+		}
 	}
-	b, w.err = w.fragments(b)
+	if w.err != nil {
+		return false
+	}
+	w.stored--
+	return true
+}
+
+// append appends the line or lines of a finished message. An error goes into w.err.
+func (w *Writer) append(b, msg []byte) []byte {
+	if w.config.MaxLine == 0 || wire.ArmoredLen(len(msg)) <= w.config.MaxLine {
+		return append(wire.AppendArmor(b, msg), '\n')
+	}
+	b, w.err = w.fragments(b, msg)
 	return b
 }
 
-func (w *Writer) fragments(b []byte) ([]byte, error) {
-	h, _, err := wire.ParseHeader(w.sealed)
+func (w *Writer) fragments(b, msg []byte) ([]byte, error) {
+	h, _, err := wire.ParseHeader(msg)
 	if err != nil {
 		return b, err
 	}
-	w.line = wire.AppendArmor(w.line[:0], w.sealed)
+	w.line = wire.AppendArmor(w.line[:0], msg)
 	return appendFragments(b, w.config.Rand, h, w.line, w.config.MaxLine)
 }
 

@@ -83,19 +83,26 @@ type reading struct {
 	kept   bool // the session is stored as it is after the end
 }
 
-// lines gives the reader every line of the input.
+// lines gives the reader every line of the input, some at a time where they are there: each
+// batch is opened together.
 func (r *reading) lines(in *bufio.Reader) error {
+	var batch [protocol.Batch][]byte
 	for {
-		line, err := in.ReadSlice('\n')
-		tooLong := errors.Is(err, bufio.ErrBufferFull)
-		for errors.Is(err, bufio.ErrBufferFull) {
-			_, err = in.ReadSlice('\n')
+		n := 0
+		var err error
+		for ended := false; n < len(batch) && !ended; {
+			var line []byte
+			line, err = r.next(in)
+			if len(line) > 0 {
+				batch[n] = append(batch[n][:0], line...)
+				n++
+			}
+			// What has come is not held back for what has not.
+			ahead, _ := in.Peek(in.Buffered())
+			ended = err != nil || bytes.IndexByte(ahead, '\n') < 0
 		}
-		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-		switch {
-		case tooLong || len(line) > maxLine:
-			r.Warn("a line of more than %d bytes is ignored", maxLine)
-		case len(line) > 0:
+		r.reader.Prepare(batch[:n])
+		for _, line := range batch[:n] {
 			if err := r.line(line); err != nil {
 				return err
 			}
@@ -106,6 +113,21 @@ func (r *reading) lines(in *bufio.Reader) error {
 			return exit.Errorf(exit.Failure, "reading the input: %w", err)
 		}
 	}
+}
+
+// next reads a line, without its line end; an empty one counts for nothing.
+func (r *reading) next(in *bufio.Reader) ([]byte, error) {
+	line, err := in.ReadSlice('\n')
+	tooLong := errors.Is(err, bufio.ErrBufferFull)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		_, err = in.ReadSlice('\n')
+	}
+	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+	if tooLong || len(line) > maxLine {
+		r.Warn("a line of more than %d bytes is ignored", maxLine)
+		return nil, err
+	}
+	return line, err
 }
 
 func (r *reading) line(line []byte) error {

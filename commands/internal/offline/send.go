@@ -216,7 +216,7 @@ func inputSize(f *os.File) int64 {
 }
 
 func (c *Config) writeStream(w *protocol.Writer) (sent int64, err error) {
-	piece := make([]byte, protocol.PieceLen)
+	piece := make([]byte, protocol.BulkLen)
 	defer clear(piece)
 	var lines []byte
 	for {
