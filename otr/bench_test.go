@@ -3,7 +3,9 @@ package otr_test
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,26 +92,31 @@ func benchBulkReceive(b *testing.B, version otr.Policy) {
 // benchPair returns two ends with a session.
 func benchPair(b *testing.B, version otr.Policy) (alice, bob *otr.Conversation) {
 	b.Helper()
-	alice, bob = benchEnd(b, version), benchEnd(b, version)
+	alice, bob = benchEnd(b, version, 0), benchEnd(b, version, 1)
 	handshake(b, alice, bob)
 	return alice, bob
 }
 
-func benchEnd(b *testing.B, version otr.Policy) *otr.Conversation {
+// benchKeys are the long-term keys of both ends of all benchmarks: making them takes longer
+// than most of what is measured.
+var benchKeys = sync.OnceValue(func() (k [2]otr.Config) {
+	for i := range k {
+		var err [3]error
+		k[i].DSA, err[0] = keys.GenerateDSA(rand.Reader)
+		k[i].Ed448, err[1] = keys.GenerateEd448(rand.Reader)
+		k[i].Forging, err[2] = keys.GenerateForgingKey(rand.Reader)
+		if err := errors.Join(err[:]...); err != nil {
+			panic(err)
+		}
+	}
+	return k
+})
+
+func benchEnd(b *testing.B, version otr.Policy, which int) *otr.Conversation {
 	b.Helper()
-	dsa, err := keys.GenerateDSA(rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	ed448, err := keys.GenerateEd448(rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	forging, err := keys.GenerateForgingKey(rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	c, err := otr.New(otr.Config{DSA: dsa, Ed448: ed448, Forging: forging, Policy: version, Rand: rand.Reader, Now: time.Now})
+	cfg := benchKeys()[which]
+	cfg.Policy, cfg.Rand, cfg.Now = version, rand.Reader, time.Now
+	c, err := otr.New(cfg)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -140,7 +147,7 @@ func handshake(b *testing.B, alice, bob *otr.Conversation) {
 }
 
 func benchAKE(b *testing.B, version otr.Policy) {
-	alice, bob := benchEnd(b, version), benchEnd(b, version)
+	alice, bob := benchEnd(b, version, 0), benchEnd(b, version, 1)
 	for b.Loop() {
 		handshake(b, alice, bob)
 	}

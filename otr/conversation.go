@@ -264,6 +264,17 @@ func (c *Conversation) Exchanging() bool {
 	return c.active.engine.exchanging() || c.settling.offer != nil || c.unsure && c.UnderWay()
 }
 
+// Prepare returns work that makes the next messages quicker, or nil: the keys that the
+// session will need, and the secrets shared with those of the peer. Prepare itself only
+// draws what is random; the work can be done in any goroutine, while the Conversation is
+// used. What is not done when a message needs it is done then.
+func (c *Conversation) Prepare() (work func()) {
+	if c.state != StateEncrypted {
+		return nil
+	}
+	return c.active.engine.prepare()
+}
+
 // Session describes the encrypted session, if there is one.
 func (c *Conversation) Session() (Session, bool) {
 	if c.state != StateEncrypted {

@@ -81,6 +81,8 @@ type dataEngine interface {
 	// settle is seal, but the message is neither encrypted nor authenticated before
 	// sealings.finish, which needs nothing of the engine.
 	settle(s *sealings, b []byte, flags byte, p wire.Plaintext) ([]byte, error)
+	// prepare returns work for our next keys that can be done in any goroutine, or nil.
+	prepare() func()
 	// foresee sets f to the keys of the next n data messages; false: they are not
 	// known. receiveAhead is receive for a data message that f.open has seen.
 	foresee(f *foresight, n int) bool

@@ -164,6 +164,16 @@ func (e engineV4) settle(s *sealings, b []byte, flags byte, p wire.Plaintext) ([
 	return e.Settle(&s.v4, b, flags, p)
 }
 
+// prepare leaves an error, which is that of the source of randomness, to the message that
+// needs the keys.
+func (e engineV4) prepare() func() {
+	p, err := e.Prepare()
+	if p == nil || err != nil {
+		return nil
+	}
+	return p.Run
+}
+
 func (e engineV4) foresee(f *foresight, n int) bool {
 	f.version = v4.Version
 	return e.Foresee(&f.v4, n)

@@ -228,6 +228,7 @@ func (l *link) run() {
 			break
 		}
 		l.arm()
+		l.prepare()
 		var full chan<- []byte
 		if len(l.pending) > 0 {
 			full = l.writer.full
@@ -262,6 +263,17 @@ func (l *link) run() {
 		}
 	}
 	l.close()
+}
+
+// prepare has the Conversation's next keys made while there is nothing else to do, beside
+// the owner.
+func (l *link) prepare() {
+	if l.phase != running || !l.secure {
+		return
+	}
+	if work := l.conv.Prepare(); work != nil {
+		go work()
+	}
 }
 
 // begin starts the clocks and says the first word.

@@ -98,7 +98,7 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all 
 	next := s.ratchet
 	defer next.wipe()
 	if next.ourTurn {
-		if err := next.rotateSending(e.client.Rand); err != nil {
+		if err := next.rotateSending(e.client.Rand, s.prepared); err != nil {
 			return err
 		}
 	}
@@ -117,6 +117,10 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all 
 		return err
 	}
 	defer keys.wipe()
+	if s.ratchet.ourTurn {
+		s.prepared.drop()
+		s.prepared = nil
+	}
 	s.ratchet = next
 	s.extraSent = appendExtraKeys(wipeExtraKeys(s.extraSent), &keys.extra, p.TLVs)
 

@@ -165,7 +165,9 @@ type session struct {
 
 	ratchet ratchet
 	skipped skippedKeys
-	reveal  []byte // mac_keys_to_reveal
+	// prepared is for our next ratchet, or nil.
+	prepared *Preparation
+	reveal   []byte // mac_keys_to_reveal
 
 	skippedLife time.Duration // how long skipped keys are kept
 
@@ -203,6 +205,7 @@ func (e *ephemeral) mix(theirs *contribution) (mixed key, err error) {
 func (e *Engine) drop() {
 	if s := e.session; s != nil {
 		s.ratchet.wipe()
+		s.prepared.drop()
 		clear(s.skipped)
 		wipeExtraKeys(s.extraSent[:cap(s.extraSent)])
 		wipeExtraKeys(s.extraReceived[:cap(s.extraReceived)])

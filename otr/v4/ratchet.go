@@ -73,20 +73,40 @@ func newRatchet(mixed *key, ours *ephemeral, theirs *contribution, who role) (r 
 }
 
 // rotateSending begins a ratchet of ours ("Rotating ECDH Keys and Brace Key as sender").
-// It reads an ECDH and, in every third ratchet, a DH key from rand.
-func (r *ratchet) rotateSending(rand io.Reader) (err error) {
+// It takes what prepared has, if that is not nil and for this ratchet. Otherwise it reads an
+// ECDH and, in every third ratchet, a DH key from rand.
+func (r *ratchet) rotateSending(rand io.Reader, prepared *Preparation) (err error) {
 	if r.i == math.MaxUint32 {
 		return ErrExhausted
 	}
-	if r.ecdh, err = newECDHKey(rand); err != nil {
-		return err
-	}
-	if r.i%braceInterval == 0 {
-		if r.dh, err = newDHKey(rand); err != nil {
+	withDH := r.i%braceInterval == 0
+	ready, ok := prepared.peek(r.i)
+	defer ready.wipe()
+	if ok {
+		ready.shared = ready.shared && prepared.theirs == r.theirECDH
+		ready.compute(withDH, r.theirECDH, r.theirDH)
+	} else {
+		if ready.ecdh, err = newECDHKey(rand); err != nil {
 			return err
 		}
+		if withDH {
+			if ready.dh, err = newDHKey(rand); err != nil {
+				return err
+			}
+		}
 	}
-	if r.sendChain, err = r.advance(); err != nil {
+	r.ecdh = ready.ecdh
+	if withDH {
+		r.dh = ready.dh
+	}
+	if ready.shared {
+		if withDH {
+			r.brace = ready.brace
+		} else {
+			r.brace = r.brace.next()
+		}
+		r.sendChain = r.step(mix(&ready.sharedECDH, &r.brace))
+	} else if r.sendChain, err = r.advance(); err != nil {
 		return err
 	}
 	r.sendID, r.pn, r.j = r.i, r.j, 0
@@ -138,8 +158,13 @@ func (r *ratchet) advance() (chain key, err error) {
 		return chain, err
 	}
 	defer clear(mixed[:])
+	return r.step(mixed), nil
+}
+
+// step mixes K into the root key and returns the chain key that begins.
+func (r *ratchet) step(mixed key) (chain key) {
 	r.root, chain = ratchetKeys(&r.root, &mixed)
-	return chain, nil
+	return chain
 }
 
 // messageKeys are the keys of one message.

@@ -40,12 +40,18 @@ type ecdhKey struct {
 
 // newECDHKey reads 57 bytes from rand.
 func newECDHKey(rand io.Reader) (k ecdhKey, err error) {
-	if k.secret, err = group.DrawScalar(rand); err != nil {
+	secret, err := group.DrawScalar(rand)
+	if err != nil {
 		return ecdhKey{}, fmt.Errorf("v4: ECDH key: %w", err)
 	}
+	return ecdhKeyOf(secret), nil
+}
+
+func ecdhKeyOf(secret group.Scalar) (k ecdhKey) {
+	k.secret = secret
 	k.point = group.MulBase(k.secret)
 	k.point.Append(k.public[:0])
-	return k, nil
+	return k
 }
 
 // Format prints a placeholder.
@@ -59,11 +65,18 @@ type dhKey struct {
 
 // newDHKey reads 80 bytes from rand.
 func newDHKey(rand io.Reader) (k dhKey, err error) {
-	if _, err = io.ReadFull(rand, k.secret[:]); err != nil {
+	var secret [dhSecretLen]byte
+	defer clear(secret[:])
+	if _, err = io.ReadFull(rand, secret[:]); err != nil {
 		return dhKey{}, fmt.Errorf("v4: DH key: %w", err)
 	}
+	return dhKeyOf(&secret), nil
+}
+
+func dhKeyOf(secret *[dhSecretLen]byte) (k dhKey) {
+	k.secret = *secret
 	k.public = trimZeros(group.MODP3072().ExpBase(k.secret[:]))
-	return k, nil
+	return k
 }
 
 // Format prints a placeholder.
@@ -89,15 +102,28 @@ func (b braceKey) next() (next braceKey) {
 
 // mixedSecret is K = KDF(usage_shared_secret || K_ecdh || brace_key, 64).
 func mixedSecret(ours *ecdhKey, theirs *group.Point, brace braceKey) (k key, err error) {
+	var shared [group.PointLen]byte
+	defer clear(shared[:])
+	if err := sharedPoint(&shared, ours, theirs); err != nil {
+		return k, err
+	}
+	return mix(&shared, &brace), nil
+}
+
+// sharedPoint sets dst to K_ecdh as POINT.
+func sharedPoint(dst *[group.PointLen]byte, ours *ecdhKey, theirs *group.Point) error {
 	shared := theirs.Mul(ours.secret)
 	defer shared.Wipe()
 	if shared.IsIdentity() {
-		return k, ErrSharedSecret
+		return ErrSharedSecret
 	}
-	var encoded [group.PointLen]byte
-	defer clear(encoded[:])
-	group.KDF(k[:], group.UsageSharedSecret, shared.Append(encoded[:0]), brace[:])
-	return k, nil
+	shared.Append(dst[:0])
+	return nil
+}
+
+func mix(shared *[group.PointLen]byte, brace *braceKey) (k key) {
+	group.KDF(k[:], group.UsageSharedSecret, shared[:], brace[:])
+	return k
 }
 
 // derive is KDF(usage || k, 64), the step from one key to another.

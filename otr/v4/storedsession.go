@@ -33,7 +33,7 @@ func (e *Engine) AppendSession(b []byte, ahead int) ([]byte, error) {
 	}
 	if ahead > 0 && s.ratchet.ourTurn {
 		next := s.ratchet
-		if err := next.rotateSending(e.client.Rand); err != nil {
+		if err := next.rotateSending(e.client.Rand, nil); err != nil {
 			next.wipe()
 			return b, err
 		}

@@ -1,0 +1,195 @@
+package otr_test
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha1"
+	"testing"
+
+	"github.com/segmentio/asm/base64"
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"otrpipe/otr/group"
+	"otrpipe/otr/keys"
+)
+
+// What the work of version 3 and 4 cannot do without, measured alone: the limits that
+// scripts/bench compares with. A figure NAME of otr has its limit under Limit/NAME.
+
+const limitMessages = 4 // of bulkSize, which share a vector unit
+
+// limitBulk runs the cipher and the authenticator of each message, and base64.
+func limitBulk(b *testing.B, decode bool, crypt func(texts [][]byte)) {
+	texts, lines := make([][]byte, limitMessages), make([][]byte, limitMessages)
+	for i := range texts {
+		texts[i] = make([]byte, bulkSize, bulkSize+chacha20poly1305.Overhead)
+		lines[i] = make([]byte, base64.StdEncoding.EncodedLen(bulkSize))
+		base64.StdEncoding.Encode(lines[i], texts[i])
+	}
+	room := make([]byte, base64.StdEncoding.EncodedLen(bulkSize))
+	b.SetBytes(limitMessages * bulkSize)
+	for b.Loop() {
+		for i := range texts {
+			if decode {
+				base64.StdEncoding.Decode(room, lines[i])
+			} else {
+				base64.StdEncoding.Encode(room, texts[i])
+			}
+		}
+		crypt(texts)
+	}
+}
+
+func limitV3(texts [][]byte) {
+	block, _ := aes.NewCipher(make([]byte, 16))
+	for _, text := range texts {
+		cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(text, text)
+		mac := hmac.New(sha1.New, make([]byte, 20))
+		mac.Write(text)
+		mac.Sum(nil)
+	}
+}
+
+func limitV4(texts [][]byte) {
+	aead, _ := chacha20poly1305.New(make([]byte, chacha20poly1305.KeySize))
+	macs, keys := make([][]byte, len(texts)), make([][]byte, len(texts))
+	for i, text := range texts {
+		aead.Seal(text[:0], make([]byte, chacha20poly1305.NonceSize), text, nil)
+		macs[i], keys[i] = make([]byte, 64), make([]byte, 64)
+	}
+	group.KDFs(macs, group.UsageAuthenticator, keys, texts)
+}
+
+func BenchmarkLimitBulkSend(b *testing.B)      { limitBulk(b, false, limitV3) }
+func BenchmarkLimitBulkReceive(b *testing.B)   { limitBulk(b, true, limitV3) }
+func BenchmarkV4LimitBulkSend(b *testing.B)    { limitBulk(b, false, limitV4) }
+func BenchmarkV4LimitBulkReceive(b *testing.B) { limitBulk(b, true, limitV4) }
+
+// Both sides of a key exchange of version 3: a power and a base power each, a signature
+// made and one verified.
+func BenchmarkLimitAKE(b *testing.B) {
+	g := group.MODP1536()
+	x := bytes.Repeat([]byte{0xa5}, 40)
+	y := g.ExpBase(x)
+	dsa, err := keys.GenerateDSA(rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	hash := make([]byte, 32)
+	for b.Loop() {
+		for range 2 {
+			g.ExpBase(x)
+			g.Exp(y, x)
+			sig, err := dsa.Sign(rand.Reader, hash)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := dsa.Public().Verify(hash, sig); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// ed448Work is the arithmetic of version 4's groups, with inputs.
+type ed448Work struct {
+	g      *group.MODP
+	x, y   []byte
+	k      group.Scalar
+	p      *group.Point
+	parsed []byte
+}
+
+func newEd448Work(b *testing.B) *ed448Work {
+	b.Helper()
+	w := &ed448Work{g: group.MODP3072(), x: bytes.Repeat([]byte{0xa5}, 80)}
+	w.y = w.g.ExpBase(w.x)
+	var err error
+	if w.k, err = group.DrawScalar(rand.Reader); err != nil {
+		b.Fatal(err)
+	}
+	w.p = group.MulBase(w.k)
+	w.parsed = w.p.Append(nil)
+	return w
+}
+
+func (w *ed448Work) mulBase(n int) {
+	for range n {
+		group.MulBase(w.k)
+	}
+}
+
+func (w *ed448Work) mul(n int) {
+	for range n {
+		w.p.Mul(w.k)
+	}
+}
+
+func (w *ed448Work) verify(n int) {
+	for range n {
+		w.p.MulAddBaseVarTime(w.k, w.k)
+	}
+}
+
+func (w *ed448Work) checkPoints(n int) {
+	for range n {
+		group.ParsePoint(w.parsed)
+	}
+}
+
+func (w *ed448Work) dh(powers, base, checks int) {
+	for range powers {
+		w.g.Exp(w.y, w.x)
+	}
+	for range base {
+		w.g.ExpBase(w.x)
+	}
+	for range checks {
+		w.g.CheckMember(w.y)
+	}
+}
+
+// Both sides of a key exchange of version 4: each makes two ECDH and two DH keys, checks
+// four points and two DH values, computes two shared secrets of each kind, signs and
+// verifies with rings of three, and verifies a profile's signature.
+func BenchmarkV4LimitAKE(b *testing.B) {
+	w := newEd448Work(b)
+	for b.Loop() {
+		for range 2 {
+			w.mulBase(2 + 3)
+			w.mul(2 + 3)
+			w.verify(3 + 1)
+			w.checkPoints(4)
+			w.dh(2, 2, 2)
+		}
+	}
+}
+
+// One message of a ping-pong: an ECDH key, a check and two shared secrets, and in every
+// third a DH key, its check and two shared secrets.
+func BenchmarkV4LimitPingPong(b *testing.B) {
+	w := newEd448Work(b)
+	for i := 0; b.Loop(); i++ {
+		w.mulBase(1)
+		w.mul(2)
+		w.checkPoints(1)
+		if i%3 == 0 {
+			w.dh(2, 1, 1)
+		}
+	}
+}
+
+// A ping-pong of version 3: a base power, and two shared secrets.
+func BenchmarkLimitPingPong(b *testing.B) {
+	g := group.MODP1536()
+	x := bytes.Repeat([]byte{0xa5}, 40)
+	y := g.ExpBase(x)
+	for b.Loop() {
+		g.ExpBase(x)
+		g.Exp(y, x)
+		g.Exp(y, x)
+	}
+}
