@@ -244,7 +244,8 @@ func (e *Engine) beginOffline(s *session, tmp *key, brace braceKey) {
 }
 
 // profileUntil returns a client profile of ours that is still valid PrekeyGrace after a
-// prekey profile that expires at expires.
+// prekey profile that expires at expires. It ends at the first midnight of UTC that is late
+// enough, so that it does not show when the message was written.
 func (c *Client) profileUntil(expires time.Time) (*Profile, error) {
 	if c.finished {
 		return c.profile, nil
@@ -260,6 +261,8 @@ func (c *Client) profileUntil(expires time.Time) (*Profile, error) {
 	if least := now.Add(ProfileLifetime); expires.Before(least) {
 		expires = least
 	}
+	const day = 24 * time.Hour
+	expires = expires.Add(day - 1).UTC().Truncate(day)
 	p, err := newProfile(c.InstanceTag, c.Identity, c.Forging, c.DSA, expires, c.Rand)
 	if err != nil {
 		return nil, err

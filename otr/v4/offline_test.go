@@ -232,8 +232,32 @@ func TestAnEnsembleForYearsDoesNotGetAProfileForYears(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := time.Unix(p.Expires, 0).Sub(e.clock.now); got != 31*24*time.Hour {
+	const most = 31 * 24 * time.Hour
+	if got := time.Unix(p.Expires, 0).Sub(e.clock.now); got < most || got >= most+24*time.Hour {
 		t.Errorf("the profile lives for %v", got)
+	}
+}
+
+func TestProfilesOfOfflineMessagesEndAtAMidnight(t *testing.T) {
+	e := newOfflineEnds(t)
+	for _, ahead := range []time.Duration{0, time.Second, 5*24*time.Hour + 7*time.Hour, 10*24*time.Hour - time.Second} {
+		e.alice.profile = nil
+		expires := e.clock.now.Add(ahead)
+		p, err := e.alice.profileUntil(expires)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end := time.Unix(p.Expires, 0)
+		if p.Expires%(24*60*60) != 0 {
+			t.Errorf("for a prekey of another %v the profile ends at %v", ahead, end.UTC())
+		}
+		least := expires.Add(PrekeyGrace)
+		if week := e.clock.now.Add(ProfileLifetime); week.After(least) {
+			least = week
+		}
+		if end.Before(least) || end.Sub(least) >= 24*time.Hour {
+			t.Errorf("for a prekey of another %v the profile ends at %v, not the first midnight after %v", ahead, end.UTC(), least.UTC())
+		}
 	}
 }
 
