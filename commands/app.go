@@ -4,6 +4,7 @@
 package commands
 
 import (
+	"errors"
 	"io"
 	"os"
 	"runtime/debug"
@@ -12,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/cmdline"
+	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/terminal"
@@ -23,6 +25,9 @@ const programName = "otrpipe"
 // the exit code.
 func Run(args []string, stdin, stdout, stderr *os.File) int {
 	s := terminal.NewIO(programName, stdin, stdout, stderr)
+	if err := descriptor.Restore(); err != nil {
+		return finish(s, exit.Failed(err))
+	}
 	if err := process.ForbidDumps(); err != nil {
 		s.Warn("the memory of this process can be dumped: %v", err)
 	}
@@ -169,6 +174,9 @@ func finish(s *terminal.IO, err error) int {
 		return e.Code
 	}
 	s.Messages.Error(err.Error())
+	if e.Hint == "" && errors.Is(err, descriptor.ErrClosedInput) {
+		e.Hint = "standard input was closed when otrpipe started: end the command with < /dev/null if there is nothing to send"
+	}
 	if e.Hint != "" {
 		s.Messages.Hint(e.Hint)
 	}

@@ -154,7 +154,7 @@ func offlineConfig(c *cli.Context) (*offline.Config, error) {
 			id.Wipe()
 			return nil, err
 		}
-		config.Log = events.NewLog(file, flagOffline, ioOf(c).Warn)
+		config.Log = events.NewLog(file, flagOffline, ioOf(c).Report)
 	}
 	return config, nil
 }

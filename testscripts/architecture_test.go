@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 		"commands/internal/cmdline",
 		"commands/internal/complete",
 		"commands/internal/control",
+		"commands/internal/descriptor",
 		"commands/internal/events",
 		"commands/internal/exit",
 		"commands/internal/offline",

@@ -83,9 +83,19 @@ func tell(t *testing.T, version string, stories []string) {
 			return setUpHome(env)
 		},
 		Cmds:                scriptCommands,
+		Condition:           condition,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// condition is what stories may ask for beyond testscript's own conditions: [cgo] is a
+// program built with cgo, which can see what was closed before it began.
+func condition(name string) (bool, error) {
+	if name == "cgo" {
+		return withCgo, nil
+	}
+	return false, fmt.Errorf("unknown condition %s", name)
 }
 
 // pinned is a command line of the program in a story: where $OTR is 3, and it

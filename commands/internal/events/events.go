@@ -156,8 +156,8 @@ func openDescriptor(number string) (*os.File, error) {
 }
 
 // NewLog starts writing the events of a session to f. A write that fails
-// is told to warn, once, and ends the log.
-func NewLog(f *os.File, session string, warn func(format string, a ...any)) *Log {
+// is told to report, once, and ends the log.
+func NewLog(f *os.File, session string, report func(format string, a ...any)) *Log {
 	l := &Log{session: session, queue: make(chan []byte, queueSize), written: make(chan struct{})}
 	go func() {
 		defer close(l.written)
@@ -167,7 +167,7 @@ func NewLog(f *os.File, session string, warn func(format string, a ...any)) *Log
 				continue
 			}
 			if _, failed = f.Write(line); failed != nil {
-				warn("--events: %v", failed)
+				report("--events: %v", failed)
 			}
 		}
 		f.Close()

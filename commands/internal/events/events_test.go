@@ -90,20 +90,20 @@ func TestASleepingReaderOfEventsDoesNotHoldTheSessionUp(t *testing.T) {
 	}
 }
 
-func TestALogThatFailsWarnsOnce(t *testing.T) {
+func TestALogThatFailsReportsOnce(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Close()
-	var warnings atomic.Int32
-	log := NewLog(w, "work", func(string, ...any) { warnings.Add(1) })
+	var reports atomic.Int32
+	log := NewLog(w, "work", func(string, ...any) { reports.Add(1) })
 	for range 5 {
 		log.Write(time.Now(), Record{Event: Started})
 	}
 	log.Close()
-	if n := warnings.Load(); n != 1 {
-		t.Errorf("%d warnings", n)
+	if n := reports.Load(); n != 1 {
+		t.Errorf("%d reports", n)
 	}
 }
 

@@ -176,7 +176,7 @@ func New(cfg Config) *Session {
 
 // LogTo has the events written to f too. It is called before Run.
 func (s *Session) LogTo(f *os.File) {
-	s.logs = append(s.logs, events.NewLog(f, s.cfg.Name.Session, s.Warn))
+	s.logs = append(s.logs, events.NewLog(f, s.cfg.Name.Session, s.Report))
 }
 
 // Stopped is closed when the session is to end before its time; Cause says why.

@@ -45,6 +45,12 @@ func (s *IO) Warn(format string, a ...any) {
 	}
 }
 
+// Report prints an error that does not end the program, however little the user wants
+// to read.
+func (s *IO) Report(format string, a ...any) {
+	s.Messages.Error(fmt.Sprintf(format, a...))
+}
+
 // Advise prints what the user can do next, unless the user wants quiet.
 func (s *IO) Advise(format string, a ...any) {
 	if !s.Quiet {

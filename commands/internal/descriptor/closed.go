@@ -1,0 +1,67 @@
+package descriptor
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrClosedInput is the error of reading a standard input that was closed when the program
+// started.
+const ErrClosedInput = unix.EBADF
+
+// Restore makes a standard input or output that the caller had closed fail again. The Go
+// runtime opens /dev/null in its place before the program begins, so that output would be
+// lost, and an input found empty, without an error. After Restore, reading such an input is
+// ErrClosedInput, and writing such an output is EPIPE, as when the reader of a pipe has gone. A closed
+// standard error stays /dev/null: there is nobody to tell.
+//
+// The runtime leaves no trace of what it opened, so this needs code that runs before it:
+// a program built without cgo sees nothing, and Restore does nothing there.
+func Restore() error {
+	closed := closedAtStart()
+	if closed&(1<<unix.Stdin) != 0 {
+		if err := restoreInput(); err != nil {
+			return fmt.Errorf("descriptor: standard input: %w", err)
+		}
+	}
+	if closed&(1<<unix.Stdout) != 0 {
+		if err := restoreOutput(); err != nil {
+			return fmt.Errorf("descriptor: standard output: %w", err)
+		}
+	}
+	return nil
+}
+
+// restoreInput puts a file that cannot be read in the place of standard input. Leaving
+// the descriptor closed would give its number to the next file that is opened.
+func restoreInput() error {
+	f, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return replace(unix.Stdin, f)
+}
+
+// restoreOutput puts a pipe without a reader in the place of standard output.
+func restoreOutput() error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	r.Close()
+	return replace(unix.Stdout, w)
+}
+
+// replace makes fd another descriptor of f, in blocking mode as standard streams are.
+func replace(fd int, f *os.File) error {
+	// Fd puts the file into blocking mode.
+	source := int(f.Fd())
+	if err := dup2(source, fd); err != nil {
+		return os.NewSyscallError("dup2", err)
+	}
+	return nil
+}

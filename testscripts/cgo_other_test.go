@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package testscripts
+
+const withCgo = false
