@@ -264,10 +264,23 @@ func TestHostileMessagesAreRefusedOrDoNoHarm(t *testing.T) {
 		if got.status == 0 || len(got.stdout) > 0 {
 			t.Errorf("%s: exit status %d, %q", kind, got.status, got.stdout)
 		}
-		// It has cost no prekey.
-		honest, _ := w.python(nil, "send", "--to", "ensembles", "--text", "honest")
-		if got := w.receive(honest.stdout); got.status != 0 || string(got.stdout) != "honest\n" {
-			t.Errorf("after %s: exit status %d, %q, %s", kind, got.status, got.stdout, got.stderr)
+		if left := w.otrpipe(nil, "prekeys", "list", "--json"); bytes.Count(left.stdout, []byte(`"id":`)) != 1 {
+			t.Errorf("%s has cost a prekey: %s", kind, left.stdout)
 		}
+	}
+}
+
+func TestAPrekeyServesAnHonestMessageAfterHostileOnes(t *testing.T) {
+	w := newOfflineWorld(t)
+	w.write("ensembles", w.otrpipe(nil, "prekeys", "publish", "-n", "1").stdout)
+	for _, kind := range []string{"bad-auth-mac", "bad-ring-signature", "changed-first-key", "truncated-auth"} {
+		sent, _ := w.python(nil, "send", "--to", "ensembles", "--text", "x", "--hostile", kind)
+		if got := w.receive(sent.stdout); got.status == 0 || len(got.stdout) > 0 {
+			t.Errorf("%s: exit status %d, %q", kind, got.status, got.stdout)
+		}
+	}
+	honest, _ := w.python(nil, "send", "--to", "ensembles", "--text", "honest")
+	if got := w.receive(honest.stdout); got.status != 0 || string(got.stdout) != "honest\n" {
+		t.Errorf("exit status %d, %q, %s", got.status, got.stdout, got.stderr)
 	}
 }
