@@ -770,6 +770,7 @@ func TestReplayingOfflineSessions(t *testing.T) {
 					if len(valid) != 1 {
 						t.Fatal(refused)
 					}
+					m.extendProfile(valid[0].Expires().Add(PrekeyGrace))
 					msg, e, err := m.client.WriteTo(valid[0])
 					if err != nil {
 						t.Fatal(err)
@@ -825,6 +826,22 @@ func TestReplayingOfflineSessions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// extendProfile makes the client profile that the recorded program makes for a message that
+// may be read until then. Ours would end at midnight.
+func (m *mailbox) extendProfile(until time.Time) {
+	if m.client.profile.Expires >= until.Unix() {
+		return
+	}
+	if week := m.clock.now.Add(ProfileLifetime); until.Before(week) {
+		until = week
+	}
+	profile, err := newProfile(m.client.InstanceTag, m.client.Identity, m.client.Forging, m.client.DSA, until, nil)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.client.profile = profile
 }
 
 // publish is what the recorded program does; its profiles expire at no midnight.
