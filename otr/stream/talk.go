@@ -288,6 +288,11 @@ func (l *Lines) sessionOver(err error) {
 // wait ends the session, if there still is one, and waits for another. What became of
 // the texts of a session that lapses shows in the next one.
 func (l *Lines) wait(lapses bool) {
+	if l.gate.state == gateShown {
+		l.end(nil, gateClosed)
+		return
+	}
+	_ = l.failGate(nil) // a comparison between people is cut off with the session
 	var last []wire.TLV
 	if l.conv.State() == otr.StateEncrypted {
 		last = l.farewell(nil, "")
