@@ -11,7 +11,7 @@ var ErrBusy = errors.New("v4: too many messages that cannot be authenticated")
 
 const (
 	// checksASecond bounds how many messages of a key exchange, and how many data messages
-	// under new keys, are looked at in a second of those that turn out to be nobody's. One
+	// under new keys or far ahead of those that have come, are looked at in a second of those that turn out to be nobody's. One
 	// costs up to 12 milliseconds (an Identity message: its profile's signature, two
 	// memberships of the 3072-bit group, two key pairs and a ring signature), a data message
 	// 7, so that whoever floods us gets a quarter of the time of one processor, and honest

@@ -187,7 +187,7 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (w
 	var keys messageKeys
 	defer keys.wipe()
 	stored := s.skipped.find(m.ECDH, m.MessageID)
-	costly := stored < 0 && next.isNew(&m)
+	costly := stored < 0 && (next.isNew(&m) || next.skipsFar(&m))
 	if costly && !e.client.data.spend(now) {
 		return wire.Plaintext{}, fmt.Errorf("%w: %w", ErrUnreadable, ErrBusy)
 	}
@@ -254,6 +254,16 @@ func (r *ratchet) receive(m *Data, now time.Time) (keys messageKeys, skipped ski
 // exponentiations to find out.
 func (r *ratchet) isNew(m *Data) bool {
 	return !(r.receiving && bytes.Equal(m.ECDH, r.theirPublic[:])) && !r.ourTurn && m.RatchetID == r.i
+}
+
+// skipsFar reports whether m claims that so many messages of the current receiving ratchet
+// are missing that the hashing for their keys costs far more than m's sender pays.
+func (r *ratchet) skipsFar(m *Data) bool {
+	if !r.receiving || !bytes.Equal(m.ECDH, r.theirPublic[:]) || m.MessageID < r.k {
+		return false
+	}
+	skips := m.MessageID - r.k
+	return skips > freeSkip && skips <= maxSkip
 }
 
 // receiveSame checks a message of the current receiving ratchet.

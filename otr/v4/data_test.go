@@ -265,6 +265,33 @@ func TestOneMessageCanSkipAThousandAndNoMore(t *testing.T) {
 	bob.refuses(alice.say("next ratchet"), ErrTooManySkipped)
 }
 
+// A line of 300 bytes that claims that hundreds are missing before it costs milliseconds of
+// hashing. Forged ones have a budget; honest ones pay nothing.
+func TestForgedMessagesThatSkipManyHaveABudget(t *testing.T) {
+	alice, bob := newSession(t)
+	bob.read(alice.say("0"))
+	var honest [][]byte
+	for range 4 * checksAtOnce {
+		var last []byte
+		for range freeSkip + 2 {
+			last = alice.say("x")
+		}
+		honest = append(honest, last)
+	}
+	forged := bytes.Clone(honest[20])
+	forged[len(forged)-5] ^= 1
+	for range checksAtOnce {
+		bob.refuses(forged, ErrMAC)
+	}
+	bob.refuses(forged, ErrBusy)
+	clock := bob.client.Now()
+	bob.client.Now = func() time.Time { return clock.Add(checkTime) }
+	for _, msg := range honest {
+		bob.read(msg)
+	}
+	bob.refuses(forged, ErrReplay)
+}
+
 func TestOfMoreThanAThousandStoredKeysTheOldestGoAndTheirMACKeysAreRevealed(t *testing.T) {
 	alice, bob := newSession(t)
 	var sent [][]byte

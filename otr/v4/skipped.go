@@ -10,9 +10,12 @@ import (
 const (
 	// maxSkip is how many messages of one chain may be missing before a message that
 	// has come. It is the specification's example: enough for a network that loses and
-	// delays, and three milliseconds of hashing at most for a forged message that
-	// claims it.
+	// delays. A message that claims it costs several milliseconds of hashing, so forged
+	// ones have a budget.
 	maxSkip = 1000
+	// freeSkip is how many may be missing without a check of that budget: their hashing
+	// takes about as long as reading the line.
+	freeSkip = 32
 	// maxSkipped is how many keys of messages that have not come are kept at a time,
 	// a quarter of a megabyte. The oldest go first.
 	maxSkipped = 1000
