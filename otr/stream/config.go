@@ -118,8 +118,9 @@ type SMPConfig struct {
 	Question string // for the peer's person; may be empty
 
 	// Delay, unless nil, is asked once, when the comparison is due: it is put off by so
-	// long, and Config.Timeout too. It runs in the owner's goroutine.
-	Delay func() time.Duration
+	// long, and Config.Timeout too. An error ends everything with an ErrSMP that wraps
+	// it, before anything is compared. It runs in the owner's goroutine.
+	Delay func() (time.Duration, error)
 }
 
 // A Clock tells the time and calls functions later, as package time does. The

@@ -97,7 +97,13 @@ func (l *link) prove() {
 	}
 	g.state, g.crossing = gateWanted, uncrossed
 	if !g.delayed && l.cfg.SMP.Delay != nil {
-		delay := max(l.cfg.SMP.Delay(), 0)
+		delay, err := l.cfg.SMP.Delay()
+		if err != nil {
+			g.state = gateFailed
+			l.end(fmt.Errorf("%w: %w", ErrSMP, err), gateClosed)
+			return
+		}
+		delay = max(delay, 0)
 		g.opensAt = l.now.Add(delay)
 		if !l.readyBy.IsZero() {
 			l.readyBy = l.readyBy.Add(delay)

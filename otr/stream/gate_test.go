@@ -157,3 +157,22 @@ func TestAProofHoldsForTheKeyThroughKeyExchanges(t *testing.T) {
 		}
 	})
 }
+
+// A Delay that fails ends everything before anything is compared.
+func TestAComparisonThatMayNotBeginIsAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		no := errors.New("too many wait")
+		ea, eb := openPair(t, a, b, setting{config: func(c *Config) {
+			secret("same")(c)
+			c.SMP.Delay = func() (time.Duration, error) { return 0, no }
+		}}, setting{config: secret("same")})
+		if err := ea.Wait(); !errors.Is(err, ErrSMP) || !errors.Is(err, no) {
+			t.Errorf("%v", err)
+		}
+		if told[Trusted](ea) != 0 || told[otr.SMPShown](ea) != 0 || told[otr.SMPShown](eb) != 0 {
+			t.Errorf("%v; %v", ea.events(), eb.events())
+		}
+		eb.Wait()
+	})
+}

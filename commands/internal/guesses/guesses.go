@@ -43,8 +43,14 @@ const (
 	maxFile = 16 << 10
 )
 
-// ErrFile says that the file of failures cannot be used.
-var ErrFile = errors.New("guesses: the file of failed comparisons")
+var (
+	// ErrFile says that the file of failures cannot be used.
+	ErrFile = errors.New("guesses: the file of failed comparisons")
+	// ErrQueue says that the comparisons that wait already fill the next hour. A longer
+	// queue would keep honest callers out for longer after a flood, and a shorter wait
+	// would let several of those who wait guess at the same time.
+	ErrQueue = errors.New("guesses: too many comparisons wait already")
+)
 
 // A Log counts the failures of one home.
 type Log struct {
@@ -74,6 +80,13 @@ type state struct {
 	Last     time.Time   `json:"last"` // when the latest failed
 	Open     []time.Time `json:"open"` // when those under way began
 	Free     time.Time   `json:"free"` // where some have failed: no other begins before
+	Seen     time.Time   `json:"seen"` // when this was written
+}
+
+// isSane says whether this program can have written s, by the clock that it has now.
+func (s *state) isSane(now time.Time) bool {
+	return s.Failures >= 0 && len(s.Open) <= maxOpen && !s.Seen.After(now) &&
+		!s.Free.After(s.Seen.Add(forgetAfter+maxWait))
 }
 
 // A Comparison is one under way.
@@ -88,15 +101,19 @@ type Comparison struct {
 }
 
 // Begin begins a comparison. Without a file to count in it may begin at once: the error
-// says why, and wraps ErrFile.
+// says why, and wraps ErrFile. With ErrQueue there is no comparison.
 func (l *Log) Begin() (*Comparison, error) {
 	c := &Comparison{log: l, began: l.now()}
+	full := false
 	err := l.change(func(s *state) {
 		c.Failures = s.Failures
 		wait := cost(s.Failures + max(len(s.Open)-freeOpen+1, 0))
+		if full = wait > 0 && s.Free.Sub(c.began) >= forgetAfter; full {
+			return
+		}
 		if wait > 0 {
 			start := c.began
-			if s.Free.After(start) && s.Free.Before(start.Add(forgetAfter)) {
+			if s.Free.After(start) {
 				start = s.Free
 			}
 			s.Free = start.Add(wait)
@@ -106,6 +123,9 @@ func (l *Log) Begin() (*Comparison, error) {
 			s.Open = append(s.Open, c.began)
 		}
 	})
+	if full {
+		return nil, ErrQueue
+	}
 	return c, err
 }
 
@@ -147,6 +167,7 @@ func (l *Log) change(f func(*state)) error {
 	}
 	s.Open = slices.DeleteFunc(s.Open, func(began time.Time) bool { return now.Sub(began) >= openFor || began.After(now) })
 	f(&s)
+	s.Seen = now
 	b, err := json.Marshal(s)
 	if err == nil {
 		err = replace(l.path, b)
@@ -158,7 +179,7 @@ func (l *Log) change(f func(*state)) error {
 }
 
 // read returns what is on file. A file that makes no sense counts as one failure: it
-// may have been cut.
+// may have been cut, or the clock set back.
 func (l *Log) read() (s state) {
 	f, err := os.Open(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -175,8 +196,8 @@ func (l *Log) read() (s state) {
 	if err == nil {
 		err = json.Unmarshal(b, &s)
 	}
-	if err != nil || s.Failures < 0 || len(s.Open) > maxOpen {
-		return state{Failures: 1, Last: l.now()}
+	if now := l.now(); err != nil || !s.isSane(now) {
+		return state{Failures: 1, Last: now}
 	}
 	return s
 }

@@ -97,6 +97,52 @@ func TestManyAtOnceWaitForEachOther(t *testing.T) {
 	}
 }
 
+// A guesser who dials any number of times at once has one guess at a time: the queue holds
+// an hour of comparisons and then takes no more, rather than a second one beside the first.
+func TestAFullQueueTakesNoMore(t *testing.T) {
+	l, clock := open(t)
+	for range 10 {
+		end(t, begin(t, l), Failed)
+	}
+	clock.now = clock.now.Add(10 * maxWait)
+	slots := make(map[time.Duration]int)
+	refused := 0
+	for range 500 {
+		c, err := l.Begin()
+		if errors.Is(err, ErrQueue) {
+			refused++
+			continue
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		slots[c.Wait/maxWait]++
+	}
+	for slot, n := range slots {
+		if n > 1 {
+			t.Errorf("%d comparisons begin in minute %d", n, slot)
+		}
+	}
+	if most := int(forgetAfter/maxWait) + 10; len(slots) > most || refused == 0 {
+		t.Errorf("%d comparisons wait, %d are refused", len(slots), refused)
+	}
+	clock.now = clock.now.Add(2 * forgetAfter)
+	if c := begin(t, l); c.Wait != 0 {
+		t.Errorf("two hours later it waits %v", c.Wait)
+	}
+}
+
+// A clock that is set back does not lock the home for as long.
+func TestAClockThatIsSetBackCountsAsAFailure(t *testing.T) {
+	l, clock := open(t)
+	for range 10 {
+		end(t, begin(t, l), Failed)
+	}
+	clock.now = clock.now.Add(-24 * time.Hour)
+	if c := begin(t, l); c.Wait != firstWait {
+		t.Errorf("it waits %v", c.Wait)
+	}
+}
+
 func TestHonestCallersOneAfterTheOtherDoNotWait(t *testing.T) {
 	l, _ := open(t)
 	for range 3 * maxOpen {
@@ -111,7 +157,7 @@ func TestHonestCallersOneAfterTheOtherDoNotWait(t *testing.T) {
 func TestAProcessThatDiedIsForgotten(t *testing.T) {
 	l, clock := open(t)
 	for range 2 * maxOpen {
-		begin(t, l)
+		_, _ = l.Begin()
 	}
 	clock.now = clock.now.Add(openFor)
 	if c := begin(t, l); c.Wait != 0 {
@@ -151,13 +197,19 @@ func FuzzFile(f *testing.F) {
 		if err := os.WriteFile(l.path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c := begin(t, l)
+		c, err := l.Begin()
+		if errors.Is(err, ErrQueue) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		if c.Wait < 0 || c.Wait > forgetAfter+maxWait {
 			t.Errorf("it waits %v", c.Wait)
 		}
 		end(t, c, Failed)
-		if next := begin(t, l); next.Wait < firstWait {
-			t.Errorf("after a failure it waits %v", next.Wait)
+		if next, err := l.Begin(); !errors.Is(err, ErrQueue) && (err != nil || next.Wait < firstWait) {
+			t.Errorf("after a failure: %v, %v", next, err)
 		}
 	})
 }

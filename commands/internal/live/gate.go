@@ -1,6 +1,7 @@
 package live
 
 import (
+	"errors"
 	"time"
 
 	"otrpipe/commands/internal/exit"
@@ -8,10 +9,14 @@ import (
 )
 
 // beginGate begins the comparison of secrets that comes before payload, and returns how
-// long it has to wait because others of this home have failed. It is called by the
-// session's owner.
-func (s *Session) beginGate() time.Duration {
+// long it has to wait because others of this home have failed. An error refuses the
+// comparison. It is called by the session's owner.
+func (s *Session) beginGate() (time.Duration, error) {
 	c, err := guesses.Open(s.cfg.Dir, s.cfg.Name.Home, time.Now).Begin()
+	if errors.Is(err, guesses.ErrQueue) {
+		return 0, exit.Errorf(exit.SMP, "the secrets are not compared: too many comparisons have failed or wait already").
+			WithHint("somebody may be guessing; try again in an hour")
+	}
 	if err != nil {
 		s.Warn("failed comparisons cannot be counted: %v", exit.Plain(err))
 	}
@@ -20,7 +25,7 @@ func (s *Session) beginGate() time.Duration {
 		s.Note("waiting %v before the secrets are compared: %s failed lately, and somebody may be guessing",
 			c.Wait.Round(time.Second), count(c.Failures, "comparison"))
 	}
-	return c.Wait
+	return c.Wait, nil
 }
 
 // endGate counts the outcome of that comparison, once.
