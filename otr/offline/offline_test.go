@@ -715,6 +715,30 @@ func TestACrashOfTheSenderUsesNoKeyTwice(t *testing.T) {
 	if _, err := bob.read(lines); err != nil {
 		t.Fatal(err)
 	}
+	used := map[string]bool{} // key and place of every message
+	use := func(lines []byte) {
+		t.Helper()
+		for _, line := range bytes.Split(bytes.TrimSuffix(lines, []byte("\n")), []byte("\n")) {
+			msg, err := wire.AppendDearmored(nil, line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, body, err := wire.ParseHeader(msg)
+			if err != nil || h.Type != wire.TypeData {
+				continue
+			}
+			m, err := v4.ParseData(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			place := fmt.Sprintf("%x %d", m.ECDH, m.MessageID)
+			if used[place] {
+				t.Errorf("two messages are encrypted with the key of message %d", m.MessageID)
+			}
+			used[place] = true
+		}
+	}
+	use(lines)
 	for range 3 {
 		s, err := alice.load().Session(session.ID())
 		if err != nil {
@@ -725,11 +749,14 @@ func TestACrashOfTheSenderUsesNoKeyTwice(t *testing.T) {
 			if lines, err = w.Write(lines[:0], pattern(100)); err != nil {
 				t.Fatal(err)
 			}
+			use(lines)
 		}
 		// Killed here: the session was not put.
 	}
 	s, _ := alice.load().Session(session.ID())
-	got, err := bob.read(alice.stream(s, []byte("after the crashes"), false))
+	lines = alice.stream(s, []byte("after the crashes"), false)
+	use(lines)
+	got, err := bob.read(lines)
 	if err != nil || string(got.data) != "after the crashes" {
 		t.Errorf("%q, %v", got.data, err)
 	}
