@@ -112,13 +112,19 @@ func knownSessions(t *complete.Typed) []complete.Word {
 	if err != nil {
 		return nil
 	}
-	home, err := realHome(homeOf(t).Dir())
+	home, err := homeOf(t).RealPath()
 	if err != nil {
 		return nil
 	}
 	var words []complete.Word
-	for _, session := range control.Find(dir, completionWait) {
-		if session.Home == home && (role == "" || session.Waits == halves.Other(role)) {
+	answered, silent := control.Find(dir, completionWait, control.Filter{Home: home})
+	for _, s := range silent {
+		if role == "" {
+			words = append(words, complete.Word{Text: s.Session, Means: string(control.StateSilent)})
+		}
+	}
+	for _, session := range answered {
+		if role == "" || session.Waits == halves.Other(role) {
 			words = append(words, complete.Word{Text: session.Status.Session, Means: string(session.Status.State)})
 		}
 		session.Close()

@@ -83,7 +83,7 @@ func (e *end) locate() error {
 		return e.checkEphemeral()
 	}
 	var err error
-	if e.name.Home, err = realHome(e.home.Dir()); err != nil {
+	if e.name.Home, err = e.home.RealPath(); err != nil {
 		return err
 	}
 	if e.c.IsSet(flagIdentityFile) {

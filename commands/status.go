@@ -44,22 +44,24 @@ func statusOfOne(c *cli.Context) error {
 }
 
 func statusOfAll(c *cli.Context) error {
-	meant, others, err := findSessions(c)
+	dir, filter, err := meantSessions(c)
 	if err != nil {
 		return err
 	}
-	for _, f := range append(meant, others...) {
-		f.Close()
+	all := []*control.Status{}
+	answered, silent := control.Find(dir, control.AnswerTime, filter)
+	for _, client := range answered {
+		all = append(all, client.Status)
+		client.Close()
+	}
+	for _, s := range silent {
+		all = append(all, s.Status())
 	}
 	if c.Bool(flagJSON) {
-		all := []*control.Status{}
-		for _, f := range meant {
-			all = append(all, f.Status)
-		}
 		return printJSON(c, all)
 	}
-	for _, f := range meant {
-		if err := printStatus(c, f.Status); err != nil {
+	for _, s := range all {
+		if err := printStatus(c, s); err != nil {
 			return err
 		}
 	}
@@ -80,6 +82,10 @@ func statusText(s *control.Status) string {
 	}
 	fmt.Fprintf(&b, "%s: %s\n", terminal.Visible(s.Session), s.State)
 	field("identity", "%s", s.Identity)
+	if s.State == control.StateSilent {
+		field("process", "%d does not answer: it may be stopped", s.PID)
+		return b.String()
+	}
 	if s.Contact != nil {
 		field("contact", "%s", *s.Contact)
 	}

@@ -94,6 +94,19 @@ func dataFolder() (string, error) {
 	return xdg.DataHome, nil
 }
 
+// RealPath returns the home's folder as an absolute path without links, so that all
+// processes call one home the same. It need not exist yet.
+func (h *Home) RealPath() (string, error) {
+	path, err := filepath.Abs(h.dir)
+	if err != nil {
+		return "", fmt.Errorf("keyfile: %w", err)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path, nil
+}
+
 // Dir is the home's folder.
 func (h *Home) Dir() string { return h.dir }
 

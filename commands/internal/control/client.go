@@ -3,8 +3,10 @@ package control
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"otrpipe/commands/internal/exit"
@@ -21,30 +23,85 @@ type Client struct {
 	conn   *Conn
 }
 
-// Find connects to every live session of the user whose socket is in dir, sorted by
-// session and identity. A session that does not answer within the limit, or comes
-// or goes just now, is left out. The clients are to be closed.
-func Find(dir string, limit time.Duration) []*Client {
-	conns, err := connectAll(dir)
-	if err != nil {
-		return nil // no folder: no sessions
+// AnswerTime is how long a session that is asked together with others may take to
+// answer: a stopped one must not hold up the others.
+const AnswerTime = 500 * time.Millisecond
+
+// A Filter says which sessions are meant. An empty field means any.
+type Filter Name
+
+// matches reports whether the filter means the session called n.
+func (f Filter) matches(n Name) bool {
+	return (f.Home == "" || f.Home == n.Home) &&
+		(f.Identity == "" || f.Identity == n.Identity) &&
+		(f.Session == "" || f.Session == n.Session)
+}
+
+// A Silent is a live session that did not answer: its process is stopped, or has no
+// time.
+type Silent struct {
+	Name
+	PID int
+}
+
+// Find asks the sessions of the user whose sockets are in dir and that the filter means, all
+// at once, how they are. It returns clients of those that answer within the limit, which
+// are to be closed, and the names of those that do not, each sorted by session and
+// identity. A session that comes or goes just now is left out.
+func Find(dir string, limit time.Duration, filter Filter) (answered []*Client, silent []Silent) {
+	type answer struct {
+		client *Client
+		err    error
+		who    Silent
 	}
-	var all []*Client
-	for _, conn := range conns {
-		conn.SetDeadline(time.Now().Add(limit))
-		if conn.Send(Request{Status: true}) == nil {
-			if reply, err := conn.ReceiveReply(); err == nil && reply.Status != nil {
-				conn.SetDeadline(time.Time{})
-				all = append(all, &Client{reply.Status, reply.Home, reply.Waits, reply.Asked, reply.Run, conn})
-				continue
-			}
+	hosts := hostsIn(dir, filter)
+	answers := make(chan answer, len(hosts))
+	for _, h := range hosts {
+		go func() {
+			client, err := ask(h.socket, limit)
+			answers <- answer{client, err, h.Silent}
+		}()
+	}
+	for range hosts {
+		switch a := <-answers; {
+		case a.err == nil && !filter.matches(a.client.name()):
+			a.client.Close() // its socket did not say whose it is
+		case a.err == nil:
+			answered = append(answered, a.client)
+		case errors.Is(a.err, os.ErrDeadlineExceeded), errors.Is(a.err, syscall.EAGAIN):
+			silent = append(silent, a.who)
 		}
-		conn.Close()
 	}
-	slices.SortFunc(all, func(a, b *Client) int {
+	slices.SortFunc(answered, func(a, b *Client) int {
 		return strings.Compare(a.Status.Session+"\x00"+a.Status.Identity, b.Status.Session+"\x00"+b.Status.Identity)
 	})
-	return all
+	slices.SortFunc(silent, func(a, b Silent) int {
+		return strings.Compare(a.Session+"\x00"+a.Identity, b.Session+"\x00"+b.Identity)
+	})
+	return answered, silent
+}
+
+// ask connects to the session at a socket and asks how it is.
+func ask(socket string, limit time.Duration) (*Client, error) {
+	conn, err := dialPath(socket)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetDeadline(time.Now().Add(limit))
+	err = conn.Send(Request{Status: true})
+	var reply Reply
+	if err == nil {
+		reply, err = conn.ReceiveReply()
+	}
+	if err == nil && reply.Status == nil {
+		err = ErrMessage
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	conn.SetDeadline(time.Time{})
+	return &Client{reply.Status, reply.Home, reply.Waits, reply.Asked, reply.Run, conn}, nil
 }
 
 // Do sends a request to the session and returns its answer, and the error that the
@@ -71,6 +128,10 @@ func (c *Client) ended(ctx context.Context) error {
 		return err
 	}
 	return exit.Errorf(exit.Session, "session %q ended", c.Status.Session)
+}
+
+func (c *Client) name() Name {
+	return Name{Home: c.Home, Identity: c.Status.Identity, Session: c.Status.Session}
 }
 
 // Close closes the connection.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -46,6 +45,10 @@ func Listen(dir string, n Name) (*Listener, error) {
 	if err := os.Remove(l.socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		l.Close()
 		return nil, fmt.Errorf("control: %w", err)
+	}
+	if err := writeHost(lock.Path(), n); err != nil {
+		l.Close()
+		return nil, err
 	}
 	if l.listener, err = listenAt(l.socket); err != nil {
 		l.Close()
@@ -119,24 +122,6 @@ func dropLock(lock *flock.Flock) {
 // fs.ErrNotExist or syscall.ECONNREFUSED where there is none.
 func Dial(dir string, n Name) (*Conn, error) {
 	return dialPath(filepath.Join(dir, n.file()+socketSuffix))
-}
-
-// connectAll connects to every live session of the user.
-func connectAll(dir string) ([]*Conn, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("control: %w", err)
-	}
-	var conns []*Conn
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), socketSuffix) {
-			continue
-		}
-		if c, err := dialPath(filepath.Join(dir, e.Name())); err == nil {
-			conns = append(conns, c)
-		}
-	}
-	return conns, nil
 }
 
 func dialPath(path string) (*Conn, error) {

@@ -70,6 +70,7 @@ const (
 	StateHandshake State = "handshake" // for the peer, the key exchange, the checks asked for
 	StateEncrypted State = "encrypted"
 	StateFinished  State = "finished"
+	StateSilent    State = "silent" // it does not answer
 )
 
 // A Status is the answer of the command status. What is not known yet is
@@ -78,7 +79,7 @@ type Status struct {
 	Session     string  `json:"session"`
 	Identity    string  `json:"identity"`
 	Contact     *string `json:"contact"`
-	Mode        string  `json:"mode"`
+	Mode        string  `json:"mode"` // "" where the session does not answer
 	State       State   `json:"state"`
 	Version     *int    `json:"version"`
 	Fingerprint *string `json:"fingerprint"`

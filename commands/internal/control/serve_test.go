@@ -48,7 +48,7 @@ func serve(t *testing.T, h host) (*Listener, *Client, string) {
 		l.Close()
 		<-done
 	})
-	found := Find(dir, patience)
+	found, _ := Find(dir, patience, Filter{})
 	if len(found) != 1 || found[0].Status.Session != "default" || found[0].Home != "/home/alice" {
 		t.Fatalf("found %+v", found)
 	}

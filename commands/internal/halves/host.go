@@ -118,7 +118,7 @@ func (m *meeting) await() (*partner, error) {
 // hint says how the other half is started; or, where one waits that
 // cannot find us, why.
 func (m *meeting) hint() string {
-	all := control.Find(m.cfg.Dir, control.Greeting)
+	all, _ := control.Find(m.cfg.Dir, control.AnswerTime, control.Filter{})
 	for _, session := range all {
 		defer session.Close()
 	}

@@ -170,7 +170,7 @@ func TestOtherProcessesAskASessionThroughItsSocket(t *testing.T) {
 	if err := b.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	found := control.Find(a.dir, patience)
+	found, _ := control.Find(a.dir, patience, control.Filter{})
 	if len(found) != 1 || found[0].Status.Mode != options.ModeLines {
 		t.Fatalf("found %+v", found)
 	}

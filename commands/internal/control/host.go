@@ -1,0 +1,68 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// maxHost bounds the file that says whose a socket is, in bytes: two paths and a
+// session's name, with every byte escaped.
+const maxHost = 64 << 10
+
+// A socketHost is a process that hosts a session, as the lock file beside its socket says.
+type socketHost struct {
+	Silent
+	socket string
+}
+
+// writeHost says in a lock file which session its holder hosts, so that others know it
+// without an answer.
+func writeHost(path string, n Name) error {
+	line, err := json.Marshal(Silent{n, os.Getpid()})
+	if err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	_, err = f.Write(line)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	return nil
+}
+
+// hostsIn returns the sockets in dir whose session the filter means, and those of which
+// nobody says whose they are. Without the folder there are none.
+func hostsIn(dir string, filter Filter) (hosts []socketHost) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), socketSuffix)
+		if !ok {
+			continue
+		}
+		h := socketHost{socket: filepath.Join(dir, e.Name())}
+		known := readHost(filepath.Join(dir, name+lockSuffix), &h.Silent)
+		if !known || filter.matches(h.Name) {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts
+}
+
+func readHost(path string, s *Silent) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Size() > maxHost {
+		return false
+	}
+	line, err := os.ReadFile(path)
+	return err == nil && json.Unmarshal(line, s) == nil
+}
