@@ -6,7 +6,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -273,5 +275,44 @@ func TestAHalfDoesNotWaitForEver(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// stoppedHost hosts the session of a half and does not answer, as a stopped process.
+func stoppedHost(t *testing.T, cfg Config) {
+	t.Helper()
+	listener, err := control.Listen(cfg.Dir, cfg.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(listener.Close)
+}
+
+func TestAHalfWaitsForAStoppedHostNoLongerThanItsTimeout(t *testing.T) {
+	cfg := half(t, Decrypt, t.TempDir(), options.Values{options.TimeoutFlag: {"100ms"}}, nowhere(t), nowhere(t))
+	stoppedHost(t, cfg)
+	left := make(chan error, 1)
+	go func() { left <- Run(cfg) }()
+	err := wait(t, left)
+	if err == nil || exit.As(err).Code != exit.Timeout || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("it leaves with %v", err)
+	}
+}
+
+func TestAHalfThatWaitsForAStoppedHostLeavesAtASignal(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT} {
+		cfg := half(t, Decrypt, t.TempDir(), nil, nowhere(t), nowhere(t))
+		stoppedHost(t, cfg)
+		watching := make(chan struct{})
+		cfg.Passphrase = func() ([]byte, error) { close(watching); return nil, nil } // asked for after the watch has begun
+		left := make(chan error, 1)
+		go func() { left <- Run(cfg) }()
+		wait(t, watching)
+		if err := syscall.Kill(os.Getpid(), signal); err != nil {
+			t.Fatal(err)
+		}
+		if err := wait(t, left); err == nil || exit.As(err).Code != 128+int(signal) {
+			t.Errorf("at %v it leaves with %v", signal, err)
+		}
 	}
 }

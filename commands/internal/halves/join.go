@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
@@ -39,15 +40,12 @@ func join(cfg Config) (joined bool, err error) {
 	if cfg.Events != nil {
 		files = append(files, cfg.Events)
 	}
-	if err := conn.Send(control.Request{Join: request}, files...); err != nil {
-		return false, nil
-	}
-	reply, err := conn.ReceiveReply()
-	if err != nil {
-		return false, nil
-	}
+	reply, err := letIn(conn, watch, cfg, control.Request{Join: request}, files)
 	clear(request.Passphrase)
 	clear(request.SMPSecret)
+	if err != nil || reply == nil {
+		return false, err
+	}
 	if reply.Code != exit.OK {
 		return true, reply.Err()
 	}
@@ -59,8 +57,51 @@ func join(cfg Config) (joined bool, err error) {
 	return true, awaitOutcome(conn, watch, cfg.Role)
 }
 
+// letIn asks the host to let us in and returns its answer; nil where there is no host
+// after all. A host that is stopped does not answer: the wait ends at a signal, and when
+// the time for finding the other half is over.
+func letIn(conn *control.Conn, watch *process.SignalWatch, cfg Config, r control.Request, files []*os.File) (*control.Reply, error) {
+	answers := make(chan *control.Reply, 1)
+	go func() {
+		answers <- func() *control.Reply {
+			if conn.Send(r, files...) != nil {
+				return nil
+			}
+			reply, err := conn.ReceiveReply()
+			if err != nil {
+				return nil
+			}
+			return &reply
+		}()
+	}()
+	var late <-chan time.Time
+	timeout := cfg.Given.Timeout()
+	if timeout > 0 {
+		late = time.After(timeout)
+	}
+	var failed error
+	select {
+	case reply := <-answers:
+		return reply, nil
+	case s := <-watch.Signals:
+		failed = exit.Silently(128 + int(s.(syscall.Signal)))
+	case <-late:
+		failed = exit.Errorf(exit.Timeout, "otrpipe %s, which holds session %q, does not answer within %v",
+			Other(cfg.Role), cfg.Name.Session, timeout).
+			WithHint("it may be stopped: fg in its shell, or kill -CONT, lets it go on")
+	}
+	conn.Close()
+	<-answers // it may still read the request
+	return nil, failed
+}
+
+// lastWait is how long a half that was told to leave waits for its host to end the
+// session properly. It is longer than a transport may take to leave.
+const lastWait = 10 * time.Second
+
 // awaitOutcome waits until the session has ended and leaves as its host does.
-// The signals that we get are passed on; at the second we leave at once.
+// The signals that we get are passed on; at the second we leave at once, and after the
+// first where the host does not react, because it is stopped for example.
 func awaitOutcome(conn *control.Conn, watch *process.SignalWatch, role string) error {
 	type answer struct {
 		reply control.Reply
@@ -71,7 +112,8 @@ func awaitOutcome(conn *control.Conn, watch *process.SignalWatch, role string) e
 		reply, err := conn.ReceiveReply()
 		outcome <- answer{reply, err}
 	}()
-	signalled := false
+	signalled := 0
+	var last <-chan time.Time
 	for {
 		select {
 		case a := <-outcome:
@@ -81,11 +123,14 @@ func awaitOutcome(conn *control.Conn, watch *process.SignalWatch, role string) e
 			return a.reply.Err()
 		case s := <-watch.Signals:
 			n := int(s.(syscall.Signal))
-			if signalled {
+			if signalled != 0 {
 				return exit.Silently(128 + n)
 			}
-			signalled = true
-			_ = conn.Send(control.Request{Signal: n}) // or the outcome comes by itself
+			signalled = n
+			last = time.After(lastWait)
+			go func() { _ = conn.Send(control.Request{Signal: n}) }() // or the outcome comes by itself
+		case <-last:
+			return exit.Silently(128 + signalled)
 		}
 	}
 }
