@@ -219,7 +219,7 @@ func TestTheExitStatusIsInOtrpipe1(t *testing.T) {
 	}
 	want := []int{
 		exit.OK, exit.Failure, exit.Usage, exit.Refused, exit.SMP, exit.Broken, exit.KeyFile, exit.Timeout, exit.Session, exit.CannotRun,
-		129, 130, 141, 143,
+		129, 130, 131, 141, 143,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the table has %d, not %d", got, want)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The exit codes that scripts depend on. 129, 130, 141 and 143 are 128 plus the
+// The exit codes that scripts depend on. 129, 130, 131, 141 and 143 are 128 plus the
 // signal that ended the session.
 const (
 	OK        = 0

@@ -151,7 +151,7 @@ func TestSignalsComeToTheWatchUntilItStops(t *testing.T) {
 func TestAProcessCanBeStartedDeafToTheTerminalsSignals(t *testing.T) {
 	w := Watch()
 	defer w.Stop()
-	cmd := exec.Command("sh", "-c", "kill -INT $$; kill -HUP $$; echo survived")
+	cmd := exec.Command("sh", "-c", "kill -INT $$; kill -HUP $$; kill -QUIT $$; echo survived")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 )
 
 // ending are the signals that end a session.
-var ending = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+var ending = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 
 // A SignalWatch has the signals that end a session sent to it instead of ending the
 // process. What our parent wants ignored, as nohup does, stays ignored.
@@ -52,7 +52,7 @@ func (w *SignalWatch) ignores(s os.Signal) bool {
 // are ignored here too for the moment it takes: that is how a process
 // inherits it.
 func (w *SignalWatch) startDeaf(start func() error) error {
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 	defer w.resume()
 	return start()
 }
