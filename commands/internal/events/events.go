@@ -166,7 +166,7 @@ func NewLog(f *os.File, session string, report func(format string, a ...any)) *L
 			if failed != nil {
 				continue
 			}
-			if _, failed = f.Write(line); failed != nil {
+			if _, failed = (descriptor.Stream{File: f}).Write(line); failed != nil {
 				report("--events: %v", failed)
 			}
 		}

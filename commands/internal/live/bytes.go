@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/stream"
 )
 
@@ -49,6 +50,8 @@ func (s *Session) inputEnded(err error, end func()) {
 		end()
 	case errors.As(err, &e):
 		s.Stop(e, "the application was killed")
+	case errors.Is(err, terminal.ErrHangup):
+		s.Stop(hangup(), "interrupted")
 	default:
 		s.Stop(exit.Errorf(exit.Failure, "reading the plaintext: %w", withoutName(err)), "reading failed")
 	}
@@ -98,12 +101,19 @@ func (p *Payload) left(err error) bool {
 // and returns the error that this is.
 func (s *Session) outputLost(err error) error {
 	lost := exit.Errorf(exit.Failure, "writing the plaintext: %w", withoutName(err))
-	if errors.Is(err, syscall.EPIPE) {
+	switch {
+	case errors.Is(err, syscall.EPIPE):
 		lost = exit.Silently(128 + int(syscall.SIGPIPE))
+	case errors.Is(err, terminal.ErrHangup):
+		lost = hangup()
 	}
 	s.Stop(lost, "nobody reads any more")
 	return lost
 }
+
+// hangup is the outcome of a session whose terminal is gone. The signal that says so
+// may come later, or not to us.
+func hangup() *exit.Error { return exit.Silently(128 + int(syscall.SIGHUP)) }
 
 // withoutName is an error of a file without the file's name, which the user does not
 // know: it is a standard stream.

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"sync"
 	"time"
 
@@ -60,7 +59,7 @@ func (s *Session) restOfInput(sent <-chan error, p *Payload) error {
 		return err
 	case <-time.After(wait):
 	}
-	if in, ok := p.In.(*os.File); p.Application != nil || ok && terminal.Is(in) {
+	if in, ok := p.In.(*terminal.Reader); p.Application != nil || ok && in.Terminal() {
 		return nil
 	}
 	return errInputOpen

@@ -13,6 +13,7 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/process"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
@@ -326,5 +327,5 @@ func (s *Session) Start(command []string, stderr *os.File) (*process.Command, er
 // Standard is the payload of standard input and output, or of those that the other
 // half has brought.
 func (s *Session) Standard(in, out *os.File) *Payload {
-	return &Payload{In: in, Out: s.Messages.Output(out), DoneOut: out.Close}
+	return &Payload{In: terminal.NewReader(in), Out: s.Messages.Output(out), DoneOut: out.Close}
 }

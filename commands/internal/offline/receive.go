@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	protocol "otrpipe/otr/offline"
@@ -68,7 +69,7 @@ func (c *Config) receive() error {
 		kind = protocol.KindTexts
 	}
 	r := &reading{Config: c, reader: protocol.NewReader(store, kind), out: c.Messages.Output(c.Out)}
-	if err := r.lines(bufio.NewReaderSize(c.In, maxLine+2)); err != nil {
+	if err := r.lines(bufio.NewReaderSize(descriptor.Stream{File: c.In}, maxLine+2)); err != nil {
 		return err
 	}
 	return r.finish()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/keyfile"
@@ -220,7 +221,7 @@ func (c *Config) writeStream(w *protocol.Writer) (sent int64, err error) {
 	defer clear(piece)
 	var lines []byte
 	for {
-		n, err := io.ReadFull(c.In, piece)
+		n, err := io.ReadFull(descriptor.Stream{File: c.In}, piece)
 		if n > 0 {
 			var writeErr error
 			if lines, writeErr = w.Write(lines[:0], piece[:n]); writeErr != nil {
@@ -244,7 +245,7 @@ func (c *Config) writeStream(w *protocol.Writer) (sent int64, err error) {
 }
 
 func (c *Config) writeTexts(w *protocol.Writer) (sent int64, err error) {
-	in := bufio.NewReaderSize(c.In, protocol.MaxText+2)
+	in := bufio.NewReaderSize(descriptor.Stream{File: c.In}, protocol.MaxText+2)
 	var lines []byte
 	var unsent error
 	for number := 1; ; number++ {
@@ -294,7 +295,7 @@ func readError(err error) error {
 
 // out writes lines to standard output.
 func (c *Config) out(lines []byte) error {
-	if _, err := c.Out.Write(lines); err != nil {
+	if _, err := (descriptor.Stream{File: c.Out}).Write(lines); err != nil {
 		return outputError(err)
 	}
 	return nil

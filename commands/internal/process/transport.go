@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
 )
 
@@ -14,9 +15,9 @@ type Files struct {
 	In, Out *os.File
 }
 
-func (f *Files) Read(p []byte) (int, error) { return f.In.Read(p) }
+func (f *Files) Read(p []byte) (int, error) { return descriptor.Stream{File: f.In}.Read(p) }
 
-func (f *Files) Write(p []byte) (int, error) { return f.Out.Write(p) }
+func (f *Files) Write(p []byte) (int, error) { return descriptor.Stream{File: f.Out}.Write(p) }
 
 // Close ends what we write, so that the transport can leave, and stops
 // reading.

@@ -11,6 +11,8 @@ import (
 	"github.com/rivo/uniseg"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"otrpipe/commands/internal/descriptor"
 )
 
 const (
@@ -193,7 +195,7 @@ func columns(s string) int { return uniseg.StringWidth(s) }
 // and tabs, and takes turns with the progress line.
 func (p *Printer) Output(f *os.File) io.Writer {
 	if Is(f) && Is(p.file) {
-		return NewFilter(&turns{p, f})
+		return NewFilter(&turns{p, writer{descriptor.Stream{File: f}}})
 	}
 	return Output(f)
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"otrpipe/commands/internal/descriptor"
 )
 
 // Visible returns s on one line and harmless to a terminal: control
@@ -41,9 +43,9 @@ func Visible(s string) string {
 // ends and tabs.
 func Output(f *os.File) io.Writer {
 	if Is(f) {
-		return NewFilter(f)
+		return NewFilter(writer{descriptor.Stream{File: f}})
 	}
-	return f
+	return descriptor.Stream{File: f}
 }
 
 // A Filter makes the control characters of what is written through it

@@ -1,0 +1,62 @@
+package descriptor
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// waitStep bounds one wait for a descriptor, in milliseconds, so that a reader notices
+// when its file has been closed meanwhile.
+const waitStep = 1000
+
+// A Stream is a file whose Read and Write wait, whatever mode its descriptor is in. A
+// process that shares the descriptor, such as a transport, can make it non-blocking at any
+// time; then reads and writes of the file itself fail with EAGAIN.
+type Stream struct{ File *os.File }
+
+func (s Stream) Read(p []byte) (int, error) {
+	for {
+		n, err := s.File.Read(p)
+		if n > 0 || !errors.Is(err, syscall.EAGAIN) {
+			return n, err
+		}
+		if err := s.wait(unix.POLLIN); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (s Stream) Write(p []byte) (n int, err error) {
+	for {
+		m, err := s.File.Write(p[n:])
+		n += m
+		if !errors.Is(err, syscall.EAGAIN) {
+			return n, err
+		}
+		if err := s.wait(unix.POLLOUT); err != nil {
+			return n, err
+		}
+	}
+}
+
+// Close closes the file.
+func (s Stream) Close() error { return s.File.Close() }
+
+// wait waits until the descriptor is ready, or for waitStep.
+func (s Stream) wait(events int16) error {
+	conn, err := s.File.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = conn.Control(func(fd uintptr) {
+		_, failed = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, waitStep)
+	})
+	if err == nil && !errors.Is(failed, unix.EINTR) {
+		err = failed
+	}
+	return err
+}
