@@ -57,7 +57,7 @@ var arrows = map[string][]string{
 	"commands/internal/trust":           {"commands/internal/exit", "keyfile", "otr/stream", "otr", "otr/keys"},
 	"commands/internal/control":         {"commands/internal/exit"},
 	"commands/internal/options":         {"commands/internal/exit", "otr", "otr/keys"},
-	"commands/internal/live":            {"commands/internal/guesses", "commands/internal/trust", "commands/internal/control", "commands/internal/events", "commands/internal/process", "commands/internal/options", "commands/internal/exit", "commands/internal/terminal", "keyfile", "otr/stream", "otr", "otr/keys"},
+	"commands/internal/live":            {"commands/internal/guesses", "commands/internal/trust", "commands/internal/control", "commands/internal/events", "commands/internal/process", "commands/internal/options", "commands/internal/exit", "commands/internal/terminal", "keyfile", "otr/stream", "otr", "otr/keys", "otr/toolkit"},
 	"commands/internal/halves":          {"commands/internal/live", "commands/internal/control", "commands/internal/process", "commands/internal/options", "commands/internal/exit", "commands/internal/terminal", "keyfile"},
 	"commands/internal/chat":            {"commands/internal/live", "commands/internal/trust", "commands/internal/control", "commands/internal/exit", "commands/internal/terminal", "commands/internal/terminal/editor", "otr", "otr/keys", "otr/stream"},
 	"commands/internal/terminal":        {"commands/internal/descriptor"},

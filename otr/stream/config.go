@@ -65,6 +65,11 @@ type Config struct {
 	// must not call methods of the Stream or Lines.
 	Event func(Event)
 
+	// Keys, unless nil, is given the keys of data messages, where the Conversation logs
+	// them; it wipes them. It runs in the owner's goroutine and must not call methods of
+	// the Stream or Lines.
+	Keys func([]otr.SessionKey)
+
 	// Initiate sends a query at the start, and again after one second, two,
 	// four and so on while nothing of OTR comes back.
 	Initiate bool

@@ -276,6 +276,16 @@ func (l *link) prepare() {
 	}
 }
 
+// logKeys hands on the keys that the Conversation has logged.
+func (l *link) logKeys() {
+	if l.cfg.Keys == nil {
+		return
+	}
+	if keys := l.conv.TakeKeys(); len(keys) > 0 {
+		l.cfg.Keys(keys)
+	}
+}
+
 // begin starts the clocks and says the first word.
 func (l *link) begin() {
 	l.offer = l.conv.Versions()

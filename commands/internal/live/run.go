@@ -44,6 +44,13 @@ func (s *Session) Prepare(setup Setup) (*otr.Conversation, error) {
 		}
 		s.options.SMP = secret
 	}
+	if path := s.options.KeyLog; path != "" {
+		var err error
+		if s.keyLog, err = openKeyLog(s.cfg.Home, path); err != nil {
+			return nil, err
+		}
+		s.announceKeyLog()
+	}
 	asked := time.Now()
 	id, err := setup.Open()
 	if err != nil {
@@ -93,6 +100,7 @@ func (s *Session) Prepare(setup Setup) (*otr.Conversation, error) {
 		MaxSize:     s.options.MaxSize,
 		Pad:         s.options.Pad,
 		Expire:      s.options.Expire,
+		LogKeys:     s.keyLog != nil,
 	}
 	if held {
 		cfg.ClientProfile = s.keptProfile(id, cfg)
@@ -166,6 +174,9 @@ func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
 		Stay:       s.options.Stay,
 		OneSession: s.cfg.AtTerminal,
 		Raw:        s.options.Raw,
+	}
+	if s.keyLog != nil {
+		cfg.Keys = s.logKeys
 	}
 	if s.options.SMP != nil {
 		cfg.SMP = &stream.SMPConfig{Secret: s.options.SMP, Question: s.options.Question, Delay: s.beginGate}

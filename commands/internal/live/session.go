@@ -96,7 +96,8 @@ type Session struct {
 	options  *options.Options
 	setup    Setup
 	identity *keyfile.Identity
-	release  func() // gives the identity's instance tag back; nil: it was not taken
+	release  func()  // gives the identity's instance tag back; nil: it was not taken
+	keyLog   *keyLog // nil: the session's keys are not written down
 	link     link
 	lines    *stream.Lines // link, in mode lines
 
@@ -238,6 +239,9 @@ func (s *Session) Finish(err error) error {
 	s.watch.Stop()
 	for _, log := range s.logs {
 		log.Close()
+	}
+	if s.keyLog != nil {
+		s.keyLog.file.Close()
 	}
 	return err
 }

@@ -1,7 +1,9 @@
 package options
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +39,14 @@ const QRPrefix = "otr-fingerprint:"
 const LabelPrefix = "OTRv"
 
 func asIs(v string) (string, error) { return v, nil }
+
+// absolutePath lets a half open a file that the other half names.
+func absolutePath(v string) (string, error) {
+	if v == "" {
+		return "", errors.New("a file has a name")
+	}
+	return filepath.Abs(v)
+}
 
 func oneOf(values ...string) func(string) (string, error) {
 	return func(v string) (string, error) {

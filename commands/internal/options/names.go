@@ -27,6 +27,7 @@ const (
 	ProgressFlag    = "progress"
 	EventsFlag      = "events"
 	EphemeralFlag   = "ephemeral"
+	KeyLogFlag      = "keylog"
 )
 
 // The modes of a stream, and what --html does.

@@ -42,6 +42,7 @@ type Options struct {
 	Raw      bool
 	HTML     string
 	Progress bool
+	KeyLog   string // the file for the session's keys; "": none is written
 }
 
 // Options puts the values together. It refuses flags that contradict each
@@ -63,6 +64,7 @@ func (v Values) Options(secret []byte) (*Options, error) {
 		Raw:         v.has(RawFlag),
 		HTML:        v.one(HTMLFlag, HTMLRaw),
 		Progress:    v.has(ProgressFlag),
+		KeyLog:      v.one(KeyLogFlag, ""),
 		Named:       v.one(OTRFlag, ""),
 		Account:     v.one(AccountFlag, ""),
 		PeerAccount: v.one(PeerAccountFlag, ""),

@@ -1,0 +1,66 @@
+package live
+
+import (
+	"fmt"
+	"os"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
+	"otrpipe/otr/toolkit"
+)
+
+// A keyLog is the file that --keylog names. It belongs to the session's owner.
+type keyLog struct {
+	file   *os.File
+	line   []byte
+	failed bool // it has been told that the file cannot be written
+}
+
+// openKeyLog opens a file for keys, or makes it. One that others can read is refused, and
+// so is what is no file: nothing may hold up the session.
+func openKeyLog(home *keyfile.Home, path string) (*keyLog, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, exit.Errorf(exit.KeyFile, "--keylog: %s is not a regular file", path)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, exit.Errorf(exit.KeyFile, "--keylog: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = home.CheckSecretFile(path, info)
+	}
+	if err == nil && info.Size() == 0 {
+		_, err = fmt.Fprintln(f, toolkit.KeyLogHeader)
+	}
+	if err != nil {
+		f.Close()
+		return nil, exit.Key(err)
+	}
+	return &keyLog{file: f}, nil
+}
+
+// logKeys writes keys of the session to the file of --keylog, and wipes them.
+func (s *Session) logKeys(keys []otr.SessionKey) {
+	l := s.keyLog
+	for _, k := range keys {
+		l.line = toolkit.LoggedKey{
+			Version: uint16(k.Version), Sender: k.Sender, Receiver: k.Receiver,
+			First: k.First, Second: k.Second, Key: k.Key,
+		}.Append(l.line[:0])
+		clear(k.Key)
+		_, err := l.file.Write(l.line)
+		clear(l.line)
+		if err != nil && !l.failed {
+			l.failed = true
+			s.Messages.Warning(fmt.Sprintf("--keylog: the keys are not all in the file: %v", err))
+		}
+	}
+}
+
+// announceKeyLog says that the keys are written down, to those who want quiet too: whoever
+// reads the file can read the session.
+func (s *Session) announceKeyLog() {
+	s.Messages.Warning(fmt.Sprintf("the keys of this session are being written to %s: anyone who reads it can read, change and forge every message", s.options.KeyLog))
+}
