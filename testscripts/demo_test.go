@@ -39,3 +39,38 @@ func TestTheDemoShowsWhatItPromises(t *testing.T) {
 		t.Errorf("it left %v behind", left)
 	}
 }
+
+// TestTheTourOfDeniabilityShowsEachStep runs scripts/deniability as a newcomer would.
+func TestTheTourOfDeniabilityShowsEachStep(t *testing.T) {
+	folder := t.TempDir()
+	cmd := exec.Command("../scripts/deniability")
+	cmd.Env = append(os.Environ(), "TMPDIR="+folder)
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`the keys of this session are being written to`,
+		`3\. With Alice's keys everything can be read\n    Meet me at the bridge at noon\.\n    Come alone\.\n    I will be there\.\n`,
+		`\n    Meet me at the bridge at nine\.\n`,
+		`\n    I have never met you\.\n`,
+		`sigma check +valid\n(.*\n)*.*sigma check +valid\n`,
+		`authenticates +message 4\n`,
+		`What a judge can conclude`,
+	} {
+		if !regexp.MustCompile(want).Match(out) {
+			t.Errorf("it does not show %s", want)
+		}
+	}
+	if regexp.MustCompile(`invalid|cannot be read`).Match(out) {
+		t.Error("a check of the toolkit failed")
+	}
+	left, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) > 0 {
+		t.Errorf("it left %v behind", left)
+	}
+}

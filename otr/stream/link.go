@@ -261,7 +261,9 @@ func (l *link) run() {
 		if got != nil {
 			l.receive(l.gather(got))
 		}
+		l.logKeys()
 	}
+	l.logKeys()
 	l.close()
 }
 

@@ -19,10 +19,6 @@ type Config struct {
 	Rand        io.Reader           // the only source of randomness
 	Now         func() time.Time    // the only clock
 	OnKey       func(UsedKey)       // is told of the key of each data message; nil: nobody is
-
-	// KeepExchange keeps x after Auth-R has been made, until the key exchange ends, for
-	// ExchangeSecret: for transcripts that one side makes alone. Otherwise it is wiped.
-	KeepExchange bool
 }
 
 // A Client is our side of version 4, whoever the peer is: the long-term keys and the

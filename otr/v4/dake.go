@@ -142,9 +142,7 @@ func (e *Engine) newAnswer(theirs *contribution) (*answer, error) {
 		return nil, err
 	}
 	mixed, err := ours.mix(theirs)
-	if !e.client.KeepExchange {
-		ours.wipeExchange()
-	}
+	ours.wipeExchange()
 	if err != nil {
 		ours.wipe()
 		return nil, err

@@ -15,7 +15,6 @@ func TestOneSideCanMakeTheOthersRingSignature(t *testing.T) {
 		t.Run(forger, func(t *testing.T) {
 			us, peer := newTestClient(t, 1), newTestClient(t, 2)
 			us.Accounts, peer.Accounts = nil, nil
-			us.KeepExchange, peer.KeepExchange = true, true
 			profile, err := peer.Profile()
 			if err != nil {
 				t.Fatal(err)
