@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"otrpipe/otr/wire"
@@ -20,6 +21,9 @@ const (
 	// typeLapsed stands in a session's last message: the session has ended because
 	// its keys were too old, and the sender stays.
 	typeLapsed = 0x6F25
+	// typeAgain: session id (8) and number (8), for each session in which this message's
+	// text has been sent before and may have come.
+	typeAgain = 0x6F26
 )
 
 const (
@@ -35,6 +39,13 @@ const (
 	// causes a few; where there are more, neighbors are merged, so that too many
 	// texts count as lost rather than too few.
 	maxSpans = 256
+	// maxAgain is in how many sessions a text is sent before it counts as undelivered.
+	// Sessions whose peer shows no sign of life follow each other only where somebody
+	// drops the last message of one key exchange after the other.
+	maxAgain = 8
+	// maxPast is of how many ended sessions the texts are known that have come: of more
+	// than a text can be sent in.
+	maxPast = 2 * maxAgain
 	// maxSessions is of how many sessions texts are kept: the current one, and those
 	// before it that followed each other by key exchanges faster than the ends could
 	// settle them.
@@ -228,6 +239,14 @@ func (r *receivedTexts) arrive(number int64, now time.Time) arrival {
 	return repeated
 }
 
+// has says whether a text has come.
+func (r *receivedTexts) has(number int64) bool {
+	if number >= r.next {
+		return false
+	}
+	return !slices.ContainsFunc(r.missing, func(m span) bool { return number >= m.first && number < m.end() })
+}
+
 // reach notes that the peer has sent count texts.
 func (r *receivedTexts) reach(count int64, now time.Time) {
 	if count > r.next {
@@ -285,8 +304,13 @@ func appendCount(b []byte, id sessionID, n int64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, id[:]...), uint64(n))
 }
 
-// A textAck is a parsed acknowledgement, a textCount a parsed COUNT.
+// A textAck is a parsed acknowledgement, a textCount a parsed COUNT, and a textAgain one
+// entry of AGAIN.
 type (
+	textAgain struct {
+		id     sessionID
+		number int64
+	}
 	textAck struct {
 		id   sessionID
 		next int64
@@ -302,6 +326,7 @@ type (
 type textRecords struct {
 	numbered bool
 	number   int64
+	again    []textAgain // where the same text may have come before
 	acks     []textAck
 	counts   []textCount
 	lapsed   bool
@@ -327,6 +352,8 @@ func parseTextRecords(tlvs []wire.TLV) (r textRecords, err error) {
 			if r.number == math.MaxInt64 {
 				err = fmt.Errorf("%w: number %d", errRecord, r.number)
 			}
+		case typeAgain:
+			r.again, err = parseAgain(v)
 		case typeTextAck:
 			var a textAck
 			a, err = parseAck(v)
@@ -350,6 +377,18 @@ func parseTextRecords(tlvs []wire.TLV) (r textRecords, err error) {
 		}
 	}
 	return r, nil
+}
+
+func parseAgain(v []byte) (again []textAgain, err error) {
+	if len(v) == 0 || len(v)%16 != 0 || len(v)/16 > maxAgain {
+		return nil, badLength("AGAIN", v)
+	}
+	for ; len(v) > 0 && err == nil; v = v[16:] {
+		a := textAgain{id: sessionID(v)}
+		a.number, err = parseOffset(v[8:16])
+		again = append(again, a)
+	}
+	return again, err
 }
 
 func parseAck(v []byte) (a textAck, err error) {

@@ -130,6 +130,10 @@ func TestTextRecordsThatAreNotOfTheirFormAreRefused(t *testing.T) {
 		{Type: typeTextAck, Value: appendAckValue(nil, id, 5, []span{{first: 5, n: 1}})},
 		{Type: typeTextAck, Value: appendAckValue(nil, id, 9, []span{{first: 3, n: 2}, {first: 4, n: 1}})},
 		{Type: typeTextAck, Value: appendAckValue(nil, id, 9, make([]span, maxSpans+1))},
+		{Type: typeAgain},
+		{Type: typeAgain, Value: id[:]},
+		{Type: typeAgain, Value: appendCount(nil, id, -1)},
+		{Type: typeAgain, Value: make([]byte, 16*(maxAgain+1))},
 	} {
 		if _, err := parseTextRecords([]wire.TLV{v}); !errors.Is(err, errRecord) {
 			t.Errorf("%04x %x: %v", v.Type, v.Value, err)

@@ -166,6 +166,7 @@ func (l *Lines) sendText() bool {
 		l.addValue(typeNumber, func(b []byte) []byte {
 			return appendOffset(b, l.currentSent().add(l.now, l.refOut))
 		})
+		l.addAgain()
 		if l.owesStand || l.ackDue() {
 			l.addStand()
 		}

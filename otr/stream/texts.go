@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"encoding/binary"
+	"slices"
 	"time"
 
 	"otrpipe/otr"
@@ -44,6 +46,16 @@ type texts struct {
 	unsure      queue // the texts that were sent meanwhile, to be sent again in the next session
 	unsureTexts int
 	sureOnly    bool // they were too many to be kept
+	earlier     []sentBefore
+	past        []*receivedTexts // of ended sessions, for texts that are sent again
+}
+
+// sentBefore is a session whose texts are sent again, because the peer has shown no sign
+// that it has the session. It may have had it all the same.
+type sentBefore struct {
+	id    sessionID
+	first int64 // what WriteText returned for text 0
+	n     int64 // how many were sent
 }
 
 func (t *texts) currentSent() *sentTexts { return t.sent[len(t.sent)-1] }
@@ -61,15 +73,23 @@ func (l *Lines) beginTexts(s otr.Session, another bool) {
 		l.settleTexts()
 		l.unsure.clear()
 		l.unsureTexts = 0
+		l.earlier = nil
 	}
-	if l.unsureTexts > 0 {
+	switch {
+	case l.unsureTexts == 0:
+	case len(l.earlier) < maxAgain:
 		l.sendAgain()
+	default: // they count as undelivered unless the peer says otherwise
+		l.currentSent().acked = true
+		l.unsure.clear()
+		l.unsureTexts = 0
 	}
 	l.sent = append(l.sent, &sentTexts{id: s.SSID})
 	l.received = append(l.received, &receivedTexts{id: s.SSID})
 	for len(l.sent) > maxSessions {
 		l.settleSent(l.sent[0])
 		l.settleReceived(l.received[0])
+		l.rememberReceived(l.received[0])
 		l.sent, l.received = l.sent[1:], l.received[1:]
 	}
 	l.peerNumbers, l.owesAck = false, false
@@ -95,6 +115,7 @@ func (l *Lines) confirm() {
 	l.confirmed = true
 	l.unsure.clear()
 	l.unsureTexts = 0
+	l.earlier = slices.DeleteFunc(l.earlier, func(e sentBefore) bool { return e.first+e.n <= l.refOut+1 })
 }
 
 // unconfirmed says that texts were sent in a session that the peer may not have.
@@ -115,8 +136,9 @@ func (l *Lines) unsettled() bool {
 // sendAgain puts the texts of a session that the peer never had before those that wait.
 func (l *Lines) sendAgain() {
 	if len(l.sent) > 0 {
-		l.currentSent().open = nil
-		l.currentSent().sent = 0
+		s := l.currentSent()
+		l.earlier = append(l.earlier, sentBefore{id: s.id, first: s.ref, n: s.sent})
+		s.open, s.sent = nil, 0
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -129,6 +151,47 @@ func (l *Lines) sendAgain() {
 	l.unsureTexts = 0
 }
 
+// addAgain adds where the text that is being sent was sent before.
+func (l *Lines) addAgain() {
+	sent := func(e sentBefore) bool { return l.refOut >= e.first && l.refOut < e.first+e.n }
+	if !slices.ContainsFunc(l.earlier, sent) {
+		return
+	}
+	l.addValue(typeAgain, func(b []byte) []byte {
+		for _, e := range l.earlier {
+			if sent(e) {
+				b = binary.BigEndian.AppendUint64(append(b, e.id[:]...), uint64(l.refOut-e.first))
+			}
+		}
+		return b
+	})
+}
+
+// rememberReceived keeps what has come in an ended session, for texts that are sent again.
+func (l *Lines) rememberReceived(r *receivedTexts) {
+	if r.next == 0 {
+		return
+	}
+	if len(l.past) == maxPast {
+		l.past = slices.Delete(l.past, 0, 1)
+	}
+	l.past = append(l.past, r)
+}
+
+// cameBefore says whether a text has come in one of the sessions in which it was sent.
+func (l *Lines) cameBefore(again []textAgain) bool {
+	for _, a := range again {
+		for _, list := range [][]*receivedTexts{l.received, l.past} {
+			for _, r := range list {
+				if r.id == a.id && r.has(a.number) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // followTexts follows what a message says about texts. It says whether the
 // message's own text is a new one.
 func (l *Lines) followTexts(r *textRecords) (fresh bool) {
@@ -137,6 +200,7 @@ func (l *Lines) followTexts(r *textRecords) (fresh bool) {
 	}
 	fresh = true
 	if r.numbered {
+		fresh = !l.cameBefore(r.again)
 		switch l.received[len(l.received)-1].arrive(r.number, l.now) {
 		case late:
 			l.report(Late{Texts: 1})
@@ -233,6 +297,7 @@ func (l *Lines) settleTexts() {
 	}
 	for _, r := range l.received {
 		l.settleReceived(r)
+		l.rememberReceived(r)
 	}
 	l.sent, l.received = nil, nil
 	l.peerNumbers, l.owesStand, l.owesAck = false, false, false
