@@ -13,6 +13,7 @@ import (
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/keyfile"
+	"otrpipe/otr"
 	"otrpipe/otr/toolkit"
 )
 
@@ -141,6 +142,10 @@ func forge4(c *cli.Context, f *toolkit.Forger, id *keyfile.Identity, s *toolkit.
 	if id.Ed448 == nil {
 		return nil, exit.Errorf(exit.KeyFile, "the identity has no key for OTR version 4")
 	}
+	var err error
+	if f.Profile, err = shownProfile(c, id); err != nil {
+		return nil, err
+	}
 	name := c.String(flagProfile)
 	log, err := os.Open(name)
 	if err != nil {
@@ -157,6 +162,24 @@ func forge4(c *cli.Context, f *toolkit.Forger, id *keyfile.Identity, s *toolkit.
 		return nil, exit.Errorf(exit.Failure, "%w", exit.Plain(err))
 	}
 	return sent, nil
+}
+
+// shownProfile returns the client profile that our sessions show. A forgery with one of its
+// own would tell who made it.
+func shownProfile(c *cli.Context, id *keyfile.Identity) ([]byte, error) {
+	if c.IsSet(flagIdentityFile) {
+		return nil, nil // no home keeps one
+	}
+	profile, err := openHome(c).ClientProfile(id, "34", func(kept []byte) ([]byte, error) {
+		return otr.ClientProfile(otr.Config{
+			DSA: id.DSA, Ed448: id.Ed448, Forging: id.Forging, InstanceTag: id.InstanceTag,
+			Policy: otr.AllowV3 | otr.AllowV4, Rand: rand.Reader, Now: time.Now, ClientProfile: kept,
+		})
+	})
+	if err != nil {
+		return nil, exit.Key(err)
+	}
+	return profile, nil
 }
 
 func forge3(f *toolkit.Forger, id *keyfile.Identity, s *toolkit.Script) ([]toolkit.SentMessage, error) {

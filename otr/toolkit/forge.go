@@ -85,6 +85,7 @@ type Forger struct {
 	Identity    *keys.Ed448PrivateKey // ours, for version 4
 	Forging     *keys.ForgingKey      // ours, for version 4
 	DSA         *keys.DSAPrivateKey   // ours; for version 4 it may be nil
+	Profile     []byte                // our client profile, as we show it to everybody; nil: one is made
 	Rand        io.Reader             // the only source of randomness
 	Now         func() time.Time      // the only clock
 	Begin       bool                  // we begin the key exchange, not the peer
@@ -396,7 +397,7 @@ func (f *Forger) ForgeFromProfile(s *Script, peers *Profile) ([]SentMessage, err
 func (f *Forger) client(now time.Time, rand io.Reader) *v4.Client {
 	return v4.NewClient(v4.Config{
 		InstanceTag: f.InstanceTag, Identity: f.Identity, Forging: f.Forging, DSA: f.DSA,
-		Rand: rand, Now: func() time.Time { return now },
+		KeptProfile: f.Profile, Rand: rand, Now: func() time.Time { return now },
 	})
 }
 

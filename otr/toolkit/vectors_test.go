@@ -94,6 +94,20 @@ func checkRecording(t *testing.T, steps []step, who *account) {
 		if got := m.Fields.Get("authenticator"); !bytes.Equal(got.(Hex), s.value("authenticator")) {
 			t.Errorf("authenticator %v", got)
 		}
+		for field, value := range map[string]string{"ecdh": "ecdh.public", "dh": "dh.public"} {
+			if want := s.value(value); want != nil && !bytes.Equal(m.Fields.Get(field).(Hex), want) {
+				t.Errorf("%s is %v", field, m.Fields.Get(field))
+			}
+		}
+		if revealed := s.value("mac_keys_revealed"); revealed != nil {
+			var got []byte
+			for _, k := range m.Fields.Get("revealed_mac_keys").([]Fields) {
+				got = append(got, k.Get("key").(Hex)...)
+			}
+			if !bytes.Equal(got, revealed) {
+				t.Errorf("revealed MAC keys %x", got)
+			}
+		}
 		if mac, err := MACKey(key); err != nil || !bytes.Equal(mac, s.value("MKmac")) {
 			t.Errorf("MAC key %x: %v", mac, err)
 		}
