@@ -168,7 +168,7 @@ func (c *Conversation) answered() *peer {
 	for _, p := range c.peers {
 		switch p.engine.authState() {
 		case AuthAwaitingRevealSig, AuthAwaitingSig, AuthWaitingAuthI:
-			if c.passed(p.stepped) < leastPatience {
+			if c.passed(p.stepped) < c.retryAfter(p.retries+1) {
 				return p
 			}
 		}
@@ -384,10 +384,15 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 		c.active.engine.wipe()
 		delete(c.peers, c.active.id)
 	}
-	c.settle(p)
-	c.withdraw()
+	p.retries = 0
+	if p.engine.authState() == AuthNone {
+		c.settle(p)
+		c.withdraw()
+	}
 	for _, other := range c.peers {
-		other.engine.forget()
+		if other != p {
+			other.engine.forget()
+		}
 	}
 	c.active, c.state, c.closed, c.upgradable = p, StateEncrypted, false, false
 	c.left, c.deferred = peerID{}, deferredAnswer{}

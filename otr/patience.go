@@ -56,11 +56,21 @@ func (c *Conversation) passed(since time.Time) time.Duration {
 }
 
 // answeredAfter notes that what was sent at a time has been answered now.
-func (c *Conversation) answeredAfter(since time.Time) {
-	if since.IsZero() {
+func (c *Conversation) answeredAfter(since time.Time) { c.answeredBetween(since, since) }
+
+// answeredBetween notes that what was sent first and last at these times has been
+// answered now. It does not show which copy the answer is to, so what was seen of
+// other messages is believed as far as it fits.
+func (c *Conversation) answeredBetween(first, last time.Time) {
+	if first.IsZero() {
 		return
 	}
-	seen := min(max(c.passed(since), 0), maxRoundTrip)
+	least, most := max(c.passed(last), 0), max(c.passed(first), 0)
+	seen := most
+	if c.delays.trip != 0 {
+		seen = min(max(c.delays.trip, least), most)
+	}
+	seen = min(seen, maxRoundTrip)
 	if seen < c.delays.trip {
 		seen = (seen + c.delays.trip) / 2 // the next answer may be as slow as the last one
 	}

@@ -252,14 +252,14 @@ func (c *Conversation) stepped(p *peer, t wire.MessageType) {
 		c.answeredAfter(c.queried)
 	case wire.TypeDHKey, wire.TypeAuthR:
 		if c.pending != nil {
-			c.answeredAfter(c.pending.first)
+			c.answeredBetween(c.pending.first, c.pending.since)
 		}
 	default:
 		c.answeredAfter(p.stepped)
 	}
 	c.queried = time.Time{}
 	p.seen = c.cfg.Now()
-	p.stepped, p.retried, p.retries = p.seen, time.Time{}, 0
+	p.stepped, p.retried = p.seen, time.Time{}
 }
 
 // tellExpired tells both ends of a client profile that has expired, which on the

@@ -141,6 +141,34 @@ func (e *Engine) Crossed() bool {
 	return e.exchange.state == AuthAwaitingRevealSig && e.exchange.offer != nil
 }
 
+// A lateSignature is what the Signature is checked with of an exchange that stood in
+// AuthAwaitingSig when this end began another. The peer may have its session by then,
+// and have said something in it.
+type lateSignature struct {
+	ours dhKey // a copy
+	gy   []byte
+	keys *akeKeys
+}
+
+// keepLate keeps what a Signature that is on its way will need.
+func (e *Engine) keepLate() {
+	x := &e.exchange
+	if x.state != AuthAwaitingSig {
+		return
+	}
+	e.forgetLate()
+	e.late = &lateSignature{ours: *x.offer.key, gy: x.gy, keys: x.keys}
+	x.keys = nil
+}
+
+func (e *Engine) forgetLate() {
+	if e.late != nil {
+		e.late.ours.wipe()
+		e.late.keys.wipe()
+		e.late = nil
+	}
+}
+
 // clear forgets everything and returns to AuthNone. The offer is not ours to
 // wipe.
 func (x *exchange) clear() {
@@ -168,7 +196,12 @@ func (e *Engine) receiveDHCommit(body []byte) (reply []byte, err error) {
 		x.key.wipe()
 		x.key = nil
 	case AuthAwaitingSig:
-		if bytes.Equal(m.HashedGX, x.beaten) {
+		switch {
+		case x.lostCrossing() && bytes.Equal(m.HashedGX, x.commit.HashedGX):
+			// The winner of a crossing offers it again: it is up to the peer still
+			// which of the two exchanges it completes.
+			return e.message(wire.TypeDHKey, DHKey{GY: x.key.public}), nil
+		case bytes.Equal(m.HashedGX, x.beaten), x.key != nil && bytes.Equal(m.HashedGX, x.commit.HashedGX):
 			// The loser of a crossing offers it again when our Reveal Signature is slow.
 			return e.rawMessage(wire.TypeRevealSignature, x.reveal), nil
 		}
@@ -259,6 +292,7 @@ func (e *Engine) receiveRevealSignature(body []byte) (reply []byte, err error) {
 		return nil, err
 	}
 	x.clear()
+	e.forgetLate()
 	return e.message(wire.TypeSignature, sig), nil
 }
 
@@ -268,21 +302,33 @@ func (e *Engine) receiveSignature(body []byte) error {
 	if err != nil {
 		return err
 	}
+	if l := e.late; l != nil {
+		if err := e.signedBy(m, l.keys, &l.ours, l.gy); err == nil {
+			e.forgetLate()
+			return nil
+		}
+	}
 	x := &e.exchange
 	if x.state != AuthAwaitingSig {
 		return ErrIgnored
 	}
-	peer, keyID, err := x.keys.signSide.verify(m, x.gy, x.offer.key.public)
-	if err != nil {
-		return err
-	}
-	if err := e.establish(established{
-		peer: peer, ssid: x.keys.ssid, revealed: true, ours: *x.offer.key, theirs: x.gy, theirID: keyID,
-	}); err != nil {
+	if err := e.signedBy(m, x.keys, x.offer.key, x.gy); err != nil {
 		return err
 	}
 	x.clear()
+	e.forgetLate()
 	return nil
+}
+
+// signedBy begins the session of an exchange whose Signature this is.
+func (e *Engine) signedBy(m Signature, k *akeKeys, ours *dhKey, gy []byte) error {
+	peer, keyID, err := k.signSide.verify(m, gy, ours.public)
+	if err != nil {
+		return err
+	}
+	return e.establish(established{
+		peer: peer, ssid: k.ssid, revealed: true, ours: *ours, theirs: gy, theirID: keyID,
+	})
 }
 
 // open decrypts g^x with the revealed key and checks it against its hash.

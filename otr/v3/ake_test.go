@@ -417,3 +417,43 @@ func TestExchangeKeepsTheSessionUntilItSucceeds(t *testing.T) {
 		})
 	}
 }
+
+// TestASignatureThatComesAfterAnotherExchangeHasBegunCounts: the peer may have spoken in
+// the session that it completes.
+func TestASignatureThatComesAfterAnotherExchangeHasBegunCounts(t *testing.T) {
+	alice, bob := newTestEngine(Version3, 0), newTestEngine(Version3, 1)
+	signature := must(t, bob, must(t, alice, must(t, bob, begin(t, alice))))
+	again := begin(t, alice)
+	must(t, alice, signature)
+	first, _ := alice.SSID()
+	if ssid, _ := bob.SSID(); !alice.Encrypted() || first != ssid {
+		t.Fatal("the late Signature begins no session")
+	}
+	if got := alice.AuthState(); got != AuthAwaitingDHKey {
+		t.Fatalf("the second exchange is gone: %v", got)
+	}
+	must(t, alice, must(t, bob, must(t, alice, must(t, bob, again))))
+	second, _ := alice.SSID()
+	if ssid, _ := bob.SSID(); second != ssid || second == first {
+		t.Fatal("the second exchange does not end in a session of its own")
+	}
+	if alice.late != nil {
+		t.Fatal("what was kept for the Signature is still there")
+	}
+}
+
+// TestACommitmentThatComesAgainDoesNotEndACrossing: alice has yielded, and so has bob.
+func TestACommitmentThatComesAgainDoesNotEndACrossing(t *testing.T) {
+	s := newScene(t, settings[3])
+	theirs := fromBob(wire.TypeDHCommit, &s.alice.exchange.commit)
+	must(t, s.alice, freshDHKey(t))
+	if got := s.alice.AuthState(); got != AuthAwaitingSig {
+		t.Fatal(got)
+	}
+	if again := must(t, s.alice, theirs); !bytes.Equal(again, s.dhKey) {
+		t.Fatal("not the same D-H Key")
+	}
+	if signature := must(t, s.alice, s.next); typeOf(t, signature) != wire.TypeSignature || !s.alice.Encrypted() {
+		t.Fatal("the winner's exchange does not go on")
+	}
+}

@@ -26,6 +26,7 @@ type Engine struct {
 	onKey    func(UsedKey) // may be nil
 
 	exchange exchange
+	late     *lateSignature // nil: none is waited for
 	session  *session
 	sessions int
 
@@ -58,19 +59,24 @@ func NewEngine(c Config, peer uint32) *Engine {
 }
 
 // Begin enters AuthAwaitingDHKey: o has been, or is about to be, sent to the
-// peer. Whatever exchange was under way is forgotten.
+// peer. Whatever exchange was under way is forgotten, except that a Signature that is
+// still on its way ends it as before; the new exchange goes on then.
 func (e *Engine) Begin(o *Offer) {
 	var beaten []byte
 	if e.exchange.offer == o {
 		beaten = e.exchange.beaten // it has lost against the same offer
 	}
+	e.keepLate()
 	e.exchange.clear()
 	e.exchange.offer, e.exchange.beaten = o, beaten
 	e.exchange.state = AuthAwaitingDHKey
 }
 
 // Forget returns to AuthNone without touching the session.
-func (e *Engine) Forget() { e.exchange.clear() }
+func (e *Engine) Forget() {
+	e.exchange.clear()
+	e.forgetLate()
+}
 
 // AuthState returns the authentication state.
 func (e *Engine) AuthState() AuthState { return e.exchange.state }
@@ -174,7 +180,7 @@ func (e *Engine) Drop() {
 
 // Wipe forgets everything.
 func (e *Engine) Wipe() {
-	e.exchange.clear()
+	e.Forget()
 	e.Drop()
 	clear(e.reveal)
 	e.reveal = nil

@@ -83,11 +83,29 @@ func hashIdentity(body []byte) (h identityHash) {
 
 // clear forgets everything and returns to AuthNone. The offer is not ours to wipe.
 func (x *exchange) clear() {
-	if x.answer != nil {
-		x.answer.ours.wipe()
-		clear(x.answer.mixed[:])
-	}
+	x.answer.wipe()
 	*x = exchange{}
+}
+
+func (a *answer) wipe() {
+	if a != nil {
+		a.ours.wipe()
+		clear(a.mixed[:])
+	}
+}
+
+// keepLate keeps our answer for an Auth-I that is on its way: the peer may have the
+// session by then, and have said something in it.
+func (e *Engine) keepLate() {
+	if x := &e.exchange; x.state == AuthWaitingAuthI {
+		e.forgetLate()
+		e.late, x.answer = x.answer, nil
+	}
+}
+
+func (e *Engine) forgetLate() {
+	e.late.wipe()
+	e.late = nil
 }
 
 // receiveIdentity follows "Receiving an Identity Message".
@@ -205,8 +223,12 @@ func (e *Engine) receiveAuthR(h wire.Header, body []byte) (reply []byte, err err
 func (e *Engine) answeredBy(offer *Offer, x []byte) {
 	if offer != e.again {
 		e.Settled()
-		e.exchange.clear()
+		e.forgetLate() // it would have come before
 	}
+	// A peer that answers us has given up the offer that we have answered, unless its
+	// messages have changed places.
+	e.keepLate()
+	e.exchange.clear()
 	e.again, e.accepted = offer, x
 	if e.answers++; e.answers >= offer.sends {
 		e.Settled()
@@ -220,16 +242,19 @@ func (e *Engine) receiveAuthI(body []byte) error {
 		return err
 	}
 	x := &e.exchange
-	if x.state != AuthWaitingAuthI {
+	if x.state != AuthWaitingAuthI && e.late == nil {
 		return ErrIgnored
 	}
 	if !e.client.exchanges.spend(e.client.Now()) {
 		return ErrBusy
 	}
-	a := x.answer
-	ring := Ring{a.theirs.peer.Public.Point(), e.client.Forging.Point(), a.ours.ecdh.point}
-	if err := ring.Verify(m.Sigma, authITranscript(&a.theirs.public, a.ours.public(e.client))); err != nil {
-		return unauthenticated(err)
+	a, err := x.answer, e.verifyAuthI(m, x.answer)
+	late := err != nil && e.late != nil && e.verifyAuthI(m, e.late) == nil
+	switch {
+	case late:
+		a = e.late
+	case err != nil:
+		return err
 	}
 	if err := e.establish(&a.mixed, a.ours, a.theirs, roleAlice); err != nil {
 		return err
@@ -237,7 +262,22 @@ func (e *Engine) receiveAuthI(body []byte) error {
 	e.client.exchanges.restore() // this one's,
 	e.client.exchanges.restore() // and that of the Identity message
 	e.Settled()
-	x.clear()
+	e.forgetLate()
+	if !late {
+		x.clear()
+	}
+	return nil
+}
+
+// verifyAuthI checks that an Auth-I ends the exchange that a, unless nil, is our answer in.
+func (e *Engine) verifyAuthI(m *AuthI, a *answer) error {
+	if a == nil {
+		return ErrIgnored
+	}
+	ring := Ring{a.theirs.peer.Public.Point(), e.client.Forging.Point(), a.ours.ecdh.point}
+	if err := ring.Verify(m.Sigma, authITranscript(&a.theirs.public, a.ours.public(e.client))); err != nil {
+		return unauthenticated(err)
+	}
 	return nil
 }
 

@@ -440,11 +440,10 @@ func TestACopyOfAnAnsweredIdentityMessageDoesNotEndAnExchangeOfOurs(t *testing.T
 	copied := winner.exchange.offer.Message(0) // as when the offer is no longer fresh
 	authI := winner.answer(authR)
 	secondAuthR := winner.answer(again)
-	for _, msg := range [][]byte{copied, authI} {
-		if _, _, err := loser.take(msg); !errors.Is(err, ErrIgnored) {
-			t.Fatal(err)
-		}
+	if _, _, err := loser.take(copied); !errors.Is(err, ErrIgnored) {
+		t.Fatal(err)
 	}
+	loser.answer(authI) // it ends the first exchange, and the second goes on
 	winner.answer(loser.answer(secondAuthR))
 	wantOneSession(t, winner, loser, "in the end")
 }
@@ -756,5 +755,53 @@ func TestAuthStatesHaveTheNamesOfTheSpecification(t *testing.T) {
 		if state.String() != name {
 			t.Errorf("%v, want %s", state, name)
 		}
+	}
+}
+
+// TestAnAuthIThatComesAfterAnotherExchangeHasBegunCounts: the peer may have spoken in the
+// session that it completes.
+func TestAnAuthIThatComesAfterAnotherExchangeHasBegunCounts(t *testing.T) {
+	alice, bob := newEnds(t)
+	authI := bob.answer(alice.answer(bob.start()))
+	said := bob.say("hello")
+	again := alice.start()
+	alice.answer(authI)
+	if got := alice.read(said); got != "hello" {
+		t.Fatalf("read %q", got)
+	}
+	if got := alice.AuthState(); got != AuthWaitingAuthR {
+		t.Fatalf("the second exchange is gone: %v", got)
+	}
+	bob.answer(alice.answer(bob.answer(again)))
+	a, _ := alice.SSID()
+	if b, _ := bob.SSID(); a != b {
+		t.Fatal("the second exchange does not end in one session")
+	}
+	if alice.late != nil {
+		t.Fatal("what was kept for the Auth-I is still there")
+	}
+}
+
+// TestAnAnswerToAnOlderOfferEndsTheAnswerToThePeers: the peer has given up the offer that
+// we have answered, because ours has won.
+func TestAnAnswerToAnOlderOfferEndsTheAnswerToThePeers(t *testing.T) {
+	alice, bob := newEnds(t)
+	ours := bob.start()
+	bob.startAgain() // it may be answered twice
+	bob.answer(alice.answer(ours))
+	other := alice.client.NewEngine(0x1002)
+	offer, err := alice.client.NewOffer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob.answer(offer.Message(0x1002))
+	if got := bob.AuthState(); got != AuthWaitingAuthI {
+		t.Fatal(got)
+	}
+	alice.Engine = other
+	alice.answer(bob.answer(alice.answer(ours)))
+	a, _ := alice.SSID()
+	if b, _ := bob.SSID(); a != b || bob.AuthState() != AuthNone {
+		t.Fatalf("%x, %x, %v", a, b, bob.AuthState())
 	}
 }

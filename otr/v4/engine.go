@@ -18,6 +18,7 @@ type Engine struct {
 	client   *Client
 	peer     uint32 // their instance tag
 	exchange exchange
+	late     *answer // to which an Auth-I may still come after another exchange has begun; or nil
 	session  *session
 	sessions int
 
@@ -33,10 +34,12 @@ type Engine struct {
 func (c *Client) NewEngine(peer uint32) *Engine { return &Engine{client: c, peer: peer} }
 
 // Begin enters AuthWaitingAuthR: o has been, or is about to be, sent to the peer. Whatever
-// exchange was under way is forgotten. Where that was one of ours, whoever wants another
+// exchange was under way is forgotten, except that an Auth-I that is still on its way ends
+// it as before; the new exchange goes on then. Where that was one of ours, whoever wants another
 // sends the message of Offer again instead: of several offers that cross the peer's, each
 // side could end up answering one that the other has given up.
 func (e *Engine) Begin(o *Offer) {
+	e.keepLate()
 	e.exchange.clear()
 	e.exchange.state, e.exchange.offer = AuthWaitingAuthR, o
 	e.offered = o.ours.ecdh.public[:]
@@ -63,7 +66,10 @@ func (e *Engine) Answer() []byte {
 }
 
 // Forget returns to AuthNone without touching the session.
-func (e *Engine) Forget() { e.exchange.clear() }
+func (e *Engine) Forget() {
+	e.exchange.clear()
+	e.forgetLate()
+}
 
 // AuthState returns the state of the key exchange.
 func (e *Engine) AuthState() AuthState { return e.exchange.state }
@@ -138,7 +144,7 @@ func (e *Engine) Drop() {
 
 // Wipe forgets everything.
 func (e *Engine) Wipe() {
-	e.exchange.clear()
+	e.Forget()
 	e.Settled()
 	e.drop()
 	e.reveal = nil
