@@ -54,7 +54,7 @@ var v4Events = []struct {
 		[5]string{"WAITING_AUTH_R", "=", "=", "=", "WAITING_AUTH_R"}},
 	{"a query, some time later",
 		func(alice, bob *v4End) [][]byte {
-			alice.now = alice.now.Add(3 * time.Second)
+			alice.now = alice.now.Add(5 * time.Second)
 			return alice.take([][]byte{[]byte("?OTRv34?")})
 		},
 		[5]string{"Identity", "Identity", "Identity", "Identity", "Identity"},
