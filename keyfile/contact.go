@@ -54,6 +54,22 @@ type ContactKey struct {
 	FirstSeen   time.Time // when it came on file
 	LastSeen    time.Time // when it was last met, in a session or by hand
 	Profile     Profile   // what the contact said with it last; zero: nothing is known
+	Client      Client    // where it was met last; zero: not in a session
+}
+
+// A Client is the program of a contact that a session was with.
+type Client struct {
+	OTR      int    // the version that it spoke
+	Instance uint32 // its instance tag; 0 in version 2
+}
+
+// check checks a client that has a key of version 3 or 4.
+func (c Client) check(fp keys.Fingerprint) error {
+	switch tagged := c.Instance >= minInstanceTag; {
+	case c.OTR == 2 && fp.OTR() == 3 && c.Instance == 0, (c.OTR == 3 || c.OTR == 4) && fp.OTR() == c.OTR && tagged:
+		return nil
+	}
+	return fmt.Errorf("%w: a client of version %d and instance tag %08x for a key of version %d", ErrFormat, c.OTR, c.Instance, fp.OTR())
 }
 
 // A Profile is what is kept of a contact's client profile of OTR version 4, which
@@ -171,7 +187,7 @@ func (h *Home) RememberProfile(contact string, fp keys.Fingerprint, t Trust, p P
 func (h *Home) Remember(list []Contact) error {
 	for _, contact := range list {
 		for _, key := range contact.Keys {
-			if err := key.checkProfile(); err != nil {
+			if err := key.check(); err != nil {
 				return err
 			}
 		}
@@ -214,6 +230,9 @@ func (c *Contact) add(key ContactKey) {
 	}
 	if key.Profile != (Profile{}) {
 		old.Profile = key.Profile
+	}
+	if key.Client != (Client{}) {
+		old.Client = key.Client
 	}
 }
 

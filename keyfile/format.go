@@ -26,18 +26,23 @@ const (
 	identityWithEd448    = 2 // the same, and the keys of OTR version 4
 	contactsWithKeys     = 1 // who has which keys
 	contactsWithProfiles = 2 // the same, and what their client profiles said
+	contactsWithClients  = 3 // the same, and where they were met last
 )
 
 // contactsVersion is the version of the contacts file.
 func contactsVersion(contacts []Contact) int {
+	version := contactsWithKeys
 	for _, contact := range contacts {
 		for _, key := range contact.Keys {
-			if key.Profile != (Profile{}) {
-				return contactsWithProfiles
+			switch {
+			case key.Client != (Client{}):
+				return contactsWithClients
+			case key.Profile != (Profile{}):
+				version = contactsWithProfiles
 			}
 		}
 	}
-	return contactsWithKeys
+	return version
 }
 
 // identityVersion is the version of both files of an identity.
@@ -234,6 +239,9 @@ func appendContacts(b []byte, contacts []Contact) []byte {
 				b = fmt.Appendf(b, ",\n          \"profile\": {\n            \"versions\": \"%s\",\n            \"expires\": \"%s\"\n          }",
 					p.Versions, FormatTime(p.Expires))
 			}
+			if c := key.Client; c != (Client{}) {
+				b = fmt.Appendf(b, ",\n          \"client\": {\n            \"otr\": %d,\n            \"instance\": %d\n          }", c.OTR, c.Instance)
+			}
 			b = append(b, "\n        }"...)
 		}
 		b = append(b, "\n      ]\n    }"...)
@@ -244,7 +252,7 @@ func appendContacts(b []byte, contacts []Contact) []byte {
 // parseContacts reads what appendContacts writes. The contacts are in the order
 // of their names, each with at least one key, none twice.
 func parseContacts(b []byte) ([]Contact, error) {
-	if err := checkHead(b, kindContacts, contactsWithProfiles); err != nil {
+	if err := checkHead(b, kindContacts, contactsWithClients); err != nil {
 		return nil, err
 	}
 	var file struct {
@@ -256,6 +264,7 @@ func parseContacts(b []byte) ([]Contact, error) {
 				FirstSeen   time.Time `json:"first_seen"`
 				LastSeen    time.Time `json:"last_seen"`
 				Profile     *Profile
+				Client      *Client
 			}
 		}
 	}
@@ -286,6 +295,12 @@ func parseContacts(b []byte) ([]Contact, error) {
 					return nil, err
 				}
 				known.Profile = *key.Profile
+			}
+			if key.Client != nil {
+				if err := key.Client.check(fp); err != nil {
+					return nil, err
+				}
+				known.Client = *key.Client
 			}
 			contact.Keys = append(contact.Keys, known)
 		}

@@ -175,7 +175,7 @@ func TestATruncatedProtectedFileIsRefusedBeforeThePassphrase(t *testing.T) {
 }
 
 func TestAFileOfANewerVersionIsRefusedAsThat(t *testing.T) {
-	newest := map[string]int{kindIdentity: 2, kindPublic: 2, kindContacts: 2}
+	newest := map[string]int{kindIdentity: 2, kindPublic: 2, kindContacts: 3}
 	for what, p := range parsers(t) {
 		version := fmt.Appendf(nil, `"version": %d, "all": ["is", "new"]`, newest[p.kind]+1)
 		newer := bytes.Replace(p.file, fmt.Appendf(nil, `"version": %d`, p.version), version, 1)

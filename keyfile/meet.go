@@ -17,7 +17,7 @@ func (h *Home) MeetKey(contact string, key ContactKey, first bool) error {
 	if err := CheckName(contact); err != nil {
 		return err
 	}
-	if err := key.checkProfile(); err != nil {
+	if err := key.check(); err != nil {
 		return err
 	}
 	return h.changeContacts(func(contacts []Contact) ([]Contact, error) {
@@ -77,7 +77,12 @@ func (h *Home) VouchKey(contact string, old, fresh keys.Fingerprint, now time.Ti
 }
 
 // checkProfile refuses a profile that no key of this version has, or that is none.
-func (k ContactKey) checkProfile() error {
+func (k ContactKey) check() error {
+	if k.Client != (Client{}) {
+		if err := k.Client.check(k.Fingerprint); err != nil {
+			return err
+		}
+	}
 	if k.Profile == (Profile{}) {
 		return nil
 	}
