@@ -186,7 +186,7 @@ func New(cfg Config) (*Conversation, error) {
 		c.log = new(keyLog)
 	}
 	for _, version := range []int{v3.Version2, v3.Version3} {
-		if !cfg.Policy.allows(version) {
+		if !cfg.Policy.Allows(version) {
 			continue
 		}
 		if cfg.DSA == nil {
@@ -196,7 +196,7 @@ func New(cfg Config) (*Conversation, error) {
 			Version: uint16(version), InstanceTag: cfg.InstanceTag, Identity: cfg.DSA, Rand: cfg.Rand,
 		}, log: c.log}
 	}
-	if cfg.Policy.allows(v4.Version) {
+	if cfg.Policy.Allows(v4.Version) {
 		switch {
 		case cfg.Ed448 == nil || cfg.Forging == nil:
 			return nil, fmt.Errorf("%w: version 4 needs an Ed448 key and a forging key", ErrConfig)

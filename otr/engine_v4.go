@@ -45,7 +45,7 @@ func newProtocolV4(cfg Config, log *keyLog) protocolV4 {
 // making, and fewer are better. The error is ErrConfig or the source of randomness's.
 func ClientProfile(cfg Config) ([]byte, error) {
 	switch {
-	case !cfg.Policy.allows(v4.Version):
+	case !cfg.Policy.Allows(v4.Version):
 		return nil, nil
 	case cfg.Rand == nil || cfg.Now == nil || cfg.Ed448 == nil || cfg.Forging == nil:
 		return nil, fmt.Errorf("%w: a client profile needs an Ed448 key, a forging key, randomness and a clock", ErrConfig)

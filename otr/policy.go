@@ -19,8 +19,8 @@ const (
 // Has says whether p contains all of q.
 func (p Policy) Has(q Policy) bool { return p&q == q }
 
-// allows says whether p contains the flag of a version.
-func (p Policy) allows(version int) bool {
+// Allows says whether p contains the flag of a version.
+func (p Policy) Allows(version int) bool {
 	switch version {
 	case 2:
 		return p.Has(AllowV2)

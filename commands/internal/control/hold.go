@@ -3,20 +3,46 @@ package control
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gofrs/flock"
 )
 
 const holdSuffix = ".hold"
 
-// Hold reserves a thing that only one live session of the user may use, called
-// by what, until release is called or the process ends. It reports false
-// where another process, or another part of this one, holds it.
-func Hold(dir string, what ...string) (release func(), ok bool) {
-	sum := sha256.Sum256([]byte(strings.Join(what, "\x00")))
-	lock, err := takeLock(filepath.Join(dir, hex.EncodeToString(sum[:12])+holdSuffix))
-	if err != nil {
-		return func() {}, false
-	}
-	return func() { dropLock(lock) }, true
+// A Held is a thing that only one live session of the user may use.
+type Held struct {
+	lock *flock.Flock
+	left bool
 }
+
+// Hold reserves a thing, called by what, until Release or Leave is called or the process
+// ends. It returns nil and false where another process, or another part of this one, holds
+// it.
+func Hold(dir string, what ...string) (h *Held, ok bool) {
+	sum := sha256.Sum256([]byte(strings.Join(what, "\x00")))
+	path := filepath.Join(dir, hex.EncodeToString(sum[:12])+holdSuffix)
+	lock, err := takeLock(path)
+	if err != nil {
+		return nil, false
+	}
+	// Release removes the file. Until then something is in it.
+	info, err := lock.Stat()
+	h = &Held{lock: lock, left: err != nil || info.Size() > 0}
+	if err := os.WriteFile(path, []byte("held\n"), 0o600); err != nil {
+		h.left = true
+	}
+	return h, true
+}
+
+// Left reports whether the one that held it before has never released it: it was killed,
+// or has called Leave.
+func (h *Held) Left() bool { return h.left }
+
+// Release gives it up.
+func (h *Held) Release() { dropLock(h.lock) }
+
+// Leave gives it up, and Left tells all that come after.
+func (h *Held) Leave() { h.lock.Close() }

@@ -210,25 +210,45 @@ func TestNamesThatDoNotFitALineAreRefused(t *testing.T) {
 
 func TestOneHoldsAThingAtATime(t *testing.T) {
 	dir := t.TempDir()
-	release, ok := Hold(dir, "instance", "home", "default")
+	held, ok := Hold(dir, "instance", "home", "default")
 	if !ok {
 		t.Fatal("nobody else has it")
 	}
 	if _, ok := Hold(dir, "instance", "home", "default"); ok {
 		t.Error("two hold it")
 	}
-	releaseOther, ok := Hold(dir, "instance", "homedefault", "")
+	other, ok := Hold(dir, "instance", "homedefault", "")
 	if !ok {
 		t.Error("another thing is taken for it")
 	}
-	releaseOther()
-	release()
+	other.Release()
+	held.Release()
 	again, ok := Hold(dir, "instance", "home", "default")
 	if !ok {
 		t.Error("it was not given back")
 	}
-	again()
+	if again.Left() {
+		t.Error("it was given back, and counts as left")
+	}
+	again.Release()
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("files are left behind: %v", left)
+	}
+}
+
+// TestAThingThatWasNotGivenBackCountsAsLeft: a killed process only loses its lock.
+func TestAThingThatWasNotGivenBackCountsAsLeft(t *testing.T) {
+	dir := t.TempDir()
+	killed, ok := Hold(dir, "instance")
+	if !ok {
+		t.Fatal("nobody else has it")
+	}
+	killed.lock.Close()
+	for range 2 {
+		next, ok := Hold(dir, "instance")
+		if !ok || !next.Left() {
+			t.Fatalf("held %v, left %v", ok, ok && next.Left())
+		}
+		next.Leave()
 	}
 }

@@ -71,11 +71,13 @@ func (s *Session) Prepare(setup Setup) (*otr.Conversation, error) {
 		Speaks4: policy.Has(otr.AllowV4),
 		Named:   s.options.Named,
 	})
+	contact, _, err := s.cfg.Home.Contact(s.options.Contact)
+	if err != nil && s.options.Contact != "" {
+		return nil, exit.Key(err)
+	}
 	ed448, forging := id.Ed448, id.Forging
 	if !policy.Has(otr.AllowV4) {
 		ed448, forging = nil, nil // what is not to be spoken is not to be told either
-	} else if contact, _, err := s.cfg.Home.Contact(s.options.Contact); err != nil && s.options.Contact != "" {
-		return nil, exit.Key(err)
 	} else if policy.Has(otr.AllowV3) && trust.OnlyVersion3(contact) {
 		policy &^= otr.AllowV4
 	}
@@ -94,6 +96,7 @@ func (s *Session) Prepare(setup Setup) (*otr.Conversation, error) {
 		Account:     s.options.Account,
 		PeerAccount: s.options.PeerAccount,
 		InstanceTag: tag,
+		Peer:        trust.LastClient(contact, policy.Allows),
 		Policy:      policy,
 		Rand:        rand.Reader,
 		Now:         time.Now,
@@ -131,13 +134,29 @@ func (s *Session) keptProfile(id *keyfile.Identity, cfg otr.Config) []byte {
 
 // takeInstanceTag returns the identity's instance tag, or a new one where another
 // live session of the identity has it already: a peer of both has to tell them
-// apart, and so have they if they are each other's.
-func (s *Session) takeInstanceTag(id *keyfile.Identity) (tag uint32, held bool, err error) {
-	if s.release, held = control.Hold(s.cfg.Dir, "instance", s.cfg.Name.Home, s.cfg.Name.Identity); held {
+// apart, and so have they if they are each other's. It is a new one too where a run
+// with the identity's tag has left without ending its session: some clients, asked by
+// a query, put a session with the same tag that is still alive to plaintext.
+func (s *Session) takeInstanceTag(id *keyfile.Identity) (tag uint32, own bool, err error) {
+	var ok bool
+	if s.tag, ok = control.Hold(s.cfg.Dir, "instance", s.cfg.Name.Home, s.cfg.Name.Identity); ok && !s.tag.Left() {
 		return id.InstanceTag, true, nil
 	}
 	tag, err = keyfile.NewInstanceTag(rand.Reader)
 	return tag, false, err
+}
+
+// giveTagBack gives the identity's instance tag to the next run. Where a session with
+// it may live on at the peer, that is for ever.
+func (s *Session) giveTagBack(err error) {
+	var e *exit.Error
+	switch {
+	case s.tag == nil:
+	case s.tag.Left() || s.peer != nil && errors.As(err, &e) && e.Code == exit.Broken:
+		s.tag.Leave()
+	default:
+		s.tag.Release()
+	}
 }
 
 // policyOf is the policy for an identity. An identity of an older program has no key

@@ -96,8 +96,8 @@ type Session struct {
 	options  *options.Options
 	setup    Setup
 	identity *keyfile.Identity
-	release  func()  // gives the identity's instance tag back; nil: it was not taken
-	keyLog   *keyLog // nil: the session's keys are not written down
+	tag      *control.Held // of the identity; nil: it was not taken
+	keyLog   *keyLog       // nil: the session\'s keys are not written down
 	link     link
 	lines    *stream.Lines // link, in mode lines
 
@@ -232,9 +232,7 @@ func (s *Session) Finish(err error) error {
 	}
 	s.cfg.Listener.Close()
 	s.cfg.Listener.Drain(lastAnswers)
-	if s.release != nil {
-		s.release()
-	}
+	s.giveTagBack(err)
 	s.wipe()
 	s.watch.Stop()
 	for _, log := range s.logs {

@@ -266,6 +266,9 @@ func (k *Keeper) write(s otr.Session, level keyfile.Trust, now time.Time) error 
 		return nil
 	}
 	key := keyfile.ContactKey{Fingerprint: s.Fingerprint, Trust: level, FirstSeen: now, LastSeen: now}
+	if s.Version == 2 || s.PeerInstance != 0 {
+		key.Client = keyfile.Client{OTR: s.Version, Instance: s.PeerInstance}
+	}
 	if s.PeerVersions != "" {
 		key.Profile = keyfile.Profile{Versions: s.PeerVersions, Expires: s.VersionsUntil}
 	}

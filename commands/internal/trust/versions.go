@@ -70,3 +70,24 @@ func speaks(c keyfile.Contact, version int, now time.Time) bool {
 // OnlyVersion3 reports whether a contact is known by keys of version 3 alone. It is offered
 // version 3 then: inside that session its program can tell its key of version 4.
 func OnlyVersion3(c keyfile.Contact) bool { return len(c.Keys) > 0 && !speaks4(c) }
+
+// LastClient is the client that a contact was met with last, if a session may begin with
+// it: versions, by number, are those that are allowed. A client of an older version than
+// the contact has keys for is none, nor is one of version 2 where more is allowed: whoever
+// addresses it never learns that the contact has a better one by now.
+func LastClient(c keyfile.Contact, allowed func(version int) bool) otr.Peer {
+	best, newest := 0, keyfile.ContactKey{}
+	for _, key := range c.Keys {
+		if version := key.Fingerprint.OTR(); allowed(version) {
+			best = max(best, version)
+		}
+		if key.Client.OTR != 0 && !key.LastSeen.Before(newest.LastSeen) {
+			newest = key
+		}
+	}
+	at := newest.Client
+	if !allowed(at.OTR) || at.OTR < best || at.OTR == 2 && (allowed(3) || allowed(4)) {
+		return otr.Peer{}
+	}
+	return otr.Peer{Version: at.OTR, Instance: at.Instance}
+}
