@@ -125,8 +125,8 @@ func (e *end) checkEphemeral() error {
 }
 
 // open opens the identity. other is the passphrase that the other half was
-// given, if any.
-func (e *end) open(other []byte) (*keyfile.Identity, error) {
+// given, if any. When stop is closed it no longer asks for one.
+func (e *end) open(stop <-chan struct{}, other []byte) (*keyfile.Identity, error) {
 	if e.ephemeral() {
 		id, err := keyfile.Ephemeral(rand.Reader)
 		return id, exit.Key(err)
@@ -138,7 +138,7 @@ func (e *end) open(other []byte) (*keyfile.Identity, error) {
 		if other != nil {
 			return other, nil
 		}
-		return secret.Ask(prompt, insteadOfAsking)
+		return secret.AskUntil(stop, prompt, insteadOfAsking)
 	})
 }
 
@@ -234,9 +234,9 @@ func runHalf(c *cli.Context, role string) error {
 func (e *end) setup(o *options.Options, other []byte) live.Setup {
 	return live.Setup{
 		Options: o,
-		Open:    func() (*keyfile.Identity, error) { return e.open(other) },
-		AskSecret: func() ([]byte, error) {
-			return secret.Ask("Secret that answers your question", "--smp-secret-file or --smp-secret-fd")
+		Open:    func(stop <-chan struct{}) (*keyfile.Identity, error) { return e.open(stop, other) },
+		AskSecret: func(stop <-chan struct{}) ([]byte, error) {
+			return secret.AskUntil(stop, "Secret that answers your question", "--smp-secret-file or --smp-secret-fd")
 		},
 		UpgradeHint: upgradeCommand(e.name.Identity),
 		AtHome:      !e.c.IsSet(flagIdentityFile) && !e.ephemeral(),

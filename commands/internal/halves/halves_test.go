@@ -50,7 +50,7 @@ func half(t *testing.T, role, dir string, given options.Values, in, out *os.File
 	}
 }
 
-func newIdentity() (*keyfile.Identity, error) {
+func newIdentity(<-chan struct{}) (*keyfile.Identity, error) {
 	key, err := keys.GenerateEd448(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -266,6 +266,41 @@ func TestAHalfThatIsKilledEndsTheSession(t *testing.T) {
 	}
 }
 
+// The host may ask for a passphrase while the other half is interrupted or killed. A shell
+// has a host in the background ignore the key for interrupts.
+func TestTheOtherHalfEndsTheHostsQuestion(t *testing.T) {
+	for _, test := range []struct {
+		leave func(*control.Conn)
+		code  int
+	}{
+		{(*control.Conn).Close, exit.Broken},
+		{func(c *control.Conn) { _ = c.Send(control.Request{Signal: 2}) }, 130},
+	} {
+		m, cfg := meet(t, nil)
+		asking := make(chan struct{})
+		m.cfg.Setup = func(o *options.Options, _ []byte) live.Setup {
+			return live.Setup{Options: o, Open: func(stop <-chan struct{}) (*keyfile.Identity, error) {
+				close(asking)
+				wait(t, stop)
+				return nil, exit.Key(terminal.ErrStopped)
+			}}
+		}
+		conn := ask(t, cfg, &control.Join{Half: Decrypt})
+		if _, err := conn.ReceiveReply(); err != nil {
+			t.Fatal(err)
+		}
+		left := make(chan error, 1)
+		go func() { left <- m.run() }()
+		wait(t, asking)
+		test.leave(conn)
+		err := wait(t, left)
+		if err == nil || exit.As(err).Code != test.code {
+			t.Errorf("the host leaves with %v", err)
+		}
+		_ = m.Finish(err)
+	}
+}
+
 func TestAHalfDoesNotWaitForEver(t *testing.T) {
 	dir := t.TempDir()
 	cfg := half(t, Decrypt, dir, options.Values{options.TimeoutFlag: {"10ms"}}, nowhere(t), nowhere(t))
@@ -275,6 +310,32 @@ func TestAHalfDoesNotWaitForEver(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// The host may have let us in and ask for a passphrase before we read its answer.
+func TestAHalfThatLeavesBeforeItsAnswerTellsTheSignal(t *testing.T) {
+	cfg := half(t, Decrypt, t.TempDir(), nil, nowhere(t), nowhere(t))
+	listener, err := control.Listen(cfg.Dir, cfg.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	watching := make(chan struct{})
+	cfg.Passphrase = func() ([]byte, error) { close(watching); return nil, nil } // asked for after the watch has begun
+	left := make(chan error, 1)
+	go func() { left <- Run(cfg) }()
+	wait(t, watching)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, left)
+	// Only now, as a slow host; and our signal was not for it.
+	m := newMeeting(half(t, Encrypt, cfg.Dir, nil, nowhere(t), nowhere(t)), listener)
+	go listener.Serve(m)
+	wait(t, m.joined)
+	wait(t, m.Stopped())
+	if err := m.Finish(m.Cause()); exit.As(err).Code != 143 {
+		t.Errorf("the host leaves with %v", err)
 	}
 }
 

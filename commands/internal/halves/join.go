@@ -57,14 +57,21 @@ func join(cfg Config) (joined bool, err error) {
 	return true, awaitOutcome(conn, watch, cfg.Role)
 }
 
+// sendWait is how long a half that was told to leave waits until its request has gone. It
+// goes at once, unless a stopped host has not read what came before.
+const sendWait = 200 * time.Millisecond
+
 // letIn asks the host to let us in and returns its answer; nil where there is no host
 // after all. A host that is stopped does not answer: the wait ends at a signal, and when
-// the time for finding the other half is over.
+// the time for finding the other half is over. The signal is passed on, because the host may
+// have let us in already.
 func letIn(conn *control.Conn, watch *process.SignalWatch, cfg Config, r control.Request, files []*os.File) (*control.Reply, error) {
-	answers := make(chan *control.Reply, 1)
+	sent, answers := make(chan struct{}), make(chan *control.Reply, 1)
 	go func() {
 		answers <- func() *control.Reply {
-			if conn.Send(r, files...) != nil {
+			err := conn.Send(r, files...)
+			close(sent)
+			if err != nil {
 				return nil
 			}
 			reply, err := conn.ReceiveReply()
@@ -84,7 +91,13 @@ func letIn(conn *control.Conn, watch *process.SignalWatch, cfg Config, r control
 	case reply := <-answers:
 		return reply, nil
 	case s := <-watch.Signals:
-		failed = exit.Silently(128 + int(s.(syscall.Signal)))
+		n := int(s.(syscall.Signal))
+		failed = exit.Silently(128 + n)
+		select {
+		case <-sent:
+			_ = conn.Send(control.Request{Signal: n}) // or the host sees that we have left
+		case <-time.After(sendWait):
+		}
 	case <-late:
 		failed = exit.Errorf(exit.Timeout, "otrpipe %s, which holds session %q, does not answer within %v",
 			Other(cfg.Role), cfg.Name.Session, timeout).

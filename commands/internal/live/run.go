@@ -32,15 +32,24 @@ var (
 	ErrQuit error = exit.Errorf(exit.Broken, "the session was ended")
 )
 
+// whyNot returns why a question at the terminal has no answer: the session was stopped
+// meanwhile, or else err.
+func (s *Session) whyNot(err error) error {
+	if errors.Is(err, terminal.ErrStopped) {
+		return s.Cause()
+	}
+	return err
+}
+
 // Prepare opens the identity and makes the conversation. The time that the user
 // takes for a passphrase or a secret is not the peer's.
 func (s *Session) Prepare(setup Setup) (*otr.Conversation, error) {
 	s.setup, s.options = setup, setup.Options
 	s.publish()
 	if s.options.Question != "" && s.options.SMP == nil {
-		secret, err := setup.AskSecret()
+		secret, err := setup.AskSecret(s.stopped)
 		if err != nil {
-			return nil, err
+			return nil, s.whyNot(err)
 		}
 		s.options.SMP = secret
 	}
@@ -52,9 +61,9 @@ func (s *Session) Prepare(setup Setup) (*otr.Conversation, error) {
 		s.announceKeyLog()
 	}
 	asked := time.Now()
-	id, err := setup.Open()
+	id, err := setup.Open(s.stopped)
 	if err != nil {
-		return nil, err
+		return nil, s.whyNot(err)
 	}
 	s.begun = s.begun.Add(time.Since(asked))
 	s.identity = id

@@ -59,10 +59,10 @@ type Config struct {
 // A Setup is what a session needs to run.
 type Setup struct {
 	Options *options.Options
-	// Open opens the identity. It may ask for a passphrase.
-	Open func() (*keyfile.Identity, error)
-	// AskSecret asks for the secret that answers Options.Question.
-	AskSecret func() ([]byte, error)
+	// Open opens the identity. It may ask for a passphrase, until stop is closed.
+	Open func(stop <-chan struct{}) (*keyfile.Identity, error)
+	// AskSecret asks for the secret that answers Options.Question, until stop is closed.
+	AskSecret func(stop <-chan struct{}) ([]byte, error)
 	// AtHome says that the identity is one of the home, which keeps its client profile.
 	AtHome bool
 	// UpgradeHint is the command that makes an identity's keys of version 4.

@@ -85,7 +85,7 @@ func connect(t *testing.T, values options.Values) (a, b side) {
 		output, out := io.Pipe()
 		sides[i] = side{s, s.cfg.Dir, input, output, make(chan error, 1)}
 		identity := *identities()[i]
-		conversation, err := s.Prepare(Setup{Options: o, Open: func() (*keyfile.Identity, error) {
+		conversation, err := s.Prepare(Setup{Options: o, Open: func(<-chan struct{}) (*keyfile.Identity, error) {
 			return &identity, nil
 		}})
 		if err != nil {

@@ -11,7 +11,13 @@ import (
 // Ask asks for a secret on the terminal, without echo. instead names the flags
 // that give the secret where there is no terminal. The caller wipes the secret.
 func Ask(prompt, instead string) ([]byte, error) {
-	secret, err := terminal.ReadSecret(prompt)
+	return AskUntil(nil, prompt, instead)
+}
+
+// AskUntil is Ask for as long as stop is not closed; then the error is
+// terminal.ErrStopped.
+func AskUntil(stop <-chan struct{}, prompt, instead string) ([]byte, error) {
+	secret, err := terminal.ReadSecret(stop, prompt)
 	switch {
 	case errors.Is(err, terminal.ErrNoTerminal):
 		return nil, exit.Errorf(exit.KeyFile, "%s: there is no terminal to ask on", prompt).WithHint("give it with %s", instead)

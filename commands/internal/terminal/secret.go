@@ -20,6 +20,9 @@ var ErrNoTerminal = errors.New("terminal: no terminal to ask on")
 // ErrNoSecret says that the question was answered with nothing.
 var ErrNoSecret = errors.New("terminal: nothing was entered")
 
+// ErrStopped says that nobody needs the secret any more. The terminal echoes again.
+var ErrStopped = errors.New("terminal: the secret is not needed any more")
+
 // An Interrupted error says that a signal came while the terminal waited for
 // a secret. The terminal echoes again.
 type Interrupted struct {
@@ -37,11 +40,12 @@ func (e *Interrupted) SilentExitCode() int { return 128 + int(e.Signal) }
 // ReadSecret prints prompt on the controlling terminal and reads one line
 // from it without echo, whatever standard input and output are. The line
 // comes back without its end; the caller wipes it. The errors are
-// ErrNoTerminal, ErrNoSecret, an *Interrupted, or the terminal's own.
+// ErrNoTerminal, ErrNoSecret, an *Interrupted, or the terminal's own; ErrStopped once
+// stop is closed. A nil stop stops nothing.
 //
 // While the process is stopped, by a key or by a signal, the terminal echoes as before;
 // when it is continued in the foreground the question is asked again.
-func ReadSecret(prompt string) ([]byte, error) {
+func ReadSecret(stop <-chan struct{}, prompt string) ([]byte, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return nil, ErrNoTerminal
@@ -59,7 +63,7 @@ func ReadSecret(prompt string) ([]byte, error) {
 	}
 	signal.Notify(q.signals, syscall.SIGCONT)
 	defer signal.Stop(q.signals)
-	secret, err := q.answer()
+	secret, err := q.answer(stop)
 	if q.answers == nil { // nobody reads, who would close it
 		tty.Close()
 	}
@@ -100,19 +104,22 @@ const (
 	maxBackground = 5
 )
 
-// answer asks until there is an answer or a signal that ends the program.
-func (q *question) answer() ([]byte, error) {
+// answer asks until there is an answer, a signal that ends the program, or stop is closed.
+func (q *question) answer(stop <-chan struct{}) ([]byte, error) {
 	resume := time.After(0)
 	for background := 0; ; {
 		select {
 		case a := <-q.answers:
 			q.show()
 			return a.line, a.err
+		case <-stop:
+			q.show()
+			return nil, ErrStopped
 		case s := <-q.signals:
 			switch s {
 			case syscall.SIGTSTP:
 				q.show()
-				stop()
+				stopProcess()
 				resume = time.After(resumePause)
 			case syscall.SIGCONT:
 				if time.Since(q.asked) > resumePause {
@@ -211,11 +218,11 @@ func (q *question) foreground() bool {
 	return err != nil || group == unix.Getpgrp()
 }
 
-// stop stops this process as the key does. The others of its group have heard the key
+// stopProcess stops this process as the key does. The others of its group have heard the key
 // themselves; a signal from outside was for us alone. SIGTSTP would come back to us, as
 // the runtime keeps a handler once it has one; SIGTTOU stops too, and as SIGTSTP does it
 // stops nobody where no shell is there to go on from.
-func stop() { syscall.Kill(os.Getpid(), syscall.SIGTTOU) }
+func stopProcess() { syscall.Kill(os.Getpid(), syscall.SIGTTOU) }
 
 // maxLine is how long a line at a terminal can be, in bytes: longer ones are
 // cut by the terminal itself.
