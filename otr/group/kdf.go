@@ -48,6 +48,7 @@ func KDF(dst []byte, usage Usage, parts ...[]byte) {
 		h.Write(p)
 	}
 	h.Read(dst)
+	h.Reset() // who has the state can compute what was hashed
 }
 
 // HashToScalar hashes the parts to a number modulo q (version 4, "HashToScalar").

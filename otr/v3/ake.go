@@ -12,6 +12,7 @@ import (
 	"io"
 
 	"otrpipe/otr/group"
+	"otrpipe/otr/internal/secret"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
 )
@@ -416,5 +417,8 @@ func (k *sigKeys) sum(encrypted []byte) []byte {
 // key has 16 bytes.
 func aesCTR(key, text []byte) {
 	block, _ := aes.NewCipher(key) // fails for wrong lengths only
-	cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(text, text)
+	stream := cipher.NewCTR(block, make([]byte, aes.BlockSize))
+	stream.XORKeyStream(text, text)
+	secret.Wipe(stream)
+	secret.Wipe(block)
 }

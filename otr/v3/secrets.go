@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"otrpipe/otr/group"
+	"otrpipe/otr/internal/secret"
 	"otrpipe/otr/wire"
 )
 
@@ -246,7 +247,9 @@ func (k *dataKeys) crypt(text []byte, counter uint64) {
 	clear(c.at[:])
 	binary.BigEndian.PutUint64(c.at[:], counter)
 	if len(text) > smallText {
-		cipher.NewCTR(block, c.at[:]).XORKeyStream(text, text)
+		stream := cipher.NewCTR(block, c.at[:])
+		stream.XORKeyStream(text, text)
+		secret.Wipe(stream)
 	} else {
 		for n := uint64(0); len(text) > 0; n++ {
 			binary.BigEndian.PutUint64(c.at[8:], n)
@@ -255,6 +258,7 @@ func (k *dataKeys) crypt(text []byte, counter uint64) {
 		}
 		clear(c.stream[:])
 	}
+	secret.Wipe(block)
 	counterBlocks.Put(c)
 }
 

@@ -5,6 +5,8 @@ import (
 
 	"golang.org/x/crypto/chacha20"
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"otrpipe/otr/internal/secret"
 )
 
 const (
@@ -27,6 +29,7 @@ func crypt(enc *key, b []byte) {
 	if err != nil {
 		panic(err) // only for keys and nonces of other lengths
 	}
+	defer secret.Wipe(c)
 	if !vectorSeal || len(b) < shortText {
 		c.XORKeyStream(b, b)
 		return
@@ -35,6 +38,7 @@ func crypt(enc *key, b []byte) {
 	if aead, err = chacha20poly1305.New(enc[:cipherLen]); err != nil {
 		panic(err) // only for keys of other lengths
 	}
+	defer secret.Wipe(aead)
 	c.XORKeyStream(b[:chachaBlock], b[:chachaBlock])
 	b = b[chachaBlock:]
 	blocks := (len(b) - chacha20poly1305.Overhead) / chachaBlock
