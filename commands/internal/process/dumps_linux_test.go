@@ -1,3 +1,5 @@
+//go:build !scannable
+
 package process
 
 import (
