@@ -17,6 +17,13 @@ const (
 	ensembleStart = "?OTRP:"
 	ensembleEnd   = '.'
 
+	// UsedMark replaces the beginning of an ensemble's armor, "?OTRP:", in a file whose owner
+	// has used it. It has the same length and makes the ensemble invisible to a reader, also
+	// where only its first bytes have been written.
+	UsedMark = "#used:"
+	// UnusedMark is the beginning that UsedMark replaces.
+	UnusedMark = ensembleStart
+
 	// MaxEnsembles is how many ensembles of one file are read: as many correspondents as a
 	// file is likely to serve, and a bound on the signatures that a reader verifies (two of
 	// each, a millisecond together).
@@ -207,6 +214,29 @@ func ReadEnsembles(text []byte, now time.Time) (valid []*Recipient, refused []Re
 	}
 	slices.SortFunc(refused, func(a, b RefusedEnsemble) int { return a.Number - b.Number })
 	return valid, refused
+}
+
+// Places returns where in text the ensemble begins: the offset of every "?OTRP:" that it
+// follows, among the first MaxEnsembles of the text.
+func (e *Ensemble) Places(text []byte) (places []int) {
+	digest := e.Digest()
+	at := 0
+	for range MaxEnsembles {
+		start := bytes.Index(text[at:], []byte(ensembleStart))
+		if start < 0 {
+			break
+		}
+		start += at
+		at = start + len(ensembleStart)
+		piece := text[at:]
+		if next := bytes.Index(piece, []byte(ensembleStart)); next >= 0 {
+			piece = piece[:next]
+		}
+		if other, err := dearmorEnsemble(piece); err == nil && other.Digest() == digest {
+			places = append(places, start)
+		}
+	}
+	return places
 }
 
 // ParseArmoredEnsemble parses one ensemble in its armor, which text begins with: "?OTRP:",

@@ -3,6 +3,7 @@ package v4
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -331,6 +332,37 @@ func TestAFileWithTooManyEnsemblesIsReadInPart(t *testing.T) {
 	valid, refused := ReadEnsembles(text, time.Unix(0, 0))
 	if len(valid) != 0 || len(refused) != MaxEnsembles+1 {
 		t.Errorf("%d valid, %d refused", len(valid), len(refused))
+	}
+}
+
+func TestAMarkedEnsembleIsNotFoundAgain(t *testing.T) {
+	e := newOfflineEnds(t)
+	second, err := e.bob.NewPrekey(func(uint32) bool { return false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, other := e.publication.Ensemble(e.prekey), e.publication.Ensemble(second)
+	// Twice in one file, once folded as a mail program does it, beside another and a damaged one.
+	line := used.AppendArmor(nil)
+	folded := bytes.Join([][]byte{line[:70], line[70:]}, []byte("\r\n "))
+	file := bytes.Join([][]byte{[]byte("here they are:"), line, []byte("?OTRP:AAAA."), other.AppendArmor(nil), folded}, []byte("\n"))
+	places := used.Places(file)
+	if len(places) != 2 || len(other.Places(file)) != 1 {
+		t.Fatalf("%v and %v", places, other.Places(file))
+	}
+	for n := range len(UsedMark) + 1 { // also where the writing was interrupted
+		marked := bytes.Clone(file)
+		for _, at := range places {
+			copy(marked[at:], UsedMark[:n])
+		}
+		valid, _ := ReadEnsembles(marked, e.clock.now)
+		found := slices.ContainsFunc(valid, func(r *Recipient) bool { return r.Ensemble.Digest() == used.Digest() })
+		if found != (n == 0) || len(other.Places(marked)) != 1 {
+			t.Errorf("with %d bytes of the mark it is found: %v", n, found)
+		}
+	}
+	if len(UsedMark) != len(UnusedMark) {
+		t.Error("the marks differ in length")
 	}
 }
 
