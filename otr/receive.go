@@ -154,6 +154,10 @@ func (c *Conversation) receiveFragment(line []byte, got *Received) error {
 	return c.receiveLine(whole, kind, got)
 }
 
+// ErrOffline reports a Non-Interactive-Auth message: it was written to somebody who is away,
+// and begins no live session. Package offline reads it.
+var ErrOffline = errors.New("otr: a message to somebody who is away")
+
 var errNested = errors.New("otr: a fragment inside fragments")
 
 // receiveEncoded decodes a message.
@@ -188,8 +192,12 @@ func (c *Conversation) receiveBinary(line, msg []byte, many *bulkMessage, got *R
 		got.event(Malformed{Reason: fmt.Errorf("otr: version %d is not allowed", id.version)})
 		return nil
 	}
-	if h.Type == wire.TypeData {
+	switch h.Type {
+	case wire.TypeData:
 		return c.receiveData(id, h, body, msg, many, got)
+	case wire.TypeNonInteractiveAuth:
+		got.event(Malformed{Reason: ErrOffline})
+		return nil
 	}
 	if c.defers(id, h.Type) {
 		c.deferAnswer(line)
