@@ -25,6 +25,17 @@ func (r *Recipient) InstanceTag() uint32 { return r.r.InstanceTag() }
 // until a day later.
 func (r *Recipient) Expires() time.Time { return r.r.Expires() }
 
+// UsedMark stands for the first characters of an ensemble, "?OTRP:", in a file whose owner
+// has used it: nobody finds it there again.
+const UsedMark = v4.UsedMark
+
+// UnusedMark is what UsedMark replaces.
+const UnusedMark = v4.UnusedMark
+
+// Places returns the offsets in text at which the recipient's ensemble begins, with
+// UnusedMark. It may be there several times, or not at all.
+func (r *Recipient) Places(text []byte) []int { return r.r.Ensemble.Places(text) }
+
 // ReadEnsembles finds the ensembles in text and validates them at now; see
 // v4.ReadEnsembles. refused says why others do not count.
 func ReadEnsembles(text []byte, now time.Time) (valid []*Recipient, refused []error) {

@@ -57,29 +57,52 @@ func (c *Config) send(file []byte, path string, instance uint32) error {
 		}
 	}
 	if err != nil {
-		return chooseError(err, valid, path)
+		return chooseError(err, valid, path, bytes.Contains(file, []byte(protocol.UsedMark)))
 	}
 	if err := c.meet(peer{fingerprint: to.Fingerprint(), instance: to.InstanceTag()}, "encrypting to"); err != nil {
 		return err
 	}
-	// Another process may have taken that ensemble meanwhile: any of the same owner will do.
-	var t *protocol.Session
-	var line []byte
-	err = c.update(func(store *protocol.Store) error {
-		to, err := store.Choose(valid, []keys.Fingerprint{to.Fingerprint()}, to.InstanceTag())
-		if err != nil {
-			return chooseError(err, valid, path)
-		}
-		if t, line, err = store.Write(to); err != nil {
-			return err
-		}
-		t.Contact = c.Trust.Contact
-		return store.Put(t, 0)
-	})
+	t, line, err := c.take(to, valid, path)
 	if err != nil {
 		return err
 	}
 	return c.write(t, line)
+}
+
+// take begins a session with the owner of to, on one of their ensembles: any will do, for
+// another process may have taken to meanwhile. The ensemble is marked as used in the file,
+// where it can be, and in the home, which never uses it again whatever becomes of the file.
+func (c *Config) take(to *protocol.Recipient, valid []*protocol.Recipient, path string) (t *protocol.Session, line []byte, err error) {
+	file := openEnsembles(path)
+	defer file.close()
+	var marked *protocol.Recipient
+	err = c.update(func(store *protocol.Store) error {
+		for {
+			to, err := store.Choose(valid, []keys.Fingerprint{to.Fingerprint()}, to.InstanceTag())
+			if err != nil {
+				return chooseError(err, valid, path, true)
+			}
+			there, err := file.mark(to)
+			if err != nil {
+				c.Detail("%s cannot be marked, only the home knows which ensembles are used: %v", path, exit.Plain(err))
+				file.close()
+			}
+			if !there {
+				valid = slices.DeleteFunc(slices.Clone(valid), func(r *protocol.Recipient) bool { return r == to })
+				continue
+			}
+			marked = to
+			if t, line, err = store.Write(to); err != nil {
+				return err
+			}
+			t.Contact = c.Trust.Contact
+			return store.Put(t, 0)
+		}
+	})
+	if err != nil && marked != nil {
+		file.unmark()
+	}
+	return t, line, err
 }
 
 // wanted are the keys that the flags name, to choose by in a file of several owners.
@@ -104,7 +127,8 @@ func contactKeys(home *keyfile.Home, name string) (of []keys.Fingerprint, err er
 	return of, nil
 }
 
-func chooseError(err error, valid []*protocol.Recipient, path string) error {
+// chooseError explains why no ensemble can be chosen; used says that the file has used ones.
+func chooseError(err error, valid []*protocol.Recipient, path string, used bool) error {
 	switch {
 	case errors.Is(err, protocol.ErrSeveral):
 		e := exit.Errorf(exit.Usage, "%s has ensembles of several keys or instances, and none is named", path)
@@ -113,7 +137,7 @@ func chooseError(err error, valid []*protocol.Recipient, path string) error {
 			return e.WithHint("choose one with --contact NAME or --expect FINGERPRINT")
 		}
 		return e.WithHint("choose one with --instance, such as %08x", r.InstanceTag())
-	case errors.Is(err, protocol.ErrNoEnsemble) && len(valid) > 0:
+	case errors.Is(err, protocol.ErrNoEnsemble) && (len(valid) > 0 || used):
 		return exit.Errorf(exit.Failure, "%s has no unused ensemble for this", path).
 			WithHint("each serves one message; ask the recipient for new ones: otrpipe prekeys publish")
 	case errors.Is(err, protocol.ErrNoEnsemble):

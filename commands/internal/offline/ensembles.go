@@ -1,0 +1,114 @@
+package offline
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	protocol "otrpipe/otr/offline"
+)
+
+const (
+	// markPatience is how long another process that holds the lock of a file of ensembles is
+	// waited for: our own hold it for the time of one write to the home.
+	markPatience = 2 * time.Second
+	markPause    = 10 * time.Millisecond
+)
+
+var errFileBusy = errors.New("another process holds its lock")
+
+// An ensembleFile is the user's file of ensembles, open to mark in it which are used. One
+// that is not a regular file, or that we may not write, is nil: nothing is marked in it.
+// From the first mark on it is locked, so that of several senders who share the file, with
+// homes of their own, each takes another ensemble.
+type ensembleFile struct {
+	file   *os.File
+	locked bool
+	places []int // where the mark of this process is
+}
+
+func openEnsembles(path string) *ensembleFile {
+	if path == "-" {
+		path = "/dev/stdin"
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil
+	}
+	return &ensembleFile{file: f}
+}
+
+// mark marks the ensemble of r as used. It says false if the ensemble is not in the file any
+// more: another process has taken it. Where nothing can be marked it says true, with an
+// error that says why unless the file is nil.
+//
+// The mark is written over the beginning of the ensemble: the file keeps its length, owner,
+// mode and names, and whatever else is in it, and at no time does a reader find half of a
+// change.
+func (e *ensembleFile) mark(r *protocol.Recipient) (there bool, err error) {
+	if e == nil || e.file == nil {
+		return true, nil
+	}
+	if err := e.lock(); err != nil {
+		return true, err
+	}
+	text, err := io.ReadAll(io.NewSectionReader(e.file, 0, MaxEnsembleFile+1))
+	if err != nil {
+		return true, err
+	}
+	if len(text) > MaxEnsembleFile {
+		return true, fmt.Errorf("it has more than %d bytes", MaxEnsembleFile)
+	}
+	if e.places = r.Places(text); len(e.places) == 0 {
+		return false, nil
+	}
+	return true, e.write(protocol.UsedMark)
+}
+
+// unmark takes the mark back: the ensemble has not been used after all.
+func (e *ensembleFile) unmark() {
+	if e != nil && e.file != nil {
+		e.write(protocol.UnusedMark) // or an ensemble is wasted
+	}
+}
+
+func (e *ensembleFile) write(mark string) error {
+	for _, at := range e.places {
+		if _, err := e.file.WriteAt([]byte(mark), int64(at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *ensembleFile) lock() error {
+	for begun := time.Now(); !e.locked; time.Sleep(markPause) {
+		err := unix.Flock(int(e.file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			e.locked = true
+			return nil
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			return err
+		case time.Since(begun) >= markPatience:
+			return errFileBusy
+		}
+	}
+	return nil
+}
+
+func (e *ensembleFile) close() {
+	if e != nil && e.file != nil {
+		e.file.Close()
+		e.file = nil
+	}
+}
