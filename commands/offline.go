@@ -35,7 +35,7 @@ func encryptOfflineFlags() []cli.Flag {
 
 func decryptOfflineFlags() []cli.Flag {
 	return cmdline.In(groupOffline,
-		&cli.BoolFlag{Name: flagOffline, Usage: "read a message made with --to or --reply-to; a regular file that is one is seen to be", DisableDefaultText: true},
+		&cli.BoolFlag{Name: flagOffline, Usage: "read a message made with --to or --reply-to; a regular file is recognized without it", DisableDefaultText: true},
 	)
 }
 

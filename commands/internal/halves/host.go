@@ -134,7 +134,11 @@ func (m *meeting) hint() string {
 		}
 		return fmt.Sprintf("an otrpipe %s waits with another --session: %s", session.Waits, session.Status.Session)
 	}
-	return "one end is both commands, with the same --session, --identity and --home"
+	const both = "one end is both commands, with the same --session, --identity and --home"
+	if m.cfg.Role == Decrypt {
+		return both + "; a message that was encrypted with --to needs --offline instead"
+	}
+	return both
 }
 
 // Handle answers as the session does, and says which half waits for the other.

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -87,6 +88,11 @@ func (s *Session) dropped(e stream.Event) {
 		s.Warn("a message that cannot be read was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
 	case otr.Malformed:
 		s.log(e, events.Record{Event: events.Unreadable, Reason: what.Reason.Error()})
+		if errors.Is(what.Reason, otr.ErrOffline) {
+			s.offline = true
+			s.Warn("a message to somebody who is away was dropped%s: no live session can read it", times(e.Count))
+			return
+		}
 		s.Warn("a message that makes no sense was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
 	case stream.LineTooLong:
 		s.log(e, events.Record{Event: events.Unreadable, Bytes: &what.Bytes, Reason: "the line is too long"})

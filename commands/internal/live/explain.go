@@ -11,6 +11,9 @@ import (
 	"otrpipe/otr/stream"
 )
 
+// offlineHint is for a live session to which a message for package offline came.
+const offlineHint = "otrpipe decrypt-stream --offline reads it"
+
 // explain gives the end of a stream its exit code, and says what can be done
 // about it.
 func (s *Session) explain(err error) error {
@@ -47,6 +50,8 @@ func (s *Session) explain(err error) error {
 			WithHint("another OTR client, or an otrpipe in mode lines, needs --mode lines here too")
 	case errors.Is(err, stream.ErrTimeout):
 		return s.timedOut()
+	case errors.Is(err, stream.ErrClosedBeforeSession) && s.offline:
+		return exit.Errorf(exit.Broken, "what came was a message to somebody who is away, not a live session").WithHint(offlineHint)
 	case errors.Is(err, stream.ErrClosedBeforeSession):
 		return exit.Errorf(exit.Broken, "%s", "the transport closed before there was a session"+s.TransportStatus()).
 			WithHint("is the other end running, and is it an otrpipe or another OTR client?")
@@ -101,6 +106,8 @@ func (s *Session) timedOut() error {
 	switch {
 	case s.echoed:
 		return late.WithHint("the transport sends back what we say; is it the other end that answers?")
+	case s.offline:
+		return late.WithHint(offlineHint)
 	case s.offers != "":
 		return late.WithHint("what came asks for OTR version %s, which is not allowed here; see --otr", s.offers)
 	case s.inClear:

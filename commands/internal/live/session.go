@@ -114,6 +114,7 @@ type Session struct {
 	complete bool         // mode stream: the peer's authenticated end has come
 	echoed   bool         // what we sent came back
 	inClear  bool         // what came was unencrypted text
+	offline  bool         // what came was a message to somebody who is away
 	offers   string       // the versions that the peer asked for last, if none of them is allowed here
 	extra    *extraKey    // announced by the peer last
 	smp      smpState
