@@ -410,7 +410,7 @@ func (p *Parser) parse4(m *Message) error {
 		f.bytes("x", b.X)
 		f.bytes("a", b.A)
 		f.bytes("sigma", b.Sigma)
-		f.number("prekey_id", uint64(b.PrekeyID))
+		f.bytes("prekey_id", wire.AppendInt(nil, b.PrekeyID))
 		f.bytes("auth_mac", b.AuthMAC)
 		f.bytes("first_ecdh", b.FirstECDH)
 		f.bytes("first_dh", b.FirstDH)
@@ -454,7 +454,7 @@ func (p *Parser) ensemble(m *Message, text []byte) {
 	prekey.bytes("shared_prekey", e.Prekey.SharedPrekey)
 	prekey.bytes("signature", e.Prekey.Signature)
 	f.add("prekey_profile", prekey)
-	f.number("prekey_id", uint64(e.Message.ID))
+	f.bytes("prekey_id", wire.AppendInt(nil, e.Message.ID)) // as prekeys list shows it
 	f.add("prekey_instance", Tag(e.Message.InstanceTag))
 	f.bytes("y", e.Message.Y)
 	f.bytes("b", e.Message.B)
