@@ -2,23 +2,23 @@ package otrv4
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// An offlineWorld is a folder with our program's home and the stores of offline.py.
+// An offlineWorld is a folder with our program's home and the stores of offline.py, which
+// runs in one process.
 type offlineWorld struct {
 	t       *testing.T
 	folder  string
 	program string
+	python  *pythonPeer
 }
 
 var builtProgram = sync.OnceValues(func() (string, error) {
@@ -44,17 +44,13 @@ func TestMain(m *testing.M) {
 
 func newOfflineWorld(t *testing.T) *offlineWorld {
 	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("python3 is not installed: apt install python3")
-		}
-		t.Skip("python3 is not installed: apt install python3")
-	}
+	needPython(t)
 	program, err := builtProgram()
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &offlineWorld{t: t, folder: t.TempDir(), program: program}
+	w.python = newPythonPeer(t, w.folder)
 	if r := w.otrpipe(nil, "keygen"); r.status != 0 {
 		t.Fatal(r.stderr)
 	}
@@ -90,23 +86,6 @@ func (w *offlineWorld) otrpipe(input []byte, args ...string) outcome {
 	return w.run(input, append([]string{w.program}, args...)...)
 }
 
-func (w *offlineWorld) python(input []byte, args ...string) (outcome, []event) {
-	w.t.Helper()
-	script, err := filepath.Abs("offline.py")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	r := w.run(input, append([]string{"python3", script}, args...)...)
-	var events []event
-	for _, line := range strings.Split(strings.TrimSpace(r.stderr), "\n") {
-		var e event
-		if err := json.Unmarshal([]byte(line), &e); err == nil {
-			events = append(events, e)
-		}
-	}
-	return r, events
-}
-
 func (w *offlineWorld) write(name string, content []byte) {
 	w.t.Helper()
 	if err := os.WriteFile(filepath.Join(w.folder, name), content, 0o600); err != nil {
@@ -131,34 +110,34 @@ func (w *offlineWorld) receive(lines []byte, args ...string) outcome {
 
 func TestWritingToThePeerWhoIsAway(t *testing.T) {
 	w := newOfflineWorld(t)
-	published, _ := w.python(nil, "publish", "-n", "2", "--store", "peer.json")
+	published, _ := w.python.run(nil, "publish", "-n", "2", "--store", "peer.json")
 	w.write("ensembles", published.stdout)
 	sent := w.otrpipe([]byte("one\nzwölf\n"), "encrypt-stream", "--to", "ensembles", "--contact", "peer", "--mode", "lines", "--last")
 	if sent.status != 0 {
 		t.Fatal(sent.stderr)
 	}
-	got, events := w.python(sent.stdout, "receive", "--store", "peer.json")
+	got, events := w.python.run(sent.stdout, "receive", "--store", "peer.json")
 	if got.status != 0 || !slices.Equal(texts(events), []string{"one", "zwölf"}) {
 		t.Errorf("%d, %v", got.status, events)
 	}
 	// A conversation that goes on, in fragments.
 	sent = w.otrpipe([]byte("hello\n"), "encrypt-stream", "--to", "ensembles", "--contact", "peer", "--mode", "lines", "--max-size", "500")
-	_, events = w.python(sent.stdout, "receive", "--store", "peer.json")
+	_, events = w.python.run(sent.stdout, "receive", "--store", "peer.json")
 	if !slices.Equal(texts(events), []string{"hello"}) {
 		t.Fatalf("%v", events)
 	}
 	for range 4 {
-		answer, _ := w.python(nil, "answer", "--store", "peer.json", "--text", "answer")
+		answer, _ := w.python.run(nil, "answer", "--store", "peer.json", "--text", "answer")
 		got := w.receive(answer.stdout)
 		if got.status != 5 || string(got.stdout) != "answer\n" { // nothing marks the end of an answer
 			t.Fatalf("%d, %q, %s", got.status, got.stdout, got.stderr)
 		}
 		sent := w.otrpipe([]byte("again\n"), "encrypt-stream", "--reply-to", "peer", "--mode", "lines")
-		if _, events = w.python(sent.stdout, "receive", "--store", "peer.json"); !slices.Equal(texts(events), []string{"again"}) {
+		if _, events = w.python.run(sent.stdout, "receive", "--store", "peer.json"); !slices.Equal(texts(events), []string{"again"}) {
 			t.Fatalf("%v, %s", events, sent.stderr)
 		}
 	}
-	answer, _ := w.python(nil, "answer", "--store", "peer.json", "--text", "bye", "--end")
+	answer, _ := w.python.run(nil, "answer", "--store", "peer.json", "--text", "bye", "--end")
 	if got := w.receive(answer.stdout); got.status != 0 || string(got.stdout) != "bye\n" {
 		t.Errorf("%d, %q, %s", got.status, got.stdout, got.stderr)
 	}
@@ -167,7 +146,7 @@ func TestWritingToThePeerWhoIsAway(t *testing.T) {
 func TestReadingWhatThePeerWroteWhileWeWereAway(t *testing.T) {
 	w := newOfflineWorld(t)
 	w.write("ensembles", w.otrpipe(nil, "prekeys", "publish", "-n", "3").stdout)
-	sent, _ := w.python(nil, "send", "--to", "ensembles", "--text", "one", "--text", "zwölf", "--store", "peer.json")
+	sent, _ := w.python.run(nil, "send", "--to", "ensembles", "--text", "one", "--text", "zwölf", "--store", "peer.json")
 	got := w.receive(sent.stdout, "--contact", "peer")
 	if got.status != 0 || string(got.stdout) != "one\nzwölf\n" {
 		t.Fatalf("%d, %q, %s", got.status, got.stdout, got.stderr)
@@ -176,97 +155,17 @@ func TestReadingWhatThePeerWroteWhileWeWereAway(t *testing.T) {
 		t.Errorf("again: %d, %q, %s", got.status, got.stdout, got.stderr)
 	}
 	// An answer of ours, and the peer's to that.
-	sent, _ = w.python(nil, "send", "--to", "ensembles", "--text", "hello", "--open", "--store", "peer.json", "--fragment", "5")
+	sent, _ = w.python.run(nil, "send", "--to", "ensembles", "--text", "hello", "--open", "--store", "peer.json", "--fragment", "5")
 	if got := w.receive(sent.stdout, "--contact", "peer", "--trust", "known"); got.status != 5 || string(got.stdout) != "hello\n" {
 		t.Fatalf("%d, %q, %s", got.status, got.stdout, got.stderr)
 	}
 	reply := w.otrpipe([]byte("answer\n"), "encrypt-stream", "--reply-to", "peer", "--mode", "lines")
-	if _, events := w.python(reply.stdout, "receive", "--store", "peer.json"); !slices.Equal(texts(events), []string{"answer"}) {
+	if _, events := w.python.run(reply.stdout, "receive", "--store", "peer.json"); !slices.Equal(texts(events), []string{"answer"}) {
 		t.Errorf("%v, %s", events, reply.stderr)
 	}
-	sent, _ = w.python(nil, "answer", "--store", "peer.json", "--text", "bye", "--end")
+	sent, _ = w.python.run(nil, "answer", "--store", "peer.json", "--text", "bye", "--end")
 	if got := w.receive(sent.stdout); got.status != 0 || string(got.stdout) != "bye\n" {
 		t.Errorf("%d, %q, %s", got.status, got.stdout, got.stderr)
-	}
-}
-
-// kinds are the hostile kinds of a command of the peer's.
-func kinds(t *testing.T, command string) []string {
-	t.Helper()
-	variable := map[string]string{"publish": "PUBLISH_HOSTILE", "send": "SEND_HOSTILE"}[command]
-	cmd := exec.Command("python3", "-c", "import offline; print(' '.join(sorted(offline."+variable+")))")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Fields(string(out))
-}
-
-func TestHostileEnsemblesAreNotWrittenTo(t *testing.T) {
-	w := newOfflineWorld(t)
-	all := kinds(t, "publish")
-	if len(all) < 30 {
-		t.Fatalf("kinds: %v", all)
-	}
-	for _, kind := range all {
-		published, _ := w.python(nil, "publish", "-n", "1", "--hostile", kind, "--store", kind+".json")
-		w.write("ensembles", published.stdout)
-		sent := w.otrpipe([]byte("secret\n"), "encrypt-stream", "--to", "ensembles", "--mode", "lines", "--last")
-		if kind == "duplicate" { // no offence
-			if got, events := w.python(sent.stdout, "receive", "--store", kind+".json"); got.status != 0 {
-				t.Errorf("%s: %v, %s", kind, events, sent.stderr)
-			}
-			continue
-		}
-		if sent.status != 1 || len(sent.stdout) > 0 || !strings.Contains(sent.stderr, "no valid ensemble") {
-			t.Errorf("%s: exit status %d, %d bytes, %s", kind, sent.status, len(sent.stdout), sent.stderr)
-		}
-	}
-}
-
-func TestHostileMessagesAreRefusedOrDoNoHarm(t *testing.T) {
-	w := newOfflineWorld(t)
-	const three = "one\ntwo\nthree\n"
-	// What must come of the kinds that do not spoil the message which begins the session.
-	special := map[string]struct {
-		text   string
-		status int
-	}{
-		"bad-mac":             {"two\nthree\n", 5}, // the first text is missing
-		"wrong-instance-tag":  {"", 5},
-		"truncated-last-line": {three, 5},
-		"no-last-line":        {three, 5},
-		"lost-text":           {"two\nthree\n", 5},
-		"skip":                {"two\none\nthree\n", 0},
-		"data-first":          {three, 0},
-		"replay":              {three, 0}, // copies of lines do no harm
-		"prekey-twice":        {three, 1}, // the second session is not read
-		// The peer writes to an ensemble although it knows that it has expired; this one has not.
-		"expired-prekey-profile": {three, 0},
-	}
-	all := kinds(t, "send")
-	if len(all) < 40 {
-		t.Fatalf("kinds: %v", all)
-	}
-	for _, kind := range all {
-		if r := w.otrpipe(nil, "prekeys", "revoke", "--all"); r.status != 0 {
-			t.Fatal(r.stderr)
-		}
-		w.write("ensembles", w.otrpipe(nil, "prekeys", "publish", "-n", "1").stdout)
-		sent, _ := w.python(nil, "send", "--to", "ensembles", "--text", "one", "--text", "two", "--text", "three", "--hostile", kind)
-		got := w.receive(sent.stdout)
-		if want, ok := special[kind]; ok {
-			if got.status != want.status || string(got.stdout) != want.text {
-				t.Errorf("%s: exit status %d, %q, %s", kind, got.status, got.stdout, got.stderr)
-			}
-			continue
-		}
-		if got.status == 0 || len(got.stdout) > 0 {
-			t.Errorf("%s: exit status %d, %q", kind, got.status, got.stdout)
-		}
-		if left := w.otrpipe(nil, "prekeys", "list", "--json"); bytes.Count(left.stdout, []byte(`"id":`)) != 1 {
-			t.Errorf("%s has cost a prekey: %s", kind, left.stdout)
-		}
 	}
 }
 
@@ -274,12 +173,12 @@ func TestAPrekeyServesAnHonestMessageAfterHostileOnes(t *testing.T) {
 	w := newOfflineWorld(t)
 	w.write("ensembles", w.otrpipe(nil, "prekeys", "publish", "-n", "1").stdout)
 	for _, kind := range []string{"bad-auth-mac", "bad-ring-signature", "changed-first-key", "truncated-auth"} {
-		sent, _ := w.python(nil, "send", "--to", "ensembles", "--text", "x", "--hostile", kind)
+		sent, _ := w.python.run(nil, "send", "--to", "ensembles", "--text", "x", "--hostile", kind)
 		if got := w.receive(sent.stdout); got.status == 0 || len(got.stdout) > 0 {
 			t.Errorf("%s: exit status %d, %q", kind, got.status, got.stdout)
 		}
 	}
-	honest, _ := w.python(nil, "send", "--to", "ensembles", "--text", "honest")
+	honest, _ := w.python.run(nil, "send", "--to", "ensembles", "--text", "honest")
 	if got := w.receive(honest.stdout); got.status != 0 || string(got.stdout) != "honest\n" {
 		t.Errorf("exit status %d, %q, %s", got.status, got.stdout, got.stderr)
 	}
