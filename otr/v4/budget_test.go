@@ -1,0 +1,75 @@
+package v4
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+)
+
+// floods gives e messages that nobody can have authenticated, and wants the budget to bound
+// how many of them are looked at: so many at once, and so many more in each second. forged
+// returns another message each time.
+func (e *end) floods(forged func(i int) []byte) {
+	e.t.Helper()
+	n := 0
+	looked := func() (looked int) {
+		for range 2 * checksAtOnce {
+			n++
+			switch _, _, err := e.take(forged(n)); {
+			case err == nil:
+				e.t.Fatal("a forged message is accepted")
+			case !errors.Is(err, ErrBusy):
+				looked++
+			}
+		}
+		return looked
+	}
+	// One may be under way, of an exchange that has yet to end.
+	if got := looked(); got < checksAtOnce-1 || got > checksAtOnce {
+		e.t.Errorf("%d are looked at at once, want %d", got, checksAtOnce)
+	}
+	e.clock.now = e.clock.now.Add(time.Second)
+	if got := looked(); got < checksASecond-1 || got > checksASecond {
+		e.t.Errorf("%d are looked at a second later, want %d", got, checksASecond)
+	}
+	e.clock.now = e.clock.now.Add(time.Hour)
+}
+
+// changed returns what floods asks for: msg with the byte at an index changed.
+func changed(msg []byte, at int) func(i int) []byte {
+	return func(i int) []byte {
+		forged := bytes.Clone(msg)
+		forged[at] ^= byte(i)
+		return forged
+	}
+}
+
+func TestMessagesOfAKeyExchangeThatAreNobodysHaveABudget(t *testing.T) {
+	alice, bob := newEnds(t)
+	identity := bob.start()
+	alice.floods(changed(identity, bytes.Index(identity, bob.offered)-60)) // in the profile's signature
+	authR := alice.answer(identity)
+	bob.floods(changed(authR, len(authR)-1)) // in the ring signature
+	authI := bob.answer(authR)
+	alice.floods(changed(authI, len(authI)-1))
+	alice.answer(authI)
+	alice.read(bob.say("hello"))
+}
+
+func TestHonestKeyExchangesCostNothingOfTheBudget(t *testing.T) {
+	alice, bob := newEnds(t)
+	for range checksAtOnce + 2 {
+		alice.answer(bob.answer(alice.answer(bob.start())))
+	}
+}
+
+// Whoever claims new keys in data messages that are nobody's has a budget too.
+func TestDataMessagesUnderNewKeysThatAreNobodysHaveABudget(t *testing.T) {
+	alice, bob := newSession(t)
+	bob.read(alice.say("0"))
+	alice.read(bob.say("1"))
+	next := alice.say("under new keys")
+	bob.floods(changed(next, bytes.Index(next, parseData(t, next).MAC)))
+	bob.read(next)
+}
