@@ -43,7 +43,7 @@ func attack(t *testing.T, h *home, version int, move string, say func(*live), fl
 // A guesser that is shown the outcome has had its one guess, whatever it does then. The
 // next connection waits, and says why.
 func TestAGuesserHasOneGuessAConnectionAndIsSeen(t *testing.T) {
-	moves := []string{"abort", "start", "exchange", "end", "leave", "wait"}
+	moves := []string{"abort", "start", "exchange", "end", "leave", "wait", "close"}
 	for _, version := range []int{2, 3, 4} {
 		for i, move := range moves {
 			if testing.Short() && (i+version)%3 != 0 {
@@ -55,6 +55,10 @@ func TestAGuesserHasOneGuessAConnectionAndIsSeen(t *testing.T) {
 				flags := []string{"--smp-secret-file", secretFile(t, "1234"), "--timeout", "10s"}
 				if version == 2 || i%2 == 0 {
 					flags = append(flags, "--mode", "lines")
+				}
+				if move == "close" { // it must be noticed without a time limit
+					flags[len(flags)-3] = "0"
+					flags = append(flags, "--stay")
 				}
 				code, gained, stderr, events := attack(t, h, version, move, nil, flags...)
 				if code != 4 || len(gained) != 1 || gained[0] != "guess" {

@@ -6,8 +6,8 @@
 //	otrpipe connect --smp-secret-file word -- hostile --seen FILE --move abort
 //
 // Its moves, once it has been shown an outcome and holds its own answer back: abort, start
-// (another comparison), exchange (a new key exchange), end (the session), leave, wait. The
-// move takeover has nothing to do with secrets: in mid-session it begins a session with
+// (another comparison), exchange (a new key exchange), end (the session), close (ask the
+// victim to end it, and say nothing more), leave, wait. The move takeover has nothing to do with secrets: in mid-session it begins a session with
 // another key under the same instance tag.
 package main
 
@@ -23,7 +23,11 @@ import (
 
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
 )
+
+// typeClose is the record by which an otrpipe says that it wants to end the session.
+const typeClose = 0x6F07
 
 func main() {
 	seen := flag.String("seen", "", "append what it gains to this `FILE`")
@@ -144,6 +148,9 @@ func (p *peer) next() ([][]byte, error) {
 	case "end":
 		lines, err := p.c.End()
 		return append(lines, p.c.Query()...), err
+	case "close":
+		b, err := p.c.AppendMessage(nil, otr.Message{TLVs: []wire.TLV{{Type: typeClose}}, IgnoreUnreadable: true})
+		return [][]byte{bytes.TrimSuffix(b, []byte("\n"))}, err
 	case "leave":
 		os.Exit(0)
 	}
