@@ -1,0 +1,103 @@
+package stream
+
+import (
+	"bufio"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
+)
+
+// vouchingPeer starts an end and a stranger who marks itself as an otrpipe and then sends
+// what say says about its key of version 4. It returns the end a few seconds later.
+func vouchingPeer(t *testing.T, version otr.Policy, config func(*Config), say func(*stranger)) *end {
+	t.Helper()
+	a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
+	e := open(t, a, setting{lines: true, otr: speaks(0, version), config: config})
+	x := &stranger{t: t, c: newConversation(t, setting{key: 1, otr: speaks(1, version)}, seeded(99)), in: bufio.NewReader(b), out: b}
+	t.Cleanup(func() { b.Close() })
+	x.becomeSecure()
+	go func() { // what the end says is of no interest
+		for {
+			if _, err := x.in.ReadBytes('\n'); err != nil {
+				return
+			}
+		}
+	}()
+	x.say(wire.TLV{Type: typePlain, Value: []byte{byte(x.c.Versions())}})
+	say(x)
+	time.Sleep(3 * vouchWait)
+	return e
+}
+
+func keyOfVersion4(key int) keys.Fingerprint {
+	return keys.Ed448Fingerprint(testKeys4()[key].private.Public(), testKeys4()[key].forging)
+}
+
+func vouch(key int) wire.TLV {
+	return wire.TLV{Type: typeVouch, Value: keyOfVersion4(key).Bytes()}
+}
+
+// What a peer says of its key of version 4 counts once all checks have passed, and not
+// before.
+func TestAPeerThatHasNotProvedItselfVouchesForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := vouchingPeer(t, otr.AllowV3, secret("the secret"), func(x *stranger) { x.say(vouch(2)) })
+		if told[Vouched](e) != 0 || told[Trusted](e) != 0 {
+			t.Errorf("%v", e.events())
+		}
+	})
+}
+
+func TestOnlyTheFirstKeyThatAPeerVouchesForCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := vouchingPeer(t, otr.AllowV3, nil, func(x *stranger) {
+			x.say(vouch(2), vouch(1))
+			x.say(vouch(1))
+		})
+		if told[Vouched](e) != 1 {
+			t.Errorf("%v", e.events())
+		}
+		for _, event := range e.events() {
+			if v, ok := event.What.(Vouched); ok && v.Fingerprint != keyOfVersion4(2) {
+				t.Errorf("the key is %v", v.Fingerprint)
+			}
+		}
+	})
+}
+
+// In version 4 nobody vouches, and nowhere for our own key, for one of version 3 or for what
+// is no key. Texts move all the same.
+func TestVouchingForWhatIsNoKeyOfThePeersChangesNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		version otr.Policy
+		value   []byte
+	}{
+		"in version 4":       {otr.AllowV4, keyOfVersion4(2).Bytes()},
+		"our own key":        {otr.AllowV3, keyOfVersion4(0).Bytes()},
+		"a key of version 3": {otr.AllowV3, testKeys()[1].Public().Fingerprint().Bytes()},
+		"no key":             {otr.AllowV3, []byte("no key")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := vouchingPeer(t, c.version, nil, func(x *stranger) {
+					x.say(wire.TLV{Type: typeVouch, Value: c.value})
+				})
+				if told[Vouched](e) != 0 || told[Trusted](e) != 1 {
+					t.Errorf("%v", e.events())
+				}
+				handshakeLines(t, e.lines)
+				if err := e.lines.WriteMessage([]byte("hello")); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second)
+				if n := e.stats().SentMessages; n != 1 {
+					t.Errorf("%d texts have moved", n)
+				}
+			})
+		})
+	}
+}
