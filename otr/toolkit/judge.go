@@ -16,15 +16,22 @@ const (
 	maxKept      = 1024
 	maxKeptBytes = 8 << 20
 	// maxLookup is how many bytes are hashed at most to find what the keys that one
-	// message reveals authenticate: a message can name fifty thousand keys, and a log hold
-	// a million messages.
+	// message reveals authenticate: a message can name fifty thousand keys.
 	maxLookup = 16 << 20
+	// lookupPerByte is how many more bytes are hashed for each byte of a message, once
+	// maxLookup has been used up: a log can hold a million messages with false keys, and
+	// the work for all of it stays in proportion to its length.
+	lookupPerByte = 4
 	// maxIdentities is how many Identity messages are kept to be checked together with
 	// their answers.
 	maxIdentities = 64
 	// maxEnsembles is how many prekey ensembles are kept to be checked together with the
 	// messages to them.
 	maxEnsembles = 1000
+	// maxTried is how many messages at most a ring signature is checked against, the
+	// newest first: each check costs a millisecond, and a log can hold a million
+	// signatures.
+	maxTried = 8
 )
 
 // What a ring signature turned out to be.
@@ -32,12 +39,14 @@ const (
 	sigmaValid      = "valid"
 	sigmaInvalid    = "invalid, unless other account names were bound into it"
 	sigmaUnverified = "not checked: the messages before it are missing"
+	sigmaTooMany    = "not checked: too many messages before it are possible"
 )
 
 // A judge checks across messages what anybody can check who has the transcript.
 type judge struct {
 	kept      []keptMessage
 	keptBytes int
+	hashed    int // of maxLookup, what has not been earned back
 
 	identities []keptIdentity
 	answers    []keptAnswer
@@ -87,11 +96,17 @@ func (j *judge) keep(m *Message, n int, mac []byte) {
 // the numbers of the messages that they authenticate.
 func (j *judge) revealed(keys []byte, n int, h wire.Header) []Fields {
 	all := []Fields{}
-	budget := maxLookup
+	last := len(j.kept) // the message that the key before authenticates
 	for ; len(keys) >= n; keys = keys[n:] {
 		var f Fields
 		f.bytes("key", keys[:n])
-		if numbers := j.authenticated(keys[:n], h, &budget); len(numbers) > 0 {
+		var numbers []uint64
+		if h.Version == v4.Version {
+			numbers = j.authenticated4(keys[:n], h, &last)
+		} else {
+			numbers = j.authenticated3(keys[:n], h)
+		}
+		if len(numbers) > 0 {
 			f.add("authenticates", numbers)
 		}
 		all = append(all, f)
@@ -99,24 +114,59 @@ func (j *judge) revealed(keys []byte, n int, h wire.Header) []Fields {
 	return all
 }
 
-// authenticated returns the numbers of the messages that a MAC key authenticates, which a
-// message with header h reveals. They follow one another among those of their sender, and
-// in version 4 there is one at most.
-func (j *judge) authenticated(key []byte, h wire.Header, budget *int) (numbers []uint64) {
-	for i := len(j.kept) - 1; i >= 0 && *budget > 0; i-- {
+// earn allows for hashing in proportion to n bytes that have been read.
+func (j *judge) earn(n int) { j.hashed = max(0, j.hashed-n*lookupPerByte) }
+
+// fits says whether a MAC key that a message with header h reveals authenticates the kept
+// message k. It is false once too much has been hashed.
+func (j *judge) fits(key []byte, h wire.Header, k *keptMessage) bool {
+	if j.hashed >= maxLookup {
+		return false
+	}
+	j.hashed += len(k.covered)
+	return subtle.ConstantTimeCompare(authenticate(h.Version, key, k.covered), k.mac) == 1
+}
+
+// othersOf says whether the kept message k may be of the other side than the sender of a
+// message with header h: a side reveals the keys by which it has verified the other's
+// messages.
+func (k *keptMessage) othersOf(h wire.Header) bool {
+	return k.version == h.Version && (h.Version == v3.Version2 || k.sender != h.Sender)
+}
+
+// authenticated4 returns the number of the message of version 4 that a MAC key
+// authenticates, if it is known. Keys are revealed in the order of their messages, so the
+// one behind last, the index of the message of the key before, is tried first.
+func (j *judge) authenticated4(key []byte, h wire.Header, last *int) []uint64 {
+	for i := *last + 1; i < len(j.kept); i++ {
+		if k := &j.kept[i]; k.othersOf(h) {
+			if j.fits(key, h, k) {
+				*last = i
+				return []uint64{uint64(k.number)}
+			}
+			break
+		}
+	}
+	for i := len(j.kept) - 1; i >= 0 && j.hashed < maxLookup; i-- {
+		if k := &j.kept[i]; k.othersOf(h) && j.fits(key, h, k) {
+			*last = i
+			return []uint64{uint64(k.number)}
+		}
+	}
+	return nil
+}
+
+// authenticated3 returns the numbers of the messages of version 2 or 3 that a MAC key
+// authenticates, the newest first. They follow one another among those of their sender.
+func (j *judge) authenticated3(key []byte, h wire.Header) (numbers []uint64) {
+	for i := len(j.kept) - 1; i >= 0 && j.hashed < maxLookup; i-- {
 		k := &j.kept[i]
-		// A side reveals the keys by which it has verified the other's messages.
-		if k.version != h.Version || h.Version > 2 && k.sender == h.Sender {
+		if !k.othersOf(h) {
 			continue
 		}
-		*budget -= len(k.covered)
-		switch {
-		case subtle.ConstantTimeCompare(authenticate(h.Version, key, k.covered), k.mac) == 1:
+		if j.fits(key, h, k) {
 			numbers = append(numbers, uint64(k.number))
-			if h.Version == v4.Version {
-				return numbers
-			}
-		case len(numbers) > 0 && h.Version > 2:
+		} else if len(numbers) > 0 && h.Version > v3.Version2 {
 			return numbers
 		}
 	}
@@ -141,11 +191,14 @@ func (j *judge) identity(h wire.Header, m *v4.Identity) {
 // authR checks the ring signature of an Auth-R message against the Identity messages of
 // its receiver, the newest first.
 func (j *judge) authR(h wire.Header, m *v4.AuthR) string {
-	found := sigmaUnverified
+	found, tried := sigmaUnverified, 0
 	for i := len(j.identities) - 1; i >= 0; i-- {
 		k := j.identities[i]
 		if k.sender != h.Receiver {
 			continue
+		}
+		if tried++; tried > maxTried {
+			return sigmaTooMany
 		}
 		valid := slices.ContainsFunc(j.accounts, func(a *v4.Accounts) bool {
 			return v4.VerifyAuthR(k.message, k.sender, m, h.Sender, a) == nil
@@ -166,11 +219,14 @@ func (j *judge) authR(h wire.Header, m *v4.AuthR) string {
 // authI checks the ring signature of an Auth-I message against the Auth-R messages of its
 // receiver, the newest first.
 func (j *judge) authI(h wire.Header, m *v4.AuthI) string {
-	found := sigmaUnverified
+	found, tried := sigmaUnverified, 0
 	for i := len(j.answers) - 1; i >= 0; i-- {
 		k := j.answers[i]
 		if k.bob != h.Sender || k.alice != h.Receiver {
 			continue
+		}
+		if tried++; tried > maxTried {
+			return sigmaTooMany
 		}
 		if slices.ContainsFunc(j.accounts, func(a *v4.Accounts) bool {
 			return v4.VerifyAuthI(k.identity, k.bob, k.message, k.alice, a, m) == nil
@@ -192,11 +248,14 @@ func (j *judge) ensemble(e *v4.Ensemble) {
 // nonInteractiveAuth checks the ring signature of a Non-Interactive-Auth message against the
 // ensembles of its receiver that have its prekey.
 func (j *judge) nonInteractiveAuth(h wire.Header, m *v4.NonInteractiveAuth) string {
-	found := sigmaUnverified
+	found, tried := sigmaUnverified, 0
 	for i := len(j.ensembles) - 1; i >= 0; i-- {
 		e := j.ensembles[i]
 		if e.Message.ID != m.PrekeyID || e.Client.InstanceTag != h.Receiver {
 			continue
+		}
+		if tried++; tried > maxTried {
+			return sigmaTooMany
 		}
 		if slices.ContainsFunc(j.accounts, func(a *v4.Accounts) bool {
 			return v4.VerifyNonInteractiveAuth(e, m, h.Sender, a) == nil

@@ -300,6 +300,7 @@ func (p *Parser) parse(m *Message, msg []byte) error {
 		return err
 	}
 	m.Header, m.Body, m.Raw = h, body, msg
+	p.judge.earn(len(msg))
 	m.Name = names[h.Type]
 	m.Fields.number("version", uint64(h.Version))
 	if h.Version > 2 {
