@@ -3,6 +3,7 @@ package live
 import (
 	"fmt"
 	"os"
+	"syscall"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/keyfile"
@@ -23,11 +24,15 @@ func openKeyLog(home *keyfile.Home, path string) (*keyLog, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, exit.Errorf(exit.KeyFile, "--keylog: %s is not a regular file", path)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	// Without blocking: a FIFO may have been put in the file's place since.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, exit.Errorf(exit.KeyFile, "--keylog: %w", err)
 	}
 	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = exit.Errorf(exit.KeyFile, "--keylog: %s is not a regular file", path)
+	}
 	if err == nil {
 		err = home.CheckSecretFile(path, info)
 	}
