@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// labelWidth is the width of the column of field names, indent and gap included.
-	labelWidth = 28
+	// labelWidth is the width of the column of field names, indent and gap included. With
+	// a row of bytes it makes the 80 columns of a terminal.
+	labelWidth = 27
 	// rowBytes is how many bytes stand on a row, in groups of groupBytes.
 	rowBytes   = 24
 	groupBytes = 4
@@ -149,6 +150,10 @@ func (l *Layout) rows(value any) []string {
 	case time.Time:
 		return []string{v.UTC().Format(time.RFC3339)}
 	case string:
+		if !l.full && len(v) > 2*shortBytes {
+			shown := strings.ToValidUTF8(v[:2*shortBytes-rowBytes], "")
+			return []string{terminal.Visible(shown), fmt.Sprintf("… %d bytes in all", len(v))}
+		}
 		return []string{terminal.Visible(v)}
 	}
 	return []string{fmt.Sprint(value)}
