@@ -21,6 +21,10 @@ const (
 	flagAs       = "as"
 	flagProfile  = "profile"
 	flagPeerFrom = "peer-begins"
+	flagAway     = "away"
+
+	// awayName is the name of the peer in a forged log where the script does not name it.
+	awayName = "the peer"
 
 	// maxScript bounds the script of a forged conversation.
 	maxScript = 64 << 20
@@ -42,6 +46,7 @@ func toolkitForgeCommand() *cli.Command {
 			&cli.StringFlag{Name: flagAs, Usage: "we are `NAME` in the script"},
 			&cli.StringFlag{Name: flagProfile, Usage: "take the peer's client profile from a message in `FILE`, a log (version 4)"},
 			&cli.BoolFlag{Name: flagPeerFrom, Usage: "let the peer begin the key exchange", DisableDefaultText: true},
+			&cli.BoolFlag{Name: flagAway, Usage: "forge messages to somebody who is away: to the peer of whom --profile has a prekey ensemble, or, if the peer speaks first, to us", DisableDefaultText: true},
 			&cli.IntFlag{Name: flagOTR, Usage: "forge a conversation of `VERSION` 3 or 4", DefaultText: "4"},
 		), identityFlags()...),
 		Action: forgeConversation,
@@ -62,6 +67,10 @@ func forgeConversation(c *cli.Context) error {
 		return exit.Errorf(exit.Usage, "--otr: conversations of versions 3 and 4 can be forged, not of %d", version)
 	case version == 4 && c.String(flagProfile) == "":
 		return exit.Errorf(exit.Usage, "%s needs --%s FILE: a log with a message of the peer's key exchange", c.Command.HelpName, flagProfile)
+	case version == 3 && c.Bool(flagAway):
+		return exit.Errorf(exit.Usage, "--%s is for version 4: version 3 has no messages to people who are away", flagAway)
+	case c.Bool(flagAway) && c.Bool(flagPeerFrom):
+		return exit.Errorf(exit.Usage, "--%s and --%s contradict each other: the script's first text says who writes", flagAway, flagPeerFrom)
 	case version == 3 && c.IsSet(flagProfile):
 		return exit.Errorf(exit.Usage, "--%s is for version 4: nothing of the peer's is needed in version 3", flagProfile)
 	}
@@ -135,6 +144,9 @@ func readScript(c *cli.Context) (*toolkit.Script, error) {
 		return nil, exit.Errorf(exit.Failure, "%w", exit.Plain(err)).
 			WithHint("a script has lines such as %s: hello", exit.ShellWord(c.String(flagAs)))
 	}
+	if c.Bool(flagAway) && s.Them == "" {
+		s.Them = awayName
+	}
 	return s, nil
 }
 
@@ -143,7 +155,9 @@ func forge4(c *cli.Context, f *toolkit.Forger, id *keyfile.Identity, s *toolkit.
 		return nil, exit.Errorf(exit.KeyFile, "the identity has no key for OTR version 4")
 	}
 	var err error
-	if f.Profile, err = shownProfile(c, id); err != nil {
+	if c.Bool(flagAway) {
+		f.DSA = nil // messages to people who are away have a profile of version 4 alone
+	} else if f.Profile, err = shownProfile(c, id); err != nil {
 		return nil, err
 	}
 	name := c.String(flagProfile)
@@ -152,12 +166,28 @@ func forge4(c *cli.Context, f *toolkit.Forger, id *keyfile.Identity, s *toolkit.
 		return nil, exit.Errorf(exit.Failure, "--%s: %w", flagProfile, err)
 	}
 	defer log.Close()
+	if c.Bool(flagAway) && s.Lines[0].Ours {
+		peer, err := toolkit.FindEnsemble(log, id.Ed448.Public())
+		if err != nil {
+			return nil, exit.Errorf(exit.Failure, "%s: %w", name, exit.Plain(err)).
+				WithHint("it needs a prekey ensemble of the peer, and of nobody else but us")
+		}
+		sent, err := f.ForgeToEnsemble(s, peer)
+		if err != nil {
+			return nil, exit.Errorf(exit.Failure, "%w", exit.Plain(err))
+		}
+		return sent, nil
+	}
 	peer, err := toolkit.FindProfile(log, id.Ed448.Public())
 	if err != nil {
 		return nil, exit.Errorf(exit.Failure, "%s: %w", name, exit.Plain(err)).
 			WithHint("it needs an Identity or Auth-R message of the peer, and of nobody else but us")
 	}
-	sent, err := f.Forge4(s, peer)
+	forge := f.Forge4
+	if c.Bool(flagAway) {
+		forge = f.ForgeFromProfile
+	}
+	sent, err := forge(s, peer)
 	if err != nil {
 		return nil, exit.Errorf(exit.Failure, "%w", exit.Plain(err))
 	}

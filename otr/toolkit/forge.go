@@ -37,7 +37,7 @@ type Line struct {
 
 // A Script is a conversation to be made up.
 type Script struct {
-	Us, Them string // the names by which the script calls the two
+	Us, Them string // the names by which the script calls the two; Them is "" where only we speak
 	Lines    []Line
 }
 
@@ -73,10 +73,18 @@ func ParseScript(text, us string) (*Script, error) {
 		}
 		s.Lines = append(s.Lines, Line{Ours: name == us, Text: said})
 	}
-	if s.Them == "" {
-		return nil, fmt.Errorf("%w: nobody but %q says anything", ErrScript, us)
+	if len(s.Lines) == 0 {
+		return nil, fmt.Errorf("%w: nobody says anything", ErrScript)
 	}
 	return s, nil
+}
+
+// checkTwo refuses a script in which we speak alone: a conversation has two ends.
+func (s *Script) checkTwo() error {
+	if s.Them == "" {
+		return fmt.Errorf("%w: nobody but %q says anything", ErrScript, s.Us)
+	}
+	return nil
 }
 
 // A Forger makes up conversations.
@@ -105,6 +113,9 @@ type SentMessage struct {
 // holds for that purpose. So nobody can tell which of the two has made it, or whether it
 // is a forgery. The error wraps ErrForgery or is that of a step.
 func (f *Forger) Forge4(s *Script, peers *Profile) ([]SentMessage, error) {
+	if err := s.checkTwo(); err != nil {
+		return nil, err
+	}
 	ours, err := f.client(f.Now(), f.Rand).Profile()
 	if err != nil {
 		return nil, err
@@ -192,6 +203,9 @@ func (p *pretender) SignRing(rand io.Reader, ring v4.Ring, _ int, m []byte) ([]b
 // so that only those can tell who get one of the secret D-H values of the exchange. All
 // else is what honest engines make. The peer is called by the instance tag peer.
 func (f *Forger) Forge3(s *Script, peer uint32) ([]SentMessage, error) {
+	if err := s.checkTwo(); err != nil {
+		return nil, err
+	}
 	ours := f.InstanceTag
 	if ours == peer {
 		return nil, fmt.Errorf("%w: both have the instance tag %v", ErrForgery, Tag(ours))

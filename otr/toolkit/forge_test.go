@@ -123,8 +123,7 @@ func TestAForgedConversationOfVersion3LooksLikeOneToWhoHasNoKey(t *testing.T) {
 
 func TestAScriptIsReadWholeOrRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                           "nobody but",
-		"alice: hello":               "nobody but",
+		"":                           "nobody says",
 		"alice: a\nbob: b\ncarol: c": "third person",
 		"alice: a\nno colon here":    "line 2",
 		": text":                     "line 1",
@@ -153,6 +152,16 @@ func TestAForgeryThatCannotBeIsRefused(t *testing.T) {
 	}
 	if _, err := f.Forge3(script, f.InstanceTag); !errors.Is(err, ErrForgery) {
 		t.Errorf("with one's own instance tag: %v", err)
+	}
+	alone, err := ParseScript("alice: hello", "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Forge4(alone, newParty(t, 2).profile); !errors.Is(err, ErrScript) {
+		t.Errorf("version 4 with nobody: %v", err)
+	}
+	if _, err := f.Forge3(alone, 0x200); !errors.Is(err, ErrScript) {
+		t.Errorf("version 3 with nobody: %v", err)
 	}
 }
 
