@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -21,10 +22,14 @@ import (
 
 const programName = "otrpipe"
 
+// lastMessages is how long the program waits at its end for a reader of its messages.
+const lastMessages = 2 * time.Second
+
 // Run runs the program with args, the first of which is its name, and returns
 // the exit code.
 func Run(args []string, stdin, stdout, stderr *os.File) int {
 	s := terminal.NewIO(programName, stdin, stdout, stderr)
+	defer s.Messages.Flush(lastMessages)
 	if err := descriptor.Restore(); err != nil {
 		return finish(s, exit.Failed(err))
 	}

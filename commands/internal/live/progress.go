@@ -40,7 +40,10 @@ func (s *Session) showProgress() (end func()) {
 	}()
 	return func() {
 		close(stop)
-		<-stopped
+		select {
+		case <-stopped:
+		case <-time.After(progressEvery): // a terminal that takes nothing holds up no end
+		}
 	}
 }
 

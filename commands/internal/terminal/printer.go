@@ -7,11 +7,14 @@ import (
 	"sync"
 
 	"github.com/fatih/color"
+
+	"otrpipe/commands/internal/descriptor"
 )
 
 // A Printer writes the program's messages to standard error, each a line led
-// by the program's name, and keeps them apart from a progress line. It may be
-// used from several goroutines.
+// by the program's name, and keeps them apart from a progress line. Messages that
+// nobody reads are queued, and summed up at last. It may be used from several
+// goroutines.
 type Printer struct {
 	name   string
 	err    *color.Color
@@ -19,6 +22,7 @@ type Printer struct {
 	hint   *color.Color
 	plain  *color.Color
 	file   *os.File
+	queue  queue
 	mu     sync.Mutex
 	w      io.Writer // guarded by mu
 	status *Progress // guarded by mu: the progress line on the terminal, or nil
@@ -37,7 +41,7 @@ func NewPrinter(f *os.File, name string) *Printer {
 		hint:  color.New(color.Faint),
 		plain: color.New(),
 		file:  f,
-		w:     f,
+		w:     descriptor.Stream{File: f},
 	}
 	for _, c := range []*color.Color{p.err, p.warn, p.hint, p.plain} {
 		if Colour(f) {
@@ -66,17 +70,24 @@ func (p *Printer) Hint(text string) { p.print(p.hint, "hint: "+text) }
 
 // Ask prints a question; the answer is typed behind it.
 func (p *Printer) Ask(question string) {
+	p.Flush(writeTime)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fmt.Fprintf(p.w, "%s: %s", p.name, Visible(question))
 }
 
+// print queues a message.
 func (p *Printer) print(c *color.Color, text string) {
+	p.queue.add(fmt.Sprintf("%s: %s\n", p.name, c.Sprint(Visible(text))), p.write, p.summary)
+}
+
+// write writes a line of the queue.
+func (p *Printer) write(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.status != nil {
 		p.status.clear()
 	}
 	// A message that cannot be written has nowhere else to go.
-	fmt.Fprintf(p.w, "%s: %s\n", p.name, c.Sprint(Visible(text)))
+	_, _ = io.WriteString(p.w, line)
 }
