@@ -13,6 +13,7 @@ import (
 	"otrpipe/commands/internal/halves"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
 )
 
 // completionWait is how long completion waits for a live session to say its
@@ -84,9 +85,19 @@ func keyMeans(contact string, fp keys.Fingerprint, trust keyfile.Trust) string {
 // knownVersions are the usual values of --otr, of which a fingerprint has one only.
 func knownVersions(t *complete.Typed) complete.Completion {
 	if len(t.Path) > 0 && t.Path[0] == "fingerprint" {
-		return complete.These("3", "4")(t)
+		return complete.These(digits(wire.MakeVersions(3), wire.MakeVersions(4))...)(t)
 	}
-	return complete.These("4", "34", "3", "23", "2", "234")(t)
+	return complete.These(digits(
+		wire.MakeVersions(4), wire.MakeVersions(3, 4), wire.MakeVersions(3),
+		wire.MakeVersions(2, 3), wire.MakeVersions(2), wire.MakeVersions(2, 3, 4),
+	)...)(t)
+}
+
+func digits(sets ...wire.Versions) (all []string) {
+	for _, set := range sets {
+		all = append(all, set.Digits())
+	}
+	return all
 }
 
 // knownModes are those of a stream; a chat has only one.

@@ -117,7 +117,7 @@ func answerContact(contact keyfile.Contact) contactAnswer {
 			LastSeen:  keyfile.FormatTime(key.LastSeen),
 		}
 		if p := key.Profile; p != (keyfile.Profile{}) {
-			known.Profile = &profileAnswer{p.Versions, keyfile.FormatTime(p.Expires)}
+			known.Profile = &profileAnswer{p.Versions.Digits(), keyfile.FormatTime(p.Expires)}
 		}
 		answer.Keys = append(answer.Keys, known)
 	}

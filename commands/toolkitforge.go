@@ -15,6 +15,7 @@ import (
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/toolkit"
+	"otrpipe/otr/wire"
 )
 
 const (
@@ -200,7 +201,7 @@ func shownProfile(c *cli.Context, id *keyfile.Identity) ([]byte, error) {
 	if c.IsSet(flagIdentityFile) {
 		return nil, nil // no home keeps one
 	}
-	profile, err := openHome(c).ClientProfile(id, "34", func(kept []byte) ([]byte, error) {
+	profile, err := openHome(c).ClientProfile(id, wire.MakeVersions(3, 4), func(kept []byte) ([]byte, error) {
 		return otr.ClientProfile(otr.Config{
 			DSA: id.DSA, Ed448: id.Ed448, Forging: id.Forging, InstanceTag: id.InstanceTag,
 			Policy: otr.AllowV3 | otr.AllowV4, Rand: rand.Reader, Now: time.Now, ClientProfile: kept,

@@ -7,11 +7,11 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
 )
 
 // maxContacts is the longest contacts file in bytes: tens of thousands of keys,
@@ -75,8 +75,8 @@ func (c Client) check(fp keys.Fingerprint) error {
 // A Profile is what is kept of a contact's client profile of OTR version 4, which
 // its key has signed.
 type Profile struct {
-	Versions string    // the versions that the contact speaks, a digit each, ascending: "4" or "34"
-	Expires  time.Time // when that ceases to hold
+	Versions wire.Versions // the versions that the contact speaks: 4, or 3 and 4
+	Expires  time.Time     // when that ceases to hold
 }
 
 // maxProfile is how long what a profile says is believed at most. The specification
@@ -87,7 +87,7 @@ const maxProfile = 366 * 24 * time.Hour
 // Speaks says whether the contact has said that it speaks a version, and that holds at
 // now. A profile that has expired says nothing, nor does one that is not known.
 func (p Profile) Speaks(version int, now time.Time) bool {
-	return now.Before(p.Expires) && strings.Contains(p.Versions, strconv.Itoa(version))
+	return now.Before(p.Expires) && p.Versions.Has(version)
 }
 
 // kept returns the profile as it is put on file at now.
@@ -103,8 +103,8 @@ func (p Profile) kept(now time.Time) Profile {
 }
 
 func (p Profile) check() error {
-	if p.Versions != "4" && p.Versions != "34" {
-		return fmt.Errorf("%w: a client profile of versions %q", ErrFormat, p.Versions)
+	if p.Versions != wire.MakeVersions(4) && p.Versions != wire.MakeVersions(3, 4) {
+		return fmt.Errorf("%w: a client profile of versions %v", ErrFormat, p.Versions)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
 )
 
 func contacts(t testing.TB, h *Home) []Contact {
@@ -108,30 +109,30 @@ func TestWhatAContactsProfileSaidIsKeptWithItsKey(t *testing.T) {
 	h := newHome(t)
 	week := someday.Add(7 * 24 * time.Hour)
 	must(t, h.RememberKey("bob", fingerprint4Of(3), Verified, someday))
-	must(t, h.RememberProfile("bob", fingerprint4Of(3), Seen, Profile{"34", week.Add(time.Millisecond)}, someday))
+	must(t, h.RememberProfile("bob", fingerprint4Of(3), Seen, Profile{wire.MakeVersions(3, 4), week.Add(time.Millisecond)}, someday))
 	must(t, h.RememberKey("bob", fingerprint4Of(3), Seen, someday)) // met where no profile is shown
 	key, _ := contacts(t, h)[0].Key(fingerprint4Of(3))
-	if key.Profile != (Profile{"34", week}) || key.Trust != Verified {
+	if key.Profile != (Profile{wire.MakeVersions(3, 4), week}) || key.Trust != Verified {
 		t.Errorf("on file: %+v", key)
 	}
 	// The last word counts, also where it holds for less long.
-	must(t, h.RememberProfile("bob", fingerprint4Of(3), Seen, Profile{"4", someday.Add(time.Hour)}, someday))
-	if key, _ = contacts(t, h)[0].Key(fingerprint4Of(3)); key.Profile != (Profile{"4", someday.Add(time.Hour)}) {
+	must(t, h.RememberProfile("bob", fingerprint4Of(3), Seen, Profile{wire.MakeVersions(4), someday.Add(time.Hour)}, someday))
+	if key, _ = contacts(t, h)[0].Key(fingerprint4Of(3)); key.Profile != (Profile{wire.MakeVersions(4), someday.Add(time.Hour)}) {
 		t.Errorf("on file: %+v", key)
 	}
 	// What is signed for centuries is believed for a year.
-	must(t, h.RememberProfile("bob", fingerprint4Of(3), Seen, Profile{"34", time.Unix(1<<60, 0)}, someday))
+	must(t, h.RememberProfile("bob", fingerprint4Of(3), Seen, Profile{wire.MakeVersions(3, 4), time.Unix(1<<60, 0)}, someday))
 	if key, _ = contacts(t, h)[0].Key(fingerprint4Of(3)); !key.Profile.Expires.Equal(someday.Add(maxProfile)) {
 		t.Errorf("on file: %+v", key)
 	}
-	wantError(t, h.RememberProfile("bob", fingerprintOf(1), Seen, Profile{"34", week}, someday), ErrFormat)
-	for _, versions := range []string{"", "3", "43", "234", "4\""} {
+	wantError(t, h.RememberProfile("bob", fingerprintOf(1), Seen, Profile{wire.MakeVersions(3, 4), week}, someday), ErrFormat)
+	for _, versions := range []wire.Versions{0, wire.MakeVersions(3), wire.MakeVersions(2, 3, 4)} {
 		wantError(t, h.RememberProfile("bob", fingerprint4Of(3), Seen, Profile{versions, week}, someday), ErrFormat)
 	}
 }
 
 func TestAProfileSpeaksUntilItExpires(t *testing.T) {
-	both := Profile{"34", someday}
+	both := Profile{wire.MakeVersions(3, 4), someday}
 	for _, c := range []struct {
 		profile Profile
 		version int
@@ -143,7 +144,7 @@ func TestAProfileSpeaksUntilItExpires(t *testing.T) {
 		{both, 2, someday.Add(-time.Second), false},
 		{both, 3, someday, false},
 		{both, 3, someday.Add(time.Second), false},
-		{Profile{"4", someday}, 3, someday.Add(-time.Second), false},
+		{Profile{wire.MakeVersions(4), someday}, 3, someday.Add(-time.Second), false},
 		{Profile{}, 3, time.Time{}, false},
 	} {
 		if got := c.profile.Speaks(c.version, c.now); got != c.want {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
 )
 
 // What our files say they are.
@@ -237,7 +238,7 @@ func appendContacts(b []byte, contacts []Contact) []byte {
 				FormatTime(key.FirstSeen), FormatTime(key.LastSeen))
 			if p := key.Profile; p != (Profile{}) {
 				b = fmt.Appendf(b, ",\n          \"profile\": {\n            \"versions\": \"%s\",\n            \"expires\": \"%s\"\n          }",
-					p.Versions, FormatTime(p.Expires))
+					p.Versions.Digits(), FormatTime(p.Expires))
 			}
 			if c := key.Client; c != (Client{}) {
 				b = fmt.Appendf(b, ",\n          \"client\": {\n            \"otr\": %d,\n            \"instance\": %d\n          }", c.OTR, c.Instance)
@@ -247,6 +248,12 @@ func appendContacts(b []byte, contacts []Contact) []byte {
 		b = append(b, "\n      ]\n    }"...)
 	}
 	return append(b, "\n  ]\n}\n"...)
+}
+
+// A profileInFile is a Profile as a file has it.
+type profileInFile struct {
+	Versions string // a digit each, ascending
+	Expires  time.Time
 }
 
 // parseContacts reads what appendContacts writes. The contacts are in the order
@@ -263,7 +270,7 @@ func parseContacts(b []byte) ([]Contact, error) {
 				Trust       Trust
 				FirstSeen   time.Time `json:"first_seen"`
 				LastSeen    time.Time `json:"last_seen"`
-				Profile     *Profile
+				Profile     *profileInFile
 				Client      *Client
 			}
 		}
@@ -291,10 +298,11 @@ func parseContacts(b []byte) ([]Contact, error) {
 				if fp.OTR() != 4 {
 					return nil, fmt.Errorf("%w: a client profile for a key of version %d", ErrFormat, fp.OTR())
 				}
-				if err := key.Profile.check(); err != nil {
+				versions, _ := wire.ParseVersions(key.Profile.Versions)
+				known.Profile = Profile{Versions: versions, Expires: key.Profile.Expires}
+				if err := known.Profile.check(); err != nil {
 					return nil, err
 				}
-				known.Profile = *key.Profile
 			}
 			if key.Client != nil {
 				if err := key.Client.check(fp); err != nil {

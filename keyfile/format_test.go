@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
 )
 
 func readTestdata(t testing.TB, name string) []byte {
@@ -71,7 +72,7 @@ func TestContactsOfVersion2OpenForEver(t *testing.T) {
 	}
 	seen := time.Date(2026, 11, 23, 3, 10, 0, 0, time.UTC)
 	key := metKey(fingerprint4Of(0xab), SMP, seen, seen)
-	key.Profile = Profile{"34", seen.Add(7 * 24 * time.Hour)}
+	key.Profile = Profile{wire.MakeVersions(3, 4), seen.Add(7 * 24 * time.Hour)}
 	want := []Contact{{"bob", []ContactKey{metKey(fingerprintOf(1), Seen, seen, seen), key, metKey(fingerprint4Of(0xcd), Seen, seen, seen)}}}
 	if !reflect.DeepEqual(contacts, want) {
 		t.Errorf("contacts %v", contacts)

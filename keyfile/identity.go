@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
 )
 
 // minInstanceTag is the least valid instance tag (version 3, "Instance Tags").
@@ -473,21 +474,15 @@ const maxClientProfile = 4096
 // ClientProfile returns the client profile of OTR version 4 of an identity that was opened
 // from this home, as renew wants it: renew gets the one that is kept, nil if there is none,
 // and returns that or a new one, which is kept from then on. It is called by one process at
-// a time, so that all show their peers the same profile for its week. Versions, such as "4"
-// or "34", tells apart what the profiles of one identity announce. A profile is no secret
+// a time, so that all show their peers the same profile for its week. Versions tells
+// apart what the profiles of one identity announce. A profile is no secret
 // and need not be well formed: renew looks.
-func (h *Home) ClientProfile(id *Identity, versions string, renew func(kept []byte) ([]byte, error)) ([]byte, error) {
+func (h *Home) ClientProfile(id *Identity, versions wire.Versions, renew func(kept []byte) ([]byte, error)) ([]byte, error) {
 	folder, err := h.identity(id.Name)
 	if err != nil {
 		return nil, err
 	}
-	file := profilePrefix + versions
-	for _, c := range []byte(versions) {
-		if !isDigit(c) {
-			return nil, fmt.Errorf("%w: versions %q", ErrFormat, versions)
-		}
-	}
-	path := filepath.Join(folder, file)
+	path := filepath.Join(folder, profilePrefix+versions.Digits())
 	kept, err := h.readProfile(path)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"otrpipe/otr/wire"
 )
 
 func TestAClientProfileIsMadeOnceAndKept(t *testing.T) {
@@ -25,7 +27,7 @@ func TestAClientProfileIsMadeOnceAndKept(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			// Another Home, as another process has it.
-			profile, err := homeIn(h.Dir()).ClientProfile(id, "34", renew)
+			profile, err := homeIn(h.Dir()).ClientProfile(id, wire.MakeVersions(3, 4), renew)
 			if err != nil {
 				t.Error(err)
 				return
@@ -37,7 +39,7 @@ func TestAClientProfileIsMadeOnceAndKept(t *testing.T) {
 		})
 	}
 	all.Wait()
-	other, err := h.ClientProfile(id, "4", func(kept []byte) ([]byte, error) {
+	other, err := h.ClientProfile(id, wire.MakeVersions(4), func(kept []byte) ([]byte, error) {
 		if kept != nil {
 			t.Errorf("the profile of other versions is %x", kept)
 		}
@@ -57,7 +59,7 @@ func TestAClientProfileIsMadeOnceAndKept(t *testing.T) {
 	must(t, err)
 	opened.Wipe()
 	must(t, h.Remove("alice"))
-	_, err = h.ClientProfile(id, "34", renew)
+	_, err = h.ClientProfile(id, wire.MakeVersions(3, 4), renew)
 	wantError(t, err, ErrNotFound)
 }
 
@@ -65,17 +67,15 @@ func TestAClientProfileThatCannotBeMadeChangesNothing(t *testing.T) {
 	h := newHome(t)
 	id := testIdentity("alice")
 	must(t, h.Create(id, nil))
-	_, err := h.ClientProfile(id, "34", func([]byte) ([]byte, error) { return []byte("kept"), nil })
+	_, err := h.ClientProfile(id, wire.MakeVersions(3, 4), func([]byte) ([]byte, error) { return []byte("kept"), nil })
 	must(t, err)
 	broken := errors.New("broken")
-	if _, err := h.ClientProfile(id, "34", func([]byte) ([]byte, error) { return nil, broken }); !errors.Is(err, broken) {
+	if _, err := h.ClientProfile(id, wire.MakeVersions(3, 4), func([]byte) ([]byte, error) { return nil, broken }); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
-	_, err = h.ClientProfile(id, "../34", nil)
-	wantError(t, err, ErrFormat)
 	path := filepath.Join(h.Dir(), identitiesFolder, "alice", "profile-34")
 	must(t, os.WriteFile(path, make([]byte, maxClientProfile+1), 0o600))
-	profile, err := h.ClientProfile(id, "34", func(kept []byte) ([]byte, error) {
+	profile, err := h.ClientProfile(id, wire.MakeVersions(3, 4), func(kept []byte) ([]byte, error) {
 		if kept != nil {
 			t.Errorf("%d bytes are a profile", len(kept))
 		}
@@ -85,7 +85,7 @@ func TestAClientProfileThatCannotBeMadeChangesNothing(t *testing.T) {
 		t.Errorf("%q, %v", profile, err)
 	}
 	must(t, os.Chmod(path, 0o644))
-	_, err = h.ClientProfile(id, "34", nil)
+	_, err = h.ClientProfile(id, wire.MakeVersions(3, 4), nil)
 	wantError(t, err, ErrUnsafe)
 }
 

@@ -95,9 +95,9 @@ type identityEngine interface {
 	// vouchingFingerprint is that of a key of version 3 whose transitional signature
 	// the peer shows, or zero.
 	vouchingFingerprint() keys.Fingerprint
-	// peerVersions is what the peer has signed for: the versions it speaks, a digit
-	// each, and until when that holds; "" where a version has no such thing.
-	peerVersions() (versions string, until time.Time)
+	// peerVersions is what the peer has signed for: the versions it speaks, and until
+	// when that holds; none where a version has no such thing.
+	peerVersions() (versions wire.Versions, until time.Time)
 	ssid() (id [8]byte, firstHalfBold bool)
 	smpBinding() smp.Binding
 }

@@ -146,7 +146,7 @@ func (e engineV3) peerFingerprint() keys.Fingerprint {
 
 func (e engineV3) vouchingFingerprint() keys.Fingerprint { return keys.Fingerprint{} }
 
-func (e engineV3) peerVersions() (string, time.Time) { return "", time.Time{} }
+func (e engineV3) peerVersions() (wire.Versions, time.Time) { return 0, time.Time{} }
 
 func (e engineV3) ssid() ([8]byte, bool) { return e.SSID() }
 

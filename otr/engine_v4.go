@@ -198,11 +198,11 @@ func (e engineV4) vouchingFingerprint() keys.Fingerprint {
 	return keys.Fingerprint{}
 }
 
-func (e engineV4) peerVersions() (string, time.Time) {
+func (e engineV4) peerVersions() (wire.Versions, time.Time) {
 	if k := e.PeerKey(); k != nil {
 		return k.Versions, k.Expires
 	}
-	return "", time.Time{}
+	return 0, time.Time{}
 }
 
 func (e engineV4) ssid() ([8]byte, bool) { return e.SSID() }

@@ -13,7 +13,7 @@ type Session struct {
 	Version       int              // of the protocol: 2, 3 or 4
 	Fingerprint   keys.Fingerprint // of the peer's long-term key
 	Vouching      keys.Fingerprint // version 4: of the key of version 3 whose transitional signature the peer shows, which anybody can forge; else zero
-	PeerVersions  string           // version 4: those of 3 and 4 that the peer has signed to speak, "4" or "34"; else empty
+	PeerVersions  wire.Versions    // version 4: those of 3 and 4 that the peer has signed to speak; else none
 	VersionsUntil time.Time        // when that ceases to hold: its client profile expires
 	SSID          [8]byte          // the secure session id
 	FirstHalfBold bool             // which half of SSID is ours to read aloud

@@ -150,9 +150,8 @@ type PeerKey struct {
 	// person's: what the signature covers is not hashed, and with a forging key to suit
 	// anybody can make one of a key that he knows the public half of.
 	DSA *keys.DSAPublicKey
-	// Versions are those of versions 3 and 4 that the profile lists, a digit each: "4"
-	// or "34", in whatever order it has them. It has signed for them until Expires.
-	Versions string
+	// Versions are those of versions 3 and 4 that the profile lists.
+	Versions wire.Versions
 	Expires  time.Time
 }
 
@@ -194,9 +193,9 @@ func (p *Profile) Validate(sender uint32, now time.Time) (*PeerKey, error) {
 		}
 		k.DSA = p.DSA
 	}
-	k.Versions, k.Expires = "4", time.Unix(p.Expires, 0)
+	k.Versions, k.Expires = wire.MakeVersions(4), time.Unix(p.Expires, 0)
 	if bytes.IndexByte(p.Versions, '3') >= 0 {
-		k.Versions = "34"
+		k.Versions = wire.MakeVersions(3, 4)
 	}
 	return k, nil
 }

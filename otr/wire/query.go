@@ -41,6 +41,29 @@ func (s Versions) String() string {
 	}
 }
 
+// ParseVersions reads a set that Digits has written: a digit for each version, in any
+// order. ok is false for anything else, and for no digit.
+func ParseVersions(digits string) (v Versions, ok bool) {
+	for _, d := range []byte(digits) {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		v |= MakeVersions(int(d - '0'))
+	}
+	return v, v != 0
+}
+
+// Digits writes the versions as a digit each, in ascending order, such as "34".
+func (s Versions) Digits() string {
+	var digits []byte
+	for v := range maxVersions {
+		if s.Has(v) {
+			digits = append(digits, '0'+byte(v))
+		}
+	}
+	return string(digits)
+}
+
 // maxVersions is how many versions have a digit to name them.
 const maxVersions = 10
 

@@ -48,7 +48,7 @@ func (s *Session) moveLines(lines *stream.Lines, p *Payload) <-chan error {
 
 // restOfInput returns what became of our input when the session has ended: only where
 // its end has been reached is all of it sent. A person at a terminal and a COMMAND
-// that says nothing have no more of it.
+// that says nothing have no more of it, and a user who ends the session wants no more sent.
 func (s *Session) restOfInput(sent <-chan error, p *Payload) error {
 	wait := lastLine
 	if p.Application != nil {
@@ -59,7 +59,7 @@ func (s *Session) restOfInput(sent <-chan error, p *Payload) error {
 		return err
 	case <-time.After(wait):
 	}
-	if in, ok := p.In.(*terminal.Reader); p.Application != nil || ok && in.Terminal() {
+	if in, ok := p.In.(*terminal.Reader); p.Application != nil || ok && in.Terminal() || s.Cause() == ErrEndedHere {
 		return nil
 	}
 	return errInputOpen

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"otrpipe/commands/internal/control"
@@ -18,6 +17,7 @@ import (
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/stream"
+	"otrpipe/otr/wire"
 )
 
 // lastBytes is how long plaintext that has arrived may take to be written when
@@ -127,9 +127,9 @@ func (s *Session) keptProfile(id *keyfile.Identity, cfg otr.Config) []byte {
 		return nil
 	}
 	cfg.Policy |= otr.AllowV4 // a session may come to it later
-	versions := "4"
+	versions := wire.MakeVersions(4)
 	if cfg.Policy.Has(otr.AllowV3) {
-		versions = "34"
+		versions = wire.MakeVersions(3, 4)
 	}
 	profile, err := s.cfg.Home.ClientProfile(id, versions, func(kept []byte) ([]byte, error) {
 		cfg.ClientProfile = kept
@@ -176,7 +176,7 @@ func (s *Session) policyOf(id *keyfile.Identity) (otr.Policy, error) {
 		return policy, nil
 	}
 	policy &^= otr.AllowV4
-	if strings.Contains(s.options.Named, "4") || policy&(otr.AllowV2|otr.AllowV3) == 0 {
+	if s.options.Named.Has(4) || policy&(otr.AllowV2|otr.AllowV3) == 0 {
 		return 0, exit.Errorf(exit.KeyFile, "identity %q has no key for OTR version 4", s.cfg.Name.Identity).
 			WithHint("make it: %s", s.setup.UpgradeHint)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
 )
 
 // Bounds with their reasons.
@@ -119,27 +120,11 @@ func versions(v string) (string, error) {
 	if v == "" {
 		return "", fmt.Errorf("no version is named")
 	}
-	canonical := ""
-	for _, s := range Spoken {
-		if strings.IndexByte(v, s.Digit) >= 0 {
-			canonical += string(s.Digit)
-		}
+	set, ok := wire.ParseVersions(v)
+	if !ok || set&^Spoken != 0 {
+		return "", fmt.Errorf("%q names a version that is not spoken here; %v are", v, Spoken)
 	}
-	for i := range len(v) {
-		if strings.IndexByte(canonical, v[i]) < 0 {
-			return "", fmt.Errorf("%q names a version that is not spoken here; %s are", v, spokenList())
-		}
-	}
-	return canonical, nil
-}
-
-func spokenList() string {
-	var digits []string
-	for _, s := range Spoken {
-		digits = append(digits, string(s.Digit))
-	}
-	last := len(digits) - 1
-	return strings.Join(digits[:last], ", ") + " and " + digits[last]
+	return set.Digits(), nil
 }
 
 // FingerprintLines are the lines of text, each of which the command fingerprint

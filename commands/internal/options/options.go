@@ -5,12 +5,12 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
 )
 
 // Values holds the stream flags that were given, each value in the one canonical
@@ -25,8 +25,8 @@ type Options struct {
 	SMP         []byte // the shared secret; nil: SMP is not run
 	Question    string
 	Policy      otr.Policy
-	Named       string // the versions given with --otr; empty: none were
-	Account     string // ours and the peer's; both empty, or neither
+	Named       wire.Versions // those given with --otr; none: it was not given
+	Account     string        // ours and the peer's; both empty, or neither
 	PeerAccount string
 	Mode        string
 	Stay        bool
@@ -65,7 +65,7 @@ func (v Values) Options(secret []byte) (*Options, error) {
 		HTML:        v.one(HTMLFlag, HTMLRaw),
 		Progress:    v.has(ProgressFlag),
 		KeyLog:      v.one(KeyLogFlag, ""),
-		Named:       v.one(OTRFlag, ""),
+		Named:       v.versions(0),
 		Account:     v.one(AccountFlag, ""),
 		PeerAccount: v.one(PeerAccountFlag, ""),
 	}
@@ -115,26 +115,26 @@ func (v Values) expected() ([]keys.Fingerprint, otr.Policy, error) {
 		}
 		expect = append(expect, f)
 	}
-	named := v.one(OTRFlag, DefaultVersions())
+	named := v.versions(DefaultVersions)
 	policy := otr.RequireEncryption
 	speaks := false
-	for _, s := range Spoken {
-		if strings.IndexByte(named, s.Digit) >= 0 && (expect == nil || slices.ContainsFunc(expect, keyOf(s.Digit))) {
-			policy |= s.Allow
+	for _, s := range spoken {
+		if named.Has(s.version) && (expect == nil || slices.ContainsFunc(expect, keyOf(s.version))) {
+			policy |= s.allow
 			speaks = true
 		}
 	}
 	if !speaks {
-		return nil, 0, exit.Errorf(exit.Usage, "no key given with --expect can be met in OTR version %s", named).
+		return nil, 0, exit.Errorf(exit.Usage, "no key given with --expect can be met in OTR version %v", named).
 			WithHint("40 digits are a key of versions 2 and 3, 112 of version 4")
 	}
 	return expect, policy, nil
 }
 
 // keyOf says whether a fingerprint is of a key that a version uses.
-func keyOf(version byte) func(keys.Fingerprint) bool {
+func keyOf(version int) func(keys.Fingerprint) bool {
 	return func(f keys.Fingerprint) bool {
-		return (f.OTR() == 4) == (version == '4')
+		return (f.OTR() == 4) == (version == 4)
 	}
 }
 
@@ -186,25 +186,30 @@ func (v Values) duration(name string, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// Spoken are the versions that the program speaks, the oldest first; the
-// policy's flag allows each.
-var Spoken = []struct {
-	Digit byte
-	Allow otr.Policy
+// spoken are the versions that the program speaks, the oldest first; the policy's flag
+// allows each.
+var spoken = []struct {
+	version int
+	allow   otr.Policy
 }{
-	{'2', otr.AllowV2},
-	{'3', otr.AllowV3},
-	{'4', otr.AllowV4},
+	{2, otr.AllowV2},
+	{3, otr.AllowV3},
+	{4, otr.AllowV4},
 }
 
-// DefaultVersions is all that are spoken but version 2, which protects nothing
-// against mixing up instances and is there for old peers only.
-func DefaultVersions() string {
-	s := ""
-	for _, v := range Spoken {
-		if v.Digit != '2' {
-			s += string(v.Digit)
-		}
+// Spoken is the set of the versions that the program speaks, and DefaultVersions all of
+// them but version 2, which protects nothing against mixing up instances and is there for
+// old peers only.
+var (
+	Spoken          = wire.MakeVersions(2, 3, 4)
+	DefaultVersions = wire.MakeVersions(3, 4)
+)
+
+// versions returns what was given with --otr.
+func (v Values) versions(otherwise wire.Versions) wire.Versions {
+	if !v.has(OTRFlag) {
+		return otherwise
 	}
-	return s
+	set, _ := wire.ParseVersions(v[OTRFlag][0]) // canonical
+	return set
 }

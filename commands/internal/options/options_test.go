@@ -36,8 +36,8 @@ func TestWhatWasNotGivenHasItsDefault(t *testing.T) {
 	if v.Mode() != ModeStream || v.Contact() != "" || v.Timeout() != DefaultTimeout {
 		t.Errorf("%s, %q, %v", v.Mode(), v.Contact(), v.Timeout())
 	}
-	if DefaultVersions() != "34" {
-		t.Errorf("the versions are %s", DefaultVersions())
+	if DefaultVersions.Digits() != "34" {
+		t.Errorf("the versions are %v", DefaultVersions)
 	}
 	o, err := v.Options(nil)
 	if err != nil || o.Policy.Has(otr.AllowV2) || o.Dead != DefaultDead {

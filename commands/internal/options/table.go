@@ -82,7 +82,7 @@ var Table = []Flag{
 
 	{Name: SessionFlag, Short: "s", Group: SessionGroup, Usage: "the session's `NAME`; one live end a name", Completion: Sessions},
 	{Name: EphemeralFlag, Group: SessionGroup, Kind: Switch, Usage: "use new keys that live in memory for this run only; not with --contact", Form: asIs},
-	{Name: OTRFlag, Group: SessionGroup, Usage: "`VERSIONS` of OTR to speak, of 2, 3 and 4", Default: DefaultVersions(),
+	{Name: OTRFlag, Group: SessionGroup, Usage: "`VERSIONS` of OTR to speak, of 2, 3 and 4", Default: DefaultVersions.Digits(),
 		Form: versions, Completion: Versions},
 	{Name: TimeoutFlag, Group: SessionGroup, Usage: "for the partner half, the handshake and SMP together, `D` such as 90s or 5m", Default: "60s", Form: Duration},
 	{Name: HeartbeatFlag, Group: SessionGroup, Usage: "keep an idle session alive every `D`", Default: "1m", Form: Duration},

@@ -12,6 +12,7 @@ import (
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
 )
 
 // A Standing is what is known of a peer's key.
@@ -42,9 +43,9 @@ type Config struct {
 	Contact string // "": anybody
 	Level   Level  // for a contact
 	Expect  []keys.Fingerprint
-	SMP     bool   // SMP proves the peer before any payload moves
-	Speaks4 bool   // version 4 is allowed here
-	Named   string // the digits of the versions that --otr names; "": it was not given
+	SMP     bool          // SMP proves the peer before any payload moves
+	Speaks4 bool          // version 4 is allowed here
+	Named   wire.Versions // those that --otr names; none: it was not given
 }
 
 // A Verdict is what a Keeper says of a session's peer.
@@ -269,7 +270,7 @@ func (k *Keeper) write(s otr.Session, level keyfile.Trust, now time.Time) error 
 	if s.Version == 2 || s.PeerInstance != 0 {
 		key.Client = keyfile.Client{OTR: s.Version, Instance: s.PeerInstance}
 	}
-	if s.PeerVersions != "" {
+	if s.PeerVersions != 0 {
 		key.Profile = keyfile.Profile{Versions: s.PeerVersions, Expires: s.VersionsUntil}
 	}
 	return k.cfg.Home.MeetKey(k.cfg.Contact, key, k.standing == New && k.run.IsZero())

@@ -12,6 +12,7 @@ import (
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
+	"otrpipe/otr/wire"
 )
 
 func mustParse(t *testing.T, s string) keys.Fingerprint {
@@ -232,7 +233,7 @@ func TestAContactThatIsRemovedInMidSessionStaysRemoved(t *testing.T) {
 func TestAContactThatSpeaksVersion4IsNotMetInSilenceInVersion3(t *testing.T) {
 	now := time.Now()
 	old, fresh := mustParse(t, someKey), key4(t, "4")
-	both := keyfile.Profile{Versions: "34", Expires: now.Add(time.Hour)}
+	both := keyfile.Profile{Versions: versionsOf("34"), Expires: now.Add(time.Hour)}
 	for _, test := range []struct {
 		story      string
 		level      Level
@@ -250,8 +251,8 @@ func TestAContactThatSpeaksVersion4IsNotMetInSilenceInVersion3(t *testing.T) {
 		{"both sides have said that version 3 will do", RequireVerified, true, "34", both, 3, true, false},
 		{"of more versions too", RequireVerified, true, "234", both, 3, true, false},
 		{"the user has not said so", RequireVerified, true, "24", both, 3, true, true},
-		{"the contact has not said so", RequireVerified, true, "34", keyfile.Profile{Versions: "4", Expires: both.Expires}, 3, true, true},
-		{"what it has said holds no more", RequireVerified, true, "34", keyfile.Profile{Versions: "34", Expires: now}, 3, true, true},
+		{"the contact has not said so", RequireVerified, true, "34", keyfile.Profile{Versions: versionsOf("4"), Expires: both.Expires}, 3, true, true},
+		{"what it has said holds no more", RequireVerified, true, "34", keyfile.Profile{Versions: versionsOf("34"), Expires: now}, 3, true, true},
 		{"no profile speaks for version 2", RequireVerified, true, "234", both, 2, true, true},
 		{"it comes with version 4", RequireVerified, true, "", both, 4, false, false},
 		{"we do not speak version 4", RequireVerified, false, "3", both, 3, false, false},
@@ -261,13 +262,13 @@ func TestAContactThatSpeaksVersion4IsNotMetInSilenceInVersion3(t *testing.T) {
 			if err := home.RememberKey("bob", old, keyfile.Verified, now); err != nil {
 				t.Fatal(err)
 			}
-			if err := home.RememberProfile("bob", fresh, keyfile.Verified, test.profile, now); test.profile.Versions != "" && err != nil {
+			if err := home.RememberProfile("bob", fresh, keyfile.Verified, test.profile, now); test.profile.Versions != 0 && err != nil {
 				t.Fatal(err)
 			}
 			if err := home.RememberKey("bob", fresh, keyfile.Verified, now); err != nil {
 				t.Fatal(err)
 			}
-			j := NewKeeper(Config{Home: home, Contact: "bob", Level: test.level, Speaks4: test.speaks4, Named: test.named})
+			j := NewKeeper(Config{Home: home, Contact: "bob", Level: test.level, Speaks4: test.speaks4, Named: versionsOf(test.named)})
 			verdict := j.Meet(otr.Session{Version: test.version, Fingerprint: old}, now)
 			downgraded, err := verdict.Downgraded, verdict.Err
 			if downgraded != test.downgraded || (err != nil) != test.refused {
@@ -284,10 +285,10 @@ func TestAContactThatSpeaksVersion4IsNotMetInSilenceInVersion3(t *testing.T) {
 func TestOneOfSeveralProfilesThatLeavesVersion3OutIsBelieved(t *testing.T) {
 	now := time.Now()
 	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
-	j := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireVerified, Speaks4: true, Named: "34"})
+	j := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireVerified, Speaks4: true, Named: versionsOf("34")})
 	come := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}
 	for digit, versions := range map[string]string{"4": "34", "5": "4"} {
-		profile := keyfile.Profile{Versions: versions, Expires: now.Add(time.Hour)}
+		profile := keyfile.Profile{Versions: versionsOf(versions), Expires: now.Add(time.Hour)}
 		if err := home.RememberProfile("bob", key4(t, digit), keyfile.Verified, profile, now); err != nil {
 			t.Fatal(err)
 		}
@@ -301,7 +302,7 @@ func TestWhatAProfileSaysIsRememberedWithTheKey(t *testing.T) {
 	now := time.Now().Truncate(time.Second).UTC()
 	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
 	bob := NewKeeper(Config{Home: home, Contact: "bob"})
-	met := otr.Session{Version: 4, Fingerprint: key4(t, "4"), PeerVersions: "34", VersionsUntil: now.Add(time.Hour)}
+	met := otr.Session{Version: 4, Fingerprint: key4(t, "4"), PeerVersions: versionsOf("34"), VersionsUntil: now.Add(time.Hour)}
 	decide(bob, met)
 	if _, err := bob.remember(met, keyfile.Seen, now); err != nil {
 		t.Fatal(err)
@@ -310,7 +311,7 @@ func TestWhatAProfileSaysIsRememberedWithTheKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := contact.Keys[0].Profile, (keyfile.Profile{Versions: "34", Expires: now.Add(time.Hour)}); got != want {
+	if got, want := contact.Keys[0].Profile, (keyfile.Profile{Versions: versionsOf("34"), Expires: now.Add(time.Hour)}); got != want {
 		t.Errorf("on file: %+v", got)
 	}
 }
@@ -452,4 +453,10 @@ func TestContactsThatCannotBeReadRefuseThePeer(t *testing.T) {
 	if !errors.As(v.Err, &e) || e.Code != exit.KeyFile {
 		t.Errorf("%+v", v)
 	}
+}
+
+// versionsOf are the versions with the given digits.
+func versionsOf(digits string) wire.Versions {
+	v, _ := wire.ParseVersions(digits)
+	return v
 }

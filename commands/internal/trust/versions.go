@@ -2,8 +2,6 @@ package trust
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"otrpipe/commands/internal/exit"
@@ -34,7 +32,7 @@ func (k *Keeper) downgraded(contact keyfile.Contact, s otr.Session, now time.Tim
 		return false, nil
 	}
 	says := speaks(contact, s.Version, now)
-	if k.cfg.Level != RequireVerified || says && strings.Contains(k.cfg.Named, strconv.Itoa(s.Version)) {
+	if k.cfg.Level != RequireVerified || says && k.cfg.Named.Has(s.Version) {
 		return true, nil
 	}
 	refusal := exit.Errorf(exit.Refused, "%s comes with OTR version %d, but is known to speak version 4", k.cfg.Contact, s.Version)
