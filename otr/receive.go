@@ -393,16 +393,20 @@ func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 // extra symmetric key: four bytes that say what for, and data. It returns how
 // many keys there were in it, one or none.
 func (c *Conversation) receiveExtraKey(t wire.TLV, n int, got *Received) int {
-	if len(t.Value) < 4 {
-		got.event(Malformed{Reason: errExtraKeyTLV})
-		return 0
+	value := t.Value
+	if len(value) < 4 {
+		if c.active.id.version != v4.Version {
+			got.event(Malformed{Reason: errExtraKeyTLV})
+			return 0
+		}
+		value = make([]byte, 4) // a record that is too short has a context of zeros
 	}
 	key, err := c.active.engine.extraKey(true, n)
 	if err != nil {
 		got.event(Malformed{Reason: err})
 		return 0
 	}
-	r := wire.NewReader(t.Value)
+	r := wire.NewReader(value)
 	got.event(ExtraKeyReceived{Use: r.Int(), Data: bytes.Clone(r.Rest()), Key: key})
 	return 1
 }

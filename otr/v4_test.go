@@ -637,3 +637,16 @@ func TestAnotherInstanceTakesASessionOfVersion4OverWithItsKeyOnly(t *testing.T) 
 	carry(again.must(again.Refresh()), bob, again)
 	wantV4Session(t, again, bob)
 }
+
+func TestAnExtraKeyRecordThatIsTooShortHasAContextOfZeros(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	b, err := alice.AppendMessage(nil, otr.Message{TLVs: []wire.TLV{{Type: v4.TLVExtraKey, Value: []byte{1, 2}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob.take([][]byte{bytes.TrimSuffix(b, []byte("\n"))})
+	got := happened[otr.ExtraKeyReceived](bob)
+	if len(got) != 1 || got[0].Use != 0 || len(got[0].Data) != 0 || len(got[0].Key) != 64 {
+		t.Errorf("%+v", got)
+	}
+}

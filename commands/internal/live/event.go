@@ -65,6 +65,13 @@ func (s *Session) event(e stream.Event) {
 		s.Advise("with another OTR client use --mode lines")
 	case otr.Restarted:
 		s.Note("%v", what)
+	case otr.OtherKey:
+		s.Warn("another client, with OTRv%d key %v, asked for a session and was refused; this session goes on", what.Version, what.Fingerprint)
+		s.Advise("if that is another device of %s: contacts add takes its key for the next session", s.peerName())
+	case otr.ProfileExpired:
+		s.expired = &what
+		s.Warn("%v", what)
+		s.Advise("compare the date and the time of both machines; more than a week of difference is too much for version 4")
 	default:
 		s.dropped(e)
 	}

@@ -104,6 +104,8 @@ func (s *Session) timedOut() error {
 	}
 	late := exit.Errorf(exit.Timeout, "there is no session after %v", s.options.Timeout)
 	switch {
+	case s.expired != nil:
+		return late.WithHint("%v", *s.expired)
 	case s.echoed:
 		return late.WithHint("the transport sends back what we say; is it the other end that answers?")
 	case s.offline:

@@ -107,16 +107,17 @@ type Session struct {
 	logs     []*events.Log
 	keeper   *trust.Keeper
 	state    control.State
-	peer     *events.Peer // whom the session is with; nil: nobody yet
-	session  otr.Session  // if peer is not nil
-	trusted  bool         // every check that was asked for has passed
-	refusal  bool         // the key of session is being refused
-	complete bool         // mode stream: the peer's authenticated end has come
-	echoed   bool         // what we sent came back
-	inClear  bool         // what came was unencrypted text
-	offline  bool         // what came was a message to somebody who is away
-	offers   string       // the versions that the peer asked for last, if none of them is allowed here
-	extra    *extraKey    // announced by the peer last
+	peer     *events.Peer        // whom the session is with; nil: nobody yet
+	session  otr.Session         // if peer is not nil
+	trusted  bool                // every check that was asked for has passed
+	refusal  bool                // the key of session is being refused
+	complete bool                // mode stream: the peer's authenticated end has come
+	echoed   bool                // what we sent came back
+	expired  *otr.ProfileExpired // the last one; nil: none
+	inClear  bool                // what came was unencrypted text
+	offline  bool                // what came was a message to somebody who is away
+	offers   string              // the versions that the peer asked for last, if none of them is allowed here
+	extra    *extraKey           // announced by the peer last
 	smp      smpState
 	// comparison is the one that comes before payload, while it is under way.
 	comparison *guesses.Comparison
