@@ -72,7 +72,7 @@ type Config struct {
 // Session says in Version and PeerInstance.
 type Peer struct {
 	Version  int    // 0: not known
-	Instance uint32 // 0 in version 2
+	Instance uint32 // 0: whichever answers, as in version 2
 }
 
 // A Conversation is our side of the exchange of messages with one
@@ -162,7 +162,7 @@ func New(cfg Config) (*Conversation, error) {
 		return nil, fmt.Errorf("%w: lines of %d bytes cannot carry fragments", ErrConfig, cfg.MaxSize)
 	case cfg.Peer.Instance != 0 && cfg.Peer.Instance < wire.MinInstanceTag:
 		return nil, fmt.Errorf("%w: the peer's instance tag %#x is below %#x", ErrConfig, cfg.Peer.Instance, wire.MinInstanceTag)
-	case cfg.Peer.Version > v3.Version2 && cfg.Peer.Instance == 0, cfg.Peer.Version == v3.Version2 && cfg.Peer.Instance != 0:
+	case cfg.Peer.Version == v3.Version2 && cfg.Peer.Instance != 0:
 		return nil, fmt.Errorf("%w: version %d of the peer and instance tag %#x", ErrConfig, cfg.Peer.Version, cfg.Peer.Instance)
 	case cfg.Pad < 0 || cfg.Pad > maxPad:
 		return nil, fmt.Errorf("%w: padding to %d bytes", ErrConfig, cfg.Pad)

@@ -105,7 +105,7 @@ func (s *Session) Prepare(setup Setup) (*otr.Conversation, error) {
 		Account:     s.options.Account,
 		PeerAccount: s.options.PeerAccount,
 		InstanceTag: tag,
-		Peer:        trust.LastClient(contact, policy.Allows),
+		Peer:        s.firstClient(contact, policy),
 		Policy:      policy,
 		Rand:        rand.Reader,
 		Now:         time.Now,
@@ -118,6 +118,19 @@ func (s *Session) Prepare(setup Setup) (*otr.Conversation, error) {
 		cfg.ClientProfile = s.keptProfile(id, cfg)
 	}
 	return otr.New(cfg)
+}
+
+// firstClient is the client that a session begins with, by a key exchange of ours and not
+// by a query: a client of version 3 or older may answer a query in a session that it still
+// has by sending the next texts in clear. Another otrpipe never does, nor does anybody
+// in version 4, and a query finds them wherever they are.
+func (s *Session) firstClient(contact keyfile.Contact, policy otr.Policy) otr.Peer {
+	peer := trust.LastClient(contact, policy.Allows)
+	if s.options.Mode != options.ModeLines || peer.Version >= 4 {
+		return otr.Peer{}
+	}
+	// Whichever instance is there may answer: after a crash it has another tag.
+	return otr.Peer{Version: peer.Version}
 }
 
 // keptProfile is the client profile that the home keeps for an identity; nil where it
