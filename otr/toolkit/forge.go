@@ -110,8 +110,10 @@ type SentMessage struct {
 // Transcript"). The key exchange, the data
 // messages, the MAC keys that they reveal, and the end are those that honest engines
 // make; only the peer's ring signature is made with our own ephemeral key, which the ring
-// holds for that purpose. So nobody can tell which of the two has made it, or whether it
-// is a forgery. The error wraps ErrForgery or is that of a step.
+// holds for that purpose. So nobody can tell which of the two has made it. The texts are
+// plain data messages, as a chat program sends them. Those of two otrpipes have private
+// TLVs besides, so their lengths show that a forgery is not a log of such a session, but
+// not which of the two made it. The error wraps ErrForgery or is that of a step.
 func (f *Forger) Forge4(s *Script, peers *Profile) ([]SentMessage, error) {
 	if err := s.checkTwo(); err != nil {
 		return nil, err
