@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -578,8 +579,10 @@ func TestKeysAndSignalsThatLeaveAChat(t *testing.T) {
 			a.prompted("[peer unverified]")
 			leave.do(d, a)
 			a.leaves(leave.code)
-			// The session was ended properly: this is no broken stream.
-			if err := <-c.ended; err != nil {
+			// The session was ended properly, and the other end's input was still open.
+			err := <-c.ended
+			var e *exec.ExitError
+			if !errors.As(err, &e) || e.ExitCode() != 5 || !strings.Contains(c.errors.String(), "before our input had ended") {
 				t.Errorf("%v\n%s", err, c.errors.String())
 			}
 		})

@@ -60,7 +60,8 @@ func TestProgramTalksInLines(t *testing.T) {
 	})
 }
 
-// A peer that ends the session is the end of the program, in peace.
+// A peer that ends the session is the end of the program. Where our input was still open,
+// not all of it was sent.
 func TestProgramLeavesWhenThePeerEnds(t *testing.T) {
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h, r := newHome(t), newRemote(t, k, "--versions", version)
@@ -70,7 +71,7 @@ func TestProgramLeavesWhenThePeerEnds(t *testing.T) {
 		r.do("say", "goodbye")
 		r.do("end")
 		l.wait("goodbye\n")
-		if code := l.left(); code != 0 {
+		if code := l.left(); code != 5 {
 			t.Errorf("exit code %d", code)
 		}
 	})
