@@ -265,6 +265,8 @@ func (u *us) take(line string) {
 			u.refused = append(u.refused, e.Reason)
 		case otr.Unreadable:
 			u.refused = append(u.refused, e.Reason)
+		case otr.ProfileExpired:
+			u.refused = append(u.refused, &v4.ExpiredError{Expires: e.Expires, Now: e.Now})
 		case otr.OtherInstance:
 			u.refused = append(u.refused, errOtherInstance)
 		case otr.SMPAsked:
@@ -574,6 +576,9 @@ func TestHostileKeyExchangesAreRefused(t *testing.T) {
 				u.until("it was refused", func() bool { return len(u.refused) > 0 })
 				if !errors.Is(u.refused[0], want) {
 					t.Errorf("refused with %v, want %v", u.refused[0], want)
+				}
+				if expired := errors.As(u.refused[0], new(*v4.ExpiredError)); expired != (kind == "expired-profile") {
+					t.Errorf("refused with %v: as an expired profile: %v", u.refused[0], expired)
 				}
 				if u.State() != otr.StatePlaintext || u.secure() {
 					t.Error("there is a session")
