@@ -144,15 +144,15 @@ var tapped = []struct {
 		}
 	}},
 	{"SMP passed on", func(p *tap) {
-		p.flags = []string{"--relay-smp"}
+		p.flags = append(p.flags, "--relay-smp")
 		secret := secretFile(p.t, "the secret")
-		p.ends = []string{"--smp-secret-file", secret}
-		p.caught(4, "--smp-secret-file", secret)
+		p.ends = []string{"--smp-secret-file", secret, "--otr", p.version}
+		p.caught(4, "--smp-secret-file", secret, "--otr", p.version)
 	}},
 	{"SMP dropped", func(p *tap) {
 		secret := secretFile(p.t, "the secret")
-		p.ends = []string{"--smp-secret-file", secret}
-		p.caught(7, "--smp-secret-file", secret, "--timeout", "3s")
+		p.ends = []string{"--smp-secret-file", secret, "--otr", p.version}
+		p.caught(7, "--smp-secret-file", secret, "--otr", p.version, "--timeout", "3s")
 	}},
 }
 
