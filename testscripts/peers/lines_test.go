@@ -132,6 +132,8 @@ func TestProgramRefusesAKeyThatWasNotExpected(t *testing.T) {
 		l = h.connect(version, r, "--expect", key.fingerprint)
 		l.say("hello\n")
 		r.wait("text", 1)
+		r.do("say", "welcome") // else the program may not know that the peer has the session
+		l.wait("welcome\n")
 		l.in.Close()
 		if code := l.left(); code != 0 {
 			t.Errorf("exit code %d", code)

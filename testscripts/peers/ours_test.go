@@ -16,6 +16,7 @@ type ours struct {
 	cfg  otr.Config
 	c    *otr.Conversation
 	news []event
+	skip time.Duration // how far our clock is ahead of the machine's
 }
 
 // policies are the versions as our policy has them.
@@ -34,9 +35,9 @@ func newOurs(t *testing.T, version string, size int, policy otr.Policy) *ours {
 		InstanceTag: 0x1234567,
 		Policy:      policies[version] | policy,
 		Rand:        rand.Reader,
-		Now:         time.Now,
 		MaxSize:     size,
 	}}
+	o.cfg.Now = func() time.Time { return time.Now().Add(o.skip) }
 	o.Forget()
 	return o
 }
@@ -59,6 +60,32 @@ func (o *ours) Receive(line string) []string {
 	if err != nil {
 		o.t.Fatalf("%.100q: %v", line, err)
 	}
+	return o.took(got)
+}
+
+// longestPause is more than a key exchange waits on purpose before it goes on, and
+// less than it waits for a peer that does not answer.
+const longestPause = 1500 * time.Millisecond
+
+// Pause moves our clock to where a key exchange that waits on purpose goes on, and
+// returns what is sent then. It reports false if there is none.
+func (o *ours) Pause() ([]string, bool) {
+	o.t.Helper()
+	next := o.c.NextTick()
+	wait := next.Sub(o.cfg.Now())
+	if !o.c.UnderWay() || next.IsZero() || wait > longestPause {
+		return nil, false
+	}
+	o.skip += max(0, wait)
+	got, err := o.c.Tick()
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return o.took(got), true
+}
+
+// took notes what a call reports and returns what it sends.
+func (o *ours) took(got otr.Received) []string {
 	for _, e := range got.Events {
 		o.news = append(o.news, eventOf(e))
 	}

@@ -57,11 +57,12 @@ func describe(line string) string {
 	return fmt.Sprintf("%.60q", line)
 }
 
-// settle delivers lines, one to each end in turn, until none is on its way.
+// settle delivers lines, one to each end in turn, until none is on its way and
+// no key exchange of ours waits for its moment.
 func (k *talk) settle() {
 	k.t.Helper()
 	for range maxSteps {
-		if len(k.coming[0])+len(k.coming[1]) == 0 {
+		if len(k.coming[0])+len(k.coming[1]) == 0 && !k.pause() {
 			return
 		}
 		for i := range k.ends {
@@ -69,6 +70,21 @@ func (k *talk) settle() {
 		}
 	}
 	k.t.Fatalf("%s and %s do not stop answering each other", k.ends[0].Name(), k.ends[1].Name())
+}
+
+// pause lets the time pass that a key exchange of ours waits on purpose. It
+// reports whether there was one.
+func (k *talk) pause() bool {
+	k.t.Helper()
+	paused := false
+	for i, e := range k.ends {
+		if o, ok := e.(*ours); ok {
+			lines, waited := o.Pause()
+			k.send(i, lines)
+			paused = paused || waited
+		}
+	}
+	return paused
 }
 
 // step delivers the next line to end i.
