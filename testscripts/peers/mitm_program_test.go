@@ -110,7 +110,10 @@ var tapped = []struct {
 		l.say("payload\n")
 		l.wait("payload\n")
 		l.in.Close()
-		if code := l.left(); code != 0 {
+		// In mode lines an acknowledgement names the session. He passes it on into the
+		// other one, where it counts for nothing: if alice has one to wait for, she
+		// leaves with 5.
+		if code := l.left(); code != 0 && (code != 5 || p.mode != "lines") {
 			p.t.Errorf("exit code %d", code)
 		}
 		if got := p.payload(); got != "payload\npayload\n" && got != "payloadpayload" {
