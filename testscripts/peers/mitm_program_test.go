@@ -56,7 +56,11 @@ func (p *tap) connect(tapped bool, flags ...string) *live {
 }
 
 // payload is every byte of payload that the man in the middle could read.
-func (p *tap) payload() string {
+func (p *tap) payload() string { return p.payloadOf("") }
+
+// payloadOf is what the man in the middle could read of one side's payload, a or b; of
+// both where side is empty.
+func (p *tap) payloadOf(side string) string {
 	p.t.Helper()
 	f, err := os.Open(p.seen)
 	if err != nil {
@@ -66,6 +70,7 @@ func (p *tap) payload() string {
 	var payload []byte
 	for s := bufio.NewScanner(f); s.Scan(); {
 		var m struct {
+			Side string
 			Text string
 			TLVs []struct {
 				Type  uint16
@@ -74,6 +79,9 @@ func (p *tap) payload() string {
 		}
 		if err := json.Unmarshal(s.Bytes(), &m); err != nil {
 			p.t.Fatal(err)
+		}
+		if side != "" && m.Side != side {
+			continue
 		}
 		payload = append(payload, m.Text...)
 		for _, r := range m.TLVs {
@@ -141,8 +149,8 @@ var tapped = []struct {
 			l := p.connect(true)
 			l.say("payload\n")
 			l.left()
-			if got := p.payload(); got != "" && got != "payload" {
-				p.t.Errorf("he read %q", got)
+			if got := p.payloadOf("b"); got != "" {
+				p.t.Errorf("he read %q of bob", got)
 			}
 		}
 	}},
