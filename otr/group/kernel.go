@@ -34,12 +34,11 @@ func squareGo(t *product, a *element, n int) {
 }
 
 // reduceGo sets z to t/R modulo p, where t is below R², and z is below R and may be above
-// p. t is overwritten. p ≡ −1 modulo 2^64, so that the lowest limb is itself the multiple
-// of p that clears it.
-func reduceGo(z *element, t *product, p *element, n int) {
+// p. t is overwritten. inverse is −1/p modulo 2^64.
+func reduceGo(z *element, t *product, p *element, inverse uint64, n int) {
 	var above uint64
 	for i := range n {
-		carry := addMul(t[i:i+n], p[:n], t[i])
+		carry := addMul(t[i:i+n], p[:n], t[i]*inverse)
 		t[i+n], above = bits.Add64(t[i+n], carry, above)
 	}
 	// Where the sum has reached R, one p less is below it.

@@ -25,12 +25,15 @@ func square(t *product, a *element, n int) {
 	squareGo(t, a, n)
 }
 
-func reduce(z *element, t *product, p *element, n int) {
-	if hasADX {
+func reduce(z *element, t *product, p *element, inverse uint64, n int) {
+	switch {
+	case !hasADX:
+		reduceGo(z, t, p, inverse, n)
+	case inverse == 1:
 		reduceADX(&z[0], &t[0], &p[0], n/blockLimbs)
-		return
+	default:
+		reduceAnyADX(&z[0], &t[0], &p[0], n/blockLimbs, inverse)
 	}
-	reduceGo(z, t, p, n)
 }
 
 func choose(z *element, table []uint64, n, entries int, choice uint64) {

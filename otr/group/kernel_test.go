@@ -5,12 +5,19 @@ import (
 	"encoding/binary"
 	"math/big"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 )
 
-// kernels are the two moduli that the kernel has, by name.
+// kernels are the moduli of the groups, and others of every length, by name.
 func kernels() map[string]*montgomery {
-	return map[string]*montgomery{"1536": MODP1536().field, "3072": MODP3072().field}
+	m := map[string]*montgomery{"1536": MODP1536().field, "3072": MODP3072().field}
+	rng := rand.NewChaCha8([32]byte{1})
+	for _, bits := range []int{2, 512, 1000, 1024, 2048, 3071} {
+		p := randomBig(rng, bits)
+		m["any of "+strconv.Itoa(bits)] = NewModulus(p.SetBit(p.SetBit(p, bits-1, 1), 0, 1)).field
+	}
+	return m
 }
 
 func toBig(limbs []uint64) *big.Int {
@@ -92,8 +99,8 @@ func checkKernel(t *testing.T, m *montgomery, a, b element) {
 
 	var z, zGo element
 	copySum := sum
-	reduce(&z, &sum, &m.p, m.n)
-	reduceGo(&zGo, &copySum, &m.p, m.n)
+	reduce(&z, &sum, &m.p, m.inverse, m.n)
+	reduceGo(&zGo, &copySum, &m.p, m.inverse, m.n)
 	if z != zGo {
 		t.Fatalf("%x/R is %x, in Go %x", want, z, zGo)
 	}

@@ -19,24 +19,25 @@ const (
 type element [maxLimbs]uint64
 
 // A montgomery is arithmetic modulo an odd p ("Modular Multiplication Without Trial
-// Division", 1985). The lowest and the highest limb of p are 2^64−1, as those of the
-// primes of RFC 3526 are. The lowest makes −1/p modulo 2^64 equal to 1; the highest keeps
-// numbers below R from reaching 2p.
+// Division", 1985).
 //
 // The time of all operations depends on the length of p alone.
 type montgomery struct {
-	n   int // limbs of p, a multiple of blockLimbs
-	p   element
-	one element // R modulo p
-	rr  element // R² modulo p
+	n       int // limbs of p, a multiple of blockLimbs
+	p       element
+	inverse uint64  // −1/p modulo 2^64
+	one     element // R modulo p
+	rr      element // R² modulo p
 }
 
 // A product is room for the product of two elements.
 type product [2 * maxLimbs]uint64
 
-// newMontgomery returns the arithmetic modulo p, which is big-endian.
+// newMontgomery returns the arithmetic modulo p, which is big-endian. The lowest and the
+// highest limb of p must be 2^64−1, as those of the primes of RFC 3526 are. The lowest makes
+// the inverse 1, which saves the kernel a multiplication per limb.
 func newMontgomery(p []byte) *montgomery {
-	m := &montgomery{n: len(p) / limbBytes}
+	m := &montgomery{n: len(p) / limbBytes, inverse: 1}
 	if len(p)%(blockLimbs*limbBytes) != 0 || m.n > maxLimbs {
 		panic("group: modulus of a length that the kernel does not know")
 	}
@@ -85,13 +86,13 @@ func (m *montgomery) subtractAbove(z *element, carry uint64) {
 func (m *montgomery) mul(z, a, b *element, t *product) {
 	clear(t[:2*m.n])
 	multiply(t, a, b, m.n)
-	reduce(z, t, &m.p, m.n)
+	reduce(z, t, &m.p, m.inverse, m.n)
 }
 
 // square sets z to a·a. t is overwritten. z may be a.
 func (m *montgomery) square(z, a *element, t *product) {
 	square(t, a, m.n)
-	reduce(z, t, &m.p, m.n)
+	reduce(z, t, &m.p, m.inverse, m.n)
 }
 
 // enter takes z, any number below R, into Montgomery's form.
@@ -102,7 +103,7 @@ func (m *montgomery) enter(z *element, t *product) { m.mul(z, z, &m.rr, t) }
 func (m *montgomery) bytes(z *element, t *product) []byte {
 	clear(t[:])
 	copy(t[:], z[:m.n])
-	reduce(z, t, &m.p, m.n)
+	reduce(z, t, &m.p, m.inverse, m.n)
 	m.subtractAbove(z, 0)
 	b := make([]byte, m.n*limbBytes)
 	for i := range m.n {

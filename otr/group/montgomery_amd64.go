@@ -15,12 +15,21 @@ func productADX(t *uint64, a *uint64, b *uint64, blocks int)
 func squareADX(t *uint64, a *uint64, blocks int)
 
 // reduceADX sets z, of 8·blocks limbs, to t/R modulo p, where R = 2^(512·blocks)
-// and t, of twice as many limbs, is below R². It overwrites t. p ≡ −1 modulo 2^64,
-// so that the lowest limb is itself the multiple of p that clears it. z is below R
-// and may be above p.
+// and t, of twice as many limbs, is below R². It overwrites t. z is below R and may be
+// above p.
+// p ≡ −1 modulo 2^64, so that the lowest limb is itself the multiple of p that
+// clears it.
 //
 //go:noescape
 func reduceADX(z *uint64, t *uint64, p *uint64, blocks int)
+
+// reduceAnyADX sets z, of 8·blocks limbs, to t/R modulo p, where R = 2^(512·blocks)
+// and t, of twice as many limbs, is below R². It overwrites t. z is below R and may be
+// above p.
+// inverse is −1/p modulo 2^64.
+//
+//go:noescape
+func reduceAnyADX(z *uint64, t *uint64, p *uint64, blocks int, inverse uint64)
 
 // chooseAVX2 sets z, of 8·blocks limbs, to entry choice of the table, whose entries
 // follow each other. It reads all of them.

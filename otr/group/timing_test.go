@@ -136,7 +136,7 @@ func timedFunctions(name string, g *MODP) []timedFunction {
 	return []timedFunction{
 		{name + ", product", x[:m.n], zeros, func() { m.mul(&z, &x, &m.rr, &t) }},
 		{name + ", square", x[:m.n], zeros, func() { m.square(&z, &x, &t) }},
-		{name + ", reduction", sum[:2*m.n], greatest, func() { reduce(&z, &sum, &m.p, m.n) }},
+		{name + ", reduction", sum[:2*m.n], greatest, func() { reduce(&z, &sum, &m.p, m.inverse, m.n) }},
 		{name + ", choice from a table", choice, drawChoice, func() { choose(&z, table, m.n, 32, choice[0]) }},
 		{name + ", power of 2", exponent, zeros, func() { g.ExpBase(secret()) }},
 		{name + ", power", exponent, zeros, func() { g.Exp(y, secret()) }},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/big"
 
+	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
 )
 
@@ -39,7 +40,8 @@ var (
 // type has passed the checks of ParseDSAPublicKey.
 type DSAPublicKey struct {
 	p, q, g, y *big.Int
-	encoded    []byte // PUBKEY
+	field      *group.Modulus // modulo p
+	encoded    []byte         // PUBKEY
 }
 
 // ParseDSAPublicKey parses b, which must be one PUBKEY and nothing else: the
@@ -117,6 +119,7 @@ func (k *DSAPublicKey) validate() error {
 	if rem := new(big.Int); rem.Mod(rem.Sub(k.p, one), k.q).Sign() != 0 {
 		return fmt.Errorf("%w: q does not divide p−1", ErrKey)
 	}
+	k.field = group.NewModulus(k.p)
 	for _, element := range []struct {
 		name  string
 		value *big.Int
@@ -125,7 +128,7 @@ func (k *DSAPublicKey) validate() error {
 		if v.Cmp(one) <= 0 || v.Cmp(k.p) >= 0 {
 			return fmt.Errorf("%w: %s is out of range", ErrKey, element.name)
 		}
-		if new(big.Int).Exp(v, k.q, k.p).Cmp(one) != 0 {
+		if k.field.Powers([]*big.Int{v}, []*big.Int{k.q}).Cmp(one) != 0 {
 			return fmt.Errorf("%w: %s is not of order q", ErrKey, element.name)
 		}
 	}
@@ -170,10 +173,9 @@ func (k *DSAPublicKey) Verify(m, sig []byte) error {
 	// v = (g^(m/s) · y^(r/s) mod p) mod q
 	u := new(big.Int).SetBytes(m)
 	u.Mod(u.Mul(u, w), k.q)
-	v := new(big.Int).Exp(k.g, u, k.p)
-	u.Mod(u.Mul(r, w), k.q)
-	v.Mul(v, u.Exp(k.y, u, k.p))
-	v.Mod(v.Mod(v, k.p), k.q)
+	w.Mod(w.Mul(r, w), k.q)
+	v := k.field.Powers([]*big.Int{k.g, k.y}, []*big.Int{u, w})
+	v.Mod(v, k.q)
 	if v.Cmp(r) != 0 {
 		return ErrSignature
 	}

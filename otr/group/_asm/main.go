@@ -275,13 +275,24 @@ func square() {
 	RET()
 }
 
-func reduce() {
-	TEXT("reduceADX", NOSPLIT, "func(z, t, p *uint64, blocks int)")
+// reduce writes the reduction for p ≡ −1 modulo 2^64, or that for any odd p.
+func reduce(any bool) {
+	name, params := "reduceADX", "func(z, t, p *uint64, blocks int)"
+	if any {
+		name, params = "reduceAnyADX", "func(z, t, p *uint64, blocks int, inverse uint64)"
+	}
+	TEXT(name, NOSPLIT, params)
 	Pragma("noescape")
-	Doc("reduceADX sets z, of 8·blocks limbs, to t/R modulo p, where R = 2^(512·blocks)",
-		"and t, of twice as many limbs, is below R². It overwrites t. p ≡ −1 modulo 2^64,",
-		"so that the lowest limb is itself the multiple of p that clears it. z is below R",
-		"and may be above p.")
+	doc := []string{name + " sets z, of 8·blocks limbs, to t/R modulo p, where R = 2^(512·blocks)",
+		"and t, of twice as many limbs, is below R². It overwrites t. z is below R and may be",
+		"above p."}
+	if any {
+		doc = append(doc, "inverse is −1/p modulo 2^64.")
+	} else {
+		doc = append(doc, "p ≡ −1 modulo 2^64, so that the lowest limb is itself the multiple of p that",
+			"clears it.")
+	}
+	Doc(doc...)
 	l := newLocals()
 	Load(Param("t"), t)
 	Load(Param("p"), x)
@@ -304,6 +315,9 @@ func reduce() {
 	Comment("The multiples of p that clear the lowest block take its place.")
 	for j := range 8 {
 		MOVQ(w.limb(0), RDX)
+		if any {
+			IMULQ(NewParamAddr("inverse", 32), RDX)
+		}
 		MOVQ(RDX, at(t, j))
 		l.row(&w, func(GPPhysical) {})
 	}
@@ -390,7 +404,8 @@ func main() {
 	ConstraintExpr("amd64,!purego")
 	product()
 	square()
-	reduce()
+	reduce(false)
+	reduce(true)
 	choose()
 	Generate()
 }
