@@ -149,6 +149,7 @@ type peer struct {
 	// how often since it came further.
 	retried time.Time
 	retries int
+	told    bool // that a key exchange with it has begun
 }
 
 // New returns a conversation in StatePlaintext.

@@ -126,6 +126,7 @@ const (
 	ignored                // of no use in this state
 	beaten                 // an offer that has lost against ours
 	expired                // the sender's profile has expired
+	mistagged              // the sender's profile is not of the instance that it names
 	busy                   // not looked at: too many that cannot be authenticated
 	echoed                 // our own message
 	malformed              // not of its form, or failed a check of the key exchange

@@ -59,6 +59,10 @@ func ClientProfile(cfg Config) ([]byte, error) {
 
 func (p protocolV4) fragmentFormat() int { return v4.Version }
 
+// errorMalformed is the error message for instance tags that are not valid or do not fit
+// together (section "OTR Error Messages").
+const errorMalformed = "ERROR_3: Malformed message"
+
 // errorText has the codes of the section "OTR Error Messages".
 func (p protocolV4) errorText(reason error) string {
 	if errors.Is(reason, ErrNotEncrypted) {
@@ -137,6 +141,8 @@ func judgeV4(err error) verdict {
 		return busy
 	case errors.As(err, new(*v4.ExpiredError)):
 		return expired
+	case errors.Is(err, v4.ErrProfileOwner):
+		return mistagged
 	case errors.Is(err, v4.ErrReplay):
 		return replayed
 	case errors.Is(err, v4.ErrUnreadable):

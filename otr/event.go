@@ -1,7 +1,9 @@
 package otr
 
 import (
+	"bytes"
 	"fmt"
+	"strings"
 	"time"
 
 	"otrpipe/otr/keys"
@@ -65,6 +67,10 @@ type (
 	// PeerError is an OTR Error Message. Anyone can have written it.
 	PeerError struct {
 		Text string
+		Code int // N where Text begins with a code "ERROR_N" that is known; else 0
+		// Expired says that, by the peer's clock, our client profile has expired: Text is
+		// that of the peer's ProfileExpired.
+		Expired bool
 	}
 
 	// Queried says that the peer asked for OTR by a query or a whitespace tag.
@@ -90,6 +96,14 @@ type (
 		Fingerprint keys.Fingerprint
 		Version     int
 		Instance    uint32
+	}
+
+	// ExchangeBegun says that an instance of the peer, for the first time, has sent a
+	// message of a key exchange that is of its form. It is not authenticated yet. In
+	// version 4 no session comes of it where the two ends do not name the same accounts.
+	ExchangeBegun struct {
+		Version  int
+		Instance uint32
 	}
 
 	// ProfileExpired says that a key exchange was refused because the client profile
@@ -160,6 +174,7 @@ func (PeerError) event()        {}
 func (Queried) event()          {}
 func (OtherInstance) event()    {}
 func (OtherKey) event()         {}
+func (ExchangeBegun) event()    {}
 func (ProfileExpired) event()   {}
 func (Echo) event()             {}
 func (Restarted) event()        {}
@@ -197,7 +212,45 @@ func (e Unreadable) String() string { return fmt.Sprintf("message dropped: %v", 
 
 func (e Malformed) String() string { return fmt.Sprintf("message dropped: %v", e.Reason) }
 
-func (e PeerError) String() string { return fmt.Sprintf("the peer reports an error: %q", e.Text) }
+func (e PeerError) String() string {
+	if e.Meaning() == "" {
+		return fmt.Sprintf("the peer reports an error: %q", e.Text)
+	}
+	return fmt.Sprintf("the peer reports an error: %s (%q)", e.Meaning(), e.Text)
+}
+
+// errorCodes are the codes of version 4, section "OTR Error Messages". Earlier drafts had
+// ERROR_4 for what is ERROR_3 now, and ERROR_3 for a failure to encrypt.
+var errorCodes = [...]string{
+	1: "it could not read a message",
+	2: "it got an encrypted message while it had no session",
+	3: "it got a malformed message, or one whose instance tags do not fit",
+	4: "it got a malformed message, or one whose instance tags do not fit",
+}
+
+// Meaning says what the error means, as a sentence whose "it" is the peer; "" if that is
+// not known.
+func (e PeerError) Meaning() string {
+	if e.Expired {
+		return "it takes our key profile for expired, so one of the two clocks is wrong"
+	}
+	if e.Code == 3 && strings.HasSuffix(e.Text, "Encryption error") {
+		return "it could not encrypt a message"
+	}
+	return errorCodes[e.Code]
+}
+
+// errorCode returns N if an error message begins with "ERROR_N" and N is known; else 0.
+func errorCode(text []byte) int {
+	rest, ok := bytes.CutPrefix(text, []byte("ERROR_"))
+	if !ok || len(rest) == 0 || len(rest) > 1 && '0' <= rest[1] && rest[1] <= '9' {
+		return 0
+	}
+	if code := int(rest[0]) - '0'; code > 0 && code < len(errorCodes) {
+		return code
+	}
+	return 0
+}
 
 func (e Queried) String() string {
 	switch {
@@ -217,16 +270,23 @@ func (e OtherKey) String() string {
 	return fmt.Sprintf("somebody else, with OTRv%d key %s, was refused: the session goes on", e.Version, e.Fingerprint)
 }
 
+func (e ExchangeBegun) String() string {
+	return fmt.Sprintf("a key exchange of version %d has begun with instance %08x", e.Version, e.Instance)
+}
+
 func (e ProfileExpired) String() string {
 	return fmt.Sprintf("the peer's key profile expired on %s, and our clock says %s: one of the two clocks is wrong",
 		date(e.Expires), date(e.Now))
 }
 
+// expiredError begins what the peer is told of its profile that has expired.
+const expiredError = "Profile expired "
+
 // errorText is what the peer is told. It fits, with what stands before it, in the
 // shortest line that Config.MaxSize allows.
 func (e ProfileExpired) errorText() string {
 	const day = "2006-01-02"
-	return fmt.Sprintf("Profile expired %s; my clock: %s", e.Expires.UTC().Format(day), e.Now.UTC().Format(day))
+	return fmt.Sprintf(expiredError+"%s; my clock: %s", e.Expires.UTC().Format(day), e.Now.UTC().Format(day))
 }
 
 func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

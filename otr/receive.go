@@ -101,7 +101,7 @@ func (c *Conversation) receiveError(line []byte, got *Received) {
 		return
 	}
 	text, _ := wire.ParseError(line)
-	got.event(PeerError{Text: string(text)})
+	got.event(PeerError{Text: string(text), Code: errorCode(text), Expired: bytes.HasPrefix(text, []byte(expiredError))})
 	c.stored.unread()
 	if onlyV4 || !c.cfg.Policy.Has(ErrorStartAKE) || c.UnderWay() || !c.restarts.allow(c.cfg.Now()) {
 		return
@@ -154,6 +154,11 @@ func (c *Conversation) receiveFragment(line []byte, got *Received) error {
 	return c.receiveLine(whole, kind, got)
 }
 
+// ErrAuthentication reports a message of a key exchange of version 4 that failed a check.
+// One that has a valid form and comes from an honest peer fails where the two ends do not
+// name the same accounts.
+var ErrAuthentication = v4.ErrAuthentication
+
 // ErrOffline reports a Non-Interactive-Auth message: it was written to somebody who is away,
 // and begins no live session. Package offline reads it.
 var ErrOffline = errors.New("otr: a message to somebody who is away")
@@ -177,6 +182,9 @@ func (c *Conversation) receiveBinary(line, msg []byte, many *bulkMessage, got *R
 	h, body, err := wire.ParseHeader(msg)
 	if err != nil {
 		got.event(Malformed{Reason: err})
+		if errors.Is(err, wire.ErrInstanceTag) && c.mayBeForUs(msg) {
+			c.complain(errorMalformed, got)
+		}
 		return nil
 	}
 	if h.Receiver != 0 && h.Receiver != c.cfg.InstanceTag {
@@ -206,6 +214,23 @@ func (c *Conversation) receiveBinary(line, msg []byte, many *bulkMessage, got *R
 	return c.receiveExchange(id, h, body, msg, got)
 }
 
+// mayBeForUs reports whether a message of version 4 with an instance tag that is not
+// valid may be for this instance, and its sender wants to know of errors.
+func (c *Conversation) mayBeForUs(msg []byte) bool {
+	r := wire.NewReader(msg)
+	version, kind, _, receiver := r.Short(), wire.MessageType(r.Byte()), r.Int(), r.Int()
+	quiet := kind == wire.TypeData && r.Byte()&wire.FlagIgnoreUnreadable != 0
+	return r.Err() == nil && version == v4.Version && !quiet && c.protocols[v4.Version] != nil &&
+		(receiver == c.cfg.InstanceTag || receiver < wire.MinInstanceTag)
+}
+
+// complain sends an error message, unless too many have been sent.
+func (c *Conversation) complain(text string, got *Received) {
+	if c.errorReply.allow(c.cfg.Now()) {
+		got.Send = append(got.Send, wire.AppendError(nil, text))
+	}
+}
+
 // receiveExchange handles a message of a key exchange.
 func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byte, got *Received) error {
 	p := c.instance(id)
@@ -215,6 +240,10 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 	}
 	before, lost := p.engine.sessions(), p.engine.crossed()
 	reply, _, v, err := p.engine.receive(h, body, msg, nil)
+	if !p.told && (v == accepted || v == beaten || errors.Is(err, ErrAuthentication)) {
+		p.told = true
+		got.event(ExchangeBegun{Version: id.version, Instance: id.tag})
+	}
 	switch v {
 	case accepted:
 		if lost && p.engine.crossed() {
@@ -233,6 +262,10 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 		return nil
 	case expired:
 		c.tellExpired(id, err, got)
+		return nil
+	case mistagged:
+		got.event(Malformed{Reason: err})
+		c.complain(errorMalformed, got)
 		return nil
 	case echoed:
 		got.event(Echo{})
@@ -279,9 +312,7 @@ func (c *Conversation) tellExpired(id peerID, err error, got *Received) {
 	}
 	event := ProfileExpired{Instance: id.tag, Expires: e.Expires, Now: e.Now}
 	got.event(event)
-	if c.errorReply.allow(c.cfg.Now()) {
-		got.Send = append(got.Send, wire.AppendError(nil, event.errorText()))
-	}
+	c.complain(event.errorText(), got)
 }
 
 // receiveData follows "Receiving a Data Message".
@@ -346,9 +377,7 @@ func (c *Conversation) unreadable(id peerID, body, msg []byte, reason error, got
 	if len(body) == 0 || body[0]&wire.FlagIgnoreUnreadable != 0 {
 		return
 	}
-	if c.errorReply.allow(c.cfg.Now()) {
-		got.Send = append(got.Send, wire.AppendError(nil, c.protocols[id.version].errorText(reason)))
-	}
+	c.complain(c.protocols[id.version].errorText(reason), got)
 	c.restart(id, got)
 }
 

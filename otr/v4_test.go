@@ -492,6 +492,85 @@ func TestErrorMessagesOfVersion4HaveCodes(t *testing.T) {
 	}
 }
 
+// A message that anyone has given instance tags that do not fit is told to its sender,
+// unless it was for another instance or nobody wants to know.
+func TestInstanceTagsThatDoNotFitAreToldInVersion4(t *testing.T) {
+	const malformed = "?OTR Error: ERROR_3: Malformed message"
+	for _, test := range []struct {
+		name             string
+		sender, receiver func(alice, bob uint32) uint32
+		identity         bool // the message is an Identity message; else a data message
+		flags            byte
+		want             string
+	}{
+		{"the profile of another instance", func(a, _ uint32) uint32 { return a + 1 }, nil, true, 0, malformed},
+		{"a sender below 0x100 in a key exchange", func(a, _ uint32) uint32 { return 0xff }, nil, true, 0, malformed},
+		{"a sender below 0x100", func(a, _ uint32) uint32 { return 0xff }, nil, false, 0, malformed},
+		{"a receiver below 0x100", nil, func(_, b uint32) uint32 { return 1 }, false, 0, malformed},
+		{"no receiver", nil, func(_, b uint32) uint32 { return 0 }, false, 0, malformed},
+		{"no receiver, and the sender does not ask", nil, func(_, b uint32) uint32 { return 0 }, false, wire.FlagIgnoreUnreadable, ""},
+		{"a sender below 0x100, for another instance", func(a, _ uint32) uint32 { return 0xff }, func(_, b uint32) uint32 { return b + 1 }, false, 0, ""},
+		{"for another instance", nil, func(_, b uint32) uint32 { return b + 1 }, false, 0, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			alice, bob := v4Pair(t, nil)
+			bob.texts = nil
+			var line []byte
+			if test.identity {
+				again := newV4End(t, "alice", nil)
+				line = again.must(again.Refresh())[0]
+			} else {
+				b, err := alice.AppendMessage(nil, otr.Message{Text: []byte("x"), IgnoreUnreadable: test.flags != 0})
+				if err != nil {
+					t.Fatal(err)
+				}
+				line = bytes.TrimSpace(b)
+			}
+			sender, receiver := alice.InstanceTag(), bob.InstanceTag()
+			if test.sender != nil {
+				sender = test.sender(sender, receiver)
+			}
+			if test.receiver != nil {
+				receiver = test.receiver(sender, receiver)
+			}
+			answer := bytes.Join(bob.take([][]byte{readdressed(t, append(line, '\n'), sender, receiver)}), []byte("\n"))
+			if string(answer) != test.want {
+				t.Errorf("answered with %q", answer)
+			}
+			if len(bob.texts) > 0 {
+				t.Errorf("read %q", bob.texts)
+			}
+			wantV4Session(t, alice, bob)
+		})
+	}
+}
+
+func TestErrorCodesOfVersion4AreUnderstood(t *testing.T) {
+	for text, want := range map[string]string{
+		"ERROR_1: Unreadable message":           "it could not read a message",
+		"ERROR_2: Not in private state message": "it got an encrypted message while it had no session",
+		"ERROR_3: Malformed message":            "it got a malformed message, or one whose instance tags do not fit",
+		"ERROR_3: Encryption error":             "it could not encrypt a message",
+		"ERROR_4: Malformed message":            "it got a malformed message, or one whose instance tags do not fit",
+		"ERROR_4":                               "it got a malformed message, or one whose instance tags do not fit",
+		"ERROR_0: x":                            "",
+		"ERROR_5: x":                            "",
+		"ERROR_12: x":                           "",
+		"ERROR_":                                "",
+		"an ERROR_1: x":                         "",
+	} {
+		alice, _ := v4Pair(t, nil)
+		alice.take([][]byte{[]byte("?OTR Error: " + text)})
+		events := happened[otr.PeerError](alice)
+		if len(events) != 1 || events[0].Text != text || events[0].Meaning() != want {
+			t.Errorf("%q: %+v", text, events)
+		}
+		if len(events) == 1 && !strings.Contains(events[0].String(), want) {
+			t.Errorf("%q is shown as %v", text, events[0])
+		}
+	}
+}
+
 func TestDataMessagesThatOvertakeAuthIAreKept(t *testing.T) {
 	alice, bob := newV4End(t, "alice", func(c *otr.Config) { c.Policy |= otr.RestartAKE }), newV4End(t, "bob", nil)
 	authI := bob.take(alice.take(bob.take(alice.Query())))

@@ -40,6 +40,9 @@ const (
 // ErrProfile reports a client profile that is not valid.
 var ErrProfile = errors.New("v4: invalid client profile")
 
+// ErrProfileOwner is an ErrProfile: the profile is not of the instance that has sent it.
+var ErrProfileOwner = fmt.Errorf("%w: it belongs to another instance", ErrProfile)
+
 // An ExpiredError is an ErrProfile: the profile has expired, which in a key exchange means
 // that the clock of one end is wrong.
 type ExpiredError struct{ Expires, Now time.Time }
@@ -168,7 +171,7 @@ func (p *Profile) Validate(sender uint32, now time.Time) (*PeerKey, error) {
 		return nil, fmt.Errorf("%w: %w", ErrProfile, err)
 	}
 	if p.InstanceTag != sender {
-		return nil, fmt.Errorf("%w: it belongs to another instance", ErrProfile)
+		return nil, ErrProfileOwner
 	}
 	if p.Expires <= now.Unix() {
 		return nil, &ExpiredError{Expires: time.Unix(p.Expires, 0), Now: now}

@@ -14,6 +14,9 @@ import (
 	"otrpipe/otr/stream"
 )
 
+// clocksHint is what can be done about a client profile that has expired on its way.
+const clocksHint = "compare the date and the time of both machines; more than a week of difference is too much for version 4"
+
 // event writes down and tells what happens, and acts on it where it is ours to
 // act. It is the stream's Event.
 func (s *Session) event(e stream.Event) {
@@ -68,10 +71,13 @@ func (s *Session) event(e stream.Event) {
 	case otr.OtherKey:
 		s.Warn("another client, with OTRv%d key %v, asked for a session and was refused; this session goes on", what.Version, what.Fingerprint)
 		s.Advise("if that is another device of %s: contacts add takes its key for the next session", s.peerName())
+	case otr.ExchangeBegun:
+		s.speaks4 = s.speaks4 || what.Version == 4
+		s.Detail("%v", what)
 	case otr.ProfileExpired:
 		s.expired = &what
 		s.Warn("%v", what)
-		s.Advise("compare the date and the time of both machines; more than a week of difference is too much for version 4")
+		s.Advise(clocksHint)
 	default:
 		s.dropped(e)
 	}
@@ -101,17 +107,33 @@ func (s *Session) dropped(e stream.Event) {
 			return
 		}
 		s.Warn("a message that makes no sense was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
+		if errors.Is(what.Reason, otr.ErrAuthentication) && s.peer == nil && !s.advised {
+			s.advised = true
+			s.Advise("%s", s.accountsHint())
+		}
 	case stream.LineTooLong:
 		s.log(e, events.Record{Event: events.Unreadable, Bytes: &what.Bytes, Reason: "the line is too long"})
 		s.Warn("a line of %s was dropped%s: that is too long", bytesOf(what.Bytes), times(e.Count))
 	case otr.PeerError:
 		s.log(e, events.Record{Event: events.PeerError, Text: &what.Text})
-		s.Warn("the peer's program reports an error%s: %s", times(e.Count), what.Text)
+		s.Warn("the peer's program reports an error%s: %s", times(e.Count), errorText(what))
+		if what.Expired {
+			s.clocks = what.Text
+			s.Advise(clocksHint)
+		}
 	case otr.Queried:
 		s.queried(what)
 	default:
 		s.Detail("%v%s", what, times(e.Count))
 	}
+}
+
+// errorText is an error message of the peer's, its code in words.
+func errorText(e otr.PeerError) string {
+	if e.Meaning() == "" {
+		return e.Text
+	}
+	return e.Meaning() + " (" + e.Text + ")"
 }
 
 // textsMoved tells what became of messages.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
@@ -52,9 +53,10 @@ func (s *Session) explain(err error) error {
 		return s.timedOut()
 	case errors.Is(err, stream.ErrClosedBeforeSession) && s.offline:
 		return exit.Errorf(exit.Broken, "what came was a message to somebody who is away, not a live session").WithHint(offlineHint)
+	case errors.Is(err, stream.ErrClosedBeforeSession) && s.exchangeHint() != "":
+		return s.closedEarly().WithHint("%s", s.exchangeHint())
 	case errors.Is(err, stream.ErrClosedBeforeSession):
-		return exit.Errorf(exit.Broken, "%s", "the transport closed before there was a session"+s.TransportStatus()).
-			WithHint("is the other end running, and is it an otrpipe or another OTR client?")
+		return s.closedEarly().WithHint("is the other end running, and is it an otrpipe or another OTR client?")
 	case errors.Is(err, stream.ErrBroken) && s.options.Mode == options.ModeStream:
 		return exit.Errorf(exit.Broken, "%s (%v%s)", s.howFar(), Reword(err), s.statusAfter(err))
 	case errors.Is(err, stream.ErrTransport):
@@ -71,6 +73,36 @@ func (s *Session) explain(err error) error {
 		return exit.Errorf(exit.Broken, "the session was ended")
 	}
 	return err
+}
+
+// closedEarly is for a transport that closed before there was a session.
+func (s *Session) closedEarly() *exit.Error {
+	return exit.Errorf(exit.Broken, "%s", "the transport closed before there was a session"+s.TransportStatus())
+}
+
+// exchangeHint says why a key exchange that the peer has taken part in has not come to a
+// session; "": it has not, or nobody can know.
+func (s *Session) exchangeHint() string {
+	switch {
+	case s.expired != nil:
+		return s.expired.String()
+	case s.clocks != "":
+		return fmt.Sprintf("the peer's program says: %s (this clock says %s)", s.clocks, time.Now().UTC().Format("2006-01-02 15:04 UTC"))
+	case s.speaks4:
+		return s.accountsHint()
+	}
+	return ""
+}
+
+// accountsHint is for a peer that speaks version 4 and with which no key exchange
+// succeeds.
+func (s *Session) accountsHint() string {
+	if s.options.Account == "" {
+		return "the peer speaks OTR version 4, and may know account names, as otr4j and otrr always do: " +
+			"give both, --account for ours and --peer-account for theirs, or neither at both ends"
+	}
+	return fmt.Sprintf("the peer speaks OTR version 4, and may know other account names, or none: it needs --account %s --peer-account %s, "+
+		"or give neither at both ends", exit.ShellWord(s.options.PeerAccount), exit.ShellWord(s.options.Account))
 }
 
 // howFar says how much of a stream that broke has arrived, so that nobody takes a
@@ -104,8 +136,8 @@ func (s *Session) timedOut() error {
 	}
 	late := exit.Errorf(exit.Timeout, "there is no session after %v", s.options.Timeout)
 	switch {
-	case s.expired != nil:
-		return late.WithHint("%v", *s.expired)
+	case s.exchangeHint() != "":
+		return late.WithHint("%s", s.exchangeHint())
 	case s.echoed:
 		return late.WithHint("the transport sends back what we say; is it the other end that answers?")
 	case s.offline:

@@ -114,6 +114,9 @@ type Session struct {
 	complete bool                // mode stream: the peer's authenticated end has come
 	echoed   bool                // what we sent came back
 	expired  *otr.ProfileExpired // the last one; nil: none
+	clocks   string              // what the peer's program said of our client profile, which has expired by its clock; "": nothing
+	speaks4  bool                // the peer has begun, or answered, a key exchange of version 4
+	advised  bool                // the user knows that the account names may be the reason
 	inClear  bool                // what came was unencrypted text
 	offline  bool                // what came was a message to somebody who is away
 	offers   string              // the versions that the peer asked for last, if none of them is allowed here

@@ -1,0 +1,86 @@
+package otr_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"otrpipe/otr"
+)
+
+// eightDays is more than a client profile lives.
+const eightDays = 8 * 24 * time.Hour
+
+// Where two clocks are more than a week apart, the end whose clock is ahead takes the
+// other's profile for expired. Both are told so, with the date of the profile and that of
+// the clock, whoever has asked for the session.
+func TestTwoClocksAWeekApartAreToldAtBothEnds(t *testing.T) {
+	for _, asks := range []string{"the end that is ahead", "the end that is behind"} {
+		t.Run(asks+" asks", func(t *testing.T) {
+			ahead, behind := newV4End(t, "ahead", nil), newV4End(t, "behind", nil)
+			ahead.now = ahead.now.Add(eightDays)
+			first, second := ahead, behind
+			if asks == "the end that is behind" {
+				first, second = behind, ahead
+			}
+			carry(first.Query(), second, first)
+			told := happened[otr.ProfileExpired](ahead)
+			if len(told) != 1 {
+				t.Fatalf("the end that is ahead is told %v", told)
+			}
+			if !told[0].Now.Equal(ahead.now) || told[0].Expires.After(ahead.now) || told[0].Expires.Before(behind.now) || told[0].Instance != behind.InstanceTag() {
+				t.Errorf("%+v", told[0])
+			}
+			expires, now := told[0].Expires.UTC().Format("2006-01-02"), ahead.now.UTC().Format("2006-01-02")
+			if s := told[0].String(); !strings.Contains(s, expires) || !strings.Contains(s, now) || !strings.Contains(s, "clock") {
+				t.Errorf("%q does not name both dates, %s and %s, and the clocks", s, expires, now)
+			}
+			answered := happened[otr.PeerError](behind)
+			if len(answered) != 1 || !answered[0].Expired {
+				t.Fatalf("the end that is behind is told %+v", answered)
+			}
+			for _, want := range []string{expires, now, "clock"} {
+				if !strings.Contains(answered[0].String(), want) {
+					t.Errorf("%q does not say %q", answered[0], want)
+				}
+			}
+			if ahead.State() == otr.StateEncrypted || behind.State() == otr.StateEncrypted {
+				t.Error("there is a session")
+			}
+		})
+	}
+}
+
+// A clock that is set in the middle of a session makes new keys impossible. The session
+// goes on with the old ones, after both have waited for a while.
+func TestNewKeysThatTheClocksForbidLeaveTheSessionAsItIs(t *testing.T) {
+	for _, asks := range []string{"the end that is ahead", "the end that is behind"} {
+		t.Run(asks+" asks", func(t *testing.T) {
+			ahead, behind := v4Pair(t, nil)
+			before, _ := behind.Session()
+			ahead.now = ahead.now.Add(eightDays)
+			first, second := ahead, behind
+			if asks == "the end that is behind" {
+				first, second = behind, ahead
+			}
+			carry(first.must(first.Refresh()), second, first)
+			if !ahead.Exchanging() && !behind.Exchanging() {
+				t.Fatal("no key exchange is under way")
+			}
+			waited := time.Duration(0)
+			for ; ahead.Exchanging() || behind.Exchanging() || ahead.UnderWay() || behind.UnderWay(); waited += time.Second {
+				if waited > 2*time.Minute {
+					t.Fatalf("after %v they are in %v and %v", waited, ahead.AuthState(), behind.AuthState())
+				}
+				pass(ahead, behind, time.Second)
+			}
+			if len(happened[otr.ProfileExpired](ahead)) == 0 {
+				t.Error("the profile is not told of")
+			}
+			wantV4Session(t, ahead, behind)
+			if after, _ := behind.Session(); after.SSID != before.SSID {
+				t.Errorf("another session, after %v", waited)
+			}
+		})
+	}
+}
