@@ -23,7 +23,8 @@
 //	0x6F06 STOP   reason (UTF-8): the reader here is gone; end your direction
 //
 // Lines marks its texts, from version 3 of OTR on, so that nobody takes them for
-// HTML, as IM clients' messages are taken:
+// HTML, as IM clients' messages are taken; it begins a session with the mark, and repeats it
+// with what it acknowledges:
 //
 //	0x6F21 PLAIN  the versions of OTR that its sender offered, as in HELLO (1)
 //

@@ -242,6 +242,42 @@ func TestADowngradeIsToldAndRefusedWhereItMatters(t *testing.T) {
 	}
 }
 
+// Somebody who takes version 4 out of the queries can drop the mark that would show it, too.
+// So each acknowledgement of texts says again what was offered: an end that only sends texts
+// learns of the downgrade all the same.
+func TestADowngradeIsToldThoughTheMarkIsDropped(t *testing.T) {
+	for _, refuse := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			marks := 0
+			unmarked := func(i int, line []byte) [][]byte {
+				if bytes.HasPrefix(line, []byte("?OTR:AAMD")) {
+					if marks++; marks == 1 {
+						return nil // the mark is the first message of a session
+					}
+				}
+				return strip(i, line)
+			}
+			a, b := cable(t, relay{filter: strip}, relay{filter: unmarked})
+			both := otr.AllowV3 | otr.AllowV4
+			ea, eb := openPair(t, a, b,
+				setting{lines: true, otr: speaks(0, both), config: func(c *Config) { c.RefuseDowngrade = refuse }},
+				setting{lines: true, otr: speaks(1, both)})
+			handshakeLines(t, ea.lines, eb.lines)
+			ea.lines.WriteMessage([]byte("a text"))
+			time.Sleep(2 * ackEvery)
+			if told[Downgraded](ea) != 1 {
+				t.Errorf("it is not told: %v", ea.events())
+			}
+			if !refuse {
+				return
+			}
+			if err := ea.lines.Wait(); !errors.Is(err, ErrDowngraded) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 // Two ends that offer what they speak are not downgraded, whatever that is.
 func TestAnHonestOlderVersionIsNoDowngrade(t *testing.T) {
 	v3, both := otr.AllowV3, otr.AllowV3|otr.AllowV4

@@ -161,7 +161,7 @@ func (l *Lines) sendText() bool {
 	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
 	if l.numbersTexts() {
 		if len(l.scratch) > 0 {
-			l.addValue(typePlain, func(b []byte) []byte { return append(b, l.offerByte()) })
+			l.addMark()
 		}
 		l.addValue(typeNumber, func(b []byte) []byte {
 			return appendOffset(b, l.currentSent().add(l.now, l.refOut))

@@ -403,9 +403,12 @@ func (l *Lines) sendStand() {
 }
 
 // addStand adds how many texts we have sent and which have come, in this session and
-// those before it. What an unproven peer has said is not acknowledged.
+// those before it. What an unproven peer has said is not acknowledged. The mark goes with
+// it: if somebody drops the one that began the session, the peer still learns which versions we
+// offered before it takes its texts for delivered.
 func (l *Lines) addStand() {
 	l.owesStand, l.owesAck = false, false
+	l.addMark()
 	for _, s := range l.sent {
 		l.addValue(typeCount, func(b []byte) []byte { return appendCount(b, s.id, s.sent) })
 	}
@@ -416,6 +419,13 @@ func (l *Lines) addStand() {
 			}
 			return r.appendAck(b)
 		})
+	}
+}
+
+// addMark adds the mark of an otrpipe, unless it is there already.
+func (l *Lines) addMark() {
+	if !slices.ContainsFunc(l.tlvs, func(t wire.TLV) bool { return t.Type == typePlain }) {
+		l.addValue(typePlain, func(b []byte) []byte { return append(b, l.offerByte()) })
 	}
 }
 
