@@ -11,8 +11,8 @@ import (
 	"fmt"
 	"io"
 
+	"otrpipe/internal/secret"
 	"otrpipe/otr/group"
-	"otrpipe/otr/internal/secret"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
 )

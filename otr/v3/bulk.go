@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"otrpipe/otr/internal/secret"
+	"otrpipe/internal/secret"
 	"otrpipe/otr/wire"
 )
 

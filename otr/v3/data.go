@@ -9,8 +9,8 @@ import (
 	"io"
 	"math"
 
+	"otrpipe/internal/secret"
 	"otrpipe/otr/group"
-	"otrpipe/otr/internal/secret"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
 )

@@ -13,8 +13,8 @@ import (
 	"io"
 	"sync"
 
+	"otrpipe/internal/secret"
 	"otrpipe/otr/group"
-	"otrpipe/otr/internal/secret"
 	"otrpipe/otr/wire"
 )
 

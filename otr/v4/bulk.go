@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"otrpipe/internal/secret"
 	"otrpipe/otr/group"
-	"otrpipe/otr/internal/secret"
 	"otrpipe/otr/wire"
 )
 

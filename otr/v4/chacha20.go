@@ -6,7 +6,7 @@ import (
 	"golang.org/x/crypto/chacha20"
 	"golang.org/x/crypto/chacha20poly1305"
 
-	"otrpipe/otr/internal/secret"
+	"otrpipe/internal/secret"
 )
 
 const (

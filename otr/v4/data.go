@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"otrpipe/internal/secret"
 	"otrpipe/otr/group"
-	"otrpipe/otr/internal/secret"
 	"otrpipe/otr/wire"
 )
 

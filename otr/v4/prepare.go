@@ -5,8 +5,8 @@ import (
 	"io"
 	"sync"
 
+	"otrpipe/internal/secret"
 	"otrpipe/otr/group"
-	"otrpipe/otr/internal/secret"
 )
 
 // A Preparation computes what our next ratchet needs before there is a message for it: its
