@@ -125,8 +125,11 @@ func (e *end) checkEphemeral() error {
 }
 
 // open opens the identity. other is the passphrase that the other half was
-// given, if any. When stop is closed it no longer asks for one.
+// given, if any. When stop is closed it no longer asks for one. Afterwards no passphrase is
+// kept.
 func (e *end) open(stop <-chan struct{}, other []byte) (*keyfile.Identity, error) {
+	defer e.pass.Wipe()
+	defer clear(other)
 	if e.ephemeral() {
 		id, err := keyfile.Ephemeral(rand.Reader)
 		return id, exit.Key(err)

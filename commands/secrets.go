@@ -108,6 +108,13 @@ func openSecrets(c *cli.Context) error {
 		}
 		all = append(all, flags)
 	}
+	if len(c.Command.Subcommands) == 0 {
+		for name, value := range taken {
+			if !slices.ContainsFunc(all, func(f secret.Flags) bool { return f.Name == name }) {
+				clear(value) // the command has no use for it
+			}
+		}
+	}
 	sources, err := secret.Open(all, ioOf(c).In)
 	c.App.Metadata[secretSourcesKey] = sources
 	return err

@@ -50,8 +50,9 @@
 // # What wiping can promise
 //
 // Identity.Wipe and the buffers used here are overwritten when they are done
-// with. Go's runtime may have copied them before, when it grew a stack or a
-// slice; the age and encoding packages keep buffers of their own, and age takes
-// a passphrase as a string, which cannot be overwritten. Nor does removing a
-// file overwrite the disk. Who must be sure encrypts the disk and the swap.
+// with, and so are a passphrase, right after it has opened a file, and what is derived
+// from it: no string is ever made of either. Go's runtime may have copied them before,
+// when it grew a stack, and the hash functions and ciphers of other packages keep
+// state of their own; a program built with GOEXPERIMENT=runtimesecret erases both. Nor
+// does removing a file overwrite the disk. Who must be sure encrypts the disk and the swap.
 package keyfile
