@@ -49,6 +49,7 @@ var arrows = map[string][]string{
 	"commands/internal/exit":            {"keyfile"},
 	"commands/internal/events":          {"commands/internal/descriptor", "commands/internal/exit"},
 	"commands/internal/cmdline":         {"commands/internal/exit"},
+	"commands/internal/code":            {},
 	"commands/internal/complete":        {"commands/internal/cmdline"},
 	"commands/internal/descriptor":      {},
 	"commands/internal/guesses":         {},

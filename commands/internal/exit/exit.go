@@ -77,6 +77,7 @@ func As(err error) *Error {
 var packages = []string{
 	"chat",
 	"cmdline",
+	"code",
 	"commands",
 	"complete",
 	"control",
