@@ -180,7 +180,7 @@ func TestABrokenArrowIsFound(t *testing.T) {
 // nothing else.
 func TestTheTopLevelIsThePlans(t *testing.T) {
 	plan := []string{
-		"go.mod", "go.sum", "main.go", "commands", "otr", "keyfile", "scripts", "man", "testscripts", "README.md", "SECURITY.md", "LICENSE",
+		"go.mod", "go.sum", "main.go", "commands", "otr", "keyfile", "scripts", "man", "testscripts", "README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "docs",
 	}
 	entries, err := os.ReadDir("..")
 	if err != nil {
