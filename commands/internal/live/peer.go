@@ -20,8 +20,9 @@ func (s *Session) verify(met otr.Session) error {
 	defer s.publish()
 	v := s.keeper.Meet(met, time.Now())
 	p := s.describe(met, v.Standing)
-	// What the checks have said so far, they have said of one key.
-	s.trusted = s.trusted && v.Err == nil && s.session.Fingerprint == met.Fingerprint
+	// What the checks have said so far, they have said of one key, and of the one that
+	// it has told.
+	s.trusted = s.trusted && s.keeper.Passed()
 	s.peer, s.session = p, met
 	s.refusal = v.Err != nil
 	if v.Downgraded {

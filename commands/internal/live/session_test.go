@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -489,6 +490,42 @@ func TestTheExtraKeyIsThatOfATrustedPeerInThePresentSession(t *testing.T) {
 			t.Errorf("%+v: given %v", test, given)
 		}
 	}
+}
+
+// A session of version 3 whose peer has told its key of version 4, and which goes on with
+// that, is the same session with the same peer: it is as trusted as it was.
+func TestASessionThatGoesOnWithTheKeyThatThePeerToldStaysTrusted(t *testing.T) {
+	old, fresh := fingerprint(t, 40), fingerprint(t, 112)
+	for _, told := range []bool{true, false} {
+		o := own(t)
+		v3 := otr.Session{Version: 3, Fingerprint: old}
+		if err := errors.Join(o.verify(v3), o.admit(v3)); err != nil {
+			t.Fatal(err)
+		}
+		o.tell(otr.Secure{Session: v3})
+		o.event(stream.Event{What: stream.Trusted{Session: v3}, Count: 1, Time: time.Now()})
+		if told {
+			o.event(stream.Event{What: stream.Vouched{Session: v3, Fingerprint: fresh}, Count: 1, Time: time.Now()})
+		}
+		v4 := otr.Session{Version: 4, Fingerprint: fresh}
+		if err := o.verify(v4); err != nil {
+			t.Fatal(err)
+		}
+		o.tell(otr.Secure{Session: v4, Refreshed: true})
+		if now := o.Snapshot(); now.Trusted != told || now.Passed != told || now.Fingerprint != fresh {
+			t.Errorf("told %v: trusted %v, passed %v, key %v", told, now.Trusted, now.Passed, now.Fingerprint)
+		}
+	}
+}
+
+// fingerprint returns one of so many hexadecimal digits.
+func fingerprint(t *testing.T, digits int) keys.Fingerprint {
+	t.Helper()
+	f, err := keys.ParseFingerprint(strings.Repeat("4", digits))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 // A secret answers the question that it was given for, and no other.

@@ -71,9 +71,9 @@ type Keeper struct {
 	// verified is set for good once a verified key has passed every check.
 	verified bool
 	proven   keys.Fingerprint // a key that proved whose it is while we live; zero: none
-	// run is the key that passed every check last; zero: none has. From then on a
-	// contact that is on file no more was removed by the user, and is not put there
-	// again.
+	// run is the key that passed every check last, or the key of version 4 that this one
+	// has told; zero: none has. From then on a contact that is on file no more was removed
+	// by the user, and is not put there again.
 	run keys.Fingerprint
 }
 
@@ -84,7 +84,8 @@ func NewKeeper(cfg Config) *Keeper { return &Keeper{cfg: cfg} }
 // new keys. It is called once for each, before anything moves.
 func (k *Keeper) Meet(s otr.Session, now time.Time) Verdict {
 	v := k.judge(s, now)
-	same := v.Err == nil && k.session.Fingerprint == s.Fingerprint
+	// The second is the key of version 4 that the first has told.
+	same := v.Err == nil && (k.session.Fingerprint == s.Fingerprint || k.run == s.Fingerprint)
 	k.passed = k.passed && same
 	if v.Err == nil {
 		k.session, k.standing = s, v.Standing
