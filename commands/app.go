@@ -61,8 +61,8 @@ func newApp(s *terminal.IO) *cli.App {
 		Description: "Plaintext goes in on standard input, lines of OTR come out on standard output,\n" +
 			"and anything that carries lines of text can carry them.\n\n" +
 			"  otrpipe keygen && otrpipe fingerprint\n" +
-			"  otrpipe connect -- nc -N -l 9000 < /dev/null > file    # here\n" +
-			"  otrpipe connect -- nc -N host 9000 < file              # there",
+			"  otrpipe connect --listen 9000 < /dev/null > file    # here\n" +
+			"  otrpipe connect --tcp host:9000 < file              # there",
 		Version: version(),
 		Flags: cmdline.In(groupEverywhere,
 			&cli.StringFlag{

@@ -17,24 +17,22 @@ const commandChat = "chat"
 func chatCommand() *cli.Command {
 	return &cli.Command{
 		Name:      commandChat,
-		Usage:     "talk with somebody at this terminal, over COMMAND, the transport",
+		Usage:     "talk with somebody at this terminal, over TCP or COMMAND",
 		ArgsUsage: cmdline.OwnArguments,
 		Description: "A line that is entered is a message; a pasted text is one too, its lines kept. In " +
 			"front of the line stands who the other end is, and how far that is sure: unencrypted, and " +
 			"nothing can be sent; unverified, and it may be anybody; verified, by SMP or by comparing " +
 			"fingerprints. A line that begins with / is a command, of which /help says more, and one " +
 			"that begins with // is a message that begins with /. When the other end leaves, chat stays " +
-			"for the next session as long as COMMAND runs; /end ends a session, /refresh begins one, " +
+			"for the next session as long as the transport lasts; /end ends a session, /refresh begins one, " +
 			"/quit and Ctrl-D leave. Other clients' HTML is shown as text.\n\n" +
-			"  otrpipe chat --contact bob -- nc -N -l 9000    # here\n" +
-			"  otrpipe chat --contact alice -- nc -N host 9000    # there",
-		Flags:  append(identityFlags(), chatFlags()...),
+			"  otrpipe chat --contact bob --listen 9000        # here\n" +
+			"  otrpipe chat --contact alice --tcp host:9000    # there\n" +
+			"  otrpipe chat --contact bob -- nc -N host 9000",
+		Flags:  append(identityFlags(), streamFlags(options.Chat)...),
 		Action: runChat,
 	}
 }
-
-// chatFlags are those of a stream that mean something to a person.
-func chatFlags() []cli.Flag { return options.ChatFlags(secretFlags) }
 
 // chatDefaults are the flags of a chat that was not given others.
 var chatDefaults = options.Values{
@@ -54,7 +52,7 @@ func runChat(c *cli.Context) error {
 		return exit.Errorf(exit.Usage, "%s talks in mode lines", c.Command.HelpName).
 			WithHint("otrpipe connect moves exact bytes")
 	}
-	e, command, err := newWhole(c, chatDefaults)
+	e, err := newWhole(c, chatDefaults)
 	if err != nil {
 		return err
 	}
@@ -70,7 +68,7 @@ func runChat(c *cli.Context) error {
 	return e.host(live.Config{
 		AtTerminal: true, Changed: talk.Changed, SentTexts: talk.SentTexts, Restore: talk.Restore,
 	}, func(s *live.Session, setup live.Setup) error {
-		return talk.Run(s, setup, command)
+		return talk.Run(s, setup, e.way)
 	})
 }
 

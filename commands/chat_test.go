@@ -14,7 +14,7 @@ func TestAChatHasDefaultsOfItsOwn(t *testing.T) {
 	if err != nil || o.Mode != modeLines || !o.Stay || o.HTML != htmlText || o.Dead != 0 || o.Timeout != options.DefaultTimeout {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, f := range chatFlags() {
+	for _, f := range streamFlags(options.Chat) {
 		if slices.Contains([]string{flagLinger, flagRaw, flagProgress}, f.Names()[0]) {
 			t.Errorf("--%s means nothing here", f.Names()[0])
 		}

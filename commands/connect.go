@@ -5,6 +5,7 @@ import (
 
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/live"
+	"otrpipe/commands/internal/options"
 )
 
 const commandConnect = "connect"
@@ -12,30 +13,25 @@ const commandConnect = "connect"
 func connectCommand() *cli.Command {
 	return &cli.Command{
 		Name:      commandConnect,
-		Usage:     "talk with the other end over COMMAND, the transport",
+		Usage:     "talk with the other end, over TCP or COMMAND",
 		ArgsUsage: cmdline.OwnArguments,
-		Description: "Both halves in one process. Standard input and output are the plaintext; the standard input and output of\n" +
-			"COMMAND carry the lines of OTR.\n\n" +
-			"  otrpipe connect --contact bob -- nc -N host 9000 < file\n" +
+		Description: "Both halves in one process. Standard input and output are the plaintext. The lines of OTR go over a TCP\n" +
+			"connection, with --tcp or --listen, or over the standard input and output of COMMAND. Callers that do not meet what\n" +
+			"is asked of them do not end --listen.\n\n" +
+			"  otrpipe connect --contact bob --listen 9000 < /dev/null > file\n" +
+			"  otrpipe connect --contact alice --tcp host:9000 < file\n" +
 			"  otrpipe connect --smp-secret-file word -- ssh host otrpipe serve -- cat",
-		Flags:  append(identityFlags(), streamFlags()...),
+		Flags:  append(identityFlags(), streamFlags(options.Connect)...),
 		Action: runConnect,
 	}
 }
 
 func runConnect(c *cli.Context) error {
-	e, command, err := newWhole(c, nil)
+	e, err := newWhole(c, nil)
 	if err != nil {
 		return err
 	}
-	return e.host(live.Config{}, func(s *live.Session, setup live.Setup) error {
-		setup.Input = e.In
-		conversation, err := s.Prepare(setup)
-		if err != nil {
-			return err
-		}
-		return s.RunOver(command, e.Messages.File(), conversation, func() (*live.Payload, error) {
-			return s.Standard(e.In, e.Out), nil
-		})
+	return e.over(live.Config{}, e.In, func(s *live.Session) (*live.Payload, error) {
+		return s.Standard(e.In, e.Out), nil
 	})
 }

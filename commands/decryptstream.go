@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/halves"
+	"otrpipe/commands/internal/options"
 )
 
 func decryptStreamCommand() *cli.Command {
@@ -18,7 +19,7 @@ func decryptStreamCommand() *cli.Command {
 			"  otrpipe decrypt-stream -s work < back > file\n\n" +
 			"A message that was encrypted with --to while you were away needs no other half.\n\n" +
 			"  otrpipe decrypt-stream --contact alice < message > file",
-		Flags:  slices.Concat(identityFlags(), decryptOfflineFlags(), streamFlags()),
+		Flags:  slices.Concat(identityFlags(), decryptOfflineFlags(), streamFlags(options.Halves)),
 		Action: decryptStream,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/halves"
+	"otrpipe/commands/internal/options"
 )
 
 func encryptStreamCommand() *cli.Command {
@@ -19,7 +20,7 @@ func encryptStreamCommand() *cli.Command {
 			"  otrpipe encrypt-stream -s work --contact bob < file > there\n\n" +
 			"With --to, somebody who is away can read it later and no answer is needed.\n\n" +
 			"  otrpipe encrypt-stream --to ensembles --contact bob < file > message",
-		Flags:  slices.Concat(identityFlags(), encryptOfflineFlags(), streamFlags()),
+		Flags:  slices.Concat(identityFlags(), encryptOfflineFlags(), streamFlags(options.Halves)),
 		Action: encryptStream,
 	}
 }

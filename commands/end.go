@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,6 +19,7 @@ import (
 	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/secret"
 	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/transport"
 	"otrpipe/keyfile"
 )
 
@@ -35,6 +37,7 @@ type end struct {
 	name    control.Name
 	named   bool     // with -s
 	events  *os.File // nil: none are wanted
+	way     live.Way // to the other end; of an end that is one process
 }
 
 // newEnd reads the flags of a stream command. What can be refused before
@@ -172,27 +175,83 @@ func (e *end) listen() (*control.Listener, error) {
 	}
 }
 
-// newWhole reads the flags of an end that is one process, and returns COMMAND.
-// Flags that were not given have the command's defaults.
-func newWhole(c *cli.Context, defaults options.Values) (*end, []string, error) {
-	command := c.Args().Slice()
-	if len(command) == 0 {
-		return nil, nil, exit.Errorf(exit.Usage, "%s needs a COMMAND", c.Command.HelpName).
-			WithHint("%s [flags] -- COMMAND...", c.Command.HelpName)
+// newWhole reads the flags of an end that is one process. Flags that were not given have
+// the command's defaults.
+func newWhole(c *cli.Context, defaults options.Values) (*end, error) {
+	if err := checkWay(c); err != nil {
+		return nil, err
 	}
 	e, err := newEnd(c)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for name, value := range defaults {
 		if !c.IsSet(name) { // a switch may have been given as off
 			e.given[name] = value
 		}
 	}
-	if _, err := e.given.Options(e.secret); err != nil {
-		return nil, nil, err
+	o, err := e.given.Options(e.secret)
+	if err != nil {
+		return nil, err
 	}
-	return e, command, process.Find(command)
+	return e, e.findWay(o)
+}
+
+// checkWay refuses a command line that does not name exactly one way to the other end.
+func checkWay(c *cli.Context) error {
+	command := c.Args().Present()
+	switch hasTCP := slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == flagTCP }); {
+	case c.IsSet(flagTCP) && c.IsSet(flagListen):
+		return exit.Errorf(exit.Usage, "--tcp and --listen contradict each other: one end listens, and the other dials")
+	case command && (c.IsSet(flagTCP) || c.IsSet(flagListen)):
+		return exit.Errorf(exit.Usage, "a COMMAND cannot be the transport together with --tcp or --listen")
+	case command || c.IsSet(flagTCP) || c.IsSet(flagListen):
+		return nil
+	case hasTCP:
+		return exit.Errorf(exit.Usage, "%s needs a transport: --tcp, --listen or a COMMAND", c.Command.HelpName).
+			WithHint("%s [flags] --tcp HOST:PORT, --listen PORT, or -- COMMAND...", c.Command.HelpName)
+	}
+	return exit.Errorf(exit.Usage, "%s needs a COMMAND", c.Command.HelpName).
+		WithHint("%s [flags] -- COMMAND...", c.Command.HelpName)
+}
+
+// findWay looks at the way to the other end: COMMAND must be there, and a port free.
+func (e *end) findWay(o *options.Options) error {
+	e.way = live.Way{Command: e.c.Args().Slice(), Dial: o.TCP}
+	if o.Listen != "" {
+		var err error
+		e.way.Listener, err = transport.Listen(o.Listen, e.tellDismissed)
+		if err != nil {
+			return exit.Errorf(exit.Failure, "--listen %s: %w", o.Listen, exit.Plain(err))
+		}
+	}
+	if len(e.way.Command) > 0 {
+		return process.Find(e.way.Command)
+	}
+	return nil
+}
+
+// tellDismissed tells of a caller that does not speak OTR: rarely of many.
+func (e *end) tellDismissed(address string, why error, total int) {
+	if total&(total-1) == 0 { // 1, 2, 4, 8, …
+		e.Note("a caller from %s was turned away: %v; callers turned away so far: %d", address, why, total)
+		return
+	}
+	e.Detail("a caller from %s was turned away: %v", address, why)
+}
+
+// over hosts a session over the way to the other end that the user named. Once the peer
+// has met every check, open says what moves through the session; over returns when all is
+// over. input is the file that the plaintext comes from; nil: none.
+func (e *end) over(cfg live.Config, input *os.File, open func(*live.Session) (*live.Payload, error)) error {
+	return e.host(cfg, func(s *live.Session, setup live.Setup) error {
+		setup.Input = input
+		conversation, err := s.Prepare(setup)
+		if err != nil {
+			return err
+		}
+		return s.RunOver(e.way, e.Messages.File(), conversation, func() (*live.Payload, error) { return open(s) })
+	})
 }
 
 // host hosts the session of an end that is one process, and has run run it.

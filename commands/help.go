@@ -8,6 +8,7 @@ import (
 // The groups of flags, in the order that help shows them. A flag's group is its
 // category.
 const (
+	groupTransport  = options.TransportGroup
 	groupPeer       = options.PeerGroup
 	groupSession    = options.SessionGroup
 	groupStream     = options.StreamGroup
@@ -21,7 +22,7 @@ const (
 )
 
 var flagGroups = []string{
-	groupPeer, groupOffline, groupSession, groupStream, groupSMP, groupExtraKey, groupKeys, groupFile, groupAnswer, groupEverywhere,
+	groupTransport, groupPeer, groupOffline, groupSession, groupStream, groupSMP, groupExtraKey, groupKeys, groupFile, groupAnswer, groupEverywhere,
 }
 
 // The groups of commands, in the order that help shows them. A command's group
@@ -52,7 +53,7 @@ func manPageOf(words []string) string { return "man " + programName + "-" + word
 const shortHelp = `
   otrpipe keygen                          make your keys, once
   otrpipe fingerprint                     read this to the other end
-  otrpipe connect -- nc host 9000         talk with it, whatever carries the lines
+  otrpipe connect --tcp host:9000         talk with it, over TCP or a command
   otrpipe serve -- cat                    let a program talk with it
 
 otrpipe --help lists all commands; otrpipe help COMMAND explains one.

@@ -234,7 +234,7 @@ func TestTheEventsAreInOtrpipe1(t *testing.T) {
 		got = append(got, strings.Split(item[1], " , ")...)
 	}
 	want := []string{
-		events.Started, events.Secure, events.Refreshed, events.Vouched, events.Downgraded, events.SMPAsked, events.SMPSucceeded,
+		events.Started, events.Listening, events.TurnedAway, events.Secure, events.Refreshed, events.Vouched, events.Downgraded, events.SMPAsked, events.SMPSucceeded,
 		events.SMPFailed, events.SMPAborted, events.Unencrypted, events.Unreadable, events.PeerError, events.ExtraKey,
 		events.Lost, events.Late, events.StreamEnded, events.PeerEnded, events.Ended,
 	}
@@ -284,7 +284,10 @@ func TestTheHelperScriptsKnowTheStreamFlags(t *testing.T) {
 		return strings.FieldsFunc(string(list), func(r rune) bool { return strings.ContainsRune("|\\\n ", r) })
 	}
 	switches, valued := words(cases[1]), words(cases[2])
-	for _, f := range options.Flags(secretFlags) {
+	for _, f := range options.Flags(options.Connect, secretFlags) {
+		if cmdline.FlagGroup(f) == options.TransportGroup {
+			continue // a script brings a transport of its own
+		}
 		for _, name := range f.Names() {
 			list := switches
 			if cmdline.TakesValue(f) {

@@ -128,7 +128,7 @@ func offlineConfig(c *cli.Context) (*offline.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range streamFlags() {
+	for _, f := range streamFlags(options.Halves) {
 		if name := f.Names()[0]; c.IsSet(name) && !runsOffline[name] {
 			return nil, exit.Errorf(exit.Usage, "--%s needs a live session, and nobody answers offline", name)
 		}

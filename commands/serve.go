@@ -5,6 +5,7 @@ import (
 
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/live"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/process"
 )
 
@@ -19,13 +20,13 @@ func serveCommand() *cli.Command {
 			"plaintext. It is started when the peer has met what was asked of it.\n\n" +
 			"  socat TCP-LISTEN:9000,fork,reuseaddr EXEC:'otrpipe serve -- cat'\n" +
 			"  otrpipe serve --contact bob --trust verified -- sh",
-		Flags:  append(identityFlags(), streamFlags()...),
+		Flags:  append(identityFlags(), streamFlags(options.Serve)...),
 		Action: runServe,
 	}
 }
 
 func runServe(c *cli.Context) error {
-	e, command, err := newWhole(c, nil)
+	e, err := newWhole(c, nil)
 	if err != nil {
 		return err
 	}
@@ -35,6 +36,6 @@ func runServe(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		return s.Serve(command, conversation, &process.Files{In: e.In, Out: e.Out})
+		return s.Serve(e.way.Command, conversation, &process.Files{In: e.In, Out: e.Out})
 	})
 }

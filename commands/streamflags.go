@@ -32,6 +32,8 @@ const (
 	flagHTML        = options.HTMLFlag
 	flagProgress    = options.ProgressFlag
 	flagEvents      = options.EventsFlag
+	flagTCP         = options.TCPFlag
+	flagListen      = options.ListenFlag
 )
 
 const (
@@ -44,9 +46,8 @@ const (
 	trustVerified = options.TrustVerified
 )
 
-// streamFlags are the flags of encrypt-stream, decrypt-stream, connect and
-// serve.
-func streamFlags() []cli.Flag { return options.Flags(secretFlags) }
+// streamFlags are the stream flags of an end.
+func streamFlags(end options.Ends) []cli.Flag { return options.Flags(end, secretFlags) }
 
 // sessionName reads -s.
 func sessionName(c *cli.Context) (string, error) {

@@ -27,7 +27,7 @@ import (
 // A Session is what a chat needs of the session that it is held in.
 type Session interface {
 	Prepare(live.Setup) (*otr.Conversation, error)
-	RunOver(command []string, stderr *os.File, c *otr.Conversation, open func() (*live.Payload, error)) error
+	RunOver(way live.Way, stderr *os.File, c *otr.Conversation, open func() (*live.Payload, error)) error
 	Snapshot() live.Snapshot
 	Status() *control.Status
 	// Running reports whether the transport carries the session by now.
@@ -108,8 +108,8 @@ func (h *Chat) Restore() {
 	}
 }
 
-// Run runs the session over COMMAND.
-func (h *Chat) Run(s Session, setup live.Setup, command []string) error {
+// Run runs the session over a way to the other end.
+func (h *Chat) Run(s Session, setup live.Setup, way live.Way) error {
 	h.session = s
 	conversation, err := s.Prepare(setup) // it may ask for a passphrase
 	if err != nil {
@@ -126,15 +126,17 @@ func (h *Chat) Run(s Session, setup live.Setup, command []string) error {
 	h.console.Store(console)
 	stderr, drain := messages.File(), func() {}
 	if terminal.Is(stderr) {
-		if stderr, drain, err = h.overhear(command[0]); err != nil {
-			return err
+		if len(way.Command) > 0 {
+			if stderr, drain, err = h.overhear(way.Command[0]); err != nil {
+				return err
+			}
 		}
 		messages.Through(console) // which breaks long lines after its end, too
 	}
 	h.Changed(s.Snapshot())
 	h.cfg.IO.Note("waiting for the other end; /help shows what can be done here, Ctrl-D leaves")
 	go h.listen()
-	err = s.RunOver(command, stderr, conversation, func() (*live.Payload, error) {
+	err = s.RunOver(way, stderr, conversation, func() (*live.Payload, error) {
 		return &live.Payload{Show: h.show}, nil
 	})
 	drain()

@@ -66,7 +66,7 @@ type State string
 
 // The states of a session.
 const (
-	StateWaiting   State = "waiting"   // for the other half
+	StateWaiting   State = "waiting"   // for the other half, or for a caller
 	StateHandshake State = "handshake" // for the peer, the key exchange, the checks asked for
 	StateEncrypted State = "encrypted"
 	StateFinished  State = "finished"

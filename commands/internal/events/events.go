@@ -42,8 +42,9 @@ type Record struct {
 	Use       *uint32 `json:"use,omitempty"`       // extra_key
 	Data      *string `json:"data,omitempty"`      // extra_key
 	Direction string  `json:"direction,omitempty"` // stream_ended, lost
-	Code      *int    `json:"code,omitempty"`      // ended
-	Message   string  `json:"message,omitempty"`   // ended
+	Address   string  `json:"address,omitempty"`   // listening, turned_away
+	Code      *int    `json:"code,omitempty"`      // turned_away, ended
+	Message   string  `json:"message,omitempty"`   // turned_away, ended
 	Count     int     `json:"count,omitempty"`     // how many this one stands for, if more than one
 }
 
@@ -60,6 +61,8 @@ type Peer struct {
 // The names of events.
 const (
 	Started      = "started"
+	Listening    = "listening"
+	TurnedAway   = "turned_away"
 	Secure       = "secure"
 	Refreshed    = "refreshed"
 	Vouched      = "vouched"

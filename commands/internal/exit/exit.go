@@ -101,6 +101,7 @@ var packages = []string{
 	"terminal",
 	"toolkit",
 	"transcript",
+	"transport",
 	"trust",
 	"v3",
 	"v4",

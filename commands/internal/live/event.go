@@ -229,7 +229,12 @@ func (s *Session) logNow(out events.Record) {
 	}
 }
 
+// logStarted writes down, once, that the session has begun.
 func (s *Session) logStarted() {
+	if s.started {
+		return
+	}
+	s.started = true
 	s.logNow(events.Record{Event: events.Started, Identity: s.cfg.Name.Identity, Mode: s.options.Mode, PID: os.Getpid()})
 }
 

@@ -108,7 +108,7 @@ func (s *Session) accountsHint() string {
 // howFar says how much of a stream that broke has arrived, so that nobody takes a
 // part for the whole.
 func (s *Session) howFar() string {
-	stats := s.link.Stats()
+	stats := s.connected.Load().Stats()
 	switch {
 	case s.complete:
 		return "the stream was cut short: all that the peer had to say has arrived, but perhaps not all that was sent to it"

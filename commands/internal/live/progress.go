@@ -29,7 +29,7 @@ func (s *Session) showProgress() (end func()) {
 		for {
 			select {
 			case now := <-tick.C:
-				stats := s.link.Stats()
+				stats := s.connected.Load().Stats()
 				line.Show(now, stats.SentBytes, stats.ReceivedBytes, s.trustInPeer())
 			case <-s.stopped:
 				return

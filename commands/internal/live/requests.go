@@ -102,10 +102,11 @@ func (s *Session) Query() error {
 
 // End ends the session with the peer, which is told. It is for mode lines.
 func (s *Session) End() error {
-	if !s.isRunning() || s.lines == nil {
+	lines := s.linesNow()
+	if lines == nil {
 		return ErrUnencrypted
 	}
-	if err := s.lines.EndSession(); err != nil {
+	if err := lines.EndSession(); err != nil {
 		return s.refused(err)
 	}
 	return nil
@@ -114,10 +115,19 @@ func (s *Session) End() error {
 // Send sends a text in mode lines as it was typed, in one session or not at all, and
 // returns its number. Its error is one of package stream.
 func (s *Session) Send(in stream.SessionID, text string) (number int64, err error) {
-	if !s.isRunning() || s.lines == nil {
+	lines := s.linesNow()
+	if lines == nil {
 		return 0, stream.ErrNoSession
 	}
-	return s.lines.WriteTextIn(in, []byte(s.asTyped(text)))
+	return lines.WriteTextIn(in, []byte(s.asTyped(text)))
+}
+
+// linesNow is the stream of mode lines that runs or has run last; nil: there is none.
+func (s *Session) linesNow() *stream.Lines {
+	if c := s.connected.Load(); c != nil {
+		return c.lines
+	}
+	return nil
 }
 
 // Running reports whether the transport carries the session by now.
@@ -155,7 +165,7 @@ func (s *Session) ExtraKey(ctx context.Context, r *control.ExtraKey) (key []byte
 	err = s.doIn(session, func(c *otr.Conversation) ([][]byte, error) {
 		if r.Received {
 			// The key of the present session's peer, once it has met what was asked of it.
-			now, ok := s.link.Session()
+			now, ok := s.connected.Load().Session()
 			if s.extra == nil || !s.trusted || !ok || now != s.extra.session {
 				return nil, missing
 			}

@@ -44,29 +44,43 @@ func (s *Session) whyNot(err error) error {
 // Prepare opens the identity and makes the conversation. The time that the user
 // takes for a passphrase or a secret is not the peer's.
 func (s *Session) Prepare(setup Setup) (*otr.Conversation, error) {
+	if err := s.openAll(setup); err != nil {
+		return nil, err
+	}
+	return s.conversation()
+}
+
+// openAll opens what the session needs: the secret, the file of --keylog, the identity.
+func (s *Session) openAll(setup Setup) error {
 	s.setup, s.options = setup, setup.Options
 	s.publish()
 	if s.options.Question != "" && s.options.SMP == nil {
 		secret, err := setup.AskSecret(s.stopped)
 		if err != nil {
-			return nil, s.whyNot(err)
+			return s.whyNot(err)
 		}
 		s.options.SMP = secret
 	}
 	if path := s.options.KeyLog; path != "" {
 		var err error
 		if s.keyLog, err = openKeyLog(s.cfg.Home, path); err != nil {
-			return nil, err
+			return err
 		}
 		s.announceKeyLog()
 	}
 	asked := time.Now()
 	id, err := setup.Open(s.stopped)
 	if err != nil {
-		return nil, s.whyNot(err)
+		return s.whyNot(err)
 	}
 	s.begun = s.begun.Add(time.Since(asked))
 	s.identity = id
+	return nil
+}
+
+// conversation makes a conversation with a peer of whom nothing is known yet.
+func (s *Session) conversation() (*otr.Conversation, error) {
+	id := s.identity
 	policy, err := s.policyOf(id)
 	if err != nil {
 		return nil, err
@@ -160,6 +174,9 @@ func (s *Session) keptProfile(id *keyfile.Identity, cfg otr.Config) []byte {
 // with the identity's tag has left without ending its session: some clients, asked by
 // a query, put a session with the same tag that is still alive to plaintext.
 func (s *Session) takeInstanceTag(id *keyfile.Identity) (tag uint32, own bool, err error) {
+	if s.tag != nil { // for a caller before this one
+		return id.InstanceTag, !s.tag.Left(), nil
+	}
 	var ok bool
 	if s.tag, ok = control.Hold(s.cfg.Dir, "instance", s.cfg.Name.Home, s.cfg.Name.Identity); ok && !s.tag.Left() {
 		return id.InstanceTag, true, nil
@@ -174,7 +191,7 @@ func (s *Session) giveTagBack(err error) {
 	var e *exit.Error
 	switch {
 	case s.tag == nil:
-	case s.tag.Left() || s.peer != nil && errors.As(err, &e) && e.Code == exit.Broken:
+	case s.tag.Left() || s.mayLiveOn || s.peer != nil && errors.As(err, &e) && e.Code == exit.Broken:
 		s.tag.Leave()
 	default:
 		s.tag.Release()
@@ -246,19 +263,20 @@ func (s *Session) Run(c *otr.Conversation, transport io.ReadWriteCloser, open fu
 		process.Widen(f)
 	}
 	move := s.start(c, transport)
-	if err := s.link.Handshake(context.Background()); err != nil {
-		_ = s.link.Wait() // for the last words
+	link := s.connected.Load().link
+	if err := link.Handshake(context.Background()); err != nil {
+		_ = link.Wait() // for the last words
 		return s.outcome(err, nil)
 	}
 	p, err := open()
 	if err != nil {
 		s.Stop(err, "the application cannot be run")
-		_ = s.link.Wait()
+		_ = link.Wait()
 		return s.outcome(err, nil)
 	}
 	endProgress := s.showProgress()
 	received := move(p)
-	err = s.link.Wait()
+	err = link.Wait()
 	endProgress()
 	return s.outcome(err, received)
 }
@@ -270,16 +288,18 @@ func (s *Session) start(c *otr.Conversation, transport io.ReadWriteCloser) (move
 	cfg := s.streamConfig(c)
 	if s.options.Mode == options.ModeLines {
 		lines := stream.OpenLines(transport, cfg)
-		s.link, s.lines = lines, lines
+		s.connected.Store(&connection{lines, lines})
 		abort = func(string) { _ = lines.Close() }
 		move = func(p *Payload) <-chan error { return s.moveLines(lines, p) }
 	} else {
 		bytes := stream.Open(transport, cfg)
-		s.link = bytes
+		s.connected.Store(&connection{link: bytes})
 		abort = func(reason string) { _ = bytes.Abort(reason) }
 		move = func(p *Payload) <-chan error { return s.moveBytes(bytes, p) }
 	}
-	close(s.running)
+	if !s.isRunning() {
+		close(s.running)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.abort = abort
@@ -292,7 +312,7 @@ func (s *Session) start(c *otr.Conversation, transport io.ReadWriteCloser) (move
 // outcome is what a stream's end comes to, once the plaintext that arrived
 // before it has been written.
 func (s *Session) outcome(err error, received <-chan error) error {
-	s.state = control.StateFinished
+	s.state, s.ending = control.StateFinished, err
 	s.publish()
 	if received != nil {
 		if lost := s.written(received); err == nil {
@@ -327,19 +347,6 @@ func (s *Session) written(received <-chan error) error {
 	case <-time.After(lastBytes):
 		return s.Cause()
 	}
-}
-
-// RunOver runs the session over COMMAND, whose standard error is stderr; see
-// Run.
-func (s *Session) RunOver(command []string, stderr *os.File, c *otr.Conversation, open func() (*Payload, error)) error {
-	transport, err := s.Start(command, stderr)
-	if err != nil {
-		return err
-	}
-	err = s.Run(c, transport.Transport(), open)
-	transport.Leave()
-	transport.Sweep()
-	return err
 }
 
 // Serve runs the session over a transport for COMMAND, an application, which is

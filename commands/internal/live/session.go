@@ -79,7 +79,7 @@ type Setup struct {
 
 // A Session is an OTR session that this process hosts.
 //
-// Its owner is the goroutine that calls Prepare, Run and Finish, and while the
+// Its owner is the goroutine that calls Prepare, Run, RunOver and Finish, and while the
 // stream runs the stream's own, which calls Verify, Event and the functions given
 // to Do.
 type Session struct {
@@ -88,7 +88,7 @@ type Session struct {
 	cfg     Config
 	watch   *process.SignalWatch
 	stopped chan struct{} // closed when cause is set
-	running chan struct{} // closed by Run when the stream runs: link, lines and options may be read
+	running chan struct{} // closed by Run when the stream runs: connected and options may be read
 	over    chan struct{} // closed by Finish: nothing can be asked of the session any more
 
 	// Set by Prepare or Run and not changed after running is closed.
@@ -98,15 +98,39 @@ type Session struct {
 	identity *keyfile.Identity
 	tag      *control.Held // of the identity; nil: it was not taken
 	keyLog   *keyLog       // nil: the session\'s keys are not written down
-	link     link
-	lines    *stream.Lines // link, in mode lines
 
-	snapshot atomic.Pointer[Snapshot] // stored by the owner
+	// connected is the stream that runs or has run last; nil: none has. The owner stores it.
+	connected atomic.Pointer[connection]
+	snapshot  atomic.Pointer[Snapshot] // stored by the owner
+	// between is set by the owner while it waits for another caller, after one has been
+	// turned away.
+	between atomic.Bool
 
 	// The owner's, all up to mu.
-	logs     []*events.Log
-	keeper   *trust.Keeper
-	state    control.State
+	logs      []*events.Log
+	started   bool  // the events say that the session has begun
+	ending    error // of the stream that has ended last, as package stream tells it
+	mayLiveOn bool  // at a peer that was cut off before this one, a session may live on
+	state     control.State
+	keeper    *trust.Keeper
+	peerState
+	// comparison is the one that comes before payload, while it is under way.
+	comparison *guesses.Comparison
+	waiters    waiters
+
+	markup markup // of the peer's client; guards itself
+
+	// Guarded by mu.
+	mu       sync.Mutex
+	cause    error            // why we leave of our own accord
+	finished bool             // the outcome is known
+	abort    func(string)     // ends the stream before its time; nil: it does not run
+	child    *process.Command // COMMAND, where there is one
+}
+
+// A peerState is what is known of the peer at the other end of the transport, and of the
+// session with it. It belongs to the session's owner. With another transport it begins anew.
+type peerState struct {
 	peer     *events.Peer        // whom the session is with; nil: nobody yet
 	session  otr.Session         // if peer is not nil
 	trusted  bool                // every check that was asked for has passed
@@ -122,18 +146,12 @@ type Session struct {
 	offers   string              // the versions that the peer asked for last, if none of them is allowed here
 	extra    *extraKey           // announced by the peer last
 	smp      smpState
-	// comparison is the one that comes before payload, while it is under way.
-	comparison *guesses.Comparison
-	waiters    waiters
+}
 
-	markup markup // of the peer's client; guards itself
-
-	// Guarded by mu.
-	mu       sync.Mutex
-	cause    error            // why we leave of our own accord
-	finished bool             // the outcome is known
-	abort    func(string)     // ends the stream before its time; nil: it does not run
-	child    *process.Command // COMMAND, where there is one
+// A connection is a stream over a transport.
+type connection struct {
+	link
+	lines *stream.Lines // the link, in mode lines; nil in mode stream
 }
 
 // A link is what a session runs on: a stream.Stream or stream.Lines.

@@ -328,7 +328,7 @@ func own(t *testing.T) *owned {
 	s := newSession(t, "owned")
 	o := &owned{s, &played{make(chan func(*otr.Conversation) ([][]byte, error)), true}}
 	s.keeper = trust.NewKeeper(trust.Config{Home: s.cfg.Home, Level: trust.RequireNew})
-	s.link = o.played
+	s.connected.Store(&connection{link: o.played})
 	close(s.running)
 	t.Cleanup(func() { _ = s.Finish(nil) })
 	return o

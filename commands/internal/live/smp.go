@@ -283,7 +283,7 @@ func (s *Session) failedComparisons() int {
 	if !s.isRunning() {
 		return 0
 	}
-	return s.link.Stats().FailedComparisons
+	return s.connected.Load().Stats().FailedComparisons
 }
 
 func failureOf(e otr.SMPFailed) error {

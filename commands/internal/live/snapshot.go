@@ -57,7 +57,7 @@ func (s *Session) publish() {
 		now.Instance, now.KeysSince = s.session.PeerInstance, s.session.KeysSince
 	}
 	if s.trusted && s.isRunning() {
-		now.Session, _ = s.link.Session()
+		now.Session, _ = s.connected.Load().Session()
 	}
 	s.snapshot.Store(now)
 	if s.cfg.Changed != nil {
@@ -94,7 +94,7 @@ func (s *Session) Status() *control.Status {
 		status.SSID, status.Instance, status.KeysSince = &p.SSID, p.Instance, &since
 	}
 	if s.isRunning() {
-		stats := s.link.Stats()
+		stats := s.connected.Load().Stats()
 		status.Sent = control.Count{Bytes: stats.SentBytes, Messages: stats.SentMessages}
 		status.Received = control.Count{Bytes: stats.ReceivedBytes, Messages: stats.ReceivedMessages}
 	}

@@ -65,9 +65,9 @@ func (s *Session) doIn(session stream.SessionID, f func(*otr.Conversation) ([][]
 	}
 	var err error
 	if session == (stream.SessionID{}) {
-		err = s.link.Do(shown)
+		err = s.connected.Load().Do(shown)
 	} else {
-		err = s.link.DoIn(session, shown)
+		err = s.connected.Load().DoIn(session, shown)
 	}
 	if err != nil {
 		return s.refused(err)
@@ -83,8 +83,11 @@ func (s *Session) refused(err error) error {
 	default:
 	}
 	var e *exit.Error
-	if errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
 		return e
+	case s.between.Load():
+		return exit.Errorf(exit.Failure, "there is no encrypted session: no caller has passed the checks yet")
 	}
 	return exit.Failed(err)
 }
@@ -118,7 +121,7 @@ func (s *Session) awaitSecure(ctx context.Context, late deadline) (session strea
 	}
 	w := newWaiter()
 	err = s.do(func(*otr.Conversation) ([][]byte, error) {
-		if id, ok := s.link.Session(); ok && s.trusted {
+		if id, ok := s.connected.Load().Session(); ok && s.trusted {
 			w.session = id
 			w.finish(nil)
 		} else {
@@ -154,7 +157,7 @@ func (s *Session) await(ctx context.Context, w *waiter, late deadline, tooLate f
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	_ = s.link.Do(func(*otr.Conversation) ([][]byte, error) { // or the session has ended
+	_ = s.connected.Load().Do(func(*otr.Conversation) ([][]byte, error) { // or the session has ended
 		delete(*set, w)
 		return nil, nil
 	})

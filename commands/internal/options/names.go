@@ -28,6 +28,8 @@ const (
 	EventsFlag      = "events"
 	EphemeralFlag   = "ephemeral"
 	KeyLogFlag      = "keylog"
+	TCPFlag         = "tcp"
+	ListenFlag      = "listen"
 )
 
 // The modes of a stream, and what --html does.

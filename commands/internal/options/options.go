@@ -43,6 +43,9 @@ type Options struct {
 	HTML     string
 	Progress bool
 	KeyLog   string // the file for the session's keys; "": none is written
+
+	TCP    string // the address to dial; "": none
+	Listen string // the address to listen on; "": none
 }
 
 // Options puts the values together. It refuses flags that contradict each
@@ -65,6 +68,8 @@ func (v Values) Options(secret []byte) (*Options, error) {
 		HTML:        v.one(HTMLFlag, HTMLRaw),
 		Progress:    v.has(ProgressFlag),
 		KeyLog:      v.one(KeyLogFlag, ""),
+		TCP:         v.one(TCPFlag, ""),
+		Listen:      v.one(ListenFlag, ""),
 		Named:       v.versions(0),
 		Account:     v.one(AccountFlag, ""),
 		PeerAccount: v.one(PeerAccountFlag, ""),

@@ -6,13 +6,15 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/transport"
 )
 
 // The groups of stream flags: their categories in help.
 const (
-	PeerGroup    = "The other end"
-	SessionGroup = "The session"
-	StreamGroup  = "The stream"
+	TransportGroup = "The transport"
+	PeerGroup      = "The other end"
+	SessionGroup   = "The session"
+	StreamGroup    = "The stream"
 )
 
 // NoDefault is the default of a flag whose zero value would read like one; help
@@ -45,6 +47,17 @@ const (
 	Modes
 )
 
+// Ends are kinds of an end, each with a command of its own.
+type Ends int
+
+// The kinds of ends.
+const (
+	Halves  Ends = 1 << iota // encrypt-stream and decrypt-stream
+	Connect                  // and send and receive, which run over the same transports
+	Serve
+	Chat
+)
+
 // A Flag is a stream flag: a row of the table.
 type Flag struct {
 	Name    string
@@ -60,15 +73,19 @@ type Flag struct {
 	Completion Completion
 	Values     []string // where Completion is Fixed
 	LinesOnly  bool     // it needs --mode lines
+	Only       Ends     // which ends have the flag; 0: all
 
-	// In a chat: whether the flag means nothing there, and what help says instead
-	// of Usage and Default.
-	NotInChat              bool
+	// What help says of a chat instead of Usage and Default.
 	ChatUsage, ChatDefault string
 }
 
 // Table has all stream flags, in the order that help shows them.
 var Table = []Flag{
+	{Name: TCPFlag, Group: TransportGroup, Usage: "dial `HOST:PORT` until the other end is there, instead of running COMMAND",
+		Form: transport.DialAddress, Only: Connect | Chat},
+	{Name: ListenFlag, Group: TransportGroup, Usage: "wait for callers at `[HOST:]PORT`, instead of running COMMAND; on every address without HOST",
+		Form: transport.ListenAddress, Only: Connect | Chat},
+
 	{Name: ContactFlag, Group: PeerGroup, Usage: "`NAME` should be at the other end",
 		Form: named("a contact"), Completion: Contacts},
 	{Name: TrustFlag, Group: PeerGroup, Usage: "with --contact, `HOW` far its key must be trusted: new, known or verified", Default: TrustNew,
@@ -99,39 +116,29 @@ var Table = []Flag{
 		Form: asIs, LinesOnly: true,
 		ChatUsage: "stay for the next session when the other end leaves, which is the default; --stay=false: leave with it"},
 	{Name: LingerFlag, Group: StreamGroup, Usage: "mode lines: `D` after our input's end and the last text the session is ended", Default: "1s",
-		Form: Duration, LinesOnly: true, NotInChat: true},
+		Form: Duration, LinesOnly: true, Only: Halves | Connect | Serve},
 	{Name: RawFlag, Group: StreamGroup, Kind: Switch, Usage: "mode lines: received text as it came, newlines included",
-		Form: asIs, LinesOnly: true, NotInChat: true},
+		Form: asIs, LinesOnly: true, Only: Halves | Connect | Serve},
 	{Name: HTMLFlag, Group: StreamGroup, Usage: "mode lines: other clients' HTML `HOW`: raw, or as text, both ways", Default: HTMLRaw,
 		Form: oneOf(HTMLRaw, HTMLText), Completion: Fixed, Values: []string{HTMLRaw, HTMLText}, ChatDefault: HTMLText},
-	{Name: ProgressFlag, Group: StreamGroup, Kind: Switch, Usage: "show progress even when it would be guessed off", Form: asIs, NotInChat: true},
+	{Name: ProgressFlag, Group: StreamGroup, Kind: Switch, Usage: "show progress even when it would be guessed off", Form: asIs, Only: Halves | Connect | Serve},
 	{Name: KeyLogFlag, Group: StreamGroup, Usage: "write the keys of all messages to `FILE`, for otrpipe toolkit", Form: absolutePath, Completion: Files},
 	{Name: EventsFlag, Group: StreamGroup, Usage: "write what happens as JSON to `FILE` or fd:N", Completion: Files},
 }
 
 var trustLevels = []string{TrustNew, TrustKnown, TrustVerified}
 
-// Flags are the flags of encrypt-stream, decrypt-stream, connect and serve.
-// secretFlags makes the two flags of a secret.
-func Flags(secretFlags func(name, what string) []cli.Flag) []cli.Flag {
+// Flags are the flags of an end. secretFlags makes the two flags of a secret.
+func Flags(end Ends, secretFlags func(name, what string) []cli.Flag) []cli.Flag {
 	var flags []cli.Flag
 	for _, f := range Table {
-		flags = append(flags, f.flags(secretFlags)...)
-	}
-	return flags
-}
-
-// ChatFlags are the stream flags that mean something to a person at a terminal.
-func ChatFlags(secretFlags func(name, what string) []cli.Flag) []cli.Flag {
-	var flags []cli.Flag
-	for _, f := range Table {
-		if f.NotInChat {
+		if f.Only != 0 && f.Only&end == 0 {
 			continue
 		}
-		if f.ChatUsage != "" {
+		if end == Chat && f.ChatUsage != "" {
 			f.Usage = f.ChatUsage
 		}
-		if f.ChatDefault != "" {
+		if end == Chat && f.ChatDefault != "" {
 			f.Default = f.ChatDefault
 		}
 		flags = append(flags, f.flags(secretFlags)...)

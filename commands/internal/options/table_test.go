@@ -18,7 +18,7 @@ func noSecrets(name, _ string) []cli.Flag {
 func read(t *testing.T, args ...string) (v Values, err error) {
 	t.Helper()
 	app := &cli.App{
-		Name: "tool", Flags: Flags(noSecrets), HideHelp: true, DisableSliceFlagSeparator: true,
+		Name: "tool", Flags: Flags(Connect, noSecrets), HideHelp: true, DisableSliceFlagSeparator: true,
 		Action: func(c *cli.Context) error { v, err = Read(c); return nil },
 	}
 	if failed := app.Run(append([]string{"tool"}, args...)); failed != nil {
@@ -30,13 +30,13 @@ func read(t *testing.T, args ...string) (v Values, err error) {
 func TestFlagsAreReadInTheirCanonicalForm(t *testing.T) {
 	const key = "0123456789ABCDEF0123456789ABCDEF01234567"
 	v, err := read(t, "--otr", "43", "--timeout", "90s", "--expect", "OTRv3 "+key+"\n"+key, "--expect", "0123456789abcdef0123456789abcdef01234567",
-		"--stay", "--raw=false", "--mode", "lines", "-s", "here", "--events", "file", "--smp-secret-file", "word")
+		"--tcp", "[::1]:09000", "--stay", "--raw=false", "--mode", "lines", "-s", "here", "--events", "file", "--smp-secret-file", "word")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Values{
 		OTRFlag: {"34"}, TimeoutFlag: {"1m30s"}, ExpectFlag: {"0123456789abcdef0123456789abcdef01234567"},
-		StayFlag: {"true"}, ModeFlag: {"lines"},
+		StayFlag: {"true"}, ModeFlag: {"lines"}, TCPFlag: {"[::1]:9000"},
 	}
 	if len(v) != len(want) {
 		t.Errorf("read %v", v)
@@ -52,7 +52,7 @@ func TestAValueThatIsRefusedIsAUsageErrorOfItsFlag(t *testing.T) {
 	for _, args := range [][]string{
 		{"--trust", "surely"}, {"--contact", ""}, {"--account", ""}, {"--expect", "xyz"}, {"--otr", "1"}, {"--otr", ""},
 		{"--mode", "chat"}, {"--max-size", "63"}, {"--pad", "65537"}, {"--pad", "x"}, {"--timeout", "-1s"}, {"--dead", "soon"},
-		{"--smp-question", ""}, {"--smp-question", "a\x00b"}, {"--html", "bold"},
+		{"--smp-question", ""}, {"--tcp", "here"}, {"--tcp", ":9000"}, {"--tcp", "::1:9000"}, {"--listen", "70000"}, {"--listen", "here"}, {"--smp-question", "a\x00b"}, {"--html", "bold"},
 	} {
 		_, err := read(t, args...)
 		var e *exit.Error
@@ -65,7 +65,7 @@ func TestAValueThatIsRefusedIsAUsageErrorOfItsFlag(t *testing.T) {
 func TestEveryRowOfTheTableIsWhole(t *testing.T) {
 	seen := map[string]bool{}
 	for _, f := range Table {
-		if seen[f.Name] || f.Name == "" || f.Usage == "" || !slices.Contains([]string{PeerGroup, SessionGroup, StreamGroup}, f.Group) {
+		if seen[f.Name] || f.Name == "" || f.Usage == "" || !slices.Contains([]string{TransportGroup, PeerGroup, SessionGroup, StreamGroup}, f.Group) {
 			t.Errorf("--%s is there twice or says nothing of itself: %+v", f.Name, f)
 		}
 		seen[f.Name] = true
@@ -87,7 +87,7 @@ func TestEveryRowOfTheTableIsWhole(t *testing.T) {
 
 func TestAChatHasNoFlagsThatMeanNothingToAPerson(t *testing.T) {
 	chat := map[string]cli.Flag{}
-	for _, f := range ChatFlags(noSecrets) {
+	for _, f := range Flags(Chat, noSecrets) {
 		chat[f.Names()[0]] = f
 	}
 	for _, name := range []string{LingerFlag, RawFlag, ProgressFlag} {
@@ -98,7 +98,7 @@ func TestAChatHasNoFlagsThatMeanNothingToAPerson(t *testing.T) {
 	if mode := chat[ModeFlag].(*cli.StringFlag); mode.DefaultText != ModeLines {
 		t.Errorf("the mode is %s by default", mode.DefaultText)
 	}
-	for _, f := range Flags(noSecrets) {
+	for _, f := range Flags(Connect, noSecrets) {
 		if mode, ok := f.(*cli.StringFlag); ok && mode.Name == ModeFlag && mode.DefaultText != ModeStream {
 			t.Errorf("the mode of other commands is now %s by default", mode.DefaultText)
 		}

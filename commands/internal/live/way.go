@@ -1,0 +1,279 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/events"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/guesses"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/transport"
+	"otrpipe/otr"
+	"otrpipe/otr/stream"
+)
+
+const (
+	// stallTime is how long a caller may take for the key exchange while another one
+	// waits: many round trips of the slowest line.
+	stallTime = 10 * time.Second
+	// notice is how long the session waits for the other end before it says so.
+	notice = 2 * time.Second
+)
+
+// A Way is how a session reaches the other end. Exactly one of Command, Dial and Listener
+// is set.
+type Way struct {
+	Command []string // a program, the transport
+	// Dial is a HOST:PORT in the form of transport.DialAddress. It is dialled until the
+	// other end is there, within the time limit of the session.
+	Dial string
+	// Listener gives the session one caller after another. One that does not meet what
+	// was asked of it is told, and the next one is heard; the first that does ends the
+	// listening. RunOver closes the listener.
+	Listener *transport.Listener
+}
+
+// RunOver runs the session over a way to the other end; see Run. c is the conversation that
+// Prepare has made; stderr is the standard error of a program. open is called once at most,
+// when a peer has met what was asked of it.
+func (s *Session) RunOver(w Way, stderr *os.File, c *otr.Conversation, open func() (*Payload, error)) error {
+	switch {
+	case w.Listener != nil:
+		return s.runListener(w.Listener, c, open)
+	case w.Dial != "":
+		return s.runDialer(w.Dial, c, open)
+	}
+	command, err := s.Start(w.Command, stderr)
+	if err != nil {
+		return err
+	}
+	err = s.Run(c, command.Transport(), open)
+	command.Leave()
+	command.Sweep()
+	return err
+}
+
+// runDialer dials until the other end is there, and runs the session. A connection that
+// closes before a byte has come was nobody, and is dialled again.
+func (s *Session) runDialer(address string, c *otr.Conversation, open func() (*Payload, error)) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if s.options.Timeout > 0 {
+		ctx, cancel = context.WithDeadline(ctx, s.begun.Add(s.options.Timeout))
+		defer cancel()
+	}
+	go func() {
+		select {
+		case <-s.stopped:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	quiet := time.Now().Add(notice)
+	dialer := transport.Dialer{Address: address, Failed: func(err error) {
+		if now := time.Now(); now.After(quiet) {
+			quiet = now.Add(time.Hour) // once is enough
+			s.Note("waiting for %s at %s: %v%s", s.otherEnd(), address, err, s.waysOut())
+		}
+	}}
+	s.state = control.StateHandshake
+	s.publish()
+	for {
+		conn, err := dialer.Dial(ctx)
+		if cause := s.Cause(); cause != nil {
+			if conn != nil {
+				conn.Close()
+			}
+			return s.outcome(cause, nil)
+		}
+		if err != nil {
+			return s.unreached(address, err)
+		}
+		s.Detail("connected to %s", conn.Address())
+		err = s.Run(c, conn, open)
+		if conn.Heard() > 0 || s.Cause() != nil || !errors.Is(s.ending, stream.ErrClosedBeforeSession) || ctx.Err() != nil {
+			return err
+		}
+		dialer.Failed(errors.New("the connection was closed at once"))
+		begun := s.begun
+		if c, err = s.again(); err != nil {
+			return err
+		}
+		s.begun = begun // it is the same wait
+	}
+}
+
+// unreached is the error of a dial that has failed for good.
+func (s *Session) unreached(address string, err error) error {
+	if errors.Is(err, transport.ErrHost) {
+		return exit.Errorf(exit.Failure, "--tcp: %w", exit.Plain(err))
+	}
+	why := ""
+	var unreached *transport.UnreachedError
+	if errors.As(err, &unreached) && unreached.Latest != nil {
+		why = fmt.Sprintf(" (%v)", unreached.Latest)
+	}
+	return exit.Errorf(exit.Timeout, "%s could not be reached within %v%s", address, s.options.Timeout, why).
+		WithHint("is the other end listening there? --timeout D tries for longer")
+}
+
+// runListener runs the session with one caller after another, until one has met what was
+// asked of it.
+func (s *Session) runListener(l *transport.Listener, c *otr.Conversation, open func() (*Payload, error)) error {
+	defer l.Close()
+	s.tellListening(l)
+	longer := time.AfterFunc(notice, s.tellWaiting)
+	defer longer.Stop()
+	for {
+		caller, err := l.Accept(s.stopped)
+		longer.Stop()
+		if err != nil {
+			return s.outcome(s.Cause(), nil)
+		}
+		s.between.Store(false)
+		s.begun = time.Now()
+		s.Detail("a caller from %s", caller.Address())
+		passed := false
+		watch := s.dropStalled(l)
+		err = s.Run(c, caller, func() (*Payload, error) {
+			passed = true
+			caller.Pass()
+			l.Close()
+			return open()
+		})
+		stalled := watch()
+		if passed || s.Cause() != nil || isOurs(err) {
+			return err
+		}
+		switch {
+		case err == nil:
+			err = exit.Errorf(exit.Broken, "it left")
+		case stalled:
+			err = exit.Errorf(exit.Timeout, "it said nothing more for %v, and another caller waited", stallTime)
+		}
+		s.turnedAway(caller.Address(), err, caller.Refuse())
+		s.between.Store(true)
+		if c, err = s.again(); err != nil {
+			return err
+		}
+	}
+}
+
+// tellWaiting says that the other end is not there yet. In a chat the person sees that.
+func (s *Session) tellWaiting() {
+	if !s.cfg.AtTerminal {
+		s.Note("waiting for %s%s", s.otherEnd(), s.waysOut())
+	}
+}
+
+// otherEnd is what a message calls the other end before there is a session.
+func (s *Session) otherEnd() string {
+	if s.options.Contact != "" {
+		return s.contactName()
+	}
+	return "the other end"
+}
+
+// waysOut says, behind a message about a wait, how a person leaves.
+func (s *Session) waysOut() string {
+	if s.cfg.AtTerminal || !terminal.Is(s.Messages.File()) {
+		return ""
+	}
+	return " (Ctrl-C leaves)"
+}
+
+// tellListening says where the session listens.
+func (s *Session) tellListening(l *transport.Listener) {
+	address := l.Address()
+	s.logStarted()
+	s.logNow(events.Record{Event: events.Listening, Address: address})
+	if l.Everywhere() {
+		s.Note("listening on %s, on every address of this machine", address)
+		return
+	}
+	s.Note("listening on %s", address)
+}
+
+// dropStalled breaks the connection with a caller that does not go on with the key exchange
+// while another one waits. The function that it returns ends the watch, and says whether
+// that has happened.
+func (s *Session) dropStalled(l *transport.Listener) (stop func() bool) {
+	quit, stalled := make(chan struct{}), make(chan bool, 1)
+	go func() {
+		after := time.NewTimer(stallTime)
+		defer after.Stop()
+		for {
+			select {
+			case <-quit:
+				stalled <- false
+				return
+			case <-after.C:
+			}
+			if s.Snapshot().Peer != nil {
+				after.Stop() // SMP may take a person's time
+				continue
+			}
+			if l.Waiting() > 0 && s.breakOff("another caller waits") {
+				stalled <- true
+				return
+			}
+			after.Reset(time.Second)
+		}
+	}()
+	return func() bool {
+		close(quit)
+		return <-stalled
+	}
+}
+
+// breakOff ends the stream that runs, and not the session.
+func (s *Session) breakOff(reason string) bool {
+	s.mu.Lock()
+	abort := s.abort
+	s.mu.Unlock()
+	if abort != nil {
+		abort(reason)
+	}
+	return abort != nil
+}
+
+// isOurs reports whether an attempt has failed for a reason that the next caller would meet
+// too: our own files.
+func isOurs(err error) bool {
+	var e *exit.Error
+	return errors.As(err, &e) && e.Code == exit.KeyFile
+}
+
+// turnedAway tells of a caller that has not met what was asked of it.
+func (s *Session) turnedAway(address string, err error, total int) {
+	e := exit.As(err)
+	s.logNow(events.Record{Event: events.TurnedAway, Address: address, Code: &e.Code, Message: err.Error(), Count: total})
+	s.Warn("the caller from %s was turned away: %v", address, err)
+	if e.Hint != "" {
+		s.Advise("%s", e.Hint)
+	}
+	s.Note("still listening; callers turned away: %d", total)
+}
+
+// again makes the session ready for another peer, after one that has not met what was
+// asked of it, and returns a new conversation.
+func (s *Session) again() (*otr.Conversation, error) {
+	s.mu.Lock()
+	s.abort = nil
+	s.mu.Unlock()
+	s.mayLiveOn = s.mayLiveOn || s.peer != nil && errors.Is(s.ending, stream.ErrBroken)
+	s.endGate(guesses.Unknown)
+	if s.extra != nil {
+		clear(s.extra.key)
+	}
+	s.state, s.ending = control.StateWaiting, nil
+	s.peerState = peerState{smp: smpState{run: s.smp.run}}
+	s.begun = time.Now()
+	s.publish()
+	return s.conversation()
+}
