@@ -381,31 +381,45 @@ func TestWithoutAKeyToTellVersion3GoesOn(t *testing.T) {
 	})
 }
 
-// What decides about trust is told at once and in its place, however much of it comes; the
-// rest of a flood is marked.
+// What decides about trust is told at once and in its place, however much of it comes, and
+// each time; the rest of a flood is marked.
 func TestWhatDecidesAboutTrustIsNeverHeldBack(t *testing.T) {
+	kinds := []fmt.Stringer{
+		otr.Secure{}, otr.PeerEnded{}, otr.Ended{}, Trusted{}, Refused{}, Vouched{}, Downgraded{}, Unsent{1},
+		otr.SMPAsked{}, otr.SMPShown{}, otr.SMPSucceeded{}, otr.SMPFailed{BrokenOff: true}, otr.SMPAborted{}, otr.SMPCrossed{},
+		otr.ExtraKeyReceived{},
+	}
 	var all []Event
 	r := reporter{tell: func(e Event) { all = append(all, e) }}
 	now := time.Unix(1000, 0)
 	const n = 5 * floodLimit
 	for range n {
-		r.report(now, SessionID{1}, otr.SMPAsked{})
-		r.report(now, SessionID{1}, otr.SMPFailed{BrokenOff: true})
-	}
-	if len(all) != 2*n {
-		t.Fatalf("%d of %d were told", len(all), 2*n)
-	}
-	floods := 0
-	for i, e := range all {
-		if _, ok := e.What.(otr.SMPAsked); ok != (i%2 == 0) || e.Count != 1 || e.Session != (SessionID{1}) {
-			t.Fatalf("event %d: %+v", i, e)
+		for _, kind := range kinds {
+			r.report(now, SessionID{1}, kind)
 		}
+		r.report(now, SessionID{1}, otr.Unencrypted{})
+	}
+	floods := make(map[string]int)
+	i := 0
+	for _, e := range all {
+		if _, ok := e.What.(otr.Unencrypted); ok {
+			continue
+		}
+		if want := kinds[i%len(kinds)]; fmt.Sprintf("%T", e.What) != fmt.Sprintf("%T", want) || e.Count != 1 || e.Session != (SessionID{1}) {
+			t.Fatalf("event %d: %+v, want %T", i, e, want)
+		}
+		i++
 		if e.Flood {
-			floods++
+			floods[fmt.Sprintf("%T", e.What)]++
 		}
 	}
-	if floods != 2*(n-floodLimit) {
-		t.Errorf("%d are marked", floods)
+	if i != n*len(kinds) {
+		t.Errorf("%d of %d were told", i, n*len(kinds))
+	}
+	for _, kind := range kinds {
+		if marked := floods[fmt.Sprintf("%T", kind)]; marked != n-floodLimit {
+			t.Errorf("%T: %d are marked", kind, marked)
+		}
 	}
 }
 
