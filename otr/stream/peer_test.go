@@ -160,6 +160,116 @@ func TestASessionKeepsItsNameThroughNewKeys(t *testing.T) {
 		if err := ea.lines.DoIn(SessionID{}, func(*otr.Conversation) ([][]byte, error) { ran = true; return nil, nil }); err != ErrSessionOver || ran {
 			t.Errorf("in no session: %v; run: %v", err, ran)
 		}
+		// The next session, with the same peer, is another one.
+		if err := ea.lines.Do((*otr.Conversation).Start); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if next, ok := ea.lines.Session(); !ok || next == id {
+			t.Fatalf("the next session is %v, %v", next, ok)
+		}
+		err = ea.lines.DoIn(id, func(*otr.Conversation) ([][]byte, error) { ran = true; return nil, nil })
+		if err != ErrSessionOver || ran {
+			t.Errorf("in the next session: %v; run: %v", err, ran)
+		}
+		if _, err := ea.lines.WriteTextIn(id, []byte("late")); err != ErrSessionOver {
+			t.Errorf("a text for the old session: %v", err)
+		}
+		if _, err := ea.lines.WriteTextIn(SessionID{}, []byte("for nobody")); err != ErrNoSession {
+			t.Errorf("a text for no session: %v", err)
+		}
+	})
+}
+
+// An event names the session that it happened in before its peer has passed every check.
+// Nothing can be done in it until then.
+func TestNothingIsDoneInASessionWhosePeerHasYetToProveItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, _ := meet(t, setting{lines: true, config: secret("the secret")})
+		for told[otr.Secure](e) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		var id SessionID
+		for _, event := range e.events() {
+			if _, ok := event.What.(otr.Secure); ok {
+				id = event.Session
+			}
+		}
+		ran := false
+		err := e.lines.DoIn(id, func(*otr.Conversation) ([][]byte, error) { ran = true; return nil, nil })
+		if id == (SessionID{}) || err != ErrSessionOver || ran {
+			t.Errorf("session %v: %v; run: %v", id, err, ran)
+		}
+		if _, err := e.lines.WriteTextIn(id, []byte("too early")); err != ErrSessionOver {
+			t.Errorf("a text: %v", err)
+		}
+	})
+}
+
+// Texts of a peer that has not proved itself wait. If another key comes in its place, and proves
+// itself, they are not taken for texts of that one.
+func TestWhatAStrangerSaidIsNotDeliveredAsTheFriends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		connect := switchboard(b)
+		sameTag := func(c *otr.Config) { c.InstanceTag = 0x1234567 }
+		ea := open(t, a, setting{lines: true, config: secret("the secret")})
+		wire := &cut{ReadWriteCloser: connect()}
+		stranger := open(t, wire, setting{lines: true, key: 1, seed: 1, otr: sameTag})
+		handshakeLines(t, stranger.lines)
+		stranger.lines.WriteMessage([]byte("from the stranger"))
+		for ea.stats().ReceivedMessages == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		wire.cut()
+		friend := open(t, connect(), setting{lines: true, key: 2, seed: 2, otr: sameTag, config: func(c *Config) {
+			secret("the secret")(c)
+			c.Initiate = false
+		}})
+		if err := friend.lines.Do((*otr.Conversation).Refresh); err != nil {
+			t.Fatal(err)
+		}
+		handshakeLines(t, ea.lines, friend.lines)
+		friend.lines.WriteMessage([]byte("from the friend"))
+		if got, err := ea.lines.ReadMessage(nil); string(got) != "from the friend" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
+// Where several keys of one contact are let in, each of them has a session of its own, which
+// Admit is asked about, and what was meant for the session before does not go to it.
+func TestAnotherKeyOfTheSameContactIsAnotherSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		connect := switchboard(b)
+		sameTag := func(c *otr.Config) { c.InstanceTag = 0x1234567 }
+		var admitted []keys.Fingerprint
+		ea := open(t, a, setting{lines: true, config: func(c *Config) {
+			c.MoreKeys, c.OneSession = true, true
+			c.Admit = func(s otr.Session) error { admitted = append(admitted, s.Fingerprint); return nil }
+		}})
+		wire := &cut{ReadWriteCloser: connect()}
+		first := open(t, wire, setting{lines: true, key: 1, seed: 1, otr: sameTag})
+		handshakeLines(t, ea.lines, first.lines)
+		synctest.Wait()
+		old, _ := ea.lines.Session()
+		wire.cut()
+		second := open(t, connect(), setting{lines: true, key: 2, seed: 2, otr: sameTag, config: func(c *Config) { c.Initiate = false }})
+		if err := second.lines.Do((*otr.Conversation).Refresh); err != nil {
+			t.Fatal(err)
+		}
+		handshakeLines(t, second.lines)
+		time.Sleep(time.Second)
+		if now, ok := ea.lines.Session(); !ok || now == old || told[Trusted](ea) != 2 {
+			t.Errorf("session %v after %v; %v", now, old, ea.events())
+		}
+		if len(admitted) != 2 || admitted[0] != fingerprintOf(1) || admitted[1] != fingerprintOf(2) {
+			t.Errorf("Admit was asked about %v", admitted)
+		}
+		if _, err := ea.lines.WriteTextIn(old, []byte("for the first")); err != ErrSessionOver {
+			t.Errorf("%v", err)
+		}
 	})
 }
 
@@ -240,6 +350,68 @@ func TestADowngradeIsToldAndRefusedWhereItMatters(t *testing.T) {
 			})
 		}
 	}
+}
+
+// An end that finds a downgrade before it has said what it offered says so with its last
+// words, so that the peer learns of it too.
+func TestADowngradeThatOneEndRefusesIsToldToTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var signature []byte
+		// The peer's mark comes with the message that ends the key exchange.
+		together := func(i int, line []byte) [][]byte {
+			switch {
+			case bytes.HasPrefix(line, []byte("?OTR:AAMS")):
+				signature = bytes.Clone(line)
+				return nil
+			case signature != nil:
+				line = append(signature, line...)
+				signature = nil
+				return [][]byte{line}
+			}
+			return strip(i, line)
+		}
+		a, b := cable(t, relay{filter: together}, relay{filter: strip})
+		both := otr.AllowV3 | otr.AllowV4
+		ea, eb := openPair(t, a, b, setting{lines: true, otr: speaks(0, both)}, setting{lines: true, otr: speaks(1, both), config: func(c *Config) {
+			c.RefuseDowngrade, c.Initiate = true, false
+		}})
+		if err := eb.lines.Wait(); !errors.Is(err, ErrDowngraded) {
+			t.Errorf("%v", err)
+		}
+		ea.lines.Wait()
+		if told[Downgraded](ea) != 1 {
+			t.Errorf("the other end was not told: %v", ea.events())
+		}
+	})
+}
+
+// Each session tells its own downgrade.
+func TestADowngradeIsToldInEverySession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		without4 := func(i int, line []byte) [][]byte {
+			if bytes.HasPrefix(line, []byte("?OTR:AAQ")) {
+				return nil // they would go on in version 4
+			}
+			return strip(i, line)
+		}
+		a, b := cable(t, relay{filter: without4}, relay{filter: without4})
+		both := otr.AllowV3 | otr.AllowV4
+		stay := func(c *Config) { c.Stay = true }
+		ea, eb := openPair(t, a, b, setting{lines: true, otr: speaks(0, both), config: stay}, setting{lines: true, otr: speaks(1, both), config: stay})
+		for i := range 2 {
+			if err := ea.lines.Do((*otr.Conversation).Start); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+			if told[Downgraded](ea) != i+1 || told[Downgraded](eb) != i+1 {
+				t.Fatalf("session %d: %v", i, ea.events())
+			}
+			if err := ea.lines.EndSession(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+		}
+	})
 }
 
 // Somebody who takes version 4 out of the queries can drop the mark that would show it, too.

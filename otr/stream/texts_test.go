@@ -322,6 +322,63 @@ func TestWithAnotherClientNothingWaits(t *testing.T) {
 	})
 }
 
+// number is the record with the number of a text.
+func number(n int64) wire.TLV {
+	return wire.TLV{Type: typeNumber, Value: appendOffset(nil, n)}
+}
+
+// A peer whose text comes twice under its number is heard once.
+func TestATextThatIsRepeatedIsDeliveredOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meetLines(t, setting{lines: true})
+		go io.Copy(io.Discard, x.in)
+		for i, n := range []int64{0, 1, 1, 0, 2} {
+			b, err := x.c.AppendMessage(nil, otr.Message{Text: fmt.Appendf(nil, "line %d", i), TLVs: []wire.TLV{number(n)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.out.Write(b)
+		}
+		for _, want := range []string{"line 0", "line 1", "line 4"} {
+			if text, err := e.lines.ReadMessage(nil); string(text) != want || err != nil {
+				t.Errorf("%q, %v", text, err)
+			}
+		}
+	})
+}
+
+// What a peer says that has yet to prove itself is not acknowledged: it is not known whether
+// anybody will read it.
+func TestTextsOfAPeerThatHasNotProvedItselfAreNotAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, x := meetLines(t, setting{lines: true, config: secret("the secret")})
+		b, err := x.c.AppendMessage(nil, otr.Message{Text: []byte("hello"), TLVs: []wire.TLV{number(0), {Type: typeAsk}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.out.Write(b)
+		for acks := 0; acks < 2; { // the one at the beginning, and the one that was asked for
+			line, err := x.in.ReadBytes('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := x.c.Receive(bytes.TrimSuffix(line, []byte("\n")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range r.TLVs {
+				if v.Type != typeTextAck {
+					continue
+				}
+				if a, err := parseAck(v.Value); err != nil || a.next != 0 {
+					t.Errorf("acknowledged up to %d, %v", a.next, err)
+				}
+				acks++
+			}
+		}
+	})
+}
+
 // meetLines starts a Lines and somebody who speaks to it with another program.
 func meetLines(t *testing.T, s setting) (*end, *stranger) {
 	e, x := meet(t, s)

@@ -18,6 +18,7 @@ func TestARefusedPeerGetsNothingAndIsTold(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := net.Pipe()
 			refuse := func(c *Config) {
+				c.Stay = lines // which waits for a peer that it knows, and there is none yet
 				c.Verify = func(s otr.Session) error {
 					if want := fingerprintOf(1); s.Fingerprint != want {
 						t.Errorf("Verify was asked about %v, not %v", s.Fingerprint, want)
