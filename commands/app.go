@@ -187,21 +187,3 @@ func finish(s *terminal.IO, err error) int {
 	}
 	return e.Code
 }
-
-// An answerWriter remembers the first error of writing an answer: the flag library prints
-// help and version without a look, and an answer that is not delivered is a failure.
-type answerWriter struct {
-	w   io.Writer
-	err error
-}
-
-func (a *answerWriter) Write(p []byte) (int, error) {
-	n, err := a.w.Write(p)
-	if err != nil && a.err == nil {
-		a.err = err
-	}
-	return n, err
-}
-
-// output is where a command prints its answer.
-func output(c *cli.Context) io.Writer { return c.App.Writer }

@@ -57,24 +57,24 @@ func runChat(c *cli.Context) error {
 		return err
 	}
 	talk := chat.New(chat.Config{
-		IO:            e.IO,
+		IO:            p,
 		Program:       programName,
-		Contact:       e.given.Contact(),
+		Contact:       c.String(flagContact),
 		Keys:          func() []keys.Fingerprint { return publicKeys(c) },
 		CheckQuestion: func(q string) error { _, err := options.Question(q); return err },
 		Suggest:       cmdline.Nearest,
 		StatusText:    statusText,
 	})
-	return e.host(live.Config{
+	return e.Host(live.Config{
 		AtTerminal: true, Changed: talk.Changed, SentTexts: talk.SentTexts, Restore: talk.Restore,
 	}, func(s *live.Session, setup live.Setup) error {
-		return talk.Run(s, setup, e.way)
+		return talk.Run(s, setup, e.Way())
 	})
 }
 
 // publicKeys are the fingerprints of our own keys; none if they cannot be read.
 func publicKeys(c *cli.Context) []keys.Fingerprint {
-	public, err := publicIdentity(c)
+	public, err := identityOf(c).Public()
 	if err != nil {
 		return nil
 	}

@@ -31,7 +31,8 @@ func runConnect(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.over(live.Config{}, e.In, func(s *live.Session) (*live.Payload, error) {
-		return s.Standard(e.In, e.Out), nil
+	p := ioOf(c)
+	return e.RunOver(live.Config{}, p.In, func(s *live.Session) (*live.Payload, error) {
+		return s.Standard(p.In, p.Out), nil
 	})
 }

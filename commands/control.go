@@ -18,8 +18,12 @@ func controlFlags() []cli.Flag {
 // meantSessions says which live sessions the flags mean: of this home, of the identity if
 // one is named, of the name if one is given.
 func meantSessions(c *cli.Context) (dir string, filter control.Filter, err error) {
-	if filter.Session, err = sessionName(c); err != nil {
+	session, err := sessionName(c)
+	if err != nil {
 		return "", filter, err
+	}
+	if session != nil {
+		filter.Session = *session
 	}
 	if dir, err = control.Dir(); err != nil {
 		return "", filter, exit.Failed(err)
@@ -28,7 +32,7 @@ func meantSessions(c *cli.Context) (dir string, filter control.Filter, err error
 		return "", filter, err
 	}
 	if c.IsSet(flagIdentity) {
-		filter.Identity, err = identityName(c)
+		filter.Identity, err = identityOf(c).Name()
 	}
 	return dir, filter, err
 }

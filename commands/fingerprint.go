@@ -1,16 +1,16 @@
 package commands
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
-	"github.com/mdp/qrterminal/v3"
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/cmdline"
+	"otrpipe/commands/internal/contacts"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/fingerprint"
+	"otrpipe/commands/internal/identities"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
@@ -51,92 +51,58 @@ func fingerprintCommand() *cli.Command {
 }
 
 func ownFingerprints(c *cli.Context) error {
-	public, err := publicIdentity(c)
+	choice := identityOf(c)
+	public, err := choice.Public()
 	if err != nil {
 		return err
 	}
-	fps := ofVersion(c, public.Keys)
-	if len(fps) == 0 {
-		return noVersion(c, public.Name, c.Int(flagOTR))
+	public.Keys = slices.DeleteFunc(public.Keys, otherVersion(c))
+	if len(public.Keys) == 0 {
+		return choice.NoVersion(public.Name, c.Int(flagOTR))
 	}
-	if c.Bool(flagJSON) {
-		return printJSON(c, answerIdentity(public, fps))
-	}
-	return printFingerprints(c, fps)
+	return answerFingerprints(c, identities.Describe(public), public.Keys)
 }
 
 func contactFingerprints(c *cli.Context) error {
-	contact, err := contactNamed(c, c.String(flagContact))
+	contact, err := contactsOf(c).Find(c.String(flagContact))
 	if err != nil {
 		return err
+	}
+	other := otherVersion(c)
+	contact.Keys = slices.DeleteFunc(contact.Keys, func(key keyfile.ContactKey) bool { return other(key.Fingerprint) })
+	if len(contact.Keys) == 0 {
+		return exit.Errorf(exit.KeyFile, "contact %q has no key for OTR version %d", contact.Name, c.Int(flagOTR))
 	}
 	var fps []keys.Fingerprint
 	for _, key := range contact.Keys {
 		fps = append(fps, key.Fingerprint)
 	}
-	fps = ofVersion(c, fps)
-	if len(fps) == 0 {
-		return exit.Errorf(exit.KeyFile, "contact %q has no key for OTR version %d", contact.Name, c.Int(flagOTR))
-	}
+	return answerFingerprints(c, contacts.Describe(contact), fps)
+}
+
+// otherVersion says of a key whether it is for another version than --otr asks for.
+func otherVersion(c *cli.Context) func(keys.Fingerprint) bool {
+	return func(fp keys.Fingerprint) bool { return c.IsSet(flagOTR) && fp.OTR() != c.Int(flagOTR) }
+}
+
+// answerFingerprints prints keys, which are those of the document.
+func answerFingerprints(c *cli.Context, d document, fps []keys.Fingerprint) error {
 	if c.Bool(flagJSON) {
-		contact.Keys = slices.DeleteFunc(contact.Keys, func(key keyfile.ContactKey) bool {
-			return !slices.Contains(fps, key.Fingerprint)
-		})
-		return printJSON(c, answerContact(contact))
+		return answer(c, d)
 	}
-	return printFingerprints(c, fps)
-}
-
-// ofVersion keeps the keys that --otr asks for.
-func ofVersion(c *cli.Context, fps []keys.Fingerprint) []keys.Fingerprint {
-	if !c.IsSet(flagOTR) {
-		return fps
-	}
-	return slices.DeleteFunc(slices.Clone(fps), func(fp keys.Fingerprint) bool { return fp.OTR() != c.Int(flagOTR) })
-}
-
-func printFingerprints(c *cli.Context, fps []keys.Fingerprint) error {
 	for _, fp := range fps {
-		var err error
+		text := fingerprint.Line(fp)
 		if c.IsSet(flagOTR) {
-			_, err = fmt.Fprintln(output(c), fp)
-		} else {
-			err = printFingerprint(c, fp)
+			text = fp.String()
 		}
-		if err == nil && c.Bool(flagQR) {
-			_, err = output(c).Write(qrCode(qrText(fp), terminal.Colour(ioOf(c).Out)))
-		}
-		if err != nil {
+		if _, err := fmt.Fprintln(output(c), text); err != nil {
 			return err
+		}
+		if c.Bool(flagQR) {
+			if _, err := output(c).Write(fingerprint.QR(fp, terminal.Colour(ioOf(c).Out))); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
-}
-
-// qrText is what a fingerprint's QR code says; see options.QRPrefix.
-func qrText(fp keys.Fingerprint) string {
-	return fmt.Sprintf("%s%d:%s", options.QRPrefix, fp.OTR(), fp.Hex())
-}
-
-// qrCode draws a QR code with half blocks, two rows a line. Without colour it is
-// made for light text on a dark ground; with colour it brings its own.
-func qrCode(text string, colour bool) []byte {
-	var drawn bytes.Buffer
-	qrterminal.GenerateWithConfig(text, qrterminal.Config{
-		Level:      qrterminal.M,
-		Writer:     &drawn,
-		HalfBlocks: true,
-		QuietZone:  qrterminal.QUIET_ZONE,
-	})
-	if !colour {
-		return drawn.Bytes()
-	}
-	const whiteOnBlack, normal = "\x1b[97;40m", "\x1b[0m"
-	var b []byte
-	for line := range bytes.Lines(drawn.Bytes()) {
-		b = append(b, whiteOnBlack...)
-		b = append(b, bytes.TrimSuffix(line, []byte("\n"))...)
-		b = append(b, normal+"\n"...)
-	}
-	return b
 }

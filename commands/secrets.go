@@ -10,6 +10,7 @@ import (
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/identities"
 	"otrpipe/commands/internal/secret"
 )
 
@@ -21,17 +22,10 @@ const (
 	flagSecret        = "secret"
 )
 
-const (
-	// envPassphrase is where a passphrase may come from when no flag says where.
-	envPassphrase = "OTRPIPE_PASSPHRASE"
-	// envNewPassphrase is envPassphrase's companion for a change.
-	envNewPassphrase = "OTRPIPE_NEW_PASSPHRASE"
-)
-
 // secretVariables are the variables that hold secrets, by the secret's name.
 var secretVariables = map[string]string{
-	flagPassphrase:    envPassphrase,
-	flagNewPassphrase: envNewPassphrase,
+	flagPassphrase:    identities.EnvPassphrase,
+	flagNewPassphrase: identities.EnvNewPassphrase,
 }
 
 // sharedSecrets are the secrets that anybody who has read them can pass SMP with.

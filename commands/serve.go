@@ -30,12 +30,13 @@ func runServe(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.host(live.Config{}, func(s *live.Session, setup live.Setup) error {
+	p := ioOf(c)
+	return e.Host(live.Config{}, func(s *live.Session, setup live.Setup) error {
 		setup.Served = true
 		conversation, err := s.Prepare(setup)
 		if err != nil {
 			return err
 		}
-		return s.Serve(e.way.Command, conversation, &process.Files{In: e.In, Out: e.Out})
+		return s.Serve(c.Args().Slice(), conversation, &process.Files{In: p.In, Out: p.Out})
 	})
 }

@@ -37,10 +37,7 @@ func statusOfOne(c *cli.Context) error {
 		return err
 	}
 	session.Close()
-	if c.Bool(flagJSON) {
-		return printJSON(c, session.Status)
-	}
-	return printStatus(c, session.Status)
+	return answer(c, statusDocument{session.Status})
 }
 
 func statusOfAll(c *cli.Context) error {
@@ -48,31 +45,35 @@ func statusOfAll(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	all := []*control.Status{}
+	all := statusList{}
 	answered, silent := control.Find(dir, control.AnswerTime, filter)
 	for _, client := range answered {
-		all = append(all, client.Status)
+		all = append(all, statusDocument{client.Status})
 		client.Close()
 	}
 	for _, s := range silent {
-		all = append(all, s.Status())
+		all = append(all, statusDocument{s.Status()})
 	}
-	if c.Bool(flagJSON) {
-		return printJSON(c, all)
-	}
-	for _, s := range all {
-		if err := printStatus(c, s); err != nil {
-			return err
-		}
-	}
-	return nil
+	return answer(c, all)
 }
 
-// printStatus answers with a session as people read it.
-func printStatus(c *cli.Context, s *control.Status) error {
-	_, err := fmt.Fprint(output(c), statusText(s))
-	return err
+// A statusList is sessions as status prints them.
+type statusList []statusDocument
+
+// Text has the text of each session.
+func (l statusList) Text() string {
+	var b strings.Builder
+	for _, d := range l {
+		b.WriteString(d.Text())
+	}
+	return b.String()
 }
+
+// A statusDocument is a session as status prints it.
+type statusDocument struct{ *control.Status }
+
+// Text describes the session on several lines.
+func (d statusDocument) Text() string { return statusText(d.Status) }
 
 // statusText is a session as people read it, on several lines.
 func statusText(s *control.Status) string {
@@ -101,8 +102,8 @@ func statusText(s *control.Status) string {
 		}
 		field("keys since", "%s", *s.KeysSince)
 	}
-	field("sent", "%s in %s", count(int(s.Sent.Bytes), "byte"), count(int(s.Sent.Messages), "message"))
-	field("received", "%s in %s", count(int(s.Received.Bytes), "byte"), count(int(s.Received.Messages), "message"))
+	field("sent", "%s in %s", terminal.Count(int(s.Sent.Bytes), "byte"), terminal.Count(int(s.Sent.Messages), "message"))
+	field("received", "%s in %s", terminal.Count(int(s.Received.Bytes), "byte"), terminal.Count(int(s.Received.Messages), "message"))
 	field("process", "%d", s.PID)
 	return b.String()
 }

@@ -49,13 +49,11 @@ const (
 // streamFlags are the stream flags of an end.
 func streamFlags(end options.Ends) []cli.Flag { return options.Flags(end, secretFlags) }
 
-// sessionName reads -s.
-func sessionName(c *cli.Context) (string, error) {
-	name := c.String(flagSession)
-	if c.IsSet(flagSession) {
-		if err := control.CheckName(name); err != nil {
-			return "", exit.Errorf(exit.Usage, "--session: %q cannot be a name: 1 to 128 printable characters", name)
-		}
+// sessionName reads -s; nil: no name is given.
+func sessionName(c *cli.Context) (*string, error) {
+	name := valueOf(c, flagSession)
+	if name != nil && control.CheckName(*name) != nil {
+		return nil, exit.Errorf(exit.Usage, "--session: %q cannot be a name: 1 to 128 printable characters", *name)
 	}
 	return name, nil
 }

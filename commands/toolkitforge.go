@@ -79,7 +79,7 @@ func forgeConversation(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := openIdentity(c)
+	id, err := identityOf(c).Open()
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/guesses"
 	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr"
 	"otrpipe/otr/stream"
 )
@@ -142,11 +143,11 @@ func (s *Session) textsMoved(e stream.Event) {
 	case stream.Lost:
 		n := int(what.Texts)
 		s.log(stream.Event{Time: e.Time}, events.Record{Event: events.Lost, Direction: "received", Count: n})
-		s.Warn("%s of %s got lost on the way", count(n, "message"), s.peerName())
+		s.Warn("%s of %s got lost on the way", terminal.Count(n, "message"), s.peerName())
 	case stream.Late:
 		n := int(what.Texts)
 		s.log(stream.Event{Time: e.Time}, events.Record{Event: events.Late, Count: n})
-		s.Warn("%s of %s came late, after others that were sent later", count(n, "message"), s.peerName())
+		s.Warn("%s of %s came late, after others that were sent later", terminal.Count(n, "message"), s.peerName())
 	case stream.Undelivered:
 		n := int(what.Texts)
 		s.log(stream.Event{Time: e.Time}, events.Record{Event: events.Lost, Direction: "sent", Count: n})
@@ -156,7 +157,7 @@ func (s *Session) textsMoved(e stream.Event) {
 	case stream.Delivered:
 		s.aboutTexts(s.Note, "reached "+s.peerName()+" after all", what.First, what.Texts)
 	case stream.Unsent:
-		s.Warn("not sent, for the session had ended: %s", count(what.Texts, "message"))
+		s.Warn("not sent, for the session had ended: %s", terminal.Count(what.Texts, "message"))
 	}
 }
 
@@ -171,7 +172,7 @@ func (s *Session) aboutTexts(tell func(format string, a ...any), what string, fi
 			return
 		}
 	}
-	tell("%s: %s", what, count(int(n), "message"))
+	tell("%s: %s", what, terminal.Count(int(n), "message"))
 }
 
 // queried follows a query of the peer's.
@@ -258,15 +259,7 @@ func times(n int) string {
 	return fmt.Sprintf(" (%d times)", n)
 }
 
-func bytesOf(n int64) string { return count(int(n), "byte") }
-
-// count says how many things there are.
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
+func bytesOf(n int64) string { return terminal.Count(int(n), "byte") }
 
 func wasOrWere(n int64) string {
 	if n == 1 {

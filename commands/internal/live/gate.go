@@ -6,6 +6,7 @@ import (
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/guesses"
+	"otrpipe/commands/internal/terminal"
 )
 
 // beginGate begins the comparison of secrets that comes before payload, and returns how
@@ -23,7 +24,7 @@ func (s *Session) beginGate() (time.Duration, error) {
 	s.comparison = c
 	if c.Wait > 0 {
 		s.Note("waiting %v before the secrets are compared: %s failed lately, and somebody may be guessing",
-			c.Wait.Round(time.Second), count(c.Failures, "comparison"))
+			c.Wait.Round(time.Second), terminal.Count(c.Failures, "comparison"))
 	}
 	return c.Wait, nil
 }

@@ -8,6 +8,7 @@ import (
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
 	"otrpipe/otr/stream"
@@ -275,7 +276,7 @@ func (s *Session) smpFailed(e stream.Event, what otr.SMPFailed) {
 	}
 	s.Warn("%v", failureOf(what))
 	if n := s.failedComparisons(); n > 1 {
-		s.Warn("%s have failed in this session: somebody may be guessing", count(n, "comparison"))
+		s.Warn("%s have failed in this session: somebody may be guessing", terminal.Count(n, "comparison"))
 	}
 }
 

@@ -7,11 +7,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/keyfile"
@@ -36,7 +36,20 @@ type Config struct {
 	Timeout              time.Duration // how long another process is waited for; 0: for ever
 }
 
-// store reads what is kept in bytes.
+// Apply sets what the flags of a stream say.
+func (c *Config) Apply(o *options.Options) {
+	c.Account, c.PeerAccount = o.Account, o.PeerAccount
+	c.Texts, c.MaxSize, c.Raw, c.Timeout = o.Mode == options.ModeLines, o.MaxSize, o.Raw, o.Timeout
+	c.Trust = trust.Config{Home: c.Home, Contact: o.Contact, Level: trust.Level(o.Trust), Expect: o.Expect, Speaks4: true}
+}
+
+// Close wipes the identity and closes the log.
+func (c *Config) Close() {
+	c.Identity.Wipe()
+	c.Log.Close()
+}
+
+// parse reads a store from the bytes in which it is kept.
 func (c *Config) parse(state []byte) (*protocol.Store, error) {
 	return protocol.Parse(protocol.Config{
 		InstanceTag: c.Identity.InstanceTag,
@@ -170,11 +183,4 @@ func (c *Config) ended(err error) error {
 	}
 	c.event(events.Record{Event: events.Ended, Code: &code, Message: message})
 	return err
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return fmt.Sprintf("%d %s", n, noun)
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

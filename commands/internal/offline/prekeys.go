@@ -2,7 +2,6 @@ package offline
 
 import (
 	"errors"
-	"time"
 
 	"otrpipe/commands/internal/exit"
 	protocol "otrpipe/otr/offline"
@@ -40,33 +39,6 @@ func (c *Config) Publish(n int, contact string) (lines []byte, left int, err err
 	return lines, left, err
 }
 
-// A List is what is kept for messages to people who are away.
-type List struct {
-	Prekeys  []protocol.Prekey
-	Sessions []*protocol.Session
-}
-
-// List reads what is kept. What has expired is deleted first.
-func (c *Config) List() (List, error) {
-	state, err := c.Home.Offline(c.Identity)
-	if err != nil {
-		return List{}, exit.Key(err)
-	}
-	none := state == nil
-	clear(state)
-	if none {
-		return List{}, nil
-	}
-	if err := c.update(func(*protocol.Store) error { return nil }); err != nil {
-		return List{}, err
-	}
-	store, err := c.load()
-	if err != nil {
-		return List{}, err
-	}
-	return List{store.Prekeys(), store.Sessions()}, nil
-}
-
 // Revoke deletes unused prekeys: those of a contact, those with an id, or all. It returns how
 // many there were.
 func (c *Config) Revoke(all bool, contact string, ids []uint32) (n int, err error) {
@@ -98,6 +70,3 @@ func (c *Config) Forget(name string) error {
 		return nil
 	})
 }
-
-// Expires is when a prekey cannot be used any more to read a message.
-func Expires(k protocol.Prekey) time.Time { return k.Expires.Add(24 * time.Hour) }

@@ -10,6 +10,7 @@ import (
 	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
 	protocol "otrpipe/otr/offline"
 	"otrpipe/otr/wire"
 )
@@ -147,7 +148,7 @@ func (r *reading) line(line []byte) error {
 		r.Detail("a line does not count: %v", exit.Plain(got.Warn))
 	}
 	if got.Head != nil && got.Head.Size >= 0 {
-		r.Detail("%s are announced", count(int(got.Head.Size), "byte"))
+		r.Detail("%s are announced", terminal.Count(int(got.Head.Size), "byte"))
 	}
 	if len(got.Data) > 0 {
 		if _, err := r.out.Write(got.Data); err != nil {

@@ -13,6 +13,7 @@ import (
 	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
 	protocol "otrpipe/otr/offline"
@@ -36,7 +37,7 @@ func (c *Config) send(file []byte, path string, instance uint32) error {
 	valid, refused := protocol.ReadEnsembles(file, time.Now())
 	for i, err := range refused {
 		if i == shownRefusals {
-			c.Warn("%s: %s more are not used", path, count(len(refused)-i, "ensemble"))
+			c.Warn("%s: %s more are not used", path, terminal.Count(len(refused)-i, "ensemble"))
 			break
 		}
 		c.Warn("%s: %v", path, exit.Plain(err))

@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"otrpipe/commands/internal/exit"
-	"otrpipe/otr/keys"
+	"otrpipe/commands/internal/fingerprint"
 	"otrpipe/otr/wire"
 )
 
@@ -25,19 +24,6 @@ const (
 	// message beside a fragment's header, and maxLine the longest line there is.
 	minLine, maxLine = 64, 1 << 20
 )
-
-// QRPrefix begins the text in a fingerprint's QR code, which is
-//
-//	otr-fingerprint:VERSION:DIGITS
-//
-// VERSION is the version of OTR whose key it is, 3 (for versions 2 and 3) or 4,
-// and DIGITS are the 40 or 112 hexadecimal digits of the fingerprint, lower case
-// and ungrouped. There is nothing else: no name, which the code could not vouch
-// for, and one key a code. "contacts add" takes the text as a fingerprint.
-const QRPrefix = "otr-fingerprint:"
-
-// LabelPrefix and a version lead the line of a fingerprint.
-const LabelPrefix = "OTRv"
 
 func asIs(v string) (string, error) { return v, nil }
 
@@ -83,9 +69,9 @@ func Duration(v string) (string, error) {
 	return d.String(), nil
 }
 
-// fingerprint reads a value of --expect.
-func fingerprint(v string) (string, error) {
-	f, err := ReadFingerprint(v)
+// expectedKey reads a value of --expect.
+func expectedKey(v string) (string, error) {
+	f, err := fingerprint.Read(v)
 	if err != nil {
 		return "", err
 	}
@@ -125,38 +111,4 @@ func versions(v string) (string, error) {
 		return "", fmt.Errorf("%q names a version that is not spoken here; %v are", v, Spoken)
 	}
 	return set.Digits(), nil
-}
-
-// FingerprintLines are the lines of text, each of which the command fingerprint
-// prints for one key.
-func FingerprintLines(text string) []string {
-	return strings.Split(strings.TrimRight(text, "\n"), "\n")
-}
-
-// ReadFingerprint reads a fingerprint as anybody may have written it down: digits
-// in any grouping and case, as a line of the command fingerprint, or as the text of
-// its QR code.
-func ReadFingerprint(text string) (keys.Fingerprint, error) {
-	version := 0
-	for _, form := range []struct {
-		prefix string
-		end    byte // behind the version
-	}{{QRPrefix, ':'}, {LabelPrefix, ' '}} {
-		rest, ok := strings.CutPrefix(text, form.prefix)
-		if !ok {
-			continue
-		}
-		if len(rest) < 2 || rest[0] < '1' || rest[0] > '9' || rest[1] != form.end {
-			return keys.Fingerprint{}, fmt.Errorf("%q names no version of OTR", text)
-		}
-		version, text = int(rest[0]-'0'), rest[2:]
-	}
-	fp, err := keys.ParseFingerprint(text)
-	if err != nil {
-		return fp, exit.Plain(err)
-	}
-	if version != 0 && version != fp.OTR() {
-		return fp, fmt.Errorf("a fingerprint of version %d with the digits of version %d", version, fp.OTR())
-	}
-	return fp, nil
 }

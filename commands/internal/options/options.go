@@ -169,6 +169,9 @@ func (v Values) Mode() string { return v.one(ModeFlag, ModeStream) }
 // Contact is the contact that should be the peer; "": none was named.
 func (v Values) Contact() string { return v.one(ContactFlag, "") }
 
+// Ephemeral says that the identity is made for one run and kept nowhere.
+func (v Values) Ephemeral() bool { return v.has(EphemeralFlag) }
+
 func (v Values) has(name string) bool { return len(v[name]) > 0 }
 
 func (v Values) one(name, otherwise string) string {

@@ -6,6 +6,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/fingerprint"
+	"otrpipe/commands/internal/secret"
 	"otrpipe/commands/internal/transport"
 )
 
@@ -74,6 +76,7 @@ type Flag struct {
 	Values     []string // where Completion is Fixed
 	LinesOnly  bool     // it needs --mode lines
 	Only       Ends     // which ends have the flag; 0: all
+	Offline    bool     // it also means something where nobody answers
 
 	// What help says of a chat instead of Usage and Default.
 	ChatUsage, ChatDefault string
@@ -87,21 +90,21 @@ var Table = []Flag{
 		Form: transport.ListenAddress, Only: Connect | Chat},
 
 	{Name: ContactFlag, Group: PeerGroup, Usage: "`NAME` should be at the other end",
-		Form: named("a contact"), Completion: Contacts},
+		Form: named("a contact"), Completion: Contacts, Offline: true},
 	{Name: TrustFlag, Group: PeerGroup, Usage: "with --contact, `HOW` far its key must be trusted: new, known or verified", Default: TrustNew,
-		Form: oneOf(trustLevels...), Completion: Fixed, Values: trustLevels},
+		Form: oneOf(trustLevels...), Completion: Fixed, Values: trustLevels, Offline: true},
 	{Name: ExpectFlag, Group: PeerGroup, Kind: List, Usage: "only the key with this `FINGERPRINT`; may repeat",
-		Form: fingerprint, Completion: Fingerprints},
+		Form: expectedKey, Completion: Fingerprints, Offline: true},
 	{Name: SMPSecretFlag, Group: PeerGroup, Kind: Secret, Usage: "the shared secret of SMP, run before any payload,", Completion: Files},
 	{Name: SMPQuestionFlag, Group: PeerGroup, Usage: "ask the peer `Q` with SMP", Form: Question},
-	{Name: AccountFlag, Group: PeerGroup, Usage: "our account's `NAME` on a network that has them (version 4)", Form: named("an account")},
-	{Name: PeerAccountFlag, Group: PeerGroup, Usage: "the peer's account `NAME`", Form: named("an account")},
+	{Name: AccountFlag, Group: PeerGroup, Usage: "our account's `NAME` on a network that has them (version 4)", Form: named("an account"), Offline: true},
+	{Name: PeerAccountFlag, Group: PeerGroup, Usage: "the peer's account `NAME`", Form: named("an account"), Offline: true},
 
 	{Name: SessionFlag, Short: "s", Group: SessionGroup, Usage: "the session's `NAME`; one live end a name", Completion: Sessions},
 	{Name: EphemeralFlag, Group: SessionGroup, Kind: Switch, Usage: "use new keys that live in memory for this run only; not with --contact", Form: asIs},
 	{Name: OTRFlag, Group: SessionGroup, Usage: "`VERSIONS` of OTR to speak, of 2, 3 and 4", Default: DefaultVersions.Digits(),
 		Form: versions, Completion: Versions},
-	{Name: TimeoutFlag, Group: SessionGroup, Usage: "for the partner half, the handshake and SMP together, `D` such as 90s or 5m", Default: "60s", Form: Duration},
+	{Name: TimeoutFlag, Group: SessionGroup, Usage: "for the partner half, the handshake and SMP together, `D` such as 90s or 5m", Default: "60s", Form: Duration, Offline: true},
 	{Name: HeartbeatFlag, Group: SessionGroup, Usage: "keep an idle session alive every `D`", Default: "1m", Form: Duration},
 	{Name: ExpireFlag, Group: SessionGroup, Usage: "end a session whose keys have not changed for `D`", Default: "2h", Form: Duration},
 	{Name: DeadFlag, Group: SessionGroup, Usage: "how long, `D`, a peer may be silent before it counts as gone; 0: for ever", Default: "5m; mode lines: 0",
@@ -109,8 +112,8 @@ var Table = []Flag{
 
 	{Name: ModeFlag, Group: StreamGroup, Usage: "`MODE` stream: exact bytes between two otrpipes; lines: one message a line with any OTR client", Default: ModeStream,
 		Form: oneOf(ModeStream, ModeLines), Completion: Modes,
-		ChatUsage: "`MODE` lines: one message a line with any OTR client; a chat has no other", ChatDefault: ModeLines},
-	{Name: MaxSizeFlag, Group: StreamGroup, Usage: "no transport line longer than `N` bytes: fragment", Default: NoDefault, Form: number(minLine, maxLine)},
+		ChatUsage: "`MODE` lines: one message a line with any OTR client; a chat has no other", ChatDefault: ModeLines, Offline: true},
+	{Name: MaxSizeFlag, Group: StreamGroup, Usage: "no transport line longer than `N` bytes: fragment", Default: NoDefault, Form: number(minLine, maxLine), Offline: true},
 	{Name: PadFlag, Group: StreamGroup, Usage: "pad plaintexts to multiples of `N` bytes", Default: NoDefault, Form: number(0, maxPad)},
 	{Name: StayFlag, Group: StreamGroup, Kind: Switch, Usage: "mode lines: when the peer ends, wait for a new session",
 		Form: asIs, LinesOnly: true,
@@ -118,12 +121,12 @@ var Table = []Flag{
 	{Name: LingerFlag, Group: StreamGroup, Usage: "mode lines: `D` after our input's end and the last text the session is ended", Default: "1s",
 		Form: Duration, LinesOnly: true, Only: Halves | Connect | Serve},
 	{Name: RawFlag, Group: StreamGroup, Kind: Switch, Usage: "mode lines: received text as it came, newlines included",
-		Form: asIs, LinesOnly: true, Only: Halves | Connect | Serve},
+		Form: asIs, LinesOnly: true, Only: Halves | Connect | Serve, Offline: true},
 	{Name: HTMLFlag, Group: StreamGroup, Usage: "mode lines: other clients' HTML `HOW`: raw, or as text, both ways", Default: HTMLRaw,
 		Form: oneOf(HTMLRaw, HTMLText), Completion: Fixed, Values: []string{HTMLRaw, HTMLText}, ChatDefault: HTMLText},
 	{Name: ProgressFlag, Group: StreamGroup, Kind: Switch, Usage: "show progress even when it would be guessed off", Form: asIs, Only: Halves | Connect | Serve},
 	{Name: KeyLogFlag, Group: StreamGroup, Usage: "write the keys of all messages to `FILE`, for otrpipe toolkit", Form: absolutePath, Completion: Files},
-	{Name: EventsFlag, Group: StreamGroup, Usage: "write what happens as JSON to `FILE` or fd:N", Completion: Files},
+	{Name: EventsFlag, Group: StreamGroup, Usage: "write what happens as JSON to `FILE` or fd:N", Completion: Files, Offline: true},
 }
 
 var trustLevels = []string{TrustNew, TrustKnown, TrustVerified}
@@ -144,6 +147,29 @@ func Flags(end Ends, secretFlags func(name, what string) []cli.Flag) []cli.Flag 
 		flags = append(flags, f.flags(secretFlags)...)
 	}
 	return flags
+}
+
+// CheckOffline refuses flags that mean nothing where nobody answers.
+func CheckOffline(c *cli.Context) error {
+	for _, f := range Table {
+		if f.Offline {
+			continue
+		}
+		for _, name := range f.names() {
+			if c.IsSet(name) {
+				return exit.Errorf(exit.Usage, "--%s needs a live session, and nobody answers offline", name)
+			}
+		}
+	}
+	return nil
+}
+
+// names are the names of the flag library's flags for a row, without the short one.
+func (f *Flag) names() []string {
+	if f.Kind == Secret {
+		return []string{f.Name + secret.FileFlag, f.Name + secret.FDFlag}
+	}
+	return []string{f.Name}
 }
 
 // flags are the flag library's flags for a row.
@@ -185,7 +211,7 @@ func Read(c *cli.Context) (Values, error) {
 		case List:
 			values = nil
 			for _, text := range c.StringSlice(f.Name) {
-				values = append(values, FingerprintLines(text)...)
+				values = append(values, fingerprint.Lines(text)...)
 			}
 		case Switch:
 			if !c.Bool(f.Name) {

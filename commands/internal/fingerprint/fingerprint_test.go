@@ -1,4 +1,4 @@
-package commands
+package fingerprint
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ func TestTheQRCodeSaysTheFingerprint(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, colour := range []bool{false, true} {
-			drawn := qrCode(text, colour)
+			drawn := QR(fp, colour)
 			if colour != bytes.Contains(drawn, []byte("\x1b[")) {
 				t.Errorf("colour %v: %q", colour, drawn)
 			}
@@ -74,7 +74,7 @@ func TestAFingerprintIsTakenFromAQRCodesText(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, args := range [][]string{{fp.Hex()}, strings.Fields(fp.String()), {qrText(fp)}} {
-			if got, err := parseFingerprint(args); err != nil || got != fp {
+			if got, err := Parse(args); err != nil || got != fp {
 				t.Errorf("%q is %v, %v", args, got, err)
 			}
 		}
@@ -82,7 +82,7 @@ func TestAFingerprintIsTakenFromAQRCodesText(t *testing.T) {
 			fmt.Sprintf("otr-fingerprint:%d:%s", 7-version, fp.Hex()), "otr-fingerprint:" + fp.Hex(),
 			fmt.Sprintf("otr-fingerprint:%d%s", version, fp.Hex()), "otr-fingerprint:", fmt.Sprintf("otr-fingerprint:%d:", version),
 		} {
-			if got, err := parseFingerprint([]string{text}); err == nil {
+			if got, err := Parse([]string{text}); err == nil {
 				t.Errorf("%q is %v", text, got)
 			}
 		}

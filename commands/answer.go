@@ -1,0 +1,97 @@
+package commands
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/files"
+)
+
+// The flags of commands that print or write something.
+const (
+	flagJSON   = "json"
+	flagOutput = "output"
+	flagForce  = "force"
+)
+
+// jsonFlag is the flag of every command that can answer in JSON.
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: flagJSON, Category: groupAnswer, Usage: "answer with one JSON document", DisableDefaultText: true}
+}
+
+// A document is an answer: text for people, or JSON for programs.
+type document interface {
+	Text() string
+}
+
+// answer prints a document in the form that the flags ask for.
+func answer(c *cli.Context, d document) error {
+	if c.Bool(flagJSON) {
+		e := json.NewEncoder(output(c))
+		e.SetEscapeHTML(false)
+		return e.Encode(d)
+	}
+	_, err := io.WriteString(output(c), d.Text())
+	return err
+}
+
+// output is where a command prints its answer.
+func output(c *cli.Context) io.Writer { return c.App.Writer }
+
+// An answerWriter remembers the first error of writing an answer: the flag library ignores
+// the errors of printing help and the version, and an answer that is not delivered is a
+// failure.
+type answerWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (a *answerWriter) Write(p []byte) (int, error) {
+	n, err := a.w.Write(p)
+	if err != nil && a.err == nil {
+		a.err = err
+	}
+	return n, err
+}
+
+// outputFlag is the flag of every command that writes one file.
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Category: groupFile, Usage: "write to `FILE`", DefaultText: "standard output"}
+}
+
+func forceFlag() cli.Flag {
+	return &cli.BoolFlag{Name: flagForce, Category: groupFile, Usage: "replace a file that is there already", DisableDefaultText: true}
+}
+
+// outputFiles writes the files that the flags name.
+func outputFiles(c *cli.Context) files.Writer {
+	return files.Writer{Standard: output(c), Replace: c.Bool(flagForce)}
+}
+
+// valueOf is the value of a flag; nil: it was not given.
+func valueOf(c *cli.Context, flag string) *string {
+	if !c.IsSet(flag) {
+		return nil
+	}
+	value := c.String(flag)
+	return &value
+}
+
+// noArguments refuses arguments of a command that has none.
+func noArguments(c *cli.Context) error {
+	if c.Args().Present() {
+		return exit.Errorf(exit.Usage, "%s takes no argument, not %q", c.Command.HelpName, c.Args().First())
+	}
+	return nil
+}
+
+// oneFile returns the one argument of a command that takes a file.
+func oneFile(c *cli.Context) (string, error) {
+	if c.NArg() != 1 {
+		return "", exit.Errorf(exit.Usage, "%s takes one file", c.Command.HelpName)
+	}
+	return c.Args().First(), nil
+}

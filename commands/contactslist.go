@@ -1,0 +1,24 @@
+package commands
+
+import "github.com/urfave/cli/v2"
+
+func contactsListCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list all contacts",
+		Description: "Each key comes with how far it is trusted: seen, verified (by hand) or smp.\n\n" +
+			"  otrpipe contacts list\n" +
+			"  otrpipe contacts list --json",
+		Flags: []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			list, err := contactsOf(c).All()
+			if err != nil {
+				return err
+			}
+			return answer(c, list)
+		},
+	}
+}

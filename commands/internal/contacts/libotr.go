@@ -1,0 +1,74 @@
+package contacts
+
+import (
+	"slices"
+	"time"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/files"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/keyfile"
+)
+
+// Import takes over the contacts of an account from libotr's file of fingerprints.
+func (b Book) Import(path string, account keyfile.Account) error {
+	file, _, err := files.Read(path, keyfile.MaxLibotrList)
+	if err != nil {
+		return err
+	}
+	list, bad := keyfile.ParseLibotrFingerprints(file)
+	if len(list) == 0 && len(bad) > 0 {
+		return exit.Errorf(exit.KeyFile, "%w: %s", exit.Plain(bad[0]), path).WithHint("what can be imported is libotr's otr.fingerprints")
+	}
+	contacts, err := keyfile.ContactsFromLibotr(list, path, account, time.Now())
+	if err != nil {
+		return exit.Key(err)
+	}
+	bad = slices.DeleteFunc(bad, func(row *keyfile.RowError) bool { return !row.Concerns(account) })
+	if err := b.Home.Remember(contacts); err != nil {
+		return exit.Key(err)
+	}
+	b.IO.Note("imported %s", terminal.Count(len(contacts), "contact"))
+	return b.reportBadRows(path, bad)
+}
+
+// maxBadRows is how many lines that cannot be imported are listed: nobody would read more.
+const maxBadRows = 20
+
+// reportBadRows lists the lines that were not imported, and returns the error that there are
+// some.
+func (b Book) reportBadRows(path string, bad []*keyfile.RowError) error {
+	if len(bad) == 0 {
+		return nil
+	}
+	for i, row := range bad {
+		if i == maxBadRows {
+			b.IO.Warn("and %d more", len(bad)-i)
+			break
+		}
+		b.IO.Warn("line %d is left out: %v", row.Line, exit.Plain(row.Reason))
+	}
+	return exit.Errorf(exit.Failure, "%s of %s cannot be imported", terminal.Count(len(bad), "line"), path).
+		WithHint("mend or rename them in a copy, or give the key by hand: otrpipe contacts add NAME FINGERPRINT")
+}
+
+// Export writes the contacts as libotr's file of fingerprints, for an account that is
+// completed with the name of the identity.
+func (b Book) Export(out files.Writer, path string, account keyfile.Account, identity string) error {
+	contacts, err := b.Home.Contacts()
+	if err != nil {
+		return exit.Key(err)
+	}
+	list, leftOut := keyfile.LibotrFromContacts(contacts, files.ExportAccount(b.IO, account, identity))
+	text, err := keyfile.AppendLibotrFingerprints(nil, list...)
+	if err != nil {
+		return exit.Key(err)
+	}
+	if err := out.Write(path, text); err != nil {
+		return err
+	}
+	if leftOut > 0 {
+		b.IO.Warn("left out %s of version 4, which libotr does not know", terminal.Count(leftOut, "key"))
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package contacts
+
+import (
+	"fmt"
+	"strings"
+
+	"otrpipe/commands/internal/fingerprint"
+	"otrpipe/keyfile"
+)
+
+// A Document is a contact as commands print it in JSON.
+type Document struct {
+	Contact string        `json:"contact"`
+	Keys    []keyDocument `json:"keys"`
+
+	contact keyfile.Contact
+}
+
+type keyDocument struct {
+	fingerprint.Key
+	Trust     string `json:"trust"`
+	FirstSeen string `json:"first_seen"` // RFC 3339
+	LastSeen  string `json:"last_seen"`
+
+	Profile *profileDocument `json:"profile,omitempty"` // of a key of version 4 that has been met
+}
+
+// A profileDocument is the last client profile of a contact that we have seen.
+type profileDocument struct {
+	Versions string `json:"versions"` // which the contact speaks: "4" or "34"
+	Expires  string `json:"expires"`  // RFC 3339; from then on the profile means nothing
+}
+
+// Describe returns a contact with its keys.
+func Describe(contact keyfile.Contact) Document {
+	d := Document{Contact: contact.Name, Keys: []keyDocument{}, contact: contact}
+	for _, key := range contact.Keys {
+		k := keyDocument{
+			Key:       fingerprint.JSON(key.Fingerprint),
+			Trust:     key.Trust.String(),
+			FirstSeen: keyfile.FormatTime(key.FirstSeen),
+			LastSeen:  keyfile.FormatTime(key.LastSeen),
+		}
+		if p := key.Profile; p != (keyfile.Profile{}) {
+			k.Profile = &profileDocument{p.Versions.Digits(), keyfile.FormatTime(p.Expires)}
+		}
+		d.Keys = append(d.Keys, k)
+	}
+	return d
+}
+
+// Text has the contact's name and, below it, its keys with how far they are trusted.
+func (d Document) Text() string {
+	var b strings.Builder
+	fmt.Fprintln(&b, d.contact.Name)
+	for _, key := range d.contact.Keys {
+		fmt.Fprintf(&b, "  %s %v\n", fingerprint.Line(key.Fingerprint), key.Trust)
+	}
+	return b.String()
+}
+
+// A List is contacts as commands print them.
+type List []Document
+
+// Text has the text of each contact.
+func (l List) Text() string {
+	var b strings.Builder
+	for _, d := range l {
+		b.WriteString(d.Text())
+	}
+	return b.String()
+}

@@ -1,0 +1,68 @@
+package ends
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/halves"
+	"otrpipe/commands/internal/live"
+	"otrpipe/commands/internal/options"
+)
+
+// Host hosts the session of an end that is one process, and has run run it.
+func (e *End) Host(cfg live.Config, run func(*live.Session, live.Setup) error) error {
+	listener, err := e.listen()
+	if err != nil {
+		return err
+	}
+	cfg.IO, cfg.Name, cfg.Dir, cfg.Home, cfg.Listener = e.cfg.IO, e.name, e.dir, e.cfg.Identity.Home, listener
+	cfg.Events, cfg.Given = e.events, e.cfg.Given
+	s := live.New(cfg)
+	go listener.Serve(s)
+	o, err := e.options()
+	if err != nil {
+		return s.Finish(err)
+	}
+	setup := e.setup(o, nil)
+	setup.Streams = []*os.File{e.cfg.IO.In, e.cfg.IO.Out}
+	return s.Finish(run(s, setup))
+}
+
+// options puts the flags of an end that is one process together.
+func (e *End) options() (*options.Options, error) { return e.cfg.Given.Options(e.secret) }
+
+// listen listens under the name that the session was given, or else under one that no other
+// session has.
+func (e *End) listen() (*control.Listener, error) {
+	if e.cfg.Session != nil {
+		listener, err := control.Listen(e.dir, e.name)
+		if errors.Is(err, control.ErrTaken) {
+			return nil, e.name.Taken()
+		}
+		return listener, exit.Failed(err)
+	}
+	for n := 1; ; n++ {
+		e.name.Session = e.cfg.Command
+		if n > 1 {
+			e.name.Session = fmt.Sprintf("%s-%d", e.cfg.Command, n)
+		}
+		listener, err := control.Listen(e.dir, e.name)
+		if !errors.Is(err, control.ErrTaken) {
+			return listener, exit.Failed(err)
+		}
+	}
+}
+
+// RunHalf runs an end that is half of one, encrypt-stream or decrypt-stream, by its role.
+func (e *End) RunHalf(role string) error {
+	if e.cfg.Session == nil {
+		e.name.Session = options.DefaultSession
+	}
+	return halves.Run(halves.Config{
+		Role: role, IO: e.cfg.IO, Name: e.name, Dir: e.dir, Home: e.cfg.Identity.Home, Given: e.cfg.Given,
+		Secret: e.secret, Events: e.events, Passphrase: e.passphrase, Setup: e.setup,
+	})
+}

@@ -1,0 +1,56 @@
+package ends
+
+import (
+	"os"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/live"
+	"otrpipe/commands/internal/process"
+	"otrpipe/commands/internal/transport"
+)
+
+// FindWay looks at the way to the other end that the flags or a COMMAND name: the COMMAND must
+// be there, and a port to listen on free. It is for an end that is one process.
+func (e *End) FindWay(command []string) error {
+	o, err := e.options()
+	if err != nil {
+		return err
+	}
+	e.way = live.Way{Command: command, Dial: o.TCP}
+	if o.Listen != "" {
+		e.way.Listener, err = transport.Listen(o.Listen, e.tellDismissed)
+		if err != nil {
+			return exit.Errorf(exit.Failure, "--listen %s: %w", o.Listen, exit.Plain(err))
+		}
+	}
+	if len(command) > 0 {
+		return process.Find(command)
+	}
+	return nil
+}
+
+// Way is the way to the other end that FindWay found.
+func (e *End) Way() live.Way { return e.way }
+
+// tellDismissed tells of a caller that does not speak OTR; of many callers it tells of few.
+func (e *End) tellDismissed(address string, why error, total int) {
+	if total&(total-1) == 0 { // 1, 2, 4, 8, …
+		e.cfg.IO.Note("a caller from %s was turned away: %v; callers turned away so far: %d", address, why, total)
+		return
+	}
+	e.cfg.IO.Detail("a caller from %s was turned away: %v", address, why)
+}
+
+// RunOver hosts a session over the way to the other end. Once the peer has met every check,
+// open says what moves through the session; RunOver returns when all is over. input is the
+// file that the plaintext comes from; nil: none.
+func (e *End) RunOver(cfg live.Config, input *os.File, open func(*live.Session) (*live.Payload, error)) error {
+	return e.Host(cfg, func(s *live.Session, setup live.Setup) error {
+		setup.Input = input
+		conversation, err := s.Prepare(setup)
+		if err != nil {
+			return err
+		}
+		return s.RunOver(e.way, e.cfg.IO.Messages.File(), conversation, func() (*live.Payload, error) { return open(s) })
+	})
+}

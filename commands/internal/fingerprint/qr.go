@@ -1,0 +1,48 @@
+package fingerprint
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/mdp/qrterminal/v3"
+
+	"otrpipe/otr/keys"
+)
+
+// qrPrefix begins the text in a fingerprint's QR code, which is
+//
+//	otr-fingerprint:VERSION:DIGITS
+//
+// VERSION is the version of OTR that the key is for, 3 (which includes 2) or 4, and DIGITS
+// are the 40 or 112 hexadecimal digits of the fingerprint in lower case, without blanks.
+// Nothing else is in it: a code has one key, and no name, because the code could not vouch
+// for a name. "contacts add" takes the text as a fingerprint.
+const qrPrefix = "otr-fingerprint:"
+
+func qrText(fp keys.Fingerprint) string {
+	return fmt.Sprintf("%s%d:%s", qrPrefix, fp.OTR(), fp.Hex())
+}
+
+// QR draws the QR code of a fingerprint with half blocks, so that a line of text has two rows
+// of dots. Without colour the drawing is for light text on a dark ground; with colour it sets
+// both.
+func QR(fp keys.Fingerprint, colour bool) []byte {
+	var drawn bytes.Buffer
+	qrterminal.GenerateWithConfig(qrText(fp), qrterminal.Config{
+		Level:      qrterminal.M,
+		Writer:     &drawn,
+		HalfBlocks: true,
+		QuietZone:  qrterminal.QUIET_ZONE,
+	})
+	if !colour {
+		return drawn.Bytes()
+	}
+	const whiteOnBlack, normal = "\x1b[97;40m", "\x1b[0m"
+	var b []byte
+	for line := range bytes.Lines(drawn.Bytes()) {
+		b = append(b, whiteOnBlack...)
+		b = append(b, bytes.TrimSuffix(line, []byte("\n"))...)
+		b = append(b, normal+"\n"...)
+	}
+	return b
+}

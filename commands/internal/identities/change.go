@@ -1,0 +1,131 @@
+package identities
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/secret"
+	"otrpipe/keyfile"
+	"otrpipe/otr/keys"
+)
+
+// Generate makes the identity, which must not exist yet. With keepForging it keeps the private
+// half of the forging key.
+func (c Choice) Generate(keepForging bool) (Document, error) {
+	name, err := c.Name()
+	if err != nil {
+		return Document{}, err
+	}
+	// Before a passphrase is asked for in vain.
+	if err := c.Home.Vacant(name); err != nil {
+		return Document{}, taken(err)
+	}
+	passphrase, err := c.Passphrase.protecting(name)
+	if err != nil {
+		return Document{}, err
+	}
+	defer clear(passphrase)
+	id, err := keyfile.Generate(name, rand.Reader, keepForging)
+	if err != nil {
+		return Document{}, exit.Key(err)
+	}
+	defer id.Wipe()
+	return c.create(id, passphrase)
+}
+
+// create writes a new identity to the home.
+func (c Choice) create(id *keyfile.Identity, passphrase []byte) (Document, error) {
+	if err := c.Home.Create(id, passphrase); err != nil {
+		return Document{}, taken(err)
+	}
+	return Describe(id.Public()), nil
+}
+
+// taken is exit.Key for an error about a new identity.
+func taken(err error) error {
+	if errors.Is(err, keyfile.ErrExists) {
+		return exit.Errorf(exit.KeyFile, "%w", exit.Plain(err)).WithHint("choose another name with -i, or see otrpipe keys remove")
+	}
+	return exit.Key(err)
+}
+
+// Upgrade makes the version 4 keys of an identity of the home that has none. With keepForging
+// an identity that has them gets another forging key, whose private half is kept.
+func (c Choice) Upgrade(keepForging bool) (Document, error) {
+	name, err := c.Name()
+	if err != nil {
+		return Document{}, err
+	}
+	public, err := c.Home.Public(name)
+	if err != nil {
+		return Document{}, missing(err, name)
+	}
+	done := slices.ContainsFunc(public.Keys, func(fp keys.Fingerprint) bool { return fp.OTR() == 4 })
+	if done && !keepForging {
+		c.IO.Note("identity %q has keys of version 4", name)
+		return Describe(public), nil
+	}
+	if err := c.Home.Upgrade(name, rand.Reader, keepForging, c.Passphrase.Opening); err != nil {
+		return Document{}, missing(err, name)
+	}
+	public, err = c.Home.Public(name)
+	return Describe(public), missing(err, name)
+}
+
+// SetPassphrase gives the identity a new passphrase.
+func (c Choice) SetPassphrase(newOne *secret.Source) error {
+	id, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer id.Wipe()
+	passphrase, err := c.Passphrase.changing(id, newOne)
+	if err != nil {
+		return err
+	}
+	defer clear(passphrase)
+	if len(passphrase) == 0 {
+		return exit.Errorf(exit.KeyFile, "the new passphrase is empty").WithHint("take it away with --remove")
+	}
+	if err := c.Home.SetPassphrase(id, passphrase); err != nil {
+		return exit.Key(err)
+	}
+	c.IO.Note("identity %q has a new passphrase", id.Name)
+	return nil
+}
+
+// RemovePassphrase takes the passphrase of the identity away.
+func (c Choice) RemovePassphrase() error {
+	id, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer id.Wipe()
+	if !id.Protected {
+		c.IO.Note("identity %q has no passphrase", id.Name)
+		return nil
+	}
+	if err := c.Home.SetPassphrase(id, nil); err != nil {
+		return exit.Key(err)
+	}
+	c.IO.Note("identity %q has no passphrase any more", id.Name)
+	return nil
+}
+
+// Remove removes the identity of a name from the home for good. Unless sure, a person at a
+// terminal is asked first.
+func (c Choice) Remove(name string, sure bool) error {
+	_, err := c.Home.Public(name)
+	there := !errors.Is(err, keyfile.ErrNotFound) // damaged identities can be removed too
+	if there && !sure && !c.IO.Confirm(fmt.Sprintf("remove the keys of identity %q for good?", name)) {
+		return exit.Errorf(exit.Failure, "identity %q stays", name)
+	}
+	if err := c.Home.Remove(name); err != nil {
+		return exit.Key(err)
+	}
+	c.IO.Note("identity %q is removed", name)
+	return nil
+}

@@ -1,0 +1,138 @@
+// Package identities is what the program does with its user's identities: it finds and opens
+// the one that the command line names, makes, changes and removes identities, and moves them
+// between files and the home. Errors have their exit codes and hints.
+package identities
+
+import (
+	"errors"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/keyfile"
+)
+
+// Default is the name of the identity that is used where none is named.
+const Default = "default"
+
+// A Choice says whose keys a command uses, and how they are opened.
+type Choice struct {
+	IO         *terminal.IO
+	Home       *keyfile.Home
+	Flag       *string         // the name that --identity gives; nil: none
+	Env        string          // the name that the environment gives; "": none
+	File       *string         // --identity-file; nil: none
+	Account    keyfile.Account // of File, where it has several
+	Passphrase Passphrase
+}
+
+// given returns the name that the flag or else the environment gives, if any.
+func (c Choice) given() (name string, ok bool) {
+	if c.Flag != nil {
+		return *c.Flag, true
+	}
+	return c.Env, c.Env != ""
+}
+
+// Name is the name of the identity in the home, whether or not there is one.
+func (c Choice) Name() (string, error) {
+	name, ok := c.given()
+	if !ok {
+		return Default, nil
+	}
+	if err := keyfile.CheckName(name); err != nil {
+		return "", exit.Errorf(exit.Usage, "--identity: %w", exit.Plain(err))
+	}
+	return name, nil
+}
+
+// Open opens the identity, asking for a passphrase if it is protected. The caller wipes it.
+func (c Choice) Open() (*keyfile.Identity, error) { return c.OpenWith(c.Passphrase.Opening) }
+
+// OpenWith is Open with another source of the passphrase.
+func (c Choice) OpenWith(pass keyfile.PassphraseFunc) (*keyfile.Identity, error) {
+	if c.File == nil {
+		name, err := c.Name()
+		if err != nil {
+			return nil, err
+		}
+		id, err := c.Home.Identity(name, pass)
+		return id, missing(err, name)
+	}
+	if c.Flag != nil {
+		return nil, exit.Errorf(exit.Usage, "--identity and --identity-file contradict each other")
+	}
+	// --account also has other meanings in some commands, so it chooses a key only where the
+	// file has several.
+	id, err := c.Home.IdentityFile(*c.File, keyfile.Account{}, pass)
+	if choice := (*keyfile.ChoiceError)(nil); errors.As(err, &choice) && c.Account != (keyfile.Account{}) {
+		id, err = c.Home.IdentityFile(*c.File, c.Account, pass)
+	}
+	return id, exit.Key(err)
+}
+
+// OpenForOffline opens an identity that prekeys and sessions can be kept with: one of the
+// home, with keys of version 4. The caller wipes it.
+func (c Choice) OpenForOffline() (*keyfile.Identity, error) {
+	if c.File != nil {
+		return nil, exit.Errorf(exit.Usage, "--identity-file: what is kept of offline messages belongs to an identity of the home").
+			WithHint("otrpipe keys import %s, then use that identity with -i", exit.ShellWord(*c.File))
+	}
+	id, err := c.Open()
+	if err != nil {
+		return nil, err
+	}
+	if id.Ed448 == nil {
+		name := id.Name
+		id.Wipe()
+		return nil, c.NoVersion(name, 4)
+	}
+	return id, nil
+}
+
+// Public returns what is known of the identity, without its passphrase where that is
+// possible.
+func (c Choice) Public() (keyfile.Public, error) {
+	if c.File == nil {
+		name, err := c.Name()
+		if err != nil {
+			return keyfile.Public{}, err
+		}
+		public, err := c.Home.Public(name)
+		return public, missing(err, name)
+	}
+	id, err := c.Open()
+	if err != nil {
+		return keyfile.Public{}, err
+	}
+	defer id.Wipe()
+	return id.Public(), nil
+}
+
+// NoVersion refuses an identity that has no key for a version of OTR: the identities of older
+// programs have none for version 4.
+func (c Choice) NoVersion(name string, version int) error {
+	e := exit.Errorf(exit.KeyFile, "identity %q has no key for OTR version %d", name, version)
+	if c.File != nil {
+		return e.WithHint("otrpipe keys import %s, then use that identity", exit.ShellWord(*c.File))
+	}
+	return e.WithHint("make it: %s", UpgradeCommand(name))
+}
+
+// UpgradeCommand is the command that makes an identity's keys of version 4.
+func UpgradeCommand(name string) string { return forIdentity("otrpipe keys upgrade", name) }
+
+// forIdentity is a command for the identity of a name.
+func forIdentity(command, name string) string {
+	if name == Default {
+		return command
+	}
+	return command + " -i " + exit.ShellWord(name)
+}
+
+// missing is exit.Key for an error about the identity of a name in the home.
+func missing(err error, name string) error {
+	if errors.Is(err, keyfile.ErrNotFound) {
+		return exit.Errorf(exit.KeyFile, "%w", exit.Plain(err)).WithHint("make it: %s", forIdentity("otrpipe keygen", name))
+	}
+	return exit.Key(err)
+}

@@ -1,0 +1,78 @@
+package identities
+
+import (
+	"fmt"
+	"strings"
+
+	"otrpipe/commands/internal/fingerprint"
+	"otrpipe/keyfile"
+	"otrpipe/otr/keys"
+)
+
+// A Document is an identity as commands print it.
+type Document struct {
+	Identity  string            `json:"identity"`
+	Instance  *string           `json:"instance"` // 8 hexadecimal digits; null where a file of libotr has none
+	Keys      []fingerprint.Key `json:"keys"`
+	Protected *bool             `json:"protected,omitempty"`
+
+	keys []keys.Fingerprint
+}
+
+// Describe returns an identity with its keys.
+func Describe(public keyfile.Public) Document {
+	d := Document{Identity: public.Name, Keys: []fingerprint.Key{}, keys: public.Keys}
+	if public.InstanceTag != 0 {
+		tag := fmt.Sprintf("%08x", public.InstanceTag)
+		d.Instance = &tag
+	}
+	for _, fp := range public.Keys {
+		d.Keys = append(d.Keys, fingerprint.JSON(fp))
+	}
+	return d
+}
+
+// Text has a line for each key.
+func (d Document) Text() string { return d.lines("") }
+
+func (d Document) lines(indent string) string {
+	var b strings.Builder
+	for _, fp := range d.keys {
+		fmt.Fprintf(&b, "%s%s\n", indent, fingerprint.Line(fp))
+	}
+	return b.String()
+}
+
+// A List is all identities of a home as commands print them.
+type List []Document
+
+// All returns the identities of a home. Those that can be read are returned even where there
+// are errors.
+func All(home *keyfile.Home) (List, []error) {
+	publics, err := home.Publics()
+	list := List{}
+	for _, public := range publics {
+		d := Describe(public)
+		d.Protected = &public.Protected
+		list = append(list, d)
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return list, joined.Unwrap()
+	} else if err != nil {
+		return list, []error{err}
+	}
+	return list, nil
+}
+
+// Text has the name of each identity and, below it, its keys.
+func (l List) Text() string {
+	var b strings.Builder
+	for _, d := range l {
+		note := ""
+		if *d.Protected {
+			note = " (protected)"
+		}
+		fmt.Fprintf(&b, "%s%s\n%s", d.Identity, note, d.lines("  "))
+	}
+	return b.String()
+}

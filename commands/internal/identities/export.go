@@ -1,0 +1,54 @@
+package identities
+
+import (
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/files"
+	"otrpipe/keyfile"
+)
+
+// Export writes the identity's private key file, as it is in the home. It needs no passphrase.
+func (c Choice) Export(out files.Writer, path string) error {
+	name, err := c.Name()
+	if err != nil {
+		return err
+	}
+	file, err := c.Home.PrivateFile(name)
+	if err != nil {
+		return missing(err, name)
+	}
+	defer clear(file)
+	return out.Write(path, file)
+}
+
+// ExportLibotr writes the key of versions 2 and 3 as libotr's file of private keys, and the
+// instance tag as libotr's file of those, unless that has no name.
+func (c Choice) ExportLibotr(out files.Writer, path, tagsPath string) error {
+	id, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer id.Wipe()
+	account := files.ExportAccount(c.IO, c.Account, id.Name)
+	text := keyfile.AppendLibotrKeys(nil, keyfile.LibotrKey{Account: account, Key: id.DSA})
+	defer clear(text)
+	if tagsPath != "" {
+		if id.InstanceTag == 0 && c.File != nil {
+			return exit.Errorf(exit.KeyFile, "%s has no instance tag", *c.File)
+		}
+		tags, err := keyfile.AppendLibotrTags(nil, keyfile.LibotrTag{Account: account, Tag: id.InstanceTag})
+		if err != nil {
+			return exit.Key(err)
+		}
+		if err := out.Write(tagsPath, tags); err != nil {
+			return err
+		}
+	}
+	if err := out.Write(path, text); err != nil {
+		return err
+	}
+	if id.Ed448 != nil {
+		c.IO.Note("left out the keys of version 4, which libotr does not know")
+	}
+	c.IO.Warn("the exported key is not protected: libotr's files have no passphrase")
+	return nil
+}

@@ -1,0 +1,55 @@
+package commands
+
+import (
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/cmdline"
+	"otrpipe/commands/internal/identities"
+)
+
+func keysImportCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "import",
+		Usage:     "take over an identity from a file of libotr's or our own",
+		ArgsUsage: "FILE",
+		Description: "Libotr's is otr.private_key in Pidgin, otr.key in irssi. The\n" +
+			"identity is called by -i, else by the account's name. One that is protected\n" +
+			"stays so; --protect or a passphrase flag protects one of libotr's, which gets new\n" +
+			"keys of version 4 too.\n\n" +
+			"  otrpipe keys import copy\n" +
+			"  otrpipe keys import ~/.purple/otr.private_key --account me@example.org -i me",
+		Flags: slices.Concat(
+			[]cli.Flag{identityFlag(), protectFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags(), accountFlags(),
+			cmdline.In(groupFile,
+				&cli.StringFlag{Name: flagFormat, Usage: "refuse a FILE of another `FORMAT` than this: libotr or otrpipe", DefaultText: "either"},
+				&cli.StringFlag{Name: flagInstanceTags, Usage: "take the account's instance tag from libotr's `FILE`"},
+			)),
+		Action: func(c *cli.Context) error {
+			path, err := oneFile(c)
+			if err != nil {
+				return err
+			}
+			return keysImport(c, path)
+		},
+	}
+}
+
+func keysImport(c *cli.Context, path string) error {
+	format := c.String(flagFormat)
+	if err := identities.CheckFormat(format); err != nil {
+		return err
+	}
+	imported, err := identityOf(c).Import(identities.Import{
+		Path: path, Format: format, InstanceTags: c.String(flagInstanceTags), KeepForging: c.Bool(flagKeepForging),
+	})
+	if err != nil {
+		return err
+	}
+	if err := answer(c, imported); err != nil {
+		return err
+	}
+	imported.Tell()
+	return nil
+}

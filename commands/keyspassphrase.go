@@ -1,0 +1,39 @@
+package commands
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/cmdline"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/identities"
+)
+
+const flagRemove = "remove"
+
+func keysPassphraseCommand() *cli.Command {
+	flags := append(homeIdentityFlags(), cmdline.In(groupKeys, secretFlags(flagNewPassphrase, "the new passphrase")...)...)
+	return &cli.Command{
+		Name:  "passphrase",
+		Usage: "set, change or remove an identity's passphrase",
+		Description: "The passphrase that is asked for everywhere opens the identity. The new one comes\n" +
+			"from --new-passphrase-file, --new-passphrase-fd, " + identities.EnvNewPassphrase + " or the\n" +
+			"terminal. An identity that has no passphrase yet takes the one that would open it.\n\n" +
+			"  otrpipe keys passphrase\n" +
+			"  otrpipe keys passphrase -i work --remove",
+		Flags: append(flags,
+			&cli.BoolFlag{Name: flagRemove, Category: groupKeys, Usage: "take the passphrase away", DisableDefaultText: true}),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			newOne := secretSource(c, flagNewPassphrase)
+			if !c.Bool(flagRemove) {
+				return identityOf(c).SetPassphrase(newOne)
+			}
+			if newOne.FromFlags() {
+				return exit.Errorf(exit.Usage, "--remove and a new passphrase contradict each other")
+			}
+			return identityOf(c).RemovePassphrase()
+		},
+	}
+}

@@ -1,0 +1,77 @@
+package commands
+
+import (
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"otrpipe/commands/internal/cmdline"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
+)
+
+const flagAll = "all"
+
+func prekeysRevokeCommand() *cli.Command {
+	flags := append(homeIdentityFlags(),
+		cmdline.In(groupPeer, &cli.StringFlag{Name: flagContact, Usage: "those made for contact `NAME`"})...)
+	return &cli.Command{
+		Name:      "revoke",
+		Usage:     "delete unused prekeys, or a kept session",
+		ArgsUsage: "[ID…]",
+		Description: "What was written to a deleted prekey cannot be read. An ID is that of a prekey,\n" +
+			"eight digits, or of a session, sixteen.\n\n" +
+			"  otrpipe prekeys revoke --contact alice\n" +
+			"  otrpipe prekeys revoke --all",
+		Flags: append(flags, cmdline.In(groupFile,
+			&cli.BoolFlag{Name: flagAll, Usage: "all prekeys", DisableDefaultText: true},
+		)...),
+		Action: prekeysRevoke,
+	}
+}
+
+func prekeysRevoke(c *cli.Context) error {
+	prekeys, sessions, err := prekeysAndSessions(c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	contact := c.String(flagContact)
+	if len(prekeys) == 0 && len(sessions) == 0 && contact == "" && !c.Bool(flagAll) {
+		return exit.Errorf(exit.Usage, "%s needs an ID, --contact or --all", c.Command.HelpName)
+	}
+	config, err := prekeysConfig(c)
+	if err != nil {
+		return err
+	}
+	defer config.Close()
+	for _, session := range sessions {
+		if err := config.Forget(session); err != nil {
+			return err
+		}
+	}
+	n, err := config.Revoke(c.Bool(flagAll), contact, prekeys)
+	if err != nil {
+		return err
+	}
+	if n < len(prekeys) {
+		return exit.Errorf(exit.Failure, "of %s only %d were there", terminal.Count(len(prekeys), "prekey"), n)
+	}
+	ioOf(c).Note("deleted %s", terminal.Count(n, "prekey"))
+	return nil
+}
+
+// prekeysAndSessions reads ids, which are of prekeys or of sessions.
+func prekeysAndSessions(ids []string) (prekeys []uint32, sessions []string, err error) {
+	for _, id := range ids {
+		number, err := strconv.ParseUint(id, 16, 64)
+		switch {
+		case err == nil && len(id) == 16:
+			sessions = append(sessions, id)
+		case err == nil && len(id) == 8:
+			prekeys = append(prekeys, uint32(number))
+		default:
+			return nil, nil, exit.Errorf(exit.Usage, "%q is not the id of a prekey or session", id).WithHint("otrpipe prekeys list --json shows them")
+		}
+	}
+	return prekeys, sessions, nil
+}
