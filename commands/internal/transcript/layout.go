@@ -1,4 +1,5 @@
-// Package transcript lays OTR messages out for people to read.
+// Package transcript is the toolkit's commands about transcripts: it lays OTR messages out for
+// people to read, and reads, changes and forges them with keys.
 package transcript
 
 import (

@@ -3,7 +3,6 @@ package transcript
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"io"
 
 	"otrpipe/commands/internal/exit"
@@ -12,7 +11,8 @@ import (
 
 // An Input is a transcript and how it is to be read.
 type Input struct {
-	R io.Reader
+	R      io.Reader
+	Number int // only this message, as Show counts them; 0: all
 	// Account and PeerAccount, unless empty, are names that key exchanges of version 4 may
 	// have been bound to.
 	Account, PeerAccount string
@@ -119,65 +119,4 @@ func show(in Input, out *bufio.Writer, write func(*toolkit.Message) error) error
 		return unreadable(bad, first)
 	}
 	return nil
-}
-
-// Fit calls do for each data message of the input, or for that of a number, until it
-// returns an error. Where do returns an error that wraps toolkit.ErrWrongKey or
-// toolkit.ErrKeyLength the message is not the key's, and others may be; Fit returns how
-// many were its. If none was, that is an error; and so it is when a message cannot be read.
-func Fit(in Input, number int, do func(*toolkit.Message) error) (fit, others int, err error) {
-	all, data, bad := 0, 0, 0
-	var firstBad toolkit.Position
-	var why error
-	err = in.each(func(m *toolkit.Message) error {
-		if m.Number == 0 && m.Err == nil { // a fragment
-			return nil
-		}
-		all++
-		if number > 0 && m.Number != number {
-			return nil
-		}
-		if m.Err != nil {
-			if bad++; bad == 1 {
-				firstBad = m.ErrAt
-			}
-			return nil
-		}
-		if m.Name != "data" {
-			if number > 0 {
-				return exit.Errorf(exit.Failure, "message %d is no data message", number)
-			}
-			return nil
-		}
-		data++
-		switch err := do(m); {
-		case errors.Is(err, toolkit.ErrWrongKey), errors.Is(err, toolkit.ErrKeyLength):
-			others++
-			if why == nil {
-				why = err
-			}
-			return nil
-		case err != nil:
-			return exit.Errorf(exit.Failure, "message %d (%v): %w", m.Number, m.Position, exit.Plain(err))
-		}
-		fit++
-		return nil
-	})
-	switch {
-	case err != nil:
-	case all == 0:
-		err = errNoMessage()
-	case bad > 0:
-		err = unreadable(bad, firstBad)
-	case number > all:
-		err = exit.Errorf(exit.Failure, "the input has %d messages, so there is no message %d", all, number)
-	case data == 0:
-		err = exit.Errorf(exit.Failure, "the input has no data message")
-	case fit == 0:
-		err = exit.Errorf(exit.Failure, "%w", exit.Plain(why))
-		if data > 1 {
-			err = exit.Errorf(exit.Failure, "the key fits none of the %d data messages: %w", data, exit.Plain(why))
-		}
-	}
-	return fit, others, err
 }
