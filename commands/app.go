@@ -143,13 +143,31 @@ func lowerFirst(s string) string {
 	return strings.ToLower(s[:1]) + s[1:]
 }
 
-// version is what the build says of itself.
+// version is what the build says about itself: the version, the commit, and Go's version.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
+	if !ok {
 		return "unknown"
 	}
-	return strings.Trim(strings.TrimPrefix(info.Main.Version, "v"), "()")
+	return describeBuild(info)
+}
+
+func describeBuild(info *debug.BuildInfo) string {
+	settings := make(map[string]string)
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	version := strings.Trim(strings.TrimPrefix(info.Main.Version, "v"), "()")
+	if version == "" {
+		version = "unknown"
+	}
+	if commit := settings["vcs.revision"]; commit != "" {
+		version += ", commit " + commit[:min(len(commit), 12)]
+		if settings["vcs.modified"] == "true" {
+			version += " with changes"
+		}
+	}
+	return version + ", " + info.GoVersion
 }
 
 // ioKey is where a command's context keeps the standard streams.

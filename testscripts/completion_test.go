@@ -103,6 +103,10 @@ var completions = []struct {
 	{"otrpipe status --js", same("otrpipe status --json ")},
 	{"otrpipe status --json --js", same("otrpipe status --json --js")},
 	{"otrpipe zzz --js", same("otrpipe zzz --js")},
+	// the scripts, which have the flags of connect or chat
+	{"otr-nc --smp-secret-fi", same("otr-nc --smp-secret-file ")},
+	{"otr-ssh --trust ver", same("otr-ssh --trust verified ")},
+	{"otr-irc --contact=alice@ex", same("otr-irc --contact=alice@example.org ")},
 	// values that are fixed
 	{"otrpipe connect --trust ver", same("otrpipe connect --trust verified ")},
 	{"otrpipe connect --trust=ver", same("otrpipe connect --trust=verified ")},
