@@ -19,8 +19,8 @@ func chatCommand() *cli.Command {
 		Name:      commandChat,
 		Usage:     "talk with somebody at this terminal, over TCP or COMMAND",
 		ArgsUsage: cmdline.OwnArguments,
-		Description: "A line that is entered is a message; a pasted text is one too, its lines kept. In " +
-			"front of the line stands who the other end is, and how far that is sure: unencrypted, and " +
+		Description: "A line that is entered is a message; a pasted text is one too, its lines kept. The " +
+			"prompt shows who you are talking to and whether they are verified: unencrypted, and " +
 			"nothing can be sent; unverified, and it may be anybody; verified, by SMP or by comparing " +
 			"fingerprints. A line that begins with / is a command, of which /help says more, and one " +
 			"that begins with // is a message that begins with /. When the other end leaves, chat stays " +

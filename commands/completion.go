@@ -24,7 +24,7 @@ var (
 func completionCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "completion",
-		Usage:     "print the script by which a shell completes command lines",
+		Usage:     "print a shell completion script",
 		ArgsUsage: "bash|zsh|fish",
 		Description: "With it the tabulator key completes commands, flags and their values, and the\n" +
 			"names of identities, contacts and live sessions.\n\n" +

@@ -32,7 +32,7 @@ func extraKeyCommand() *cli.Command {
 			"  otrpipe extra-key --received",
 		Flags: append(controlFlags(), cmdline.In(groupExtraKey,
 			&cli.StringFlag{Name: flagUse, Usage: "what the key is for, a number `N` that both ends know"},
-			&cli.StringFlag{Name: flagData, Usage: "what the peer needs besides, in `HEX`"},
+			&cli.StringFlag{Name: flagData, Usage: "more data for the peer, in `HEX`"},
 			&cli.BoolFlag{Name: flagReceived, Usage: "the key that the peer announced last; nothing is sent", DisableDefaultText: true},
 		)...),
 		Action: runExtraKey,

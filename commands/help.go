@@ -18,7 +18,7 @@ const (
 	groupKeys       = "Our keys"
 	groupFile       = "The file"
 	groupAnswer     = "The answer"
-	groupEverywhere = "Everywhere"
+	groupEverywhere = "Global flags"
 )
 
 var flagGroups = []string{
@@ -31,7 +31,7 @@ const (
 	groupCommandsKeys    = "Keys and contacts"
 	groupCommandsStreams = "Streams"
 	groupCommandsLive    = "Live sessions"
-	groupCommandsOther   = "Besides"
+	groupCommandsOther   = "Other"
 )
 
 var commandGroups = []string{groupCommandsKeys, groupCommandsStreams, groupCommandsLive, groupCommandsOther}

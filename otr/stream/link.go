@@ -79,7 +79,7 @@ type mode interface {
 	// next returns when tick wants to be called; zero: never.
 	next() time.Time
 	tick()
-	// finished: the result is known; wake who waits.
+	// finished: the result is known; wake all waiters.
 	finished()
 	// appetite is how many bytes of lines may be handled before pump is called.
 	appetite() int

@@ -191,7 +191,7 @@ func (h *help) flags(group string, all []cli.Flag) {
 		if vars := d.GetEnvVars(); len(vars) > 0 {
 			usage += "; else $" + strings.Join(vars, ", $")
 		}
-		// What is not there unless it is given goes without saying.
+		// Defaults that mean "not set" are left out.
 		if text := d.GetDefaultText(); d.TakesValue() && text != "" && text != `""` && text != NoDefault {
 			usage += " (default: " + text + ")"
 		}

@@ -24,7 +24,7 @@ const maxMessage = 256 << 10
 const maxFiles = 4
 
 // ErrMessage says that the other process sent something that is no message.
-var ErrMessage = errors.New("control: a message that makes no sense")
+var ErrMessage = errors.New("control: a malformed message")
 
 // A Conn carries messages between two processes: lines of JSON, and with a
 // line the files it speaks of. One goroutine may receive while others send.

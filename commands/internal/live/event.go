@@ -107,7 +107,7 @@ func (s *Session) dropped(e stream.Event) {
 			s.Warn("a message to somebody who is away was dropped%s: no live session can read it", times(e.Count))
 			return
 		}
-		s.Warn("a message that makes no sense was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
+		s.Warn("a malformed message was dropped%s: %v", times(e.Count), exit.Plain(what.Reason))
 		if errors.Is(what.Reason, otr.ErrAuthentication) && s.peer == nil && !s.advised {
 			s.advised = true
 			s.Advise("%s", s.accountsHint())

@@ -119,7 +119,7 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 		if s.options.SMP != nil {
 			return // it is about to prove itself
 		}
-		s.Warn("nobody has checked whose key that is: no contact was named")
+		s.Warn("the peer's key is unverified: no --contact was given")
 		s.Advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
 	case trust.New:
 		s.Note("secure with %s, OTRv%d key %v (%s)", s.contactName(), secure.Version, secure.Fingerprint, p.Trust)

@@ -24,7 +24,7 @@ const (
 
 // How a run of SMP can end that an event has told of.
 var (
-	ErrSMPFailed    error = exit.Errorf(exit.SMP, "SMP failed: the secrets differ, or the peer cheated")
+	ErrSMPFailed    error = exit.Errorf(exit.SMP, "SMP failed: the secrets differ, or someone is in the middle")
 	ErrSMPBrokenOff error = exit.Errorf(exit.SMP, "SMP failed: it was broken off after the peer had seen whether the secrets are the same; somebody may be guessing")
 	ErrSMPAborted   error = exit.Errorf(exit.SMP, "SMP was aborted")
 )

@@ -148,7 +148,7 @@ func (c *Config) meet(p peer, doing string) error {
 	switch v.Standing {
 	case trust.Unverified:
 		c.Note("%s OTRv4 key %v", doing, p.fingerprint)
-		c.Warn("nobody has checked whose key that is: no contact was named")
+		c.Warn("the peer's key is unverified: no --contact was given")
 		c.Advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
 	case trust.New:
 		c.Note("%s %s, OTRv4 key %v (%s)", doing, name, p.fingerprint, v.Standing)

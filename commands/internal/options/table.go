@@ -89,7 +89,7 @@ var Table = []Flag{
 	{Name: ListenFlag, Group: TransportGroup, Usage: "wait for callers at `[HOST:]PORT`, instead of running COMMAND; on every address without HOST",
 		Form: transport.ListenAddress, Only: Connect | Chat},
 
-	{Name: ContactFlag, Group: PeerGroup, Usage: "`NAME` should be at the other end",
+	{Name: ContactFlag, Group: PeerGroup, Usage: "require the key of contact `NAME`",
 		Form: named("a contact"), Completion: Contacts, Offline: true},
 	{Name: TrustFlag, Group: PeerGroup, Usage: "with --contact, `HOW` far its key must be trusted: new, known or verified", Default: TrustNew,
 		Form: oneOf(trustLevels...), Completion: Fixed, Values: trustLevels, Offline: true},
@@ -100,7 +100,7 @@ var Table = []Flag{
 	{Name: AccountFlag, Group: PeerGroup, Usage: "our account's `NAME` on a network that has them (version 4)", Form: named("an account"), Offline: true},
 	{Name: PeerAccountFlag, Group: PeerGroup, Usage: "the peer's account `NAME`", Form: named("an account"), Offline: true},
 
-	{Name: SessionFlag, Short: "s", Group: SessionGroup, Usage: "the session's `NAME`; one live end a name", Completion: Sessions},
+	{Name: SessionFlag, Short: "s", Group: SessionGroup, Usage: "the session's `NAME`; must be unique among live sessions", Completion: Sessions},
 	{Name: EphemeralFlag, Group: SessionGroup, Kind: Switch, Usage: "use new keys that live in memory for this run only; not with --contact", Form: asIs},
 	{Name: OTRFlag, Group: SessionGroup, Usage: "`VERSIONS` of OTR to speak, of 2, 3 and 4", Default: DefaultVersions.Digits(),
 		Form: versions, Completion: Versions},
@@ -124,7 +124,7 @@ var Table = []Flag{
 		Form: asIs, LinesOnly: true, Only: Halves | Connect | Serve, Offline: true},
 	{Name: HTMLFlag, Group: StreamGroup, Usage: "mode lines: other clients' HTML `HOW`: raw, or as text, both ways", Default: HTMLRaw,
 		Form: oneOf(HTMLRaw, HTMLText), Completion: Fixed, Values: []string{HTMLRaw, HTMLText}, ChatDefault: HTMLText},
-	{Name: ProgressFlag, Group: StreamGroup, Kind: Switch, Usage: "show progress even when it would be guessed off", Form: asIs, Only: Halves | Connect | Serve},
+	{Name: ProgressFlag, Group: StreamGroup, Kind: Switch, Usage: "always show progress", Form: asIs, Only: Halves | Connect | Serve},
 	{Name: KeyLogFlag, Group: StreamGroup, Usage: "write the keys of all messages to `FILE`, for otrpipe toolkit", Form: absolutePath, Completion: Files},
 	{Name: EventsFlag, Group: StreamGroup, Usage: "write what happens as JSON to `FILE` or fd:N", Completion: Files, Offline: true},
 }

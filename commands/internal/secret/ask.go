@@ -41,7 +41,7 @@ func AskNew(prompt, instead string) ([]byte, error) {
 	defer clear(again)
 	if !bytes.Equal(secret, again) {
 		clear(secret)
-		return nil, exit.Errorf(exit.KeyFile, "%s: the second time it was another one", prompt)
+		return nil, exit.Errorf(exit.KeyFile, "%s: passphrases do not match", prompt)
 	}
 	return secret, nil
 }
