@@ -59,9 +59,11 @@ func checkWay(c *cli.Context) error {
 	switch hasTCP := slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == flagTCP }); {
 	case c.IsSet(flagTCP) && c.IsSet(flagListen):
 		return exit.Errorf(exit.Usage, "--tcp and --listen contradict each other: one end listens, and the other dials")
-	case command && (c.IsSet(flagTCP) || c.IsSet(flagListen)):
+	case command && hasTCP && (c.IsSet(flagTCP) || c.IsSet(flagListen)):
 		return exit.Errorf(exit.Usage, "a COMMAND cannot be the transport together with --tcp or --listen")
-	case command || c.IsSet(flagTCP) || c.IsSet(flagListen):
+	case c.IsSet(options.MaxSessionsFlag) && !c.IsSet(flagListen):
+		return exit.Errorf(exit.Usage, "--%s needs --listen", options.MaxSessionsFlag)
+	case command || hasTCP && (c.IsSet(flagTCP) || c.IsSet(flagListen)):
 		return nil
 	case hasTCP:
 		return exit.Errorf(exit.Usage, "%s needs a transport: --tcp, --listen or a COMMAND", c.Command.HelpName).

@@ -17,8 +17,9 @@ func serveCommand() *cli.Command {
 		Usage:     "let COMMAND, an application, talk with the other end",
 		ArgsUsage: cmdline.OwnArguments,
 		Description: "Both halves in one process. Standard input and output carry the lines of OTR; COMMAND reads and writes the\n" +
-			"plaintext. It is started when the peer has met what was asked of it.\n\n" +
-			"  socat TCP-LISTEN:9000,fork,reuseaddr EXEC:'otrpipe serve -- cat'\n" +
+			"plaintext. It is started when the peer has met what was asked of it. With --listen the lines come from TCP, and each\n" +
+			"caller has a session and a COMMAND of its own, until a signal ends the server.\n\n" +
+			"  otrpipe serve --listen 9000 -- cat\n" +
 			"  otrpipe serve --contact bob --trust verified -- sh",
 		Flags:  append(identityFlags(), streamFlags(options.Serve)...),
 		Action: runServe,
@@ -29,6 +30,9 @@ func runServe(c *cli.Context) error {
 	e, err := newWhole(c, nil)
 	if err != nil {
 		return err
+	}
+	if e.Way().Listener != nil {
+		return e.ServeCallers()
 	}
 	p := ioOf(c)
 	return e.Host(live.Config{}, func(s *live.Session, setup live.Setup) error {

@@ -34,7 +34,7 @@ import (
 //	.\" not run: REASON   this display is not run, because
 //
 // Hosts are this machine, and port 9000 is a free one: nc, socat and ssh are
-// small scripts that see to it.
+// small scripts that see to it, and the values of --tcp and --listen are replaced.
 func TestExamplesOfTheManualPages(t *testing.T) {
 	pages, err := filepath.Glob("../man/*.[0-9]")
 	if err != nil || len(pages) == 0 {
@@ -207,6 +207,9 @@ exec sh -c "$*"
 `,
 }
 
+// tcpFlag is a flag that names the port, which no stand-in sees.
+var tcpFlag = regexp.MustCompile(`--(tcp|listen) (?:[a-z.]+:)?9000\b`)
+
 // runExamples runs displays one after another.
 func runExamples(t *testing.T, displays []*display) {
 	sandbox, err := os.MkdirTemp("", "man")
@@ -360,7 +363,7 @@ func (m *machine) file(n int, what string) string {
 func (m *machine) run(e *example, over <-chan struct{}) error {
 	m.number++
 	n := m.number
-	text := e.command
+	text := tcpFlag.ReplaceAllString(e.command, `--$1 127.0.0.1:$$(cat "$$SANDBOX/port")`)
 	if e.dialogue != "" {
 		if err := os.WriteFile(m.file(n, "dialogue"), []byte(e.dialogue), 0o600); err != nil {
 			return err

@@ -44,10 +44,15 @@ func (e *End) listen() (*control.Listener, error) {
 		}
 		return listener, exit.Failed(err)
 	}
+	return e.listenAs(e.cfg.Command)
+}
+
+// listenAs listens under a name, or where that is taken under the name and a number.
+func (e *End) listenAs(name string) (*control.Listener, error) {
 	for n := 1; ; n++ {
-		e.name.Session = e.cfg.Command
+		e.name.Session = name
 		if n > 1 {
-			e.name.Session = fmt.Sprintf("%s-%d", e.cfg.Command, n)
+			e.name.Session = fmt.Sprintf("%s-%d", name, n)
 		}
 		listener, err := control.Listen(e.dir, e.name)
 		if !errors.Is(err, control.ErrTaken) {

@@ -158,6 +158,23 @@ func openDescriptor(number string) (*os.File, error) {
 	return os.NewFile(uintptr(own), "file descriptor "+number), nil
 }
 
+// Share returns another descriptor of the same file, for another Log.
+func Share(f *os.File) (*os.File, error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("events: %w", err)
+	}
+	var own int
+	var failed error
+	if err := conn.Control(func(fd uintptr) { own, failed = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3) }); err != nil {
+		return nil, fmt.Errorf("events: %w", err)
+	}
+	if failed != nil {
+		return nil, fmt.Errorf("events: %w", failed)
+	}
+	return os.NewFile(uintptr(own), f.Name()), nil
+}
+
 // NewLog starts writing the events of a session to f. A write that fails
 // is told to report, once, and ends the log.
 func NewLog(f *os.File, session string, report func(format string, a ...any)) *Log {

@@ -63,6 +63,9 @@ type Setup struct {
 	Open func(stop <-chan struct{}) (*keyfile.Identity, error)
 	// AskSecret asks for the secret that answers Options.Question, until stop is closed.
 	AskSecret func(stop <-chan struct{}) ([]byte, error)
+	// KeepIdentity says that the identity is shared with other sessions, and is not to be
+	// wiped at the end of this one.
+	KeepIdentity bool
 	// AtHome says that the identity is one of the home, which keeps its client profile.
 	AtHome bool
 	// UpgradeHint is the command that makes an identity's keys of version 4.
@@ -269,7 +272,7 @@ func (s *Session) Finish(err error) error {
 
 // wipe overwrites the secrets that the session has used.
 func (s *Session) wipe() {
-	if s.identity != nil {
+	if s.identity != nil && !s.setup.KeepIdentity {
 		s.identity.Wipe()
 	}
 	clear(s.options.SMP)

@@ -192,11 +192,15 @@ func (s *Session) tellListening(l *transport.Listener) {
 	address := l.Address()
 	s.logStarted()
 	s.logNow(events.Record{Event: events.Listening, Address: address})
+	s.Note("%s", listeningText(l))
+}
+
+// listeningText says where a listener listens.
+func listeningText(l *transport.Listener) string {
 	if l.Everywhere() {
-		s.Note("listening on %s, on every address of this machine", address)
-		return
+		return fmt.Sprintf("listening on %s, on every address of this machine", l.Address())
 	}
-	s.Note("listening on %s", address)
+	return "listening on " + l.Address()
 }
 
 // dropStalled breaks the connection with a caller that does not go on with the key exchange

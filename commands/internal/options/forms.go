@@ -20,6 +20,9 @@ const (
 	// maxQuestion is the longest SMP question, in bytes: package otr sends no
 	// longer one, for it is shown to a person.
 	maxQuestion = 4096
+	// mostSessions bounds the sessions of one server: each needs a few file descriptors and
+	// up to some tens of megabytes.
+	mostSessions = 1024
 	// minLine is the shortest bound on a line that leaves room for a piece of a
 	// message beside a fragment's header, and maxLine the longest line there is.
 	minLine, maxLine = 64, 1 << 20

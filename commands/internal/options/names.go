@@ -30,6 +30,7 @@ const (
 	KeyLogFlag      = "keylog"
 	TCPFlag         = "tcp"
 	ListenFlag      = "listen"
+	MaxSessionsFlag = "max-sessions"
 )
 
 // The modes of a stream, and what --html does.
@@ -56,4 +57,6 @@ const (
 	DefaultExpire    = 2 * time.Hour
 	DefaultDead      = 5 * time.Minute
 	DefaultLinger    = time.Second
+	// DefaultMaxSessions is how many callers a server serves at once.
+	DefaultMaxSessions = 16
 )

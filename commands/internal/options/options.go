@@ -46,6 +46,8 @@ type Options struct {
 
 	TCP    string // the address to dial; "": none
 	Listen string // the address to listen on; "": none
+	// MaxSessions is how many callers a server serves at once.
+	MaxSessions int
 }
 
 // Options puts the values together. It refuses flags that contradict each
@@ -73,6 +75,10 @@ func (v Values) Options(secret []byte) (*Options, error) {
 		Named:       v.versions(0),
 		Account:     v.one(AccountFlag, ""),
 		PeerAccount: v.one(PeerAccountFlag, ""),
+	}
+	o.MaxSessions = DefaultMaxSessions
+	if v.has(MaxSessionsFlag) {
+		o.MaxSessions = v.number(MaxSessionsFlag)
 	}
 	o.Dead = v.duration(DeadFlag, DefaultDead)
 	if o.Mode == ModeLines && !v.has(DeadFlag) {

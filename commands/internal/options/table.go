@@ -2,6 +2,7 @@ package options
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/urfave/cli/v2"
 
@@ -86,8 +87,10 @@ type Flag struct {
 var Table = []Flag{
 	{Name: TCPFlag, Group: TransportGroup, Usage: "dial `HOST:PORT` until the other end is there, instead of running COMMAND",
 		Form: transport.DialAddress, Only: Connect | Chat},
-	{Name: ListenFlag, Group: TransportGroup, Usage: "wait for callers at `[HOST:]PORT`, instead of running COMMAND; on every address without HOST",
-		Form: transport.ListenAddress, Only: Connect | Chat},
+	{Name: ListenFlag, Group: TransportGroup, Usage: "wait for callers at `[HOST:]PORT`; without HOST, at every address of this machine",
+		Form: transport.ListenAddress, Only: Connect | Chat | Serve},
+	{Name: MaxSessionsFlag, Group: TransportGroup, Usage: "with --listen, serve at most `N` callers at once", Default: strconv.Itoa(DefaultMaxSessions),
+		Form: number(1, mostSessions), Only: Serve},
 
 	{Name: ContactFlag, Group: PeerGroup, Usage: "require the key of contact `NAME`",
 		Form: named("a contact"), Completion: Contacts, Offline: true},

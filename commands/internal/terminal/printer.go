@@ -53,6 +53,12 @@ func NewPrinter(f *os.File, name string) *Printer {
 	return p
 }
 
+// About returns a Printer for messages about one of several things, whose name stands
+// behind the program's.
+func (p *Printer) About(thing string) *Printer {
+	return NewPrinter(p.file, p.name+": "+Visible(thing))
+}
+
 // File returns the file that the messages go to.
 func (p *Printer) File() *os.File { return p.file }
 

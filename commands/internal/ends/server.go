@@ -1,0 +1,57 @@
+package ends
+
+import (
+	"otrpipe/commands/internal/events"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/live"
+)
+
+// ServeCallers serves the callers of --listen, each in a session and with a COMMAND of its
+// own, until a signal ends it.
+func (e *End) ServeCallers() error {
+	o, err := e.options()
+	if err != nil {
+		return err
+	}
+	name := e.cfg.Command
+	if e.cfg.Session != nil {
+		name = *e.cfg.Session
+	}
+	server := &live.Server{
+		IO: e.cfg.IO, Listener: e.way.Listener, Max: o.MaxSessions, Command: e.way.Command, Options: o, Setup: e.setup(o, nil),
+		Host: func() (*live.Session, error) { return e.hostOne(name) },
+	}
+	if e.events != nil {
+		shared, err := events.Share(e.events)
+		if err != nil {
+			return exit.Failed(err)
+		}
+		server.Events = events.NewLog(shared, name, e.cfg.IO.Report)
+		defer server.Events.Close()
+	}
+	return server.Run()
+}
+
+// hostOne begins to host one of several sessions, under a name of its own that stands in
+// what it prints.
+func (e *End) hostOne(name string) (*live.Session, error) {
+	one := *e
+	listener, err := one.listenAs(name)
+	if err != nil {
+		return nil, err
+	}
+	own := *e.cfg.IO
+	own.Messages = own.Messages.About(one.name.Session)
+	cfg := live.Config{
+		IO: &own, Name: one.name, Dir: e.dir, Home: e.cfg.Identity.Home, Listener: listener, Given: e.cfg.Given,
+	}
+	if e.events != nil {
+		if cfg.Events, err = events.Share(e.events); err != nil {
+			listener.Close()
+			return nil, exit.Failed(err)
+		}
+	}
+	s := live.New(cfg)
+	go listener.Serve(s)
+	return s, nil
+}

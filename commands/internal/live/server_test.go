@@ -1,0 +1,126 @@
+package live
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/keyfile"
+	"otrpipe/otr/keys"
+)
+
+// serve starts a server on a free port of loopback, and yields the sessions that it hosts.
+func serve(t *testing.T, secret string, most int, script string) (address string, hosted <-chan *Session, ended <-chan error) {
+	t.Helper()
+	dir := t.TempDir()
+	nowhere, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nowhere.Close() })
+	io := terminal.NewIO("otrpipe", nowhere, nowhere, nowhere)
+	o, err := version3.Options([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if secret == "" {
+		o.SMP = nil
+	}
+	dsa, err := keys.GenerateDSA(rand.Reader) // it is wiped at the end
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, hosts, l, sessions := false, 0, listenTCP(t), make(chan *Session, 100)
+	server := &Server{
+		IO: io, Listener: l, Max: most, Command: []string{"sh", "-c", script}, Options: o,
+		Setup: Setup{Open: func(<-chan struct{}) (*keyfile.Identity, error) {
+			if opened {
+				t.Error("the identity is opened once more")
+			}
+			opened = true
+			return &keyfile.Identity{Name: "default", InstanceTag: 0x200, DSA: dsa}, nil
+		}},
+		Host: func() (*Session, error) {
+			hosts++
+			name := control.Name{Home: dir, Identity: "default", Session: fmt.Sprint(hosts)}
+			listener, err := control.Listen(dir, name)
+			if err != nil {
+				return nil, err
+			}
+			s := New(Config{IO: io, Name: name, Dir: dir, Home: keyfile.Open(filepath.Join(dir, "home")), Listener: listener})
+			go listener.Serve(s)
+			sessions <- s
+			return s, nil
+		},
+	}
+	result := make(chan error, 1)
+	go func() { result <- server.Run() }()
+	return l.Address(), sessions, result
+}
+
+func TestAServerHasASessionForEachCallerUntilASignalEndsIt(t *testing.T) {
+	address, hosted, ended := serve(t, "sesame", 2, "cat; echo and goodbye")
+	// A wrong word gets no application, and keeps nobody out.
+	wrong := overTCP(t, 1, "Sesame", version3, Way{Dial: address}, "never sent")
+	if err := wait(t, wrong.ended); exit.As(err).Code != exit.SMP {
+		t.Errorf("a caller with a wrong word leaves with %v", err)
+	}
+	callers := []*tcpEnd{
+		overTCP(t, 1, "sesame", version3, Way{Dial: address}, "first\n"),
+		overTCP(t, 1, "sesame", version3, Way{Dial: address}, "second\n"),
+	}
+	for i, word := range []string{"first", "second"} {
+		if err := wait(t, callers[i].ended); err != nil {
+			t.Errorf("the %s caller leaves with %v", word, err)
+		}
+		if got := wait(t, callers[i].received); got != word+"\nand goodbye\n" {
+			t.Errorf("the %s caller gets %q", word, got)
+		}
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := wait(t, ended); exit.As(err).Code != 143 {
+		t.Errorf("the server leaves with %v", err)
+	}
+	for range 3 {
+		wait(t, wait(t, hosted).Over())
+	}
+	if len(hosted) != 0 {
+		t.Errorf("there were %d more sessions than callers", len(hosted))
+	}
+}
+
+func TestAServerHasNoMoreSessionsAtOnceThanItMay(t *testing.T) {
+	address, hosted, ended := serve(t, "", 1, "echo ready; cat")
+	first := overTCP(t, 1, "", version3, Way{Dial: address}, "one")
+	second := overTCP(t, 1, "", version3, Way{Dial: address}, "two")
+	s := wait(t, hosted)
+	wait(t, hosted)
+	select {
+	case <-s.Over():
+	default:
+		t.Error("two sessions run at once")
+	}
+	for _, caller := range []*tcpEnd{first, second} {
+		if err := wait(t, caller.ended); err != nil {
+			t.Error(err)
+		}
+		if got := wait(t, caller.received); !strings.HasPrefix(got, "ready\n") {
+			t.Errorf("%q arrived", got)
+		}
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := wait(t, ended); exit.As(err).Code != 130 {
+		t.Errorf("the server leaves with %v", err)
+	}
+}
