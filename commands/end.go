@@ -61,6 +61,8 @@ func checkWay(c *cli.Context) error {
 		return exit.Errorf(exit.Usage, "--tcp and --listen contradict each other: one end listens, and the other dials")
 	case command && hasTCP && (c.IsSet(flagTCP) || c.IsSet(flagListen)):
 		return exit.Errorf(exit.Usage, "a COMMAND cannot be the transport together with --tcp or --listen")
+	case c.Bool(options.TransportStatusFlag) && !command:
+		return exit.Errorf(exit.Usage, "--%s needs a COMMAND, whose status it is", options.TransportStatusFlag)
 	case c.IsSet(options.MaxSessionsFlag) && !c.IsSet(flagListen):
 		return exit.Errorf(exit.Usage, "--%s needs --listen", options.MaxSessionsFlag)
 	case command || hasTCP && (c.IsSet(flagTCP) || c.IsSet(flagListen)):

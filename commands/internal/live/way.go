@@ -53,8 +53,18 @@ func (s *Session) RunOver(w Way, stderr *os.File, c *otr.Conversation, open func
 		return err
 	}
 	err = s.Run(c, command.Transport(), open)
+	wanted := err == nil && s.options.TransportStatus
+	if wanted {
+		command.Finish(s.stopped)
+	}
 	command.Leave()
 	command.Sweep()
+	switch {
+	case wanted && s.Cause() != nil: // while the transport was finishing
+		return s.Cause()
+	case wanted:
+		return command.Result()
+	}
 	return err
 }
 

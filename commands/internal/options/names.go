@@ -31,6 +31,8 @@ const (
 	TCPFlag         = "tcp"
 	ListenFlag      = "listen"
 	MaxSessionsFlag = "max-sessions"
+
+	TransportStatusFlag = "transport-status"
 )
 
 // The modes of a stream, and what --html does.

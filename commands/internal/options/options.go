@@ -46,6 +46,9 @@ type Options struct {
 
 	TCP    string // the address to dial; "": none
 	Listen string // the address to listen on; "": none
+	// TransportStatus makes a stream that ended well leave with the exit status of
+	// COMMAND, the transport.
+	TransportStatus bool
 	// MaxSessions is how many callers a server serves at once.
 	MaxSessions int
 }
@@ -76,6 +79,7 @@ func (v Values) Options(secret []byte) (*Options, error) {
 		Account:     v.one(AccountFlag, ""),
 		PeerAccount: v.one(PeerAccountFlag, ""),
 	}
+	o.TransportStatus = v.has(TransportStatusFlag)
 	o.MaxSessions = DefaultMaxSessions
 	if v.has(MaxSessionsFlag) {
 		o.MaxSessions = v.number(MaxSessionsFlag)

@@ -89,6 +89,8 @@ var Table = []Flag{
 		Form: transport.DialAddress, Only: Connect | Chat},
 	{Name: ListenFlag, Group: TransportGroup, Usage: "wait for callers at `[HOST:]PORT`; without HOST, at every address of this machine",
 		Form: transport.ListenAddress, Only: Connect | Chat | Serve},
+	{Name: TransportStatusFlag, Group: TransportGroup, Kind: Switch, Usage: "leave with the exit status of COMMAND, the transport, if the stream ended well",
+		Form: asIs, Only: Connect},
 	{Name: MaxSessionsFlag, Group: TransportGroup, Usage: "with --listen, serve at most `N` callers at once", Default: strconv.Itoa(DefaultMaxSessions),
 		Form: number(1, mostSessions), Only: Serve},
 

@@ -121,6 +121,19 @@ func inForeground() bool {
 	return err == nil && front == syscall.Getpgrp()
 }
 
+// Finish closes the input of COMMAND, whose exit status matters, drops its output, and
+// waits until it has exited or stop is closed.
+func (c *Command) Finish(stop <-chan struct{}) {
+	c.In.Close()
+	go func() {
+		_, _ = io.Copy(io.Discard, c.Out) // or it might wait for a reader
+	}()
+	select {
+	case <-c.Exited:
+	case <-stop:
+	}
+}
+
 // Leave sees COMMAND off after the end: its input is closed, its output read
 // and dropped, and if that does not make it leave it is told to, and then
 // killed.
