@@ -2,16 +2,17 @@ package commands
 
 import (
 	"otrpipe/commands/internal/complete"
+	"otrpipe/commands/internal/complete/names"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/secret"
 	"otrpipe/keyfile"
 )
 
-// flagValueWords says of every flag what its value can be; nil is what only the
-// user knows.
+// flagValueWords says of every flag what its value can be; nil: only the user
+// knows.
 var flagValueWords = withStreamFlags(map[string]complete.Completer{
 	flagHome:                    complete.AFolder,
-	flagIdentity:                complete.Listed(knownIdentities),
+	flagIdentity:                atHome(names.Identities),
 	flagIdentityFile:            complete.AFile,
 	flagPassphrase + "-file":    complete.AFile,
 	flagPassphrase + "-fd":      nil,
@@ -26,7 +27,7 @@ var flagValueWords = withStreamFlags(map[string]complete.Completer{
 	flagInstanceTags:            complete.AFile,
 	flagTo:                      complete.AFile,
 	flagToInstance:              nil,
-	flagReplyTo:                 complete.Listed(knownContacts),
+	flagReplyTo:                 atHome(names.Contacts),
 	flagUse:                     nil,
 	flagData:                    nil,
 	flagKeyLog:                  complete.AFile,
@@ -50,8 +51,8 @@ func withStreamFlags(words map[string]complete.Completer) map[string]complete.Co
 	return words
 }
 
-// streamCompleter is what the value of a stream flag can be; nil is what only the
-// user knows.
+// streamCompleter is what the value of a stream flag can be; nil: only the user
+// knows.
 func streamCompleter(f *options.Flag) complete.Completer {
 	switch f.Completion {
 	case options.Fixed:
@@ -59,28 +60,28 @@ func streamCompleter(f *options.Flag) complete.Completer {
 	case options.Files:
 		return complete.AFile
 	case options.Contacts:
-		return complete.Listed(knownContacts)
+		return atHome(names.Contacts)
 	case options.Fingerprints:
-		return complete.Listed(knownFingerprints)
+		return complete.Listed(contactsFingerprints)
 	case options.Sessions:
-		return complete.Listed(knownSessions)
+		return complete.Listed(sessionsForCommand)
 	case options.Versions:
-		return knownVersions
+		return versionsForCommand
 	case options.Modes:
-		return knownModes
+		return modesForCommand
 	}
 	return nil
 }
 
 // argumentWords says of a command, by its path, what its arguments can be.
 var argumentWords = map[string][]complete.Completer{
-	"keys remove":       {complete.Listed(knownIdentities)},
+	"keys remove":       {atHome(names.Identities)},
 	"keys import":       {complete.AFile},
-	"contacts add":      {complete.Listed(knownContacts)},
-	"contacts trust":    {complete.Listed(knownContacts), complete.Listed(knownFingerprints)},
-	"contacts distrust": {complete.Listed(knownContacts), complete.Listed(knownFingerprints)},
-	"contacts remove":   {complete.Listed(knownContacts), complete.Listed(knownFingerprints)},
-	"contacts rename":   {complete.Listed(knownContacts)},
+	"contacts add":      {atHome(names.Contacts)},
+	"contacts trust":    {atHome(names.Contacts), complete.Listed(contactsFingerprints)},
+	"contacts distrust": {atHome(names.Contacts), complete.Listed(contactsFingerprints)},
+	"contacts remove":   {atHome(names.Contacts), complete.Listed(contactsFingerprints)},
+	"contacts rename":   {atHome(names.Contacts)},
 	"contacts import":   {complete.AFile},
 	"contacts export":   {complete.AFile},
 	"toolkit sesskeys":  {complete.AFile, complete.AFile},
