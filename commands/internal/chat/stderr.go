@@ -74,10 +74,10 @@ func eachLine(r *os.File, do func(line []byte)) {
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
-		var by time.Time
+		var deadline time.Time
 		if len(line) > 0 {
-			by = time.Now().Add(lineWait)
+			deadline = time.Now().Add(lineWait)
 		}
-		_ = r.SetReadDeadline(by)
+		_ = r.SetReadDeadline(deadline)
 	}
 }

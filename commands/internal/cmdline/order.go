@@ -230,13 +230,13 @@ const likeness = 0.84
 
 // Nearest returns the one of names that name was probably meant to be, or "".
 func Nearest(name string, names []string) string {
-	best, found := likeness, ""
+	best, nearest := likeness, ""
 	for _, n := range names {
 		if d := smetrics.JaroWinkler(name, n, 0.7, 4); d >= best {
-			best, found = d, n
+			best, nearest = d, n
 		}
 	}
-	return found
+	return nearest
 }
 
 // flagName is the name in a flag as it was written, its value cut off.

@@ -53,15 +53,15 @@ func fish(tables Tables, c *cli.Context, line string) []byte {
 	if len(words) == 0 {
 		return nil
 	}
-	found := tables.next(c, append(texts(words[1:]), last.text))
-	if found.command >= 0 {
+	completion := tables.next(c, append(texts(words[1:]), last.text))
+	if completion.command >= 0 {
 		at := len(line) - len(last.raw)
-		if i := found.command + 1; i < len(words) {
+		if i := completion.command + 1; i < len(words) {
 			at = words[i].at
 		}
-		found.Action = Command + " " + line[at:]
+		completion.Action = Command + " " + line[at:]
 	}
-	return found.withMeanings()
+	return completion.withMeanings()
 }
 
 func texts(words []lineWord) []string {
@@ -73,9 +73,9 @@ func texts(words []lineWord) []string {
 }
 
 // withMeanings is the answer for shells that show what a word means.
-func (found Completion) withMeanings() []byte {
-	answer := fmt.Appendf(nil, "%s\n", found.Action)
-	for _, w := range found.Words {
+func (completion Completion) withMeanings() []byte {
+	answer := fmt.Appendf(nil, "%s\n", completion.Action)
+	for _, w := range completion.Words {
 		answer = append(answer, w.Text...)
 		if w.Means != "" {
 			answer = append(append(answer, '\t'), w.Means...)
@@ -92,13 +92,13 @@ func bash(tables Tables, c *cli.Context, part, line string) []byte {
 	if len(words) == 0 || !strings.HasSuffix(last.raw, part) {
 		return nil
 	}
-	found := tables.next(c, append(texts(words[1:]), last.text))
-	if found.command >= 0 && found.command == len(words)-1 && !strings.Contains(last.text, "/") {
-		found.Words = programsIn(last.text)
+	completion := tables.next(c, append(texts(words[1:]), last.text))
+	if completion.command >= 0 && completion.command == len(words)-1 && !strings.Contains(last.text, "/") {
+		completion.Words = programsIn(last.text)
 	}
-	answer := fmt.Appendf(nil, "%s\n", found.Action)
+	answer := fmt.Appendf(nil, "%s\n", completion.Action)
 	before := unquoted(last.raw[:len(last.raw)-len(part)])
-	for _, w := range found.Words {
+	for _, w := range completion.Words {
 		rest, ok := strings.CutPrefix(w.Text, before)
 		if !ok {
 			continue

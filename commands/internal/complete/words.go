@@ -37,20 +37,20 @@ type Completer func(*Typed) Completion
 // These offers words without meanings.
 func These(texts ...string) Completer {
 	return func(*Typed) Completion {
-		found := nothing()
+		completion := nothing()
 		for _, text := range texts {
-			found.Words = append(found.Words, Word{text, ""})
+			completion.Words = append(completion.Words, Word{text, ""})
 		}
-		return found
+		return completion
 	}
 }
 
 // Listed offers the words of a list.
 func Listed(list func(*Typed) []Word) Completer {
 	return func(t *Typed) Completion {
-		found := nothing()
-		found.Words = list(t)
-		return found
+		completion := nothing()
+		completion.Words = list(t)
+		return completion
 	}
 }
 
@@ -77,9 +77,9 @@ func (tables Tables) next(c *cli.Context, words []string) Completion {
 			return nothing()
 		}
 	}
-	found := t.next(len(words)-1, last)
-	found.Words = slices.DeleteFunc(found.Words, func(w Word) bool { return !strings.HasPrefix(w.Text, last) })
-	return found
+	completion := t.next(len(words)-1, last)
+	completion.Words = slices.DeleteFunc(completion.Words, func(w Word) bool { return !strings.HasPrefix(w.Text, last) })
+	return completion
 }
 
 // A Typed is a command line as far as it has been typed. It takes flags wherever
@@ -185,8 +185,8 @@ func (t *Typed) next(i int, last string) Completion {
 	case t.waits != nil:
 		return t.valueOf(t.waits, "")
 	case t.dashes:
-		found, _ := t.argument()
-		return found
+		completion, _ := t.argument()
+		return completion
 	case strings.HasPrefix(last, "-") && strings.Contains(last, "="):
 		name, _, _ := strings.Cut(last, "=")
 		if f := t.flag(strings.TrimLeft(name, "-")); f != nil && cmdline.TakesValue(f) {
@@ -207,11 +207,11 @@ func (t *Typed) next(i int, last string) Completion {
 	case t.takesCommand() && last != "":
 		return Completion{Action: fmt.Sprintf("%s %d", Command, i), command: i}
 	}
-	found, known := t.argument()
+	completion, known := t.argument()
 	if !known && last == "" {
-		found.Words = t.flagWords()
+		completion.Words = t.flagWords()
 	}
-	return found
+	return completion
 }
 
 func commandWords(commands []*cli.Command) []Word {
@@ -251,14 +251,14 @@ func (t *Typed) valueOf(f cli.Flag, prefix string) Completion {
 	if what == nil {
 		return nothing()
 	}
-	found := what(t)
-	for i := range found.Words {
-		found.Words[i].Text = prefix + found.Words[i].Text
+	completion := what(t)
+	for i := range completion.Words {
+		completion.Words[i].Text = prefix + completion.Words[i].Text
 	}
-	if found.Action != Words && prefix != "" {
-		found.Action += " " + prefix
+	if completion.Action != Words && prefix != "" {
+		completion.Action += " " + prefix
 	}
-	return found
+	return completion
 }
 
 // argument is what the next argument can be; false: there is none that is known.

@@ -39,7 +39,7 @@ func (s *Session) Handle(ctx context.Context, r *control.Request) control.Reply 
 	case r.End:
 		s.tellPerson("another shell ends the session with otrpipe end")
 		s.Stop(ErrEndedHere, "ended by the user")
-		<-s.over
+		<-s.ended
 		return control.Reply{}
 	}
 	return control.ReplyOf(exit.Errorf(exit.Failure, "the session's host does not know how to do that"))

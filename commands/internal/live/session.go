@@ -92,7 +92,7 @@ type Session struct {
 	watch   *process.SignalWatch
 	stopped chan struct{} // closed when cause is set
 	running chan struct{} // closed by Run when the stream runs: connected and options may be read
-	over    chan struct{} // closed by Finish: nothing can be asked of the session any more
+	ended   chan struct{} // closed by Finish: nothing can be asked of the session any more
 
 	// Set by Prepare or Run and not changed after running is closed.
 	begun    time.Time
@@ -189,7 +189,7 @@ func New(cfg Config) *Session {
 		begun:   time.Now(),
 		stopped: make(chan struct{}),
 		running: make(chan struct{}),
-		over:    make(chan struct{}),
+		ended:   make(chan struct{}),
 		state:   control.StateWaiting,
 		options: &options.Options{Mode: cfg.Given.Mode(), Contact: cfg.Given.Contact()},
 	}
@@ -210,7 +210,7 @@ func (s *Session) LogTo(f *os.File) {
 func (s *Session) Stopped() <-chan struct{} { return s.stopped }
 
 // Over is closed when the session has ended.
-func (s *Session) Over() <-chan struct{} { return s.over }
+func (s *Session) Over() <-chan struct{} { return s.ended }
 
 // Cause returns why the session was stopped; nil: it was not.
 func (s *Session) Cause() error {
@@ -252,7 +252,7 @@ func (s *Session) Finish(err error) error {
 	s.publish()
 	s.endGate(guesses.Unknown)
 	s.logEnded(err)
-	close(s.over)
+	close(s.ended)
 	if s.cfg.Ended != nil {
 		s.cfg.Ended(err)
 	}
@@ -288,7 +288,7 @@ func (s *Session) heedSignals() {
 		select {
 		case signal := <-s.watch.Signals:
 			s.Signal(signal.(syscall.Signal))
-		case <-s.over:
+		case <-s.ended:
 			return
 		}
 	}

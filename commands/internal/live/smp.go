@@ -100,7 +100,7 @@ func (s *Session) awaitSMP(ctx context.Context, run *smpRun, r *control.SMP, lat
 			return s.leaveSMP(run, exit.Errorf(exit.Timeout, "the peer has not answered within %v; SMP is aborted", r.Timeout))
 		case <-ctx.Done():
 			return s.leaveSMP(run, ctx.Err())
-		case <-s.over:
+		case <-s.ended:
 			return s.endedBeforeSMP()
 		}
 	}

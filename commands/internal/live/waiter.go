@@ -78,7 +78,7 @@ func (s *Session) doIn(session stream.SessionID, f func(*otr.Conversation) ([][]
 // refused is the error of an operation on the conversation.
 func (s *Session) refused(err error) error {
 	select {
-	case <-s.over:
+	case <-s.ended:
 		return s.sessionEnded()
 	default:
 	}
@@ -116,7 +116,7 @@ func (s *Session) awaitSecure(ctx context.Context, late deadline) (session strea
 		return session, s.notEncrypted()
 	case <-ctx.Done():
 		return session, ctx.Err()
-	case <-s.over:
+	case <-s.ended:
 		return session, s.sessionEnded()
 	}
 	w := newWaiter()
@@ -150,7 +150,7 @@ func (s *Session) await(ctx context.Context, w *waiter, late deadline, tooLate f
 	select {
 	case <-w.done:
 		return w.err
-	case <-s.over:
+	case <-s.ended:
 		return s.sessionEnded()
 	case <-late:
 		err = tooLate()

@@ -38,7 +38,7 @@ var htmlTag = regexp.MustCompile(`^<(?:/([A-Za-z][A-Za-z0-9]*)[ \t\r\n]*|` +
 var htmlEntity = regexp.MustCompile(`&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});`)
 
 // maxTag is the longest tag in bytes: a link with the longest address that browsers are
-// sure to take. Without a limit the time for a message of unfinished tags would grow
+// isTag to take. Without a limit the time for a message of unfinished tags would grow
 // with the square of its length.
 const maxTag = 2048 + 64
 
@@ -118,41 +118,41 @@ type foundTag struct {
 func findTags(s string) (tags []foundTag, paired bool) {
 	open := make(map[string][]int) // start tags without their partner, by name, as indexes
 	var all []foundTag
-	sure := make(map[int]bool)
+	isTag := make(map[int]bool)
 	for at := 0; ; {
 		next := strings.IndexByte(s[at:], '<')
 		if next < 0 {
 			break
 		}
 		at += next
-		found := htmlTag.FindStringSubmatch(s[at:min(len(s), at+maxTag)])
-		if found == nil {
+		match := htmlTag.FindStringSubmatch(s[at:min(len(s), at+maxTag)])
+		if match == nil {
 			at++
 			continue
 		}
-		name := strings.ToLower(found[1] + found[2])
+		name := strings.ToLower(match[1] + match[2])
 		element, known := htmlElements[name]
 		if !known {
 			at++
 			continue
 		}
-		tag := foundTag{htmlElement: element, name: name, closing: found[1] != "", start: at, end: at + len(found[0])}
+		tag := foundTag{htmlElement: element, name: name, closing: match[1] != "", start: at, end: at + len(match[0])}
 		at = tag.end
 		starts := open[name]
 		switch {
 		case element.void:
-			sure[len(all)] = !tag.closing
+			isTag[len(all)] = !tag.closing
 		case !tag.closing:
 			open[name] = append(starts, len(all))
 		case len(starts) > 0:
-			sure[len(all)], sure[starts[len(starts)-1]] = true, true
+			isTag[len(all)], isTag[starts[len(starts)-1]] = true, true
 			open[name] = starts[:len(starts)-1]
 			paired = true
 		}
 		all = append(all, tag)
 	}
 	for i, tag := range all {
-		if sure[i] {
+		if isTag[i] {
 			tags = append(tags, tag)
 		}
 	}
@@ -161,9 +161,9 @@ func findTags(s string) (tags []foundTag, paired bool) {
 
 // attribute returns an attribute of a tag as text; "" if it has none of the name.
 func attribute(tag, name string) string {
-	for _, found := range htmlAttribute.FindAllStringSubmatch(tag, -1) {
-		if strings.EqualFold(found[1], name) {
-			value := found[2]
+	for _, match := range htmlAttribute.FindAllStringSubmatch(tag, -1) {
+		if strings.EqualFold(match[1], name) {
+			value := match[2]
 			if value[0] == '"' || value[0] == '\'' {
 				value = value[1 : len(value)-1]
 			}

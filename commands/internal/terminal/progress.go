@@ -108,11 +108,11 @@ type field struct {
 // fields are what there is to say, the most important with the lowest rank.
 func (g *Progress) fields(trust string) []field {
 	oldest, now := g.samples[0], g.samples[len(g.samples)-1]
-	over := now.at.Sub(oldest.at).Seconds()
+	seconds := now.at.Sub(oldest.at).Seconds()
 	var fields []field
 	sent, received := minor(now.sent, now.received), minor(now.received, now.sent)
 	if now.sent > 0 || g.total > 0 || now.received == 0 {
-		rate := perSecond(now.sent-oldest.sent, over)
+		rate := perSecond(now.sent-oldest.sent, seconds)
 		fields = append(fields, field{"sent " + Size(now.sent), sent, true})
 		if g.total > 0 {
 			// The file may grow while it is read.
@@ -131,7 +131,7 @@ func (g *Progress) fields(trust string) []field {
 		}
 		fields = append(fields,
 			field{"received " + Size(now.received), received, true},
-			field{rateText(perSecond(now.received-oldest.received, over)), rate, false})
+			field{rateText(perSecond(now.received-oldest.received, seconds)), rate, false})
 	}
 	if trust != "" {
 		fields = append(fields, field{Visible(trust), 3, true})

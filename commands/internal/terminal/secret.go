@@ -50,8 +50,8 @@ func ReadSecret(stop <-chan struct{}, prompt string) ([]byte, error) {
 	if err != nil {
 		return nil, ErrNoTerminal
 	}
-	q := question{tty: tty, fd: int(tty.Fd()), prompt: prompt, signals: make(chan os.Signal, 8), over: make(chan struct{})}
-	defer close(q.over)
+	q := question{tty: tty, fd: int(tty.Fd()), prompt: prompt, signals: make(chan os.Signal, 8), abandoned: make(chan struct{})}
+	defer close(q.abandoned)
 	if !term.IsTerminal(q.fd) {
 		tty.Close()
 		return nil, ErrNoTerminal
@@ -75,11 +75,11 @@ func ReadSecret(stop <-chan struct{}, prompt string) ([]byte, error) {
 
 // A question is asked on a terminal; its answer is not shown.
 type question struct {
-	tty     *os.File
-	fd      int
-	prompt  string
-	signals chan os.Signal
-	over    chan struct{} // closed when nobody waits for the answer any more
+	tty       *os.File
+	fd        int
+	prompt    string
+	signals   chan os.Signal
+	abandoned chan struct{} // closed when nobody waits for the answer any more
 
 	asked   time.Time   // when it was asked last
 	saved   *term.State // the terminal's mode, to be restored; nil: it is as we found it
@@ -170,7 +170,7 @@ func (q *question) hide() error {
 		go func() {
 			line, err := readLine(q)
 			q.answers <- answer{line, err}
-			<-q.over
+			<-q.abandoned
 			q.tty.Close()
 		}()
 	}
@@ -193,7 +193,7 @@ func (q *question) show() {
 func (q *question) Read(b []byte) (int, error) {
 	for {
 		select {
-		case <-q.over:
+		case <-q.abandoned:
 			return 0, os.ErrClosed
 		default:
 		}
