@@ -1,0 +1,80 @@
+package commands
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"otrpipe/commands/internal/exit"
+)
+
+func TestALetterToSomebodyWhoIsAwayAndItsAnswer(t *testing.T) {
+	p := newPerson(t, "alice", "bob")
+	ensembles := filepath.Join(p.folder, "ensembles")
+	p.run("prekeys", "publish", "-i", "bob", "-n", "2", "-o", ensembles).is(exit.OK).says("published 2 prekeys; 2 are unused now")
+	p.run("prekeys", "publish", "-i", "bob", "-o", ensembles).refused(exit.KeyFile, "exists already")
+	p.run("prekeys", "publish", "-i", "bob", "-n", "1", "--contact", "carol").refused(exit.KeyFile, "no version 4 key of carol is on file")
+	p.run("contacts", "add", "carol", key4).is(exit.OK)
+	p.run("prekeys", "publish", "-i", "bob", "-n", "1", "--contact", "carol").is(exit.OK).answers(`^\?OTRP:`)
+	p.run("prekeys", "list", "-i", "bob").is(exit.OK).answers("^2 prekeys for anybody, until 20").answers("^1 prekey for carol, until 20")
+
+	letter := p.reading("a letter", "encrypt-stream", "-i", "alice", "--to", ensembles, "--contact", "bob").is(exit.OK).says("encrypting to bob").out
+	if strings.Contains(letter, "a letter") {
+		t.Fatalf("it was not encrypted: %s", letter)
+	}
+	events := filepath.Join(p.folder, "events")
+	p.reading(letter, "decrypt-stream", "-i", "bob", "--contact", "alice", "--events", events).is(exit.OK).answers(`\Aa letter\z`).says("from alice, OTRv4 key")
+	if b, err := os.ReadFile(events); err != nil || !strings.Contains(string(b), `"code":0`) {
+		t.Errorf("events %s, %v", b, err)
+	}
+	p.reading(letter, "decrypt-stream", "--offline", "-i", "bob", "--contact", "alice").refused(exit.Failure, "has been read before")
+	answer := p.reading("an answer", "encrypt-stream", "-i", "bob", "--reply-to", "alice", "--last").is(exit.OK).out
+	p.reading(answer, "decrypt-stream", "-i", "alice").is(exit.OK).answers(`\Aan answer\z`)
+
+	p.reading("another", "encrypt-stream", "-i", "alice", "--to", ensembles).is(exit.OK)
+	p.reading("too many", "encrypt-stream", "-i", "alice", "--to", ensembles).refused(exit.Failure, "has no unused ensemble")
+	p.run("prekeys", "list", "-i", "alice").is(exit.OK).answers("^session [0-9a-f]{16} with ")
+	var list prekeysAnswer
+	p.run("prekeys", "list", "-i", "alice", "--json").is(exit.OK).json(&list)
+	if len(list.Sessions) != 1 || list.Sessions[0].Began != "us" {
+		t.Fatalf("%+v", list)
+	}
+	p.run("prekeys", "revoke", "-i", "alice", list.Sessions[0].Session).is(exit.OK)
+	p.run("prekeys", "list", "-i", "bob", "--json").json(&list)
+	p.run("prekeys", "revoke", "-i", "bob", list.Prekeys[0].ID).is(exit.OK).says("deleted 1 prekey")
+	p.run("prekeys", "revoke", "-i", "bob", list.Prekeys[0].ID).refused(exit.Failure, "of 1 prekey only 0 were there")
+	p.run("prekeys", "revoke", "-i", "bob", "--all").is(exit.OK)
+	p.run("prekeys", "list", "-i", "bob", "--json").answers(`"prekeys":\[\]`)
+}
+
+func TestWhatMakesNoSenseOfflineIsRefused(t *testing.T) {
+	p := newPerson(t, "default")
+	none := filepath.Join(p.folder, "none")
+	for _, test := range []struct {
+		code int
+		says string
+		args []string
+	}{
+		{exit.Usage, "--instance needs --to", []string{"encrypt-stream", "--instance", "00000100"}},
+		{exit.Usage, "--last needs --to", []string{"encrypt-stream", "--last"}},
+		{exit.Usage, "takes no argument", []string{"encrypt-stream", "--to", none, "argument"}},
+		{exit.Usage, "contradict", []string{"encrypt-stream", "--to", none, "--reply-to", "bob"}},
+		{exit.Usage, "is not an instance tag", []string{"encrypt-stream", "--to", none, "--instance", "1"}},
+		{exit.Usage, "--instance needs --to", []string{"encrypt-stream", "--reply-to", "bob", "--instance", "00000100"}},
+		{exit.KeyFile, "none", []string{"encrypt-stream", "--to", none}},
+		{exit.Session, `no session "bob" is kept`, []string{"encrypt-stream", "--reply-to", "bob"}},
+		{exit.Usage, "nobody answers offline", []string{"encrypt-stream", "--reply-to", "bob", "--stay"}},
+		{exit.Usage, "belongs to an identity of the home", []string{"encrypt-stream", "--reply-to", "bob", "--identity-file", none}},
+		{exit.KeyFile, "not found: identity", []string{"decrypt-stream", "--offline", "-i", "nobody"}},
+		{exit.Usage, "takes no argument", []string{"decrypt-stream", "--offline", "argument"}},
+		{exit.Usage, "--otr", []string{"decrypt-stream", "--offline", "--otr", "5"}},
+		{exit.Usage, "is not between 1 and", []string{"prekeys", "publish", "-n", "0"}},
+		{exit.Usage, "a contact needs a name", []string{"prekeys", "publish", "--contact", ""}},
+		{exit.Usage, "takes no argument", []string{"prekeys", "list", "argument"}},
+		{exit.Usage, "needs an ID, --contact or --all", []string{"prekeys", "revoke"}},
+		{exit.Usage, `"xy" is not the id of a prekey or session`, []string{"prekeys", "revoke", "xy"}},
+	} {
+		p.run(test.args...).refused(test.code, test.says)
+	}
+}
