@@ -185,7 +185,7 @@ func TestWhatCannotBeAskedOfASessionIsRefused(t *testing.T) {
 		{"is not a number below", []string{"extra-key", "--use", "x"}},
 		{"even number of hexadecimal digits", []string{"extra-key", "--use", "1", "--data", "0"}},
 		{"at most 65531 can be sent", []string{"extra-key", "--use", "1", "--data", strings.Repeat("00", 65532)}},
-		{"needs a COMMAND", []string{"connect"}},
+		{"needs a transport: --tcp, --listen or a COMMAND", []string{"connect"}},
 		{"needs a COMMAND", []string{"serve", "-s", "x"}},
 		{"--ephemeral and --contact contradict", []string{"connect", "--ephemeral", "--contact", "bob", "--", "cat"}},
 		{"cannot be a name", []string{"connect", "-s", "", "--", "cat"}},

@@ -1,0 +1,473 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/events"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/live"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/trust"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/stream"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 60 * time.Second
+
+// A fakeSession is a session that the test plays: it writes down what is asked of it, and
+// answers with the errors that the test has set.
+type fakeSession struct {
+	mu    sync.Mutex
+	now   live.Snapshot
+	calls []string
+	fails map[string]error
+	cause error
+
+	show    chan func(string) // what shows a text of the peer's
+	stopped chan struct{}
+	outcome error // of RunOver
+}
+
+func (s *fakeSession) did(call string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, call)
+	name, _, _ := strings.Cut(call, " ")
+	return s.fails[name]
+}
+
+func (s *fakeSession) fail(name string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails[name] = err
+}
+
+func (s *fakeSession) Prepare(live.Setup) (*otr.Conversation, error) {
+	return nil, s.did("prepare")
+}
+
+func (s *fakeSession) RunOver(_ live.Way, stderr *os.File, _ *otr.Conversation, open func() (*live.Payload, error)) error {
+	fmt.Fprintln(stderr, "the transport says hello")
+	p, err := open()
+	if err != nil {
+		return err
+	}
+	s.show <- p.Show
+	<-s.stopped
+	return s.outcome
+}
+
+func (s *fakeSession) Snapshot() live.Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (s *fakeSession) Status() *control.Status { return &control.Status{Session: "chat"} }
+func (s *fakeSession) Running() bool           { return s.did("running") == nil }
+func (s *fakeSession) TransportStatus() string { return ": it was a test" }
+
+func (s *fakeSession) Send(_ stream.SessionID, text string) (int64, error) {
+	return 1, s.did("send " + text)
+}
+
+func (s *fakeSession) CompareSecret(_ context.Context, r *control.SMP) error {
+	return s.did(fmt.Sprintf("compare %s, %q, run %d", r.Secret, r.Question, r.Run))
+}
+
+func (s *fakeSession) AbortSMP() error                       { return s.did("abort") }
+func (s *fakeSession) MarkVerified(f keys.Fingerprint) error { return s.did("verified " + f.Hex()) }
+func (s *fakeSession) Review()                               { _ = s.did("review") }
+func (s *fakeSession) Refresh(context.Context) error         { return s.did("refresh") }
+func (s *fakeSession) Query() error                          { return s.did("query") }
+func (s *fakeSession) End() error                            { return s.did("end") }
+
+func (s *fakeSession) Stop(cause error, reason string) {
+	_ = s.did("stop " + reason)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == nil {
+		s.cause = cause
+		close(s.stopped)
+	}
+}
+
+func (s *fakeSession) Cause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause
+}
+
+func (s *fakeSession) Signal(signal syscall.Signal) {
+	s.Stop(exit.Silently(128+int(signal)), signal.String())
+}
+
+// A scene is a person in a chat.
+type scene struct {
+	t      *testing.T
+	person *os.File // the person's side of the terminal
+	*fakeSession
+	chat *Chat
+	left chan error
+
+	seenMu sync.Mutex
+	seen   []byte // on the terminal
+}
+
+func fingerprint(digit string) keys.Fingerprint {
+	f, err := keys.ParseFingerprint(strings.Repeat(digit, 40))
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+// newScene begins a chat with a contact.
+func newScene(t *testing.T, contact string) *scene {
+	t.Helper()
+	person, program, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pty.Setsize(person, &pty.Winsize{Cols: 200, Rows: 50}); err != nil {
+		t.Fatal(err)
+	}
+	s := &scene{t: t, person: person, left: make(chan error, 1), fakeSession: &fakeSession{
+		fails: map[string]error{}, show: make(chan func(string), 1), stopped: make(chan struct{}),
+	}}
+	s.chat = New(Config{
+		IO: terminal.NewIO("otrpipe", program, program, program), Program: "otrpipe", Contact: contact,
+		Keys: func() []keys.Fingerprint { return []keys.Fingerprint{fingerprint("a")} },
+		CheckQuestion: func(q string) error {
+			if strings.Contains(q, "bad") {
+				return errors.New("that cannot be asked")
+			}
+			return nil
+		},
+		Suggest:    suggest,
+		StatusText: func(s *control.Status) string { return s.Session + ": as it is\n" },
+	})
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		buf := make([]byte, 4096)
+		for {
+			n, err := person.Read(buf)
+			s.seenMu.Lock()
+			s.seen = append(s.seen, buf[:n]...)
+			s.seenMu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	go func() { s.left <- s.chat.Run(s.fakeSession, live.Setup{}, live.Way{Command: []string{"/usr/bin/bob"}}) }()
+	t.Cleanup(func() {
+		s.Stop(errors.New("the test is over"), "")
+		s.chat.Restore()
+		program.Close()
+		person.Close()
+		<-read
+	})
+	return s
+}
+
+// trusted begins a session with a key.
+func (s *scene) trusted(key keys.Fingerprint, standing trust.Standing) {
+	s.change(func(now *live.Snapshot) {
+		*now = live.Snapshot{
+			Trusted: true, Passed: true, Version: 3, Fingerprint: key,
+			Peer: &events.Peer{Version: 3, Fingerprint: key.Hex(), Trust: string(standing)},
+		}
+	})
+}
+
+func (s *scene) change(change func(*live.Snapshot)) {
+	s.mu.Lock()
+	change(&s.now)
+	now := s.now
+	s.mu.Unlock()
+	s.chat.Changed(now)
+}
+
+var sequence = regexp.MustCompile(`\x1b\[[?0-9;]*[A-Za-z]`)
+
+// sees waits until the terminal has shown a text since the last time.
+func (s *scene) sees(text string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		s.seenMu.Lock()
+		plain := sequence.ReplaceAllString(string(s.seen), "")
+		_, rest, ok := strings.Cut(plain, text)
+		if ok {
+			s.seen = []byte(rest)
+		}
+		s.seenMu.Unlock()
+		if ok {
+			return
+		}
+	}
+	s.t.Fatalf("%q is not shown, but %q", text, s.seen)
+}
+
+// hears waits until the session was asked for something.
+func (s *scene) hears(call string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		for i, c := range s.calls {
+			if c == call {
+				s.calls = s.calls[i+1:]
+				s.mu.Unlock()
+				return
+			}
+		}
+		s.mu.Unlock()
+	}
+	s.t.Fatalf("%q is not asked, but %q", call, s.calls)
+}
+
+func (s *scene) enters(line string) {
+	s.t.Helper()
+	if _, err := io.WriteString(s.person, line+"\r"); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *scene) leaves() error {
+	s.t.Helper()
+	select {
+	case err := <-s.left:
+		return err
+	case <-time.After(patience):
+		s.t.Fatal("the chat goes on")
+		return nil
+	}
+}
+
+func TestTextsGoBothWays(t *testing.T) {
+	s := newScene(t, "bob")
+	s.sees("waiting for the other end")
+	s.sees("<bob>: the transport says hello") // which has the contact's name
+	s.sees("[bob unencrypted]")
+	show := <-s.show
+	s.trusted(fingerprint("b"), trust.Verified)
+	s.sees("[bob verified]")
+	s.enters("hello")
+	s.hears("send hello")
+	s.sees("you: hello")
+	s.enters("//quit")
+	s.hears("send /quit")
+	s.enters("   ")
+	show("and \x1b[2Jback")
+	s.sees(`bob: and \x1b[2Jback`)
+	s.enters(strings.Repeat("x", 50))
+	s.sees("you: xxx")
+	texts := s.chat.SentTexts(1, 3)
+	if len(texts) != 3 || texts[0] != `"hello"` || len([]rune(texts[2])) != maxNamed+2 {
+		t.Errorf("the texts that are kept: %q", texts)
+	}
+
+	s.fail("send", stream.ErrNoSession)
+	s.enters("lost")
+	s.sees("not sent: ")
+	s.sees("/refresh begins a new session")
+	s.fail("running", errors.New("not yet"))
+	s.enters("lost again")
+	s.sees("the other end is not there yet")
+	s.enters("/hlep")
+	s.sees("did you mean /help?")
+	s.enters("/help")
+	s.sees("send a text that begins with /")
+	s.enters("/status")
+	s.sees("otrpipe: session chat: as it is")
+	s.enters("/quit")
+	s.hears("stop ")
+	if err := s.leaves(); err != nil {
+		t.Errorf("it leaves with %v", err)
+	}
+}
+
+func TestOnlyTheLatestTextsAreKept(t *testing.T) {
+	h := New(Config{})
+	for n := range keptTexts + 10 {
+		h.keepText(int64(n), fmt.Sprint(n))
+	}
+	if got := h.SentTexts(0, 11); len(got) != 1 || got[0] != `"10"` {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAKeyIsComparedAndThenTrusted(t *testing.T) {
+	s := newScene(t, "")
+	s.enters("/trust")
+	s.sees("there is no encrypted session")
+	s.enters("/fingerprint")
+	s.sees("otrpipe: your key: OTRv3 AAAAAAAA")
+	s.trusted(fingerprint("b"), trust.Unverified)
+	s.sees("[peer unverified]")
+	s.enters("/trust")
+	s.sees("the key that the session is with has not been shown")
+	s.enters("/fingerprint")
+	s.sees("otrpipe: peer's key: OTRv3 BBBBBBBB")
+	// Another key takes the place of the one that was shown.
+	s.trusted(fingerprint("c"), trust.Unverified)
+	s.enters("/trust")
+	s.sees("has not been shown")
+	s.enters("/fingerprint")
+	s.sees("peer's key: OTRv3 CCCCCCCC")
+	s.enters("/trust")
+	s.hears("verified " + strings.Repeat("c", 40))
+	s.sees("the OTRv3 key of the peer is verified")
+	s.sees("--contact NAME remembers")
+	s.fail("verified", errors.New("the disk is full"))
+	s.enters("/trust")
+	s.sees("the disk is full")
+}
+
+func TestASecretIsComparedWhileTheTalkGoesOn(t *testing.T) {
+	s := newScene(t, "bob")
+	for _, command := range []string{"/smp", "/answer", "/end"} {
+		s.enters(command)
+		s.sees("there is no encrypted session")
+	}
+	s.trusted(fingerprint("b"), trust.New)
+	s.enters("/answer")
+	s.sees("bob has asked nothing")
+	s.enters("/smp")
+	s.sees("Secret to compare with bob's (it is not shown):")
+	s.enters("sesame")
+	s.hears(`compare sesame, "", run 0`)
+	s.enters("/smp a bad question")
+	s.sees("that cannot be asked")
+	s.enters("/smp where did we meet?")
+	s.sees("bob will be asked: where did we meet?")
+	s.sees("Secret that answers it (it is not shown):")
+	s.enters("Paris")
+	s.hears(`compare Paris, "where did we meet?", run 0`)
+
+	question := "where?"
+	s.change(func(now *live.Snapshot) { now.Asked, now.Run = &question, 7 })
+	s.enters("/smp what?")
+	s.sees("bob waits for an answer")
+	s.enters("/smp")
+	s.sees("bob asks: where?")
+	s.sees("(it is not shown):")
+	s.enters("Rome")
+	s.hears(`compare Rome, "", run 7`)
+	s.enters("/answer")
+	s.sees("(it is not shown):")
+	s.enters("")
+	s.sees("no secret was entered")
+	s.enters("/answer")
+	s.sees("(it is not shown):")
+	s.person.WriteString("half\x03")
+	s.sees("no secret was entered")
+
+	// Meanwhile the peer asks something else.
+	s.enters("/answer")
+	s.sees("(it is not shown):")
+	other, none := "what else?", ""
+	s.change(func(now *live.Snapshot) { now.Asked, now.Run = &other, 8 })
+	s.enters("Rome")
+	s.sees("meanwhile it is something else")
+	s.change(func(now *live.Snapshot) { now.Asked, now.Run = &none, 9 })
+	s.enters("/answer")
+	s.sees("Secret to compare with bob's")
+	s.fail("compare", errors.New("no time left"))
+	s.enters("sesame")
+	s.hears(`compare sesame, "", run 9`)
+	s.sees("no time left")
+
+	s.enters("/abort")
+	s.sees("SMP is aborted")
+	s.fail("abort", errors.New("there is none"))
+	s.enters("/abort")
+	s.sees("there is none")
+	s.mu.Lock()
+	for _, call := range s.calls {
+		if strings.HasPrefix(call, "send") {
+			t.Errorf("a secret was sent: %s", call)
+		}
+	}
+	s.mu.Unlock()
+}
+
+func TestASessionIsBegunRefreshedAndEnded(t *testing.T) {
+	s := newScene(t, "bob")
+	s.enters("/refresh")
+	s.hears("query")
+	s.sees("the other end is asked for a session")
+	s.fail("query", errors.New("nobody is there"))
+	s.enters("/refresh")
+	s.sees("nobody is there")
+	s.trusted(fingerprint("b"), trust.Known)
+	s.enters("/refresh")
+	s.hears("review")
+	s.hears("refresh")
+	s.sees("the keys are new")
+	s.fail("refresh", errors.New("no answer"))
+	s.enters("/refresh")
+	s.sees("no answer")
+	s.enters("/end")
+	s.hears("end")
+	s.sees("the session with bob is ended")
+	s.fail("end", errors.New("it has ended"))
+	s.enters("/end")
+	s.sees("it has ended")
+}
+
+func TestAPersonLeavesByKeys(t *testing.T) {
+	for _, test := range []struct{ keys, call string }{{"\x04", "stop "}, {"\x03", "stop interrupt"}} {
+		s := newScene(t, "bob")
+		s.sees("[bob unencrypted]")
+		s.person.WriteString(test.keys)
+		s.hears(test.call)
+		_ = s.leaves()
+	}
+}
+
+func TestTheEndOfTheTransportIsTold(t *testing.T) {
+	s := newScene(t, "bob")
+	<-s.show
+	close(s.stopped)
+	if err := s.leaves(); err != nil {
+		t.Errorf("it leaves with %v", err)
+	}
+	s.sees("the transport has ended: it was a test")
+	s.mu.Lock()
+	s.cause = errors.New("it has left")
+	s.mu.Unlock()
+}
+
+func TestAnIdentityThatCannotBeOpenedIsTheEnd(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	h := New(Config{IO: terminal.NewIO("otrpipe", null, null, null)})
+	s := &fakeSession{fails: map[string]error{"prepare": exit.Errorf(exit.KeyFile, "no key")}}
+	if err := h.Run(s, live.Setup{}, live.Way{Command: []string{"cat"}}); exit.As(err).Code != exit.KeyFile {
+		t.Errorf("%v", err)
+	}
+	s.fails = map[string]error{}
+	if err := h.Run(s, live.Setup{}, live.Way{Command: []string{"cat"}}); err == nil || !strings.Contains(err.Error(), "the terminal: ") {
+		t.Errorf("without a terminal: %v", err)
+	}
+}
