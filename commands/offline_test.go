@@ -35,7 +35,10 @@ func TestALetterToSomebodyWhoIsAwayAndItsAnswer(t *testing.T) {
 	p.reading("another", "encrypt-stream", "-i", "alice", "--to", ensembles).is(exit.OK)
 	p.reading("too many", "encrypt-stream", "-i", "alice", "--to", ensembles).refused(exit.Failure, "has no unused ensemble")
 	p.run("prekeys", "list", "-i", "alice").is(exit.OK).answers("^session [0-9a-f]{16} with ")
-	var list prekeysAnswer
+	var list struct {
+		Prekeys  []struct{ ID string }
+		Sessions []struct{ Session, Began string }
+	}
 	p.run("prekeys", "list", "-i", "alice", "--json").is(exit.OK).json(&list)
 	if len(list.Sessions) != 1 || list.Sessions[0].Began != "us" {
 		t.Fatalf("%+v", list)

@@ -31,7 +31,7 @@ type person struct {
 // newPerson has identities with these names.
 func newPerson(t *testing.T, identities ...string) *person {
 	t.Helper()
-	for _, variable := range []string{envIdentity, envPassphrase, envNewPassphrase, "OTRPIPE_HOME"} {
+	for _, variable := range []string{"OTRPIPE_IDENTITY", "OTRPIPE_PASSPHRASE", "OTRPIPE_NEW_PASSPHRASE", "OTRPIPE_HOME"} {
 		t.Setenv(variable, "")
 	}
 	// The path of a socket has a hundred bytes or so, which t.TempDir may exceed.

@@ -126,7 +126,7 @@ func (r *running) hears(line string) {
 }
 
 func TestALiveSessionIsSteeredByOtherCommands(t *testing.T) {
-	for _, mode := range []string{modeLines, modeStream} {
+	for _, mode := range []string{"lines", "stream"} {
 		t.Run(mode, func(t *testing.T) {
 			p := newPerson(t, "alice", "bob")
 			p.run("status").is(exit.OK).answers(`\A\z`)
@@ -157,7 +157,7 @@ func TestALiveSessionIsSteeredByOtherCommands(t *testing.T) {
 			p.reading("", "__complete", "--", "zsh", "--home", p.home, "status", "-s", "").is(exit.OK).answers(`(?s)^connect\t.*^serve\t`)
 
 			p.run("end", "-s", "connect").is(exit.OK)
-			if mode == modeLines {
+			if mode == "lines" {
 				alice.leaves(exit.OK)
 				bob.leaves(exit.OK)
 			} else {
