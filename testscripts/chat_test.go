@@ -180,6 +180,7 @@ func twoChats(t *testing.T, version string) (*desk, *person, *person) {
 }
 
 func TestTwoPeopleChat(t *testing.T) {
+	t.Parallel()
 	for _, version := range versions {
 		t.Run("version "+version, func(t *testing.T) {
 			t.Parallel()
@@ -246,6 +247,7 @@ func TestTwoPeopleChat(t *testing.T) {
 }
 
 func TestAMessageLeavesTheLineThatIsBeingTyped(t *testing.T) {
+	t.Parallel()
 	_, a, b := twoChats(t, "4")
 	// Over two rows, in characters of two columns, with the cursor in the middle.
 	half := strings.Repeat("你好 ", 25) + "the end of it"
@@ -280,6 +282,7 @@ func TestAMessageLeavesTheLineThatIsBeingTyped(t *testing.T) {
 }
 
 func TestSecretsAreComparedInAChat(t *testing.T) {
+	t.Parallel()
 	for _, version := range versions {
 		t.Run("version "+version, func(t *testing.T) {
 			t.Parallel()
@@ -339,6 +342,7 @@ func TestSecretsAreComparedInAChat(t *testing.T) {
 }
 
 func TestNothingIsSentWithoutASession(t *testing.T) {
+	t.Parallel()
 	for _, version := range versions {
 		t.Run("version "+version, func(t *testing.T) {
 			t.Parallel()
@@ -428,6 +432,7 @@ func (c *client) receives(t *testing.T, text string) {
 }
 
 func TestAPeerCannotTouchTheTerminal(t *testing.T) {
+	t.Parallel()
 	for _, show := range []string{"text", "raw"} {
 		t.Run(show, func(t *testing.T) {
 			t.Parallel()
@@ -477,6 +482,7 @@ func TestAPeerCannotTouchTheTerminal(t *testing.T) {
 // written. From another client, whose texts may be HTML, what is certainly a tag
 // of its own is taken away.
 func TestATextIsNotTakenForHTML(t *testing.T) {
+	t.Parallel()
 	const text = "use #include <stdio.h> and a<b && c>d &amp; <Enter> <b>"
 	for _, version := range versions {
 		t.Run("version "+version, func(t *testing.T) {
@@ -491,6 +497,7 @@ func TestATextIsNotTakenForHTML(t *testing.T) {
 }
 
 func TestAPastedTextIsOneMessage(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	a := d.chat(alice, "4")
 	c := d.connect(bob)
@@ -515,6 +522,7 @@ func TestAPastedTextIsOneMessage(t *testing.T) {
 
 // Whoever is not let in is called by nobody's name, and there was no session.
 func TestARefusedKeyIsNobodysFriend(t *testing.T) {
+	t.Parallel()
 	for _, version := range versions {
 		t.Run("version "+version, func(t *testing.T) {
 			t.Parallel()
@@ -536,6 +544,7 @@ func TestARefusedKeyIsNobodysFriend(t *testing.T) {
 }
 
 func TestACutIsNoEndOfAChat(t *testing.T) {
+	t.Parallel()
 	d, a, b := twoChats(t, "4")
 	d.signal(b, syscall.SIGKILL)
 	a.leaves(5)
@@ -546,6 +555,7 @@ func TestACutIsNoEndOfAChat(t *testing.T) {
 }
 
 func TestKeysAndSignalsThatLeaveAChat(t *testing.T) {
+	t.Parallel()
 	for name, leave := range map[string]struct {
 		do   func(d *desk, p *person)
 		code int
@@ -592,6 +602,7 @@ func TestKeysAndSignalsThatLeaveAChat(t *testing.T) {
 // What is typed at the shell after Ctrl-Z is the shell's, and nothing that comes
 // meanwhile is lost.
 func TestAChatStopsAndGoesOn(t *testing.T) {
+	t.Parallel()
 	if _, err := findProgram("bash"); err != nil {
 		t.Skip("bash is not installed: apt-get install bash")
 	}
@@ -630,6 +641,7 @@ func TestAChatStopsAndGoesOn(t *testing.T) {
 
 // Where no shell is there to bring it back it does not stop.
 func TestAChatThatNobodyCouldBringBackDoesNotStop(t *testing.T) {
+	t.Parallel()
 	_, a, b := twoChats(t, "4")
 	a.press("C-z")
 	a.sees("Ctrl-Z does nothing here")
@@ -641,6 +653,7 @@ func TestAChatThatNobodyCouldBringBackDoesNotStop(t *testing.T) {
 }
 
 func TestAChatThatIsNotToStayLeavesWithTheOtherEnd(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	a := d.chat(alice, "4", "--stay=false")
 	c := d.connect(bob)
@@ -660,6 +673,7 @@ func (d *desk) signal(p *person, s syscall.Signal) {
 }
 
 func TestOtherShellsSteerAChat(t *testing.T) {
+	t.Parallel()
 	d, a, b := twoChats(t, "4")
 	word := filepath.Join(d.folder, "word")
 	if err := os.WriteFile(word, []byte("sesame\n"), 0o600); err != nil {
@@ -690,6 +704,7 @@ func TestOtherShellsSteerAChat(t *testing.T) {
 }
 
 func TestATransportsOwnMessagesAndQuestions(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	script := filepath.Join(d.folder, "transport")
 	text := `printf 'a \033[31mword\033[0m of\n' >&2

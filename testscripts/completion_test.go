@@ -52,6 +52,7 @@ otrpipe completion fish | source
 // TestCompletionInRealShells types lines and the tabulator key, and looks at
 // what stands there then.
 func TestCompletionInRealShells(t *testing.T) {
+	t.Parallel()
 	work := t.TempDir()
 	vars, cleanUp, err := home(work)
 	if err != nil {

@@ -12,6 +12,7 @@ func TestTheDemoShowsWhatItPromises(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: a large tree takes its time")
 	}
+	t.Parallel()
 	folder := t.TempDir()
 	cmd := exec.Command("../scripts/demo")
 	cmd.Env = append(os.Environ(), "TMPDIR="+folder)
@@ -42,6 +43,7 @@ func TestTheDemoShowsWhatItPromises(t *testing.T) {
 
 // TestTheTourOfDeniabilityShowsEachStep runs scripts/deniability as a newcomer would.
 func TestTheTourOfDeniabilityShowsEachStep(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	cmd := exec.Command("../scripts/deniability")
 	cmd.Env = append(os.Environ(), "TMPDIR="+folder)

@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"otrpipe/otr/stream"
@@ -144,13 +146,25 @@ func sendOneWay(t *testing.T, version string, size int64) {
 // NUL after the empty text, a TLV's type and length, and an offset.
 const recordOverhead = 1 + 4 + 8
 
-// buildProgram builds the program as a person gets it: without the race
-// detector and the tests' own code, whose memory is not its.
+// builtProgram is the program as a person gets it: without the race detector and the
+// tests' own code, whose memory is not its. It is built once for all tests.
+var builtProgram = sync.OnceValues(func() (string, error) {
+	folder, err := sharedFolders.make("otrpipe-built")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(folder, "otrpipe")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, "otrpipe").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return program, nil
+})
+
 func buildProgram(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "otrpipe")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, "otrpipe").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	program, err := builtProgram()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return program
 }

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -47,12 +49,19 @@ func (c cleaned) Run() int {
 	if os.Getenv("GORACE") == "" {
 		os.Setenv("GORACE", "atexit_sleep_ms=10")
 	}
+	// A story waits for its programs most of the time, so that several can share a core.
+	// The command line's -parallel, which is read later, counts more.
+	if err := flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return c.m.Run()
 }
 
 // TestScripts runs every story in this folder as it is told: two otrpipes
 // choose version 4.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	stories, err := filepath.Glob("*.txtar")
 	if err != nil {
 		t.Fatal(err)
@@ -63,6 +72,7 @@ func TestScripts(t *testing.T) {
 // TestScriptsOverVersion3 runs the stories that have streams again, with ends
 // that speak version 3 only.
 func TestScriptsOverVersion3(t *testing.T) {
+	t.Parallel()
 	var stories []string
 	for _, pattern := range []string{"stream_*.txtar", "session_*.txtar", "control_*.txtar", "transport_*.txtar", "helper_*.txtar"} {
 		some, err := filepath.Glob(pattern)

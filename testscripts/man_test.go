@@ -36,6 +36,7 @@ import (
 // Hosts are this machine, and port 9000 is a free one: nc, socat and ssh are
 // small scripts that see to it, and the values of --tcp and --listen are replaced.
 func TestExamplesOfTheManualPages(t *testing.T) {
+	t.Parallel()
 	pages, err := filepath.Glob("../man/*.[0-9]")
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("no manual pages: %v", err)
@@ -49,6 +50,7 @@ func TestExamplesOfTheManualPages(t *testing.T) {
 			continue // a page that is another, too
 		}
 		t.Run(filepath.Base(page), func(t *testing.T) {
+			t.Parallel()
 			text, err := os.ReadFile(page)
 			if err != nil {
 				t.Fatal(err)
