@@ -119,7 +119,7 @@ type Config struct {
 // outcome, everything but success is an ErrSMP: a new key exchange, an abort, the end of
 // the session or of the transport, a time limit. Each such connection is one guess.
 type SMPConfig struct {
-	Secret   []byte // not empty; must not be changed while the Stream or Lines runs
+	Secret   []byte // not empty; must not be changed before Trusted is told, or the end
 	Question string // for the peer's person; may be empty
 
 	// Delay, unless nil, is asked once, when the comparison is due: it is put off by so

@@ -88,7 +88,7 @@ func ask(socket string, limit time.Duration) (*Client, error) {
 		return nil, err
 	}
 	conn.SetDeadline(time.Now().Add(limit))
-	err = conn.Send(Request{Status: true})
+	err = conn.Send(&Request{Status: true})
 	var reply Reply
 	if err == nil {
 		reply, err = conn.ReceiveReply()
@@ -110,7 +110,7 @@ func ask(socket string, limit time.Duration) (*Client, error) {
 func (c *Client) Do(ctx context.Context, r Request) (Reply, error) {
 	stop := context.AfterFunc(ctx, c.conn.Close)
 	defer stop()
-	if err := c.conn.Send(r); err != nil {
+	if err := c.conn.Send(&r); err != nil {
 		return Reply{}, c.ended(ctx)
 	}
 	reply, err := c.conn.ReceiveReply()

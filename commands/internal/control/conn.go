@@ -1,7 +1,7 @@
 package control
 
 import (
-	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,9 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxMessage bounds one message between processes, in bytes. The largest is a
-// half's flags with an SMP secret, or the answer of status.
-const maxMessage = 256 << 10
+const (
+	// maxMessage bounds the JSON of one message between processes, in bytes. The largest
+	// is a half's flags, or the answer of status.
+	maxMessage = 256 << 10
+	// maxSecret bounds each secret of a message, in bytes: no source of a secret gives
+	// more.
+	maxSecret = 4096
+)
 
 // maxFiles is how many files a message may bring: a half's two streams and
 // its events.
@@ -26,28 +31,44 @@ const maxFiles = 4
 // ErrMessage says that the other process sent something that is no message.
 var ErrMessage = errors.New("control: a malformed message")
 
-// A Conn carries messages between two processes: lines of JSON, and with a
-// line the files it speaks of. One goroutine may receive while others send.
+// A Conn carries messages between two processes. A message is the length of a JSON text, in
+// four bytes, big-endian; the text; and each secret that such a message has a place for:
+// its length and one, in four bytes, and its bytes, or 0 where there is none. So secrets
+// pass through no encoder, whose buffers nobody can wipe. Files come with the beginning of
+// the message that speaks of them. One goroutine may receive while others send.
 type Conn struct {
-	c    *net.UnixConn
-	send sync.Mutex
-	// Owned by the goroutine that receives:
-	buf   []byte // received and not yet read
-	files []*os.File
+	c     *net.UnixConn
+	send  sync.Mutex
+	files []*os.File // owned by the goroutine that receives
 }
 
 func newConn(c *net.UnixConn) *Conn { return &Conn{c: c} }
 
-// Send sends v as JSON, and with it the files.
-func (c *Conn) Send(v any, files ...*os.File) error {
-	line, err := json.Marshal(v)
+// A Message is a *Request or a *Reply.
+type Message interface {
+	// secrets returns the places of the secrets in a message whose other fields are set.
+	secrets() []*[]byte
+}
+
+// Send sends a message, and with it the files. Its secrets remain the caller's to wipe.
+func (c *Conn) Send(m Message, files ...*os.File) error {
+	text, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
-	line = append(line, '\n')
-	defer clear(line) // it may hold a secret
-	if len(line) > maxMessage {
+	parts := [][]byte{append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...)}
+	if len(text) > maxMessage {
 		return ErrMessage
+	}
+	for _, secret := range m.secrets() {
+		if *secret == nil {
+			parts = append(parts, make([]byte, 4))
+			continue
+		}
+		if len(*secret) > maxSecret {
+			return ErrMessage
+		}
+		parts = append(parts, binary.BigEndian.AppendUint32(nil, uint32(len(*secret)+1)), *secret)
 	}
 	var rights []byte
 	if len(files) > 0 {
@@ -59,9 +80,9 @@ func (c *Conn) Send(v any, files ...*os.File) error {
 	}
 	c.send.Lock()
 	defer c.send.Unlock()
-	n, _, err := c.c.WriteMsgUnix(line, rights, nil)
-	if err == nil && n < len(line) {
-		_, err = c.c.Write(line[n:])
+	n, _, err := c.c.WriteMsgUnix(parts[0], rights, nil)
+	for parts[0] = parts[0][max(n, 0):]; err == nil && len(parts) > 0; parts = parts[1:] {
+		_, err = c.c.Write(parts[0])
 	}
 	if err != nil {
 		return fmt.Errorf("control: %w", err)
@@ -69,39 +90,80 @@ func (c *Conn) Send(v any, files ...*os.File) error {
 	return nil
 }
 
-// Receive reads the next message into v and returns the files that came with
-// it, which are the caller's to close. It fails with io.EOF where the other
-// process has left.
-func (c *Conn) Receive(v any) ([]*os.File, error) {
-	var chunk [4096]byte
-	defer clear(chunk[:])
-	for {
-		if end := bytes.IndexByte(c.buf, '\n'); end >= 0 {
-			err := json.Unmarshal(c.buf[:end], v)
-			rest := append([]byte(nil), c.buf[end+1:]...)
-			clear(c.buf) // it may have held a secret
-			c.buf = rest
-			files := c.files
-			c.files = nil
-			if err != nil {
-				CloseFiles(files)
-				return nil, ErrMessage
-			}
-			return files, nil
-		}
-		if len(c.buf) > maxMessage {
-			return nil, ErrMessage
-		}
-		n, err := c.read(chunk[:])
+// Receive reads the next message into m, which is empty, and returns the files that came
+// with it. Its secrets are the caller's to wipe, and the files to close; with an error there
+// are none. It fails with io.EOF where the other process has left.
+func (c *Conn) Receive(m Message) (files []*os.File, err error) {
+	defer func() {
+		files, c.files = c.files, nil
 		if err != nil {
-			CloseFiles(c.files)
-			c.files = nil
+			CloseFiles(files)
+			files = nil
+		}
+	}()
+	length, err := c.readLength()
+	if err != nil {
+		return nil, err
+	}
+	if length > maxMessage {
+		return nil, ErrMessage
+	}
+	text := make([]byte, length)
+	if err := c.readFull(text); err != nil {
+		return nil, err
+	}
+	if json.Unmarshal(text, m) != nil {
+		return nil, ErrMessage
+	}
+	for _, secret := range m.secrets() {
+		if *secret, err = c.readSecret(); err != nil {
+			wipeSecrets(m)
 			return nil, err
 		}
-		grown := append(append(make([]byte, 0, 2*(len(c.buf)+n)), c.buf...), chunk[:n]...)
-		clear(c.buf)
-		c.buf = grown
 	}
+	return nil, nil
+}
+
+// wipeSecrets overwrites the secrets of a message.
+func wipeSecrets(m Message) {
+	for _, secret := range m.secrets() {
+		clear(*secret)
+		*secret = nil
+	}
+}
+
+// readSecret reads a secret into memory that nothing else uses; nil: there is none.
+func (c *Conn) readSecret() ([]byte, error) {
+	length, err := c.readLength()
+	switch {
+	case err != nil || length == 0:
+		return nil, err
+	case length > maxSecret+1:
+		return nil, ErrMessage
+	}
+	secret := make([]byte, length-1)
+	if err := c.readFull(secret); err != nil {
+		clear(secret)
+		return nil, err
+	}
+	return secret, nil
+}
+
+func (c *Conn) readLength() (uint32, error) {
+	var b [4]byte
+	err := c.readFull(b[:])
+	return binary.BigEndian.Uint32(b[:]), err
+}
+
+func (c *Conn) readFull(p []byte) error {
+	for len(p) > 0 {
+		n, err := c.read(p)
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
 }
 
 // read reads what is there, and keeps the files that came with it.

@@ -2,11 +2,14 @@ package control
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/user"
+	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,7 +43,7 @@ func TestAHalfHandsItsStreamsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if err := guest.Send(Request{Join: &Join{Half: "decrypt-stream"}}, w); err != nil {
+	if err := guest.Send(&Request{Join: &Join{Half: "decrypt-stream"}}, w); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
@@ -62,12 +65,69 @@ func TestAHalfHandsItsStreamsOver(t *testing.T) {
 	}
 }
 
+func TestSecretsAreInNoText(t *testing.T) {
+	secret := []byte("sesame")
+	for _, m := range []Message{
+		&Request{Join: &Join{SMPSecret: secret, Passphrase: secret}},
+		&Request{SMP: &SMP{Secret: secret}},
+		&Reply{Key: secret},
+	} {
+		text, err := json.Marshal(m)
+		if err != nil || bytes.Contains(text, secret) || bytes.Contains(text, []byte("c2VzYW1l")) {
+			t.Errorf("%s, %v", text, err)
+		}
+		host, guest := pair(t)
+		if err := guest.Send(m); err != nil {
+			t.Fatal(err)
+		}
+		got := Message(new(Request))
+		if _, ok := m.(*Reply); ok {
+			got = new(Reply)
+		}
+		if _, err := host.Receive(got); err != nil || len(got.secrets()) != len(m.secrets()) {
+			t.Fatalf("%v", err)
+		}
+		for i, place := range got.secrets() {
+			if !bytes.Equal(*place, *m.secrets()[i]) {
+				t.Errorf("%+v: secret %d is %q", m, i, *place)
+			}
+		}
+		wipeSecrets(got)
+		for _, place := range got.secrets() {
+			if *place != nil {
+				t.Errorf("%q is left", *place)
+			}
+		}
+		if string(secret) != "sesame" {
+			t.Fatal("the sender's is wiped")
+		}
+	}
+}
+
+// What was given and is empty is not what was not given.
+func TestASecretThatIsEmptyIsNotOneThatIsMissing(t *testing.T) {
+	host, guest := pair(t)
+	long := bytes.Repeat([]byte{'s'}, maxSecret)
+	for _, want := range []Join{{}, {SMPSecret: []byte{}}, {Passphrase: []byte{}, SMPSecret: long}, {Passphrase: long}} {
+		if err := guest.Send(&Request{Join: &want}); err != nil {
+			t.Fatal(err)
+		}
+		var request Request
+		if _, err := host.Receive(&request); err != nil || !reflect.DeepEqual(*request.Join, want) {
+			t.Errorf("%+v, %v", request.Join, err)
+		}
+	}
+	if err := guest.Send(&Request{Join: &Join{Passphrase: append(long, 's')}}); !errors.Is(err, ErrMessage) {
+		t.Errorf("a secret that is too long: %v", err)
+	}
+}
+
 func TestMessagesKeepTheirOrderAndTheirSize(t *testing.T) {
 	host, guest := pair(t)
 	long := bytes.Repeat([]byte{0xa5}, 100<<10)
 	go func() {
 		for i := range 10 {
-			if err := guest.Send(Request{ExtraKey: &ExtraKey{Use: uint32(i), Data: long}}); err != nil {
+			if err := guest.Send(&Request{ExtraKey: &ExtraKey{Use: uint32(i), Data: long}}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -99,25 +159,42 @@ func TestWhatIsNoMessageIsRefused(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("without end", func(t *testing.T) {
-		host, guest := pair(t)
-		go func() {
-			// The host stops reading at the bound; then the write fails.
-			_, _ = guest.c.Write(bytes.Repeat([]byte{' '}, 2*maxMessage))
-		}()
-		var request Request
-		if _, err := host.Receive(&request); !errors.Is(err, ErrMessage) {
-			t.Errorf("got %v", err)
-		}
-		host.Close()
-	})
+	for name, sent := range map[string]string{
+		"a text that is too long":   "\x00\x04\x00\x01",
+		"a secret that is too long": "\x00\x00\x00\x0a{\"smp\":{}}\x00\x00\x10\x02",
+		"no JSON":                   "\x00\x00\x00\x03yes",
+	} {
+		t.Run(name, func(t *testing.T) {
+			host, guest := pair(t)
+			if _, err := guest.c.Write([]byte(sent)); err != nil {
+				t.Fatal(err)
+			}
+			var request Request
+			if _, err := host.Receive(&request); !errors.Is(err, ErrMessage) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	for _, sent := range []string{"\x00", "\x00\x00\x00\x0a{\"smp\"", "\x00\x00\x00\x0a{\"smp\":{}}\x00\x00", "\x00\x00\x00\x0a{\"smp\":{}}\x00\x00\x00\x09sesame"} {
+		t.Run(fmt.Sprintf("%d bytes of one", len(sent)), func(t *testing.T) {
+			host, guest := pair(t)
+			if _, err := guest.c.Write([]byte(sent)); err != nil {
+				t.Fatal(err)
+			}
+			guest.Close()
+			var request Request
+			if _, err := host.Receive(&request); !errors.Is(err, io.EOF) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 	t.Run("too many files", func(t *testing.T) {
 		host, guest := pair(t)
 		many := make([]*os.File, maxFiles+1)
 		for i := range many {
 			many[i] = os.Stderr
 		}
-		if err := guest.Send(Request{Status: true}, many...); err != nil {
+		if err := guest.Send(&Request{Status: true}, many...); err != nil {
 			t.Fatal(err)
 		}
 		var request Request
@@ -139,7 +216,7 @@ func TestDialHelper(t *testing.T) {
 		os.Stdout.WriteString("refused: " + err.Error() + "\n")
 		return
 	}
-	_ = c.Send(Request{Status: true})
+	_ = c.Send(&Request{Status: true})
 	var reply Reply
 	_, err = c.Receive(&reply)
 	os.Stdout.WriteString("answer: " + err.Error() + "\n")

@@ -19,8 +19,8 @@ type Request struct {
 type Join struct {
 	Half       string              `json:"half"`  // the command: encrypt-stream or decrypt-stream
 	Flags      map[string][]string `json:"flags"` // those that were given, in canonical form
-	SMPSecret  []byte              `json:"smp_secret,omitempty"`
-	Passphrase []byte              `json:"passphrase,omitempty"`
+	SMPSecret  []byte              `json:"-"`     // nil: none was given
+	Passphrase []byte              `json:"-"`     // likewise
 	Events     bool                `json:"events,omitempty"`
 	Stderr     string              `json:"stderr"` // which file standard error is
 }
@@ -28,7 +28,7 @@ type Join struct {
 // SMP starts the socialist millionaires' protocol, or answers the peer's
 // question, or aborts it. The reply comes with the result.
 type SMP struct {
-	Secret   []byte        `json:"secret,omitempty"`
+	Secret   []byte        `json:"-"`
 	Question string        `json:"question,omitempty"`
 	Abort    bool          `json:"abort,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"`
@@ -58,8 +58,21 @@ type Reply struct {
 	Waits  string  `json:"waits,omitempty"` // the half that waits for the other one
 	Asked  *string `json:"asked,omitempty"` // the question the peer's SMP waits with
 	Run    uint64  `json:"run,omitempty"`   // which question that is
-	Key    []byte  `json:"key,omitempty"`
+	Key    []byte  `json:"-"`
 }
+
+// secrets are the places of the secrets in r, which are not in its JSON.
+func (r *Request) secrets() (places []*[]byte) {
+	if r.Join != nil {
+		places = append(places, &r.Join.SMPSecret, &r.Join.Passphrase)
+	}
+	if r.SMP != nil {
+		places = append(places, &r.SMP.Secret)
+	}
+	return places
+}
+
+func (r *Reply) secrets() []*[]byte { return []*[]byte{&r.Key} }
 
 // A State says how far a session is.
 type State string

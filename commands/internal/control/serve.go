@@ -27,7 +27,8 @@ type Handler interface {
 	// Handle answers a request that is not a Join. The context ends when the
 	// process that asked has left.
 	Handle(ctx context.Context, r *Request) Reply
-	// Join takes the other half of an end over, with its connection and its files.
+	// Join takes the other half of an end over, with its connection, its files and its
+	// secrets.
 	Join(conn *Conn, join *Join, files []*os.File)
 }
 
@@ -101,8 +102,9 @@ func (l *Listener) serve(conn *Conn, h Handler) {
 func (l *Listener) answer(ctx context.Context, conn *Conn, h Handler, r *Request) error {
 	l.answering <- struct{}{}
 	defer func() { <-l.answering }()
+	defer wipeSecrets(r)
 	reply := h.Handle(ctx, r)
-	defer clear(reply.Key)
+	defer wipeSecrets(&reply)
 	return conn.Reply(reply)
 }
 
@@ -122,7 +124,7 @@ func (l *Listener) Drain(limit time.Duration) {
 // Reply sends an answer to a process, which may take only so long to read it.
 func (c *Conn) Reply(r Reply) error {
 	c.setWriteDeadline(time.Now().Add(Greeting))
-	err := c.Send(r)
+	err := c.Send(&r)
 	c.setWriteDeadline(time.Time{})
 	return err
 }

@@ -158,7 +158,7 @@ func TestAHalfIsHandedOverWithItsConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer half.Close()
-	if err := half.Send(Request{Join: &Join{Half: "decrypt-stream"}}); err != nil {
+	if err := half.Send(&Request{Join: &Join{Half: "decrypt-stream"}}); err != nil {
 		t.Fatal(err)
 	}
 	conn := wait(t, h.joined)

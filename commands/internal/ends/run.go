@@ -68,6 +68,6 @@ func (e *End) RunHalf(role string) error {
 	}
 	return halves.Run(halves.Config{
 		Role: role, IO: e.cfg.IO, Name: e.name, Dir: e.dir, Home: e.cfg.Identity.Home, Given: e.cfg.Given,
-		Secret: e.secret, Events: e.events, Passphrase: e.passphrase, Setup: e.setup,
+		Secret: e.secret, Events: e.events, Passphrase: e.passphrase, Forget: e.cfg.Identity.Passphrase.Wipe, Setup: e.setup,
 	})
 }

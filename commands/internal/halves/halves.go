@@ -48,10 +48,13 @@ type Config struct {
 	Dir    string // where sessions meet
 	Home   *keyfile.Home
 	Given  options.Values
-	Secret []byte   // of SMP; nil: none was given
+	Secret []byte   // of SMP; nil: none was given. Run wipes it
 	Events *os.File // nil: none are wanted
-	// Passphrase returns the passphrase that this half was given; nil: none.
+	// Passphrase returns the passphrase that this half was given; nil: none. The caller
+	// wipes it.
 	Passphrase func() ([]byte, error)
+	// Forget wipes what Passphrase has returned copies of, once the host has it.
+	Forget func()
 	// Setup makes what the session needs to run from what both halves were given.
 	// passphrase is the other half's; nil: it was given none. The streams are filled
 	// in here.

@@ -1,6 +1,7 @@
 package halves
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -44,6 +45,7 @@ func half(t *testing.T, role, dir string, given options.Values, in, out *os.File
 		Name: control.Name{Home: dir, Identity: "default", Session: "default"}, Dir: dir,
 		Home: keyfile.Open(filepath.Join(dir, "home")), Given: given,
 		Passphrase: func() ([]byte, error) { return nil, nil },
+		Forget:     func() {},
 		Setup: func(o *options.Options, _ []byte) live.Setup {
 			return live.Setup{Options: o, Open: newIdentity}
 		},
@@ -165,7 +167,7 @@ func ask(t *testing.T, cfg Config, join *control.Join) *control.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	if err := conn.Send(control.Request{Join: join}, cfg.IO.In, cfg.IO.Out); err != nil {
+	if err := conn.Send(&control.Request{Join: join}, cfg.IO.In, cfg.IO.Out); err != nil {
 		t.Fatal(err)
 	}
 	return conn
@@ -191,6 +193,62 @@ func TestAHalfThatIsLetInIsToldTheOutcome(t *testing.T) {
 	}
 }
 
+// A host that is just leaving does not answer, and there is another try.
+func TestAHalfKeepsItsSecretsUntilAHostHasThem(t *testing.T) {
+	cfg := half(t, Decrypt, t.TempDir(), nil, nowhere(t), nowhere(t))
+	cfg.Secret = []byte("sesame")
+	given := []byte("passphrase")
+	cfg.Passphrase = func() ([]byte, error) { return bytes.Clone(given), nil }
+	cfg.Forget = func() { clear(given) }
+	for _, leaves := range []bool{true, false} {
+		listener, err := control.Listen(cfg.Dir, cfg.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		host := half(t, Encrypt, cfg.Dir, nil, nowhere(t), nowhere(t))
+		m := newMeeting(host, listener)
+		if leaves {
+			m.end(nil)
+		}
+		go listener.Serve(m)
+		tried := make(chan error, 1)
+		go func() {
+			_, err := join(cfg)
+			tried <- err
+		}()
+		if !leaves {
+			wait(t, m.joined)
+			if string(m.partner.secret) != "sesame" || string(m.partner.passphrase) != "passphrase" {
+				t.Errorf("the host has %q and %q", m.partner.secret, m.partner.passphrase)
+			}
+		}
+		_ = m.Finish(nil)
+		if err := wait(t, tried); err != nil {
+			t.Fatal(err)
+		}
+		if kept := string(cfg.Secret) == "sesame" && string(given) == "passphrase"; kept != leaves {
+			t.Errorf("leaves: %v; kept %q and %q", leaves, cfg.Secret, given)
+		}
+		if !leaves && (m.partner.secret[0] != 0 || m.partner.passphrase[0] != 0) {
+			t.Errorf("after the end the host has %q and %q", m.partner.secret, m.partner.passphrase)
+		}
+	}
+}
+
+func TestTheSecretsOfAHalfThatIsRefusedAreWiped(t *testing.T) {
+	m, cfg := meet(t, nil)
+	conn, err := control.Dial(cfg.Dir, cfg.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	join := &control.Join{Half: Encrypt, SMPSecret: []byte("sesame"), Passphrase: []byte("passphrase")}
+	m.Join(conn, join, nil)
+	if !bytes.Equal(join.SMPSecret, make([]byte, 6)) || !bytes.Equal(join.Passphrase, make([]byte, 10)) {
+		t.Errorf("%q, %q", join.SMPSecret, join.Passphrase)
+	}
+	_ = m.Finish(nil)
+}
+
 func TestNobodyIsLetInAfterTheEnd(t *testing.T) {
 	m, cfg := meet(t, nil)
 	conn, err := control.Dial(cfg.Dir, cfg.Name)
@@ -199,7 +257,7 @@ func TestNobodyIsLetInAfterTheEnd(t *testing.T) {
 	}
 	defer conn.Close()
 	m.end(errors.New("over")) // as Finish does, before the name is given up
-	if err := conn.Send(control.Request{Join: &control.Join{Half: Decrypt}}, cfg.IO.In, cfg.IO.Out); err != nil {
+	if err := conn.Send(&control.Request{Join: &control.Join{Half: Decrypt}}, cfg.IO.In, cfg.IO.Out); err != nil {
 		t.Fatal(err)
 	}
 	if reply, err := conn.ReceiveReply(); err == nil {
@@ -251,7 +309,7 @@ func TestAHalfThatIsKilledEndsTheSession(t *testing.T) {
 		code  int
 	}{
 		{(*control.Conn).Close, exit.Broken},
-		{func(c *control.Conn) { _ = c.Send(control.Request{Signal: 15}) }, 143},
+		{func(c *control.Conn) { _ = c.Send(&control.Request{Signal: 15}) }, 143},
 	} {
 		m, cfg := meet(t, nil)
 		conn := ask(t, cfg, &control.Join{Half: Decrypt})
@@ -274,7 +332,7 @@ func TestTheOtherHalfEndsTheHostsQuestion(t *testing.T) {
 		code  int
 	}{
 		{(*control.Conn).Close, exit.Broken},
-		{func(c *control.Conn) { _ = c.Send(control.Request{Signal: 2}) }, 130},
+		{func(c *control.Conn) { _ = c.Send(&control.Request{Signal: 2}) }, 130},
 	} {
 		m, cfg := meet(t, nil)
 		asking := make(chan struct{})

@@ -159,6 +159,8 @@ func (m *meeting) Handle(ctx context.Context, r *control.Request) control.Reply 
 func (m *meeting) Join(conn *control.Conn, join *control.Join, files []*os.File) {
 	p, refused := m.admit(conn, join, files)
 	if p == nil {
+		clear(join.Passphrase)
+		clear(join.SMPSecret)
 		control.CloseFiles(files)
 		if refused != nil { // without an answer it tries again
 			_ = conn.Reply(control.ReplyOf(refused))
@@ -234,13 +236,14 @@ func (m *meeting) merge(join *control.Join) (options.Values, []byte, error) {
 	if len(join.SMPSecret) > 0 && len(secret) > 0 && subtle.ConstantTimeCompare(join.SMPSecret, secret) != 1 {
 		return nil, nil, contradiction(options.SMPSecretFlag + "-file")
 	}
-	if len(secret) == 0 {
-		secret = join.SMPSecret
-	}
 	together, flag := m.cfg.Given.Merge(join.Flags)
 	if flag != "" {
 		return nil, nil, contradiction(flag)
 	}
+	if len(secret) == 0 {
+		return together, join.SMPSecret, nil
+	}
+	clear(join.SMPSecret) // it is ours too
 	return together, secret, nil
 }
 
@@ -259,6 +262,7 @@ func (m *meeting) end(err error) {
 	_ = p.conn.Reply(reply) // it has died, or leaves without us
 	p.conn.Close()
 	clear(p.passphrase)
+	clear(p.secret)
 }
 
 // fileID says which file f is, the same in every process.

@@ -40,12 +40,14 @@ func join(cfg Config) (joined bool, err error) {
 	if cfg.Events != nil {
 		files = append(files, cfg.Events)
 	}
+	defer clear(request.Passphrase)
 	reply, err := letIn(conn, watch, cfg, control.Request{Join: request}, files)
-	clear(request.Passphrase)
-	clear(request.SMPSecret)
 	if err != nil || reply == nil {
-		return false, err
+		return false, err // there may be another try, which needs the secrets again
 	}
+	clear(request.Passphrase)
+	clear(cfg.Secret)
+	cfg.Forget()
 	if reply.Code != exit.OK {
 		return true, reply.Err()
 	}
@@ -69,7 +71,7 @@ func letIn(conn *control.Conn, watch *process.SignalWatch, cfg Config, r control
 	sent, answers := make(chan struct{}), make(chan *control.Reply, 1)
 	go func() {
 		answers <- func() *control.Reply {
-			err := conn.Send(r, files...)
+			err := conn.Send(&r, files...)
 			close(sent)
 			if err != nil {
 				return nil
@@ -95,7 +97,7 @@ func letIn(conn *control.Conn, watch *process.SignalWatch, cfg Config, r control
 		failed = exit.Silently(128 + n)
 		select {
 		case <-sent:
-			_ = conn.Send(control.Request{Signal: n}) // or the host sees that we have left
+			_ = conn.Send(&control.Request{Signal: n}) // or the host sees that we have left
 		case <-time.After(sendWait):
 		}
 	case <-late:
@@ -141,7 +143,7 @@ func awaitOutcome(conn *control.Conn, watch *process.SignalWatch, role string) e
 			}
 			signalled = n
 			last = time.After(lastWait)
-			go func() { _ = conn.Send(control.Request{Signal: n}) }() // or the outcome comes by itself
+			go func() { _ = conn.Send(&control.Request{Signal: n}) }() // or the outcome comes by itself
 		case <-last:
 			return exit.Silently(128 + signalled)
 		}

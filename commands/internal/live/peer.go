@@ -135,6 +135,7 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 // trustedNow follows the last check that was asked for.
 func (s *Session) trustedNow(session stream.SessionID) {
 	s.trusted = true
+	clear(s.options.SMP) // it has been compared, which happens once in a connection
 	s.state = control.StateEncrypted
 	finishAll(&s.waiters.trusted, session)
 }
