@@ -55,6 +55,12 @@ type ContactKey struct {
 	LastSeen    time.Time // when it was last met, in a session or by hand
 	Profile     Profile   // what the contact said with it last; zero: nothing is known
 	Client      Client    // where it was met last; zero: not in a session
+
+	// Told is the key of version 4 that the contact has told in a session with this key of
+	// version 3, and with which it has not been met yet; zero: none. It is no key of the
+	// contact: Home.MeetTold makes it one. A contact with a key of version 4 has none, nor
+	// is a key of any contact told.
+	Told keys.Fingerprint
 }
 
 // A Client is the program of a contact that a session was with.
@@ -121,6 +127,27 @@ func (c Contact) Key(fp keys.Fingerprint) (ContactKey, bool) {
 		return *key, true
 	}
 	return ContactKey{}, false
+}
+
+// Teller returns the contact's key in whose session a key of version 4 was told that is
+// still to be met.
+func (c Contact) Teller(fp keys.Fingerprint) (ContactKey, bool) {
+	for _, key := range c.Keys {
+		if !fp.IsZero() && key.Told == fp {
+			return key, true
+		}
+	}
+	return ContactKey{}, false
+}
+
+// HasTold reports whether the contact has told a key that is still to be met.
+func (c Contact) HasTold() bool {
+	return slices.ContainsFunc(c.Keys, func(key ContactKey) bool { return !key.Told.IsZero() })
+}
+
+// has4 reports whether a key of version 4 is on file for the contact.
+func (c Contact) has4() bool {
+	return slices.ContainsFunc(c.Keys, func(key ContactKey) bool { return key.Fingerprint.OTR() == 4 })
 }
 
 func (c Contact) key(fp keys.Fingerprint) *ContactKey {
@@ -258,9 +285,18 @@ func (h *Home) Distrust(contact string) error {
 	})
 }
 
-// RemoveKey removes a key of a contact, and the contact with its last key.
+// RemoveKey removes a key of a contact, and the contact with its last key, or forgets a key
+// that was told.
 func (h *Home) RemoveKey(contact string, fp keys.Fingerprint) error {
 	return h.changeContact(contact, func(c *Contact) error {
+		if _, ok := c.Teller(fp); ok {
+			for i := range c.Keys {
+				if c.Keys[i].Told == fp {
+					c.Keys[i].Told = keys.Fingerprint{}
+				}
+			}
+			return nil
+		}
 		if c.key(fp) == nil {
 			return noKey(*c, fp)
 		}
@@ -346,12 +382,35 @@ func (h *Home) changeContacts(change func([]Contact) ([]Contact, error)) error {
 	if contacts, err = change(contacts); err != nil {
 		return err
 	}
+	dropTold(contacts)
 	file := appendContacts(nil, contacts)
 	path := filepath.Join(h.dir, contactsFile)
 	if len(file) > maxContacts {
 		return fmt.Errorf("%w: %s would have more than %d bytes", ErrFormat, path, maxContacts)
 	}
 	return replaceFile(path, file)
+}
+
+// dropTold forgets what was told where it can count no more: a contact's first key of version
+// 4 is on file, or the key that was told has turned out to be a contact's.
+func dropTold(contacts []Contact) {
+	if !slices.ContainsFunc(contacts, Contact.HasTold) {
+		return
+	}
+	owned := make(map[keys.Fingerprint]bool)
+	for _, c := range contacts {
+		for _, key := range c.Keys {
+			owned[key.Fingerprint] = true
+		}
+	}
+	for _, c := range contacts {
+		moot := c.has4()
+		for i := range c.Keys {
+			if moot || owned[c.Keys[i].Told] {
+				c.Keys[i].Told = keys.Fingerprint{}
+			}
+		}
+	}
 }
 
 func find(contacts []Contact, name string) (int, bool) {

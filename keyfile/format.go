@@ -28,6 +28,7 @@ const (
 	contactsWithKeys     = 1 // who has which keys
 	contactsWithProfiles = 2 // the same, and what their client profiles said
 	contactsWithClients  = 3 // the same, and where they were met last
+	contactsWithTold     = 4 // the same, and which keys they have told
 )
 
 // contactsVersion is the version of the contacts file.
@@ -36,10 +37,12 @@ func contactsVersion(contacts []Contact) int {
 	for _, contact := range contacts {
 		for _, key := range contact.Keys {
 			switch {
+			case !key.Told.IsZero():
+				return contactsWithTold
 			case key.Client != (Client{}):
-				return contactsWithClients
+				version = contactsWithClients
 			case key.Profile != (Profile{}):
-				version = contactsWithProfiles
+				version = max(version, contactsWithProfiles)
 			}
 		}
 	}
@@ -243,6 +246,9 @@ func appendContacts(b []byte, contacts []Contact) []byte {
 			if c := key.Client; c != (Client{}) {
 				b = fmt.Appendf(b, ",\n          \"client\": {\n            \"otr\": %d,\n            \"instance\": %d\n          }", c.OTR, c.Instance)
 			}
+			if !key.Told.IsZero() {
+				b = fmt.Appendf(b, ",\n          \"told\": \"%s\"", key.Told.Hex())
+			}
 			b = append(b, "\n        }"...)
 		}
 		b = append(b, "\n      ]\n    }"...)
@@ -259,7 +265,7 @@ type profileInFile struct {
 // parseContacts reads what appendContacts writes. The contacts are in the order
 // of their names, each with at least one key, none twice.
 func parseContacts(b []byte) ([]Contact, error) {
-	if err := checkHead(b, kindContacts, contactsWithClients); err != nil {
+	if err := checkHead(b, kindContacts, contactsWithTold); err != nil {
 		return nil, err
 	}
 	var file struct {
@@ -272,6 +278,7 @@ func parseContacts(b []byte) ([]Contact, error) {
 				LastSeen    time.Time `json:"last_seen"`
 				Profile     *profileInFile
 				Client      *Client
+				Told        fingerprintText
 			}
 		}
 	}
@@ -293,28 +300,23 @@ func parseContacts(b []byte) ([]Contact, error) {
 			if contact.key(fp) != nil {
 				return nil, fmt.Errorf("%w: contact %q has a key twice", ErrFormat, c.Contact)
 			}
-			known := ContactKey{Fingerprint: fp, Trust: key.Trust, FirstSeen: key.FirstSeen, LastSeen: key.LastSeen}
+			known := ContactKey{Fingerprint: fp, Trust: key.Trust, FirstSeen: key.FirstSeen, LastSeen: key.LastSeen, Told: key.Told.Fingerprint}
 			if key.Profile != nil {
-				if fp.OTR() != 4 {
-					return nil, fmt.Errorf("%w: a client profile for a key of version %d", ErrFormat, fp.OTR())
-				}
 				versions, _ := wire.ParseVersions(key.Profile.Versions)
 				known.Profile = Profile{Versions: versions, Expires: key.Profile.Expires}
-				if err := known.Profile.check(); err != nil {
-					return nil, err
-				}
 			}
 			if key.Client != nil {
-				if err := key.Client.check(fp); err != nil {
-					return nil, err
-				}
 				known.Client = *key.Client
+			}
+			if err := known.check(); err != nil {
+				return nil, err
 			}
 			contact.Keys = append(contact.Keys, known)
 		}
 		contacts = append(contacts, contact)
 		names = append(names, contact.Name)
 	}
+	dropTold(contacts) // it is not there in a file of ours
 	return contacts, checkNames(b, appendContacts(nil, contacts), names...)
 }
 

@@ -140,6 +140,7 @@ func parsers(t testing.TB) map[string]parser {
 		"public 2":         {kindPublic, 2, readTestdata(t, "public-v2.json"), public},
 		"contacts":         {kindContacts, 1, readTestdata(t, "contacts-v1.json"), contacts},
 		"contacts 2":       {kindContacts, 2, readTestdata(t, "contacts-v2.json"), contacts},
+		"contacts 4":       {kindContacts, 4, readTestdata(t, "contacts-v4.json"), contacts},
 	}
 }
 
@@ -176,7 +177,7 @@ func TestATruncatedProtectedFileIsRefusedBeforeThePassphrase(t *testing.T) {
 }
 
 func TestAFileOfANewerVersionIsRefusedAsThat(t *testing.T) {
-	newest := map[string]int{kindIdentity: 2, kindPublic: 2, kindContacts: 3}
+	newest := map[string]int{kindIdentity: 2, kindPublic: 2, kindContacts: 4}
 	for what, p := range parsers(t) {
 		version := fmt.Appendf(nil, `"version": %d, "all": ["is", "new"]`, newest[p.kind]+1)
 		newer := bytes.Replace(p.file, fmt.Appendf(nil, `"version": %d`, p.version), version, 1)
@@ -349,6 +350,7 @@ func FuzzPublicFile(f *testing.F) {
 func FuzzContactsFile(f *testing.F) {
 	f.Add(readTestdata(f, "contacts-v1.json"))
 	f.Add(readTestdata(f, "contacts-v2.json"))
+	f.Add(readTestdata(f, "contacts-v4.json"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if contacts, err := parseContacts(b); err == nil && !bytes.Equal(appendContacts(nil, contacts), b) {
 			t.Error("what was read is not what is written")

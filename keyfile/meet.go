@@ -2,7 +2,6 @@ package keyfile
 
 import (
 	"fmt"
-	"time"
 
 	"otrpipe/otr/keys"
 )
@@ -38,46 +37,79 @@ func (h *Home) MeetKey(contact string, key ContactKey, first bool) error {
 	})
 }
 
-// VouchKey puts a contact's key of version 4 on file that the contact has told in a session
-// with its old key: with the trust of the old key, which it returns. The old key has to be
-// on file, and must not have vouched for another key before: it speaks for the contact's
-// first key of version 4 only. Nor can it speak for a key that is somebody else's: all
-// that is ErrExists or ErrNotFound, and nothing is written.
-func (h *Home) VouchKey(contact string, old, fresh keys.Fingerprint, now time.Time) (t Trust, err error) {
-	if fresh.OTR() != 4 {
-		return Seen, fmt.Errorf("%w: a key of version %d was vouched for", ErrFormat, fresh.OTR())
+// TellKey keeps a key of version 4 that a contact has told in a session with its old key, of
+// version 3, until it is met: see MeetTold. The old key has to be on file: ErrNotFound. It
+// can speak for the contact's first key of version 4 only, and not for one that is on file
+// for another contact: ErrExists. Until the key is met the last word counts. Where it is the
+// contact's already nothing changes.
+func (h *Home) TellKey(contact string, old, told keys.Fingerprint) error {
+	if old.OTR() != 3 || told.OTR() != 4 {
+		return fmt.Errorf("%w: a key of version %d was told by one of version %d", ErrFormat, told.OTR(), old.OTR())
 	}
 	if err := h.mustHave(contact); err != nil {
-		return Seen, err
+		return err
+	}
+	return h.changeContacts(func(contacts []Contact) ([]Contact, error) {
+		i, ok := find(contacts, contact)
+		if !ok {
+			return nil, h.noContact(contact)
+		}
+		if err := notOfAnother(contacts, contact, told); err != nil {
+			return nil, err
+		}
+		teller := contacts[i].key(old)
+		if teller == nil {
+			return nil, noKey(contacts[i], old)
+		}
+		if _, known := contacts[i].Key(told); !known && contacts[i].has4() {
+			return nil, fmt.Errorf("%w: contact %q has another key of version 4", ErrExists, contact)
+		}
+		teller.Told = told // if it is the contact's already, that is dropped
+		return contacts, nil
+	})
+}
+
+// MeetTold takes note that a contact was met with a key of version 4 that it had told: the key
+// is put on file, with the trust of the key that told it, which is returned, or with key.Trust if
+// that is more. ErrChanged if it is not told any more, because it was removed, or is on file
+// for another contact; then nothing is written.
+func (h *Home) MeetTold(contact string, key ContactKey) (teller ContactKey, err error) {
+	if err := key.check(); err != nil {
+		return ContactKey{}, err
+	}
+	if err := h.mustHave(contact); err != nil {
+		return ContactKey{}, err
 	}
 	err = h.changeContacts(func(contacts []Contact) ([]Contact, error) {
 		i, ok := find(contacts, contact)
 		if !ok {
 			return nil, h.noContact(contact)
 		}
-		for _, c := range contacts {
-			if _, taken := c.Key(fresh); taken && c.Name != contact {
-				return nil, fmt.Errorf("%w: the key is on file for contact %q", ErrExists, c.Name)
-			}
+		if teller, ok = contacts[i].Teller(key.Fingerprint); !ok {
+			return nil, fmt.Errorf("%w: the key that contact %q told is not on file any more", ErrChanged, contact)
 		}
-		key, ok := contacts[i].Key(old)
-		if !ok {
-			return nil, noKey(contacts[i], old)
-		}
-		for _, k := range contacts[i].Keys {
-			if k.Fingerprint.OTR() == 4 && k.Fingerprint != fresh {
-				return nil, fmt.Errorf("%w: contact %q has another key of version 4", ErrExists, contact)
-			}
-		}
-		t = key.Trust
-		contacts[i].add(ContactKey{Fingerprint: fresh, Trust: t, FirstSeen: now, LastSeen: now})
+		key.Trust = max(key.Trust, teller.Trust)
+		contacts[i].add(key)
 		return contacts, nil
 	})
-	return t, err
+	return teller, err
 }
 
-// checkProfile refuses a profile that no key of this version has, or that is none.
+// notOfAnother refuses a key that is on file for another contact than the named one.
+func notOfAnother(contacts []Contact, contact string, fp keys.Fingerprint) error {
+	for _, c := range contacts {
+		if _, taken := c.Key(fp); taken && c.Name != contact {
+			return fmt.Errorf("%w: the key is on file for contact %q", ErrExists, c.Name)
+		}
+	}
+	return nil
+}
+
+// check refuses what no key of this version has, or what is not well formed.
 func (k ContactKey) check() error {
+	if !k.Told.IsZero() && (k.Fingerprint.OTR() != 3 || k.Told.OTR() != 4) {
+		return fmt.Errorf("%w: a key of version %d was told by one of version %d", ErrFormat, k.Told.OTR(), k.Fingerprint.OTR())
+	}
 	if k.Client != (Client{}) {
 		if err := k.Client.check(k.Fingerprint); err != nil {
 			return err

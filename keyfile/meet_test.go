@@ -82,36 +82,3 @@ func TestAKeyThatWasRemovedMeanwhileIsNotAddedAgain(t *testing.T) {
 		t.Error("it is on file again")
 	}
 }
-
-func TestAnOldKeyVouchesForTheFirstKeyOfVersion4Alone(t *testing.T) {
-	now := time.Now()
-	old, fresh := keyOf3(t, "1"), keyOf4(t, "4")
-	for _, trust := range []Trust{Seen, Verified, SMP} {
-		h := Open(filepath.Join(t.TempDir(), "home"))
-		if _, err := h.VouchKey("bob", old, fresh, now); !errors.Is(err, ErrNotFound) {
-			t.Errorf("without a contact: %v", err)
-		}
-		if err := errors.Join(h.RememberKey("bob", old, trust, now), h.RememberKey("carol", keyOf4(t, "5"), Seen, now)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := h.VouchKey("bob", keyOf3(t, "2"), fresh, now); !errors.Is(err, ErrNotFound) {
-			t.Errorf("by a key that is not on file: %v", err)
-		}
-		if _, err := h.VouchKey("bob", old, keyOf4(t, "5"), now); !errors.Is(err, ErrExists) {
-			t.Errorf("for carol's key: %v", err)
-		}
-		for range 2 {
-			if got, err := h.VouchKey("bob", old, fresh, now); got != trust || err != nil {
-				t.Errorf("%v, %v", got, err)
-			}
-		}
-		if _, err := h.VouchKey("bob", old, keyOf4(t, "6"), now); !errors.Is(err, ErrExists) {
-			t.Errorf("for a second key: %v", err)
-		}
-		c, _, err := h.Contact("bob")
-		key, _ := c.Key(fresh)
-		if err != nil || len(c.Keys) != 2 || key.Trust != trust {
-			t.Errorf("on file: %v, %v", c.Keys, err)
-		}
-	}
-}

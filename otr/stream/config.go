@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"otrpipe/otr"
+	"otrpipe/otr/keys"
 )
 
 // DefaultWindow is the receive window of a Stream whose Config names none, in
@@ -38,7 +39,7 @@ type Config struct {
 	// A run belongs to the first key that has passed Verify and SMP. Another key is
 	// refused without asking Verify, and ends everything but Lines with Stay, which
 	// tells it as Refused and waits for the old one. The exception is a key of
-	// version 4 for which the first one has Vouched.
+	// version 4 that the first one has Told in the same session.
 	Verify func(otr.Session) error
 
 	// Admit, unless nil, has the last word when every check of a key has passed, before
@@ -46,6 +47,12 @@ type Config struct {
 	// refuses the peer as one of Verify does. It runs in the owner's goroutine and
 	// must not call methods of the Stream or Lines.
 	Admit func(otr.Session) error
+
+	// Told, unless nil, is asked when the peer of a session of version 3, after all checks,
+	// has told its key of version 4. With an error the key is not taken: the session stays
+	// in version 3, and nothing is told. It runs in the owner's goroutine and must not
+	// call methods of the Stream or Lines.
+	Told func(otr.Session, keys.Fingerprint) error
 
 	// MoreKeys lets another key take the place of the first in mid-session if Verify
 	// accepts it: it is for a Verify that knows all keys of one contact. With SMP

@@ -14,7 +14,7 @@ type Event struct {
 	Time time.Time
 	// Session is the one that it happened in; zero: in none.
 	Session SessionID
-	// What is an otr.Event, or a Trusted, Refused, Vouched, Downgraded, StreamEnded, Text,
+	// What is an otr.Event, or a Trusted, Refused, Told, Downgraded, StreamEnded, Text,
 	// LineTooLong, Unsent, Lost, Late, Unacknowledged, Undelivered, Delivered or OtherMode.
 	What fmt.Stringer
 	// Count is 1, or more when a flood of one kind is summed up in its latest. An
@@ -39,9 +39,10 @@ type (
 		Err     error // an ErrRefused
 	}
 
-	// Vouched says that the peer, in a session of version 3 whose checks have passed, has
-	// told its key of version 4: that is as trusted as the session's.
-	Vouched struct {
+	// Told says that the peer, in a session of version 3 whose checks have passed, has
+	// told its key of version 4. That it has that key shows only when a session of version
+	// 4 is Secure with it.
+	Told struct {
 		Session     otr.Session
 		Fingerprint keys.Fingerprint // of the key of version 4
 	}
@@ -119,8 +120,8 @@ func (e Refused) String() string {
 	return fmt.Sprintf("another key is refused: %v", e.Session.Fingerprint)
 }
 
-func (e Vouched) String() string {
-	return fmt.Sprintf("the peer's key of version 4 is %v", e.Fingerprint)
+func (e Told) String() string {
+	return fmt.Sprintf("the peer says that its key of version 4 is %v", e.Fingerprint)
 }
 
 func (e Downgraded) String() string {
@@ -179,7 +180,7 @@ const (
 // state for the present one.
 func decides(what fmt.Stringer) bool {
 	switch what.(type) {
-	case otr.Secure, Trusted, Refused, Vouched, Downgraded, otr.PeerEnded, otr.Ended, Unsent,
+	case otr.Secure, Trusted, Refused, Told, Downgraded, otr.PeerEnded, otr.Ended, Unsent,
 		otr.SMPAsked, otr.SMPShown, otr.SMPSucceeded, otr.SMPFailed, otr.SMPAborted, otr.SMPCrossed,
 		otr.ExtraKeyReceived:
 		return true

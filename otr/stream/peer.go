@@ -123,14 +123,15 @@ func (l *link) offerByte() byte { return byte(l.offer) }
 // A vouching is how two ends that have met in version 3 tell each other their keys of
 // version 4. All of it is the owner's, and of one session.
 //
-// What is told inside an authenticated session is as deniable as all that is said there,
-// and as sure: it comes from the key of the session. No signature is made, which would
-// be a proof for strangers.
+// What is told inside an authenticated session is as deniable as all that is said there:
+// no signature is made, which would be a proof for strangers. It comes from the key of the
+// session, but does not show that the peer has the key that it names. A session of version 4
+// with that key does.
 type vouching struct {
 	owed   bool             // ours is to be told
 	told   bool             // it has been
 	heard  bool             // the peer's has come
-	theirs keys.Fingerprint // zero: it has none to tell
+	theirs keys.Fingerprint // zero: it has none to tell, or Config.Told does not take it
 	agreed bool             // both have one: from now on the peer may come with it
 	by     time.Time        // until then payload waits for it; zero: it does not
 }
@@ -206,15 +207,22 @@ func (l *link) heardVouch(value []byte) {
 	l.agree()
 }
 
-// agree follows the last word of the two: the peer's key of version 4 is as trusted as
-// the session's. Where no payload has moved yet the ends go on in version 4 at once.
+// agree follows the last word of the two: the peer may come with its key of version 4. Where
+// no payload has moved yet the ends go on in version 4 at once.
 func (l *link) agree() {
 	v := &l.vouch
 	if v.agreed || !v.told || v.theirs.IsZero() || !l.isTrusted || l.conv.Fingerprint(4).IsZero() {
 		return
 	}
+	if l.cfg.Told != nil {
+		if err := l.cfg.Told(l.session, v.theirs); err != nil {
+			v.theirs, v.by = keys.Fingerprint{}, time.Time{}
+			l.moveOn()
+			return
+		}
+	}
 	v.agreed = true
-	l.report(Vouched{Session: l.session, Fingerprint: v.theirs})
+	l.report(Told{Session: l.session, Fingerprint: v.theirs})
 	if err := l.conv.AllowUpgrade(); err != nil {
 		l.end(err, internalError)
 		return

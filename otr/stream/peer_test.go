@@ -513,11 +513,11 @@ func TestKeysOfVersion4AreToldInASessionOfVersion3(t *testing.T) {
 								if s, ok := event.What.(otr.Secure); ok {
 									last = s
 								}
-								if v, ok := event.What.(Vouched); ok && v.Fingerprint != fingerprint4(1-i) {
+								if v, ok := event.What.(Told); ok && v.Fingerprint != fingerprint4(1-i) {
 									t.Errorf("told %v", v.Fingerprint)
 								}
 							}
-							if told[Vouched](e) != 1 || told[Trusted](e) != 1 || last.Version != 4 || last.Fingerprint != fingerprint4(1-i) {
+							if told[Told](e) != 1 || told[Trusted](e) != 1 || last.Version != 4 || last.Fingerprint != fingerprint4(1-i) {
 								t.Errorf("lines %v, smp %v: %v", lines, smp, e.events())
 							}
 						}
@@ -544,7 +544,7 @@ func TestWithoutAKeyToTellVersion3GoesOn(t *testing.T) {
 		oa, ob := converseBoth(ea, eb, 5000, 6000)
 		oa.whole(t, "a", 6000)
 		ob.whole(t, "b", 5000)
-		if told[Vouched](ea)+told[Vouched](eb) != 0 {
+		if told[Told](ea)+told[Told](eb) != 0 {
 			t.Errorf("%v", ea.events())
 		}
 		if d := time.Since(start); d >= vouchWait {
@@ -557,7 +557,7 @@ func TestWithoutAKeyToTellVersion3GoesOn(t *testing.T) {
 // each time; the rest of a flood is marked.
 func TestWhatDecidesAboutTrustIsNeverHeldBack(t *testing.T) {
 	kinds := []fmt.Stringer{
-		otr.Secure{}, otr.PeerEnded{}, otr.Ended{}, Trusted{}, Refused{}, Vouched{}, Downgraded{}, Unsent{1},
+		otr.Secure{}, otr.PeerEnded{}, otr.Ended{}, Trusted{}, Refused{}, Told{}, Downgraded{}, Unsent{1},
 		otr.SMPAsked{}, otr.SMPShown{}, otr.SMPSucceeded{}, otr.SMPFailed{BrokenOff: true}, otr.SMPAborted{}, otr.SMPCrossed{},
 		otr.ExtraKeyReceived{},
 	}

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bufio"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,35 +44,35 @@ func vouch(key int) wire.TLV {
 
 // What a peer says of its key of version 4 counts once all checks have passed, and not
 // before.
-func TestAPeerThatHasNotProvedItselfVouchesForNothing(t *testing.T) {
+func TestWhatAPeerTellsBeforeItHasProvedItselfDoesNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := vouchingPeer(t, otr.AllowV3, secret("the secret"), func(x *stranger) { x.say(vouch(2)) })
-		if told[Vouched](e) != 0 || told[Trusted](e) != 0 {
+		if told[Told](e) != 0 || told[Trusted](e) != 0 {
 			t.Errorf("%v", e.events())
 		}
 	})
 }
 
-func TestOnlyTheFirstKeyThatAPeerVouchesForCounts(t *testing.T) {
+func TestOnlyTheFirstKeyThatAPeerTellsInASessionCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := vouchingPeer(t, otr.AllowV3, nil, func(x *stranger) {
 			x.say(vouch(2), vouch(1))
 			x.say(vouch(1))
 		})
-		if told[Vouched](e) != 1 {
+		if told[Told](e) != 1 {
 			t.Errorf("%v", e.events())
 		}
 		for _, event := range e.events() {
-			if v, ok := event.What.(Vouched); ok && v.Fingerprint != keyOfVersion4(2) {
+			if v, ok := event.What.(Told); ok && v.Fingerprint != keyOfVersion4(2) {
 				t.Errorf("the key is %v", v.Fingerprint)
 			}
 		}
 	})
 }
 
-// In version 4 nobody vouches, and nowhere for our own key, for one of version 3 or for what
+// In version 4 no key is told, and nowhere for our own key, for one of version 3 or for what
 // is no key. Texts move all the same.
-func TestVouchingForWhatIsNoKeyOfThePeersChangesNothing(t *testing.T) {
+func TestTellingWhatIsNoKeyOfThePeersChangesNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		version otr.Policy
 		value   []byte
@@ -86,7 +87,7 @@ func TestVouchingForWhatIsNoKeyOfThePeersChangesNothing(t *testing.T) {
 				e := vouchingPeer(t, c.version, nil, func(x *stranger) {
 					x.say(wire.TLV{Type: typeVouch, Value: c.value})
 				})
-				if told[Vouched](e) != 0 || told[Trusted](e) != 1 {
+				if told[Told](e) != 0 || told[Trusted](e) != 1 {
 					t.Errorf("%v", e.events())
 				}
 				handshakeLines(t, e.lines)
@@ -98,6 +99,49 @@ func TestVouchingForWhatIsNoKeyOfThePeersChangesNothing(t *testing.T) {
 					t.Errorf("%d texts have moved", n)
 				}
 			})
+		})
+	}
+}
+
+// In mode lines a text may move before the keys are told. Then the session stays in version 3,
+// and so does one whose end does not take what is told.
+func TestASessionStaysInVersion3WhereATextHasMovedOrTheKeyIsNotTaken(t *testing.T) {
+	no := errors.New("it is somebody else's")
+	for _, taken := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			var asked []keys.Fingerprint
+			e := vouchingPeer(t, otr.AllowV3, func(c *Config) {
+				c.Told = func(s otr.Session, f keys.Fingerprint) error {
+					asked = append(asked, f)
+					if s.Version != 3 || s.Fingerprint != fingerprintOf(1) {
+						t.Errorf("told in %+v", s)
+					}
+					if !taken {
+						return no
+					}
+					return nil
+				}
+			}, func(x *stranger) {
+				if taken {
+					x.send(x.c.Send([]byte("first")))
+				}
+				x.say(vouch(1))
+			})
+			told4 := 0
+			if taken {
+				told4 = 1
+			}
+			if len(asked) != 1 || asked[0] != keyOfVersion4(1) || told[Told](e) != told4 || told[otr.Secure](e) != 1 {
+				t.Errorf("taken %v: asked about %v; %v", taken, asked, e.events())
+			}
+			handshakeLines(t, e.lines)
+			if err := e.lines.WriteMessage([]byte("hello")); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Second)
+			if n := e.stats().SentMessages; n != 1 {
+				t.Errorf("taken %v: %d texts have moved", taken, n)
+			}
 		})
 	}
 }

@@ -90,6 +90,10 @@ func (b Book) Trust(name string, fps []keys.Fingerprint) error {
 		return err
 	}
 	for _, fp := range fps {
+		if _, told := contact.Teller(fp); told {
+			return exit.Errorf(exit.KeyFile, "contact %q has told this key, but has not been met with it: %v", name, fp).
+				WithHint("if you have compared it: otrpipe contacts add %s %s, and then trust it", exit.ShellWord(name), fp.Hex())
+		}
 		if _, ok := contact.Key(fp); !ok {
 			return exit.Key(b.Home.SetTrust(name, fp, keyfile.Verified)) // its error says so
 		}

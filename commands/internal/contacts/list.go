@@ -23,6 +23,7 @@ type keyDocument struct {
 	LastSeen  string `json:"last_seen"`
 
 	Profile *profileDocument `json:"profile,omitempty"` // of a key of version 4 that has been met
+	Told    string           `json:"told,omitempty"`    // a key of version 4 that this key has told and that has not been met yet
 }
 
 // A profileDocument is the last client profile of a contact that we have seen.
@@ -44,17 +45,24 @@ func Describe(contact keyfile.Contact) Document {
 		if p := key.Profile; p != (keyfile.Profile{}) {
 			k.Profile = &profileDocument{p.Versions.Digits(), keyfile.FormatTime(p.Expires)}
 		}
+		if !key.Told.IsZero() {
+			k.Told = key.Told.Hex()
+		}
 		d.Keys = append(d.Keys, k)
 	}
 	return d
 }
 
-// Text has the contact's name and, below it, its keys with how far they are trusted.
+// Text has the contact's name and, below it, its keys with how far they are trusted. A key that
+// was told follows the key that told it.
 func (d Document) Text() string {
 	var b strings.Builder
 	fmt.Fprintln(&b, d.contact.Name)
 	for _, key := range d.contact.Keys {
 		fmt.Fprintf(&b, "  %s %v\n", fingerprint.Line(key.Fingerprint), key.Trust)
+		if !key.Told.IsZero() {
+			fmt.Fprintf(&b, "  %s told\n", fingerprint.Line(key.Told))
+		}
 	}
 	return b.String()
 }

@@ -31,10 +31,10 @@ type Record struct {
 	Mode     string `json:"mode,omitempty"`
 	PID      int    `json:"pid,omitempty"`
 
-	// secure, refreshed, vouched, downgraded
+	// secure, refreshed, told, vouched, downgraded
 	*Peer
 
-	Vouching  string  `json:"vouching,omitempty"`  // vouched: the key of version 3
+	Vouching  string  `json:"vouching,omitempty"`  // told, vouched: the key of version 3
 	Question  *string `json:"question,omitempty"`  // smp_asked
 	Bytes     *int64  `json:"bytes,omitempty"`     // unencrypted, stream_ended
 	Reason    string  `json:"reason,omitempty"`    // unreadable
@@ -65,6 +65,7 @@ const (
 	TurnedAway   = "turned_away"
 	Secure       = "secure"
 	Refreshed    = "refreshed"
+	Told         = "told"
 	Vouched      = "vouched"
 	Downgraded   = "downgraded"
 	SMPAsked     = "smp_asked"

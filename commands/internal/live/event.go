@@ -27,8 +27,8 @@ func (s *Session) event(e stream.Event) {
 		finishAll(&s.waiters.secure, e.Session)
 	case stream.Trusted:
 		s.trustedNow(e.Session)
-	case stream.Vouched:
-		s.vouched(e, what)
+	case stream.Told:
+		s.told(e, what)
 	case stream.Refused:
 		s.strangerRefused(what)
 	case stream.Downgraded:

@@ -43,22 +43,35 @@ func (s *Session) admit(met otr.Session) error {
 	if errors.As(err, &refusal) {
 		return refusal
 	}
-	s.remembered(standing, err)
+	s.remembered(met, standing, err)
 	return nil
 }
 
-// vouched follows what the peer tells of its key of version 4, inside the session.
-func (s *Session) vouched(e stream.Event, what stream.Vouched) {
-	standing, err := s.keeper.Vouched(what.Session, what.Fingerprint, e.Time)
+// keepTold keeps the key of version 4 that the peer has told inside the session. It is the
+// stream's Told.
+func (s *Session) keepTold(in otr.Session, f keys.Fingerprint) error {
+	err := s.keeper.Told(in, f)
 	if err != nil {
 		s.Warn("the OTRv4 key that %s tells is not taken: %v", s.contactName(), exit.Plain(err))
-		return
 	}
-	p := s.describe(what.Session, standing)
+	return err
+}
+
+// told follows that.
+func (s *Session) told(e stream.Event, what stream.Told) {
+	p := s.describe(what.Session, trust.Told)
 	p.Version, p.Fingerprint = 4, what.Fingerprint.Hex()
-	s.log(e, events.Record{Event: events.Vouched, Peer: p, Vouching: what.Session.Fingerprint.Hex()})
+	s.log(e, events.Record{Event: events.Told, Peer: p, Vouching: what.Session.Fingerprint.Hex()})
+	s.Detail("%s told its OTRv4 key in this session: %v", s.contactName(), what.Fingerprint)
+}
+
+// vouched follows the proof that the peer has the key of version 4 that the key vouching, of
+// version 3, had told.
+func (s *Session) vouched(met otr.Session, vouching keys.Fingerprint, standing trust.Standing) {
+	p := s.describe(met, standing)
+	s.logNow(events.Record{Event: events.Vouched, Peer: p, Vouching: vouching.Hex()})
 	if s.options.Contact != "" {
-		s.Note("%s told its OTRv4 key in this session; it is now as trusted as the OTRv3 key", s.contactName())
+		s.Note("%s has shown that it has the OTRv4 key that it told; that is now as trusted as the OTRv3 key", s.contactName())
 	}
 }
 
@@ -109,7 +122,8 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 		return // the error says so, and nothing here may sound like a session with the contact
 	}
 	if s.trusted { // it has been told, but the peer's profile is a newer one
-		s.remembered(s.keeper.Refreshed(secure.Session, e.Time))
+		standing, err := s.keeper.Refreshed(secure.Session, e.Time)
+		s.remembered(secure.Session, standing, err)
 		return
 	}
 	standing := trust.Standing(p.Trust)
@@ -143,12 +157,15 @@ func (s *Session) trustedNow(session stream.SessionID) {
 // remembered follows putting the peer's key on file. A home that cannot be written
 // to does not stop the stream: the peer has met what was asked, but the next time
 // we will not know it, and the user must.
-func (s *Session) remembered(standing trust.Standing, err error) {
+func (s *Session) remembered(met otr.Session, standing trust.Standing, err error) {
 	if err != nil {
 		s.Warn("the key of %s cannot be remembered: %v", s.contactName(), exit.Plain(err))
 		return
 	}
 	s.setStanding(standing)
+	if by := s.keeper.Vouching(); !by.IsZero() {
+		s.vouched(met, by, standing)
+	}
 }
 
 func (s *Session) setStanding(standing trust.Standing) {

@@ -91,6 +91,7 @@ func (s *Session) conversation() (*otr.Conversation, error) {
 		Level:   trust.Level(s.options.Trust),
 		Expect:  s.options.Expect,
 		SMP:     s.options.SMP != nil,
+		Live:    true,
 		Speaks4: policy.Has(otr.AllowV4),
 		Named:   s.options.Named,
 	})
@@ -221,6 +222,7 @@ func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
 		Rand:         rand.Reader,
 		Verify:       s.verify,
 		Admit:        s.admit,
+		Told:         s.keepTold,
 		MoreKeys:     s.options.Contact != "",
 		RefuseDowngrade: len(s.options.Expect) > 0 ||
 			s.options.Contact != "" && s.options.Trust == string(trust.RequireVerified),

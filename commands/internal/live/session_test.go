@@ -327,7 +327,7 @@ func own(t *testing.T) *owned {
 	t.Helper()
 	s := newSession(t, "owned")
 	o := &owned{s, &played{make(chan func(*otr.Conversation) ([][]byte, error)), true}}
-	s.keeper = trust.NewKeeper(trust.Config{Home: s.cfg.Home, Level: trust.RequireNew})
+	s.keeper = trust.NewKeeper(trust.Config{Live: true, Home: s.cfg.Home, Level: trust.RequireNew})
 	s.connected.Store(&connection{link: o.played})
 	close(s.running)
 	t.Cleanup(func() { _ = s.Finish(nil) })
@@ -505,7 +505,10 @@ func TestASessionThatGoesOnWithTheKeyThatThePeerToldStaysTrusted(t *testing.T) {
 		o.tell(otr.Secure{Session: v3})
 		o.event(stream.Event{What: stream.Trusted{Session: v3}, Count: 1, Time: time.Now()})
 		if told {
-			o.event(stream.Event{What: stream.Vouched{Session: v3, Fingerprint: fresh}, Count: 1, Time: time.Now()})
+			if err := o.keepTold(v3, fresh); err != nil {
+				t.Fatal(err)
+			}
+			o.event(stream.Event{What: stream.Told{Session: v3, Fingerprint: fresh}, Count: 1, Time: time.Now()})
 		}
 		v4 := otr.Session{Version: 4, Fingerprint: fresh}
 		if err := o.verify(v4); err != nil {

@@ -261,7 +261,8 @@ func (s *Session) smpSucceeded(e stream.Event) {
 	default:
 		s.Note("SMP succeeded: %s knows the secret", s.peerName())
 		if s.trusted {
-			s.remembered(s.keeper.Proven(s.session, e.Time))
+			standing, err := s.keeper.Proven(s.session, e.Time)
+			s.remembered(s.session, standing, err)
 		}
 	}
 }

@@ -25,6 +25,7 @@ const (
 	Verified   Standing = "verified"   // by hand, by SMP, or named with --expect
 	Unverified Standing = "unverified" // no contact was named: it may be anyone's
 	Changed    Standing = "changed"    // the contact has other keys on file
+	Told       Standing = "told"       // told by another key, and not met yet: no key of the contact's
 )
 
 // A Level is how far a contact's key must be trusted: a value of --trust.
@@ -43,7 +44,10 @@ type Config struct {
 	Contact string // "": anybody
 	Level   Level  // for a contact
 	Expect  []keys.Fingerprint
-	SMP     bool          // SMP proves the peer before any payload moves
+	SMP     bool // SMP proves the peer before any payload moves
+	// Live says that the peer of each session has shown in its key exchange that it has the
+	// session's key. Keys that a contact has told count only then.
+	Live    bool
 	Speaks4 bool          // version 4 is allowed here
 	Named   wire.Versions // those that --otr names; none: it was not given
 }
@@ -65,6 +69,13 @@ type Keeper struct {
 
 	session  otr.Session // met last
 	standing Standing    // of its key
+	// teller is the key of version 3 in whose session the key of session was told; zero: it
+	// was not, or has been put on file since.
+	teller keys.Fingerprint
+	// told is the key of version 4 that was told last, and toldBy the key of version 3 that
+	// told it; zero: none was.
+	told, toldBy keys.Fingerprint
+	vouching     keys.Fingerprint // what Vouching returns
 	// passed is set once the key of session has passed every check, and stays set
 	// while that key stays.
 	passed bool
@@ -83,25 +94,31 @@ func NewKeeper(cfg Config) *Keeper { return &Keeper{cfg: cfg} }
 // Meet decides about the peer of a session, which has just become secure or has
 // new keys. It is called once for each, before anything moves.
 func (k *Keeper) Meet(s otr.Session, now time.Time) Verdict {
-	v := k.judge(s, now)
-	// The second is the key of version 4 that the first has told.
-	same := v.Err == nil && (k.session.Fingerprint == s.Fingerprint || k.run == s.Fingerprint)
+	v, teller := k.judge(s, now)
+	same := v.Err == nil && (k.session.Fingerprint == s.Fingerprint || k.continues(s))
 	k.passed = k.passed && same
 	if v.Err == nil {
-		k.session, k.standing = s, v.Standing
+		k.session, k.standing, k.teller = s, v.Standing, teller
 	}
 	return v
 }
 
-// judge asks every question about a session's key.
-func (k *Keeper) judge(s otr.Session, now time.Time) (v Verdict) {
+// continues reports whether the key of a session is the one that the key of the session
+// before has told.
+func (k *Keeper) continues(s otr.Session) bool {
+	return k.cfg.Live && s.Version == 4 && !k.told.IsZero() && s.Fingerprint == k.told && k.session.Fingerprint == k.toldBy
+}
+
+// judge asks every question about a session's key. It returns also the key that has told
+// it; zero: none has, or it is on file.
+func (k *Keeper) judge(s otr.Session, now time.Time) (v Verdict, teller keys.Fingerprint) {
 	v.Standing = Unverified
 	contact, err := k.contact()
 	if err != nil {
 		v.Err = exit.Key(err)
-		return v
+		return v, teller
 	}
-	v.Standing = k.standingOf(contact, s)
+	v.Standing, teller = k.standingOf(contact, s)
 	// For good: a key that has yet to be proven may come in between.
 	k.verified = k.verified || k.passed && k.standing == Verified
 	v.Downgraded, v.Err = k.downgraded(contact, s, now)
@@ -110,7 +127,10 @@ func (k *Keeper) judge(s otr.Session, now time.Time) (v Verdict) {
 			v.Err = check(s, v.Standing)
 		}
 	}
-	return v
+	if _, told := contact.Teller(s.Fingerprint); told && v.Standing == Changed {
+		v.Err = k.notMet(s.Fingerprint)
+	}
+	return v, teller
 }
 
 // Trusted records that the peer of the session has passed every check that was
@@ -122,7 +142,13 @@ func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
 	if k.cfg.SMP {
 		level = keyfile.SMP
 	}
+	told := !k.teller.IsZero()
 	standing, err := k.remember(s, level, now)
+	if told && errors.Is(err, keyfile.ErrChanged) {
+		return standing, exit.Errorf(exit.Refused, "the key that %s had told is on file for this contact no more: %v", k.cfg.Contact, s.Fingerprint).
+			WithHint("if %s confirms it through another channel: otrpipe contacts add %s %s",
+				k.cfg.Contact, exit.ShellWord(k.cfg.Contact), s.Fingerprint.Hex())
+	}
 	if errors.Is(err, keyfile.ErrChanged) {
 		return standing, exit.Errorf(exit.Refused, "meanwhile another key of %s came on file; the peer's is %v", k.cfg.Contact, s.Fingerprint).
 			WithHint("two callers came at once: if %s confirms this key through another channel: otrpipe contacts add %s %s",
@@ -166,7 +192,7 @@ func (k *Keeper) MarkVerified() error {
 func (k *Keeper) Review() Standing {
 	if k.cfg.Contact != "" {
 		contact, err := k.contact()
-		if now := k.standingOf(contact, k.session); err == nil && (now == Verified || now == Known) {
+		if now, _ := k.standingOf(contact, k.session); err == nil && (now == Verified || now == Known) {
 			k.standing = now
 		}
 	}
@@ -187,24 +213,42 @@ func (k *Keeper) contact() (keyfile.Contact, error) {
 }
 
 // standingOf is what is known of a session's key. Where no contact was named it may
-// have proved whose it is while we live.
-func (k *Keeper) standingOf(contact keyfile.Contact, s otr.Session) Standing {
+// have proved whose it is while we live. A key of version 4 that another key has told, which
+// is returned then, is as trusted as that: the session shows that the peer has it.
+func (k *Keeper) standingOf(contact keyfile.Contact, s otr.Session) (standing Standing, teller keys.Fingerprint) {
 	if k.cfg.Contact == "" {
-		if slices.Contains(k.cfg.Expect, s.Fingerprint) || !k.proven.IsZero() && s.Fingerprint == k.proven {
-			return Verified
+		f := s.Fingerprint
+		if k.continues(s) {
+			f, teller = k.toldBy, k.toldBy
 		}
-		return Unverified
+		if slices.Contains(k.cfg.Expect, f) || !k.proven.IsZero() && f == k.proven {
+			return Verified, teller
+		}
+		return Unverified, teller
 	}
 	key, known := contact.Key(s.Fingerprint)
+	if !known && k.cfg.Live && s.Version == 4 {
+		if key, known = contact.Teller(s.Fingerprint); known {
+			teller = key.Fingerprint
+		}
+	}
 	switch {
 	case known && key.Trust != keyfile.Seen:
-		return Verified
+		return Verified, teller
 	case known:
-		return Known
+		return Known, teller
 	case len(contact.Keys) > 0:
-		return Changed
+		return Changed, teller
 	}
-	return New
+	return New, teller
+}
+
+// notMet refuses a key that was told where nothing shows that the peer has it.
+func (k *Keeper) notMet(f keys.Fingerprint) error {
+	name := k.cfg.Contact
+	return exit.Errorf(exit.Refused, "%s has told this key, but no live session with it has shown that it is theirs: %v", name, f).
+		WithHint("meet %s in a live session first, or if they confirm it through another channel: otrpipe contacts add %s %s",
+			name, exit.ShellWord(name), f.Hex())
 }
 
 // admit lets a key in, or refuses it with exit code 3.
@@ -219,7 +263,7 @@ func (k *Keeper) admit(s otr.Session, standing Standing) error {
 		return exit.Errorf(exit.Refused, "the key of %s has changed: it is now %v", name, f).
 			WithHint("somebody may be in between; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
 				name, exit.ShellWord(name), f.Hex())
-	case standing == New && !k.run.IsZero() && f != k.run:
+	case standing == New && !k.run.IsZero() && f != k.run && !k.continues(s):
 		return exit.Errorf(exit.Refused, "%s is on file no more, and another key has come: %v", name, f).
 			WithHint("somebody may be in between; end this session and begin another")
 	case standing == New && k.cfg.Level == RequireKnown,
@@ -253,11 +297,40 @@ func (k *Keeper) remember(s otr.Session, level keyfile.Trust, now time.Time) (St
 	if level != keyfile.Seen {
 		k.proven = s.Fingerprint
 	}
+	if k.session.Fingerprint != s.Fingerprint {
+		return k.standing, nil
+	}
+	k.vouched()
 	contact, err := k.contact()
-	if err == nil && k.session.Fingerprint == s.Fingerprint { // it was read a moment ago
-		k.standing = k.standingOf(contact, s)
+	if err == nil { // it was read a moment ago
+		k.standing, _ = k.standingOf(contact, s)
 	}
 	return k.standing, nil
+}
+
+// vouched follows the proof that the peer has the key that was told: it takes the place of
+// the one that told it.
+func (k *Keeper) vouched() {
+	if k.teller.IsZero() {
+		return
+	}
+	if k.run == k.teller {
+		k.run = k.session.Fingerprint
+	}
+	if k.proven == k.teller {
+		k.proven = k.session.Fingerprint
+	}
+	k.vouching, k.teller = k.teller, keys.Fingerprint{}
+	k.told, k.toldBy = keys.Fingerprint{}, keys.Fingerprint{}
+}
+
+// Vouching returns the key of version 3 that had told the key of version 4 which Trusted,
+// Refreshed or Proven has just put on file; zero: there was nothing of the kind. It tells it
+// once.
+func (k *Keeper) Vouching() keys.Fingerprint {
+	by := k.vouching
+	k.vouching = keys.Fingerprint{}
+	return by
 }
 
 // write puts the session's key on file, or takes note that it was met again. A first
@@ -274,27 +347,22 @@ func (k *Keeper) write(s otr.Session, level keyfile.Trust, now time.Time) error 
 	if s.PeerVersions != 0 {
 		key.Profile = keyfile.Profile{Versions: s.PeerVersions, Expires: s.VersionsUntil}
 	}
+	if !k.teller.IsZero() && k.session.Fingerprint == s.Fingerprint {
+		_, err := k.cfg.Home.MeetTold(k.cfg.Contact, key)
+		return err
+	}
 	return k.cfg.Home.MeetKey(k.cfg.Contact, key, k.standing == New && k.run.IsZero())
 }
 
-// Vouched puts a key of version 4 on file that the peer of the session has told: it is
-// as trusted as the session's. It returns what is known of it then.
-func (k *Keeper) Vouched(s otr.Session, f keys.Fingerprint, now time.Time) (Standing, error) {
-	if k.run == s.Fingerprint {
-		k.run = f
-	}
-	if k.cfg.Contact == "" {
-		if k.proven == s.Fingerprint {
-			k.proven = f
+// Told keeps the key of version 4 that the peer of a session of version 3 has told, after all
+// checks have passed. It is trusted in nothing until a session of version 4 shows that the peer
+// has it. An error says why it is not taken.
+func (k *Keeper) Told(s otr.Session, f keys.Fingerprint) error {
+	if k.cfg.Contact != "" {
+		if err := k.cfg.Home.TellKey(k.cfg.Contact, s.Fingerprint, f); err != nil {
+			return err
 		}
-		return k.standing, nil
 	}
-	level, err := k.cfg.Home.VouchKey(k.cfg.Contact, s.Fingerprint, f, now)
-	if err != nil {
-		return k.standing, err
-	}
-	if level != keyfile.Seen {
-		return Verified, nil
-	}
-	return Known, nil
+	k.told, k.toldBy = f, s.Fingerprint
+	return nil
 }

@@ -121,69 +121,6 @@ func key4(t *testing.T, digit string) keys.Fingerprint {
 	return mustParse(t, strings.Repeat(digit, 112))
 }
 
-func TestAKeyThatIsToldInsideASessionIsAsTrustedAsTheOldOne(t *testing.T) {
-	now := time.Now()
-	old, fresh := mustParse(t, someKey), key4(t, "4")
-	for _, level := range []keyfile.Trust{keyfile.Seen, keyfile.Verified, keyfile.SMP} {
-		home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
-		if err := home.RememberKey("bob", old, level, now); err != nil {
-			t.Fatal(err)
-		}
-		k := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireKnown, Speaks4: true})
-		v4 := otr.Session{Version: 4, Fingerprint: fresh, Vouching: old}
-		// A transitional signature alone can be forged.
-		var e *exit.Error
-		if err := decide(k, v4).Err; !errors.As(err, &e) || e.Code != exit.Refused {
-			t.Errorf("%v: before it was told: %v", level, err)
-		}
-		v3 := otr.Session{Version: 3, Fingerprint: old}
-		if err := meet(k, v3); err != nil {
-			t.Fatal(err)
-		}
-		want := Known
-		if level != keyfile.Seen {
-			want = Verified
-		}
-		if got, err := k.Vouched(v3, fresh, now); got != want || err != nil {
-			t.Errorf("%v: %v, %v", level, got, err)
-		}
-		if v := decide(k, v4); v.Err != nil || v.Standing != want {
-			t.Errorf("%v: after it was told: %+v", level, v)
-		}
-		if _, err := k.Vouched(v3, key4(t, "5"), now); !errors.Is(err, keyfile.ErrExists) {
-			t.Errorf("%v: a second key: %v", level, err)
-		}
-		contact, _, err := home.Contact("bob")
-		if key, _ := contact.Key(fresh); err != nil || len(contact.Keys) != 2 || key.Trust != level {
-			t.Errorf("%v: on file: %v, %v", level, contact.Keys, err)
-		}
-	}
-	nobody := NewKeeper(Config{})
-	session := otr.Session{Version: 3, Fingerprint: old}
-	if err := errors.Join(meet(nobody, session), nobody.MarkVerified()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := nobody.Vouched(session, fresh, now); err != nil {
-		t.Fatal(err)
-	}
-	if v := decide(nobody, otr.Session{Version: 4, Fingerprint: fresh}); v.Standing != Verified {
-		t.Errorf("without a contact, what was verified is %s", v.Standing)
-	}
-}
-
-func TestAContactOfVersion3AloneIsOfferedThat(t *testing.T) {
-	key := func(f keys.Fingerprint) keyfile.ContactKey { return keyfile.ContactKey{Fingerprint: f} }
-	old, fresh := key(mustParse(t, someKey)), key(key4(t, "4"))
-	for _, test := range []struct {
-		keys []keyfile.ContactKey
-		want bool
-	}{{nil, false}, {[]keyfile.ContactKey{old}, true}, {[]keyfile.ContactKey{fresh}, false}, {[]keyfile.ContactKey{old, fresh}, false}} {
-		if got := OnlyVersion3(keyfile.Contact{Keys: test.keys}); got != test.want {
-			t.Errorf("%v: %v", test.keys, got)
-		}
-	}
-}
-
 func TestOfTwoCallersAtOnceTheSecondIsRefused(t *testing.T) {
 	now := time.Now()
 	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))

@@ -29,7 +29,7 @@ func (k *Keeper) downgraded(contact keyfile.Contact, s otr.Session, now time.Tim
 		return false, nil
 	}
 	if !speaks4(contact) {
-		return false, nil
+		return contact.HasTold(), nil // which proves nothing, but is told
 	}
 	says := speaks(contact, s.Version, now)
 	if k.cfg.Level != RequireVerified || says && k.cfg.Named.Has(s.Version) {
@@ -65,19 +65,23 @@ func speaks(c keyfile.Contact, version int, now time.Time) bool {
 	return some
 }
 
-// OnlyVersion3 reports whether a contact is known by keys of version 3 alone. It is offered
-// version 3 then: inside that session its program can tell its key of version 4.
-func OnlyVersion3(c keyfile.Contact) bool { return len(c.Keys) > 0 && !speaks4(c) }
+// OnlyVersion3 reports whether a contact is known by keys of version 3 alone, and has told no
+// other. It is offered version 3 then: inside that session its program can tell its key of
+// version 4.
+func OnlyVersion3(c keyfile.Contact) bool { return len(c.Keys) > 0 && !speaks4(c) && !c.HasTold() }
 
 // LastClient is the client that a contact was met with last, if a session may begin with
 // it: versions, by number, are those that are allowed. A client of an older version than
-// the contact has keys for is none, nor is one of version 2 where more is allowed: whoever
+// the contact has keys for, or has told one of, is none, nor is one of version 2 where more is allowed: whoever
 // addresses it never learns that the contact has a better one by now.
 func LastClient(c keyfile.Contact, allowed func(version int) bool) otr.Peer {
 	best, newest := 0, keyfile.ContactKey{}
 	for _, key := range c.Keys {
 		if version := key.Fingerprint.OTR(); allowed(version) {
 			best = max(best, version)
+		}
+		if !key.Told.IsZero() && allowed(4) {
+			best = 4
 		}
 		if key.Client.OTR != 0 && !key.LastSeen.Before(newest.LastSeen) {
 			newest = key
