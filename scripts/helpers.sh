@@ -70,7 +70,7 @@ take_arguments() {
     -i | --identity | --identity-file | --home | --passphrase-file | --passphrase-fd | -s | --session | \
       --contact | --trust | --expect | --smp-secret-file | --smp-secret-fd | --smp-question | \
       --otr | --mode | --account | --peer-account | --max-size | --pad | --timeout | --heartbeat | \
-      --expire | --dead | --linger | --html | --events | --keylog)
+      --expire | --dead | --linger | --drain | --html | --events | --keylog)
       [ $# -ge 2 ] || die 2 "$1 needs a value"
       flags+=("$1=$2")
       shift

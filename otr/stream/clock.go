@@ -31,7 +31,7 @@ func (l *link) ring() {
 
 // next returns when tick has something to do; zero: never.
 func (l *link) next() time.Time {
-	next := earlier(l.reporter.next(), l.leaveBy)
+	next := earlier(earlier(l.reporter.next(), l.leaveBy), l.drainTell)
 	if l.phase != running {
 		return next
 	}
@@ -56,10 +56,18 @@ func (l *link) next() time.Time {
 // tick does what is due by now.
 func (l *link) tick() {
 	l.reporter.tick(l.now)
+	if !l.drainTell.IsZero() && !l.now.Before(l.drainTell) {
+		l.tellDraining()
+	}
 	if l.phase != running {
-		if !l.leaveBy.IsZero() && !l.now.Before(l.leaveBy) {
-			l.phase = over
+		if l.leaveBy.IsZero() || l.now.Before(l.leaveBy) {
+			return
 		}
+		if l.phase == leaving && !l.writeError && l.takesMore() {
+			l.leaveBy = after(l.now, l.drainWait())
+			return
+		}
+		l.phase = over
 		return
 	}
 	if l.due(l.leaveBy) {
@@ -96,8 +104,12 @@ func (l *link) tick() {
 		l.mode.tick()
 	}
 	if l.due(l.closing.by) {
-		l.closing.by = time.Time{}
-		l.mode.unanswered()
+		if l.closing.mark >= 0 && l.takesMore() {
+			l.closing.by = after(l.now, l.drainWait())
+		} else {
+			l.closing.by = time.Time{}
+			l.mode.unanswered()
+		}
 	}
 	if l.secure && l.due(after(l.heard, l.cfg.Dead)) {
 		l.end(ErrDead, "silent for too long")

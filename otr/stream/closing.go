@@ -83,9 +83,13 @@ func (l *link) awaitAnswer(grace time.Duration) {
 	c.mark, c.grace = l.produced, grace
 	l.watchWriter = true
 	c.by = after(l.now, l.cfg.Timeout)
-	if l.hasty {
-		c.by = l.now.Add(lastWords)
+	switch {
+	case l.hasty:
+		c.by = l.now.Add(l.hastyWait())
+	case l.mode.drains():
+		c.by = after(l.now, l.drainWait())
 	}
+	l.beginDraining()
 	l.answerAwaited()
 }
 

@@ -101,6 +101,12 @@ type Config struct {
 	// either way, Lines ends the session.
 	Linger time.Duration
 
+	// Drain is how long Lines waits at the end for a transport that takes nothing of
+	// what is still to be sent; while it takes some, Lines goes on waiting. Every ten
+	// seconds a Draining event tells what is left. When all is over too early the
+	// result is ErrUntaken. 0: as long as Timeout.
+	Drain time.Duration
+
 	// Stay makes Lines wait for another session when the peer has ended one.
 	Stay bool
 

@@ -59,6 +59,10 @@ var (
 	// sign that it has it. The last message of the key exchange may be lost.
 	ErrUnconfirmed = fmt.Errorf("%w: the peer has given no sign that it has the session", ErrBroken)
 
+	// ErrUntaken: at the end the transport took nothing for Config.Drain, and texts were
+	// among what was left.
+	ErrUntaken = fmt.Errorf("%w: the transport did not take everything", ErrBroken)
+
 	// ErrPeerStream says, for Lines, that the peer runs a Stream.
 	ErrPeerStream = errors.New("stream: the peer runs mode stream")
 

@@ -112,7 +112,17 @@ type (
 	Unsent struct {
 		Texts int
 	}
+
+	// Draining says that the end waits for the transport, which has still to take so many
+	// bytes; see Config.Drain.
+	Draining struct {
+		Bytes int64
+	}
 )
+
+func (e Draining) String() string {
+	return fmt.Sprintf("%d bytes have still to be sent", e.Bytes)
+}
 
 func (t Trusted) String() string { return "the peer is who it should be" }
 

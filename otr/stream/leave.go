@@ -16,6 +16,13 @@ const (
 	// readGrace is how long a link goes on reading from a transport that takes
 	// nothing any more: what the peer said before it left may be all we need.
 	readGrace = 2 * time.Second
+	// hastyDrain is lastWords for a transport that takes lines slowly, and is given more
+	// time whenever it takes one: IRC clients send one in five or six seconds.
+	hastyDrain = 10 * time.Second
+	// drainNews is how often it is told that the transport has still to take something
+	// at the end, and firstNews when first.
+	firstNews = 3 * time.Second
+	drainNews = 10 * time.Second
 	// goodbyeWait is how long the peer has to leave after a proper end. Closing
 	// some transports at once destroys what is still on its way to the peer.
 	goodbyeWait = time.Second
@@ -44,7 +51,8 @@ func (l *link) end(result error, reason string) {
 	result = l.failGate(result)
 	l.phase = leaving
 	var last []wire.TLV
-	if l.conv.State() == otr.StateEncrypted {
+	encrypted := l.conv.State() == otr.StateEncrypted
+	if encrypted {
 		l.mark() // it may be all that shows the peer a downgrade that we have found
 		last = l.mode.farewell(result, reason)
 		l.report(otr.Ended{})
@@ -53,12 +61,21 @@ func (l *link) end(result error, reason string) {
 	if lines, err := l.conv.EndWith(last...); err == nil {
 		l.sendLines(lines)
 	}
+	if encrypted {
+		l.owed = l.produced
+	}
 	l.secure, l.isTrusted = false, false
 	l.setCurrent(SessionID{})
 	l.leaveBy = l.now.Add(lastWords)
-	if result == nil && !l.hasty {
+	switch {
+	case result == nil && !l.hasty && l.mode.drains():
+		l.leaveBy = after(l.now, l.drainWait())
+	case result == nil && !l.hasty:
 		l.leaveBy = after(l.now, l.cfg.Timeout)
+	case l.hasty && l.everSecure:
+		l.leaveBy = l.now.Add(l.hastyWait())
 	}
+	l.beginDraining()
 	if l.writeError {
 		l.phase = over
 	}
@@ -67,6 +84,52 @@ func (l *link) end(result error, reason string) {
 	l.mu.Unlock()
 	if result != nil {
 		l.publish(result)
+	}
+}
+
+// hastyWait is how long the transport is waited for when we are told to leave.
+func (l *link) hastyWait() time.Duration {
+	if l.mode.drains() {
+		return max(lastWords, min(l.cfg.Drain, hastyDrain))
+	}
+	return lastWords
+}
+
+// drainWait is how long a transport may take nothing of what is left at the end; 0: for
+// ever.
+func (l *link) drainWait() time.Duration {
+	switch {
+	case l.hasty:
+		return l.hastyWait()
+	case l.cfg.Drain > 0:
+		return l.cfg.Drain
+	}
+	return l.cfg.Timeout
+}
+
+// beginDraining begins to watch whether the transport takes what is left.
+func (l *link) beginDraining() {
+	l.takenMark = l.writer.written.Load()
+	if l.mode.drains() && l.drainTell.IsZero() {
+		l.drainTell = l.now.Add(firstNews)
+	}
+}
+
+// takesMore says whether the transport, which still has to take something, has taken
+// some of it since we last looked.
+func (l *link) takesMore() bool {
+	taken := l.writer.written.Load()
+	more := l.mode.drains() && taken > l.takenMark
+	l.takenMark = taken
+	return more
+}
+
+// tellDraining tells how much is left.
+func (l *link) tellDraining() {
+	l.drainTell = time.Time{}
+	if left := l.produced - l.writer.written.Load(); left > 0 {
+		l.report(Draining{Bytes: left})
+		l.drainTell = l.now.Add(drainNews)
 	}
 }
 

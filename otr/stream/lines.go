@@ -44,6 +44,7 @@ type Lines struct {
 	textEnd  int64     // where in the output the last text ends
 	writing  bool      // the transport had not taken it when we last looked
 	inputEnd time.Time // when CloseWrite was noticed; zero: not yet
+	stuckBy  time.Time // give up a transport that takes nothing though our input has ended
 	scratch  []byte
 	texts
 
@@ -201,6 +202,16 @@ func (l *Lines) CloseWrite() error {
 func (l *Lines) Wait() error {
 	<-l.done
 	return l.result
+}
+
+// Surplus returns how many bytes of what the transport has taken come behind the last
+// text or farewell of a session: nobody misses them. It is to be called after Wait.
+func (l *Lines) Surplus() int64 { return l.writer.written.Load() - l.owed }
+
+// TextsAmong reports whether a text that the peer has not acknowledged is among the last
+// n bytes that the transport has taken. It is to be called after Wait.
+func (l *Lines) TextsAmong(n int64) bool {
+	return !l.allCame && l.textEnd > 0 && l.textEnd > l.writer.written.Load()-n
 }
 
 // Close sends the texts that wait, if there is a session to send them in, and

@@ -316,7 +316,7 @@ func TestWhatTheEndOfASessionOvertakesIsDroppedAndCounted(t *testing.T) {
 		ea, eb := openPair(t, a, b, setting{lines: true, config: one}, setting{lines: true, config: one})
 		handshakeLines(t, ea.lines, eb.lines)
 		// More than a peer takes that does not read, and less than makes us wait.
-		const written = 130
+		const written = 90
 		for range written {
 			if err := ea.lines.WriteMessage(bytes.Repeat([]byte{'x'}, 20_000)); err != nil {
 				t.Fatal(err)

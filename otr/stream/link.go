@@ -83,6 +83,9 @@ type mode interface {
 	finished()
 	// appetite is how many bytes of lines may be handled before pump is called.
 	appetite() int
+	// drains says that what is still to be sent at the end goes out for as long as the
+	// transport takes it; see Config.Drain.
+	drains() bool
 	// backlogged says that our reader is so far behind that nothing more should
 	// be read from the transport.
 	backlogged() bool
@@ -150,12 +153,15 @@ type link struct {
 	hold       hold
 	queryGap   time.Duration
 	departMark int64 // where in the output the lines end that the Conversation waits for; 0: none
+	takenMark  int64 // how much the transport had taken when we last looked at the end
+	owed       int64 // where in the output the last text or farewell of a session ends
 
 	// When something is to be done; zero: never.
 	queryAt    time.Time // another query
 	exchangeBy time.Time // no longer hold data back
 	readyBy    time.Time // fail, unless payload may move
 	leaveBy    time.Time // after a write error, in leaving and in parting: leave
+	drainTell  time.Time // tell that the transport has not taken everything yet
 	timerAt    time.Time // timer fires
 	timer      Timer
 
@@ -191,7 +197,7 @@ func (l *link) start(transport io.ReadWriteCloser, cfg Config, m mode, err error
 	l.conv = cfg.Conversation
 	l.quit = make(chan struct{})
 	l.reader = newReader(transport, l.quit)
-	l.writer = newWriter(transport)
+	l.writer = newWriter(transport, m.drains())
 	l.wake = make(chan struct{}, 1)
 	l.alarm = make(chan struct{}, 1)
 	l.ready = make(chan struct{})

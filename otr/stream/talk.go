@@ -148,6 +148,13 @@ func (l *Lines) pump() {
 		l.lastText = l.now
 	}
 	l.writing = !written
+	switch {
+	case l.inputEnd.IsZero() || l.isWritten(l.produced) || !l.secure || l.wantsEnd:
+		l.stuckBy = time.Time{}
+	case l.stuckBy.IsZero():
+		l.stuckBy = after(l.now, l.drainWait())
+		l.beginDraining()
+	}
 }
 
 // sendText sends the first text that waits; false: there is none, or none may
@@ -173,7 +180,7 @@ func (l *Lines) sendText() bool {
 		l.keepUnsure()
 	}
 	err := l.seal(otr.Message{Text: l.scratch, TLVs: l.tlvs})
-	l.textEnd = l.produced
+	l.textEnd, l.owed = l.produced, l.produced
 	if err != nil {
 		l.end(err, internalError)
 	}
@@ -233,7 +240,7 @@ func (l *Lines) lapseRecords() []wire.TLV {
 
 // next is when we have lingered long enough, or something about the texts is due.
 func (l *Lines) next() time.Time {
-	return earlier(l.lingered(), l.nextTexts())
+	return earlier(earlier(l.lingered(), l.stuckBy), l.nextTexts())
 }
 
 // lingered is when we have lingered long enough; zero: not yet to be said.
@@ -256,6 +263,13 @@ func (l *Lines) lingered() time.Time {
 
 func (l *Lines) tick() {
 	l.tickTexts()
+	if l.due(l.stuckBy) {
+		if !l.takesMore() {
+			l.end(ErrUntaken, "the transport takes nothing")
+			return
+		}
+		l.stuckBy = after(l.now, l.drainWait())
+	}
 	if l.due(l.lingered()) {
 		l.wantsEnd, l.quits = true, true
 		if !l.secure {
@@ -377,8 +391,11 @@ func (l *Lines) abort(string) {
 
 // unwritten is a failure only if texts are among it.
 func (l *Lines) unwritten() error {
-	if l.isWritten(l.textEnd) {
+	switch {
+	case l.isWritten(l.textEnd):
 		return nil
+	case !l.writeError && !l.readEnded:
+		return ErrUntaken
 	}
 	return l.transportError(l.writeCause)
 }
@@ -403,5 +420,7 @@ func (l *Lines) finished() {
 }
 
 func (l *Lines) appetite() int { return maxGather }
+
+func (l *Lines) drains() bool { return true }
 
 func (l *Lines) backlogged() bool { return l.in.size+l.held.size >= linesRoom }

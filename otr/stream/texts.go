@@ -11,7 +11,7 @@ import (
 
 const (
 	// endWait is how long an end that has said everything waits for the peer to
-	// acknowledge it: as long as a slow line, with a queue before it, may take.
+	// acknowledge more of it: as long as a slow line, with a queue before it, may take.
 	endWait = 30 * time.Second
 	// confirmWait is how long the end that sent the last message of a key exchange
 	// waits for a sign that the peer has received it, where there are texts in that
@@ -38,6 +38,7 @@ type texts struct {
 	owesAck     bool
 	owedSince   time.Time // if owesAck
 	undelivered int64     // texts of ended sessions that were not acknowledged
+	allCame     bool      // after the end: the peer has acknowledged every text
 	missed      int64     // texts of the peer's, in ended sessions, that have not come
 
 	// Until something authentic has come in a session whose last message of the key
@@ -238,7 +239,11 @@ func (l *Lines) followTexts(r *textRecords) (fresh bool) {
 }
 
 func (l *Lines) followAck(out *sentTexts, a *textAck) {
+	waiting := count(out.open)
 	lost, arrived := out.acknowledge(a.next, a.gaps)
+	if count(out.open) < waiting {
+		l.endBy = l.now.Add(endWait) // while texts go on arriving, so do we
+	}
 	for _, s := range lost {
 		l.tellNow(Undelivered{First: out.ref + s.first, Texts: s.n})
 	}
@@ -315,6 +320,7 @@ func (l *Lines) allAcked() bool {
 
 // fateOfTexts is the result of an end that has sent everything.
 func (l *Lines) fateOfTexts() error {
+	numbered := l.peerNumbers
 	unconfirmed := (l.unconfirmed() || l.unsureTexts > 0) && !l.hasty
 	l.settleTexts()
 	switch {
@@ -325,6 +331,7 @@ func (l *Lines) fateOfTexts() error {
 	case unconfirmed:
 		return ErrUnconfirmed
 	}
+	l.allCame = numbered
 	return nil
 }
 

@@ -555,5 +555,8 @@ func (s *Stream) finished() {
 // each lets the keys change.
 func (s *Stream) appetite() int { return int(min(s.quarter(), maxGather)) }
 
+// drains: the peer has acknowledged all that counts.
+func (s *Stream) drains() bool { return false }
+
 // backlogged is never: what may come has a window.
 func (s *Stream) backlogged() bool { return false }

@@ -9,9 +9,14 @@ import (
 // one waiting, one being written.
 const buffers = 3
 
+// pieceSize is how much a writer that is watched hands to the transport at once: about
+// what a line of IRC or a fragment takes, so that a slow transport is seen to take it.
+const pieceSize = 1 << 10
+
 // A writer moves the owner's buffers to the transport.
 type writer struct {
 	dst    io.Writer
+	pieces bool        // in pieces, so that written follows what the transport takes
 	full   chan []byte // from the owner; closed after the last
 	empty  chan []byte // back; never blocks
 	failed chan error  // the first error; from then on everything is dropped
@@ -19,9 +24,10 @@ type writer struct {
 	written atomic.Int64 // bytes that the transport has taken
 }
 
-func newWriter(dst io.Writer) *writer {
+func newWriter(dst io.Writer, pieces bool) *writer {
 	w := &writer{
 		dst:    dst,
+		pieces: pieces,
 		full:   make(chan []byte, 1),
 		empty:  make(chan []byte, buffers),
 		failed: make(chan error, 1),
@@ -37,9 +43,14 @@ func newWriter(dst io.Writer) *writer {
 func (w *writer) run() {
 	failed := false
 	for b := range w.full {
-		if !failed {
-			n, err := w.dst.Write(b)
+		for rest := b; len(rest) > 0 && !failed; {
+			piece := rest
+			if w.pieces {
+				piece = rest[:min(len(rest), pieceSize)]
+			}
+			n, err := w.dst.Write(piece)
 			w.written.Add(int64(n))
+			rest = rest[len(piece):]
 			if err != nil {
 				failed = true
 				w.failed <- err

@@ -60,6 +60,8 @@ func (s *Session) event(e stream.Event) {
 		s.Note("%s will use the extra symmetric key for use %d; otrpipe extra-key --received shows it", s.peerName(), what.Use)
 	case stream.StreamEnded:
 		s.streamEnded(e, what)
+	case stream.Draining:
+		s.tellDraining(what.Bytes)
 	case stream.OtherMode:
 		s.Warn("%s runs mode stream; the session is ended", s.peerName())
 	case stream.Lost, stream.Late, stream.Undelivered, stream.Unacknowledged, stream.Delivered, stream.Unsent:

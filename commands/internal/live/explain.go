@@ -65,6 +65,8 @@ func (s *Session) explain(err error) error {
 		return exit.Errorf(exit.Broken, "messages of %s were lost on the way", s.peerName())
 	case errors.Is(err, stream.ErrUndelivered):
 		return exit.Errorf(exit.Broken, "not every message has reached %s", s.peerName())
+	case errors.Is(err, stream.ErrUntaken):
+		return s.untaken()
 	case errors.Is(err, stream.ErrUnconfirmed):
 		return exit.Errorf(exit.Broken, "%s has shown no sign of the session: what was sent may not have arrived", s.peerName())
 	case errors.Is(err, stream.ErrBroken):

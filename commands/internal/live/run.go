@@ -231,6 +231,7 @@ func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
 		Heartbeat:  s.options.Heartbeat,
 		Dead:       s.options.Dead,
 		Linger:     s.options.Linger,
+		Drain:      s.drainTime(),
 		Stay:       s.options.Stay,
 		OneSession: s.cfg.AtTerminal,
 		Raw:        s.options.Raw,
@@ -360,7 +361,7 @@ func (s *Session) Serve(command []string, c *otr.Conversation, transport io.Read
 			return nil, err
 		}
 		return &Payload{
-			In: application.Output(), Out: application.In, DoneOut: application.In.Close, Application: application,
+			In: application.Output(), Out: application.In, DoneOut: application.CloseIn, Application: application,
 		}, nil
 	})
 	if application == nil {

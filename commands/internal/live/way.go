@@ -11,6 +11,8 @@ import (
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/guesses"
+	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/transport"
 	"otrpipe/otr"
@@ -52,7 +54,11 @@ func (s *Session) RunOver(w Way, stderr *os.File, c *otr.Conversation, open func
 	if err != nil {
 		return err
 	}
-	err = s.Run(c, command.Transport(), open)
+	if s.options.Mode == options.ModeLines {
+		// What a slow transport has not taken waits here, where it is seen, and not there.
+		process.Narrow(command.In)
+	}
+	err = s.drain(command, s.Run(c, command.Transport(), open))
 	wanted := err == nil && s.options.TransportStatus
 	if wanted {
 		command.Finish(s.stopped)

@@ -22,6 +22,7 @@ const (
 	ExpireFlag      = "expire"
 	DeadFlag        = "dead"
 	LingerFlag      = "linger"
+	DrainFlag       = "drain"
 	RawFlag         = "raw"
 	HTMLFlag        = "html"
 	ProgressFlag    = "progress"
@@ -59,6 +60,7 @@ const (
 	DefaultExpire    = 2 * time.Hour
 	DefaultDead      = 5 * time.Minute
 	DefaultLinger    = time.Second
+	DefaultDrain     = time.Minute
 	// DefaultMaxSessions is how many callers a server serves at once.
 	DefaultMaxSessions = 16
 )

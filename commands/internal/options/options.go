@@ -38,6 +38,7 @@ type Options struct {
 	Expire    time.Duration
 	Dead      time.Duration
 	Linger    time.Duration
+	Drain     time.Duration // 0: for ever
 
 	Raw      bool
 	HTML     string
@@ -69,6 +70,7 @@ func (v Values) Options(secret []byte) (*Options, error) {
 		Heartbeat:   v.duration(HeartbeatFlag, DefaultHeartbeat),
 		Expire:      v.duration(ExpireFlag, DefaultExpire),
 		Linger:      v.duration(LingerFlag, DefaultLinger),
+		Drain:       v.duration(DrainFlag, DefaultDrain),
 		Raw:         v.has(RawFlag),
 		HTML:        v.one(HTMLFlag, HTMLRaw),
 		Progress:    v.has(ProgressFlag),

@@ -125,6 +125,8 @@ var Table = []Flag{
 		ChatUsage: "stay for the next session when the other end leaves, which is the default; --stay=false: leave with it"},
 	{Name: LingerFlag, Group: StreamGroup, Usage: "mode lines: `D` after our input's end and the last text the session is ended", Default: "1s",
 		Form: Duration, LinesOnly: true, Only: Halves | Connect | Serve},
+	{Name: DrainFlag, Group: StreamGroup, Usage: "at the end, wait until the transport has taken what is left, or has taken nothing for `D`; 0: for ever", Default: "1m",
+		Form: Duration},
 	{Name: RawFlag, Group: StreamGroup, Kind: Switch, Usage: "mode lines: received text as it came, newlines included",
 		Form: asIs, LinesOnly: true, Only: Halves | Connect | Serve, Offline: true},
 	{Name: HTMLFlag, Group: StreamGroup, Usage: "mode lines: other clients' HTML `HOW`: raw, or as text, both ways", Default: HTMLRaw,

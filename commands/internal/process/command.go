@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,12 +24,16 @@ const (
 	// exitLag is how long after the end of its output it may take until it is
 	// known how a process has ended, on a machine that has much to do.
 	exitLag = time.Second
+	// drainPoll is how often Drain looks how much COMMAND has taken, and drainNews
+	// how often it tells what is left.
+	drainPoll = 20 * time.Millisecond
+	drainNews = 10 * time.Second
 )
 
 // A Command is COMMAND while it runs, between two pipes.
 //
-// Its fields are set by Start and never changed; cmd's ProcessState is read after
-// Exited is closed.
+// Its fields are set by Start and never changed, but for those of CloseIn; cmd's
+// ProcessState is read after Exited is closed.
 type Command struct {
 	In     *os.File      // to its standard input
 	Out    *os.File      // from its standard output
@@ -37,6 +42,11 @@ type Command struct {
 	name  string
 	cmd   *exec.Cmd
 	group bool // it leads a process group of its own
+
+	ending  sync.Once // guards the two below
+	rest    *os.File  // the other end of In, to see what is left in it; nil: that cannot be seen
+	inError error     // of closing In
+	muting  sync.Once // guards the goroutine of mute
 }
 
 // Find fails with exit code 127 where the program cannot be run.
@@ -124,24 +134,73 @@ func inForeground() bool {
 // Finish closes the input of COMMAND, whose exit status matters, drops its output, and
 // waits until it has exited or stop is closed.
 func (c *Command) Finish(stop <-chan struct{}) {
-	c.In.Close()
-	go func() {
-		_, _ = io.Copy(io.Discard, c.Out) // or it might wait for a reader
-	}()
+	_ = c.CloseIn()
+	c.mute()
 	select {
 	case <-c.Exited:
 	case <-stop:
 	}
 }
 
+// CloseIn ends COMMAND's input, once. What has been written stays for it to read.
+func (c *Command) CloseIn() error {
+	c.ending.Do(func() {
+		c.rest = readingEnd(c.In)
+		c.inError = c.In.Close()
+	})
+	return c.inError
+}
+
+// mute reads what COMMAND still writes and drops it, for it might wait for a reader.
+func (c *Command) mute() {
+	c.muting.Do(func() {
+		go func() { _, _ = io.Copy(io.Discard, c.Out) }()
+	})
+}
+
+// Drain closes COMMAND's input and waits until COMMAND has taken what was written to
+// it, but for surplus bytes at the end that nobody misses; or has exited, or has taken
+// nothing for d; or stop is closed. It returns how many bytes COMMAND has not taken; 0
+// too where the system cannot tell. Every ten seconds tell is told how many are left. It
+// is to be called once, and before Leave.
+func (c *Command) Drain(d time.Duration, surplus int, stop <-chan struct{}, tell func(left int)) (left int) {
+	_ = c.CloseIn()
+	if c.rest == nil {
+		return 0
+	}
+	defer c.rest.Close()
+	c.mute()
+	poll := time.NewTicker(drainPoll)
+	defer poll.Stop()
+	left = unread(c.rest)
+	taken := time.Now()
+	told := taken
+	for left > surplus && time.Since(taken) < d {
+		select {
+		case <-c.Exited:
+			return unread(c.rest)
+		case <-stop:
+			return left
+		case now := <-poll.C:
+			n := unread(c.rest)
+			if n < left {
+				left, taken = n, now
+			}
+			if now.Sub(told) >= drainNews {
+				told = now
+				tell(left)
+			}
+		}
+	}
+	return left
+}
+
 // Leave sees COMMAND off after the end: its input is closed, its output read
 // and dropped, and if that does not make it leave it is told to, and then
 // killed.
 func (c *Command) Leave() {
-	c.In.Close()
-	go func() {
-		_, _ = io.Copy(io.Discard, c.Out) // or it might wait for a reader
-	}()
+	_ = c.CloseIn()
+	c.mute()
 	term := time.NewTimer(patience)
 	defer term.Stop()
 	kill := time.NewTimer(killAfter)

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -13,13 +14,38 @@ const pipeSize = 1 << 20
 
 // Widen lets a pipe hold more. Where that is not allowed it stays as it is.
 func Widen(f *os.File) {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = conn.Control(func(fd uintptr) {
-		if size, err := unix.FcntlInt(fd, unix.F_GETPIPE_SZ, 0); err == nil && size < pipeSize {
-			_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeSize)
+	onDescriptor(f, func(fd int) {
+		if size, err := unix.FcntlInt(uintptr(fd), unix.F_GETPIPE_SZ, 0); err == nil && size < pipeSize {
+			_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize)
 		}
 	})
+}
+
+// Narrow lets a pipe hold as little as possible, a page: what a slow reader has not
+// taken is then seen to wait.
+func Narrow(f *os.File) {
+	onDescriptor(f, func(fd int) {
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, os.Getpagesize())
+	})
+}
+
+// readingEnd opens the other end of a pipe that we write to; nil: that fails. It is for
+// looking, and not for reading.
+func readingEnd(f *os.File) (end *os.File) {
+	onDescriptor(f, func(fd int) {
+		end, _ = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	})
+	return end
+}
+
+// unread returns how many bytes a pipe holds.
+func unread(f *os.File) (n int) {
+	onDescriptor(f, func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.TIOCINQ) })
+	return n
+}
+
+func onDescriptor(f *os.File, do func(fd int)) {
+	if conn, err := f.SyscallConn(); err == nil {
+		_ = conn.Control(func(fd uintptr) { do(int(fd)) })
+	}
 }

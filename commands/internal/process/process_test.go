@@ -111,6 +111,52 @@ func TestOutputEndsThoughAnApplicationLeavesAProcessBehind(t *testing.T) {
 	c.Sweep()
 }
 
+func TestACommandIsLetAloneAsLongAsItTakesWhatIsLeft(t *testing.T) {
+	const lines = 20
+	text := strings.Repeat("a line of what is left\n", lines)
+	for _, test := range []struct {
+		name, script string
+		patience     time.Duration
+		surplus      int
+		taken        bool // everything but the surplus
+	}{
+		{"slowly", "n=0; while read -r line; do n=$((n+1)); sleep 0.02; done; [ $n = 20 ]", 30 * time.Second, 0, true},
+		{"but for what nobody misses", "head -c 1 >/dev/null; exec sleep 60", 30 * time.Second, len(text) - 1, true},
+		{"nothing any more", "head -c 1 >/dev/null; exec sleep 60", 100 * time.Millisecond, 0, false},
+		{"and has exited", "head -c 1 >/dev/null", 30 * time.Second, 0, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := start(t, test.script)
+			Narrow(c.In)
+			if _, err := io.WriteString(c.Transport(), text); err != nil {
+				t.Fatal(err)
+			}
+			if end := readingEnd(c.In); end == nil {
+				t.Skip("this system does not tell what a pipe holds")
+			} else {
+				end.Close()
+			}
+			left := c.Drain(test.patience, test.surplus, nil, func(int) {})
+			if (left <= test.surplus) != test.taken {
+				t.Errorf("%d bytes are left", left)
+			}
+			if test.name == "slowly" {
+				c.Leave()
+				if err := c.Result(); err != nil {
+					t.Errorf("it was not let alone: %s", c.Describe())
+				}
+			}
+		})
+	}
+	c := start(t, "exec sleep 60")
+	_, _ = io.WriteString(c.Transport(), text)
+	stop := make(chan struct{})
+	close(stop)
+	if left := c.Drain(time.Hour, 0, stop, func(int) {}); left != len(text) && left != 0 {
+		t.Errorf("stopped, and %d bytes are left", left)
+	}
+}
+
 func TestACommandThatDoesNotLeaveIsKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes five seconds")

@@ -36,13 +36,7 @@ func (t *transport) Write(b []byte) (int, error) { return t.command.In.Write(b) 
 
 // Close ends COMMAND's input and stops reading. What COMMAND still writes is
 // read and dropped by Leave.
-func (t *transport) Close() error {
-	err := t.command.In.Close()
-	if errors.Is(err, os.ErrClosed) {
-		return nil
-	}
-	return err
-}
+func (t *transport) Close() error { return t.command.CloseIn() }
 
 // lastOutput bounds the wait for output of an application that has exited
 // from the processes that it has started and left behind.

@@ -1,0 +1,66 @@
+package live
+
+import (
+	"time"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/process"
+)
+
+const (
+	// briefDrain is how long COMMAND may take nothing of what is left when we are told to
+	// leave: as long as a slow IRC client takes for a line. A second signal ends it.
+	briefDrain = 10 * time.Second
+	// failedDrain is how long when the session has failed, and only a farewell is left.
+	failedDrain = 2 * time.Second
+	// forEver is longer than anybody waits.
+	forEver = 100 * 365 * 24 * time.Hour
+)
+
+// drainTime is how long the transport may take nothing of what is left at the end.
+func (s *Session) drainTime() time.Duration {
+	if s.options.Drain == 0 {
+		return forEver
+	}
+	return s.options.Drain
+}
+
+// drain waits until COMMAND, the transport, has taken what is left for it, and returns
+// err, the outcome so far, or that COMMAND has not taken every text.
+func (s *Session) drain(transport *process.Command, err error) error {
+	patience, stop := s.drainTime(), (<-chan struct{})(s.stopped)
+	switch cause := s.Cause(); {
+	case s.peer == nil: // nobody misses anything
+		patience = 0
+	case cause != nil && cause != ErrEndedHere && cause != ErrQuit:
+		patience = min(patience, briefDrain)
+	case err != nil:
+		patience = min(patience, failedDrain)
+	}
+	if s.Cause() != nil {
+		stop = nil // that has been heeded
+	}
+	lines, surplus := s.linesNow(), int64(0)
+	if lines != nil {
+		surplus = max(lines.Surplus(), 0)
+	}
+	left := transport.Drain(patience, int(surplus), stop, func(left int) { s.tellDraining(int64(left)) })
+	switch {
+	case err != nil || left == 0 || lines == nil || !lines.TextsAmong(int64(left)):
+		return err
+	case stop != nil && s.Cause() != nil:
+		return s.Cause()
+	}
+	return s.untaken()
+}
+
+// tellDraining tells the user what we wait for.
+func (s *Session) tellDraining(left int64) {
+	s.Note("%s have still to be sent; to leave without that, interrupt again", bytesOf(left))
+}
+
+// untaken is the outcome when the transport has not taken every text.
+func (s *Session) untaken() error {
+	return exit.Errorf(exit.Broken, "the transport did not take everything: not all of what was said has been sent%s", s.TransportStatus()).
+		WithHint("--drain D waits longer for a transport that takes nothing for a while; now %v", s.options.Drain)
+}
