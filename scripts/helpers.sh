@@ -39,7 +39,7 @@ shown() {
 # read; words; and command, which is what follows -- or, where most_words is set,
 # what follows so many words. Flags of the script itself are named in own.
 own='' most_words=-1
-flags=() words=() command=() listen='' dir=.
+flags=() words=() command=() listen='' dir=. plain=''
 take_arguments() {
   while [ $# -gt 0 ]; do
     case $1 in
@@ -65,6 +65,10 @@ take_arguments() {
         shift
         ;;
       esac
+      ;;
+    --plain)
+      [[ " $own " == *" $1 "* ]] || no_flag "$1"
+      plain=yes
       ;;
     -q | --quiet | -v | --verbose | --stay | --ephemeral | --raw | --progress) flags+=("$1") ;;
     -i | --identity | --identity-file | --home | --passphrase-file | --passphrase-fd | -s | --session | \

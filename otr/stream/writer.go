@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"io"
 	"sync/atomic"
 )
@@ -9,14 +10,14 @@ import (
 // one waiting, one being written.
 const buffers = 3
 
-// pieceSize is how much a writer that is watched hands to the transport at once: about
-// what a line of IRC or a fragment takes, so that a slow transport is seen to take it.
+// pieceSize is how much of a line a writer that is watched hands to the transport at
+// once, so that a slow transport is seen to take it.
 const pieceSize = 1 << 10
 
 // A writer moves the owner's buffers to the transport.
 type writer struct {
 	dst    io.Writer
-	pieces bool        // in pieces, so that written follows what the transport takes
+	pieces bool        // a line at a time, so that written follows what the transport takes
 	full   chan []byte // from the owner; closed after the last
 	empty  chan []byte // back; never blocks
 	failed chan error  // the first error; from then on everything is dropped
@@ -47,6 +48,9 @@ func (w *writer) run() {
 			piece := rest
 			if w.pieces {
 				piece = rest[:min(len(rest), pieceSize)]
+				if end := bytes.IndexByte(piece, '\n'); end >= 0 {
+					piece = piece[:end+1]
+				}
 			}
 			n, err := w.dst.Write(piece)
 			w.written.Add(int64(n))
