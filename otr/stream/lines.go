@@ -43,6 +43,7 @@ type Lines struct {
 	lastText time.Time // when a text came or went, or could first
 	textEnd  int64     // where in the output the last text ends
 	writing  bool      // the transport had not taken it when we last looked
+	taken    time.Time // when it had, if it was late
 	inputEnd time.Time // when CloseWrite was noticed; zero: not yet
 	stuckBy  time.Time // give up a transport that takes nothing though our input has ended
 	scratch  []byte

@@ -154,10 +154,11 @@ func (s *sentTexts) acknowledge(next int64, gaps []span) (lost, arrived []span) 
 	return lost, arrived
 }
 
-// overdue returns the texts that should have been acknowledged by now, once.
-func (s *sentTexts) overdue(now time.Time) (late []span) {
+// overdue returns the texts that should have been acknowledged by now, once: the
+// transport had taken the last of them at a time.
+func (s *sentTexts) overdue(now, taken time.Time, wait time.Duration) (late []span) {
 	for i := range s.open {
-		if o := &s.open[i]; s.acked && !o.told && !o.lost && !now.Before(o.at.Add(overdueAfter)) {
+		if o := &s.open[i]; s.acked && !o.told && !o.lost && !now.Before(overdueAt(o, taken, wait)) {
 			o.told = true
 			late = append(late, *o)
 		}
@@ -166,13 +167,20 @@ func (s *sentTexts) overdue(now time.Time) (late []span) {
 }
 
 // nextOverdue is when overdue will return something; zero: never.
-func (s *sentTexts) nextOverdue() (next time.Time) {
-	for _, o := range s.open {
-		if s.acked && !o.told && !o.lost {
-			next = earlier(next, o.at.Add(overdueAfter))
+func (s *sentTexts) nextOverdue(taken time.Time, wait time.Duration) (next time.Time) {
+	for i := range s.open {
+		if o := &s.open[i]; s.acked && !o.told && !o.lost {
+			next = earlier(next, overdueAt(o, taken, wait))
 		}
 	}
 	return next
+}
+
+func overdueAt(o *span, taken time.Time, wait time.Duration) time.Time {
+	if o.at.After(taken) {
+		taken = o.at
+	}
+	return taken.Add(wait)
 }
 
 // settled says that it is known of every text whether it has arrived.

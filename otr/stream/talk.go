@@ -145,7 +145,7 @@ func (l *Lines) pump() {
 	}
 	written := l.isWritten(l.textEnd)
 	if l.writing && written {
-		l.lastText = l.now
+		l.lastText, l.taken = l.now, l.now
 	}
 	l.writing = !written
 	switch {
@@ -255,7 +255,7 @@ func (l *Lines) lingered() time.Time {
 		at = l.inputEnd
 	}
 	at = at.Add(l.cfg.Linger)
-	if sure := l.lastText.Add(confirmWait); l.unconfirmed() && sure.After(at) {
+	if sure := l.lastText.Add(l.slowly(confirmWait)); l.unconfirmed() && sure.After(at) {
 		return sure
 	}
 	return at

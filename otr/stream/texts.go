@@ -98,6 +98,11 @@ func (l *Lines) beginTexts(s otr.Session, another bool) {
 	l.confirmed, l.sureOnly = false, false
 }
 
+// slowly is a wait that a slow line makes longer, as its key exchange has shown.
+func (l *Lines) slowly(d time.Duration) time.Duration {
+	return max(d, queryTrips*l.conv.RoundTrip())
+}
+
 // keepUnsure keeps the text in scratch as long as the peer may not have the session.
 func (l *Lines) keepUnsure() {
 	switch {
@@ -242,7 +247,7 @@ func (l *Lines) followAck(out *sentTexts, a *textAck) {
 	waiting := count(out.open)
 	lost, arrived := out.acknowledge(a.next, a.gaps)
 	if count(out.open) < waiting {
-		l.endBy = l.now.Add(endWait) // while texts go on arriving, so do we
+		l.endBy = l.now.Add(l.slowly(endWait)) // while texts go on arriving, so do we
 	}
 	for _, s := range lost {
 		l.tellNow(Undelivered{First: out.ref + s.first, Texts: s.n})
@@ -357,7 +362,9 @@ func (l *Lines) nextTexts() (next time.Time) {
 		next = earlier(next, r.nextLoss())
 	}
 	for _, s := range l.sent {
-		next = earlier(next, s.nextOverdue())
+		if !l.writing {
+			next = earlier(next, s.nextOverdue(l.taken, l.slowly(overdueAfter)))
+		}
 	}
 	if l.owesAck && l.isTrusted && l.canSend() && !l.saidAll() {
 		next = earlier(next, l.owedSince.Add(ackEvery))
@@ -376,7 +383,10 @@ func (l *Lines) tickTexts() {
 		}
 	}
 	for _, s := range l.sent {
-		for _, o := range s.overdue(l.now) {
+		if l.writing {
+			break // it is the transport that is slow, and not the peer
+		}
+		for _, o := range s.overdue(l.now, l.taken, l.slowly(overdueAfter)) {
 			l.tellNow(Unacknowledged{First: s.ref + o.first, Texts: o.n})
 		}
 	}
@@ -473,7 +483,7 @@ func (l *Lines) leadClose() {
 		l.leaveSession()
 		return
 	}
-	l.endBy = l.now.Add(endWait)
+	l.endBy = l.now.Add(l.slowly(endWait))
 	l.sayClose()
 }
 

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -220,7 +221,7 @@ type carrier struct {
 
 func carry(t *testing.T, folder, nick string) carrier {
 	t.Helper()
-	cmd := exec.Command("../../scripts/otr-irc", "--transport", folder, nick)
+	cmd := exec.Command("../../scripts/otr-irc", "--through-folder", folder, nick)
 	cmd.Env = append(os.Environ(), "OTR_IRC_PAUSE=0")
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -307,5 +308,109 @@ func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
 		if seen := r.String(); strings.Contains(seen, "secret") || strings.Contains(seen, "sesame") || !strings.Contains(seen, "?OTR|") {
 			t.Errorf("on the wire:\n%s", seen)
 		}
+	}
+}
+
+// Someone has nothing but otr-irc: it starts what carries the conversation, delivers a
+// pipe's texts, and leaves the server when they have gone out. What goes wrong it says.
+func TestOtrIRCStartsEverythingItself(t *testing.T) {
+	h := newHome(t)
+	program(t, "ii", "ii")
+	server := startServer(t)
+	theirs := record(t, server)
+	alice := startIrssi(t, theirs, "Ali[ce")
+	alice.makeKey()
+	alice.do("/query bob")
+
+	var texts []string
+	l := h.begin("../../scripts/otr-irc", "--plain", server, "bob", "ali[ce")
+	for i := range 12 {
+		texts = append(texts, fmt.Sprintf("secret %d of twelve", i))
+	}
+	l.say(strings.Join(texts, "\n") + "\n")
+	alice.wait(texts[0])
+	alice.do("a sign of life") // other clients acknowledge nothing
+	l.wait("a sign of life\n")
+	l.in.Close()
+	if code := l.left(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, text := range texts {
+		alice.wait(text)
+	}
+	alice.wait("bob has finished the OTR session")
+	for _, noise := range []string{"Terminated", "no such process", "secret"} {
+		if strings.Contains(l.stderr.String(), noise) {
+			t.Errorf("it says %q", noise)
+		}
+	}
+	short := 0
+	for line := range strings.Lines(theirs.String()) {
+		if strings.Contains(line, " PRIVMSG Ali[ce :?OTR:") {
+			short++
+		}
+		if len(line) > 512 {
+			t.Errorf("a line of %d bytes", len(line))
+		}
+	}
+	if short < len(texts) {
+		t.Errorf("only %d of the messages are one line each", short)
+	}
+
+	for _, test := range []struct {
+		args []string
+		say  string
+	}{
+		{[]string{"--plain", server, "Ali[ce", "bob"}, "the nick Ali[ce is taken"},
+		{[]string{"--plain", server, "1bob", "bob"}, "does not allow the nick 1bob"},
+		{[]string{"--plain", "127.0.0.1:1", "bob", "alice"}, "no connection to 127.0.0.1, port 1: "},
+	} {
+		l := h.begin(append([]string{"../../scripts/otr-irc"}, test.args...)...)
+		if code := l.left(); code != 1 || !strings.Contains(l.stderr.String(), test.say) {
+			t.Errorf("%q: exit code %d:\n%s", test.args, code, l.stderr.String())
+		}
+	}
+}
+
+// The way to a server is encrypted, and its certificate is looked at.
+func TestOtrIRCLooksAtTheServersCertificate(t *testing.T) {
+	h := newHome(t)
+	program(t, "ii", "ii")
+	socat, openssl := program(t, "socat", "socat"), program(t, "openssl", "openssl")
+	server := startServer(t)
+	dir := t.TempDir()
+	certificate, key := filepath.Join(dir, "certificate"), filepath.Join(dir, "key")
+	made := exec.Command(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+		"-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate)
+	if out, err := made.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	l.Close()
+	background(t, exec.Command(socat, "OPENSSL-LISTEN:"+port+",bind=127.0.0.1,fork,reuseaddr,verify=0,cert="+certificate+",key="+key, "TCP:"+server))
+	eventually(t, "the server", func() bool {
+		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}, func() string { return port })
+
+	refused := h.begin("../../scripts/otr-irc", "localhost:"+port, "bob", "alice")
+	if code := refused.left(); code != 1 || !strings.Contains(refused.stderr.String(), "certificate verify failed") {
+		t.Errorf("exit code %d", code)
+	}
+	h.env = append(h.env, "SSL_CERT_FILE="+certificate)
+	taken := h.begin("../../scripts/otr-irc", "localhost:"+port, "bob", "alice")
+	eventually(t, "the friend to be missed", func() bool {
+		return strings.Contains(taken.stderr.String(), "alice is not there yet")
+	}, taken.stderr.String)
+	taken.cmd.Process.Signal(syscall.SIGTERM)
+	if code := taken.left(); code != 143 {
+		t.Errorf("exit code %d", code)
 	}
 }
