@@ -176,3 +176,46 @@ func TestAComparisonThatMayNotBeginIsAFailure(t *testing.T) {
 		eb.Wait()
 	})
 }
+
+// However many sessions a peer begins before it is compared with, the delay is asked for
+// once, and puts the time limit off once: it cannot be lengthened from outside.
+func TestNewKeysBeforeTheComparisonGiveNoMoreTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		const delay, limit = 30 * time.Second, time.Minute
+		start := time.Now()
+		e, x := meet(t, setting{config: func(c *Config) {
+			secret("the secret")(c)
+			c.Timeout = limit
+			c.SMP.Delay = func() (time.Duration, error) { asked++; return delay, nil }
+		}})
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			for range 200 {
+				if _, ok := x.listen(); !ok {
+					return
+				}
+				if x.c.State() == otr.StateEncrypted && !x.c.Exchanging() {
+					if lines, err := x.c.Refresh(); err == nil {
+						for _, line := range lines {
+							x.out.Write(append(line, '\n'))
+						}
+					}
+				}
+				time.Sleep(time.Second)
+			}
+		}()
+		if err := e.Wait(); !errors.Is(err, ErrTimeout) {
+			t.Errorf("%v", err)
+		}
+		if d := time.Since(start); d > delay+limit+time.Second {
+			t.Errorf("it took %v", d)
+		}
+		x.out.Close()
+		<-over
+		if n := told[otr.Secure](e); n < 3 || asked != 1 {
+			t.Errorf("asked %d times in %d sessions", asked, n)
+		}
+	})
+}

@@ -295,14 +295,21 @@ func TestPlaintextLeftUnwrittenAtASignalIsNeverSuccess(t *testing.T) {
 type played struct {
 	ops  chan func(*otr.Conversation) ([][]byte, error)
 	here bool // the peer of a session has passed every check
+	id   stream.SessionID
+	in   []stream.SessionID // those that DoIn was given while left is set
+	left bool               // the session has ended: DoIn runs nothing
 }
 
 func (p *played) Handshake(context.Context) error   { return nil }
 func (p *played) Wait() error                       { return nil }
 func (p *played) Stats() stream.Stats               { return stream.Stats{} }
-func (p *played) Session() (stream.SessionID, bool) { return stream.SessionID{}, p.here }
+func (p *played) Session() (stream.SessionID, bool) { return p.id, p.here }
 
-func (p *played) DoIn(_ stream.SessionID, f func(*otr.Conversation) ([][]byte, error)) error {
+func (p *played) DoIn(id stream.SessionID, f func(*otr.Conversation) ([][]byte, error)) error {
+	if p.left {
+		p.in = append(p.in, id)
+		return stream.ErrSessionOver
+	}
 	return p.Do(f)
 }
 
@@ -326,7 +333,7 @@ type owned struct {
 func own(t *testing.T) *owned {
 	t.Helper()
 	s := newSession(t, "owned")
-	o := &owned{s, &played{make(chan func(*otr.Conversation) ([][]byte, error)), true}}
+	o := &owned{s, &played{ops: make(chan func(*otr.Conversation) ([][]byte, error)), here: true}}
 	s.keeper = trust.NewKeeper(trust.Config{Live: true, Home: s.cfg.Home, Level: trust.RequireNew})
 	s.connected.Store(&connection{link: o.played})
 	close(s.running)
@@ -489,6 +496,101 @@ func TestTheExtraKeyIsThatOfATrustedPeerInThePresentSession(t *testing.T) {
 		if given := wait(t, result) == "key"; given != test.given {
 			t.Errorf("%+v: given %v", test, given)
 		}
+	}
+}
+
+// A comparison that has failed makes the next one of the home wait, until one succeeds.
+func TestAFailedComparisonMakesTheNextOneWait(t *testing.T) {
+	o := own(t)
+	o.meet(t)
+	for i, test := range []struct {
+		waits bool
+		ends  otr.Event
+	}{
+		{false, otr.SMPFailed{}},
+		{true, otr.SMPFailed{BrokenOff: true}},
+		{true, otr.SMPSucceeded{}},
+		{false, otr.PeerEnded{}}, // nobody has been shown an outcome
+		{false, otr.SMPFailed{}},
+		{true, otr.SMPSucceeded{}},
+	} {
+		wait, err := o.beginGate()
+		if err != nil || (wait > 0) != test.waits {
+			t.Errorf("comparison %d waits %v, %v", i, wait, err)
+		}
+		o.tell(test.ends)
+	}
+}
+
+// What another process asks is for the session that is there when it asks: if that ends
+// meanwhile nothing is done, and no secret goes to the peer of the next.
+func TestWhatIsAskedIsForOneSession(t *testing.T) {
+	a, _ := connect(t, lines)
+	if err := a.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	id := a.Snapshot().Session
+	o := own(t)
+	o.meet(t)
+	o.id, o.left = id, true
+	for name, ask := range map[string]func() error{
+		"SMP": func() error {
+			return o.CompareSecret(t.Context(), &control.SMP{Secret: []byte("sesame"), Timeout: patience})
+		},
+		"extra key": func() error {
+			_, err := o.ExtraKey(t.Context(), &control.ExtraKey{Use: 1})
+			return err
+		},
+	} {
+		o.in = nil
+		result := make(chan error, 1)
+		go func() { result <- ask() }()
+		_, _ = wait(t, o.ops)(nil) // which session is there
+		select {
+		case err := <-result:
+			if exit.As(err).Code != exit.Failure || len(o.in) != 1 || o.in[0] != id {
+				t.Errorf("%s: %v, asked in %v", name, err, o.in)
+			}
+		case <-o.ops:
+			t.Fatalf("%s is done in whatever session is there", name)
+		}
+	}
+}
+
+// When a session has ended, the key that was announced in it is handed out no more, though
+// the next session is with the same peer.
+func TestTheExtraKeyOfAnEarlierSessionIsNotHandedOut(t *testing.T) {
+	stay := options.Values{options.StayFlag: {"true"}}
+	stay, _ = stay.Merge(lines)
+	a, b := connect(t, stay)
+	if err := a.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.ExtraKey(t.Context(), &control.ExtraKey{Use: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Refresh(t.Context()); err != nil { // after which b has it
+		t.Fatal(err)
+	}
+	received := func() error {
+		_, err := b.ExtraKey(t.Context(), &control.ExtraKey{Received: true})
+		return err
+	}
+	if err := received(); err != nil {
+		t.Fatal(err)
+	}
+	old := b.Snapshot().Session
+	if err := a.End(); err != nil {
+		t.Fatal(err)
+	}
+	for s := b.Snapshot(); !s.Trusted || s.Session == old; s = b.Snapshot() {
+		if !s.Trusted && !a.Snapshot().Trusted {
+			_ = b.Query()
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := received(); exit.As(err).Code != exit.Failure {
+		t.Errorf("the key of the earlier session: %v", err)
 	}
 }
 
