@@ -268,34 +268,3 @@ func TestWhatIsTypedFitsATerminal(t *testing.T) {
 		}
 	}
 }
-
-// TestTheHelperScriptsKnowTheStreamFlags compares what the scripts take for flags
-// of otrpipe with the table: which there are, and which have a value.
-func TestTheHelperScriptsKnowTheStreamFlags(t *testing.T) {
-	script, err := os.ReadFile("../scripts/helpers.sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cases := regexp.MustCompile(`(?s)\n    (-q \| [^)]*)\).*?\n    (-i \| [^)]*)\)`).FindSubmatch(script)
-	if cases == nil {
-		t.Fatal("scripts/helpers.sh has no list of flags")
-	}
-	words := func(list []byte) []string {
-		return strings.FieldsFunc(string(list), func(r rune) bool { return strings.ContainsRune("|\\\n ", r) })
-	}
-	switches, valued := words(cases[1]), words(cases[2])
-	for _, f := range options.Flags(options.Connect, secretFlags) {
-		if cmdline.FlagGroup(f) == options.TransportGroup {
-			continue // a script brings a transport of its own
-		}
-		for _, name := range f.Names() {
-			list := switches
-			if cmdline.TakesValue(f) {
-				list = valued
-			}
-			if !slices.Contains(list, cmdline.Dashed(name)) {
-				t.Errorf("scripts/helpers.sh does not know %s", cmdline.Dashed(name))
-			}
-		}
-	}
-}

@@ -35,6 +35,19 @@ shown() {
   esac
 }
 
+# The flags of otrpipe that need no value, and those that need one. go generate ./commands
+# writes them.
+switches=(
+  --quiet -q --verbose -v --ephemeral --stay --raw --progress
+)
+valued=(
+  --home --identity -i --identity-file --passphrase-file --passphrase-fd
+  --contact --trust --expect --smp-secret-file --smp-secret-fd --smp-question
+  --account --peer-account --session -s --otr --timeout --heartbeat --expire
+  --dead --mode --max-size --pad --linger --drain --html --keylog --events
+)
+# End of the flags.
+
 # take_arguments WORD...: sorts a command line into flags, which are otrpipe's to
 # read; words; and command, which is what follows -- or, where most_words is set,
 # what follows so many words. Flags of the script itself are named in own.
@@ -70,16 +83,17 @@ take_arguments() {
       [[ " $own " == *" $1 "* ]] || no_flag "$1"
       plain=yes
       ;;
-    -q | --quiet | -v | --verbose | --stay | --ephemeral | --raw | --progress) flags+=("$1") ;;
-    -i | --identity | --identity-file | --home | --passphrase-file | --passphrase-fd | -s | --session | \
-      --contact | --trust | --expect | --smp-secret-file | --smp-secret-fd | --smp-question | \
-      --otr | --mode | --account | --peer-account | --max-size | --pad | --timeout | --heartbeat | \
-      --expire | --dead | --linger | --drain | --html | --events | --keylog)
-      [ $# -ge 2 ] || die 2 "$1 needs a value"
-      flags+=("$1=$2")
-      shift
+    -?*)
+      if listed "$1" "${switches[@]}"; then
+        flags+=("$1")
+      elif listed "$1" "${valued[@]}"; then
+        [ $# -ge 2 ] || die 2 "$1 needs a value"
+        flags+=("$1=$2")
+        shift
+      else
+        no_flag "$1"
+      fi
       ;;
-    -?*) no_flag "$1" ;;
     *)
       if [ "${#words[@]}" = "$most_words" ]; then
         command=("$@")
@@ -90,6 +104,16 @@ take_arguments() {
     esac
     shift
   done
+}
+
+# listed WORD ANOTHER...: WORD is one of the others.
+listed() {
+  local word=$1 another
+  shift
+  for another; do
+    [ "$another" != "$word" ] || return 0
+  done
+  return 1
 }
 
 no_flag() { die 2 "there is no flag $(shown "$1"); see $me --help"; }
