@@ -1,0 +1,419 @@
+package transfer
+
+import (
+	"archive/tar"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+)
+
+// maxDrain is how many bytes are still read from a sender after it was told that we
+// stop: more than can be on the way from one that heeds it.
+const maxDrain = 256 << 20
+
+// A ReceiveConfig says what a receiver takes, and whom it tells.
+type ReceiveConfig struct {
+	Dir *os.Root // where everything goes
+	// MaxBytes is how many bytes are taken at most, of all items; 0: as many as there is
+	// room for.
+	MaxBytes int64
+	// NoDotFiles, unless empty, is why names that begin with a dot are refused.
+	NoDotFiles string
+	Progress   Progress
+	// KeptAside is told that what was there of an item has got another name, because it
+	// does not belong to what comes.
+	KeptAside func(name, aside string)
+	// Kept is told that an item is incomplete, and how many of its bytes are here for the
+	// next try.
+	Kept func(name string, bytes int64)
+}
+
+// A receiver is the receiving end.
+type receiver struct {
+	end
+	ReceiveConfig
+	items   []described
+	total   int64
+	moved   int64  // bytes of all items, those that were there already too
+	name    string // the path that arrives
+	pending *record
+
+	free   func(*os.Root) (bytes int64, known bool)
+	create func(dir *os.Root, name string, mode fs.FileMode) (partFile, error)
+}
+
+// A partFile is an incomplete file.
+type partFile interface {
+	io.WriteCloser
+	Sync() error
+}
+
+// Receive receives what the other end sends, and returns which items are complete and
+// in place. An item that has begun and is not among them is kept, and the next try
+// continues it.
+func Receive(link Link, cfg ReceiveConfig) ([]Done, error) {
+	return newReceiver(link, cfg).receive()
+}
+
+func newReceiver(link Link, cfg ReceiveConfig) *receiver {
+	return &receiver{
+		end: end{link: link, role: roleReceiver, reader: reader{r: link}}, ReceiveConfig: cfg,
+		free: freeBytes, create: createPart,
+	}
+}
+
+func (r *receiver) receive() ([]Done, error) {
+	done, err := r.run()
+	if err != nil {
+		r.fail(err)
+		_, _ = io.CopyN(io.Discard, r.link, maxDrain) // so that the sender hears of it
+	}
+	return done, err
+}
+
+// next waits for a record that the state is about.
+func (r *receiver) next() (*record, error) { return r.check(r.reader.next()) }
+
+func (r *receiver) run() (done []Done, err error) {
+	if err := r.write(&record{kind: recordHello, role: r.role}); err != nil {
+		return nil, err
+	}
+	hello, err := r.next()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkHello(hello); err != nil {
+		return nil, err
+	}
+	r.state = awaitingOffer
+	offer, err := r.next()
+	if err != nil {
+		return nil, err
+	}
+	r.items, r.total = offer.items, size(offer.items)
+	if err := r.checkOffer(); err != nil {
+		return nil, err
+	}
+	if err := r.write(&record{kind: recordAccept}); err != nil {
+		return nil, err
+	}
+	for i := range r.items {
+		one, err := r.item(&r.items[i])
+		if err != nil {
+			return done, err
+		}
+		done = append(done, one)
+		if err := r.write(&record{kind: recordStored}); err != nil {
+			return done, err
+		}
+	}
+	r.state = awaitingEnd
+	if _, err := r.next(); err != io.EOF {
+		return done, err
+	}
+	return done, r.link.CloseWrite()
+}
+
+// checkOffer refuses an offer before anything of it is sent.
+func (r *receiver) checkOffer() error {
+	names := map[string]bool{}
+	needed, counted := int64(0), int64(0)
+	for _, item := range r.items {
+		if err := checkName(item.name); err != nil {
+			return err
+		}
+		if item.name[0] == '.' && r.NoDotFiles != "" {
+			return fmt.Errorf("%w: %s begins with a dot, and %s", ErrName, item.name, r.NoDotFiles)
+		}
+		if names[item.name] {
+			return badName("%q is there twice", item.name)
+		}
+		names[item.name] = true
+		if taken(r.Dir, item.name) {
+			return fmt.Errorf("%w: %s exists already", ErrRefused, item.name)
+		}
+		if item.size > 0 {
+			if counted += item.size; counted < 0 {
+				return fmt.Errorf("%w: nobody has room for that", ErrRefused)
+			}
+			needed += item.size - min(item.size, used(r.Dir, partName(item.name)))
+		}
+	}
+	if r.MaxBytes > 0 && counted > r.MaxBytes {
+		return tooMuch(r.MaxBytes)
+	}
+	if free, known := r.free(r.Dir); known && needed > free {
+		return fmt.Errorf("%w: there is not enough room: %d bytes are needed, and %d are free", ErrRefused, needed, free)
+	}
+	return nil
+}
+
+func tooMuch(limit int64) error {
+	return fmt.Errorf("%w: it is more than the receiver's limit of %d bytes", ErrRefused, limit)
+}
+
+// item receives one item.
+func (r *receiver) item(item *described) (Done, error) {
+	r.name = item.name
+	if item.kind == kindFolder {
+		return r.folder(item)
+	}
+	return r.file(item)
+}
+
+// begin agrees with the sender where an item begins, of which offset bytes with a digest
+// are here. Where they are not the sender's, afresh makes room for the whole item.
+func (r *receiver) begin(item *described, digest hash.Hash, offset int64, afresh func() error) (*content, error) {
+	have := &record{kind: recordHave, offset: offset}
+	if offset > 0 {
+		have.sum = sum(digest.Sum(nil))
+	}
+	if err := r.write(have); err != nil {
+		return nil, err
+	}
+	r.state = awaitingStart
+	start, err := r.next()
+	if err != nil {
+		return nil, err
+	}
+	switch start.offset {
+	case offset:
+	case 0:
+		digest.Reset()
+		offset = 0
+		if err := afresh(); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("%w: START at %d instead of %d", ErrRecord, start.offset, offset)
+	}
+	r.state = awaitingData
+	r.moved += offset
+	return &content{receiver: r, item: item, digest: digest, got: offset}, nil
+}
+
+// A content is the bytes of an item that follow, up to its SUM.
+type content struct {
+	*receiver
+	item   *described
+	digest hash.Hash
+	got    int64  // bytes of the item, those that were there already too
+	rest   []byte // of the last DATA
+	sum    *sum   // once it has come
+}
+
+func (c *content) Read(p []byte) (int, error) {
+	for len(c.rest) == 0 {
+		if c.sum != nil {
+			return 0, io.EOF
+		}
+		rec, err := c.next()
+		if err != nil {
+			return 0, err
+		}
+		if rec.kind == recordSum {
+			c.sum = &rec.sum
+			if c.item.size >= 0 && c.got != c.item.size {
+				return 0, fmt.Errorf("%w: %s ended after %d of %d bytes", ErrRecord, c.item.name, c.got, c.item.size)
+			}
+			continue
+		}
+		n := int64(len(rec.data))
+		c.got += n
+		c.moved += n
+		if c.item.size >= 0 && c.got > c.item.size {
+			return 0, fmt.Errorf("%w: %s is longer than was said", ErrRecord, c.item.name)
+		}
+		if c.MaxBytes > 0 && c.moved > c.MaxBytes {
+			return 0, tooMuch(c.MaxBytes)
+		}
+		c.digest.Write(rec.data)
+		c.rest = rec.data
+		c.Progress(c.receiver.name, c.moved, c.total)
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+// verify compares the checksum of the whole item.
+func (c *content) verify() error {
+	if sum(c.digest.Sum(nil)) != *c.sum {
+		return fmt.Errorf("%w: %s", ErrChecksum, c.item.name)
+	}
+	return nil
+}
+
+// file receives a file or a stream.
+func (r *receiver) file(item *described) (Done, error) {
+	part := partName(item.name)
+	mode := fs.FileMode(0o666)
+	if item.executable {
+		mode = 0o777
+	}
+	digest := sha256.New()
+	p, err := openFilePart(r.Dir, part, item, digest)
+	if err != nil {
+		return Done{}, cannot(item.name, "continued", err)
+	}
+	defer func() {
+		if kept := p.close(r.Dir, part); kept > 0 {
+			r.Kept(item.name, kept)
+		}
+	}()
+	afresh := func() error {
+		if err := r.keepAside(item.name, part); err != nil {
+			return err
+		}
+		f, err := r.create(r.Dir, part, mode)
+		if err != nil {
+			return cannot(item.name, "written", err)
+		}
+		p.replace(f)
+		return nil
+	}
+	if p.file == nil {
+		if err := afresh(); err != nil {
+			return Done{}, err
+		}
+	}
+	c, err := r.begin(item, digest, p.have, afresh)
+	if err != nil {
+		return Done{}, err
+	}
+	if _, err := io.Copy(p.file, c); err != nil {
+		return Done{}, r.written(item.name, err)
+	}
+	if err := p.file.Sync(); err != nil {
+		return Done{}, cannot(item.name, "written", err)
+	}
+	if err := c.verify(); err != nil {
+		_ = r.Dir.Remove(part) // it can never be completed
+		return Done{}, err
+	}
+	if item.kind == kindFile {
+		if err := r.Dir.Chtimes(part, item.modified, item.modified); err != nil {
+			return Done{}, cannot(item.name, "written", err)
+		}
+	}
+	if err := placeFile(r.Dir, part, item.name); err != nil {
+		return Done{}, placed(item.name, err)
+	}
+	return Done{item.name, 1, c.got}, nil
+}
+
+// written is the error of copying from the sender to a file: the sender's, or the file's.
+func (r *receiver) written(name string, err error) error {
+	var pathErr *fs.PathError
+	var linkErr *os.LinkError
+	if errors.As(err, &pathErr) || errors.As(err, &linkErr) {
+		return cannot(name, "written", err)
+	}
+	return err
+}
+
+func placed(name string, err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s exists already", ErrRefused, name)
+	}
+	return cannot(name, "written", err)
+}
+
+// folder receives a folder.
+func (r *receiver) folder(item *described) (Done, error) {
+	part := partName(item.name)
+	p, err := openFolderPart(r.Dir, part)
+	if err != nil {
+		return Done{}, cannot(item.name, "continued", err)
+	}
+	defer func() {
+		if kept := p.close(r.Dir, part); kept > 0 {
+			r.Kept(item.name, kept)
+		}
+	}()
+	digest := sha256.New()
+	var have counter
+	if p != nil {
+		if err := pack(tar.NewWriter(io.MultiWriter(digest, &have)), p.tree, p.entries, func(*entry) {}); err != nil {
+			return Done{}, cannot(item.name, "continued", err)
+		}
+	}
+	afresh := func() error {
+		p.close(r.Dir, part)
+		if err := r.keepAside(item.name, part); err != nil {
+			return err
+		}
+		var err error
+		if p, err = createFolderPart(r.Dir, part); err != nil {
+			return cannot(item.name, "written", err)
+		}
+		return nil
+	}
+	if p == nil {
+		if err := afresh(); err != nil {
+			return Done{}, err
+		}
+	}
+	c, err := r.begin(item, digest, int64(have), afresh)
+	if err != nil {
+		return Done{}, err
+	}
+	done := Done{Name: item.name}
+	for _, e := range p.entries {
+		if e.mode.IsRegular() {
+			done.Files++
+			done.Bytes += e.size
+		}
+	}
+	u := newUnpacker(p.tree, p.entries)
+	u.begin = func(name string) { r.name = path.Join(item.name, name) }
+	u.create = func(executable bool) (partFile, error) {
+		mode := fs.FileMode(0o666)
+		if executable {
+			mode = 0o777
+		}
+		done.Files++
+		if err := p.dir.Remove(currentFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return r.create(p.dir, currentFile, mode)
+	}
+	u.place = func(e *entry) error {
+		done.Bytes += e.size
+		return p.place(e)
+	}
+	if err := u.unpack(c); err != nil {
+		return Done{}, r.written(item.name, err)
+	}
+	if err := c.verify(); err != nil {
+		_ = r.Dir.RemoveAll(part) // it can never be completed
+		return Done{}, err
+	}
+	if err := p.placeAll(r.Dir, part, item.name); err != nil {
+		return Done{}, placed(item.name, err)
+	}
+	return done, nil
+}
+
+// keepAside gives what is in the way of a new part another name.
+func (r *receiver) keepAside(name, part string) error {
+	if !taken(r.Dir, part) {
+		return nil
+	}
+	for n := 1; ; n++ {
+		aside := asideName(name, n)
+		if taken(r.Dir, aside) {
+			continue
+		}
+		if err := r.Dir.Rename(part, aside); err != nil {
+			return cannot(part, "kept aside", err)
+		}
+		r.KeptAside(name, aside)
+		return nil
+	}
+}

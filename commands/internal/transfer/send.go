@@ -1,0 +1,405 @@
+package transfer
+
+import (
+	"archive/tar"
+	"bufio"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// An Item is a file, a folder or a stream to be sent.
+type Item struct {
+	described
+	path    string    // of a file or folder
+	stream  io.Reader // of a stream
+	entries []entry   // of a folder
+	files   int
+	content int64 // the bytes of its files; of a stream as far as it was read
+}
+
+// NewItem describes the file or folder at path, which is sent as name or, where that is
+// empty, by its own.
+func NewItem(name, file string) (*Item, error) {
+	if name == "" {
+		absolute, err := filepath.Abs(file) // "." has a name too
+		if err != nil {
+			return nil, err
+		}
+		name = filepath.Base(absolute)
+	}
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, cannot(file, "sent", err)
+	}
+	it := &Item{path: file, files: 1, described: described{name: name, modified: time.Unix(0, 0)}}
+	switch {
+	case info.Mode().IsRegular():
+		it.kind, it.size, it.content = kindFile, info.Size(), info.Size()
+		it.executable, it.modified = isExecutable(info.Mode()), plainTime(info.ModTime())
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, cannot(file, "sent", err)
+		}
+		return it, f.Close()
+	case info.IsDir():
+		it.kind = kindFolder
+		return it, it.scan()
+	}
+	return nil, fmt.Errorf("transfer: %s is neither a file nor a folder", file)
+}
+
+// NewStream describes what is read from r to its end.
+func NewStream(name string, r io.Reader) (*Item, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	return &Item{stream: r, files: 1, described: described{kind: kindStream, name: name, size: -1, modified: time.Unix(0, 0)}}, nil
+}
+
+// Name is the name that the item is sent by.
+func (it *Item) Name() string { return it.name }
+
+// Size is how many bytes the item is for a person; -1: that is not known yet.
+func (it *Item) Size() int64 {
+	if it.kind == kindStream {
+		return -1
+	}
+	return it.content
+}
+
+func (it *Item) scan() error {
+	root, err := os.OpenRoot(it.path)
+	if err != nil {
+		return cannot(it.path, "sent", err)
+	}
+	defer root.Close()
+	if it.entries, err = scan(root); err != nil {
+		return fmt.Errorf("transfer: %s cannot be sent: %w", it.path, err)
+	}
+	it.files = 0
+	for _, e := range it.entries {
+		if e.mode.IsRegular() {
+			it.files++
+			it.content += e.size
+		}
+	}
+	it.size, err = archiveLen(it.entries)
+	return err
+}
+
+// open reads the item from its beginning; begin is told the path of each file.
+func (it *Item) open(begin func(string)) (io.ReadCloser, error) {
+	switch it.kind {
+	case kindStream:
+		begin(it.name)
+		return io.NopCloser(it.stream), nil
+	case kindFile:
+		begin(it.name)
+		f, err := os.OpenFile(it.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // in case it is a FIFO by now
+		if err != nil {
+			return nil, err
+		}
+		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+			f.Close()
+			return nil, errors.Join(errors.New("it is no file any more"), err)
+		}
+		return f, nil
+	}
+	root, err := os.OpenRoot(it.path)
+	if err != nil {
+		return nil, err
+	}
+	r, w := io.Pipe()
+	go func() {
+		defer root.Close()
+		buffered := bufio.NewWriterSize(w, dataLen)
+		archive := tar.NewWriter(buffered)
+		err := pack(archive, root, it.entries, func(e *entry) { begin(path.Join(it.name, e.path)) })
+		if err == nil {
+			err = errors.Join(archive.Close(), buffered.Flush())
+		}
+		w.CloseWithError(err)
+	}()
+	return r, nil
+}
+
+// CheckItems refuses items that cannot be sent together.
+func CheckItems(items []*Item) error {
+	if len(items) > maxItems {
+		return fmt.Errorf("transfer: more than %d files; put them into a folder", maxItems)
+	}
+	names := map[string]bool{}
+	for _, it := range items {
+		if names[it.name] {
+			return fmt.Errorf("transfer: two of the files have the name %q", it.name)
+		}
+		names[it.name] = true
+	}
+	return nil
+}
+
+// A sender is the sending end.
+type sender struct {
+	end
+	items    []*Item
+	progress Progress
+	total    int64
+	moved    int64        // bytes of all items, those that were there already too
+	current  chan string  // the latest path that is read; holds one
+	name     string       // the path that is being sent
+	answers  chan *answer // from the goroutine that reads
+}
+
+// An answer is a record of the receiver's, or why there is none.
+type answer struct {
+	record *record
+	err    error
+}
+
+// Send sends items, and returns which of them the receiver has in full.
+func Send(link Link, items []*Item, progress Progress) ([]Done, error) {
+	s := &sender{
+		end: end{link: link, role: roleSender, reader: reader{r: link}}, items: items, progress: progress,
+		current: make(chan string, 1), answers: make(chan *answer, 1),
+	}
+	left := make(chan struct{})
+	defer close(left)
+	go s.read(left)
+	done, err := s.run()
+	if err != nil {
+		s.fail(err)
+		s.awaitEnd()
+	}
+	return done, err
+}
+
+// read reads answers until there are no more or the sender has left.
+func (s *sender) read(left <-chan struct{}) {
+	defer close(s.answers)
+	for {
+		r, err := s.reader.next()
+		select {
+		case s.answers <- &answer{r, err}:
+		case <-left:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// awaitEnd lets the receiver finish, of which nothing is expected any more.
+func (s *sender) awaitEnd() {
+	for range maxItems {
+		if _, ok := <-s.answers; !ok {
+			return
+		}
+	}
+}
+
+// next waits for the answer that the state is about.
+func (s *sender) next() (*record, error) {
+	a := <-s.answers
+	return s.check(a.record, a.err)
+}
+
+func (s *sender) run() (done []Done, err error) {
+	if err := s.write(&record{kind: recordHello, role: s.role}); err != nil {
+		return nil, err
+	}
+	r, err := s.next()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkHello(r); err != nil {
+		return nil, err
+	}
+	var offer []described
+	for _, it := range s.items {
+		offer = append(offer, it.described)
+	}
+	s.total = size(offer)
+	if err := s.write(&record{kind: recordOffer, items: offer}); err != nil {
+		return nil, err
+	}
+	s.state = awaitingAnswer
+	if _, err := s.next(); err != nil {
+		return nil, err
+	}
+	for _, it := range s.items {
+		if err := s.send(it); err != nil {
+			return done, err
+		}
+		done = append(done, Done{it.name, it.files, it.content})
+	}
+	s.state = awaitingEnd
+	if err := s.link.CloseWrite(); err != nil {
+		return done, err
+	}
+	if _, err := s.next(); err != io.EOF {
+		return done, err
+	}
+	return done, nil
+}
+
+// send sends one item.
+func (s *sender) send(it *Item) error {
+	s.state = awaitingHave
+	have, err := s.next()
+	if err != nil {
+		return err
+	}
+	s.state = sending
+	content, digest, err := s.skip(it, have)
+	if err != nil {
+		return cannot(it.name, "sent", err)
+	}
+	defer content.Close()
+	offset := int64(0)
+	if digest != nil {
+		offset = have.offset
+	} else {
+		digest = sha256.New()
+	}
+	if err := s.write(&record{kind: recordStart, offset: offset}); err != nil {
+		return err
+	}
+	s.moved += offset
+	if err := s.move(it, content, digest, offset); err != nil {
+		return err
+	}
+	s.state = awaitingStored
+	if err := s.write(&record{kind: recordSum, sum: sum(digest.Sum(nil))}); err != nil {
+		return err
+	}
+	_, err = s.next()
+	return err
+}
+
+// skip opens an item behind what the receiver has of it, and returns the digest up to
+// there; nil: what the receiver has is something else, and the item is opened at its
+// beginning.
+func (s *sender) skip(it *Item, have *record) (io.ReadCloser, hash.Hash, error) {
+	content, err := it.open(s.began)
+	if err != nil || have.offset == 0 || it.kind == kindStream || have.offset > it.size {
+		return content, nil, err
+	}
+	digest := sha256.New()
+	if _, err := io.CopyN(digest, content, have.offset); err != nil {
+		content.Close()
+		return nil, nil, err
+	}
+	if sum(digest.Sum(nil)) == have.sum {
+		return content, digest, nil
+	}
+	content.Close()
+	content, err = it.open(s.began)
+	return content, nil, err
+}
+
+// began is told which file is read. It never waits.
+func (s *sender) began(name string) {
+	select {
+	case <-s.current:
+	default:
+	}
+	select {
+	case s.current <- name:
+	default:
+	}
+}
+
+// move sends the rest of an item from an offset on.
+func (s *sender) move(it *Item, content io.Reader, digest hash.Hash, offset int64) error {
+	rest := it.size - offset
+	if it.kind == kindStream {
+		it.content = 0
+	} else {
+		content = io.LimitReader(content, rest) // a file that has grown
+	}
+	left := make(chan struct{})
+	defer close(left)
+	chunks, spare := readAhead(content, left)
+	for {
+		var c chunk
+		select {
+		case a := <-s.answers: // FAIL
+			_, err := s.check(a.record, a.err)
+			return err
+		case c = <-chunks:
+		}
+		if n := int64(len(c.data)); n > 0 {
+			digest.Write(c.data)
+			if err := s.write(&record{kind: recordData, data: c.data}); err != nil {
+				return err
+			}
+			s.tell(n)
+			rest -= n
+			if it.kind == kindStream {
+				it.content += n
+			}
+		}
+		switch {
+		case c.err == io.EOF && it.kind != kindStream && rest > 0:
+			return fmt.Errorf("transfer: %s became shorter while it was sent", it.name)
+		case c.err == io.EOF:
+			return nil
+		case c.err != nil:
+			return cannot(it.name, "read", c.err)
+		}
+		spare <- c.data[:0]
+	}
+}
+
+// A chunk is what one read has yielded; its data may be given back when it is used up.
+type chunk struct {
+	data []byte
+	err  error
+}
+
+// readAhead reads r in a goroutine of its own, up to its end or first error: while one chunk
+// is sent the next one is read, and a reader that waits holds nobody up. Nothing is read any
+// more once left is closed.
+func readAhead(r io.Reader, left <-chan struct{}) (<-chan chunk, chan<- []byte) {
+	chunks, spare := make(chan chunk, 2), make(chan []byte, 2)
+	spare <- make([]byte, 0, dataLen)
+	spare <- make([]byte, 0, dataLen)
+	go func() {
+		for {
+			var buf []byte
+			select {
+			case buf = <-spare:
+			case <-left:
+				return
+			}
+			n, err := r.Read(buf[:dataLen])
+			chunks <- chunk{buf[:n], err}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return chunks, spare
+}
+
+// tell tells how far it is.
+func (s *sender) tell(n int64) {
+	s.moved += n
+	select {
+	case s.name = <-s.current:
+	default:
+	}
+	s.progress(s.name, s.moved, s.total)
+}

@@ -1,0 +1,268 @@
+package transfer
+
+import (
+	"errors"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the hidden folder of an incomplete folder holds: the files that are complete, and
+// the one that is being written.
+const (
+	treeFolder  = "complete"
+	currentFile = "current"
+)
+
+// errInUse says that another receiver writes the same item.
+var errInUse = errors.New("another receiver is writing it")
+
+// taken says whether dir has something called name.
+func taken(dir *os.Root, name string) bool {
+	_, err := dir.Lstat(name)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// used is how many bytes the file called name in dir has; 0 where there is none.
+func used(dir *os.Root, name string) int64 {
+	info, err := dir.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Size()
+}
+
+// lock keeps other receivers from f for as long as it is open.
+func lock(f *os.File) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var locked error
+	if err := conn.Control(func(fd uintptr) { locked = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
+		return err
+	}
+	if errors.Is(locked, unix.EWOULDBLOCK) {
+		return errInUse
+	}
+	return nil // file systems without locks have no such help
+}
+
+// createPart makes a file that is not there yet, for nobody else to write.
+func createPart(dir *os.Root, name string, mode fs.FileMode) (partFile, error) {
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// A filePart is an incomplete file.
+type filePart struct {
+	file partFile // nil: there is none yet that could be continued
+	have int64    // bytes that are there from an earlier try
+}
+
+// openFilePart opens what is there of a file, and hashes it. Another file than one that
+// can be a part of the item is not opened.
+func openFilePart(dir *os.Root, name string, item *described, digest hash.Hash) (*filePart, error) {
+	p := new(filePart)
+	info, err := dir.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if item.kind != kindFile || !info.Mode().IsRegular() || info.Size() > item.size || isExecutable(info.Mode()) != item.executable {
+		return p, nil
+	}
+	f, err := dir.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := f.Stat()
+	if err == nil && !os.SameFile(info, opened) {
+		err = errInUse
+	}
+	if err == nil {
+		err = lock(f)
+	}
+	if err == nil {
+		p.have, err = io.CopyN(digest, f, info.Size())
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	p.file = f
+	return p, nil
+}
+
+// replace has the part begin anew in another file.
+func (p *filePart) replace(f partFile) {
+	if p.file != nil {
+		p.file.Close()
+	}
+	p.file, p.have = f, 0
+}
+
+// close closes the part and returns how many bytes of it are kept for the next try. One
+// with nothing in it is removed.
+func (p *filePart) close(dir *os.Root, name string) (kept int64) {
+	if p.file == nil {
+		return 0
+	}
+	p.file.Close()
+	p.file = nil
+	if kept = used(dir, name); kept == 0 && taken(dir, name) {
+		_ = dir.Remove(name) // or it is found the next time
+	}
+	return kept
+}
+
+// placeFile gives a complete file its name, if there is nothing by that name.
+func placeFile(dir *os.Root, part, name string) error {
+	err := dir.Link(part, name)
+	if err == nil {
+		return dir.Remove(part)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// A file system without links: whoever makes the name first has it.
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	return dir.Rename(part, name)
+}
+
+// A folderPart is an incomplete folder.
+type folderPart struct {
+	dir     *os.Root // the hidden folder
+	tree    *os.Root // in it, what is complete
+	held    *os.File // keeps other receivers away
+	entries []entry  // of tree, when it was opened
+	placed  bool     // tree has got its name
+}
+
+// openFolderPart opens what is there of a folder; nil: there is nothing that can be
+// continued.
+func openFolderPart(dir *os.Root, name string) (*folderPart, error) {
+	info, err := dir.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := enter(dir, name)
+	if errors.Is(err, errInUse) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, nil // not a folder of ours
+	}
+	if p.entries, err = scan(p.tree); err != nil {
+		p.release()
+		return nil, nil // no archive can be made of it
+	}
+	return p, nil
+}
+
+// createFolderPart makes the hidden folder for a folder that begins.
+func createFolderPart(dir *os.Root, name string) (*folderPart, error) {
+	if err := dir.Mkdir(name, 0o700); err != nil {
+		return nil, err
+	}
+	if err := dir.Mkdir(name+"/"+treeFolder, 0o777); err != nil {
+		return nil, err
+	}
+	return enter(dir, name)
+}
+
+// enter opens the hidden folder for this receiver alone.
+func enter(dir *os.Root, name string) (*folderPart, error) {
+	p := new(folderPart)
+	var err error
+	if p.dir, err = dir.OpenRoot(name); err != nil {
+		return nil, err
+	}
+	if p.held, err = p.dir.Open("."); err == nil {
+		err = lock(p.held)
+	}
+	if err == nil {
+		p.tree, err = p.dir.OpenRoot(treeFolder)
+	}
+	if err != nil {
+		p.release()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *folderPart) release() {
+	if p.tree != nil {
+		p.tree.Close()
+	}
+	if p.held != nil {
+		p.held.Close()
+	}
+	p.dir.Close()
+}
+
+// place gives the file that was written last the path of its entry.
+func (p *folderPart) place(e *entry) error {
+	if err := p.dir.Chtimes(currentFile, e.modified, e.modified); err != nil {
+		return err
+	}
+	return p.dir.Rename(currentFile, treeFolder+"/"+e.path)
+}
+
+// placeAll gives a complete folder its name, if there is nothing by that name.
+func (p *folderPart) placeAll(dir *os.Root, part, name string) error {
+	if err := dir.Mkdir(name, 0o700); err != nil { // whoever makes the name first has it
+		return err
+	}
+	into, err := dir.Open(".")
+	if err == nil {
+		defer into.Close()
+		// os.Rename replaces no folder, not even the empty one that has just been made.
+		err = unix.Renameat(int(p.held.Fd()), treeFolder, int(into.Fd()), name)
+	}
+	if err != nil {
+		_ = dir.Remove(name)
+		return &fs.PathError{Op: "rename", Path: name, Err: err}
+	}
+	p.placed = true
+	return dir.RemoveAll(part)
+}
+
+// close closes the part and returns how many bytes of it are kept for the next try. One
+// with nothing complete in it is removed.
+func (p *folderPart) close(dir *os.Root, name string) (kept int64) {
+	if p == nil {
+		return 0
+	}
+	var entries []entry
+	if !p.placed {
+		entries, _ = scan(p.tree) // what cannot be listed cannot be continued
+	}
+	p.release()
+	for _, e := range entries {
+		kept += e.size
+	}
+	if kept == 0 && !p.placed {
+		_ = dir.RemoveAll(name) // or it is found the next time
+	}
+	return kept
+}

@@ -1,0 +1,334 @@
+package transfer
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxEntries bounds a folder, so that its list stays in memory.
+	maxEntries = 1 << 20
+	// maxPath bounds a path inside a folder and the target of a link, in bytes: what
+	// systems take.
+	maxPath = 4096
+	// maxDepth bounds how deep folders are in each other.
+	maxDepth = 128
+	// blockLen is the unit of an archive, of which two with nothing in them end it.
+	blockLen   = 512
+	trailerLen = 2 * blockLen
+)
+
+// ErrFolder says that a folder holds something that cannot be sent, or an archive
+// something that cannot be taken.
+var ErrFolder = errors.New("transfer: cannot be in a folder that is sent")
+
+func badEntry(name, format string, a ...any) error {
+	return fmt.Errorf("%w: %q %s", ErrFolder, name, fmt.Sprintf(format, a...))
+}
+
+// An entry is a file, a folder or a link inside a folder.
+type entry struct {
+	path       string // from the folder on, with slashes
+	mode       fs.FileMode
+	size       int64     // of a file
+	modified   time.Time // of a file, to the second
+	executable bool      // of a file
+	target     string    // of a link
+}
+
+// header is the entry in an archive: it says nothing that the receiver could not restore.
+func (e *entry) header() *tar.Header {
+	h := &tar.Header{Format: tar.FormatPAX, Name: e.path, Typeflag: tar.TypeReg, Mode: 0o644, Size: e.size, ModTime: e.modified}
+	switch {
+	case e.mode.IsDir():
+		h.Name, h.Typeflag, h.Mode, h.ModTime = e.path+"/", tar.TypeDir, 0o755, time.Unix(0, 0)
+	case e.mode&fs.ModeSymlink != 0:
+		h.Typeflag, h.Mode, h.Linkname, h.ModTime = tar.TypeSymlink, 0o777, e.target, time.Unix(0, 0)
+	case e.executable:
+		h.Mode = 0o755
+	}
+	return h
+}
+
+// isExecutable says whether the owner of a file may run it.
+func isExecutable(mode fs.FileMode) bool { return mode&0o100 != 0 }
+
+// scan lists what is in a folder, each folder before what is in it, in the order of the
+// names' bytes.
+func scan(root *os.Root) ([]entry, error) {
+	var all []entry
+	err := fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == "." {
+			return err
+		}
+		if len(all) == maxEntries {
+			return badEntry(name, "is one of more than %d files", maxEntries)
+		}
+		if err := checkPath(name); err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		e := entry{path: name, mode: info.Mode().Type()}
+		switch {
+		case info.IsDir():
+		case info.Mode().IsRegular():
+			e.size, e.executable, e.modified = info.Size(), isExecutable(info.Mode()), plainTime(info.ModTime())
+		case e.mode&fs.ModeSymlink != 0:
+			if e.target, err = root.Readlink(name); err != nil {
+				return err
+			}
+			if err := checkTarget(name, e.target); err != nil {
+				return err
+			}
+		default:
+			return badEntry(name, "is neither a file nor a folder nor a link")
+		}
+		all = append(all, e)
+		return nil
+	})
+	return all, err
+}
+
+// plainTime is a time as a receiver can restore it everywhere: in seconds, and not before
+// 1970.
+func plainTime(t time.Time) time.Time {
+	return time.Unix(min(max(t.Unix(), 0), maxModified), 0)
+}
+
+// checkPath refuses a path that leads out of its folder or whose parts have names that
+// are not taken.
+func checkPath(name string) error {
+	switch {
+	case len(name) > maxPath:
+		return badEntry(name[:64]+"...", "has a path of more than %d bytes", maxPath)
+	case !fs.ValidPath(name) || name == ".":
+		return badEntry(name, "is not a path inside the folder")
+	case strings.Count(name, "/") >= maxDepth:
+		return badEntry(name, "is deeper than %d folders", maxDepth)
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if err := checkPart(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTarget refuses a link that leads out of the folder. A ".." may stand only at the
+// beginning of its target, where it is a real folder's: behind the name of another link it
+// could lead anywhere.
+func checkTarget(name, target string) error {
+	outside := badEntry(name, "is a link out of the folder")
+	if target == "" || len(target) > maxPath || path.IsAbs(target) {
+		return outside
+	}
+	up, down := 0, false
+	for part := range strings.SplitSeq(target, "/") {
+		if part != ".." {
+			down = true
+			if err := checkPart(part); err != nil && part != "." {
+				return err
+			}
+			continue
+		}
+		if up++; down || up > strings.Count(name, "/") {
+			return outside
+		}
+	}
+	return nil
+}
+
+// archiveLen is the length of the archive of entries, in bytes.
+func archiveLen(entries []entry) (int64, error) {
+	var n counter
+	for i := range entries {
+		if err := tar.NewWriter(&n).WriteHeader(entries[i].header()); err != nil {
+			return 0, badEntry(entries[i].path, "cannot be put into an archive: %v", err)
+		}
+		n += counter((entries[i].size + blockLen - 1) / blockLen * blockLen)
+	}
+	return int64(n) + trailerLen, nil
+}
+
+// A counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
+
+// pack writes the archive of entries, which scan has found in root, and tells of each
+// before it is read. The end of the archive is not written: close of the writer does that.
+func pack(w *tar.Writer, root *os.Root, entries []entry, begin func(*entry)) error {
+	for i := range entries {
+		e := &entries[i]
+		begin(e)
+		if err := w.WriteHeader(e.header()); err != nil {
+			return err
+		}
+		if e.mode.IsRegular() {
+			if err := packFile(w, root, e); err != nil {
+				return err
+			}
+		}
+	}
+	return w.Flush()
+}
+
+func packFile(w io.Writer, root *os.Root, e *entry) error {
+	f, err := root.OpenFile(e.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // in case it is a FIFO by now
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return errors.Join(badEntry(e.path, "is no file any more"), err)
+	}
+	if n, err := io.CopyN(w, f, e.size); err == io.EOF {
+		return badEntry(e.path, "became shorter while it was read: %d bytes instead of %d", n, e.size)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// An unpacker makes a folder from its archive.
+type unpacker struct {
+	tree    *os.Root
+	folders map[string]bool // that are there
+	count   int
+	// create makes the file that an entry is written to, and place gives it the entry's path.
+	create func(executable bool) (partFile, error)
+	place  func(e *entry) error
+	begin  func(path string)
+}
+
+// newUnpacker continues a folder that has entries already.
+func newUnpacker(tree *os.Root, entries []entry) *unpacker {
+	u := &unpacker{tree: tree, folders: map[string]bool{".": true}, count: len(entries), begin: func(string) {}}
+	for _, e := range entries {
+		if e.mode.IsDir() {
+			u.folders[e.path] = true
+		}
+	}
+	return u
+}
+
+// unpack reads an archive, or the rest of one from an entry on, up to its end.
+func (u *unpacker) unpack(r io.Reader) error {
+	archive := tar.NewReader(r)
+	for {
+		h, err := archive.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return archiveError(err)
+		}
+		e, err := entryOf(h)
+		if err != nil {
+			return err
+		}
+		if u.count++; u.count > maxEntries {
+			return badEntry(e.path, "is one of more than %d files", maxEntries)
+		}
+		if err := u.add(e, archive); err != nil {
+			return err
+		}
+	}
+	if n, err := io.Copy(io.Discard, r); err != nil {
+		return err
+	} else if n > 0 {
+		return fmt.Errorf("%w: %d bytes behind the end of the archive", ErrRecord, n)
+	}
+	return nil
+}
+
+// archiveError is an error of reading an archive: the stream's own, or that of the archive.
+func archiveError(err error) error {
+	if errors.Is(err, tar.ErrHeader) || errors.Is(err, tar.ErrFieldTooLong) {
+		return fmt.Errorf("%w: the archive: %w", ErrRecord, err)
+	}
+	return err
+}
+
+// entryOf reads a header. It takes those that entry.header makes, and no others.
+func entryOf(h *tar.Header) (*entry, error) {
+	e := &entry{path: strings.TrimSuffix(h.Name, "/"), size: h.Size, modified: h.ModTime, target: h.Linkname}
+	if err := checkPath(e.path); err != nil {
+		return nil, err
+	}
+	switch h.Typeflag {
+	case tar.TypeReg:
+		e.executable = h.Mode == 0o755
+	case tar.TypeDir:
+		e.mode = fs.ModeDir
+	case tar.TypeSymlink:
+		e.mode = fs.ModeSymlink
+		if err := checkTarget(e.path, e.target); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, badEntry(e.path, "is neither a file nor a folder nor a link")
+	}
+	for key := range h.PAXRecords { // the archive's other features, such as holes, are not used
+		if key != "path" && key != "linkpath" && key != "size" {
+			return nil, badEntry(e.path, "has the attribute %q", key)
+		}
+	}
+	made := e.header()
+	if h.Name != made.Name || h.Mode != made.Mode || h.Size != made.Size || h.Linkname != made.Linkname || !h.ModTime.Equal(made.ModTime) ||
+		h.ModTime.Nanosecond() != 0 || h.ModTime.Unix() < 0 || h.ModTime.Unix() > maxModified ||
+		h.Uid != 0 || h.Gid != 0 || h.Uname != "" || h.Gname != "" || h.Devmajor != 0 || h.Devminor != 0 ||
+		!e.mode.IsRegular() && h.Size != 0 {
+		return nil, badEntry(e.path, "has a header that otrpipe does not write")
+	}
+	return e, nil
+}
+
+// add makes an entry, whose bytes are the next of the archive.
+func (u *unpacker) add(e *entry, content io.Reader) error {
+	if !u.folders[path.Dir(e.path)] {
+		return badEntry(e.path, "is in a folder that is not there")
+	}
+	u.begin(e.path)
+	switch {
+	case e.mode.IsDir():
+		u.folders[e.path] = true
+		return existing(e.path, u.tree.Mkdir(e.path, 0o777))
+	case e.mode&fs.ModeSymlink != 0:
+		return existing(e.path, u.tree.Symlink(e.target, e.path))
+	}
+	if _, err := u.tree.Lstat(e.path); err == nil {
+		return existing(e.path, fs.ErrExist)
+	}
+	f, err := u.create(e.executable)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, content)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return archiveError(err)
+	}
+	return u.place(e)
+}
+
+// existing gives the error of what is there already words.
+func existing(name string, err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return badEntry(name, "is there twice, or this file system takes it for another one")
+	}
+	return err
+}
