@@ -30,6 +30,9 @@ var flagValueWords = withStreamFlags(map[string]complete.Completer{
 	flagReplyTo:                 atHome(names.Contacts),
 	flagUse:                     nil,
 	flagData:                    nil,
+	flagCode + "-file":          complete.AFile,
+	flagCode + "-fd":            nil,
+	flagMaxBytes:                nil,
 	flagKeyLog:                  complete.AFile,
 	flagProfile:                 complete.AFile,
 	flagText:                    nil,
@@ -91,5 +94,7 @@ var argumentWords = map[string][]complete.Completer{
 	"toolkit remac":     {complete.AFile},
 	"toolkit forge":     {complete.AFile},
 	"prekeys revoke":    {complete.These()}, // ids are known only with the passphrase
+	"send":              {complete.AFile, complete.AFile, complete.AFile, complete.AFile},
+	"receive":           {complete.AFolder},
 	"completion":        {complete.These(complete.Bash, complete.Zsh, complete.Fish)},
 }

@@ -14,6 +14,12 @@ import (
 // newEnd reads the flags of a stream command. Those that were not given have the command's
 // defaults.
 func newEnd(c *cli.Context, defaults options.Values) (*ends.End, error) {
+	return newSharing(c, defaults, nil)
+}
+
+// newSharing is newEnd for an end whose secret of SMP the command has already; nil: it has
+// none, and the flags say where one is. The session wipes it.
+func newSharing(c *cli.Context, defaults options.Values, shared []byte) (*ends.End, error) {
 	given, err := options.Read(c)
 	if err != nil {
 		return nil, err
@@ -37,13 +43,13 @@ func newEnd(c *cli.Context, defaults options.Values) (*ends.End, error) {
 	}
 	return ends.New(ends.Config{
 		IO: ioOf(c), Command: c.Command.Name, Given: given, Session: session, Identity: identityOf(c),
-		Secret: secretSource(c, flagSMPSecret), Events: valueOf(c, flagEvents),
+		Secret: secretSource(c, flagSMPSecret), Shared: shared, Events: valueOf(c, flagEvents),
 	})
 }
 
 // newWhole is newEnd for a command that is a whole end.
 func newWhole(c *cli.Context, defaults options.Values) (*ends.End, error) {
-	if err := checkWay(c); err != nil {
+	if err := checkWay(c, c.Args().Present()); err != nil {
 		return nil, err
 	}
 	e, err := newEnd(c, defaults)
@@ -53,9 +59,9 @@ func newWhole(c *cli.Context, defaults options.Values) (*ends.End, error) {
 	return e, e.FindWay(c.Args().Slice())
 }
 
-// checkWay refuses a command line that does not name exactly one way to the other end.
-func checkWay(c *cli.Context) error {
-	command := c.Args().Present()
+// checkWay refuses a command line that does not name exactly one way to the other end;
+// command says whether it has a COMMAND.
+func checkWay(c *cli.Context, command bool) error {
 	switch hasTCP := slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == flagTCP }); {
 	case c.IsSet(flagTCP) && c.IsSet(flagListen):
 		return exit.Errorf(exit.Usage, "--tcp and --listen contradict each other: one end listens, and the other dials")

@@ -19,6 +19,8 @@ func commandList() []*cli.Command {
 			prekeysCommand(),
 		),
 		cmdline.InCategory(groupCommandsStreams,
+			sendCommand(),
+			receiveCommand(),
 			connectCommand(),
 			chatCommand(),
 			serveCommand(),

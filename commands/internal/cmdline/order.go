@@ -18,6 +18,11 @@ import (
 // another program's command line: no flag of ours comes after the first.
 const OwnArguments = "-- COMMAND..."
 
+// ThenCommand ends the value of a command's ArgsUsage that has arguments of its own and
+// perhaps another program's command line behind them. Where that is given, "--" stands
+// before it among the arguments that the command gets.
+const ThenCommand = " [" + OwnArguments + "]"
+
 // Order puts a command line into the order that the flag library
 // reads: flags of the program, the command, its flags, "--", its arguments.
 // So a flag works wherever it stands, and what is refused is refused by name:
@@ -99,6 +104,9 @@ func (o *ordering) read(args []string) error {
 func (o *ordering) readAfterDashes(args []string) error {
 	if len(o.commands) > 0 && len(args) > 0 {
 		return exit.Errorf(exit.Usage, "-- before a command of %s", o.path)
+	}
+	if o.command != nil && strings.HasSuffix(o.command.ArgsUsage, ThenCommand) {
+		o.rest = append(o.rest, "--")
 	}
 	o.rest = append(o.rest, args...)
 	return nil

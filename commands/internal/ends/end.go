@@ -26,6 +26,7 @@ type Config struct {
 	Session  *string           // the session's name; nil: it is chosen here
 	Identity identities.Choice // of whom the end is, unless Given makes it ephemeral
 	Secret   *secret.Source    // of SMP
+	Shared   []byte            // the secret of SMP itself, where the command has it; nil: Secret says
 	Events   *string           // where the events are written; nil: nowhere
 }
 
@@ -56,7 +57,9 @@ func New(cfg Config) (*End, error) {
 		return nil, exit.Failed(err)
 	}
 	var ok bool
-	if e.secret, ok, err = cfg.Secret.Read(); err != nil {
+	if cfg.Shared != nil {
+		e.secret = cfg.Shared
+	} else if e.secret, ok, err = cfg.Secret.Read(); err != nil {
 		return nil, err
 	} else if ok && len(e.secret) == 0 {
 		return nil, exit.Errorf(exit.KeyFile, "the secret of SMP is empty")

@@ -89,6 +89,7 @@ var packages = []string{
 	"stream",
 	"terminal",
 	"toolkit",
+	"transfer",
 	"transport",
 	"v3",
 	"v4",

@@ -52,7 +52,7 @@ func (s *Session) showProgress() (end func()) {
 // of which several may run at one terminal.
 func (s *Session) wantsProgress() bool {
 	switch {
-	case !terminal.Is(s.Messages.File()):
+	case s.cfg.OwnProgress || !terminal.Is(s.Messages.File()):
 		return false
 	case s.options.Progress:
 		return true

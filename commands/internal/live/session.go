@@ -49,6 +49,8 @@ type Config struct {
 	// first on, that are still known, quoted for people. It is called by the goroutine
 	// that owns the session.
 	SentTexts func(first, n int64) []string
+	// OwnProgress says that the command shows how far the transfer is.
+	OwnProgress bool
 	// Restore, unless nil, gives the terminal back before the process is ended by a
 	// second signal.
 	Restore func()

@@ -55,11 +55,15 @@ type Ends int
 
 // The kinds of ends.
 const (
-	Halves  Ends = 1 << iota // encrypt-stream and decrypt-stream
-	Connect                  // and send and receive, which run over the same transports
+	Halves Ends = 1 << iota // encrypt-stream and decrypt-stream
+	Connect
 	Serve
 	Chat
+	Transfer // send and receive
 )
+
+// talks are the ends whose plaintext is what people and programs read and write.
+const talks = Halves | Connect | Serve | Chat
 
 // A Flag is a stream flag: a row of the table.
 type Flag struct {
@@ -86,9 +90,9 @@ type Flag struct {
 // Table has all stream flags, in the order that help shows them.
 var Table = []Flag{
 	{Name: TCPFlag, Group: TransportGroup, Usage: "dial `HOST:PORT` until the other end is there, instead of running COMMAND",
-		Form: transport.DialAddress, Only: Connect | Chat},
+		Form: transport.DialAddress, Only: Connect | Chat | Transfer},
 	{Name: ListenFlag, Group: TransportGroup, Usage: "wait for callers at `[HOST:]PORT`; without HOST, at every address of this machine",
-		Form: transport.ListenAddress, Only: Connect | Chat | Serve},
+		Form: transport.ListenAddress, Only: Connect | Chat | Serve | Transfer},
 	{Name: TransportStatusFlag, Group: TransportGroup, Kind: Switch, Usage: "leave with the exit status of COMMAND, the transport, if the stream ended well",
 		Form: asIs, Only: Connect},
 	{Name: MaxSessionsFlag, Group: TransportGroup, Usage: "with --listen, serve at most `N` callers at once", Default: strconv.Itoa(DefaultMaxSessions),
@@ -117,11 +121,11 @@ var Table = []Flag{
 
 	{Name: ModeFlag, Group: StreamGroup, Usage: "`MODE` stream: exact bytes between two otrpipes; lines: one message a line with any OTR client", Default: ModeStream,
 		Form: oneOf(ModeStream, ModeLines), Completion: Modes,
-		ChatUsage: "`MODE` lines: one message a line with any OTR client; a chat has no other", ChatDefault: ModeLines, Offline: true},
+		ChatUsage: "`MODE` lines: one message a line with any OTR client; a chat has no other", ChatDefault: ModeLines, Offline: true, Only: talks},
 	{Name: MaxSizeFlag, Group: StreamGroup, Usage: "no transport line longer than `N` bytes: fragment", Default: NoDefault, Form: number(minLine, maxLine), Offline: true},
 	{Name: PadFlag, Group: StreamGroup, Usage: "pad plaintexts to multiples of `N` bytes", Default: NoDefault, Form: number(0, maxPad)},
 	{Name: StayFlag, Group: StreamGroup, Kind: Switch, Usage: "mode lines: when the peer ends, wait for a new session",
-		Form: asIs, LinesOnly: true,
+		Form: asIs, LinesOnly: true, Only: talks,
 		ChatUsage: "stay for the next session when the other end leaves, which is the default; --stay=false: leave with it"},
 	{Name: LingerFlag, Group: StreamGroup, Usage: "mode lines: `D` after our input's end and the last text the session is ended", Default: "1s",
 		Form: Duration, LinesOnly: true, Only: Halves | Connect | Serve},
@@ -130,7 +134,7 @@ var Table = []Flag{
 	{Name: RawFlag, Group: StreamGroup, Kind: Switch, Usage: "mode lines: received text as it came, newlines included",
 		Form: asIs, LinesOnly: true, Only: Halves | Connect | Serve, Offline: true},
 	{Name: HTMLFlag, Group: StreamGroup, Usage: "mode lines: other clients' HTML `HOW`: raw, or as text, both ways", Default: HTMLRaw,
-		Form: oneOf(HTMLRaw, HTMLText), Completion: Fixed, Values: []string{HTMLRaw, HTMLText}, ChatDefault: HTMLText},
+		Form: oneOf(HTMLRaw, HTMLText), Completion: Fixed, Values: []string{HTMLRaw, HTMLText}, ChatDefault: HTMLText, Only: talks},
 	{Name: ProgressFlag, Group: StreamGroup, Kind: Switch, Usage: "always show progress", Form: asIs, Only: Halves | Connect | Serve},
 	{Name: KeyLogFlag, Group: StreamGroup, Usage: "write the keys of all messages to `FILE`, for otrpipe toolkit", Form: absolutePath, Completion: Files},
 	{Name: EventsFlag, Group: StreamGroup, Usage: "write what happens as JSON to `FILE` or fd:N", Completion: Files, Offline: true},

@@ -28,6 +28,7 @@ const (
 type Progress struct {
 	printer *Printer
 	total   int64
+	verb    string // of a transfer of files: sent or received; "": both directions are shown
 	// Guarded by the printer's lock.
 	shown   string // what is drawn
 	samples []sample
@@ -46,6 +47,14 @@ func (p *Printer) Progress(now time.Time, total int64) *Progress {
 	defer p.mu.Unlock()
 	p.status = &Progress{printer: p, total: total, samples: []sample{{at: now}}}
 	return p.status
+}
+
+// TransferProgress is Progress for files that are all sent or all received, as verb says.
+// Show is given what has moved as sent then, and as trust the name of what moves.
+func (p *Printer) TransferProgress(now time.Time, verb string, total int64) *Progress {
+	g := p.Progress(now, total)
+	g.verb = verb
+	return g
 }
 
 // Show draws the line anew: how many bytes of payload have been sent and
@@ -111,9 +120,13 @@ func (g *Progress) fields(trust string) []field {
 	seconds := now.at.Sub(oldest.at).Seconds()
 	var fields []field
 	sent, received := minor(now.sent, now.received), minor(now.received, now.sent)
+	verb := g.verb
+	if verb == "" {
+		verb = "sent"
+	}
 	if now.sent > 0 || g.total > 0 || now.received == 0 {
 		rate := perSecond(now.sent-oldest.sent, seconds)
-		fields = append(fields, field{"sent " + Size(now.sent), sent, true})
+		fields = append(fields, field{verb + " " + Size(now.sent), sent, true})
 		if g.total > 0 {
 			// The file may grow while it is read.
 			fields = append(fields, field{fmt.Sprintf("(%d%%)", min(100, int(float64(now.sent)/float64(g.total)*100))), 2, false})

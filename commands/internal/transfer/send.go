@@ -67,17 +67,6 @@ func NewStream(name string, r io.Reader) (*Item, error) {
 	return &Item{stream: r, files: 1, described: described{kind: kindStream, name: name, size: -1, modified: time.Unix(0, 0)}}, nil
 }
 
-// Name is the name that the item is sent by.
-func (it *Item) Name() string { return it.name }
-
-// Size is how many bytes the item is for a person; -1: that is not known yet.
-func (it *Item) Size() int64 {
-	if it.kind == kindStream {
-		return -1
-	}
-	return it.content
-}
-
 func (it *Item) scan() error {
 	root, err := os.OpenRoot(it.path)
 	if err != nil {

@@ -162,7 +162,7 @@ func (e *end) fail(err error) {
 	_ = e.link.CloseWrite()
 }
 
-// Size is the number of bytes of items; -1: that is not known.
+// size is the number of bytes of items; -1: that is not known.
 func size(items []described) (total int64) {
 	for _, item := range items {
 		if item.size < 0 {

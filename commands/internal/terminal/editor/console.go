@@ -61,9 +61,11 @@ type Console struct {
 	height  int
 	closed  bool
 	past    past
-	torn    bool          // the screen was once too small for the picture; see resize
-	away    bool          // the terminal has been given back until the process goes on
-	resumed chan struct{} // from the signals: it goes on
+	// complete, unless nil, returns what can follow a text; set before ReadLine.
+	complete func(before string) []string
+	torn     bool          // the screen was once too small for the picture; see resize
+	away     bool          // the terminal has been given back until the process goes on
+	resumed  chan struct{} // from the signals: it goes on
 }
 
 // A secret is one that is being entered.
@@ -233,6 +235,8 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 			return "", false, io.EOF
 		}
 		l.delete()
+	case keyTab:
+		fits = c.completeLine()
 	case keyYank:
 		fits = l.yank()
 	case keyClear:
@@ -272,6 +276,35 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 		c.put("\a" + c.erased() + c.Paint("The line cannot get that long; nothing was added.", color.FgYellow) + "\r\n" + c.drawn())
 	}
 	return "", false, nil
+}
+
+// Complete has the Tab key complete the line: candidates returns the texts that can follow
+// what stands before the cursor. It is called before ReadLine.
+func (c *Console) Complete(candidates func(before string) []string) { c.complete = candidates }
+
+// completeLine adds what all that can follow has in common.
+func (c *Console) completeLine() (fits bool) {
+	l := &c.line
+	if c.complete == nil {
+		return true
+	}
+	all := c.complete(l.text[:l.pos])
+	if len(all) == 0 {
+		c.put("\a")
+		return true
+	}
+	common := all[0]
+	for _, one := range all[1:] {
+		n := 0
+		for n < min(len(common), len(one)) && common[n] == one[n] {
+			n++
+		}
+		common = common[:n]
+	}
+	if common == "" {
+		c.put("\a")
+	}
+	return l.insert(strings.ToValidUTF8(common, ""))
 }
 
 // ReadSecret asks for a secret, which is not shown, and is the caller's to wipe.

@@ -35,6 +35,7 @@ const (
 	keyYank
 	keyClear
 	keySuspend
+	keyTab
 )
 
 // A key is one that was pressed, or a text that was pasted.
@@ -48,7 +49,7 @@ type key struct {
 var controls = map[byte]code{
 	'\r': keyEnter, '\n': keyEnter, 0x7f: keyBackspace,
 	ctrl('A'): keyHome, ctrl('B'): keyLeft, ctrl('C'): keyInterrupt, ctrl('D'): keyEOF,
-	ctrl('E'): keyEnd, ctrl('F'): keyRight, ctrl('H'): keyBackspace, ctrl('K'): keyKillEnd,
+	ctrl('E'): keyEnd, ctrl('I'): keyTab, ctrl('F'): keyRight, ctrl('H'): keyBackspace, ctrl('K'): keyKillEnd,
 	ctrl('L'): keyClear, ctrl('N'): keyDown, ctrl('P'): keyUp, ctrl('U'): keyKillStart,
 	ctrl('W'): keyKillWord, ctrl('Y'): keyYank, ctrl('Z'): keySuspend,
 }
