@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -26,7 +27,8 @@ type desk struct {
 	home    string
 	wire    *relay
 	mu      sync.Mutex
-	carried [2][]byte // by the wire, from each side
+	carried [2][]byte      // by the wire, from each side
+	deaf    [2]atomic.Bool // the wire loses what comes from that side
 }
 
 func newDesk(t *testing.T) *desk {
@@ -44,7 +46,12 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	d := &desk{t: t, tmux: tmux, folder: folder, home: newHome(t)}
-	d.wire = &relay{cutAfter: -1, tap: func(from side, passed []byte) {
+	d.wire = &relay{cutAfter: -1, tamper: func(from side, _ int, line []byte) [][]byte {
+		if d.deaf[from].Load() {
+			return nil
+		}
+		return [][]byte{line}
+	}, tap: func(from side, passed []byte) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.carried[from] = append(d.carried[from], passed...)
@@ -244,6 +251,35 @@ func TestTwoPeopleChat(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A message that is not acknowledged within ten seconds is marked, and so is one that did not
+// arrive, each with its text, above the line; the other end hears that one is missing.
+func TestAChatMarksMessagesThatDoNotArrive(t *testing.T) {
+	t.Parallel()
+	d, a, b := twoChats(t, "4")
+	a.enters("I am at home")
+	b.sees("alice: I am at home")
+	d.deaf[alice].Store(true)
+	a.enters("do NOT come tonight")
+	a.types("half a line")
+	a.sees(`not acknowledged yet by bob: "do NOT come tonight"`)
+	a.prompted("[bob unverified] half a line")
+	d.deaf[alice].Store(false)
+	a.press("C-u")
+	a.enters("see you")
+	b.sees("alice: see you")
+	b.sees("1 message of alice got lost on the way")
+	a.sees(`did not reach bob: "do NOT come tonight"`)
+	if text := a.screen(); strings.Contains(text, `bob: "I am at home"`) || strings.Contains(text, `bob: "see you"`) {
+		t.Errorf("a message that has arrived is marked:\n%s", text)
+	}
+	if strings.Contains(b.screen(), "do NOT come") {
+		t.Errorf("the message has come:\n%s", b.screen())
+	}
+	a.enters("/quit")
+	a.leaves(5)
+	b.leaves(5)
 }
 
 func TestAMessageLeavesTheLineThatIsBeingTyped(t *testing.T) {
