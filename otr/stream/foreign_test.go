@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -400,4 +402,67 @@ func TestHelloIsRepeatedUntilThePeersComes(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	})
+}
+
+// In version 2 nothing shows that the peer is an otrpipe, and some programs drop messages with
+// records that they do not know: Lines sends none of its own. So a text that gets lost is not
+// noticed there.
+func TestLinesOfVersion2HaveNoRecordsOfOurs(t *testing.T) {
+	version2 := func(c *otr.Config) { c.Policy = otr.AllowV2 | otr.RequireEncryption | otr.RestartAKE }
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
+		e := open(t, a, setting{lines: true, otr: version2})
+		x := &stranger{t: t, c: newConversation(t, setting{key: 1, otr: version2}, seeded(99)), in: bufio.NewReader(b), out: b}
+		defer b.Close()
+		x.becomeSecure()
+		e.lines.WriteMessage([]byte("hello"))
+		e.lines.CloseWrite()
+		text := ""
+		for x.c.State() == otr.StateEncrypted {
+			line, err := x.in.ReadBytes('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := x.c.Receive(bytes.TrimSuffix(line, []byte("\n")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += string(r.Text)
+			for _, v := range r.TLVs {
+				if v.Type >= 0x6F00 && v.Type <= 0x6FFF {
+					t.Errorf("a record of type %04x", v.Type)
+				}
+			}
+		}
+		if text != "hello" {
+			t.Errorf("%q", text)
+		}
+	})
+	for _, lost := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var deaf atomic.Bool
+			a, b := cable(t, relay{filter: swallow(&deaf)}, relay{})
+			ea, eb := openPair(t, a, b, setting{lines: true, otr: version2}, setting{lines: true, otr: version2})
+			handshakeLines(t, ea.lines, eb.lines)
+			for i := range 3 {
+				deaf.Store(lost && i == 1)
+				ea.lines.WriteMessage(fmt.Appendf(nil, "line %d", i))
+				synctest.Wait()
+			}
+			deaf.Store(false)
+			eb.lines.WriteMessage([]byte("an answer"))
+			eb.lines.CloseWrite()
+			ea.lines.CloseWrite()
+			want := map[bool]int{false: 3, true: 2}[lost]
+			if texts, err := readTexts(eb.lines); len(texts) != want || err != io.EOF {
+				t.Errorf("lost %v: %q, %v", lost, texts, err)
+			}
+			if texts, err := readTexts(ea.lines); len(texts) != 1 || err != io.EOF {
+				t.Errorf("lost %v: %q, %v", lost, texts, err)
+			}
+			if told[Lost](eb)+told[Undelivered](ea)+told[Downgraded](ea) != 0 || ea.lines.Wait() != nil || eb.lines.Wait() != nil {
+				t.Errorf("lost %v: %v, %v; %v", lost, ea.lines.Wait(), eb.lines.Wait(), eb.events())
+			}
+		})
+	}
 }
