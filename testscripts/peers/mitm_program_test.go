@@ -235,6 +235,16 @@ func TestVersion4CannotBeTakenAwayInSilence(t *testing.T) {
 				p.caught(3, "--contact", "bob", "--trust", "verified", "--events", p.seen+".events")
 				p.wantEvent("downgraded", 3)
 			}},
+			{"a shared secret", func(p *tap) {
+				secret := secretFile(p.t, "the secret")
+				p.ends = []string{"--smp-secret-file", secret}
+				p.caught(3, "--smp-secret-file", secret, "--events", p.seen+".events")
+				p.wantEvent("downgraded", 3)
+			}},
+			{"keys of both versions are expected", func(p *tap) {
+				p.caught(3, "--expect", p.bob.key("3"), "--expect", p.bob.key("4"), "--events", p.seen+".events")
+				p.wantEvent("downgraded", 3)
+			}},
 			{"a key of version 4 is expected", func(p *tap) {
 				p.caught(7, "--expect", p.bob.key("4"), "--timeout", "4s")
 			}},
