@@ -187,7 +187,7 @@ func (s *Session) queried(what otr.Queried) {
 	if s.offers != offers { // a peer that waits for a session asks again and again
 		s.Warn("the peer asks for versions of OTR that are not allowed here: %v", what.Offered)
 	}
-	s.offers = offers
+	s.offers, s.offered = offers, what.Offered
 }
 
 // streamEnded follows the end of one direction.

@@ -9,7 +9,9 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
+	"otrpipe/otr"
 	"otrpipe/otr/stream"
+	"otrpipe/otr/wire"
 )
 
 // offlineHint is for a live session to which a message for package offline came.
@@ -144,12 +146,29 @@ func (s *Session) timedOut() error {
 		return late.WithHint("the transport sends back what we say; is it the other end that answers?")
 	case s.offline:
 		return late.WithHint(offlineHint)
+	case s.offered&options.Spoken != 0:
+		return late.WithHint("what came asks for OTR version %s, which is not allowed here; --otr %s allows it", s.offers, s.withOffered())
 	case s.offers != "":
-		return late.WithHint("what came asks for OTR version %s, which is not allowed here; see --otr", s.offers)
+		return late.WithHint("what came asks for OTR version %s, which is not spoken here", s.offers)
 	case s.inClear:
 		return late.WithHint("what came was not encrypted; does the other end speak OTR?")
 	}
+	if s.options.Mode == options.ModeLines && !s.cfg.AtTerminal && !s.options.Policy.Has(otr.AllowV2) {
+		return late.WithHint("is the other end running? --timeout D gives it longer; WeeChat and profanity speak OTR version 2 only: --otr 234")
+	}
 	return late.WithHint("is the other end running? --timeout D gives it longer")
+}
+
+// withOffered are the versions that are allowed here, and those that the peer has asked
+// for, as --otr takes them.
+func (s *Session) withOffered() string {
+	all := s.offered & options.Spoken
+	for v := range 10 {
+		if options.Spoken.Has(v) && s.options.Policy.Allows(v) {
+			all |= wire.MakeVersions(v)
+		}
+	}
+	return all.Digits()
 }
 
 // Reword is an error of package stream for the user.

@@ -126,6 +126,9 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 		s.remembered(secure.Session, standing, err)
 		return
 	}
+	if secure.Version == 2 && (s.options.Policy.Allows(3) || s.options.Policy.Allows(4)) {
+		s.Warn("the session is of OTR version 2: %s speaks nothing newer, or somebody in between has altered what was offered", s.contactName())
+	}
 	standing := trust.Standing(p.Trust)
 	switch standing {
 	case trust.Unverified:

@@ -105,6 +105,9 @@ func (s *Session) conversation() (*otr.Conversation, error) {
 	} else if policy.Has(otr.AllowV3) && trust.OnlyVersion3(contact) {
 		policy &^= otr.AllowV4
 	}
+	if s.meetsAnyClient(contact) {
+		policy |= otr.AllowV2
+	}
 	policy |= otr.RestartAKE
 	if s.options.Mode == options.ModeLines {
 		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE
@@ -197,6 +200,15 @@ func (s *Session) giveTagBack(err error) {
 	default:
 		s.tag.Release()
 	}
+}
+
+// meetsAnyClient reports whether a person at this terminal talks with somebody whose
+// client is not known, and it may speak version 2 only, as some do to this day. Where the
+// peer is checked before anything is said, nobody shall be able to choose that version by
+// altering a query.
+func (s *Session) meetsAnyClient(contact keyfile.Contact) bool {
+	return s.cfg.AtTerminal && s.options.Named == 0 && len(contact.Keys) == 0 &&
+		len(s.options.Expect) == 0 && s.options.SMP == nil && s.options.Trust == options.TrustNew
 }
 
 // policyOf is the policy for an identity. An identity of an older program has no key

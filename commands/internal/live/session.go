@@ -23,6 +23,7 @@ import (
 	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/stream"
+	"otrpipe/otr/wire"
 )
 
 // lastAnswers is how long a session that has ended waits for other processes to
@@ -149,6 +150,7 @@ type peerState struct {
 	inClear  bool                // what came was unencrypted text
 	offline  bool                // what came was a message to somebody who is away
 	offers   string              // the versions that the peer asked for last, if none of them is allowed here
+	offered  wire.Versions       // the same
 	extra    *extraKey           // announced by the peer last
 	smp      smpState
 }

@@ -654,3 +654,39 @@ func TestASecretDoesNotAnswerAnotherQuestion(t *testing.T) {
 		}
 	}
 }
+
+// Some clients speak version 2 only, so a person may meet one without knowing that. Where
+// the peer is known, or is checked before anything is said, it is not offered.
+func TestAPersonOffersVersion2OnlyWhereThePeersClientIsNotKnown(t *testing.T) {
+	known := keyfile.Contact{Keys: []keyfile.ContactKey{{}}}
+	for _, test := range []struct {
+		name     string
+		terminal bool
+		values   options.Values
+		contact  keyfile.Contact
+		want     bool
+	}{
+		{"a stranger", true, nil, keyfile.Contact{}, true},
+		{"a new contact", true, options.Values{options.ContactFlag: {"bob"}}, keyfile.Contact{}, true},
+		{"a known contact", true, options.Values{options.ContactFlag: {"bob"}}, known, false},
+		{"versions are named", true, options.Values{options.OTRFlag: {"34"}}, keyfile.Contact{}, false},
+		{"a verified contact is wanted", true, options.Values{options.ContactFlag: {"bob"}, options.TrustFlag: {"verified"}}, keyfile.Contact{}, false},
+		{"a script", false, nil, keyfile.Contact{}, false},
+	} {
+		o, err := test.values.Options(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Session{cfg: Config{AtTerminal: test.terminal}, options: o}
+		if got := s.meetsAnyClient(test.contact); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+	o, err := options.Values{}.Options([]byte("sesame"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := (&Session{cfg: Config{AtTerminal: true}, options: o}); s.meetsAnyClient(keyfile.Contact{}) {
+		t.Error("version 2 is offered before a comparison of secrets")
+	}
+}
