@@ -243,8 +243,16 @@ func TestAccountNamesMustAgreeInVersion4(t *testing.T) {
 		if (bob.State() == otr.StateEncrypted) != c.works {
 			t.Errorf("bob with %q and %q is in %v", c.ours, c.theirs, bob.State())
 		}
-		if refused := happened[otr.Malformed](bob); !c.works && (len(refused) != 1 || !errors.Is(refused[0].Reason, v4.ErrRingSignature)) {
+		events := bob.events
+		if refused := happened[otr.Malformed](bob); !c.works && (len(refused) != 1 || !errors.Is(refused[0].Reason, v4.ErrRingSignature) || !errors.Is(refused[0].Reason, otr.ErrAuthentication)) {
 			t.Errorf("%+v", refused)
+		}
+		// Both know that the other end speaks version 4, and hear it once.
+		bob.events = events
+		for _, end := range []*v4End{alice, bob} {
+			if begun := happened[otr.ExchangeBegun](end); len(begun) != 1 || begun[0].Version != 4 {
+				t.Errorf("%s with %q and %q: %+v", end.name, c.ours, c.theirs, begun)
+			}
 		}
 	}
 }

@@ -1,0 +1,145 @@
+package live
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/otr"
+	"otrpipe/otr/keys"
+	"otrpipe/otr/stream"
+)
+
+// A listener is a session to which things happen, and what it prints of them.
+type listener struct {
+	*Session
+	t    *testing.T
+	file string
+}
+
+func newListener(t *testing.T, values options.Values) *listener {
+	t.Helper()
+	o, err := values.Options(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "stderr")
+	stderr, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stderr.Close() })
+	s := newSession(t, "a")
+	s.IO = terminal.NewIO("otrpipe", stderr, stderr, stderr)
+	s.options = o
+	t.Cleanup(func() { s.Finish(nil) })
+	return &listener{s, t, file}
+}
+
+// hears returns what is printed when something happens.
+func (l *listener) hears(what otr.Event) string {
+	l.t.Helper()
+	l.event(stream.Event{What: what, Count: 1})
+	l.Messages.Flush(patience)
+	text, err := os.ReadFile(l.file)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if err := os.Truncate(l.file, 0); err != nil {
+		l.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// hints are what the user can do after each way in which there can be no session.
+func (l *listener) hints() []string {
+	return []string{
+		exit.As(l.explain(stream.ErrTimeout)).Hint,
+		exit.As(l.explain(stream.ErrClosedBeforeSession)).Hint,
+	}
+}
+
+func wantWords(t *testing.T, text string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			t.Errorf("%q does not say %q", text, word)
+		}
+	}
+}
+
+func TestAnotherClientThatIsRefusedIsToldOf(t *testing.T) {
+	l := newListener(t, nil)
+	key, err := keys.ParseFingerprint(strings.Repeat("ab", 56))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := l.hears(otr.OtherKey{Fingerprint: key, Version: 4, Instance: 0x1234})
+	wantWords(t, said, key.String(), "was refused", "this session goes on", "hint: if that is another device of the peer: contacts add takes its key")
+}
+
+// An expired profile is told as what it is at the end that has found it, and at the one
+// whose profile it is; so is the end that comes of it.
+func TestAProfileThatHasExpiredIsToldWithItsDateAndAWordOnClocks(t *testing.T) {
+	expires := time.Date(2030, 1, 2, 0, 0, 0, 0, time.UTC)
+	ahead, behind := newListener(t, nil), newListener(t, nil)
+	said := ahead.hears(otr.ProfileExpired{Expires: expires, Now: expires.Add(30 * time.Hour)})
+	wantWords(t, said, "expired on 2030-01-02 00:00 UTC", "our clock says 2030-01-03 06:00 UTC", "hint: compare the date and the time of both machines")
+	said = behind.hears(otr.PeerError{Text: "Profile expired 2030-01-02; my clock: 2030-01-03", Expired: true})
+	wantWords(t, said, "expired 2030-01-02; my clock: 2030-01-03", "one of the two clocks is wrong", "hint: compare the date and the time of both machines")
+	for _, hint := range ahead.hints() {
+		wantWords(t, hint, "2030-01-02", "2030-01-03", "clock")
+	}
+	for _, hint := range behind.hints() {
+		wantWords(t, hint, "2030-01-02", "2030-01-03", time.Now().UTC().Format("2006-01-02"), "clock")
+	}
+}
+
+func TestAKeyExchangeOfVersion4ThatFailsIsToldWithAWordOnAccountNames(t *testing.T) {
+	refused := otr.Malformed{Reason: otr.ErrAuthentication}
+	begun := otr.ExchangeBegun{Version: 4, Instance: 0x1234}
+	without, with := newListener(t, nil), newListener(t, options.Values{
+		options.AccountFlag: {"me@example.com"}, options.PeerAccountFlag: {"you there"},
+	})
+	for _, l := range []*listener{without, with} {
+		for _, hint := range l.hints() {
+			if strings.Contains(hint, "account") {
+				t.Errorf("a peer that was not heard may want %q", hint)
+			}
+		}
+		if said := l.hears(otr.ExchangeBegun{Version: 3}); said != "" {
+			t.Errorf("a key exchange that goes on is told: %q", said)
+		}
+		for _, hint := range l.hints() {
+			if strings.Contains(hint, "account") {
+				t.Errorf("a peer of version 3 may want %q", hint)
+			}
+		}
+		l.hears(begun)
+	}
+	all := without.hints()
+	all = append(all, without.hears(refused))
+	for _, hint := range all {
+		wantWords(t, hint, "version 4", "otr4j and otrr", "--account", "--peer-account", "neither at both ends")
+	}
+	if again := without.hears(refused); strings.Contains(again, "hint") {
+		t.Errorf("the hint comes again: %q", again)
+	}
+	all = append(with.hints(), with.hears(refused))
+	for _, hint := range all {
+		wantWords(t, hint, "version 4", "--account 'you there' --peer-account me@example.com", "neither at both ends")
+	}
+}
+
+func TestErrorsOfThePeersProgramAreToldInWords(t *testing.T) {
+	l := newListener(t, nil)
+	said := l.hears(otr.PeerError{Text: "ERROR_3: Malformed message", Code: 3})
+	wantWords(t, said, "reports an error: it got a malformed message", "(ERROR_3: Malformed message)")
+	said = l.hears(otr.PeerError{Text: "no more coffee"})
+	wantWords(t, said, "reports an error: no more coffee")
+}
