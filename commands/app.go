@@ -79,7 +79,7 @@ func newApp(s *terminal.IO) *cli.App {
 		DisableSliceFlagSeparator: true,
 		HideHelpCommand:           true,
 		Reader:                    descriptor.Stream{File: s.In},
-		Writer:                    &answerWriter{w: descriptor.Stream{File: s.Out}},
+		Writer:                    &answerWriter{w: terminal.Text(s.Out)},
 		ErrWriter:                 s.Messages.File(),
 		Metadata:                  map[string]any{ioKey: s},
 		Before:                    func(c *cli.Context) error { return readGlobalFlags(s, c) },

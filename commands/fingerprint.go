@@ -99,7 +99,7 @@ func answerFingerprints(c *cli.Context, d document, fps []keys.Fingerprint) erro
 			return err
 		}
 		if c.Bool(flagQR) {
-			if _, err := output(c).Write(fingerprint.QR(fp, terminal.Colour(ioOf(c).Out))); err != nil {
+			if _, err := output(c).Write(fingerprint.QR(fp, terminal.Colour(ioOf(c).Out), terminal.HasBlocks(ioOf(c).Out))); err != nil {
 				return err
 			}
 		}

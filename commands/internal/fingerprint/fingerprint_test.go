@@ -26,13 +26,31 @@ func TestTheQRCodeSaysTheFingerprint(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, colour := range []bool{false, true} {
-			drawn := QR(fp, colour)
+			drawn := QR(fp, colour, true)
 			if colour != bytes.Contains(drawn, []byte("\x1b[")) {
 				t.Errorf("colour %v: %q", colour, drawn)
 			}
 			sameDots(t, drawn, code)
+			// A terminal without blocks gets two columns for each dot.
+			sameDots(t, withBlocks(t, QR(fp, colour, false)), code)
 		}
 	}
+}
+
+// withBlocks draws with half blocks what was drawn without.
+func withBlocks(t *testing.T, drawn []byte) []byte {
+	t.Helper()
+	plain := strings.NewReplacer("\x1b[47m  \x1b[0m", "#", "\x1b[40m  \x1b[0m", " ", "##", "#", "  ", " ").Replace(string(drawn))
+	rows := strings.Split(strings.TrimSuffix(plain, "\n"), "\n")
+	rows = append(rows, rows[len(rows)-1])
+	var b strings.Builder
+	for y := 0; y+1 < len(rows); y += 2 {
+		for x := range rows[y] {
+			b.WriteString(map[string]string{"##": "█", "# ": "▀", " #": "▄", "  ": " "}[rows[y][x:x+1]+rows[y+1][x:x+1]])
+		}
+		b.WriteByte('\n')
+	}
+	return []byte(b.String())
 }
 
 // sameDots compares a drawing with the code that it is to show, in a quiet zone

@@ -24,17 +24,24 @@ func qrText(fp keys.Fingerprint) string {
 }
 
 // QR draws the QR code of a fingerprint with half blocks, so that a line of text has two rows
-// of dots. Without colour the drawing is for light text on a dark ground; with colour it sets
-// both.
-func QR(fp keys.Fingerprint, colour bool) []byte {
+// of dots, or, for a terminal that has no blocks, with a line for each row. Without colour the
+// drawing is for light text on a dark ground; with colour it sets both.
+func QR(fp keys.Fingerprint, colour, blocks bool) []byte {
 	var drawn bytes.Buffer
-	qrterminal.GenerateWithConfig(qrText(fp), qrterminal.Config{
+	config := qrterminal.Config{
 		Level:      qrterminal.M,
 		Writer:     &drawn,
-		HalfBlocks: true,
+		HalfBlocks: blocks,
 		QuietZone:  qrterminal.QUIET_ZONE,
-	})
-	if !colour {
+	}
+	if !blocks {
+		config.BlackChar, config.WhiteChar = "  ", "##"
+		if colour {
+			config.BlackChar, config.WhiteChar = qrterminal.BLACK, qrterminal.WHITE
+		}
+	}
+	qrterminal.GenerateWithConfig(qrText(fp), config)
+	if !colour || !blocks {
 		return drawn.Bytes()
 	}
 	const whiteOnBlack, normal = "\x1b[97;40m", "\x1b[0m"

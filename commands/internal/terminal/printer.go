@@ -7,8 +7,6 @@ import (
 	"sync"
 
 	"github.com/fatih/color"
-
-	"otrpipe/commands/internal/descriptor"
 )
 
 // A Printer writes the program's messages to standard error, each a line led
@@ -41,7 +39,7 @@ func NewPrinter(f *os.File, name string) *Printer {
 		hint:  color.New(color.Faint),
 		plain: color.New(),
 		file:  f,
-		w:     descriptor.Stream{File: f},
+		w:     Text(f),
 	}
 	for _, c := range []*color.Color{p.err, p.warn, p.hint, p.plain} {
 		if Colour(f) {

@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,10 @@ var ErrNoTerminal = errors.New("terminal: no terminal to ask on")
 
 // ErrNoSecret says that the question was answered with nothing.
 var ErrNoSecret = errors.New("terminal: nothing was entered")
+
+// ErrCharset says that what was entered is not of the terminal's charset, as the locale has
+// it. Another end, or another terminal, would not read it as the same.
+var ErrCharset = errors.New("terminal: what was entered is not of the locale's encoding (LC_ALL, LC_CTYPE, LANG)")
 
 // ErrStopped says that nobody needs the secret any more. The terminal echoes again.
 var ErrStopped = errors.New("terminal: the secret is not needed any more")
@@ -39,9 +44,9 @@ func (e *Interrupted) SilentExitCode() int { return 128 + int(e.Signal) }
 
 // ReadSecret prints prompt on the controlling terminal and reads one line
 // from it without echo, whatever standard input and output are. The line
-// comes back without its end; the caller wipes it. The errors are
-// ErrNoTerminal, ErrNoSecret, an *Interrupted, or the terminal's own; ErrStopped once
-// stop is closed. A nil stop stops nothing.
+// comes back without its end, in UTF-8 if the locale has another charset; the caller wipes
+// it. The errors are ErrNoTerminal, ErrNoSecret, ErrCharset, an *Interrupted, or the
+// terminal's own; ErrStopped once stop is closed. A nil stop stops nothing.
 //
 // While the process is stopped, by a key or by a signal, the terminal echoes as before;
 // when it is continued in the foreground the question is asked again.
@@ -70,7 +75,16 @@ func ReadSecret(stop <-chan struct{}, prompt string) ([]byte, error) {
 	if err == nil && len(secret) == 0 {
 		return nil, ErrNoSecret
 	}
-	return secret, err
+	if err != nil || Locale().UTF8() {
+		return secret, err
+	}
+	decoded := Locale().Decode(secret)
+	clear(secret)
+	if bytes.IndexByte(decoded, 0xff) >= 0 && Locale().known() {
+		clear(decoded)
+		return nil, ErrCharset
+	}
+	return decoded, nil
 }
 
 // A question is asked on a terminal; its answer is not shown.
@@ -164,7 +178,7 @@ func (q *question) hide() error {
 		return ErrNoTerminal
 	}
 	q.asked = time.Now()
-	fmt.Fprintf(q.tty, "%s: ", q.prompt)
+	fmt.Fprintf(q.tty, "%s: ", Locale().Encode(q.prompt))
 	if q.answers == nil {
 		q.answers = make(chan answer, 1)
 		go func() {

@@ -14,21 +14,45 @@ import (
 // ErrHangup says that the terminal that was read or written is gone.
 var ErrHangup = errors.New("terminal: hung up")
 
-// A Reader reads a file, in whatever mode its descriptor is. If that is a terminal which
-// goes away, the error is ErrHangup and not an end: what was to be typed has not all been
-// typed.
+// A Reader reads a file, in whatever mode its descriptor is. What is typed at a terminal is
+// text, in the locale's charset, and becomes UTF-8. If the terminal goes away, the error is
+// ErrHangup and not an end: what was to be typed has not all been typed.
 type Reader struct {
 	stream   descriptor.Stream
 	terminal bool
+	decoder  *Decoder // of a terminal that is not UTF-8; else nil
+	decoded  []byte   // what has not been read yet
 }
 
 // NewReader returns a Reader of f.
-func NewReader(f *os.File) *Reader { return &Reader{descriptor.Stream{File: f}, Is(f)} }
+func NewReader(f *os.File) *Reader {
+	r := &Reader{stream: descriptor.Stream{File: f}, terminal: Is(f)}
+	if r.terminal && !Locale().UTF8() {
+		r.decoder = Locale().NewDecoder()
+	}
+	return r
+}
 
 // Terminal reports whether the file was a terminal at the beginning.
 func (r *Reader) Terminal() bool { return r.terminal }
 
 func (r *Reader) Read(p []byte) (int, error) {
+	if r.decoder == nil {
+		return r.read(p)
+	}
+	for len(r.decoded) == 0 {
+		var typed [4096]byte
+		n, err := r.read(typed[:])
+		if r.decoded = r.decoder.Append(r.decoded, typed[:n]); len(r.decoded) == 0 && err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, r.decoded)
+	r.decoded = r.decoded[n:]
+	return n, nil
+}
+
+func (r *Reader) read(p []byte) (int, error) {
 	n, err := r.stream.Read(p)
 	if r.terminal && n == 0 && (errors.Is(err, syscall.EIO) || errors.Is(err, io.EOF) && hungUp(r.stream.File)) {
 		err = ErrHangup

@@ -5,9 +5,12 @@
 package terminal
 
 import (
+	"io"
 	"os"
 
 	"golang.org/x/term"
+
+	"otrpipe/commands/internal/descriptor"
 )
 
 // Is reports whether f is a terminal.
@@ -22,6 +25,22 @@ func Is(f *os.File) bool {
 	is := false
 	err = conn.Control(func(fd uintptr) { is = term.IsTerminal(int(fd)) })
 	return err == nil && is
+}
+
+// Text returns where the program's own text, which is UTF-8, is written for the reader of
+// f: f itself, or, where f is a terminal, what writes it in the terminal's charset.
+func Text(f *os.File) io.Writer {
+	if Is(f) {
+		return Locale().Writer(descriptor.Stream{File: f})
+	}
+	return descriptor.Stream{File: f}
+}
+
+// HasBlocks reports whether text written to f may have the half blocks that QR codes are
+// drawn with.
+func HasBlocks(f *os.File) bool {
+	const blocks = "█▀▄"
+	return !Is(f) || Locale().Shown(blocks) == blocks
 }
 
 // Colour reports whether text written to f may be coloured: f is a terminal

@@ -40,10 +40,10 @@ func Visible(s string) string {
 
 // Output returns where a peer's bytes may be written: f itself, or, where f is
 // a terminal, a filter that makes control characters visible and keeps line
-// ends and tabs.
+// ends and tabs. The terminal gets it in its charset.
 func Output(f *os.File) io.Writer {
 	if Is(f) {
-		return NewFilter(writer{descriptor.Stream{File: f}})
+		return NewFilter(Locale().Writer(writer{descriptor.Stream{File: f}}))
 	}
 	return descriptor.Stream{File: f}
 }

@@ -83,13 +83,13 @@ func colourLen(s string) int {
 }
 
 // shown is how a line that is edited looks, on one row if it can be: line ends
-// have a sign, and what must not reach a terminal is visible. Each cell is one of
-// the line's.
-func shown(line string) []cell {
+// have a sign, and what must not reach a terminal is visible, in what the terminal can
+// show. Each cell is one of the line's.
+func shown(line string, charset *terminal.Charset) []cell {
 	all := cells(line)
 	for i, c := range all {
-		switch text := terminal.Visible(c.text); {
-		case c.text == "\n":
+		switch text := charset.Shown(terminal.Visible(c.text)); {
+		case c.text == "\n" && charset.UTF8():
 			all[i] = cell{"↵", 1}
 		case c.text == "\t":
 			all[i] = cell{tab, len(tab)}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -45,6 +46,7 @@ type Console struct {
 	out     *os.File
 	keys    *terminal.Keys
 	colour  bool
+	charset *terminal.Charset
 	wake    *os.File // its other end is closed when the Console is
 	closing *os.File
 	signals chan os.Signal
@@ -61,6 +63,7 @@ type Console struct {
 	height  int
 	closed  bool
 	past    past
+	told    bool // that something unreadable was entered in this line, or secret
 	// complete, unless nil, returns what can follow a text; set before ReadLine.
 	complete func(before string) []string
 	torn     bool          // the screen was once too small for the picture; see resize
@@ -75,8 +78,13 @@ type secret struct {
 }
 
 // Open takes over the terminal that in and out are, until Close.
-func Open(in, out *os.File) (*Console, error) {
-	c := &Console{in: in, out: out, colour: terminal.Colour(out), signals: make(chan os.Signal, 8), resumed: make(chan struct{}, 1)}
+func Open(in, out *os.File) (*Console, error) { return open(in, out, terminal.Locale()) }
+
+func open(in, out *os.File, charset *terminal.Charset) (*Console, error) {
+	c := &Console{in: in, out: out, colour: terminal.Colour(out), charset: charset, signals: make(chan os.Signal, 8), resumed: make(chan struct{}, 1)}
+	if !c.charset.UTF8() {
+		c.decoder.charset = c.charset.NewDecoder()
+	}
 	var err error
 	if c.wake, c.closing, err = os.Pipe(); err != nil {
 		return nil, err
@@ -128,6 +136,7 @@ func (c *Console) Paint(text string, attributes ...color.Attribute) string {
 func (c *Console) SetPrompt(prompt string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	prompt = c.charset.Shown(prompt)
 	if c.prompt != prompt {
 		erased := c.erased()
 		c.prompt = prompt
@@ -139,17 +148,18 @@ func (c *Console) SetPrompt(prompt string) {
 // may be painted, and all others are indented; what could control the terminal is
 // made visible.
 func (c *Console) Message(lead, text string) {
+	first := cells(c.charset.Shown(lead))
 	var all [][]cell
 	for i, l := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
-		row := cells(terminal.Visible(strings.ReplaceAll(l, "\t", tab)))
+		row := cells(c.charset.Shown(terminal.Visible(strings.ReplaceAll(l, "\t", tab))))
 		if i == 0 {
-			row = append(cells(lead), row...)
+			row = append(slices.Clone(first), row...)
 		} else {
-			row = append(cells(strings.Repeat(" ", widthOf(cells(lead)))), row...)
+			row = append(cells(strings.Repeat(" ", widthOf(first))), row...)
 		}
 		all = append(all, row)
 	}
-	c.print(all, widthOf(cells(lead)), false)
+	c.print(all, widthOf(first), false)
 }
 
 // Write prints whole lines above the line, or, after Close, where the cursor is. They
@@ -157,7 +167,7 @@ func (c *Console) Message(lead, text string) {
 func (c *Console) Write(p []byte) (int, error) {
 	var all [][]cell
 	for l := range bytes.Lines(p) {
-		all = append(all, cells(string(bytes.TrimRight(l, "\n"))))
+		all = append(all, cells(c.charset.Shown(string(bytes.TrimRight(l, "\n")))))
 	}
 	c.print(all, 2, true)
 	return len(p), nil
@@ -219,10 +229,13 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 		fits = l.insert(string(k.text))
 	case keyTooLong:
 		fits = false
+	case keyUnreadable, keyUnreadablePaste:
+		c.tellUnreadable(k)
 	case keyNewline:
 		fits = l.insert("\n")
 	case keyEnter:
 		c.history.back = 0
+		c.told = false
 		return l.take(), true, nil
 	case keyInterrupt:
 		if l.text == "" {
@@ -273,7 +286,7 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 		l.kill(l.wordRight)
 	}
 	if !fits {
-		c.put("\a" + c.erased() + c.Paint("The line cannot get that long; nothing was added.", color.FgYellow) + "\r\n" + c.drawn())
+		c.complain("The line cannot get that long; nothing was added.")
 	}
 	return "", false, nil
 }
@@ -307,6 +320,26 @@ func (c *Console) completeLine() (fits bool) {
 	return l.insert(strings.ToValidUTF8(common, ""))
 }
 
+// tellUnreadable says that what was entered cannot be read: each pasted text, and the first
+// key of a line.
+func (c *Console) tellUnreadable(k key) {
+	what := "What this key sends"
+	switch {
+	case k.code == keyUnreadablePaste:
+		what = "The pasted text"
+	case c.told:
+		return
+	default:
+		c.told = true
+	}
+	c.complain(what + " is not " + c.charset.String() + ", so it was left out. LC_ALL, LC_CTYPE or LANG must say what the terminal uses.")
+}
+
+// complain says above the line what could not be done.
+func (c *Console) complain(text string) {
+	c.put("\a" + c.erased() + c.Paint(text, color.FgYellow) + "\r\n" + c.drawn())
+}
+
 // ReadSecret asks for a secret, which is not shown, and is the caller's to wipe.
 // It fails as ReadLine does.
 func (c *Console) ReadSecret(prompt string) ([]byte, error) {
@@ -317,6 +350,10 @@ func (c *Console) ReadSecret(prompt string) ([]byte, error) {
 		k, err := c.nextKey()
 		if err == nil {
 			switch k.code {
+			case keyUnreadable, keyUnreadablePaste:
+				c.mu.Lock()
+				c.tellUnreadable(k)
+				c.mu.Unlock()
 			case keyEnter:
 				return s.text, nil
 			case keyInterrupt:
@@ -339,7 +376,7 @@ func (c *Console) setSecret(s *secret) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	erased := c.erased()
-	c.secret = s
+	c.secret, c.told = s, false
 	c.put(erased + c.drawn())
 }
 
@@ -581,10 +618,10 @@ func (c *Console) drawn() string {
 func (c *Console) paint() picture {
 	prompt, text, pos := c.prompt, c.line.text, c.line.pos
 	if c.secret != nil {
-		prompt, text, pos = c.secret.prompt, "", 0
+		prompt, text, pos = c.charset.Shown(c.secret.prompt), "", 0
 	}
-	return paint(cells(prompt), shown(text), len(cells(text[:pos])), c.width)
+	return paint(cells(prompt), shown(text, c.charset), len(cells(text[:pos])), c.width)
 }
 
 // put writes to the terminal. One that is gone is noticed where keys are read.
-func (c *Console) put(s string) { _, _ = io.WriteString(c.out, s) }
+func (c *Console) put(s string) { _, _ = io.WriteString(c.out, c.charset.Encode(s)) }

@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"unicode"
 	"unicode/utf8"
+
+	"otrpipe/commands/internal/terminal"
 )
 
 // A code says what a key means.
 type code int
 
 const (
-	keyNone    code = iota // nothing that is known here
-	keyRune                // a character
-	keyPaste               // a text that was pasted
-	keyTooLong             // a pasted text of more bytes than a line can have
+	keyNone            code = iota // nothing that is known here
+	keyRune                        // a character
+	keyPaste                       // a text that was pasted
+	keyTooLong                     // a pasted text of more bytes than a line can have
+	keyUnreadable                  // what is no character of the terminal's charset
+	keyUnreadablePaste             // a pasted text with such a thing in it
 	keyEnter
 	keyNewline
 	keyInterrupt
@@ -74,6 +78,7 @@ const (
 
 // A decoder makes keys of what a terminal sends.
 type decoder struct {
+	charset *terminal.Decoder // nil: the terminal is UTF-8
 	unread  []byte
 	pasting bool
 	pasted  []byte
@@ -81,7 +86,13 @@ type decoder struct {
 }
 
 // feed takes what the terminal has sent.
-func (d *decoder) feed(b []byte) { d.unread = append(d.unread, b...) }
+func (d *decoder) feed(b []byte) {
+	if d.charset == nil {
+		d.unread = append(d.unread, b...)
+		return
+	}
+	d.unread = d.charset.Append(d.unread, b)
+}
 
 // next takes the first key; false: none is complete. If nothing else has come
 // for a while, all that is there is complete: the key for ESC is the
@@ -105,7 +116,10 @@ func (d *decoder) next(all bool) (key, bool) {
 	}
 	r, n := utf8.DecodeRune(d.unread)
 	d.drop(n)
-	if r == utf8.RuneError && n <= 1 || unicode.IsControl(r) {
+	switch {
+	case r == utf8.RuneError && n <= 1:
+		return key{code: keyUnreadable}, true
+	case unicode.IsControl(r):
 		return key{}, true
 	}
 	return key{code: keyRune, r: r}, true
@@ -170,9 +184,14 @@ func (d *decoder) paste() (key, bool) {
 		return key{}, false
 	}
 	d.drop(len(pasteEnd))
-	k := key{code: keyPaste, text: plain(d.pasted)}
-	if d.tooLong {
-		k = key{code: keyTooLong}
+	var k key
+	switch {
+	case d.tooLong:
+		k.code = keyTooLong
+	case !utf8.Valid(d.pasted):
+		k.code = keyUnreadablePaste
+	default:
+		k = key{code: keyPaste, text: plain(d.pasted)}
 	}
 	clear(d.pasted)
 	d.pasting, d.pasted, d.tooLong = false, d.pasted[:0], false
@@ -186,7 +205,7 @@ func plain(b []byte) []byte {
 	b = bytes.ReplaceAll(b, []byte("\r"), []byte("\n"))
 	b = bytes.TrimRight(b, "\n")
 	return bytes.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' || r == utf8.RuneError {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return -1
 		}
 		return r

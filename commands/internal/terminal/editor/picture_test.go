@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rivo/uniseg"
+
+	"otrpipe/commands/internal/terminal"
 )
 
 func TestALineIsLaidOutInColumns(t *testing.T) {
@@ -26,7 +28,7 @@ func TestALineIsLaidOutInColumns(t *testing.T) {
 		{"\x1b[31m> \x1b[0m", "a", 1, 10, "\x1b[31m> \x1b[0ma", 0, 3},
 		{"> ", "a\nb\tc\x1b", 3, 20, `> a↵b    c\x1b`, 0, 5},
 	} {
-		p := paint(cells(test.prompt), shown(test.line), test.pos, test.width)
+		p := paint(cells(test.prompt), shown(test.line, inUTF8), test.pos, test.width)
 		if got := strings.Join(p.rows, "|"); got != test.rows || p.row != test.row || p.col != test.col {
 			t.Errorf("%q: %q with the cursor at %d,%d, want %q and %d,%d", test.line, got, p.row, p.col, test.rows, test.row, test.col)
 		}
@@ -34,7 +36,7 @@ func TestALineIsLaidOutInColumns(t *testing.T) {
 }
 
 func TestOfALineHigherThanTheScreenTheRowsAroundTheCursorShow(t *testing.T) {
-	all := shown(strings.Repeat("0123456789", 10))
+	all := shown(strings.Repeat("0123456789", 10), inUTF8)
 	for _, test := range []struct{ pos, rows, row int }{{0, 3, 0}, {15, 3, 1}, {55, 3, 2}, {99, 3, 2}} {
 		p := paint(nil, all, test.pos, 10).window(3)
 		if len(p.rows) != test.rows || p.row != test.row {
@@ -44,14 +46,14 @@ func TestOfALineHigherThanTheScreenTheRowsAroundTheCursorShow(t *testing.T) {
 }
 
 func TestARowThatTheTerminalBrokeIsErasedWhole(t *testing.T) {
-	p := paint(nil, shown(strings.Repeat("x", 25)), 25, 10) // rows of 10, 10 and 5
+	p := paint(nil, shown(strings.Repeat("x", 25), inUTF8), 25, 10) // rows of 10, 10 and 5
 	for width, up := range map[int]int{10: 2, 20: 2, 5: 5} {
 		if got, want := p.erase(width), fmt.Sprintf("\r\x1b[%dA\x1b[K\x1b[B\x1b[J\x1b[A", up); got != want {
 			t.Errorf("%d columns: %q, want %q", width, got, want)
 		}
 	}
 	// Where there is but one row, there may be none below it.
-	if got := paint(nil, shown("x"), 1, 10).erase(10); got != "\r\x1b[K" {
+	if got := paint(nil, shown("x", inUTF8), 1, 10).erase(10); got != "\r\x1b[K" {
 		t.Errorf("%q", got)
 	}
 }
@@ -97,3 +99,6 @@ func TestALongTextIsBrokenBetweenWordsAndIndented(t *testing.T) {
 		}
 	}
 }
+
+// inUTF8 is the charset of most terminals.
+var inUTF8 = new(terminal.Charset)
