@@ -73,3 +73,53 @@ func TestDataMessagesUnderNewKeysThatAreNobodysHaveABudget(t *testing.T) {
 	bob.floods(changed(next, bytes.Index(next, parseData(t, next).MAC)))
 	bob.read(next)
 }
+
+// A forged Auth-I that is compared with two answers of ours costs two checks, and the one
+// that fits the second costs nothing in the end.
+func TestAForgedAuthICostsACheckForEachAnswer(t *testing.T) {
+	alice, bob := newEnds(t)
+	authI := bob.answer(alice.answer(bob.start()))
+	for range checksAtOnce / 2 {
+		alice.start() // the Auth-I is late from now on
+		if _, _, err := alice.take(bob.start()); err == nil { // else it has lost against hers
+			break
+		}
+	}
+	if alice.late == nil || alice.exchange.answer == nil {
+		t.Fatal("there are not two answers")
+	}
+	spent := alice.client.exchanges.spent
+	if _, _, err := alice.take(changed(authI, len(authI)-1)(1)); err == nil {
+		t.Fatal("a forged message is accepted")
+	}
+	if cost := alice.client.exchanges.spent.Sub(spent); cost != 2*checkTime {
+		t.Errorf("it cost %v, want %v", cost, 2*checkTime)
+	}
+	spent = alice.client.exchanges.spent
+	alice.answer(authI)
+	if gained := spent.Sub(alice.client.exchanges.spent); gained != checkTime {
+		t.Errorf("the real one gave %v back, want that of its Identity message, %v", gained, checkTime)
+	}
+}
+
+// Whoever floods us in the names of many instances has no larger budget.
+func TestManyInstancesShareOneBudget(t *testing.T) {
+	alice, bob := newEnds(t)
+	identity := bob.start()
+	signature := bytes.Index(identity, bob.offered) - 60 // of the profile
+	looked := 0
+	for i := range uint32(3 * checksAtOnce) {
+		alice.Engine = alice.client.NewEngine(0x2000 + i)
+		switch _, _, err := alice.take(changed(identity, signature)(int(i%255) + 1)); {
+		case err == nil:
+			t.Fatal("a forged message is accepted")
+		case errors.Is(err, ErrMalformed):
+			t.Fatal("it is not looked at for its form")
+		case !errors.Is(err, ErrBusy):
+			looked++
+		}
+	}
+	if looked != checksAtOnce {
+		t.Errorf("%d are looked at at once, want %d", looked, checksAtOnce)
+	}
+}

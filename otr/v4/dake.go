@@ -248,19 +248,26 @@ func (e *Engine) receiveAuthI(body []byte) error {
 	if !e.client.exchanges.spend(e.client.Now()) {
 		return ErrBusy
 	}
-	a, err := x.answer, e.verifyAuthI(m, x.answer)
-	late := err != nil && e.late != nil && e.verifyAuthI(m, e.late) == nil
-	switch {
-	case late:
-		a = e.late
-	case err != nil:
+	a, late, checks := x.answer, false, 1
+	err = e.verifyAuthI(m, a)
+	if err != nil && e.late != nil {
+		if a != nil { // which has been a check too
+			if !e.client.exchanges.spend(e.client.Now()) {
+				return ErrBusy
+			}
+			checks++
+		}
+		a, late, err = e.late, true, e.verifyAuthI(m, e.late)
+	}
+	if err != nil {
 		return err
 	}
 	if err := e.establish(&a.mixed, a.ours, a.theirs, roleAlice); err != nil {
 		return err
 	}
-	e.client.exchanges.restore() // this one's,
-	e.client.exchanges.restore() // and that of the Identity message
+	for range checks + 1 { // those, and that of the Identity message
+		e.client.exchanges.restore()
+	}
 	e.Settled()
 	e.forgetLate()
 	if !late {
