@@ -700,6 +700,38 @@ func TestSecretsOfOldRatchetsAreGone(t *testing.T) {
 	}
 }
 
+// The secrets of the key exchange go as soon as they have done what they were for: x and a
+// before the Auth-R is sent, Bob's first ratchet secrets when he has the Auth-R, and y and b
+// with the offer.
+func TestSecretsOfTheKeyExchangeAreGoneAtOnce(t *testing.T) {
+	gone := func(what string, k ecdhKey, d dhKey, want bool) {
+		t.Helper()
+		if is := k.secret.Equal(group.Scalar{}) && d.secret == [dhSecretLen]byte{}; is != want {
+			t.Errorf("%s are gone: %v, want %v", what, is, want)
+		}
+	}
+	alice, bob := newEnds(t)
+	identity := bob.start()
+	offer := bob.Offer()
+	gone("y and b before there is an answer", offer.ours.ecdh, offer.ours.dh, false)
+	authR := alice.answer(identity)
+	answer := alice.exchange.answer
+	gone("x and a", answer.ours.ecdh, answer.ours.dh, true)
+	gone("alice's first secrets, which the Auth-I has still to come for", answer.ours.firstECDH, answer.ours.firstDH, false)
+	authI := bob.answer(authR)
+	gone("bob's first secrets", bob.session.ratchet.ecdh, bob.session.ratchet.dh, true)
+	if bob.Settling() {
+		t.Error("an offer that was sent once may be answered again")
+	}
+	offer.Wipe()
+	gone("y and b", offer.ours.ecdh, offer.ours.dh, true)
+	gone("bob's first secrets in the offer", offer.ours.firstECDH, offer.ours.firstDH, true)
+	alice.answer(authI)
+	gone("alice's first secrets in the answer", answer.ours.firstECDH, answer.ours.firstDH, true)
+	bob.read(alice.say("0"))
+	alice.read(bob.say("1"))
+}
+
 func TestSmallMessagesInOneRatchetAllocateNothingMoreThanTheyReturn(t *testing.T) {
 	alice, bob := newSession(t)
 	bob.read(alice.say("0"))
