@@ -1,0 +1,156 @@
+package otr_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"otrpipe/otr"
+)
+
+// A line that stands in a queue has not been ignored: nothing is sent again, and no key
+// exchange is given up, before it has left.
+func TestWhatHasNotLeftIsNotSentAgain(t *testing.T) {
+	for name, version := range bothVersions {
+		t.Run(name, func(t *testing.T) {
+			alice, bob := newPair(t, policy(version))
+			alice.TrackDepartures()
+			first := alice.refresh()
+			if !alice.Undeparted() {
+				t.Fatal("nothing is on its way")
+			}
+			for range 5 {
+				alice.clock.advance(time.Minute)
+				if lines := tickOf(t, alice); lines != nil {
+					t.Fatalf("%s is sent again in the queue", kinds(lines))
+				}
+				if again := alice.refresh(); again != nil {
+					t.Fatalf("%s is made again in the queue", kinds(again))
+				}
+			}
+			alice.Departed()
+			alice.clock.advance(3 * time.Second)
+			if lines := tickOf(t, alice); lines != nil {
+				t.Fatalf("%s is sent again after 3 s", kinds(lines))
+			}
+			alice.clock.advance(2 * time.Second)
+			if lines := tickOf(t, alice); len(lines) != 1 || !bytes.Equal(lines[0], first[0]) {
+				t.Fatalf("after 5 s %s is sent", kinds(lines))
+			}
+			alice.Departed()
+			answer := bob.all(first)
+			reveal := alice.all(answer)
+			if !alice.Undeparted() {
+				t.Fatal("the answer to the answer has not left")
+			}
+			converse(alice, bob, reveal)
+			wantSameSession(t, alice, bob)
+		})
+	}
+}
+
+// tickOf does what is due at one end.
+func tickOf(t *testing.T, e *end) (lines [][]byte) {
+	t.Helper()
+	for next := e.NextTick(); !next.IsZero() && !next.After(e.clock.now); next = e.NextTick() {
+		got, err := e.Tick()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.note(got)
+		lines = append(lines, cloneLines(got.Send)...)
+	}
+	return lines
+}
+
+// A client that takes twenty seconds to answer each line, as one does whose server lets it
+// send a line every five, gets its session, and from the second key exchange on nothing twice.
+func TestASlowClientIsWaitedFor(t *testing.T) {
+	for name, version := range bothVersions {
+		t.Run(name, func(t *testing.T) {
+			const delay = 20 * time.Second // of each answer of bob's
+			alice, bob := newPair(t, policy(version))
+			exchange := func() (sent int) {
+				type parcel struct {
+					at   time.Time
+					line []byte
+				}
+				var onTheWay []parcel
+				send := func(lines [][]byte) {
+					sent += len(lines)
+					for _, line := range lines {
+						for _, answer := range cloneLines(bob.receive(line).Send) {
+							onTheWay = append(onTheWay, parcel{alice.clock.now.Add(delay), answer})
+						}
+					}
+				}
+				send(cloneLines(alice.refresh()))
+				for range 100 {
+					alice.clock.advance(time.Second)
+					send(tickOf(t, alice))
+					for len(onTheWay) > 0 && !onTheWay[0].at.After(alice.clock.now) {
+						line := onTheWay[0].line
+						onTheWay = onTheWay[1:]
+						send(cloneLines(alice.receive(line).Send))
+					}
+				}
+				wantSameSession(t, alice, bob)
+				return sent
+			}
+			if sent := exchange(); sent < 3 || sent > 6 {
+				t.Errorf("the first key exchange took %d lines", sent)
+			}
+			if trip := alice.RoundTrip(); trip < delay/2 || trip > delay {
+				t.Errorf("a round trip of %v was seen", trip)
+			}
+			if sent := exchange(); sent != 2 { // D-H Commit and Reveal Signature
+				t.Errorf("the second key exchange took %d lines", sent)
+			}
+			wantTalk(t, alice, bob)
+		})
+	}
+}
+
+// The client that was met last is offered a key exchange; if it keeps silent for 40 s,
+// whoever is there is asked by a query.
+func TestAKnownPeerThatKeepsSilentIsFollowedByAQuery(t *testing.T) {
+	for _, peer := range []otr.Peer{{Version: 2}, {Version: 3}, {Version: 3, Instance: 0x4000}} {
+		allowed := otr.AllowV3
+		if peer.Version == 2 {
+			allowed = otr.AllowV2
+		}
+		alice, bob := newPair(t, policy(allowed))
+		alice = newEnd(t, "alice", 0, 1, bob.clock, func(c *otr.Config) { c.Policy, c.Peer = allowed, peer })
+		start := func() [][]byte {
+			lines, err := alice.Start()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return lines
+		}
+		if lines := start(); kinds(lines) != "D-H Commit" {
+			t.Fatalf("%+v is met by %s", peer, kinds(lines))
+		}
+		began := alice.clock.now
+		for alice.UnderWay() {
+			alice.clock.advance(time.Second)
+			for _, line := range tickOf(t, alice) {
+				if kinds([][]byte{line}) != "D-H Commit" {
+					t.Errorf("%+v gets %s", peer, kinds([][]byte{line}))
+				}
+			}
+			if alice.UnderWay() && start() != nil {
+				t.Errorf("%+v is asked twice at once", peer)
+			}
+		}
+		if waited := alice.clock.now.Sub(began); waited != 40*time.Second {
+			t.Errorf("%+v was waited for for %v", peer, waited)
+		}
+		lines := start()
+		if kinds(lines) != "query" {
+			t.Fatalf("after %+v has kept silent it is asked by %s", peer, kinds(lines))
+		}
+		converse(alice, bob, lines)
+		wantSameSession(t, alice, bob)
+	}
+}
