@@ -130,12 +130,13 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 		s.Warn("the session is of OTR version 2: %s speaks nothing newer, or somebody in between has altered what was offered", s.contactName())
 	}
 	standing := trust.Standing(p.Trust)
+	if s.options.SMP != nil && standing != trust.Verified {
+		s.Note("secure with OTRv%d key %v", secure.Version, secure.Fingerprint)
+		return // it is about to prove itself, and has no name until then
+	}
 	switch standing {
 	case trust.Unverified:
 		s.Note("secure with OTRv%d key %v", secure.Version, secure.Fingerprint)
-		if s.options.SMP != nil {
-			return // it is about to prove itself
-		}
 		s.Warn("the peer's key is unverified: no --contact was given")
 		s.Advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
 	case trust.New:

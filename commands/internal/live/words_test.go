@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/trust"
+	"otrpipe/keyfile"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/stream"
@@ -142,4 +145,64 @@ func TestErrorsOfThePeersProgramAreToldInWords(t *testing.T) {
 	wantWords(t, said, "reports an error: it got a malformed message", "(ERROR_3: Malformed message)")
 	said = l.hears(otr.PeerError{Text: "no more coffee"})
 	wantWords(t, said, "reports an error: no more coffee")
+}
+
+// A contact's name, and how well its key is known, are not said of a peer that has still to
+// prove itself.
+func TestAPeerThatHasStillToProveItselfIsNotCalledByItsName(t *testing.T) {
+	key, err := keys.ParseFingerprint(strings.Repeat("ab", 56))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, standing := range []trust.Standing{trust.New, trust.Known, trust.Unverified} {
+		l := newListener(t, options.Values{options.ContactFlag: {"bob"}})
+		l.options.SMP = []byte("sesame")
+		l.peer = &events.Peer{Version: 4, Trust: string(standing)}
+		said := l.hears(otr.Secure{Session: otr.Session{Version: 4, Fingerprint: key}})
+		wantWords(t, said, "secure with OTRv4 key "+key.String())
+		if strings.Contains(said, "bob") || strings.Contains(said, string(standing)) {
+			t.Errorf("%s: %q", standing, said)
+		}
+		l.options.SMP = nil
+		if said := l.hears(otr.Secure{Session: otr.Session{Version: 4, Fingerprint: key}}); standing == trust.Known && !strings.Contains(said, "secure with bob, OTRv4 (known)") {
+			t.Errorf("without a secret to compare: %q", said)
+		}
+	}
+}
+
+// A client of version 3 or older is begun with in mode lines, by a key exchange; all others
+// are asked by a query.
+func TestOnlyAnOldClientInModeLinesIsBegunWithAtOnce(t *testing.T) {
+	contact := func(version int) keyfile.Contact {
+		digits := 40
+		if version == 4 {
+			digits = 112
+		}
+		key, err := keys.ParseFingerprint(strings.Repeat("ab", digits/2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := keyfile.Client{OTR: version, Instance: 0x1234}
+		if version == 2 {
+			client.Instance = 0
+		}
+		return keyfile.Contact{Name: "bob", Keys: []keyfile.ContactKey{{Fingerprint: key, Client: client}}}
+	}
+	for _, test := range []struct {
+		mode    string
+		version int
+		allowed otr.Policy
+		want    otr.Peer
+	}{
+		{options.ModeLines, 3, otr.AllowV3, otr.Peer{Version: 3}},
+		{options.ModeLines, 2, otr.AllowV2, otr.Peer{Version: 2}},
+		{options.ModeLines, 4, otr.AllowV3 | otr.AllowV4, otr.Peer{}},
+		{options.ModeStream, 3, otr.AllowV3, otr.Peer{}},
+		{options.ModeStream, 4, otr.AllowV4, otr.Peer{}},
+	} {
+		l := newListener(t, options.Values{options.ModeFlag: {test.mode}})
+		if got := l.firstClient(contact(test.version), test.allowed); got != test.want {
+			t.Errorf("mode %s, version %d: %+v, want %+v", test.mode, test.version, got, test.want)
+		}
+	}
 }
