@@ -23,7 +23,6 @@ const (
 	identitiesFolder = "identities"
 	privateFile      = "private.key"
 	publicFile       = "public.json"
-	profilePrefix    = "profile-" // then the versions that it announces
 )
 
 // Prefixes of what is temporary. No identity's folder begins with a dot.
@@ -196,7 +195,7 @@ func (h *Home) sweep() {
 	}
 	for _, entry := range sweepFolder(folder, newPrefix, removedPrefix, trialPrefix) {
 		if entry.IsDir() {
-			sweepFolder(filepath.Join(folder, entry.Name()), "."+privateFile, "."+publicFile, "."+offlineFile, "."+profilePrefix, trialPrefix)
+			sweepFolder(filepath.Join(folder, entry.Name()), "."+privateFile, "."+publicFile, "."+offlineFile, "."+profilePrefix, "."+tagPrefix, trialPrefix)
 		}
 	}
 }

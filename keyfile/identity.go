@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"otrpipe/otr/keys"
-	"otrpipe/otr/wire"
 )
 
 // minInstanceTag is the least valid instance tag (version 3, "Instance Tags").
@@ -465,52 +464,6 @@ func (h *Home) save(id *Identity, passphrase []byte) error {
 	}
 	id.file = sha256.Sum256(private)
 	return nil
-}
-
-// maxClientProfile is the longest client profile in bytes that is kept: with a DSA key and
-// all signatures it has less than 1 KiB.
-const maxClientProfile = 4096
-
-// ClientProfile returns the client profile of OTR version 4 of an identity that was opened
-// from this home, as renew wants it: renew gets the one that is kept, nil if there is none,
-// and returns that or a new one, which is kept from then on. It is called by one process at
-// a time, so that all show their peers the same profile for its week. Versions tells
-// apart what the profiles of one identity announce. A profile is no secret
-// and need not be well formed: renew looks.
-func (h *Home) ClientProfile(id *Identity, versions wire.Versions, renew func(kept []byte) ([]byte, error)) ([]byte, error) {
-	folder, err := h.identity(id.Name)
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(folder, profilePrefix+versions.Digits())
-	kept, err := h.readProfile(path)
-	if err != nil {
-		return nil, err
-	}
-	if profile, err := renew(kept); err != nil || bytes.Equal(profile, kept) {
-		return profile, err
-	}
-	unlock, err := h.lock()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	if kept, err = h.readProfile(path); err != nil { // another process may have been first
-		return nil, err
-	}
-	profile, err := renew(kept)
-	if err != nil || bytes.Equal(profile, kept) {
-		return profile, err
-	}
-	return profile, replaceFile(path, profile)
-}
-
-func (h *Home) readProfile(path string) ([]byte, error) {
-	kept, err := h.readPrivate(path, maxClientProfile)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrFormat) { // too long: it is made anew
-		return nil, nil
-	}
-	return kept, err
 }
 
 // Ephemeral makes an identity that is never written anywhere: new keys of all versions and

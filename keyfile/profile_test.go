@@ -27,7 +27,7 @@ func TestAClientProfileIsMadeOnceAndKept(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			// Another Home, as another process has it.
-			profile, err := homeIn(h.Dir()).ClientProfile(id, wire.MakeVersions(3, 4), renew)
+			profile, err := homeIn(h.Dir()).ClientProfile(id, 1, wire.MakeVersions(3, 4), renew)
 			if err != nil {
 				t.Error(err)
 				return
@@ -39,7 +39,7 @@ func TestAClientProfileIsMadeOnceAndKept(t *testing.T) {
 		})
 	}
 	all.Wait()
-	other, err := h.ClientProfile(id, wire.MakeVersions(4), func(kept []byte) ([]byte, error) {
+	other, err := h.ClientProfile(id, 1, wire.MakeVersions(4), func(kept []byte) ([]byte, error) {
 		if kept != nil {
 			t.Errorf("the profile of other versions is %x", kept)
 		}
@@ -59,23 +59,84 @@ func TestAClientProfileIsMadeOnceAndKept(t *testing.T) {
 	must(t, err)
 	opened.Wipe()
 	must(t, h.Remove("alice"))
-	_, err = h.ClientProfile(id, wire.MakeVersions(3, 4), renew)
+	_, err = h.ClientProfile(id, 1, wire.MakeVersions(3, 4), renew)
 	wantError(t, err, ErrNotFound)
+}
+
+// Each further process of an identity is a client of its own, and the same at its next start.
+func TestEveryClientOfAnIdentityKeepsItsTagAndItsProfile(t *testing.T) {
+	h := newHome(t)
+	id := testIdentity("alice")
+	must(t, h.Create(id, nil))
+	seen := map[uint32]int{}
+	var tags [MaxClients + 1]uint32
+	for client := 1; client <= MaxClients; client++ {
+		var err error
+		tags[client], err = h.ClientTag(id, client, rand.Reader)
+		must(t, err)
+		if other, twice := seen[tags[client]]; twice || tags[client] < minInstanceTag {
+			t.Errorf("client %d has the tag %x, as has client %d", client, tags[client], other)
+		}
+		seen[tags[client]] = client
+		profile, err := h.ClientProfile(id, client, wire.MakeVersions(4), func(kept []byte) ([]byte, error) {
+			if kept != nil {
+				t.Errorf("client %d has the profile %q already", client, kept)
+			}
+			return []byte{byte(client)}, nil
+		})
+		must(t, err)
+		if string(profile) != string([]byte{byte(client)}) {
+			t.Errorf("client %d has the profile %q", client, profile)
+		}
+	}
+	if tags[1] != id.InstanceTag {
+		t.Errorf("the first has the tag %x, the identity %x", tags[1], id.InstanceTag)
+	}
+	again := homeIn(h.Dir())
+	for client := 1; client <= MaxClients; client++ {
+		tag, err := again.ClientTag(id, client, rand.Reader)
+		if err != nil || tag != tags[client] {
+			t.Errorf("client %d has the tag %x at its next start, %v; it was %x", client, tag, err, tags[client])
+		}
+		if _, err := again.ClientProfile(id, client, wire.MakeVersions(4), func(kept []byte) ([]byte, error) {
+			if string(kept) != string([]byte{byte(client)}) {
+				t.Errorf("the profile of client %d is %q", client, kept)
+			}
+			return kept, nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	// A file that is damaged is drawn anew.
+	path := filepath.Join(h.Dir(), identitiesFolder, "alice", tagPrefix+"2")
+	for _, damaged := range []string{"", "000000ff\n", "1234567", "xxxxxxxx\n", "123456789\n"} {
+		must(t, os.WriteFile(path, []byte(damaged), 0o600))
+		tag, err := h.ClientTag(id, 2, rand.Reader)
+		if err != nil || tag < minInstanceTag {
+			t.Errorf("%q: %x, %v", damaged, tag, err)
+		}
+		if kept, err := h.ClientTag(id, 2, rand.Reader); kept != tag || err != nil {
+			t.Errorf("%q: %x is not kept: %x, %v", damaged, tag, kept, err)
+		}
+	}
+	must(t, os.Chmod(path, 0o644))
+	_, err := h.ClientTag(id, 2, rand.Reader)
+	wantError(t, err, ErrUnsafe)
 }
 
 func TestAClientProfileThatCannotBeMadeChangesNothing(t *testing.T) {
 	h := newHome(t)
 	id := testIdentity("alice")
 	must(t, h.Create(id, nil))
-	_, err := h.ClientProfile(id, wire.MakeVersions(3, 4), func([]byte) ([]byte, error) { return []byte("kept"), nil })
+	_, err := h.ClientProfile(id, 1, wire.MakeVersions(3, 4), func([]byte) ([]byte, error) { return []byte("kept"), nil })
 	must(t, err)
 	broken := errors.New("broken")
-	if _, err := h.ClientProfile(id, wire.MakeVersions(3, 4), func([]byte) ([]byte, error) { return nil, broken }); !errors.Is(err, broken) {
+	if _, err := h.ClientProfile(id, 1, wire.MakeVersions(3, 4), func([]byte) ([]byte, error) { return nil, broken }); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
 	path := filepath.Join(h.Dir(), identitiesFolder, "alice", "profile-34")
 	must(t, os.WriteFile(path, make([]byte, maxClientProfile+1), 0o600))
-	profile, err := h.ClientProfile(id, wire.MakeVersions(3, 4), func(kept []byte) ([]byte, error) {
+	profile, err := h.ClientProfile(id, 1, wire.MakeVersions(3, 4), func(kept []byte) ([]byte, error) {
 		if kept != nil {
 			t.Errorf("%d bytes are a profile", len(kept))
 		}
@@ -85,7 +146,7 @@ func TestAClientProfileThatCannotBeMadeChangesNothing(t *testing.T) {
 		t.Errorf("%q, %v", profile, err)
 	}
 	must(t, os.Chmod(path, 0o644))
-	_, err = h.ClientProfile(id, wire.MakeVersions(3, 4), nil)
+	_, err = h.ClientProfile(id, 1, wire.MakeVersions(3, 4), nil)
 	wantError(t, err, ErrUnsafe)
 }
 

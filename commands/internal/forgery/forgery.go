@@ -169,7 +169,7 @@ func (cfg Config) shownProfile(id *keyfile.Identity) ([]byte, error) {
 	if cfg.Home == nil {
 		return nil, nil
 	}
-	profile, err := cfg.Home.ClientProfile(id, wire.MakeVersions(3, 4), func(kept []byte) ([]byte, error) {
+	profile, err := cfg.Home.ClientProfile(id, 1, wire.MakeVersions(3, 4), func(kept []byte) ([]byte, error) {
 		return otr.ClientProfile(otr.Config{
 			DSA: id.DSA, Ed448: id.Ed448, Forging: id.Forging, InstanceTag: id.InstanceTag,
 			Policy: otr.AllowV3 | otr.AllowV4, Rand: rand.Reader, Now: time.Now, ClientProfile: kept,

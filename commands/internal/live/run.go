@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"otrpipe/commands/internal/control"
@@ -112,7 +113,7 @@ func (s *Session) conversation() (*otr.Conversation, error) {
 	if s.options.Mode == options.ModeLines {
 		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE
 	}
-	tag, held, err := s.takeInstanceTag(id)
+	tag, client, err := s.takeInstanceTag(id)
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +133,8 @@ func (s *Session) conversation() (*otr.Conversation, error) {
 		Expire:      s.options.Expire,
 		LogKeys:     s.keyLog != nil,
 	}
-	if held {
-		cfg.ClientProfile = s.keptProfile(id, cfg)
+	if client != 0 {
+		cfg.ClientProfile = s.keptProfile(id, client, cfg)
 	}
 	return otr.New(cfg)
 }
@@ -151,9 +152,9 @@ func (s *Session) firstClient(contact keyfile.Contact, policy otr.Policy) otr.Pe
 	return otr.Peer{Version: peer.Version}
 }
 
-// keptProfile is the client profile that the home keeps for an identity; nil where it
-// keeps none.
-func (s *Session) keptProfile(id *keyfile.Identity, cfg otr.Config) []byte {
+// keptProfile is the client profile that the home keeps for a client of an identity; nil
+// where it keeps none.
+func (s *Session) keptProfile(id *keyfile.Identity, client int, cfg otr.Config) []byte {
 	if !s.setup.AtHome || cfg.Ed448 == nil {
 		return nil
 	}
@@ -162,7 +163,7 @@ func (s *Session) keptProfile(id *keyfile.Identity, cfg otr.Config) []byte {
 	if cfg.Policy.Has(otr.AllowV3) {
 		versions = wire.MakeVersions(3, 4)
 	}
-	profile, err := s.cfg.Home.ClientProfile(id, versions, func(kept []byte) ([]byte, error) {
+	profile, err := s.cfg.Home.ClientProfile(id, client, versions, func(kept []byte) ([]byte, error) {
 		cfg.ClientProfile = kept
 		return otr.ClientProfile(cfg)
 	})
@@ -172,30 +173,55 @@ func (s *Session) keptProfile(id *keyfile.Identity, cfg otr.Config) []byte {
 	return profile
 }
 
-// takeInstanceTag returns the identity's instance tag, or a new one where another
-// live session of the identity has it already: a peer of both has to tell them
-// apart, and so have they if they are each other's. It is a new one too where a run
-// with the identity's tag has left without ending its session: some clients, asked by
-// a query, put a session with the same tag that is still alive to plaintext.
-func (s *Session) takeInstanceTag(id *keyfile.Identity) (tag uint32, own bool, err error) {
-	if s.tag != nil { // for a caller before this one
-		return id.InstanceTag, !s.tag.Left(), nil
+// takeInstanceTag returns the instance tag of the first client of the identity that no other
+// live session is: a peer of both has to tell them apart, and so have they if they are each
+// other's. A client that has left without ending its session is passed over: some clients,
+// asked by a query, put a session with the same tag that is still alive to plaintext. Where
+// the home keeps no client that is free the tag is a new one, and client is 0. A session with
+// several callers stays the client that it is.
+func (s *Session) takeInstanceTag(id *keyfile.Identity) (tag uint32, client int, err error) {
+	if s.tag == nil {
+		s.tag, s.client = s.freeClient()
 	}
-	var ok bool
-	if s.tag, ok = control.Hold(s.cfg.Dir, "instance", s.cfg.Name.Home, s.cfg.Name.Identity); ok && !s.tag.Left() {
-		return id.InstanceTag, true, nil
+	if s.tag != nil {
+		if tag, err = s.cfg.Home.ClientTag(id, s.client, rand.Reader); err == nil {
+			return tag, s.client, nil
+		}
+		s.Warn("the instance tag is for this run only: it cannot be kept: %v", exit.Plain(err))
 	}
 	tag, err = keyfile.NewInstanceTag(rand.Reader)
-	return tag, false, err
+	return tag, 0, err
 }
 
-// giveTagBack gives the identity's instance tag to the next run. Where a session with
-// it may live on at the peer, that is for ever.
+// freeClient reserves a client of the identity; nil: none is free.
+func (s *Session) freeClient() (*control.Held, int) {
+	clients := 1
+	if s.setup.AtHome {
+		clients = keyfile.MaxClients
+	}
+	for client := 1; client <= clients; client++ {
+		what := []string{"instance", s.cfg.Name.Home, s.cfg.Name.Identity}
+		if client > 1 {
+			what = append(what, strconv.Itoa(client))
+		}
+		held, ok := control.Hold(s.cfg.Dir, what...)
+		switch {
+		case ok && !held.Left():
+			return held, client
+		case ok:
+			held.Leave()
+		}
+	}
+	return nil, 0
+}
+
+// giveTagBack gives the client's instance tag to the next run. Where a session with it may
+// live on at the peer, that is for ever.
 func (s *Session) giveTagBack(err error) {
 	var e *exit.Error
 	switch {
 	case s.tag == nil:
-	case s.tag.Left() || s.mayLiveOn || s.peer != nil && errors.As(err, &e) && e.Code == exit.Broken:
+	case s.mayLiveOn || s.peer != nil && errors.As(err, &e) && e.Code == exit.Broken:
 		s.tag.Leave()
 	default:
 		s.tag.Release()

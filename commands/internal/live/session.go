@@ -102,7 +102,8 @@ type Session struct {
 	options  *options.Options
 	setup    Setup
 	identity *keyfile.Identity
-	tag      *control.Held // of the identity; nil: it was not taken
+	tag      *control.Held // of the client whose instance tag it is; nil: of none that is kept
+	client   int           // whose tag it is, from 1 on
 	keyLog   *keyLog       // nil: the session\'s keys are not written down
 
 	// connected is the stream that runs or has run last; nil: none has. The owner stores it.
