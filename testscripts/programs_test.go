@@ -139,6 +139,7 @@ func randomBytes(n int64, seed string) io.Reader {
 //	type TEXT       types a line and the enter key
 //	keys "GO STRING"  types these bytes, such as "\x04" or "\x1b[A"
 //	size COLUMNS ROWS
+//	hangup          closes the terminal; it is the last command
 func ptyMain(args []string) int {
 	ttyOnly := len(args) > 0 && args[0] == "-tty"
 	if ttyOnly {

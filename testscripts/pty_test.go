@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // runAtTerminal runs a program at a pseudo-terminal, leads the dialogue in a
@@ -24,6 +25,9 @@ func runAtTerminal(dialogue string, program []string, ttyOnly bool, show io.Writ
 	}
 	control, terminal, err := openTerminal()
 	if err != nil {
+		return 0, err
+	}
+	if control, err = closeable(control); err != nil {
 		return 0, err
 	}
 	defer control.Close()
@@ -92,6 +96,8 @@ func lead(line string, control *os.File, screen *screen) error {
 		}
 		_, err = control.WriteString(keys)
 		return err
+	case "hangup":
+		return control.Close()
 	case "size":
 		var size pty.Winsize
 		if _, err := fmt.Sscan(rest, &size.Cols, &size.Rows); err != nil {
@@ -157,6 +163,21 @@ func (s *screen) expect(pattern *regexp.Regexp) error {
 			return fmt.Errorf("it was not shown")
 		}
 	}
+}
+
+// closeable returns control as a file whose Close ends a Read that waits, which hangs the
+// terminal up.
+func closeable(control *os.File) (*os.File, error) {
+	defer control.Close()
+	fd, err := unix.FcntlInt(control.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), control.Name()), nil
 }
 
 // openTerminal makes a pseudo-terminal of the usual size.
