@@ -80,7 +80,7 @@ func TestAForgedAuthICostsACheckForEachAnswer(t *testing.T) {
 	alice, bob := newEnds(t)
 	authI := bob.answer(alice.answer(bob.start()))
 	for range checksAtOnce / 2 {
-		alice.start() // the Auth-I is late from now on
+		alice.start()                                         // the Auth-I is late from now on
 		if _, _, err := alice.take(bob.start()); err == nil { // else it has lost against hers
 			break
 		}
