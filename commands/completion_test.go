@@ -116,3 +116,35 @@ func TestCompletionOffersWhatCanComeNext(t *testing.T) {
 		}
 	}
 }
+
+func TestCompletionKnowsTheNamesOfAHome(t *testing.T) {
+	p := newPerson(t, "my keys", "work")
+	p.run("contacts", "add", "bob", key3).is(exit.OK)
+	p.run("contacts", "add", "carol", key4).is(exit.OK)
+	for line, want := range map[string]string{
+		"keys remove ":                "my keys|work",
+		"fingerprint --identity w":    "work",
+		"connect --contact ":          "bob|carol",
+		"contacts trust ":             "bob|carol",
+		"contacts trust bob ":         key3,
+		"contacts trust bob 1":        "",
+		"connect --expect ":           key3 + "|" + key4,
+		"chat --mode ":                "lines",
+		"serve --mode ":               "stream|lines",
+		"fingerprint --otr ":          "3|4",
+		"decrypt-stream --session x":  "",
+		"connect --session ":          "",
+		"prekeys publish --contact c": "carol",
+	} {
+		args := append([]string{"__complete", "--", "zsh", "--home", p.home}, strings.Split(line, " ")...)
+		var got []string
+		for i, l := range strings.Split(strings.TrimSuffix(p.run(args...).is(exit.OK).out, "\n"), "\n") {
+			if text, _, _ := strings.Cut(l, "\t"); i > 0 {
+				got = append(got, text)
+			}
+		}
+		if strings.Join(got, "|") != want {
+			t.Errorf("%s: %q, not %q", line, got, want)
+		}
+	}
+}

@@ -81,3 +81,38 @@ func TestWhatMakesNoSenseOfflineIsRefused(t *testing.T) {
 		p.run(test.args...).refused(test.code, test.says)
 	}
 }
+
+func TestLinesToSomebodyWhoIsAwayArriveOneByOne(t *testing.T) {
+	p := newPerson(t, "alice", "bob", "carol")
+	bobs, carols := filepath.Join(p.folder, "bobs"), filepath.Join(p.folder, "carols")
+	p.run("prekeys", "publish", "-i", "bob", "-n", "3", "-o", bobs).is(exit.OK)
+	p.run("prekeys", "publish", "-i", "carol", "-n", "1", "-o", carols).is(exit.OK)
+	lines := func(input, file string, flags ...string) *result {
+		return p.reading(input, append([]string{"encrypt-stream", "-i", "alice", "--mode", "lines", "--to", file}, flags...)...)
+	}
+	message := lines("one\r\ntwo\n\nlast", bobs).is(exit.OK).out
+	events := filepath.Join(p.folder, "events")
+	p.reading(message, "decrypt-stream", "-i", "bob", "--mode", "lines", "--events", events).is(exit.OK).answers(`\Aone\ntwo\nlast\n\z`)
+	message = lines("one\ntw\x00o\n"+strings.Repeat("x", 1<<20)+"\nend\n", bobs).is(exit.Broken).
+		says("line 2 of the input is not sent: it has a NUL").says("line 3 of the input is not sent: it is too long").out
+	p.reading(message, "decrypt-stream", "-i", "bob", "--mode", "lines").answers(`\Aone\nend\n\z`)
+
+	// A file with ensembles of several people, and with lines that are none.
+	var both []byte
+	for _, name := range []string{bobs, carols} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, b...)
+	}
+	first := strings.Index(string(both), "?OTRP:")
+	bad := strings.Repeat(string(both[first:first+100])+".\n", 7)
+	file := p.file("both", bad+string(both))
+	lines("hello", file).is(exit.Usage).says("ensembles of several keys").says("choose one with --contact NAME or --expect").says("2 ensembles more are not used|2 more")
+	fp := strings.TrimSpace(p.run("fingerprint", "-i", "carol", "--otr", "4").out)
+	lines("hello", file, "--expect", fp).is(exit.OK).says("encrypting to")
+	// Only bob's are left, which are not for this message.
+	lines("hello", file, "--expect", fp).refused(exit.Refused, "")
+	lines("hello", p.file("empty", "nothing\n")).is(exit.Failure).says("has no valid ensemble")
+}
