@@ -4,17 +4,27 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
+	"filippo.io/age"
+	"filippo.io/age/armor"
+
+	"otrpipe/keyfile"
 	"otrpipe/otr"
+	"otrpipe/otr/group"
 	"otrpipe/otr/keys"
 )
 
@@ -25,9 +35,10 @@ const (
 	scannedSecret     = "shared-secret-8Jt3kNf5"
 )
 
-// TestSecretsThatAreDoneWithAreNotInMemory runs the real program, with a peer that logs the
-// keys of the session in this process, and looks for what the program no longer needs in
-// its memory: after further messages, in a pause, and after the end of the session.
+// TestSecretsThatAreDoneWithAreNotInMemory runs the real program, with a peer in this process,
+// and looks for what the program no longer needs in its memory: after further messages, in a
+// pause, and after the end of the session. The peer knows the keys that both ends derive, and
+// the program was built so that it tells the randomness of its private keys.
 //
 // What is still found is in SECURITY.md.
 func TestSecretsThatAreDoneWithAreNotInMemory(t *testing.T) {
@@ -36,10 +47,18 @@ func TestSecretsThatAreDoneWithAreNotInMemory(t *testing.T) {
 	}
 	for _, build := range []struct{ name, experiment string }{{"plain", ""}, {"runtimesecret", "runtimesecret"}} {
 		t.Run(build.name, func(t *testing.T) {
+			t.Parallel()
 			program := buildScannable(t, build.experiment)
 			for _, version := range []string{"3", "4"} {
-				t.Run("version"+version, func(t *testing.T) { scanSession(t, program, version) })
+				t.Run("version"+version, func(t *testing.T) {
+					t.Parallel()
+					scanSession(t, program, version, false, build.experiment != "")
+				})
 			}
+			t.Run("halves", func(t *testing.T) {
+				t.Parallel()
+				scanSession(t, program, "4", true, build.experiment != "")
+			})
 		})
 	}
 }
@@ -56,62 +75,120 @@ func buildScannable(t *testing.T, experiment string) string {
 	return program
 }
 
-func scanSession(t *testing.T, program, version string) {
+// calm is how long the program may take in a pause until nothing is found in its memory.
+const calm = 10 * time.Second
+
+func scanSession(t *testing.T, program, version string, halves, erased bool) {
 	folder, err := os.MkdirTemp("", "otr") // short, for sockets
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(folder)
+	t.Cleanup(func() { os.RemoveAll(folder) })
 	passphrase, secret := filepath.Join(folder, "passphrase"), filepath.Join(folder, "secret")
 	for name, text := range map[string]string{passphrase: scannedPassphrase, secret: scannedSecret} {
 		if err := os.WriteFile(name, []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	keygen := exec.Command(program, "keygen", "--passphrase-file", passphrase)
-	keygen.Env = cleanEnvironment(folder)
-	if out, err := keygen.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	longTerm := protectedIdentity(t, folder)
 
-	p := startScanned(t, folder, program, "--quiet", "serve", "--mode", "lines", "--stay", "--otr", version,
-		"--smp-secret-file", secret, "--passphrase-file", passphrase, "--", "cat")
+	p := &scannedProgram{t: t, folder: folder, lines: make(chan []byte, 100)}
+	flags := []string{"--mode", "lines", "--stay", "--otr", version}
+	secrets := []string{"--smp-secret-file", secret, "--passphrase-file", passphrase}
+	if halves {
+		p.startHalves(program, flags, secrets)
+	} else {
+		p.start(program, append(append([]string{"serve"}, flags...), secrets...))
+	}
 	p.begin(version)
 	p.talk("first", 12)
-	early := p.peer.TakeKeys()
+	early := append(messageKeys("an early", p.peer.TakeKeys(), erased), sharedKeys("an early", p.peer)...)
 	p.talk("later", 60)
-	late := p.peer.TakeKeys()
-	time.Sleep(2 * time.Second) // the program is idle
+	late := append(messageKeys("a", p.peer.TakeKeys(), erased), sharedKeys("a", p.peer)...)
 
-	once := func(where string, secrets ...scanned) {
-		t.Helper()
-		// A scan that finds nothing proves nothing, unless it finds what is there.
-		secrets = append(secrets, scanned{name: "an argument", bytes: []byte(folder), most: math.MaxInt})
-		all := find(p.memory(), secrets)
-		if len(all[len(all)-1]) == 0 {
-			t.Fatal("the scan does not find the program's own arguments")
-		}
-		for i, s := range secrets {
-			switch found := all[i]; {
-			case len(found) <= s.most:
-			case s.remains:
-				t.Logf("%s: %s is in memory, at %s", where, s.name, strings.Join(found, ", "))
-			default:
-				t.Errorf("%s: %s is in memory, at %s", where, s.name, strings.Join(found, ", "))
-			}
-		}
-	}
 	words := []scanned{
-		// The age library takes it as a string, which nobody can wipe.
-		{name: "the passphrase", bytes: []byte(scannedPassphrase), remains: true},
-		// The next session needs it: --stay.
-		{name: "the shared secret", bytes: []byte(scannedSecret), most: 1},
+		{name: "the passphrase", bytes: []byte(scannedPassphrase)},
+		{name: "the shared secret", bytes: []byte(scannedSecret)},
 	}
-	once("in a pause", append(words, messageKeys("an early", early)...)...)
-
+	words = append(words, longTerm...)
+	p.scan("in a pause", slices.Concat(words, early, p.privateKeys(keptPrivateKeys)))
 	p.end()
-	time.Sleep(2 * time.Second)
-	once("after the end", append(words, messageKeys("a", append(early, late...))...)...)
+	p.scan("after the end", slices.Concat(words, early, late, p.privateKeys(0)))
+}
+
+// protectedIdentity makes the identity of the program, with a passphrase, and returns its
+// private keys as what must not be there: the text of their file. The keys themselves are
+// needed for the next session.
+func protectedIdentity(t *testing.T, folder string) (texts []scanned) {
+	t.Helper()
+	dir := filepath.Join(folder, "otrpipe") // in XDG_DATA_HOME
+	home := keyfile.Open(dir)
+	id, err := keyfile.Generate("default", rand.Reader, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := home.Create(id, nil); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "identities", "default", "private.key")
+	plain, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"x", "symmetric"} {
+		_, text, _ := bytes.Cut(plain, []byte(`"`+name+`": "`))
+		text, _, ok := bytes.Cut(text, []byte(`"`))
+		if !ok || len(text) < 32 {
+			t.Fatalf("the file of the private keys has no %s", name)
+		}
+		texts = append(texts, scanned{name: "the text of the long-term key " + name, bytes: bytes.Clone(text)})
+	}
+	recipient, err := age.NewScryptRecipient(scannedPassphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient.SetWorkFactor(10) // quick, and little memory to look through
+	var file bytes.Buffer
+	armored := armor.NewWriter(&file)
+	sealed, err := age.Encrypt(armored, recipient)
+	if err == nil {
+		_, err = sealed.Write(plain)
+		err = errors.Join(err, sealed.Close(), armored.Close(), os.WriteFile(path, file.Bytes(), 0o600))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return texts
+}
+
+// scan looks for secrets until none is found that should not be there, or the program had
+// time enough.
+func (p *scannedProgram) scan(where string, secrets []scanned) {
+	p.t.Helper()
+	// A scan that finds nothing proves nothing, unless it finds what is there.
+	secrets = append(secrets, scanned{name: "an argument", bytes: []byte(p.folder), most: math.MaxInt})
+	var all [][]string
+	clean := false
+	for begun := time.Now(); !clean && time.Since(begun) < calm; time.Sleep(200 * time.Millisecond) {
+		all = find(p.memory(), secrets)
+		clean = true
+		for i, s := range secrets {
+			clean = clean && (len(all[i]) <= s.most || s.remains)
+		}
+	}
+	if len(all[len(all)-1]) == 0 {
+		p.t.Fatal("the scan does not find the program's own arguments")
+	}
+	for i, s := range secrets {
+		switch found := all[i]; {
+		case len(found) <= s.most:
+		case s.remains:
+			p.t.Logf("%s: %s is in memory, at %s", where, s.name, strings.Join(found, ", "))
+		default:
+			p.t.Errorf("%s: %s is in memory, at %s", where, s.name, strings.Join(found, ", "))
+		}
+	}
+	p.t.Logf("%s: looked for %d secrets", where, len(secrets)-1)
 }
 
 // scanned is a secret to look for.
@@ -124,51 +201,180 @@ type scanned struct {
 }
 
 // messageKeys are the keys of messages as they are looked for: whole in version 3, and in
-// version 4 the part of them that is the key of ChaCha20.
-func messageKeys(which string, keys []otr.SessionKey) (all []scanned) {
+// version 4 the part of them that is the key of ChaCha20. In version 4 a copy may stay on a stack
+// that is not in use, unless the runtime erases it.
+func messageKeys(which string, keys []otr.SessionKey, erased bool) (all []scanned) {
 	for _, k := range keys {
 		name := fmt.Sprintf("%s key of version %d (%d, %d)", which, k.Version, k.First, k.Second)
-		all = append(all, scanned{name: name, bytes: k.Key[:min(len(k.Key), 32)]})
+		all = append(all, scanned{name: name, bytes: k.Key[:min(len(k.Key), 32)], remains: k.Version == 4 && !erased})
+	}
+	return all
+}
+
+// sharedKeys are the keys of a session that both ends have, as the peer has them now: root
+// keys, chain keys, brace keys, and in version 3 the keys of each pair of D-H keys. The peer
+// has no other way to show them than its memory.
+func sharedKeys(which string, peer *otr.Conversation) (all []scanned) {
+	fields := map[string][]string{
+		"v4.ratchet":  {"root", "brace", "sendChain", "receiveChain"},
+		"v3.dataKeys": {"aes", "macKey"},
+		"v3.pairKeys": {"extra"},
+	}
+	seen := make(map[unsafe.Pointer]bool)
+	var walk func(v reflect.Value)
+	walk = func(v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Pointer:
+			if v.IsNil() || seen[v.UnsafePointer()] {
+				return
+			}
+			seen[v.UnsafePointer()] = true
+			walk(v.Elem())
+		case reflect.Interface:
+			walk(v.Elem())
+		case reflect.Map:
+			for entries := v.MapRange(); entries.Next(); {
+				walk(entries.Value())
+			}
+		case reflect.Slice, reflect.Array:
+			if k := v.Type().Elem().Kind(); k < reflect.Array {
+				return
+			}
+			for i := range v.Len() {
+				walk(v.Index(i))
+			}
+		case reflect.Struct:
+			if !strings.HasPrefix(v.Type().PkgPath(), "otrpipe/otr") && v.Type().PkgPath() != "" {
+				return
+			}
+			for _, name := range fields[v.Type().String()] {
+				key := v.FieldByName(name)
+				b := bytes.Clone(unsafe.Slice((*byte)(unsafe.Pointer(key.UnsafeAddr())), key.Len()))
+				if !bytes.Equal(b, make([]byte, len(b))) {
+					all = append(all, scanned{name: fmt.Sprintf("%s %s.%s", which, v.Type(), name), bytes: b})
+				}
+			}
+			for i := range v.NumField() {
+				walk(v.Field(i))
+			}
+		}
+	}
+	walk(reflect.ValueOf(peer))
+	return all
+}
+
+// keptPrivateKeys is how many private keys of each kind a session needs in a pause at most: in
+// version 3 our last and our next one; one of each kind in version 4; and one that was made
+// ahead.
+const keptPrivateKeys = 3
+
+// privateKeys are the private D-H keys that the program has made, all but the last keep of
+// each kind, and the numbers that its comparisons and signatures were made with. Copies of
+// them stay on stacks that are not in use.
+func (p *scannedProgram) privateKeys(keep int) (all []scanned) {
+	p.t.Helper()
+	file, err := os.ReadFile(p.random())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	kinds := make(map[int][]scanned)
+	for len(file) > 4 {
+		n := int(binary.BigEndian.Uint32(file))
+		draw := bytes.Clone(file[4 : 4+n])
+		file = file[4+n:]
+		if n < 16 {
+			continue // instance tags and the like
+		}
+		kinds[n] = append(kinds[n], scanned{name: fmt.Sprintf("random number %d of %d bytes", len(kinds[n]), n), bytes: draw, remains: true})
+	}
+	const ecdh = 57 // bytes
+	for n, draws := range kinds {
+		for i, draw := range draws[:max(0, len(draws)-keep)] {
+			all = append(all, draw)
+			if n == ecdh {
+				scalar := group.ScalarFromSeed(draw.bytes)
+				all = append(all, scanned{name: fmt.Sprintf("the scalar of random number %d", i), bytes: scalar.Append(nil)[:ecdh-1], remains: true})
+			}
+		}
+	}
+	if len(all) == 0 {
+		p.t.Fatal("the program has made no private keys")
 	}
 	return all
 }
 
 // A scannedProgram is the program with a peer in this process at its standard streams.
 type scannedProgram struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	lines chan []byte
-	peer  *otr.Conversation
+	t      *testing.T
+	folder string
+	cmds   []*exec.Cmd
+	in     io.WriteCloser
+	lines  chan []byte
+	peer   *otr.Conversation
 }
 
-func startScanned(t *testing.T, folder, program string, args ...string) *scannedProgram {
-	p := &scannedProgram{t: t, cmd: exec.Command(program, args...), lines: make(chan []byte, 100)}
+// random is the file of the program's randomness.
+func (p *scannedProgram) random() string { return filepath.Join(p.folder, "random") }
+
+// command is the program with arguments.
+func (p *scannedProgram) command(program string, args []string) *exec.Cmd {
+	cmd := exec.Command(program, append([]string{"--quiet"}, args...)...)
 	// Collecting often is what a program does that lives for longer than this one.
-	p.cmd.Env = append(cleanEnvironment(folder), "GOGC=5")
-	p.cmd.Stderr = os.Stderr
-	var err error
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := p.cmd.StdoutPipe()
+	cmd.Env = append(cleanEnvironment(p.folder), "GOGC=5", "OTRPIPE_SCANNED_RANDOM="+p.random())
+	cmd.Stderr = os.Stderr
+	p.cmds = append(p.cmds, cmd)
+	return cmd
+}
+
+// start starts an end that echoes.
+func (p *scannedProgram) start(program string, args []string) {
+	p.t.Helper()
+	cmd := p.command(program, append(args, "--", "cat"))
+	p.run(cmd, cmd)
+}
+
+// startHalves starts both halves of an end, which echo: what one has decrypted the other
+// encrypts. The one that comes second has the secrets, and hands them over.
+func (p *scannedProgram) startHalves(program string, flags, secrets []string) {
+	p.t.Helper()
+	r, w, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+	encrypt := p.command(program, append([]string{"encrypt-stream"}, flags...))
+	decrypt := p.command(program, append([]string{"decrypt-stream"}, secrets...))
+	encrypt.Stdin, decrypt.Stdout = r, w
+	p.run(encrypt, decrypt)
+	r.Close()
+	w.Close()
+}
+
+// run starts a program, or two, of which one writes the lines to the peer and one reads them.
+func (p *scannedProgram) run(writes, reads *exec.Cmd) {
+	p.t.Helper()
+	var err error
+	if p.in, err = reads.StdinPipe(); err != nil {
+		p.t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
-	})
+	out, err := writes.StdoutPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, cmd := range p.cmds {
+		if err := cmd.Start(); err != nil {
+			p.t.Fatal(err)
+		}
+		p.t.Cleanup(func() {
+			cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+	}
 	go func() {
 		defer close(p.lines)
 		for scanner := bufio.NewScanner(out); scanner.Scan(); {
 			p.lines <- bytes.Clone(scanner.Bytes())
 		}
 	}()
-	return p
 }
 
 // begin makes the peer, and has it talk until both ends share the secret.
@@ -304,10 +510,18 @@ type region struct {
 	bytes []byte
 }
 
-// memory reads what the program can write to, while it is stopped by nothing.
+// memory reads what the program can write to, while nothing stops it.
 func (p *scannedProgram) memory() (regions []region) {
 	p.t.Helper()
-	folder := fmt.Sprintf("/proc/%d", p.cmd.Process.Pid)
+	for _, cmd := range p.cmds {
+		regions = append(regions, p.memoryOf(cmd.Process.Pid)...)
+	}
+	return regions
+}
+
+func (p *scannedProgram) memoryOf(pid int) (regions []region) {
+	p.t.Helper()
+	folder := fmt.Sprintf("/proc/%d", pid)
 	maps, err := os.ReadFile(folder + "/maps")
 	if err != nil {
 		p.t.Fatal(err)
