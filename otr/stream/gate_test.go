@@ -178,7 +178,8 @@ func TestAComparisonThatMayNotBeginIsAFailure(t *testing.T) {
 }
 
 // However many sessions a peer begins before it is compared with, the delay is asked for
-// once, and puts the time limit off once: it cannot be lengthened from outside.
+// once, and puts the time limit off once: it cannot be lengthened from outside. And none of
+// those sessions is taken for one whose peer has proved itself.
 func TestNewKeysBeforeTheComparisonGiveNoMoreTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
@@ -216,6 +217,9 @@ func TestNewKeysBeforeTheComparisonGiveNoMoreTime(t *testing.T) {
 		<-over
 		if n := told[otr.Secure](e); n < 3 || asked != 1 {
 			t.Errorf("asked %d times in %d sessions", asked, n)
+		}
+		if told[Trusted](e) != 0 || e.stats().SentMessages != 0 {
+			t.Errorf("the peer is trusted: %v", e.events())
 		}
 	})
 }
