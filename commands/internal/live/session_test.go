@@ -166,6 +166,31 @@ func TestTwoSessionsTalkAndCompareASecret(t *testing.T) {
 	}
 }
 
+// Whoever answers a question has shown who they are, and knows no more of the one who has
+// asked: anybody can ask what everybody knows.
+func TestAnAnswerVerifiesNobodyToTheOneWhoGivesIt(t *testing.T) {
+	a, b := connect(t, lines)
+	if err := a.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan error, 1)
+	go func() {
+		asked <- a.CompareSecret(context.Background(), &control.SMP{Secret: []byte("sesame"), Question: "where?", Timeout: patience})
+	}()
+	for b.Snapshot().Asked == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if err := b.CompareSecret(t.Context(), &control.SMP{Secret: []byte("sesame"), Run: b.Snapshot().Run, Timeout: patience}); err != nil {
+		t.Fatal(err)
+	}
+	if err := wait(t, asked); err != nil {
+		t.Fatal(err)
+	}
+	if a.Snapshot().Standing() != trust.Verified || b.Snapshot().Standing() != trust.Unverified {
+		t.Errorf("the one who asked has %s, the one who answered %s", a.Snapshot().Standing(), b.Snapshot().Standing())
+	}
+}
+
 func TestOtherProcessesAskASessionThroughItsSocket(t *testing.T) {
 	a, b := connect(t, lines)
 	if err := b.Refresh(t.Context()); err != nil {
