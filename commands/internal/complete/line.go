@@ -34,59 +34,94 @@ func splitCommand(line string) (words []lineWord, last lastWord) {
 // does: the words before the last, and the last. What would be expanded stays as
 // it is. Redirections are no words.
 func splitLine(line string) (words []lineWord, last lastWord) {
-	start, begun, redirected := 0, false, false
-	var text strings.Builder
-	var quote byte
-	end := func() {
-		if begun && !redirected {
-			words = append(words, lineWord{text.String(), start})
-		}
-		if begun {
-			redirected = false
-		}
-		text.Reset()
-		begun = false
-	}
-	begin := func(i int) {
-		if !begun {
-			start, begun = i, true
-		}
-	}
+	s := splitter{line: line}
 	for i := 0; i < len(line); i++ {
-		c := line[i]
-		switch {
-		case quote == '\'' && c != '\'', quote == '"' && c != '"' && c != '\\':
-			text.WriteByte(c)
-		case quote != 0 && c == quote:
-			quote = 0
-		case c == '\\' && quote == '"' && (i+1 == len(line) || strings.IndexByte("$`\"\\", line[i+1]) < 0):
-			text.WriteByte(c)
-		case c == '\\':
-			begin(i)
-			if i++; i < len(line) {
-				text.WriteByte(line[i])
-			}
-		case c == '\'' || c == '"':
-			begin(i)
-			quote = c
-		case c == ' ' || c == '\t' || c == '\n':
-			end()
-		case c == '<' || c == '>':
-			if begun && strings.Trim(text.String(), "0123456789&") == "" {
-				begun = false // the descriptor before it
-				text.Reset()
-			}
-			end()
-			redirected = true
-		default:
-			begin(i)
-			text.WriteByte(c)
+		if s.quote != 0 {
+			i = s.quoted(i)
+		} else {
+			i = s.unquoted(i)
 		}
 	}
-	if begun {
-		last = lastWord{raw: line[start:], text: text.String(), quote: quote}
+	if s.begun {
+		last = lastWord{raw: line[s.start:], text: s.text.String(), quote: s.quote}
 	}
-	return words, last
+	return s.words, last
+}
+
+// A splitter is the state of splitLine.
+type splitter struct {
+	line       string
+	words      []lineWord
+	begun      bool // a word has begun, at start
+	start      int
+	text       strings.Builder // of the word, without its quotes
+	quote      byte            // the one that is open; else 0
+	redirected bool            // the word is the file of a redirection
+}
+
+// quoted reads the byte at i, inside quotes, and returns the place of the last byte read.
+func (s *splitter) quoted(i int) int {
+	c := s.line[i]
+	switch {
+	case c == s.quote:
+		s.quote = 0
+		return i
+	case c == '\\' && s.quote == '"' && i+1 < len(s.line) && strings.IndexByte("$`\"\\", s.line[i+1]) >= 0:
+		i++
+	}
+	s.text.WriteByte(s.line[i])
+	return i
+}
+
+// unquoted reads the byte at i, outside of quotes, and returns the place of the last byte read.
+func (s *splitter) unquoted(i int) int {
+	switch c := s.line[i]; c {
+	case '\\':
+		s.begin(i)
+		if i++; i < len(s.line) {
+			s.text.WriteByte(s.line[i])
+		}
+	case '\'', '"':
+		s.begin(i)
+		s.quote = c
+	case ' ', '\t', '\n':
+		s.end()
+	case '<', '>':
+		if s.begun && strings.Trim(s.text.String(), "0123456789&") == "" {
+			s.drop() // it is the descriptor that is redirected
+		}
+		s.end()
+		s.redirected = true
+	default:
+		s.begin(i)
+		s.text.WriteByte(c)
+	}
+	return i
+}
+
+// begin begins a word at i, unless one has begun.
+func (s *splitter) begin(i int) {
+	if !s.begun {
+		s.start, s.begun = i, true
+	}
+}
+
+// end ends the word, if one has begun.
+func (s *splitter) end() {
+	if !s.begun {
+		return
+	}
+	if !s.redirected {
+		s.words = append(s.words, lineWord{s.text.String(), s.start})
+	}
+	s.redirected = false
+	s.drop()
+}
+
+// drop forgets the word that has begun.
+func (s *splitter) drop() {
+	s.begun = false
+	s.text.Reset()
 }
 
 // unquoted is the text of a part of a word.
