@@ -218,6 +218,22 @@ func (c *Console) Remember(text string) {
 	c.history.add(text)
 }
 
+// edits are the keys that move the cursor, or take text away.
+var edits = map[code]func(*line){
+	keyLeft:          (*line).left,
+	keyRight:         (*line).right,
+	keyHome:          (*line).home,
+	keyEnd:           (*line).end,
+	keyWordLeft:      (*line).wordLeft,
+	keyWordRight:     (*line).wordRight,
+	keyBackspace:     (*line).backspace,
+	keyDelete:        (*line).delete,
+	keyKillStart:     func(l *line) { l.kill(l.home) },
+	keyKillEnd:       func(l *line) { l.kill(l.end) },
+	keyKillWord:      func(l *line) { l.kill(l.wordLeft) },
+	keyKillWordRight: func(l *line) { l.kill(l.wordRight) },
+}
+
 // press does what a key does to the line.
 func (c *Console) press(k key) (text string, done bool, err error) {
 	l := &c.line
@@ -260,30 +276,10 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 		c.history.older(l)
 	case keyDown:
 		c.history.newer(l)
-	case keyLeft:
-		l.left()
-	case keyRight:
-		l.right()
-	case keyHome:
-		l.home()
-	case keyEnd:
-		l.end()
-	case keyWordLeft:
-		l.wordLeft()
-	case keyWordRight:
-		l.wordRight()
-	case keyBackspace:
-		l.backspace()
-	case keyDelete:
-		l.delete()
-	case keyKillStart:
-		l.kill(l.home)
-	case keyKillEnd:
-		l.kill(l.end)
-	case keyKillWord:
-		l.kill(l.wordLeft)
-	case keyKillWordRight:
-		l.kill(l.wordRight)
+	default:
+		if edit, ok := edits[k.code]; ok {
+			edit(l)
+		}
 	}
 	if !fits {
 		c.complain("The line cannot get that long; nothing was added.")
