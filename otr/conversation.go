@@ -154,19 +154,8 @@ type peer struct {
 
 // New returns a conversation in StatePlaintext.
 func New(cfg Config) (*Conversation, error) {
-	switch {
-	case cfg.Rand == nil || cfg.Now == nil:
-		return nil, fmt.Errorf("%w: no randomness or no clock", ErrConfig)
-	case cfg.InstanceTag != 0 && cfg.InstanceTag < wire.MinInstanceTag:
-		return nil, fmt.Errorf("%w: instance tag %#x is below %#x", ErrConfig, cfg.InstanceTag, wire.MinInstanceTag)
-	case cfg.MaxSize != 0 && cfg.MaxSize < wire.MinFragmentSize:
-		return nil, fmt.Errorf("%w: lines of %d bytes cannot carry fragments", ErrConfig, cfg.MaxSize)
-	case cfg.Peer.Instance != 0 && cfg.Peer.Instance < wire.MinInstanceTag:
-		return nil, fmt.Errorf("%w: the peer's instance tag %#x is below %#x", ErrConfig, cfg.Peer.Instance, wire.MinInstanceTag)
-	case cfg.Peer.Version == v3.Version2 && cfg.Peer.Instance != 0:
-		return nil, fmt.Errorf("%w: version %d of the peer and instance tag %#x", ErrConfig, cfg.Peer.Version, cfg.Peer.Instance)
-	case cfg.Pad < 0 || cfg.Pad > maxPad:
-		return nil, fmt.Errorf("%w: padding to %d bytes", ErrConfig, cfg.Pad)
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
 	if cfg.InstanceTag == 0 {
 		tag, err := NewInstanceTag(cfg.Rand)
@@ -187,29 +176,52 @@ func New(cfg Config) (*Conversation, error) {
 		c.log = new(keyLog)
 	}
 	for _, version := range []int{v3.Version2, v3.Version3} {
-		if !cfg.Policy.Allows(version) {
-			continue
+		if cfg.Policy.Allows(version) {
+			c.protocols[version] = protocolV3{config: v3.Config{
+				Version: uint16(version), InstanceTag: cfg.InstanceTag, Identity: cfg.DSA, Rand: cfg.Rand,
+			}, log: c.log}
 		}
-		if cfg.DSA == nil {
-			return nil, fmt.Errorf("%w: version %d needs a DSA key", ErrConfig, version)
-		}
-		c.protocols[version] = protocolV3{config: v3.Config{
-			Version: uint16(version), InstanceTag: cfg.InstanceTag, Identity: cfg.DSA, Rand: cfg.Rand,
-		}, log: c.log}
 	}
 	if cfg.Policy.Allows(v4.Version) {
-		switch {
-		case cfg.Ed448 == nil || cfg.Forging == nil:
-			return nil, fmt.Errorf("%w: version 4 needs an Ed448 key and a forging key", ErrConfig)
-		case (cfg.Account == "") != (cfg.PeerAccount == ""):
-			return nil, fmt.Errorf("%w: only one of the two account names", ErrConfig)
-		}
 		c.protocols[v4.Version] = newProtocolV4(c.cfg, c.log)
 	}
-	if len(c.protocols) == 0 {
-		return nil, fmt.Errorf("%w: no version is allowed", ErrConfig)
-	}
 	return c, nil
+}
+
+// check refuses with ErrConfig values that no conversation can have, and versions that are
+// allowed but lack their keys.
+func (cfg *Config) check() error {
+	switch {
+	case cfg.Rand == nil || cfg.Now == nil:
+		return fmt.Errorf("%w: no randomness or no clock", ErrConfig)
+	case cfg.InstanceTag != 0 && cfg.InstanceTag < wire.MinInstanceTag:
+		return fmt.Errorf("%w: instance tag %#x is below %#x", ErrConfig, cfg.InstanceTag, wire.MinInstanceTag)
+	case cfg.MaxSize != 0 && cfg.MaxSize < wire.MinFragmentSize:
+		return fmt.Errorf("%w: lines of %d bytes cannot carry fragments", ErrConfig, cfg.MaxSize)
+	case cfg.Peer.Instance != 0 && cfg.Peer.Instance < wire.MinInstanceTag:
+		return fmt.Errorf("%w: the peer's instance tag %#x is below %#x", ErrConfig, cfg.Peer.Instance, wire.MinInstanceTag)
+	case cfg.Peer.Version == v3.Version2 && cfg.Peer.Instance != 0:
+		return fmt.Errorf("%w: version %d of the peer and instance tag %#x", ErrConfig, cfg.Peer.Version, cfg.Peer.Instance)
+	case cfg.Pad < 0 || cfg.Pad > maxPad:
+		return fmt.Errorf("%w: padding to %d bytes", ErrConfig, cfg.Pad)
+	}
+	return cfg.checkVersions()
+}
+
+func (cfg *Config) checkVersions() error {
+	old := cfg.Policy.Allows(v3.Version2) || cfg.Policy.Allows(v3.Version3)
+	four := cfg.Policy.Allows(v4.Version)
+	switch {
+	case !old && !four:
+		return fmt.Errorf("%w: no version is allowed", ErrConfig)
+	case old && cfg.DSA == nil:
+		return fmt.Errorf("%w: versions 2 and 3 need a DSA key", ErrConfig)
+	case four && (cfg.Ed448 == nil || cfg.Forging == nil):
+		return fmt.Errorf("%w: version 4 needs an Ed448 key and a forging key", ErrConfig)
+	case four && (cfg.Account == "") != (cfg.PeerAccount == ""):
+		return fmt.Errorf("%w: only one of the two account names", ErrConfig)
+	}
+	return nil
 }
 
 // NewInstanceTag draws an instance tag, at least wire.MinInstanceTag.
