@@ -227,23 +227,9 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (w
 	if m.Counter <= keys.received {
 		return wire.Plaintext{}, ErrReplay
 	}
-	rotateTheirs := their == latest
-	if rotateTheirs {
-		if s.theirID == math.MaxUint32 {
-			return wire.Plaintext{}, ErrExhausted
-		}
-		if err := group.MODP1536().Check(m.DHY); err != nil {
-			return wire.Plaintext{}, fmt.Errorf("%w: next D-H key: %w", ErrUnreadable, err)
-		}
-	}
-	var next *dhKey
-	if our == latest {
-		if s.ourID == math.MaxUint32 {
-			return wire.Plaintext{}, ErrExhausted
-		}
-		if next, err = newDHKey(e.rand); err != nil {
-			return wire.Plaintext{}, err
-		}
+	next, err := e.rotation(our, their, m.DHY)
+	if err != nil {
+		return wire.Plaintext{}, err
 	}
 	keys.received = m.Counter
 	keys.used = true
@@ -251,17 +237,48 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (w
 	if !opened {
 		secret.Do(func() { keys.receive.crypt(m.Encrypted, m.Counter) })
 	}
-	if next != nil {
-		s.rotateOurs(next)
-	}
-	if rotateTheirs {
-		s.rotateTheirs(m.DHY)
-	}
+	s.rotate(next)
 	p, err := wire.ParsePlaintext(tlvs, m.Encrypted)
 	if err != nil {
 		return wire.Plaintext{}, malformed("plaintext", err)
 	}
 	return p, nil
+}
+
+// A rotation is the D-H keys that come next.
+type rotation struct {
+	ours   *dhKey // nil: ours stays
+	theirs []byte // nil: theirs stays
+}
+
+// rotation makes the rotation of keys after a message under the keys in two slots; nextTheirs
+// is the D-H key that the message brings.
+func (e *Engine) rotation(our, their int, nextTheirs []byte) (next rotation, err error) {
+	if their == latest {
+		if e.session.theirID == math.MaxUint32 {
+			return next, ErrExhausted
+		}
+		if err := group.MODP1536().Check(nextTheirs); err != nil {
+			return next, fmt.Errorf("%w: next D-H key: %w", ErrUnreadable, err)
+		}
+		next.theirs = nextTheirs
+	}
+	if our == latest {
+		if e.session.ourID == math.MaxUint32 {
+			return next, ErrExhausted
+		}
+		next.ours, err = newDHKey(e.rand)
+	}
+	return next, err
+}
+
+func (s *session) rotate(next rotation) {
+	if next.ours != nil {
+		s.rotateOurs(next.ours)
+	}
+	if next.theirs != nil {
+		s.rotateTheirs(next.theirs)
+	}
 }
 
 // slots finds the keys that a data message names.
