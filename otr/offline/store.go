@@ -250,27 +250,10 @@ func (s *Store) read(r *wire.Reader) error {
 		return err
 	}
 	for range n {
-		k := new(prekey)
-		if k.key, err = v4.ReadPrekey(r); err != nil {
+		k, err := s.readPrekey(r)
+		if err != nil {
 			return err
 		}
-		at := int(r.Short())
-		k.contact = string(r.Data())
-		only := int(r.Byte())
-		if r.Err() == nil && (at >= len(s.publications) || only > maxOnly || len(k.contact) > maxContact) {
-			return errBounds
-		}
-		for range only {
-			f, err := keys.FingerprintFromBytes(r.Take(keys.FingerprintLen4))
-			if err != nil {
-				return err
-			}
-			k.only = append(k.only, f)
-		}
-		if r.Err() != nil {
-			return r.Err()
-		}
-		k.publication = s.publications[at]
 		s.prekeys = append(s.prekeys, k)
 	}
 	if n, err = count(r, maxGone); err != nil {
@@ -299,6 +282,33 @@ func (s *Store) read(r *wire.Reader) error {
 		s.sessions = append(s.sessions, t)
 	}
 	return r.End()
+}
+
+// readPrekey reads a prekey of one of the publications that have been read.
+func (s *Store) readPrekey(r *wire.Reader) (*prekey, error) {
+	k := new(prekey)
+	var err error
+	if k.key, err = v4.ReadPrekey(r); err != nil {
+		return nil, err
+	}
+	at := int(r.Short())
+	k.contact = string(r.Data())
+	only := int(r.Byte())
+	if r.Err() == nil && (at >= len(s.publications) || only > maxOnly || len(k.contact) > maxContact) {
+		return nil, errBounds
+	}
+	for range only {
+		f, err := keys.FingerprintFromBytes(r.Take(keys.FingerprintLen4))
+		if err != nil {
+			return nil, err
+		}
+		k.only = append(k.only, f)
+	}
+	if r.Err() != nil {
+		return nil, r.Err()
+	}
+	k.publication = s.publications[at]
+	return k, nil
 }
 
 func appendTime(b []byte, t time.Time) []byte {
