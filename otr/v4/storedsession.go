@@ -89,56 +89,17 @@ func (c *Client) ReadSession(r *wire.Reader) (*Engine, error) {
 	ours, theirs := r.Data(), r.Data()
 	life := r.Long()
 
-	t := &s.ratchet
-	copy(t.root[:], r.Take(len(t.root)))
-	copy(t.brace[:], r.Take(len(t.brace)))
-	copy(t.sendChain[:], r.Take(len(t.sendChain)))
-	copy(t.receiveChain[:], r.Take(len(t.receiveChain)))
-	flags := []*bool{&t.braceAhead, &t.receiving, &t.ourTurn}
-	wrong := false
-	for _, flag := range flags {
-		v := r.Byte()
-		*flag, wrong = v == 1, wrong || v > 1
-	}
-	for _, n := range []*uint32{&t.i, &t.sendID, &t.receiveID, &t.j, &t.k, &t.pn, &t.rotations} {
-		*n = r.Int()
-	}
-	secret := r.Take(group.ScalarLen)
-	copy(t.ecdh.public[:], r.Take(group.PointLen))
-	copy(t.dh.secret[:], r.Take(len(t.dh.secret)))
-	t.dh.public = append([]byte(nil), r.Data()...)
-	copy(t.theirPublic[:], r.Take(group.PointLen))
-	t.theirDH = append([]byte(nil), r.Data()...)
-
-	count := r.Int()
-	if r.Err() == nil && (count > maxSkipped || life > math.MaxInt64/uint64(time.Second) || s.role > roleAlice) {
-		wrong = true
-		count = 0
-	}
-	for range count {
-		if r.Err() != nil {
-			break
-		}
-		var k skippedKey
-		copy(k.ecdh[:], r.Take(len(k.ecdh)))
-		k.id = r.Int()
-		copy(k.keys.enc[:], r.Take(len(k.keys.enc)))
-		copy(k.keys.extra[:], r.Take(len(k.keys.extra)))
-		k.since = time.Unix(int64(r.Long()), 0)
-		s.skipped = s.skipped.add(k)
-	}
+	good := s.ratchet.read(r) && s.readSkipped(r)
 	s.reveal = append([]byte(nil), r.Data()...)
 	if err := r.Err(); err != nil {
 		return nil, stateError(err)
 	}
-	if wrong || len(s.reveal)%macLen != 0 || len(s.reveal) > maxHeld {
+	if !good || life > math.MaxInt64/uint64(time.Second) || s.role > roleAlice || len(s.reveal)%macLen != 0 || len(s.reveal) > maxHeld {
 		return nil, stateError(errors.New("session"))
 	}
-
-	t.ecdh.secret = group.ReduceScalar(secret) // not ParseScalar, whose time depends on its value
 	s.skippedLife = time.Duration(life) * time.Second
 	var err error
-	if t.theirECDH, err = group.ParsePoint(t.theirPublic[:]); err != nil {
+	if s.ratchet.theirECDH, err = group.ParsePoint(s.ratchet.theirPublic[:]); err != nil {
 		return nil, stateError(err)
 	}
 	if s.ourProfile, err = storedProfile(ours); err != nil {
@@ -153,6 +114,54 @@ func (c *Client) ReadSession(r *wire.Reader) (*Engine, error) {
 	}
 	e.session = s
 	return e, nil
+}
+
+// read reads the state of a ratchet, all but the peer's point, which is parsed from
+// theirPublic. It reports whether the flags are canonical; an error of r is r's.
+func (t *ratchet) read(r *wire.Reader) (good bool) {
+	copy(t.root[:], r.Take(len(t.root)))
+	copy(t.brace[:], r.Take(len(t.brace)))
+	copy(t.sendChain[:], r.Take(len(t.sendChain)))
+	copy(t.receiveChain[:], r.Take(len(t.receiveChain)))
+	good = true
+	for _, flag := range []*bool{&t.braceAhead, &t.receiving, &t.ourTurn} {
+		v := r.Byte()
+		*flag, good = v == 1, good && v <= 1
+	}
+	for _, n := range []*uint32{&t.i, &t.sendID, &t.receiveID, &t.j, &t.k, &t.pn, &t.rotations} {
+		*n = r.Int()
+	}
+	if secret := r.Take(group.ScalarLen); secret != nil {
+		t.ecdh.secret = group.ReduceScalar(secret) // not ParseScalar, whose time depends on its value
+	}
+	copy(t.ecdh.public[:], r.Take(group.PointLen))
+	copy(t.dh.secret[:], r.Take(len(t.dh.secret)))
+	t.dh.public = append([]byte(nil), r.Data()...)
+	copy(t.theirPublic[:], r.Take(group.PointLen))
+	t.theirDH = append([]byte(nil), r.Data()...)
+	return good
+}
+
+// readSkipped reads the keys of messages that were skipped. It reports whether there are no
+// more than can be; an error of r is r's.
+func (s *session) readSkipped(r *wire.Reader) (good bool) {
+	count := r.Int()
+	if r.Err() == nil && count > maxSkipped {
+		return false
+	}
+	for range count {
+		if r.Err() != nil {
+			break
+		}
+		var k skippedKey
+		copy(k.ecdh[:], r.Take(len(k.ecdh)))
+		k.id = r.Int()
+		copy(k.keys.enc[:], r.Take(len(k.keys.enc)))
+		copy(k.keys.extra[:], r.Take(len(k.keys.extra)))
+		k.since = time.Unix(int64(r.Long()), 0)
+		s.skipped = s.skipped.add(k)
+	}
+	return true
 }
 
 // Fit says how a data message relates to a session.
