@@ -79,6 +79,7 @@ var packages = []string{
 	"control",
 	"descriptor",
 	"editor",
+	"events",
 	"group",
 	"guesses",
 	"keyfile",
