@@ -17,6 +17,7 @@ import (
 // through, keeps every answer back, and has a new exchange begin: the peer, which has the
 // texts, gets none of them twice.
 func TestATextThatIsSentAgainInTheNextSessionIsNotDeliveredTwice(t *testing.T) {
+	namesItsVersions(t)
 	for _, version := range []otr.Policy{otr.AllowV3, otr.AllowV4} {
 		for _, exchanges := range []int{1, 2, 3, maxAgain + 6} {
 			t.Run(fmt.Sprintf("%v, %d exchanges", version, exchanges), func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 // message 4 back, and has the session end in every way that there is: the comparison
 // counts as failed at once, and once.
 func TestAComparisonHasFailedHoweverThePeerEndsTheSession(t *testing.T) {
+	namesItsVersions(t)
 	record := func(tlvs ...wire.TLV) func(*testing.T, *guesser) [][]byte {
 		return func(t *testing.T, g *guesser) [][]byte {
 			b, err := g.c.AppendMessage(nil, otr.Message{TLVs: tlvs, IgnoreUnreadable: true})

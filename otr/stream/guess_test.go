@@ -85,6 +85,7 @@ func cloned(lines [][]byte) (all [][]byte) {
 // is one guess: it is shown one outcome at most, and from then on the victim fails with
 // ErrSMP and is told, and nothing of its payload has moved.
 func TestAConnectionIsOneGuessWhateverThePeerDoes(t *testing.T) {
+	namesItsVersions(t)
 	record := func(kind uint16) func(*guesser) [][]byte {
 		return func(g *guesser) [][]byte {
 			b, _ := g.c.AppendMessage(nil, otr.Message{TLVs: []wire.TLV{{Type: kind, Value: []byte{0}}}})
