@@ -1,4 +1,4 @@
-package commands
+package options
 
 import (
 	"errors"
@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/options"
 	"otrpipe/otr"
 )
 
@@ -17,9 +16,9 @@ const (
 )
 
 // values reads flags as a stream command does, from "name=value" words.
-func values(t *testing.T, line string) (options.Values, error) {
+func values(t *testing.T, line string) (Values, error) {
 	t.Helper()
-	v := options.Values{}
+	v := Values{}
 	for _, word := range strings.Fields(line) {
 		name, value, _ := strings.Cut(word, "=")
 		canonical, err := formOf(t, name)(value)
@@ -34,7 +33,7 @@ func values(t *testing.T, line string) (options.Values, error) {
 // formOf is what reads the value of a flag.
 func formOf(t *testing.T, name string) func(string) (string, error) {
 	t.Helper()
-	for _, f := range options.Table {
+	for _, f := range Table {
 		if f.Name == name {
 			return f.Form
 		}
@@ -44,21 +43,21 @@ func formOf(t *testing.T, name string) func(string) (string, error) {
 }
 
 func TestDefaultsAreThoseOfTheManual(t *testing.T) {
-	o, err := options.Values{}.Options(nil)
+	o, err := Values{}.Options(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if o.Policy.Has(otr.AllowV2) || !o.Policy.Has(otr.AllowV3|otr.AllowV4|otr.RequireEncryption) {
 		t.Errorf("the policy is %b", o.Policy)
 	}
-	if o.Mode != modeStream || o.Trust != trustNew || o.HTML != htmlRaw || o.Stay || o.Raw || o.Progress {
+	if o.Mode != ModeStream || o.Trust != TrustNew || o.HTML != HTMLRaw || o.Stay || o.Raw || o.Progress {
 		t.Errorf("%+v", o)
 	}
 	if o.Timeout != time.Minute || o.Heartbeat != time.Minute || o.Expire != 2*time.Hour ||
 		o.Dead != 5*time.Minute || o.Linger != time.Second {
 		t.Errorf("%+v", o)
 	}
-	lines, err := options.Values{flagMode: {modeLines}}.Options(nil)
+	lines, err := Values{ModeFlag: {ModeLines}}.Options(nil)
 	if err != nil || lines.Dead != 0 {
 		t.Errorf("mode lines: a silent peer is given up after %v, %v", lines.Dead, err)
 	}
@@ -138,7 +137,7 @@ func TestAHalfTakesWhatTheOtherWasGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, flag := together.Merge(other); flag != flagContact {
+	if _, flag := together.Merge(other); flag != ContactFlag {
 		t.Errorf("contradiction in %q, want contact", flag)
 	}
 }

@@ -1,0 +1,66 @@
+package identities
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/keyfile"
+)
+
+func TestTheFlagOutweighsTheEnvironment(t *testing.T) {
+	work, empty, odd := "work", "", "two\nlines"
+	for _, test := range []struct {
+		flag *string
+		env  string
+		want string // "": refused
+	}{
+		{nil, "", Default},
+		{nil, "home", "home"},
+		{&work, "home", "work"},
+		{&empty, "home", ""},
+		{&odd, "", ""},
+	} {
+		name, err := Choice{Flag: test.flag, Env: test.env}.Name()
+		if test.want == "" {
+			if err == nil || exit.As(err).Code != exit.Usage || !strings.HasPrefix(err.Error(), "--identity: ") {
+				t.Errorf("%q: %q, %v", *test.flag, name, err)
+			}
+		} else if name != test.want || err != nil {
+			t.Errorf("%q, %v; want %q", name, err, test.want)
+		}
+	}
+}
+
+func TestAMissingIdentityIsMadeByTheCommandOfTheHint(t *testing.T) {
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	other := "my work"
+	for _, test := range []struct {
+		choice Choice
+		hint   string
+	}{
+		{Choice{Home: home}, "make it: otrpipe keygen"},
+		{Choice{Home: home, Flag: &other}, "make it: otrpipe keygen -i 'my work'"},
+	} {
+		_, open := test.choice.Open()
+		_, public := test.choice.Public()
+		_, upgrade := test.choice.Upgrade(false)
+		for _, err := range []error{open, public, upgrade} {
+			if e := exit.As(err); e.Code != exit.KeyFile || e.Hint != test.hint {
+				t.Errorf("%v, hint %q; want %q", err, e.Hint, test.hint)
+			}
+		}
+	}
+}
+
+func TestAnIdentityAndAFileContradictEachOther(t *testing.T) {
+	name, file := "work", "otr.private_key"
+	choice := Choice{Home: keyfile.Open(filepath.Join(t.TempDir(), "home")), Flag: &name, File: &file}
+	if _, err := choice.Open(); err == nil || exit.As(err).Code != exit.Usage {
+		t.Error(err)
+	}
+	if _, err := choice.OpenForOffline(); err == nil || !strings.Contains(exit.As(err).Hint, "keys import otr.private_key") {
+		t.Error(err)
+	}
+}
