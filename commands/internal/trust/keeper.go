@@ -106,7 +106,7 @@ func (k *Keeper) Meet(s otr.Session, now time.Time) Verdict {
 // continues reports whether the key of a session is the one that the key of the session
 // before has told.
 func (k *Keeper) continues(s otr.Session) bool {
-	return k.cfg.Live && s.Version == 4 && !k.told.IsZero() && s.Fingerprint == k.told && k.session.Fingerprint == k.toldBy
+	return s.Version == 4 && !k.told.IsZero() && s.Fingerprint == k.told && k.session.Fingerprint == k.toldBy
 }
 
 // judge asks every question about a session's key. It returns also the key that has told

@@ -285,3 +285,81 @@ func TestAContactThatHasToldAKeyHasNoLastClientOfVersion3(t *testing.T) {
 		t.Errorf("without version 4: %+v", got)
 	}
 }
+
+func TestNoKeyHasPassedBeforeItsChecks(t *testing.T) {
+	home, old, _ := bobsHome(t, keyfile.Verified)
+	k := keeperOf(home, RequireNew)
+	for range 3 {
+		if v := decide(k, old); v.Err != nil || k.Passed() {
+			t.Errorf("passed %v: %+v", k.Passed(), v)
+		}
+	}
+}
+
+// Only the key that was told goes on with the session of the key that told it, right after it
+// and once.
+func TestOnlyTheKeyThatWasToldGoesOnWithItsTellersSession(t *testing.T) {
+	old, fresh := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}, otr.Session{Version: 4, Fingerprint: key4(t, "4")}
+	another, other := otr.Session{Version: 4, Fingerprint: key4(t, "5")}, otr.Session{Version: 3, Fingerprint: mustParse(t, otherKey)}
+	start := func() *Keeper {
+		k := NewKeeper(Config{Live: true})
+		if err := errors.Join(meet(k, old), k.Told(old, fresh.Fingerprint)); err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	k := start()
+	if v := decide(k, another); v.Err != nil || k.Passed() {
+		t.Errorf("another key of version 4: passed %v, %v", k.Passed(), v.Err)
+	}
+	k = start()
+	if err := meet(k, other); err != nil {
+		t.Fatal(err)
+	}
+	if v := decide(k, fresh); v.Err != nil || k.Passed() {
+		t.Errorf("after a session with another key: passed %v, %v", k.Passed(), v.Err)
+	}
+	k = start()
+	decide(k, fresh)
+	if _, err := k.Refreshed(fresh, time.Now()); err != nil || !k.Passed() {
+		t.Fatalf("passed %v, %v", k.Passed(), err)
+	}
+	if err := meet(k, old); err != nil {
+		t.Fatal(err)
+	}
+	if v := decide(k, fresh); v.Err != nil || k.Passed() {
+		t.Errorf("after the old key has come back: passed %v, %v", k.Passed(), v.Err)
+	}
+}
+
+func TestARunBelongsToTheKeyThatWasMetLast(t *testing.T) {
+	home, old, fresh := bobsHome(t, keyfile.Seen)
+	k := keeperOf(home, RequireNew)
+	if err := errors.Join(meet(k, old), k.Told(old, fresh.Fingerprint), decide(k, fresh).Err); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Refreshed(fresh, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := home.RemoveContact("bob"); err != nil {
+		t.Fatal(err)
+	}
+	if v := decide(k, fresh); v.Err != nil || !k.Passed() {
+		t.Errorf("the session does not go on: %v", v.Err)
+	}
+}
+
+func TestAnotherSessionsSuccessVouchesForNothing(t *testing.T) {
+	now := time.Now()
+	home, old, fresh := bobsHome(t, keyfile.Verified)
+	if err := home.TellKey("bob", old.Fingerprint, fresh.Fingerprint); err != nil {
+		t.Fatal(err)
+	}
+	k := keeperOf(home, RequireKnown)
+	if err := decide(k, fresh).Err; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Trusted(old, now); err != nil || !k.Vouching().IsZero() || len(onFile(t, home).Keys) != 1 {
+		t.Errorf("%v; on file: %+v", err, onFile(t, home))
+	}
+}
