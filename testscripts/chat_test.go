@@ -41,7 +41,7 @@ func newDesk(t *testing.T) *desk {
 		}
 		t.Skip(message)
 	}
-	folder, err := os.MkdirTemp("", "otr")
+	folder, err := shortFolder()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func sendOneWay(t *testing.T, version string, size int64) {
 	}
 	program := buildProgram(t)
 	home := newHome(t)
-	folder, err := os.MkdirTemp("", "otr") // short, for sockets
+	folder, err := shortFolder()
 	if err != nil {
 		t.Fatal(err)
 	}

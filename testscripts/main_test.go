@@ -162,7 +162,7 @@ func setUpHome(env *testscript.Env) error {
 // that points to them. The folder for sockets is a short one elsewhere, since
 // the path of a Unix socket has a hundred bytes or so; cleanUp removes it.
 func home(work string) (vars []string, cleanUp func(), err error) {
-	run, err := os.MkdirTemp("", "otr")
+	run, err := shortFolder()
 	if err != nil {
 		return nil, nil, err
 	}

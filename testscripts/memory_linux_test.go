@@ -79,7 +79,7 @@ func buildScannable(t *testing.T, experiment string) string {
 const calm = 10 * time.Second
 
 func scanSession(t *testing.T, program, version string, halves, erased bool) {
-	folder, err := os.MkdirTemp("", "otr") // short, for sockets
+	folder, err := shortFolder()
 	if err != nil {
 		t.Fatal(err)
 	}

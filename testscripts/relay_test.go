@@ -183,6 +183,20 @@ func (f *folders) remove() {
 	}
 }
 
+// maxSocketFolder is how long the path of a folder for sockets can be: a socket's has a
+// hundred bytes or so, and a name comes behind it.
+const maxSocketFolder = 60
+
+// shortFolder makes a folder for sockets, where temporary files go unless the path of that is
+// too long.
+func shortFolder() (string, error) {
+	parent := os.TempDir()
+	if len(parent) > maxSocketFolder {
+		parent = "/tmp"
+	}
+	return os.MkdirTemp(parent, "otr")
+}
+
 // The identities of all runs, made once: a DSA key takes its time.
 var identities = sync.OnceValues(func() (string, error) {
 	folder, err := sharedFolders.make("otrpipe-identities")
@@ -272,7 +286,7 @@ func (e *end) finish() error {
 // run lets two ends meet over a relay and returns when both have left.
 func run(t *testing.T, r *relay, home string, ends [2]*end) {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "otr") // short, for sockets
+	folder, err := shortFolder()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ type chatter struct {
 // chat begins a chat in which a peer is the transport.
 func (h *home) chat(version string, r *remote) *chatter {
 	h.t.Helper()
-	folder, err := os.MkdirTemp("", "otr") // short, for the socket
+	folder, err := shortFolder()
 	if err != nil {
 		h.t.Fatal(err)
 	}

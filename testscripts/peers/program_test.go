@@ -25,6 +25,20 @@ type home struct {
 	env     []string
 }
 
+// maxSocketFolder is how long the path of a folder for sockets can be: a socket's has a
+// hundred bytes or so, and a name comes behind it.
+const maxSocketFolder = 60
+
+// shortFolder makes a folder for sockets, where temporary files go unless the path of that is
+// too long.
+func shortFolder() (string, error) {
+	parent := os.TempDir()
+	if len(parent) > maxSocketFolder {
+		parent = "/tmp"
+	}
+	return os.MkdirTemp(parent, "otr")
+}
+
 func newHome(t *testing.T) *home {
 	t.Helper()
 	argv, err := otrpipe()
@@ -32,7 +46,7 @@ func newHome(t *testing.T) *home {
 		t.Fatal(err)
 	}
 	// The path of a socket has a hundred bytes or so, which t.TempDir may exceed.
-	run, err := os.MkdirTemp("", "otr")
+	run, err := shortFolder()
 	if err != nil {
 		t.Fatal(err)
 	}
