@@ -85,6 +85,7 @@ var argumentWords = map[string][]complete.Completer{
 	"contacts distrust": {atHome(names.Contacts), complete.Listed(contactsFingerprints)},
 	"contacts remove":   {atHome(names.Contacts), complete.Listed(contactsFingerprints)},
 	"contacts rename":   {atHome(names.Contacts)},
+	"contacts address":  {atHome(names.Contacts)},
 	"contacts import":   {complete.AFile},
 	"contacts export":   {complete.AFile},
 	"toolkit sesskeys":  {complete.AFile, complete.AFile},

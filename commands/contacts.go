@@ -23,6 +23,7 @@ func contactsCommand() *cli.Command {
 			contactsDistrustCommand(),
 			contactsRemoveCommand(),
 			contactsRenameCommand(),
+			contactsAddressCommand(),
 			contactsImportCommand(),
 			contactsExportCommand(),
 		},

@@ -16,13 +16,14 @@ const (
 	groupSMP        = "The comparison"
 	groupExtraKey   = "The extra key"
 	groupKeys       = "Our keys"
+	groupAddress    = "The address"
 	groupFile       = "The file"
 	groupAnswer     = "The answer"
 	groupEverywhere = "Global flags"
 )
 
 var flagGroups = []string{
-	groupTransport, groupPeer, groupOffline, groupSession, groupStream, groupSMP, groupExtraKey, groupKeys, groupFile, groupAnswer, groupEverywhere,
+	groupTransport, groupPeer, groupOffline, groupSession, groupStream, groupSMP, groupExtraKey, groupKeys, groupAddress, groupFile, groupAnswer, groupEverywhere,
 }
 
 // The groups of commands, in the order that help shows them. A command's group

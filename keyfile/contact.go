@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
@@ -115,10 +117,72 @@ func (p Profile) check() error {
 	return nil
 }
 
-// A Contact is somebody, with at least one key, the oldest first.
+// A Contact is somebody: their keys, the oldest first, and how they are reached. One or the
+// other may be missing, but not both.
 type Contact struct {
-	Name string
-	Keys []ContactKey
+	Name    string
+	Keys    []ContactKey
+	Address Address // zero: it is not known
+}
+
+// An Address is how a contact is reached. At most one of its fields is set.
+type Address struct {
+	TCP     string   // HOST:PORT, to be dialled
+	Command []string // the words of a command that carries the lines
+}
+
+// maxAddress bounds an address, in bytes: the longest command line that a person writes.
+const maxAddress = 8 << 10
+
+// IsZero reports whether there is no address.
+func (a Address) IsZero() bool { return a.TCP == "" && len(a.Command) == 0 }
+
+// check refuses an address that cannot be put on file.
+func (a Address) check() error {
+	size := len(a.TCP)
+	for _, word := range a.Command {
+		size += len(word) + 1
+	}
+	words := append([]string{a.TCP}, a.Command...)
+	switch {
+	case a.TCP != "" && len(a.Command) > 0:
+		return fmt.Errorf("%w: an address of two kinds", ErrFormat)
+	case size > maxAddress:
+		return fmt.Errorf("%w: an address of more than %d bytes", ErrFormat, maxAddress)
+	case len(a.Command) > 0 && a.Command[0] == "":
+		return fmt.Errorf("%w: an address whose command has no name", ErrFormat)
+	case slices.ContainsFunc(words, func(word string) bool {
+		return !utf8.ValidString(word) || strings.ContainsFunc(word, unicode.IsControl)
+	}):
+		return fmt.Errorf("%w: an address with a control character", ErrFormat)
+	}
+	return nil
+}
+
+// SetAddress puts on file how a contact is reached, or, with the zero Address, that it is not
+// known. A contact that is not there is made, if CheckContactName takes its name; one that
+// has neither a key nor an address any more is removed.
+func (h *Home) SetAddress(contact string, a Address) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	if a.IsZero() {
+		return h.changeContact(contact, func(c *Contact) error {
+			c.Address = a
+			return nil
+		})
+	}
+	return h.changeContacts(func(contacts []Contact) ([]Contact, error) {
+		i, ok := find(contacts, contact)
+		if !ok {
+			if err := CheckContactName(contact); err != nil {
+				return nil, err
+			}
+			contacts = slices.Insert(contacts, i, Contact{Name: contact})
+		}
+		contacts[i].Address = a
+		return contacts, nil
+	})
 }
 
 // Key returns the contact's key with a fingerprint.
@@ -285,8 +349,8 @@ func (h *Home) Distrust(contact string) error {
 	})
 }
 
-// RemoveKey removes a key of a contact, and the contact with its last key, or forgets a key
-// that was told.
+// RemoveKey removes a key of a contact, and the contact with its last key unless it has an
+// address; or it forgets a key that was told.
 func (h *Home) RemoveKey(contact string, fp keys.Fingerprint) error {
 	return h.changeContact(contact, func(c *Contact) error {
 		if _, ok := c.Teller(fp); ok {
@@ -308,7 +372,7 @@ func (h *Home) RemoveKey(contact string, fp keys.Fingerprint) error {
 // RemoveContact removes a contact with all its keys.
 func (h *Home) RemoveContact(contact string) error {
 	return h.changeContact(contact, func(c *Contact) error {
-		c.Keys = nil
+		c.Keys, c.Address = nil, Address{}
 		return nil
 	})
 }
@@ -338,7 +402,7 @@ func (h *Home) RenameContact(old, name string) error {
 	})
 }
 
-// changeContact changes one contact, which is removed if no key is left.
+// changeContact changes one contact, which is removed if neither a key nor an address is left.
 func (h *Home) changeContact(name string, change func(*Contact) error) error {
 	if err := h.mustHave(name); err != nil {
 		return err
@@ -351,7 +415,7 @@ func (h *Home) changeContact(name string, change func(*Contact) error) error {
 		if err := change(&contacts[i]); err != nil {
 			return nil, err
 		}
-		if len(contacts[i].Keys) == 0 {
+		if len(contacts[i].Keys) == 0 && contacts[i].Address.IsZero() {
 			contacts = slices.Delete(contacts, i, i+1)
 		}
 		return contacts, nil

@@ -39,8 +39,8 @@ func TestContactsAreRememberedInOrderWithSeveralKeys(t *testing.T) {
 	must(t, h.RememberKey("alice \"q\" \\ é <&>", fingerprintOf(2), Verified, someday))
 	must(t, h.RememberKey("bob", fingerprint4Of(3), SMP, later))
 	want := []Contact{
-		{"alice \"q\" \\ é <&>", []ContactKey{metKey(fingerprintOf(2), Verified, someday, someday)}},
-		{"bob", []ContactKey{metKey(fingerprintOf(1), Seen, someday, someday), metKey(fingerprint4Of(3), SMP, later, later)}},
+		{Name: "alice \"q\" \\ é <&>", Keys: []ContactKey{metKey(fingerprintOf(2), Verified, someday, someday)}},
+		{Name: "bob", Keys: []ContactKey{metKey(fingerprintOf(1), Seen, someday, someday), metKey(fingerprint4Of(3), SMP, later, later)}},
 	}
 	if got := contacts(t, h); !reflect.DeepEqual(got, want) {
 		t.Errorf("contacts %v", got)
@@ -206,7 +206,7 @@ func TestWhatIsNotThereCannotBeChanged(t *testing.T) {
 func TestManyContactsComeInOneWriteOrNotAtAll(t *testing.T) {
 	h := newHome(t)
 	one := func(name string) Contact {
-		return Contact{name, []ContactKey{metKey(fingerprintOf(1), Seen, someday, someday)}}
+		return Contact{Name: name, Keys: []ContactKey{metKey(fingerprintOf(1), Seen, someday, someday)}}
 	}
 	wantError(t, h.Remember([]Contact{one("alice"), one("b\tb")}), ErrName)
 	if list := contacts(t, h); len(list) != 0 {

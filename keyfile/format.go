@@ -29,18 +29,22 @@ const (
 	contactsWithProfiles = 2 // the same, and what their client profiles said
 	contactsWithClients  = 3 // the same, and where they were met last
 	contactsWithTold     = 4 // the same, and which keys they have told
+	contactsWithAddress  = 5 // the same, and how they are reached; a contact with an address may have no key
 )
 
 // contactsVersion is the version of the contacts file.
 func contactsVersion(contacts []Contact) int {
 	version := contactsWithKeys
 	for _, contact := range contacts {
+		if !contact.Address.IsZero() {
+			return contactsWithAddress
+		}
 		for _, key := range contact.Keys {
 			switch {
 			case !key.Told.IsZero():
-				return contactsWithTold
+				version = contactsWithTold
 			case key.Client != (Client{}):
-				version = contactsWithClients
+				version = max(version, contactsWithClients)
 			case key.Profile != (Profile{}):
 				version = max(version, contactsWithProfiles)
 			}
@@ -230,6 +234,7 @@ func appendContacts(b []byte, contacts []Contact) []byte {
 		}
 		b = append(b, "\n    {\n      \"contact\": "...)
 		b = appendString(b, contact.Name)
+		b = appendAddress(b, contact.Address)
 		b = append(b, ",\n      \"keys\": ["...)
 		for j, key := range contact.Keys {
 			if j > 0 {
@@ -256,6 +261,25 @@ func appendContacts(b []byte, contacts []Contact) []byte {
 	return append(b, "\n  ]\n}\n"...)
 }
 
+// appendAddress appends a contact's address, where there is one.
+func appendAddress(b []byte, a Address) []byte {
+	switch {
+	case a.TCP != "":
+		b = append(b, ",\n      \"tcp\": "...)
+		b = appendString(b, a.TCP)
+	case len(a.Command) > 0:
+		b = append(b, ",\n      \"command\": ["...)
+		for i, word := range a.Command {
+			if i > 0 {
+				b = append(b, ", "...)
+			}
+			b = appendString(b, word)
+		}
+		b = append(b, ']')
+	}
+	return b
+}
+
 // A profileInFile is a Profile as a file has it.
 type profileInFile struct {
 	Versions string // a digit each, ascending
@@ -263,14 +287,16 @@ type profileInFile struct {
 }
 
 // parseContacts reads what appendContacts writes. The contacts are in the order
-// of their names, each with at least one key, none twice.
+// of their names, each with at least one key or with an address, none twice.
 func parseContacts(b []byte) ([]Contact, error) {
-	if err := checkHead(b, kindContacts, contactsWithTold); err != nil {
+	if err := checkHead(b, kindContacts, contactsWithAddress); err != nil {
 		return nil, err
 	}
 	var file struct {
 		Contacts []struct {
 			Contact string
+			TCP     string   `json:"tcp"`
+			Command []string `json:"command"`
 			Keys    []struct {
 				Fingerprint fingerprintText
 				Trust       Trust
@@ -291,10 +317,13 @@ func parseContacts(b []byte) ([]Contact, error) {
 		if i > 0 && c.Contact <= names[i-1] {
 			return nil, fmt.Errorf("%w: contact %q is out of order", ErrFormat, c.Contact)
 		}
-		if len(c.Keys) == 0 {
+		contact := Contact{Name: c.Contact, Address: Address{TCP: c.TCP, Command: c.Command}}
+		if err := contact.Address.check(); err != nil {
+			return nil, fmt.Errorf("%w: contact %q", err, c.Contact)
+		}
+		if len(c.Keys) == 0 && contact.Address.IsZero() {
 			return nil, fmt.Errorf("%w: contact %q has no key", ErrFormat, c.Contact)
 		}
-		contact := Contact{Name: c.Contact}
 		for _, key := range c.Keys {
 			fp := key.Fingerprint.Fingerprint
 			if contact.key(fp) != nil {

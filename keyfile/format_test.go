@@ -56,8 +56,8 @@ func TestFilesOfVersion1OpenForEver(t *testing.T) {
 	}
 	seen := time.Date(2026, 11, 23, 0, 31, 58, 0, time.UTC)
 	want := []Contact{
-		{"al \"q\" é", []ContactKey{metKey(fp, Verified, seen, seen)}},
-		{"bob", []ContactKey{metKey(fp, Seen, seen, seen.Add(2*time.Second)), metKey(fingerprint4Of(0xab), SMP, seen, seen)}},
+		{Name: "al \"q\" é", Keys: []ContactKey{metKey(fp, Verified, seen, seen)}},
+		{Name: "bob", Keys: []ContactKey{metKey(fp, Seen, seen, seen.Add(2*time.Second)), metKey(fingerprint4Of(0xab), SMP, seen, seen)}},
 	}
 	if !reflect.DeepEqual(contacts, want) {
 		t.Errorf("contacts %v", contacts)
@@ -73,7 +73,7 @@ func TestContactsOfVersion2OpenForEver(t *testing.T) {
 	seen := time.Date(2026, 11, 23, 3, 10, 0, 0, time.UTC)
 	key := metKey(fingerprint4Of(0xab), SMP, seen, seen)
 	key.Profile = Profile{wire.MakeVersions(3, 4), seen.Add(7 * 24 * time.Hour)}
-	want := []Contact{{"bob", []ContactKey{metKey(fingerprintOf(1), Seen, seen, seen), key, metKey(fingerprint4Of(0xcd), Seen, seen, seen)}}}
+	want := []Contact{{Name: "bob", Keys: []ContactKey{metKey(fingerprintOf(1), Seen, seen, seen), key, metKey(fingerprint4Of(0xcd), Seen, seen, seen)}}}
 	if !reflect.DeepEqual(contacts, want) {
 		t.Errorf("contacts %v", contacts)
 	}
@@ -177,7 +177,7 @@ func TestATruncatedProtectedFileIsRefusedBeforeThePassphrase(t *testing.T) {
 }
 
 func TestAFileOfANewerVersionIsRefusedAsThat(t *testing.T) {
-	newest := map[string]int{kindIdentity: 2, kindPublic: 2, kindContacts: 4}
+	newest := map[string]int{kindIdentity: 2, kindPublic: 2, kindContacts: 5}
 	for what, p := range parsers(t) {
 		version := fmt.Appendf(nil, `"version": %d, "all": ["is", "new"]`, newest[p.kind]+1)
 		newer := bytes.Replace(p.file, fmt.Appendf(nil, `"version": %d`, p.version), version, 1)

@@ -384,8 +384,8 @@ func TestContactsComeFromOneAccountAndGoToOne(t *testing.T) {
 	contacts, err := ContactsFromLibotr(list, "file", me, someday)
 	must(t, err)
 	want := []Contact{
-		{"alice", []ContactKey{metKey(fingerprintOf(2), Verified, someday, someday)}},
-		{"bob", []ContactKey{metKey(fingerprintOf(1), Seen, someday, someday), metKey(fingerprintOf(3), SMP, someday, someday)}},
+		{Name: "alice", Keys: []ContactKey{metKey(fingerprintOf(2), Verified, someday, someday)}},
+		{Name: "bob", Keys: []ContactKey{metKey(fingerprintOf(1), Seen, someday, someday), metKey(fingerprintOf(3), SMP, someday, someday)}},
 	}
 	if fmt.Sprint(contacts) != fmt.Sprint(want) {
 		t.Errorf("contacts %v", contacts)

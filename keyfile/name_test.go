@@ -56,7 +56,7 @@ func TestAContactWhoseNameHidesIsNotMadeButAnOldOneCanBeUsed(t *testing.T) {
 	}
 	// A file of an older program may have it.
 	must(t, os.WriteFile(filepath.Join(h.Dir(), contactsFile), appendContacts(nil, []Contact{
-		{hidden, []ContactKey{metKey(fingerprintOf(2), Seen, someday, someday)}},
+		{Name: hidden, Keys: []ContactKey{metKey(fingerprintOf(2), Seen, someday, someday)}},
 	}), 0o600))
 	must(t, h.RememberKey(hidden, fingerprintOf(2), Verified, someday))
 	must(t, h.RenameContact(hidden, "robert"))

@@ -195,7 +195,7 @@ func TestContactsWithWhatTheyHaveToldAreVersion4OfTheFormat(t *testing.T) {
 	must(t, err)
 	old := metKey(keyOf3(t, "1"), Verified, someday, someday)
 	old.Client, old.Told = Client{OTR: 3, Instance: 0x12345678}, keyOf4(t, "4")
-	want := []Contact{{"bob", []ContactKey{old}}, {"carol", []ContactKey{metKey(keyOf4(t, "5"), Seen, someday, someday)}}}
+	want := []Contact{{Name: "bob", Keys: []ContactKey{old}}, {Name: "carol", Keys: []ContactKey{metKey(keyOf4(t, "5"), Seen, someday, someday)}}}
 	if !reflect.DeepEqual(got, want) || !bytes.Equal(appendContacts(nil, want), file) {
 		t.Errorf("contacts %+v", got)
 	}

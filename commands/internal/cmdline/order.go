@@ -39,6 +39,9 @@ func Order(app *cli.App, args []string) ([]string, error) {
 			return nil, err
 		}
 	}
+	if app.Metadata != nil {
+		app.Metadata[dashesKey] = o.dashes
+	}
 	ordered := append([]string{app.Name}, o.globalArgs...)
 	if o.version {
 		return append(ordered, "--version"), nil
@@ -54,6 +57,16 @@ func Order(app *cli.App, args []string) ([]string, error) {
 	return ordered, nil
 }
 
+// dashesKey is where the program's metadata say whether "--" stood in the command line.
+const dashesKey = "dashes"
+
+// HasDashes reports whether "--" stood in the command line, as the user wrote it: behind it
+// stands COMMAND, whatever else its name is.
+func HasDashes(app *cli.App) bool {
+	dashes, _ := app.Metadata[dashesKey].(bool)
+	return dashes
+}
+
 // An ordering is a command line while it is read.
 type ordering struct {
 	path     string         // the command so far, as the user writes it
@@ -66,6 +79,7 @@ type ordering struct {
 	words      []string // the command and its subcommands
 	localArgs  []string
 	rest       []string // arguments
+	dashes     bool     // "--" stood before some of them
 	version    bool
 	help       bool
 }
@@ -102,6 +116,7 @@ func (o *ordering) read(args []string) error {
 
 // readAfterDashes takes what follows "--": arguments all of it.
 func (o *ordering) readAfterDashes(args []string) error {
+	o.dashes = true
 	if len(o.commands) > 0 && len(args) > 0 {
 		return exit.Errorf(exit.Usage, "-- before a command of %s", o.path)
 	}

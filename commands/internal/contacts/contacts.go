@@ -75,7 +75,11 @@ func (b Book) TrustOnly(name string) error {
 	if err != nil {
 		return err
 	}
-	if len(contact.Keys) > 1 {
+	switch n := len(contact.Keys); {
+	case n == 0:
+		return exit.Errorf(exit.KeyFile, "no key of %q is on file yet", name).
+			WithHint("the first session with %s brings it, or otrpipe contacts add", exit.ShellWord(name))
+	case n > 1:
 		return exit.Errorf(exit.Usage, "contact %q has %d keys: say which one was compared", name, len(contact.Keys)).
 			WithHint("otrpipe fingerprint --contact %s", exit.ShellWord(name))
 	}
@@ -124,6 +128,11 @@ func (b Book) Remove(name string, fp *keys.Fingerprint) error {
 		return exit.Key(b.Home.RemoveContact(name))
 	}
 	return exit.Key(b.Home.RemoveKey(name, *fp))
+}
+
+// SetAddress notes how a contact is reached; with the zero address it is forgotten.
+func (b Book) SetAddress(name string, a keyfile.Address) error {
+	return exit.Key(b.Home.SetAddress(name, a))
 }
 
 // Rename gives a contact another name.

@@ -4,16 +4,36 @@ import (
 	"fmt"
 	"strings"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/fingerprint"
 	"otrpipe/keyfile"
 )
 
 // A Document is a contact as commands print it in JSON.
 type Document struct {
-	Contact string        `json:"contact"`
-	Keys    []keyDocument `json:"keys"`
+	Contact string           `json:"contact"`
+	Address *addressDocument `json:"address,omitempty"` // where it is known
+	Keys    []keyDocument    `json:"keys"`
 
 	contact keyfile.Contact
+}
+
+// An addressDocument is how a contact is reached. One of its fields is there.
+type addressDocument struct {
+	TCP     string   `json:"tcp,omitempty"`
+	Command []string `json:"command,omitempty"`
+}
+
+// AddressText is an address as it is given on a command line.
+func AddressText(a keyfile.Address) string {
+	if a.TCP != "" {
+		return "--tcp " + exit.ShellWord(a.TCP)
+	}
+	words := []string{"--"}
+	for _, word := range a.Command {
+		words = append(words, exit.ShellWord(word))
+	}
+	return strings.Join(words, " ")
 }
 
 type keyDocument struct {
@@ -35,6 +55,9 @@ type profileDocument struct {
 // Describe returns a contact with its keys.
 func Describe(contact keyfile.Contact) Document {
 	d := Document{Contact: contact.Name, Keys: []keyDocument{}, contact: contact}
+	if a := contact.Address; !a.IsZero() {
+		d.Address = &addressDocument{a.TCP, a.Command}
+	}
 	for _, key := range contact.Keys {
 		k := keyDocument{
 			Key:       fingerprint.JSON(key.Fingerprint),
@@ -58,6 +81,9 @@ func Describe(contact keyfile.Contact) Document {
 func (d Document) Text() string {
 	var b strings.Builder
 	fmt.Fprintln(&b, d.contact.Name)
+	if !d.contact.Address.IsZero() {
+		fmt.Fprintf(&b, "  %s\n", AddressText(d.contact.Address))
+	}
 	for _, key := range d.contact.Keys {
 		fmt.Fprintf(&b, "  %s %v\n", fingerprint.Line(key.Fingerprint), key.Trust)
 		if !key.Told.IsZero() {
