@@ -199,6 +199,10 @@ func (s *Session) streamEnded(e stream.Event, what stream.StreamEnded) {
 	}
 	s.log(e, events.Record{Event: events.StreamEnded, Direction: direction, Bytes: &what.Bytes})
 	s.Detail("all %s have been %s", bytesOf(what.Bytes), direction)
+	s.halves.end(what)
+	if terminal.Is(s.Messages.File()) && !s.setup.Served {
+		time.AfterFunc(notice, s.tellHalfEnded)
+	}
 }
 
 // endedHere follows the end of a session that we have ended, or that had the

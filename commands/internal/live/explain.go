@@ -41,7 +41,7 @@ func (s *Session) explain(err error) error {
 			failed = fmt.Errorf("SMP failed: %s", why)
 		}
 		return exit.Errorf(exit.SMP, "%w", failed).
-			WithHint("both ends need the very same secret: check it, and that %s is really at the other end", s.contactName())
+			WithHint("both ends need the very same secret, capitals and blanks included: check it, and that %s is really at the other end", s.contactName())
 	case errors.Is(err, stream.ErrPeerLines):
 		return exit.Errorf(exit.Timeout, "the peer runs mode lines, and this end mode stream").
 			WithHint("both ends need the same: --mode lines here, or --mode stream there")

@@ -315,11 +315,16 @@ func (s *Session) Run(c *otr.Conversation, transport io.ReadWriteCloser, open fu
 		_ = link.Wait()
 		return s.outcome(err, nil)
 	}
+	moving := time.Now()
 	endProgress := s.showProgress()
 	received := move(p)
 	err = link.Wait()
 	endProgress()
-	return s.outcome(err, received)
+	err = s.outcome(err, received)
+	if err == nil {
+		s.tellMoved(moving)
+	}
+	return err
 }
 
 // start starts the stream, which is the session's owner from then on, and returns

@@ -125,7 +125,8 @@ type Session struct {
 	comparison *guesses.Comparison
 	waiters    waiters
 
-	markup markup // of the peer's client; guards itself
+	markup markup    // of the peer's client; guards itself
+	halves endedWays // of the stream; guards itself
 
 	// Guarded by mu.
 	mu       sync.Mutex

@@ -58,6 +58,14 @@ func (s *Session) RunOver(w Way, stderr *os.File, c *otr.Conversation, open func
 		// What a slow transport has not taken waits here, where it is seen, and not there.
 		process.Narrow(command.In)
 	}
+	if terminal.Is(s.Messages.File()) {
+		longer := time.AfterFunc(notice, func() {
+			if s.Snapshot().Peer == nil && !s.isFinished() {
+				s.tellWaiting()
+			}
+		})
+		defer longer.Stop()
+	}
 	err = s.drain(command, s.Run(c, command.Transport(), open))
 	wanted := err == nil && s.options.TransportStatus
 	if wanted {

@@ -1,0 +1,76 @@
+package live
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/otr/stream"
+)
+
+// An endedWays says which directions of a stream have ended. Its methods may be called from
+// several goroutines.
+type endedWays struct {
+	mu             sync.Mutex
+	sent, received *int64 // how many bytes there were; nil: the direction goes on
+}
+
+// end takes note of the end of a direction.
+func (e *endedWays) end(what stream.StreamEnded) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if what.Sent {
+		e.sent = &what.Bytes
+	} else {
+		e.received = &what.Bytes
+	}
+}
+
+// text says what a stream waits for of which one direction has ended; "": it waits for
+// nothing. typed says that our plaintext is typed at a terminal.
+func (e *endedWays) text(peer string, typed bool) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.received != nil && e.sent == nil && typed:
+		return fmt.Sprintf("%s has sent everything (%s, all here); Ctrl-D ends", peer, terminal.Size(*e.received))
+	case e.received != nil && e.sent == nil:
+		return fmt.Sprintf("%s has sent everything (%s, all here); the input of this end is still open", peer, terminal.Size(*e.received))
+	case e.sent != nil && e.received == nil:
+		return fmt.Sprintf("all has arrived (%s); waiting for %s to finish", terminal.Size(*e.sent), peer)
+	}
+	return ""
+}
+
+// tellHalfEnded tells a person at the terminal why the stream goes on although one direction
+// has ended: often somebody has forgotten that an end with nothing to say reads /dev/null.
+func (s *Session) tellHalfEnded() {
+	if s.isFinished() {
+		return
+	}
+	typed := s.setup.Input != nil && terminal.Is(s.setup.Input)
+	if text := s.halves.text(s.otherEnd(), typed); text != "" {
+		s.Note("%s", text)
+	}
+}
+
+// tellMoved tells a person at the terminal that a stream has ended well, and what has moved
+// since it began.
+func (s *Session) tellMoved(begun time.Time) {
+	if s.options.Mode != options.ModeStream || s.setup.Served || s.cfg.AtTerminal || !terminal.Is(s.Messages.File()) {
+		return
+	}
+	stats := s.connected.Load().Stats()
+	s.Note("all has arrived: %s out, %s in, %v",
+		terminal.Size(stats.SentBytes), terminal.Size(stats.ReceivedBytes), rounded(time.Since(begun)))
+}
+
+// rounded is a duration as a person reads it.
+func rounded(d time.Duration) time.Duration {
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Second)
+}
