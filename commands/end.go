@@ -41,7 +41,7 @@ func newSharing(c *cli.Context, defaults options.Values, shared []byte) (*ends.E
 	if err != nil {
 		return nil, err
 	}
-	if given.Ephemeral() {
+	if c.Bool(options.EphemeralFlag) { // and not by default
 		if err := checkEphemeral(c); err != nil {
 			return nil, err
 		}
