@@ -132,7 +132,7 @@ func (r *rephrased) Unwrap() error { return r.err }
 // ShellWord quotes s for a command line in a hint.
 func ShellWord(s string) string {
 	for i := range len(s) {
-		if c := s[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("@._+=,-/", c) >= 0) {
+		if c := s[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("@._+=,-/:", c) >= 0) {
 			return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 		}
 	}
