@@ -29,7 +29,7 @@ func TestAPeerThatTakesTheTextLiterally(t *testing.T) {
 			for range role.ours {
 				u.send(u.Query())
 			}
-			for deadline := time.Now().Add(30 * time.Second); !u.secure() || u.Exchanging(); {
+			for deadline := time.Now().Add(3 * time.Minute); !u.secure() || u.Exchanging(); {
 				if time.Now().After(deadline) {
 					t.Fatalf("no session: we are in %v; refused %v", u.AuthState(), u.refused)
 				}
