@@ -387,7 +387,7 @@ var peerKinds = []struct {
 	{"one like ours", []int{2, 3, 4}, nil},
 	{"one that takes the text literally", []int{2, 3, 4}, func(p *theirPlayer) { p.literal = true }},
 	{"one that makes a new offer for each query", []int{2, 3, 4}, func(p *theirPlayer) { p.renews, p.literal = true, true }},
-	{"one that waits when its commitment has won", []int{3}, func(p *theirPlayer) { p.deaf = true }},
+	{"one that waits when its commitment has won", []int{2, 3}, func(p *theirPlayer) { p.deaf = true }},
 }
 
 // TestKeyExchangesWithOtherPeersEndInOneSession lets both ends ask for a session, once
