@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"otrpipe/otr/keys"
@@ -57,6 +58,11 @@ type Config struct {
 	// Peer is the instance of the peer that was met last, if it is known. Start
 	// then offers it a key exchange, instead of a query to all.
 	Peer Peer
+
+	// QueryText, unless empty, stands behind a query, for a person whose program shows the
+	// query because it does not speak OTR. It is one line; where it does not fit into
+	// MaxSize it is left out.
+	QueryText string
 
 	MaxSize   int           // bytes of the longest line sent, texts in clear aside; at least wire.MinFragmentSize; 0: no limit
 	Pad       int           // plaintexts, empty ones too, are padded to multiples of so many bytes, at most 65535; 0: not
@@ -202,6 +208,8 @@ func (cfg *Config) check() error {
 		return fmt.Errorf("%w: the peer's instance tag %#x is below %#x", ErrConfig, cfg.Peer.Instance, wire.MinInstanceTag)
 	case cfg.Peer.Version == v3.Version2 && cfg.Peer.Instance != 0:
 		return fmt.Errorf("%w: version %d of the peer and instance tag %#x", ErrConfig, cfg.Peer.Version, cfg.Peer.Instance)
+	case strings.ContainsAny(cfg.QueryText, "\r\n\x00"):
+		return fmt.Errorf("%w: the text of a query has several lines", ErrConfig)
 	case cfg.Pad < 0 || cfg.Pad > maxPad:
 		return fmt.Errorf("%w: padding to %d bytes", ErrConfig, cfg.Pad)
 	}

@@ -49,7 +49,11 @@ func (c *Conversation) Query() [][]byte {
 		c.queried = c.cfg.Now()
 	}
 	c.delays.sent(c.cfg.Now())
-	return [][]byte{wire.AppendQuery(nil, c.versions())}
+	query := wire.AppendQuery(nil, c.versions())
+	if n := len(query) + 1 + len(c.cfg.QueryText); c.cfg.QueryText != "" && (c.cfg.MaxSize == 0 || n <= c.cfg.MaxSize) {
+		query = append(append(query, ' '), c.cfg.QueryText...)
+	}
+	return [][]byte{query}
 }
 
 // Start returns what asks the peer for a session, as far as it has not been

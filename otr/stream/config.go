@@ -81,6 +81,10 @@ type Config struct {
 	// four and so on while nothing of OTR comes back.
 	Initiate bool
 
+	// Queries bounds how often the query is sent while the peer says nothing: who has no
+	// OTR reads each of them. 0: no bound.
+	Queries int
+
 	// Timeout is how long it may take until payload may move: the key exchange,
 	// the peer's HELLO and SMP together. 0: for ever.
 	Timeout time.Duration

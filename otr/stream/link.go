@@ -152,6 +152,7 @@ type link struct {
 
 	hold       hold
 	queryGap   time.Duration
+	queries    int   // sent since the peer has said something
 	departMark int64 // where in the output the lines end that the Conversation waits for; 0: none
 	takenMark  int64 // how much the transport had taken when we last looked at the end
 	owed       int64 // where in the output the last text or farewell of a session ends

@@ -20,6 +20,9 @@ const (
 	// send one in five or six seconds, and a query in the middle of it would begin
 	// a second exchange.
 	heardQuery = 15 * time.Second
+	// quietFor is how long a peer that has been asked often enough is left alone, unless
+	// it says something.
+	quietFor = 24 * time.Hour
 	// queryTrips is how many times as long as the peer's answers take that is at
 	// least.
 	queryTrips = 4
@@ -56,7 +59,7 @@ func (l *link) becameSecure(e otr.Secure) {
 		l.offer = l.conv.Versions()
 	}
 	l.heard, l.beat = l.now, l.now
-	l.queryAt = time.Time{}
+	l.queryAt, l.queries = time.Time{}, 0
 	l.hold, l.exchangeBy = unheld, time.Time{}
 	l.vouch = vouching{}
 	l.owesMark = l.mode.marks() && l.session.Version >= markedFrom
@@ -158,6 +161,16 @@ func (l *link) query() {
 	l.sendLines(lines)
 	l.queryAt = l.now.Add(l.queryGap)
 	l.queryGap = min(2*l.queryGap, max(maxQuery, l.queryGap))
+	if l.cfg.Queries == 0 {
+		return
+	}
+	l.queryGap = max(l.queryGap, heardQuery)
+	if len(lines) > 0 && wire.Classify(lines[0]) == wire.KindQuery {
+		l.queries++
+	}
+	if l.queries >= l.cfg.Queries {
+		l.queryAt, l.queryGap = l.now.Add(quietFor), 2*quietFor
+	}
 }
 
 // watchDepartures tells the Conversation when the transport has taken the lines
@@ -182,16 +195,27 @@ func (l *link) watchDepartures() {
 
 // heardInClear puts the next query off when the peer has said something.
 func (l *link) heardInClear(line []byte, events []otr.Event) {
+	if l.cfg.Queries > 0 && l.queries >= l.cfg.Queries && !echoes(events) {
+		// The peer is there now, and does not answer yet: it is asked again, later.
+		l.queries, l.queryGap = 0, heardQuery
+		l.queryAt = l.now.Add(heardQuery)
+	}
 	if l.queryAt.IsZero() || wire.Classify(line) == wire.KindPlain {
 		return
 	}
-	for _, e := range events {
-		if _, ok := e.(otr.Echo); ok {
-			return
-		}
+	if echoes(events) {
+		return
 	}
 	l.queryGap = max(l.queryGap, heardQuery, queryTrips*l.conv.RoundTrip())
 	l.queryAt = l.now.Add(l.queryGap)
+}
+
+// echoes reports whether what came was our own.
+func echoes(events []otr.Event) bool {
+	return slices.ContainsFunc(events, func(e otr.Event) bool {
+		_, ok := e.(otr.Echo)
+		return ok
+	})
 }
 
 // watchExchange begins to hold data back when a key exchange of ours is where

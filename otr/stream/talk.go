@@ -351,7 +351,7 @@ func (l *Lines) comeBack() {
 	if !l.cfg.Stay {
 		l.readyBy = after(l.now, l.cfg.Timeout)
 	}
-	l.queryGap = firstQuery
+	l.queryGap, l.queries = firstQuery, 0
 	l.query()
 }
 

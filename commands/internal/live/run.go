@@ -25,6 +25,14 @@ import (
 // we are told to leave and its reader does not read.
 const lastBytes = time.Second
 
+const (
+	// queryText is for a friend whose program does not speak OTR and so shows the query.
+	queryText = "This asks your program for a private conversation by OTR (Off-the-Record). " +
+		"If you can read it, your program does not speak OTR, or has it turned off."
+	// mostQueries is how often such a friend has to read it.
+	mostQueries = 3
+)
+
 var (
 	// ErrEndedHere is the cause of a session that our user has ended.
 	ErrEndedHere error = exit.Errorf(exit.Broken, "the session was ended with otrpipe end")
@@ -132,6 +140,9 @@ func (s *Session) conversation() (*otr.Conversation, error) {
 		Pad:         s.options.Pad,
 		Expire:      s.options.Expire,
 		LogKeys:     s.keyLog != nil,
+	}
+	if s.options.Mode == options.ModeLines {
+		cfg.QueryText = queryText
 	}
 	if client != 0 {
 		cfg.ClientProfile = s.keptProfile(id, client, cfg)
@@ -273,6 +284,9 @@ func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
 		Stay:       s.options.Stay,
 		OneSession: s.cfg.AtTerminal,
 		Raw:        s.options.Raw,
+	}
+	if s.options.Mode == options.ModeLines {
+		cfg.Queries = mostQueries
 	}
 	if s.keyLog != nil {
 		cfg.Keys = s.logKeys
