@@ -24,6 +24,9 @@ const (
 	// back. It bounds how long an end waits for a peer that dies in the closing
 	// handshake.
 	maxRoundTrip = 4 * time.Second
+	// maxSlowTrip bounds it for Lines, which network clients carry that send one line in
+	// several seconds.
+	maxSlowTrip = 15 * time.Second
 	// maxClosed is how often CLOSED is sent: once, and again for messages of the
 	// peer's that crossed it.
 	maxClosed = 3
@@ -99,7 +102,11 @@ func (l *link) answerAwaited() {
 	c := &l.closing
 	if c.waiting && c.mark >= 0 && l.isWritten(c.mark) {
 		c.mark = -1
-		c.by = l.now.Add(c.grace + 2*l.roundTrip)
+		trip := l.roundTrip
+		if l.mode.drains() {
+			trip = max(trip, min(l.conv.RoundTrip(), maxSlowTrip))
+		}
+		c.by = l.now.Add(c.grace + 2*trip)
 	}
 }
 
