@@ -59,6 +59,13 @@ func (s *Session) explain(err error) error {
 		return s.closedEarly().WithHint("%s", s.exchangeHint())
 	case errors.Is(err, stream.ErrClosedBeforeSession):
 		return s.closedEarly().WithHint("is the other end running, and is it an otrpipe or another OTR client?")
+	}
+	return s.explainBreak(err)
+}
+
+// explainBreak is explain for a session that broke, or was ended, after it had begun.
+func (s *Session) explainBreak(err error) error {
+	switch {
 	case errors.Is(err, stream.ErrBroken) && s.options.Mode == options.ModeStream:
 		return exit.Errorf(exit.Broken, "%s (%v%s)", s.howFar(), Reword(err), s.statusAfter(err))
 	case errors.Is(err, stream.ErrTransport):
