@@ -32,6 +32,10 @@ func (h *Home) MeetKey(contact string, key ContactKey, first bool) error {
 			return nil, noKey(contacts[i], key.Fingerprint)
 		case !first:
 			return nil, h.noContact(contact)
+		default:
+			if err := CheckContactName(contact); err != nil {
+				return nil, err
+			}
 		}
 		return remember(contacts, Contact{Name: contact, Keys: []ContactKey{key}}), nil
 	})

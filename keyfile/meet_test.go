@@ -81,4 +81,22 @@ func TestAKeyThatWasRemovedMeanwhileIsNotAddedAgain(t *testing.T) {
 	if _, ok, _ := h.Contact("bob"); ok {
 		t.Error("it is on file again")
 	}
+	// Nor is it where the contact has another key by now.
+	other := ContactKey{Fingerprint: keyOf3(t, "2"), FirstSeen: now, LastSeen: now}
+	if err := h.MeetKey("bob", other, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.MeetKey("bob", key, false); !errors.Is(err, ErrNotFound) {
+		t.Errorf("after another came in its place: %v", err)
+	}
+	if c, _, _ := h.Contact("bob"); len(c.Keys) != 1 || c.Keys[0].Fingerprint != other.Fingerprint {
+		t.Errorf("on file: %v", c.Keys)
+	}
+	// And no contact is made whose name hides.
+	if err := h.MeetKey("bo\u200bb", key, true); !errors.Is(err, ErrName) {
+		t.Errorf("a name that hides: %v", err)
+	}
+	if err := h.MeetKey("bob\u3164", key, true); !errors.Is(err, ErrName) {
+		t.Errorf("a name that hides: %v", err)
+	}
 }

@@ -104,7 +104,7 @@ type Session struct {
 	identity *keyfile.Identity
 	tag      *control.Held // of the client whose instance tag it is; nil: of none that is kept
 	client   int           // whose tag it is, from 1 on
-	keyLog   *keyLog       // nil: the session\'s keys are not written down
+	keyLog   *keyLog       // nil: the session's keys are not written down
 
 	// connected is the stream that runs or has run last; nil: none has. The owner stores it.
 	connected atomic.Pointer[connection]
