@@ -18,7 +18,7 @@ func contactsAddressCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "address",
 		Usage:     "note how a contact is reached, or print it",
-		ArgsUsage: "NAME [-- COMMAND...]",
+		ArgsUsage: "NAME" + cmdline.ThenCommand,
 		Description: "A contact with an address needs nothing more: otrpipe chat bob, otrpipe connect bob. The contact's key is required\n" +
 			"there as with --contact. An address is a TCP address or a COMMAND that carries the lines.\n\n" +
 			"  otrpipe contacts address bob --tcp bobs.host:9000\n" +
@@ -32,6 +32,9 @@ func contactsAddressCommand() *cli.Command {
 }
 
 func contactsAddress(c *cli.Context, contact string, command []string) error {
+	if len(command) > 0 && command[0] == "--" {
+		command = command[1:]
+	}
 	given := 0
 	for _, is := range []bool{c.IsSet(flagTCP), c.Bool(flagForget), len(command) > 0} {
 		if is {
