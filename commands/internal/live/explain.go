@@ -31,7 +31,8 @@ func (s *Session) explain(err error) error {
 		return exit.Errorf(exit.Refused, "both ends offered a newer version of OTR than the session's").
 			WithHint("somebody in between has altered what was said before the session began; an older version that both ends want: --otr 3 at both")
 	case errors.Is(err, stream.ErrRefused):
-		return exit.Errorf(exit.Refused, "the peer came back with another key")
+		return exit.Errorf(exit.Refused, "the peer came back with another key").
+			WithHint("somebody may be in between; ask %s through another channel which key is theirs", s.contactName())
 	case errors.Is(err, stream.ErrBrokenOff):
 		return exit.Errorf(exit.SMP, "%w", ErrSMPBrokenOff).
 			WithHint("each such connection is one guess; if it was the line that was cut, try again")
@@ -71,13 +72,16 @@ func (s *Session) explainBreak(err error) error {
 	case errors.Is(err, stream.ErrTransport):
 		return exit.Errorf(exit.Broken, "the line was cut; %s did not end the session (%v%s)", s.peerName(), Reword(err), s.TransportStatus())
 	case errors.Is(err, stream.ErrLost):
-		return exit.Errorf(exit.Broken, "messages of %s were lost on the way", s.peerName())
+		return exit.Errorf(exit.Broken, "messages of %s were lost on the way", s.peerName()).
+			WithHint("ask for them again: which ones they were cannot be known here")
 	case errors.Is(err, stream.ErrUndelivered):
-		return exit.Errorf(exit.Broken, "not every message has reached %s", s.peerName())
+		return exit.Errorf(exit.Broken, "not every message has reached %s", s.peerName()).
+			WithHint("ask what has arrived, and send the rest again")
 	case errors.Is(err, stream.ErrUntaken):
 		return s.untaken()
 	case errors.Is(err, stream.ErrUnconfirmed):
-		return exit.Errorf(exit.Broken, "%s has shown no sign of the session: what was sent may not have arrived", s.peerName())
+		return exit.Errorf(exit.Broken, "%s has shown no sign of the session: what was sent may not have arrived", s.peerName()).
+			WithHint("ask what has arrived, and send the rest again")
 	case errors.Is(err, stream.ErrBroken):
 		return exit.Errorf(exit.Broken, "%w", Reword(err))
 	case errors.Is(err, stream.ErrClosed):
