@@ -33,6 +33,17 @@ func TestAContactMayHaveAnAddress(t *testing.T) {
 		t.Errorf("%+v, %v, %v", alice, ok, err)
 	}
 
+	// The first key that is met goes on file beside the address, and another one does not.
+	if err := h.MeetKey("alice", metKey(fp, Seen, now, now), true); err != nil {
+		t.Error(err)
+	}
+	if err := h.MeetKey("alice", metKey(fingerprint4Of(0xcd), Seen, now, now), true); !errors.Is(err, ErrChanged) {
+		t.Errorf("another key is met: %v", err)
+	}
+	if err := h.RemoveKey("alice", fp); err != nil {
+		t.Error(err)
+	}
+
 	// The last key and the address may go in either order, and then the contact goes.
 	if err := h.RemoveKey("bob", fp); err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ func (h *Home) MeetKey(contact string, key ContactKey, first bool) error {
 	return h.changeContacts(func(contacts []Contact) ([]Contact, error) {
 		i, ok := find(contacts, contact)
 		switch {
-		case ok:
+		case ok && len(contacts[i].Keys) > 0: // one with only an address has no other key
 			if _, known := contacts[i].Key(key.Fingerprint); known {
 				break
 			}
