@@ -113,7 +113,7 @@ func TestASessionStaysInVersion3WhereATextHasMovedOrTheKeyIsNotTaken(t *testing.
 			e := vouchingPeer(t, otr.AllowV3, func(c *Config) {
 				c.Told = func(s otr.Session, f keys.Fingerprint) error {
 					asked = append(asked, f)
-					if s.Version != 3 || s.Fingerprint != fingerprintOf(1) {
+					if s.Version != 3 || s.Fingerprint != testKeys()[1].Public().Fingerprint() {
 						t.Errorf("told in %+v", s)
 					}
 					if !taken {
