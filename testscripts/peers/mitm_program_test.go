@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -158,7 +159,18 @@ var tapped = []struct {
 		p.flags = append(p.flags, "--relay-smp")
 		secret := secretFile(p.t, "the secret")
 		p.ends = []string{"--smp-secret-file", secret, "--otr", p.version}
-		p.caught(4, "--smp-secret-file", secret, "--otr", p.version)
+		l := p.connect(true, "--smp-secret-file", secret, "--otr", p.version)
+		l.say("payload\n")
+		// If both ends begin a comparison, each sees another key at the other end, and they
+		// may disagree whose counts. Then both are aborted with no outcome shown, and she
+		// leaves with 5 if he cuts the line as soon as bob has left.
+		aborted := func() bool { return strings.Contains(l.stderr.String(), "it was aborted") }
+		if code := l.left(); code != 4 && (code != 5 || !aborted()) {
+			p.t.Errorf("exit code %d, want 4", code)
+		}
+		if got := p.payload(); got != "" {
+			p.t.Errorf("the man in the middle read %q", got)
+		}
 	}},
 	{"SMP dropped", func(p *tap) {
 		secret := secretFile(p.t, "the secret")
