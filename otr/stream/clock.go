@@ -60,14 +60,7 @@ func (l *link) tick() {
 		l.tellDraining()
 	}
 	if l.phase != running {
-		if l.leaveBy.IsZero() || l.now.Before(l.leaveBy) {
-			return
-		}
-		if l.phase == leaving && !l.writeError && l.takesMore() {
-			l.leaveBy = after(l.now, l.drainWait())
-			return
-		}
-		l.phase = over
+		l.tickLeaving()
 		return
 	}
 	if l.due(l.leaveBy) {
@@ -88,6 +81,36 @@ func (l *link) tick() {
 	if l.due(l.gate.at) && l.canSend() {
 		l.compare()
 	}
+	l.tickHeartbeat()
+	if l.due(l.mode.next()) {
+		l.mode.tick()
+	}
+	if l.due(l.closing.by) {
+		l.tickClosing()
+	}
+	if l.secure && l.due(after(l.heard, l.cfg.Dead)) {
+		l.end(ErrDead, "silent for too long")
+	}
+	if l.due(l.readyBy) {
+		l.end(l.mode.timedOut(), "time is up")
+	}
+}
+
+// tickLeaving ends the wait for the last lines to go out, unless the transport still
+// takes more of them.
+func (l *link) tickLeaving() {
+	if l.leaveBy.IsZero() || l.now.Before(l.leaveBy) {
+		return
+	}
+	if l.phase == leaving && !l.writeError && l.takesMore() {
+		l.leaveBy = after(l.now, l.drainWait())
+		return
+	}
+	l.phase = over
+}
+
+// tickHeartbeat sends a heartbeat, and asks the peer for a sign of life, when they are due.
+func (l *link) tickHeartbeat() {
 	if l.secure && l.due(after(l.beat, l.cfg.Heartbeat)) {
 		l.beat = l.now
 		if l.canSend() && l.room() {
@@ -100,23 +123,17 @@ func (l *link) tick() {
 			l.mode.ask()
 		}
 	}
-	if l.due(l.mode.next()) {
-		l.mode.tick()
+}
+
+// tickClosing ends the wait for the peer's answer to the end of the stream, unless the
+// transport still takes what it is to answer.
+func (l *link) tickClosing() {
+	if l.closing.mark >= 0 && l.takesMore() {
+		l.closing.by = after(l.now, l.drainWait())
+		return
 	}
-	if l.due(l.closing.by) {
-		if l.closing.mark >= 0 && l.takesMore() {
-			l.closing.by = after(l.now, l.drainWait())
-		} else {
-			l.closing.by = time.Time{}
-			l.mode.unanswered()
-		}
-	}
-	if l.secure && l.due(after(l.heard, l.cfg.Dead)) {
-		l.end(ErrDead, "silent for too long")
-	}
-	if l.due(l.readyBy) {
-		l.end(l.mode.timedOut(), "time is up")
-	}
+	l.closing.by = time.Time{}
+	l.mode.unanswered()
 }
 
 // askAt is when the peer is asked for a sign of life because it has been silent for a
