@@ -363,6 +363,23 @@ func (r *receiver) folder(item *described) (Done, error) {
 	if err != nil {
 		return Done{}, err
 	}
+	done, err := r.unpack(item, p, c)
+	if err != nil {
+		return Done{}, r.written(item.name, err)
+	}
+	if err := c.verify(); err != nil {
+		_ = r.Dir.RemoveAll(part) // it can never be completed
+		return Done{}, err
+	}
+	if err := p.placeAll(r.Dir, part, item.name); err != nil {
+		return Done{}, placed(item.name, err)
+	}
+	return done, nil
+}
+
+// unpack unpacks the rest of a folder's archive into p. The result counts what was there
+// already, too.
+func (r *receiver) unpack(item *described, p *folderPart, c *content) (Done, error) {
 	done := Done{Name: item.name}
 	for _, e := range p.entries {
 		if e.mode.IsRegular() {
@@ -387,17 +404,8 @@ func (r *receiver) folder(item *described) (Done, error) {
 		done.Bytes += e.size
 		return p.place(e)
 	}
-	if err := u.unpack(c); err != nil {
-		return Done{}, r.written(item.name, err)
-	}
-	if err := c.verify(); err != nil {
-		_ = r.Dir.RemoveAll(part) // it can never be completed
-		return Done{}, err
-	}
-	if err := p.placeAll(r.Dir, part, item.name); err != nil {
-		return Done{}, placed(item.name, err)
-	}
-	return done, nil
+	err := u.unpack(c)
+	return done, err
 }
 
 // keepAside gives what is in the way of a new part another name.

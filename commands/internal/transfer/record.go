@@ -74,6 +74,8 @@ func (r role) String() string {
 	return "receiver"
 }
 
+func (r role) valid() bool { return r == roleSender || r == roleReceiver }
+
 // A kind is what an item is.
 type kind uint8
 
@@ -168,17 +170,9 @@ func parseRecord(t recordType, value []byte) (*record, error) {
 			return nil, fmt.Errorf("%w: version %d of the protocol", ErrRecord, v)
 		}
 		r.role = role(who)
-		ok = ok && (r.role == roleSender || r.role == roleReceiver)
+		ok = ok && r.role.valid()
 	case recordOffer:
-		var n uint16
-		ok = s.ReadUint16(&n) && n >= 1 && n <= maxItems
-		for range n {
-			var item described
-			if ok = ok && readItem(&s, &item); !ok {
-				break
-			}
-			r.items = append(r.items, item)
-		}
+		ok = readItems(&s, &r.items)
 	case recordAccept, recordStored:
 	case recordHave:
 		ok = readOffset(&s, &r.offset) && s.CopyBytes(r.sum[:])
@@ -211,6 +205,21 @@ func readOffset(s *cryptobyte.String, to *int64) bool {
 // maxModified is the latest time of a file, in seconds since 1970: the last that archives
 // have without an extension.
 const maxModified = 1<<33 - 1
+
+func readItems(s *cryptobyte.String, items *[]described) bool {
+	var n uint16
+	if !s.ReadUint16(&n) || n < 1 || n > maxItems {
+		return false
+	}
+	for range n {
+		var item described
+		if !readItem(s, &item) {
+			return false
+		}
+		*items = append(*items, item)
+	}
+	return true
+}
 
 func readItem(s *cryptobyte.String, item *described) bool {
 	var k, executable uint8

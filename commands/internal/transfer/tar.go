@@ -288,14 +288,23 @@ func entryOf(h *tar.Header) (*entry, error) {
 			return nil, badEntry(e.path, "has the attribute %q", key)
 		}
 	}
-	made := e.header()
-	if h.Name != made.Name || h.Mode != made.Mode || h.Size != made.Size || h.Linkname != made.Linkname || !h.ModTime.Equal(made.ModTime) ||
-		h.ModTime.Nanosecond() != 0 || h.ModTime.Unix() < 0 || h.ModTime.Unix() > maxModified ||
-		h.Uid != 0 || h.Gid != 0 || h.Uname != "" || h.Gname != "" || h.Devmajor != 0 || h.Devminor != 0 ||
-		!e.mode.IsRegular() && h.Size != 0 {
+	if !sameHeader(h, e.header()) || !validModified(h.ModTime) || !e.mode.IsRegular() && h.Size != 0 {
 		return nil, badEntry(e.path, "has a header that otrpipe does not write")
 	}
 	return e, nil
+}
+
+// sameHeader says whether h holds what made, a header of entry.header, holds, and nothing
+// besides.
+func sameHeader(h, made *tar.Header) bool {
+	return h.Name == made.Name && h.Mode == made.Mode && h.Size == made.Size && h.Linkname == made.Linkname &&
+		h.ModTime.Equal(made.ModTime) &&
+		h.Uid == 0 && h.Gid == 0 && h.Uname == "" && h.Gname == "" && h.Devmajor == 0 && h.Devminor == 0
+}
+
+// validModified says whether t is a whole second that an archive has without an extension.
+func validModified(t time.Time) bool {
+	return t.Nanosecond() == 0 && t.Unix() >= 0 && t.Unix() <= maxModified
 }
 
 // add makes an entry, whose bytes are the next of the archive.
