@@ -199,13 +199,8 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (w
 	mac := keys.enc.derive(group.UsageMACKey)
 	defer clear(mac[:])
 	opened := ahead.by(&keys.enc)
-	if !opened {
-		covered := len(msg) - len(body) + m.Authenticated
-		var authenticator [macLen]byte
-		authenticate(authenticator[:], &mac, msg[:covered])
-		if subtle.ConstantTimeCompare(authenticator[:], m.MAC) != 1 {
-			return wire.Plaintext{}, ErrMAC
-		}
+	if covered := len(msg) - len(body) + m.Authenticated; !opened && !authentic(m.MAC, &mac, msg[:covered]) {
+		return wire.Plaintext{}, ErrMAC
 	}
 
 	if costly {
@@ -315,4 +310,11 @@ func (s *session) retire(mac *key) {
 // message.
 func authenticate(dst []byte, mac *key, sections []byte) {
 	group.KDF(dst, group.UsageAuthenticator, mac[:], sections)
+}
+
+// authentic says, in constant time, whether authenticator is that of sections under mac.
+func authentic(authenticator []byte, mac *key, sections []byte) bool {
+	var want [macLen]byte
+	authenticate(want[:], mac, sections)
+	return subtle.ConstantTimeCompare(want[:], authenticator) == 1
 }

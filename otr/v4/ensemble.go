@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -150,89 +151,113 @@ func (r RefusedEnsemble) Unwrap() error { return r.Err }
 // identifier of one key and instance with different contents, of which at most one can be
 // genuine. Of more than MaxEnsembles the rest is refused with one error.
 func ReadEnsembles(text []byte, now time.Time) (valid []*Recipient, refused []RefusedEnsemble) {
-	type name struct {
-		owner [2 * group.PointLen]byte
-		tag   uint32
-		id    uint32
-	}
-	type found struct {
-		number  int
-		r       *Recipient
-		message string
-		name    name
-	}
-	var all []found
+	var all []numberedEnsemble
 	seen := make(map[[32]byte]bool)
-	for number := 1; ; number++ {
-		start := bytes.Index(text, []byte(ensembleStart))
-		if start < 0 {
-			break
-		}
-		if number > MaxEnsembles {
+	number := 0
+	for _, armor := range ensembleArmors(text) {
+		if number++; number > MaxEnsembles {
 			refused = append(refused, RefusedEnsemble{number, fmt.Errorf("%w: only the first %d of a file are read", ErrEnsemble, MaxEnsembles)})
 			break
 		}
-		text = text[start+len(ensembleStart):]
-		piece := text
-		if next := bytes.Index(text, []byte(ensembleStart)); next >= 0 {
-			piece = text[:next]
-		}
-		e, err := dearmorEnsemble(piece)
-		var r *Recipient
-		if err == nil {
-			digest := e.Digest()
-			if seen[digest] {
-				err = fmt.Errorf("%w: it is in the file before", ErrEnsemble)
-			} else {
-				seen[digest] = true
-				r, err = e.Validate(now)
-			}
-		}
+		r, err := readEnsemble(armor, seen, now)
 		if err != nil {
 			refused = append(refused, RefusedEnsemble{number, err})
 			continue
 		}
-		f := found{number: number, r: r, message: string(e.Message.Append(nil))}
-		f.name.tag, f.name.id = r.InstanceTag(), e.Message.ID
-		copy(f.name.owner[:], e.Client.PublicKey)
-		all = append(all, f)
+		all = append(all, numberedEnsemble{number, r})
 	}
-	contents := make(map[name]string)
-	twoContents := make(map[name]bool)
-	for _, f := range all {
-		if before, ok := contents[f.name]; ok && before != f.message {
-			twoContents[f.name] = true
-		}
-		contents[f.name] = f.message
-	}
-	for _, f := range all {
-		if twoContents[f.name] {
-			refused = append(refused, RefusedEnsemble{f.number, fmt.Errorf("%w: another one gives the same prekey identifier another key", ErrEnsemble)})
+	ambiguous := ambiguousPrekeys(all)
+	for _, e := range all {
+		if ambiguous[e.prekey()] {
+			refused = append(refused, RefusedEnsemble{e.number, fmt.Errorf("%w: another one gives the same prekey identifier another key", ErrEnsemble)})
 			continue
 		}
-		valid = append(valid, f.r)
+		valid = append(valid, e.Recipient)
 	}
 	slices.SortFunc(refused, func(a, b RefusedEnsemble) int { return a.Number - b.Number })
 	return valid, refused
+}
+
+// ensembleArmors yields what follows each "?OTRP:" in text, up to the next one or the end,
+// and the offset of that "?OTRP:".
+func ensembleArmors(text []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		at := 0
+		for {
+			start := bytes.Index(text[at:], []byte(ensembleStart))
+			if start < 0 {
+				return
+			}
+			start += at
+			at = start + len(ensembleStart)
+			armor := text[at:]
+			if next := bytes.Index(armor, []byte(ensembleStart)); next >= 0 {
+				armor = armor[:next]
+			}
+			if !yield(start, armor) {
+				return
+			}
+		}
+	}
+}
+
+// readEnsemble reads and validates an ensemble whose digest is not in seen, and adds it.
+func readEnsemble(armor []byte, seen map[[32]byte]bool, now time.Time) (*Recipient, error) {
+	e, err := dearmorEnsemble(armor)
+	if err != nil {
+		return nil, err
+	}
+	digest := e.Digest()
+	if seen[digest] {
+		return nil, fmt.Errorf("%w: it is in the file before", ErrEnsemble)
+	}
+	seen[digest] = true
+	return e.Validate(now)
+}
+
+// A numberedEnsemble is a valid ensemble and its place in the file, from 1.
+type numberedEnsemble struct {
+	number int
+	*Recipient
+}
+
+// A prekeyName is what tells the prekeys of a file apart.
+type prekeyName struct {
+	owner [2 * group.PointLen]byte
+	tag   uint32
+	id    uint32
+}
+
+func (e numberedEnsemble) prekey() prekeyName {
+	name := prekeyName{tag: e.InstanceTag(), id: e.Ensemble.Message.ID}
+	copy(name.owner[:], e.Ensemble.Client.PublicKey)
+	return name
+}
+
+// ambiguousPrekeys returns the prekeys to which the ensembles give different contents.
+func ambiguousPrekeys(all []numberedEnsemble) map[prekeyName]bool {
+	contents := make(map[prekeyName]string)
+	ambiguous := make(map[prekeyName]bool)
+	for _, e := range all {
+		name, message := e.prekey(), string(e.Ensemble.Message.Append(nil))
+		if before, ok := contents[name]; ok && before != message {
+			ambiguous[name] = true
+		}
+		contents[name] = message
+	}
+	return ambiguous
 }
 
 // Places returns where in text the ensemble begins: the offset of every "?OTRP:" that it
 // follows, among the first MaxEnsembles of the text.
 func (e *Ensemble) Places(text []byte) (places []int) {
 	digest := e.Digest()
-	at := 0
-	for range MaxEnsembles {
-		start := bytes.Index(text[at:], []byte(ensembleStart))
-		if start < 0 {
+	number := 0
+	for start, armor := range ensembleArmors(text) {
+		if number++; number > MaxEnsembles {
 			break
 		}
-		start += at
-		at = start + len(ensembleStart)
-		piece := text[at:]
-		if next := bytes.Index(piece, []byte(ensembleStart)); next >= 0 {
-			piece = piece[:next]
-		}
-		if other, err := dearmorEnsemble(piece); err == nil && other.Digest() == digest {
+		if other, err := dearmorEnsemble(armor); err == nil && other.Digest() == digest {
 			places = append(places, start)
 		}
 	}
