@@ -346,20 +346,27 @@ func (p *Parser) parse3(m *Message) error {
 		f.bytes("encrypted_signature", b.Encrypted)
 		f.bytes("mac", b.MAC)
 	default:
-		b, err := v3.ParseData(m.Body)
-		if err != nil {
-			return err
-		}
-		f.number("flags", uint64(b.Flags))
-		f.number("sender_key_id", uint64(b.SenderKeyID))
-		f.number("recipient_key_id", uint64(b.RecipientKeyID))
-		f.bytes("next_dh", b.DHY)
-		f.bytes("counter", counterBytes(b.Counter))
-		f.bytes("encrypted_message", b.Encrypted)
-		f.bytes("authenticator", b.MAC)
-		f.add("revealed_mac_keys", p.judge.revealed(b.OldMACKeys, len(b.MAC), m.Header))
-		p.judge.keep(m, b.Authenticated, b.MAC)
+		return p.data3(m)
 	}
+	return nil
+}
+
+// data3 shows the fields of a data message of versions 2 and 3.
+func (p *Parser) data3(m *Message) error {
+	f := &m.Fields
+	b, err := v3.ParseData(m.Body)
+	if err != nil {
+		return err
+	}
+	f.number("flags", uint64(b.Flags))
+	f.number("sender_key_id", uint64(b.SenderKeyID))
+	f.number("recipient_key_id", uint64(b.RecipientKeyID))
+	f.bytes("next_dh", b.DHY)
+	f.bytes("counter", counterBytes(b.Counter))
+	f.bytes("encrypted_message", b.Encrypted)
+	f.bytes("authenticator", b.MAC)
+	f.add("revealed_mac_keys", p.judge.revealed(b.OldMACKeys, len(b.MAC), m.Header))
+	p.judge.keep(m, b.Authenticated, b.MAC)
 	return nil
 }
 
@@ -417,23 +424,30 @@ func (p *Parser) parse4(m *Message) error {
 		f.bytes("first_dh", b.FirstDH)
 		f.add("sigma_check", p.judge.nonInteractiveAuth(m.Header, b))
 	case wire.TypeData:
-		b, err := v4.ParseData(m.Body)
-		if err != nil {
-			return err
-		}
-		f.number("flags", uint64(b.Flags))
-		f.number("previous_chain_messages", uint64(b.PreviousCount))
-		f.number("ratchet_id", uint64(b.RatchetID))
-		f.number("message_id", uint64(b.MessageID))
-		f.bytes("ecdh", b.ECDH)
-		f.bytes("dh", b.DH)
-		f.bytes("encrypted_message", b.Encrypted)
-		f.bytes("authenticator", b.MAC)
-		f.add("revealed_mac_keys", p.judge.revealed(b.Revealed, len(b.MAC), m.Header))
-		p.judge.keep(m, b.Authenticated, b.MAC)
+		return p.data4(m)
 	default:
 		return fmt.Errorf("%w: version %d, %v", wire.ErrMessageType, m.Header.Version, m.Header.Type)
 	}
+	return nil
+}
+
+// data4 shows the fields of a data message of version 4.
+func (p *Parser) data4(m *Message) error {
+	f := &m.Fields
+	b, err := v4.ParseData(m.Body)
+	if err != nil {
+		return err
+	}
+	f.number("flags", uint64(b.Flags))
+	f.number("previous_chain_messages", uint64(b.PreviousCount))
+	f.number("ratchet_id", uint64(b.RatchetID))
+	f.number("message_id", uint64(b.MessageID))
+	f.bytes("ecdh", b.ECDH)
+	f.bytes("dh", b.DH)
+	f.bytes("encrypted_message", b.Encrypted)
+	f.bytes("authenticator", b.MAC)
+	f.add("revealed_mac_keys", p.judge.revealed(b.Revealed, len(b.MAC), m.Header))
+	p.judge.keep(m, b.Authenticated, b.MAC)
 	return nil
 }
 
