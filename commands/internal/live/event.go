@@ -34,26 +34,11 @@ func (s *Session) event(e stream.Event) {
 	case stream.Downgraded:
 		s.downgraded(e, what)
 	case otr.PeerEnded:
-		s.setUntrusted()
-		s.log(e, events.Record{Event: events.PeerEnded})
-		if s.options.Mode == options.ModeLines {
-			s.Note("%s ended the session", s.peerName())
-		}
+		s.peerEnded(e)
 	case otr.Ended:
 		s.endedHere(what)
-	case otr.SMPAsked:
-		s.smpAsked(e, what)
-	case otr.SMPSucceeded:
-		s.endGate(guesses.Succeeded)
-		s.smpSucceeded(e)
-	case otr.SMPFailed:
-		s.endGate(guesses.Failed)
-		s.smpFailed(e, what)
-	case otr.SMPCrossed:
-		// Both runs are over, and one of the ends starts again.
-		s.smp.crossed = s.waiters.smp != nil
-	case otr.SMPAborted:
-		s.smpAborted(e)
+	case otr.SMPAsked, otr.SMPSucceeded, otr.SMPFailed, otr.SMPCrossed, otr.SMPAborted:
+		s.smpEvent(e)
 	case otr.ExtraKeyReceived:
 		s.keepExtraKey(e.Session, what)
 		s.log(e, events.Record{Event: events.ExtraKey, Use: &what.Use, Data: events.Hex(what.Data)})
@@ -69,23 +54,50 @@ func (s *Session) event(e stream.Event) {
 	case stream.Text:
 		s.Warn("the peer wrote %s of text%s, which mode stream has no place for", bytesOf(int64(len(what.Text))), times(e.Count))
 		s.Advise("with another OTR client use --mode lines")
-	case otr.Restarted:
-		s.Note("%v", what)
-	case otr.OtherKey:
-		s.Warn("another client, with OTRv%d key %v, asked for a session and was refused; this session goes on", what.Version, what.Fingerprint)
-		s.Advise("if that is another device of %s: contacts add takes its key for the next session", s.peerName())
-	case otr.ExchangeBegun:
-		s.speaks4 = s.speaks4 || what.Version == 4
-		s.Detail("%v", what)
-	case otr.ProfileExpired:
-		s.expired = &what
-		s.Warn("%v", what)
-		s.Advise(clocksHint)
+	case otr.ExchangeBegun, otr.Restarted, otr.OtherKey, otr.ProfileExpired:
+		s.exchangeEvent(e)
 	default:
 		s.dropped(e)
 	}
 	s.advanceSMP(e.What)
 	s.publish()
+}
+
+// smpEvent follows a run of SMP.
+func (s *Session) smpEvent(e stream.Event) {
+	switch what := e.What.(type) {
+	case otr.SMPAsked:
+		s.smpAsked(e, what)
+	case otr.SMPSucceeded:
+		s.endGate(guesses.Succeeded)
+		s.smpSucceeded(e)
+	case otr.SMPFailed:
+		s.endGate(guesses.Failed)
+		s.smpFailed(e, what)
+	case otr.SMPCrossed:
+		// Both runs are over, and one of the ends starts again.
+		s.smp.crossed = s.waiters.smp != nil
+	case otr.SMPAborted:
+		s.smpAborted(e)
+	}
+}
+
+// exchangeEvent tells of a key exchange that has led to no session yet.
+func (s *Session) exchangeEvent(e stream.Event) {
+	switch what := e.What.(type) {
+	case otr.ExchangeBegun:
+		s.speaks4 = s.speaks4 || what.Version == 4
+		s.Detail("%v", what)
+	case otr.Restarted:
+		s.Note("%v", what)
+	case otr.OtherKey:
+		s.Warn("another client, with OTRv%d key %v, asked for a session and was refused; this session goes on", what.Version, what.Fingerprint)
+		s.Advise("if that is another device of %s: contacts add takes its key for the next session", s.peerName())
+	case otr.ProfileExpired:
+		s.expired = &what
+		s.Warn("%v", what)
+		s.Advise(clocksHint)
+	}
 }
 
 // dropped tells what came and was not for the session.
@@ -202,6 +214,15 @@ func (s *Session) streamEnded(e stream.Event, what stream.StreamEnded) {
 	s.halves.end(what)
 	if terminal.Is(s.Messages.File()) && !s.setup.Served {
 		time.AfterFunc(notice, s.tellHalfEnded)
+	}
+}
+
+// peerEnded follows the end of a session that the peer has ended.
+func (s *Session) peerEnded(e stream.Event) {
+	s.setUntrusted()
+	s.log(e, events.Record{Event: events.PeerEnded})
+	if s.options.Mode == options.ModeLines {
+		s.Note("%s ended the session", s.peerName())
 	}
 }
 

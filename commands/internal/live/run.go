@@ -111,16 +111,8 @@ func (s *Session) conversation() (*otr.Conversation, error) {
 	ed448, forging := id.Ed448, id.Forging
 	if !policy.Has(otr.AllowV4) {
 		ed448, forging = nil, nil // what is not to be spoken is not to be told either
-	} else if policy.Has(otr.AllowV3) && trust.OnlyVersion3(contact) {
-		policy &^= otr.AllowV4
 	}
-	if s.meetsAnyClient(contact) {
-		policy |= otr.AllowV2
-	}
-	policy |= otr.RestartAKE
-	if s.options.Mode == options.ModeLines {
-		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE
-	}
+	policy = s.policyFor(contact, policy)
 	tag, client, err := s.takeInstanceTag(id)
 	if err != nil {
 		return nil, err
@@ -261,6 +253,21 @@ func (s *Session) policyOf(id *keyfile.Identity) (otr.Policy, error) {
 			WithHint("make it: %s", s.setup.UpgradeHint)
 	}
 	return policy, nil
+}
+
+// policyFor is the policy of an identity, fitted to a contact and to the mode.
+func (s *Session) policyFor(contact keyfile.Contact, policy otr.Policy) otr.Policy {
+	if policy.Has(otr.AllowV4|otr.AllowV3) && trust.OnlyVersion3(contact) {
+		policy &^= otr.AllowV4
+	}
+	if s.meetsAnyClient(contact) {
+		policy |= otr.AllowV2
+	}
+	policy |= otr.RestartAKE
+	if s.options.Mode == options.ModeLines {
+		policy |= otr.WhitespaceStartAKE | otr.ErrorStartAKE
+	}
+	return policy
 }
 
 // streamConfig is how a stream is run over the conversation.
