@@ -1,25 +1,16 @@
 package commands
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/cmdline"
+	"otrpipe/commands/internal/exchange"
 	"otrpipe/commands/internal/exit"
-	"otrpipe/commands/internal/terminal"
-	"otrpipe/commands/internal/transfer"
 )
 
 const (
 	commandReceive = "receive"
-	flagMaxBytes   = "max-bytes"
+	flagMaxBytes   = exchange.MaxBytesFlag
 )
 
 func receiveCommand() *cli.Command {
@@ -45,78 +36,20 @@ func runReceive(c *cli.Context) error {
 	} else if len(args) > 1 {
 		return exit.Errorf(exit.Usage, "%s takes one folder, not %q too", c.Command.HelpName, args[1])
 	}
-	limit, err := byteLimit(c)
-	if err != nil {
-		return err
+	var limit int64 // none
+	if c.IsSet(flagMaxBytes) {
+		var err error
+		if limit, err = exchange.MaxBytes(c.String(flagMaxBytes)); err != nil {
+			return err
+		}
 	}
 	if err := checkWay(c, len(command) > 0); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(dir)
+	t, folder, err := exchange.NewReceiving(ioOf(c), output(c), dir, limit)
 	if err != nil {
-		var pathErr *fs.PathError
-		if errors.As(err, &pathErr) {
-			err = pathErr.Err
-		}
-		return exit.Errorf(exit.Failure, "%s cannot be received into: %w", dir, err)
+		return err
 	}
-	defer root.Close()
-	p := ioOf(c)
-	cfg := transfer.ReceiveConfig{
-		Dir: root, MaxBytes: limit,
-		KeptAside: func(name, aside string) {
-			p.Note("an unfinished %s of before does not belong to this one; it is kept as %s", name, filepath.Join(dir, aside))
-		},
-		Kept: func(name string, n int64) {
-			p.Note("%s of %s are kept; the same command continues it", terminal.Size(n), name)
-		},
-	}
-	if isHome(dir) {
-		cfg.NoDotFiles = "in a home folder it could take effect; receive it into another one"
-	}
-	t := transferring{verb: "received", where: "in " + dir, run: func(link transfer.Link, progress transfer.Progress) ([]transfer.Done, error) {
-		cfg.Progress = progress
-		return transfer.Receive(link, cfg)
-	}, arrived: func(done []transfer.Done) error {
-		for _, d := range done {
-			if _, err := fmt.Fprintln(output(c), filepath.Join(dir, d.Name)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}}
-	return t.over(c, command)
-}
-
-// isHome says whether dir is the user's home folder.
-func isHome(dir string) bool {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return false
-	}
-	one, err1 := os.Stat(home)
-	other, err2 := os.Stat(dir)
-	return err1 == nil && err2 == nil && os.SameFile(one, other)
-}
-
-// byteLimit reads --max-bytes; 0: no limit is given.
-func byteLimit(c *cli.Context) (int64, error) {
-	if !c.IsSet(flagMaxBytes) {
-		return 0, nil
-	}
-	text := c.String(flagMaxBytes)
-	digits, unit := text, int64(1)
-	if n := len(text); n > 0 {
-		if i := strings.IndexByte("kMGT", text[n-1]); i >= 0 {
-			digits = text[:n-1]
-			for range i + 1 {
-				unit *= 1000
-			}
-		}
-	}
-	limit, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || limit <= 0 || limit > (1<<62)/unit {
-		return 0, exit.Errorf(exit.Usage, "--%s: %q is not a number of bytes, such as 500000 or 2G", flagMaxBytes, text)
-	}
-	return limit * unit, nil
+	defer folder.Close()
+	return runTransfer(c, t, commandSend+" FILE", command)
 }

@@ -1,0 +1,124 @@
+// Package exchange is what send and receive do around a transfer: they verify the other end,
+// by a code of their own where nothing else is given, run the transfer inside a session, show
+// how far it is, and say what has arrived.
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"otrpipe/commands/internal/ends"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/live"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/transfer"
+)
+
+// A Transfer is what one end does inside its session. NewSending and NewReceiving make one.
+type Transfer struct {
+	IO       *terminal.IO
+	Opposite string // the command for the other end, without its flags
+
+	verb  string // what is done to files: sent or received
+	other string // the other end, by what it does
+	where string // the files have arrived, for people
+	run   func(transfer.Link, transfer.Progress) ([]transfer.Done, error)
+	// arrived, unless nil, is told of the files that are here.
+	arrived func([]transfer.Done) error
+}
+
+// A pipeLink is the transfer's end of the pipes to its session.
+type pipeLink struct {
+	in  *io.PipeReader
+	out *io.PipeWriter
+}
+
+func (l *pipeLink) Read(p []byte) (int, error) { return l.in.Read(p) }
+
+func (l *pipeLink) Write(p []byte) (int, error) { return l.out.Write(p) }
+
+func (l *pipeLink) CloseWrite() error { return l.out.Close() }
+
+// A result is what a transfer has come to.
+type result struct {
+	done []transfer.Done
+	err  error
+}
+
+// errSessionOver ends a transfer whose session has ended.
+var errSessionOver = errors.New("the session has ended")
+
+// Over runs the transfer inside a session of e, which was made with v, over COMMAND or over
+// what the flags say. It returns when both are over.
+func (t *Transfer) Over(e *ends.End, v *Verification, command []string) error {
+	if err := e.FindWay(command); err != nil {
+		return err
+	}
+	if v.made {
+		t.announce(e.Way(), command, v.Code)
+	}
+	fromSession, toUs := io.Pipe()
+	toSession, fromUs := io.Pipe()
+	link := &pipeLink{fromSession, fromUs}
+	finished := make(chan result, 1)
+	begun, started := false, time.Now()
+	sessionErr := e.RunOver(live.Config{OwnProgress: true}, nil, func(*live.Session) (*live.Payload, error) {
+		begun, started = true, time.Now()
+		go func() {
+			meter := newMeter(t.IO, t.verb)
+			done, err := t.run(link, meter.progress)
+			meter.end()
+			finished <- result{done, err}
+		}()
+		return &live.Payload{In: toSession, Out: toUs, DoneOut: toUs.Close}, nil
+	})
+	if !begun {
+		return sessionErr
+	}
+	toUs.CloseWithError(errSessionOver)
+	toSession.CloseWithError(errSessionOver)
+	r := <-finished
+	var told error
+	if t.arrived != nil {
+		told = t.arrived(r.done)
+	}
+	if len(r.done) > 0 {
+		t.IO.Note("%s", closingLine(t.where, r.done, time.Since(started)))
+	}
+	if err := t.outcome(r.err, sessionErr); err != nil {
+		return err
+	}
+	return told
+}
+
+// outcome is the error that the program ends with: err is the transfer's, and sessionErr the
+// session's.
+func (t *Transfer) outcome(err, sessionErr error) error {
+	stopped := (*transfer.StoppedError)(nil)
+	switch {
+	case err == nil, errors.Is(err, errSessionOver), errors.Is(err, io.ErrClosedPipe):
+		return sessionErr
+	case errors.As(err, &stopped):
+		return exit.Errorf(exit.Failure, "the %s stopped: %s", t.other, stopped.Reason)
+	}
+	return exit.Failed(err)
+}
+
+// closingLine says what has arrived, and where.
+func closingLine(where string, done []transfer.Done, took time.Duration) string {
+	files, bytes := 0, int64(0)
+	for _, d := range done {
+		files += d.Files
+		bytes += d.Bytes
+	}
+	what, has := done[0].Name, "has"
+	if n := len(done) - 1; n > 0 {
+		what, has = fmt.Sprintf("%s and %d more", what, n), "have"
+	}
+	if files != 1 || len(done) > 1 {
+		what += fmt.Sprintf(" (%d files)", files)
+	}
+	return fmt.Sprintf("%s %s arrived %s: %s in %v, checksum right", what, has, where, terminal.Size(bytes), took.Round(100*time.Millisecond))
+}

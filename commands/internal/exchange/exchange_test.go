@@ -1,0 +1,174 @@
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/transfer"
+)
+
+// quiet is the IO of a program that prints nothing.
+func quiet(t *testing.T) *terminal.IO {
+	t.Helper()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { null.Close() })
+	p := terminal.NewIO("otrpipe", null, null, null)
+	p.Quiet = true
+	return p
+}
+
+func TestTheClosingLineCountsItemsAndFiles(t *testing.T) {
+	const took = 1234 * time.Millisecond
+	notes := transfer.Done{Name: "notes", Files: 1, Bytes: 1000}
+	photos := transfer.Done{Name: "photos", Files: 3, Bytes: 2000}
+	for _, test := range []struct {
+		done []transfer.Done
+		want string
+	}{
+		{[]transfer.Done{notes}, "notes has arrived in in: 1.0 kB in 1.2s, checksum right"},
+		{[]transfer.Done{photos}, "photos (3 files) has arrived in in: 2.0 kB in 1.2s, checksum right"},
+		{[]transfer.Done{notes, notes}, "notes and 1 more (2 files) have arrived in in: 2.0 kB in 1.2s, checksum right"},
+		{[]transfer.Done{photos, notes, notes}, "photos and 2 more (5 files) have arrived in in: 4.0 kB in 1.2s, checksum right"},
+	} {
+		if got := closingLine("in in", test.done, took); got != test.want {
+			t.Errorf("%v:\n%q, want\n%q", test.done, got, test.want)
+		}
+	}
+}
+
+func TestATransferEndsWithItsOwnErrorOrElseTheSessions(t *testing.T) {
+	broken := exit.Errorf(exit.Broken, "the stream broke")
+	for _, test := range []struct {
+		transfer, session error
+		code              int
+		text              string
+	}{
+		{nil, nil, exit.OK, ""},
+		{nil, broken, exit.Broken, "the stream broke"},
+		{fmt.Errorf("reading: %w", errSessionOver), broken, exit.Broken, "the stream broke"},
+		{io.ErrClosedPipe, broken, exit.Broken, "the stream broke"},
+		{&transfer.StoppedError{Reason: "the disk is full"}, broken, exit.Failure, "the receiver stopped: the disk is full"},
+		{transfer.ErrChecksum, broken, exit.Failure, "its checksum is wrong"},
+	} {
+		sending := &Transfer{other: "receiver"}
+		err := sending.outcome(test.transfer, test.session)
+		if err == nil {
+			if test.code != exit.OK {
+				t.Errorf("%v and %v come to no error", test.transfer, test.session)
+			}
+			continue
+		}
+		if e := exit.As(err); e.Code != test.code || e.Error() != test.text {
+			t.Errorf("%v and %v come to %d, %q", test.transfer, test.session, e.Code, e)
+		}
+	}
+}
+
+func TestFilesGoFromASendingToAReceivingEnd(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	file := filepath.Join(from, "notes")
+	if err := os.WriteFile(file, []byte("some notes\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	sending, err := NewSending(quiet(t), "renamed", []string{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiving, folder, err := NewReceiving(quiet(t), &out, to, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	hereIn, thereOut := io.Pipe()
+	thereIn, hereOut := io.Pipe()
+	none := func(string, int64, int64) {}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := sending.run(&pipeLink{thereIn, thereOut}, none)
+		sent <- err
+	}()
+	done, err := receiving.run(&pipeLink{hereIn, hereOut}, none)
+	if err := errors.Join(err, <-sent); err != nil {
+		t.Fatal(err)
+	}
+	if err := receiving.arrived(done); err != nil {
+		t.Fatal(err)
+	}
+	arrived := filepath.Join(to, "renamed")
+	if got, err := os.ReadFile(arrived); err != nil || string(got) != "some notes\n" {
+		t.Errorf("what arrived is %q, %v", got, err)
+	}
+	if out.String() != arrived+"\n" {
+		t.Errorf("standard output says %q", out.String())
+	}
+}
+
+func TestWhatCannotBeSentOrReceivedIsRefusedAtOnce(t *testing.T) {
+	p, dir := quiet(t), t.TempDir()
+	missing := filepath.Join(dir, "missing")
+	for _, test := range []struct {
+		name, file string
+		code       int
+	}{
+		{"", "-", exit.Usage},
+		{"", missing, exit.Failure},
+		{"a/b", "-", exit.Failure},
+	} {
+		if _, err := NewSending(p, test.name, []string{test.file}); err == nil || exit.As(err).Code != test.code {
+			t.Errorf("sending %q as %q: %v", test.file, test.name, err)
+		}
+	}
+	_, _, err := NewReceiving(p, io.Discard, missing, 0)
+	if want := missing + " cannot be received into: no such file or directory"; err == nil || err.Error() != want {
+		t.Errorf("receiving into a missing folder: %v", err)
+	}
+}
+
+func TestTheHomeFolderIsKnownByAnyName(t *testing.T) {
+	home, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	t.Setenv("HOME", home)
+	if err := os.Symlink(home, link); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]bool{home: true, link: true, filepath.Dir(link): false} {
+		if isHome(dir) != want {
+			t.Errorf("%s is taken for the home folder: %v", dir, !want)
+		}
+	}
+}
+
+func TestANumberOfBytesMayHaveAUnit(t *testing.T) {
+	for text, want := range map[string]int64{
+		"1": 1, "500000": 500000, "1k": 1000, "2G": 2e9, "4T": 4e12, "4611686T": 4611686e12,
+	} {
+		if got, err := MaxBytes(text); err != nil || got != want {
+			t.Errorf("%s is %d, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "k", "1K", "1.5G", "many", "4611687T", "9223372036854775808"} {
+		if n, err := MaxBytes(text); err == nil || exit.As(err).Code != exit.Usage {
+			t.Errorf("%q is %d, %v", text, n, err)
+		}
+	}
+}
+
+func TestAnAddressThatOnlyThisMachineKnowsIsReplaced(t *testing.T) {
+	if got := reachable("127.0.0.1:9000", false); got != "127.0.0.1:9000" {
+		t.Errorf("an address of its own becomes %s", got)
+	}
+	if got := reachable("[::]:9000", true); !strings.HasSuffix(got, ":9000") || strings.HasPrefix(got, "[::]") || got == ":9000" {
+		t.Errorf("every address becomes %s", got)
+	}
+}

@@ -1,0 +1,68 @@
+package exchange
+
+import (
+	"sync/atomic"
+	"time"
+
+	"otrpipe/commands/internal/terminal"
+)
+
+// A meter shows on the terminal how far a transfer is. Its progress is called by the
+// transfer's goroutine, and what it is told is read by the one that draws.
+type meter struct {
+	latest atomic.Pointer[moved]
+	stop   chan struct{}
+	over   chan struct{}
+}
+
+// moved is what a meter was told last.
+type moved struct {
+	name        string
+	done, total int64
+}
+
+// meterEvery is how often the line is drawn anew.
+const meterEvery = 200 * time.Millisecond
+
+func newMeter(p *terminal.IO, verb string) *meter {
+	m := &meter{stop: make(chan struct{}), over: make(chan struct{})}
+	if p.Quiet || !terminal.Is(p.Messages.File()) {
+		close(m.over)
+		return m
+	}
+	go func() {
+		defer close(m.over)
+		tick := time.NewTicker(meterEvery)
+		defer tick.Stop()
+		var line *terminal.Progress
+		for {
+			select {
+			case now := <-tick.C:
+				latest := m.latest.Load()
+				if latest == nil {
+					continue
+				}
+				if line == nil {
+					line = p.Messages.TransferProgress(now, verb, max(latest.total, 0))
+					defer line.End()
+				}
+				line.Show(now, latest.done, 0, latest.name)
+			case <-m.stop:
+				return
+			}
+		}
+	}()
+	return m
+}
+
+// progress is the transfer's Progress.
+func (m *meter) progress(name string, done, total int64) { m.latest.Store(&moved{name, done, total}) }
+
+// end takes the line away; a terminal that takes nothing holds up no end.
+func (m *meter) end() {
+	close(m.stop)
+	select {
+	case <-m.over:
+	case <-time.After(meterEvery):
+	}
+}

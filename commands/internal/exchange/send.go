@@ -1,0 +1,52 @@
+package exchange
+
+import (
+	"otrpipe/commands/internal/descriptor"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/transfer"
+)
+
+// AsFlag names what is sent.
+const AsFlag = "as"
+
+// NewSending makes the transfer of an end that sends files, folders, and standard input,
+// which is "-". name is the name by which a single one is sent; "": its own. All of them are
+// looked at before anything is sent.
+func NewSending(p *terminal.IO, name string, files []string) (*Transfer, error) {
+	var items []*transfer.Item
+	for _, file := range files {
+		it, err := newItem(p, name, file)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, it)
+	}
+	if err := transfer.CheckItems(items); err != nil {
+		return nil, exit.Failed(err)
+	}
+	return &Transfer{
+		IO: p, verb: "sent", other: "receiver", where: "at the other end",
+		run: func(link transfer.Link, progress transfer.Progress) ([]transfer.Done, error) {
+			return transfer.Send(link, items, progress)
+		},
+	}, nil
+}
+
+// newItem is what an argument names.
+func newItem(p *terminal.IO, name, file string) (*transfer.Item, error) {
+	var it *transfer.Item
+	var err error
+	switch {
+	case file != "-":
+		it, err = transfer.NewItem(name, file)
+	case name == "":
+		return nil, exit.Errorf(exit.Usage, "standard input needs a name: --%s NAME", AsFlag)
+	default:
+		it, err = transfer.NewStream(name, descriptor.Stream{File: p.In})
+	}
+	if err != nil {
+		return nil, exit.As(exit.Failed(err)).WithHint("--%s NAME sends it by another name", AsFlag)
+	}
+	return it, nil
+}
