@@ -79,9 +79,9 @@ func (h *Home) checkPrivate(path string, info fs.FileInfo, mode fs.FileMode) err
 	case info.Mode()&fs.ModeSymlink != 0:
 		return symlinkError(path)
 	case folder && !info.IsDir():
-		return &UnsafeError{Path: path, Reason: "is not a folder"}
+		return &UnsafeError{Path: path, Reason: "is not a folder", Fix: "move it away, or name another folder with --home"}
 	case !folder && !info.Mode().IsRegular():
-		return &UnsafeError{Path: path, Reason: "is not a regular file"}
+		return &UnsafeError{Path: path, Reason: "is not a regular file", Fix: "put back the file that was there, from a copy"}
 	}
 	unsafe := ownerError(path, info)
 	if unsafe == nil {

@@ -115,6 +115,9 @@ func TestWhatIsNoFileIsRefusedWithoutWaiting(t *testing.T) {
 	}
 	_, err := h.Contacts()
 	wantError(t, err, ErrUnsafe)
+	if unsafe := (*UnsafeError)(nil); !errors.As(err, &unsafe) || unsafe.Fix == "" {
+		t.Errorf("%v does not say what to do", err)
+	}
 	_, err = h.Identity("alice", nil)
 	wantError(t, err, ErrUnsafe)
 	must(t, os.RemoveAll(filepath.Join(h.Dir(), "identities")))
