@@ -34,7 +34,7 @@ func TestAContactIsAddedTrustedAndForgotten(t *testing.T) {
 	p.run("fingerprint", "--contact", "bob", "--otr", "4", "--json").is(exit.OK).answers(`"keys":\[\{"otr":4,"fingerprint":"` + key4 + `"[^{]*\}\]`)
 	contacts("rename", "bob", "robert").is(exit.OK)
 	contacts("remove", "robert", key3).is(exit.OK)
-	p.run("fingerprint", "--contact", "robert", "--otr", "3").refused(exit.KeyFile, "has no key for OTR version 3")
+	p.run("fingerprint", "--contact", "robert", "--otr", "3").refused(exit.KeyFile, `has no key for OTR version 3\n.*hint: without --otr every key`)
 	contacts("remove", "robert").is(exit.OK)
 	contacts("list", "--json").answers(`^\[\]$`)
 }

@@ -71,7 +71,8 @@ func contactFingerprints(c *cli.Context) error {
 	other := otherVersion(c)
 	contact.Keys = slices.DeleteFunc(contact.Keys, func(key keyfile.ContactKey) bool { return other(key.Fingerprint) })
 	if len(contact.Keys) == 0 {
-		return exit.Errorf(exit.KeyFile, "contact %q has no key for OTR version %d", contact.Name, c.Int(flagOTR))
+		return exit.Errorf(exit.KeyFile, "contact %q has no key for OTR version %d", contact.Name, c.Int(flagOTR)).
+			WithHint("without --%s every key of a contact is shown", flagOTR)
 	}
 	var fps []keys.Fingerprint
 	for _, key := range contact.Keys {

@@ -98,7 +98,8 @@ func smpSecret(c *cli.Context, session *control.Client) ([]byte, error) {
 	case !ok:
 		return secret.Ask(prompt, "--secret-file or --secret-fd")
 	case len(value) == 0:
-		return nil, exit.Errorf(exit.KeyFile, "the secret is empty")
+		return nil, exit.Errorf(exit.KeyFile, "the secret is empty").
+			WithHint("look into the file or descriptor that it is read from")
 	}
 	return value, nil
 }

@@ -62,7 +62,8 @@ func New(cfg Config) (*End, error) {
 	} else if e.secret, ok, err = cfg.Secret.Read(); err != nil {
 		return nil, err
 	} else if ok && len(e.secret) == 0 {
-		return nil, exit.Errorf(exit.KeyFile, "the secret of SMP is empty")
+		return nil, exit.Errorf(exit.KeyFile, "the secret of SMP is empty").
+			WithHint("look into the file or descriptor that it is read from")
 	}
 	if cfg.Events != nil {
 		if e.events, err = events.Open(*cfg.Events); err != nil {

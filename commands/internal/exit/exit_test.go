@@ -94,7 +94,8 @@ func TestErrorsOfKeyFilesGetTheirCodeAndHint(t *testing.T) {
 		hint string
 	}{
 		{fmt.Errorf("keyfile: a: %w", keyfile.ErrName), Usage, ""},
-		{fmt.Errorf("keyfile: a: %w", keyfile.ErrLocked), Timeout, ""},
+		{fmt.Errorf("keyfile: a: %w", keyfile.ErrLocked), Timeout, "try again"},
+		{fmt.Errorf("keyfile: a: %w", keyfile.ErrChanged), KeyFile, "try again"},
 		{fmt.Errorf("keyfile: a: %w", keyfile.ErrNewer), KeyFile, "newer"},
 		{fmt.Errorf("keyfile: a: %w", keyfile.ErrFormat), KeyFile, "copy"},
 		{fmt.Errorf("keyfile: a: %w", keyfile.ErrNotFound), KeyFile, ""},

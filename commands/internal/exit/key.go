@@ -9,7 +9,7 @@ import (
 
 // keyFileErrors are the errors about key files that the user has to look into.
 var keyFileErrors = []error{
-	keyfile.ErrNotFound, keyfile.ErrExists, keyfile.ErrUnsafe, keyfile.ErrPassphrase, keyfile.ErrChanged,
+	keyfile.ErrNotFound, keyfile.ErrExists, keyfile.ErrUnsafe, keyfile.ErrPassphrase,
 	fs.ErrNotExist, fs.ErrPermission,
 }
 
@@ -34,7 +34,9 @@ func Key(err error) error {
 	case errors.Is(err, keyfile.ErrHome):
 		return Errorf(KeyFile, "%w", text).WithHint("name the folder with --home DIR")
 	case errors.Is(err, keyfile.ErrLocked):
-		return Errorf(Timeout, "%w", text)
+		return Errorf(Timeout, "%w", text).WithHint("try again when the other process has ended")
+	case errors.Is(err, keyfile.ErrChanged):
+		return Errorf(KeyFile, "%w", text).WithHint("see what has changed, and try again")
 	case errors.Is(err, keyfile.ErrNewer):
 		return Errorf(KeyFile, "%w", text).WithHint("use a newer otrpipe")
 	case errors.Is(err, keyfile.ErrFormat), errors.Is(err, keyfile.ErrMismatch):

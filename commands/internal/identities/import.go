@@ -107,7 +107,8 @@ func (c Choice) read(i Import) (id *keyfile.Identity, passphrase []byte, format 
 // check refuses a file of the wrong format.
 func (i Import) check(format string) error {
 	if i.Format != "" && i.Format != format {
-		return exit.Errorf(exit.KeyFile, "%s is a file of %s, not of %s", i.Path, format, i.Format)
+		return exit.Errorf(exit.KeyFile, "%s is a file of %s, not of %s", i.Path, format, i.Format).
+			WithHint("without --format the file's own format is taken")
 	}
 	if format != keyfile.FormatLibotr && i.KeepForging {
 		return exit.Errorf(exit.Usage, "--keep-forging-key: %s is a file of %s, for which no keys are made", i.Path, format)

@@ -45,7 +45,8 @@ func (p Passphrase) protecting(name string) ([]byte, error) {
 	case !ok:
 		return secret.AskNew(fmt.Sprintf("passphrase for identity %q", name), InsteadOfAsking)
 	case len(passphrase) == 0:
-		return nil, exit.Errorf(exit.KeyFile, "the passphrase is empty")
+		return nil, exit.Errorf(exit.KeyFile, "the passphrase is empty").
+			WithHint("look into the file, descriptor or variable that it is read from")
 	}
 	return passphrase, nil
 }

@@ -22,7 +22,7 @@ type keyLog struct {
 // so is what is no file: nothing may hold up the session.
 func openKeyLog(home *keyfile.Home, path string) (*keyLog, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, exit.Errorf(exit.KeyFile, "--keylog: %s is not a regular file", path)
+		return nil, notRegular(path)
 	}
 	// Without blocking: a FIFO may have been put in the file's place since.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
@@ -31,7 +31,7 @@ func openKeyLog(home *keyfile.Home, path string) (*keyLog, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = exit.Errorf(exit.KeyFile, "--keylog: %s is not a regular file", path)
+		err = notRegular(path)
 	}
 	if err == nil {
 		err = home.CheckSecretFile(path, info)
@@ -44,6 +44,12 @@ func openKeyLog(home *keyfile.Home, path string) (*keyLog, error) {
 		return nil, exit.Key(err)
 	}
 	return &keyLog{file: f}, nil
+}
+
+// notRegular refuses what is no file for keys.
+func notRegular(path string) error {
+	return exit.Errorf(exit.KeyFile, "--keylog: %s is not a regular file", path).
+		WithHint("name a file; it is made if there is none")
 }
 
 // logKeys writes keys of the session to the file of --keylog, and wipes them.
