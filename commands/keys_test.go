@@ -89,7 +89,7 @@ func TestAPassphraseIsSetChangedAndTakenAway(t *testing.T) {
 	passphrase("--remove", "--passphrase-file", two).is(exit.OK).says("has no passphrase any more")
 	p.run("keys", "list", "--json").answers(`"protected":false`)
 
-	p.run("keygen", "-i", "new", "--passphrase-file", empty).refused(exit.KeyFile, "the passphrase is empty")
+	p.run("keygen", "-i", "new", "--passphrase-file", empty).refused(exit.KeyFile, `the passphrase is empty\n.*hint: look into the file`)
 	p.run("keygen", "-i", "new", "--passphrase-file", one).is(exit.OK)
 	p.run("keys", "list", "--json").answers(`"identity":"new".*"protected":true`)
 }
@@ -201,24 +201,24 @@ func TestAConversationIsForgedTakenApartAndChanged(t *testing.T) {
 		says string
 		args []string
 	}{
-		{exit.Failure, "the key fits none of the .* data messages", []string{"modify", strings.Repeat("00", 20), "a", "b", "0"}},
+		{exit.Failure, `the key fits none of the .* data messages.*\n.*hint: .* is it of this conversation`, []string{"modify", strings.Repeat("00", 20), "a", "b", "0"}},
 		{exit.Failure, "the replacement does not fit", []string{"modify", key, "bridge", "church", "1000"}},
-		{exit.Failure, "message 1 is no data message", []string{"modify", key, "a", "b", "0", "--number", "1"}},
-		{exit.Failure, "so there is no message 30", []string{"modify", key, "a", "b", "0", "--number", "30"}},
+		{exit.Failure, `message 1 is no data message\n.*hint: otrpipe toolkit parse shows`, []string{"modify", key, "a", "b", "0", "--number", "1"}},
+		{exit.Failure, `so there is no message 30\n.*hint: otrpipe toolkit parse shows`, []string{"modify", key, "a", "b", "0", "--number", "30"}},
 		{exit.Usage, "messages are counted from 1", []string{"modify", key, "a", "b", "0", "--number", "0"}},
 		{exit.Usage, "messages are counted from 1", []string{"remac", key, "--number", "0"}},
 		{exit.Usage, "messages are counted from 1", []string{"readforge", strings.Repeat("00", 16), "--number", "0"}},
 		{exit.Usage, `OFFSET: "x" is not a number`, []string{"modify", key, "a", "b", "x"}},
 		{exit.Usage, "takes MAC_KEY OLD NEW OFFSET", []string{"modify", key}},
-		{exit.Usage, "MAC_KEY is not made of hexadecimal digits", []string{"modify", "xy", "a", "b", "0"}},
+		{exit.Usage, `MAC_KEY is not made of hexadecimal digits\n.*hint: .*@FILE`, []string{"modify", "xy", "a", "b", "0"}},
 		{exit.Failure, "the key", []string{"readforge", strings.Repeat("00", 16), "--text", "forged"}},
 		{exit.Usage, "contradict", []string{"readforge", strings.Repeat("00", 16), "--text", "forged", "--json"}},
 		{exit.Usage, "takes KEY", []string{"readforge"}},
 		{exit.Usage, "stands in the place of KEY", []string{"readforge", "00", "--keylog", "f"}},
 		{exit.KeyFile, "--keylog: ", []string{"readforge", "--keylog", filepath.Join(p.folder, "none")}},
-		{exit.KeyFile, "text", []string{"readforge", "--keylog", p.file("text", "no keys\n")}},
+		{exit.KeyFile, `text.*\n.*hint: give a file that --keylog`, []string{"readforge", "--keylog", p.file("text", "no keys\n")}},
 		{exit.Failure, "an encryption key has 16 or 64 bytes, not 2", []string{"mackey", "0011"}},
-		{exit.Usage, "odd number of hexadecimal digits: 3", []string{"mackey", "001"}},
+		{exit.Usage, `odd number of hexadecimal digits: 3\n.*hint: a byte has two digits`, []string{"mackey", "001"}},
 		{exit.KeyFile, "KEY: ", []string{"mackey", "@" + filepath.Join(p.folder, "none")}},
 		{exit.KeyFile, "is longer than", []string{"mackey", "@" + p.file("long", strings.Repeat("0", 5<<20))}},
 		{exit.Failure, "not an element of the group", []string{"sesskeys", "01", "01"}},
@@ -242,7 +242,7 @@ func TestAConversationIsForgedTakenApartAndChanged(t *testing.T) {
 		p.reading(input, "toolkit", "parse").is(exit.Failure).says(says)
 		p.reading(input, "toolkit", "parse", "--json").is(exit.Failure).says(says)
 	}
-	p.reading("?OTRv34?\n", "toolkit", "remac", key).refused(exit.Failure, "the input has no data message")
+	p.reading("?OTRv34?\n", "toolkit", "remac", key).refused(exit.Failure, `the input has no data message\n.*hint: otrpipe toolkit parse shows`)
 
 	for _, test := range []struct {
 		code int

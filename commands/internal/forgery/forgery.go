@@ -125,7 +125,8 @@ func (cfg Config) forge3(f *toolkit.Forger, id *keyfile.Identity, s *toolkit.Scr
 
 func (cfg Config) forge4(f *toolkit.Forger, id *keyfile.Identity, s *toolkit.Script) ([]toolkit.SentMessage, error) {
 	if id.Ed448 == nil {
-		return nil, exit.Errorf(exit.KeyFile, "the identity has no key for OTR version 4")
+		return nil, exit.Errorf(exit.KeyFile, "the identity has no key for OTR version 4").
+			WithHint("--otr 3 forges a conversation of version 3; otrpipe keys upgrade makes keys of version 4")
 	}
 	var err error
 	if cfg.Away {

@@ -7,6 +7,9 @@ import (
 	"otrpipe/otr/toolkit"
 )
 
+// hintParse tells where to see what the input has.
+const hintParse = "otrpipe toolkit parse shows the messages with their numbers and kinds"
+
 // fit calls do for each data message of the input until it returns an error. Where do returns
 // an error that wraps toolkit.ErrWrongKey or toolkit.ErrKeyLength the key does not fit the
 // message, and may fit others; fit returns how many it fitted. If it fitted none, that is an
@@ -61,7 +64,7 @@ func (c *fitCounts) data(m *toolkit.Message) (bool, error) {
 		}
 		return false, nil
 	case m.Name != "data" && c.number > 0:
-		return false, exit.Errorf(exit.Failure, "message %d is no data message", c.number)
+		return false, exit.Errorf(exit.Failure, "message %d is no data message", c.number).WithHint(hintParse)
 	}
 	return m.Name == "data", nil
 }
@@ -73,15 +76,16 @@ func (c *fitCounts) err() error {
 	case c.all == 0:
 		return errNoMessage()
 	case c.bad > 0:
-		return unreadable(c.bad, c.firstBad)
+		return unreadable(c.bad, c.firstBad).WithHint("otrpipe toolkit parse says what is wrong with each")
 	case c.number > c.all:
-		return exit.Errorf(exit.Failure, "the input has %d messages, so there is no message %d", c.all, c.number)
+		return exit.Errorf(exit.Failure, "the input has %d messages, so there is no message %d", c.all, c.number).WithHint(hintParse)
 	case data == 0:
-		return exit.Errorf(exit.Failure, "the input has no data message")
+		return exit.Errorf(exit.Failure, "the input has no data message").WithHint(hintParse)
 	case c.fitting > 0:
 		return nil
 	case data > 1:
-		return exit.Errorf(exit.Failure, "the key fits none of the %d data messages: %w", data, exit.Plain(c.why))
+		return exit.Errorf(exit.Failure, "the key fits none of the %d data messages: %w", data, exit.Plain(c.why)).
+			WithHint("a key is for a few messages of one sender; is it of this conversation?")
 	}
 	return exit.Errorf(exit.Failure, "%w", exit.Plain(c.why))
 }

@@ -37,10 +37,12 @@ func ParseHex(arg, name string) ([]byte, error) {
 	}
 	b, err := hex.DecodeString(arg)
 	if errors.Is(err, hex.ErrLength) {
-		return nil, exit.Errorf(code, "%s has an odd number of hexadecimal digits: %d", name, len(arg))
+		return nil, exit.Errorf(code, "%s has an odd number of hexadecimal digits: %d", name, len(arg)).
+			WithHint("a byte has two digits; write a leading 0 too")
 	}
 	if err != nil {
-		return nil, exit.Errorf(code, "%s is not made of hexadecimal digits", name)
+		return nil, exit.Errorf(code, "%s is not made of hexadecimal digits", name).
+			WithHint("give the digits without spaces, or @FILE to read them from a file")
 	}
 	return b, nil
 }
@@ -64,7 +66,8 @@ func ReadKeyLog(path, flag string) (Keys, error) {
 	defer f.Close()
 	log, err := toolkit.ReadKeyLog(f)
 	if err != nil {
-		return Keys{}, exit.Errorf(exit.KeyFile, "%s: %w", path, exit.Plain(err))
+		return Keys{}, exit.Errorf(exit.KeyFile, "%s: %w", path, exit.Plain(err)).
+			WithHint("give a file that --keylog of a live session has written")
 	}
 	return Keys{log: log}, nil
 }

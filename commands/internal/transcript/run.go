@@ -54,7 +54,7 @@ func errNoMessage() error {
 
 // unreadable is the end of an input of which n messages could not be read, first of them
 // the one at a position.
-func unreadable(n int, first toolkit.Position) error {
+func unreadable(n int, first toolkit.Position) *exit.Error {
 	if n == 1 {
 		return exit.Errorf(exit.Failure, "a message cannot be read: %v", first)
 	}
