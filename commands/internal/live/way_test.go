@@ -20,8 +20,7 @@ import (
 // A tcpEnd is an end whose way is TCP, with a session of its own.
 type tcpEnd struct {
 	*Session
-	messages string // the file of its messages
-	payload  io.Writer
+	messages string        // the file of its messages
 	received <-chan string // what has arrived, at the end
 	ended    <-chan error
 }

@@ -37,11 +37,10 @@ type ReceiveConfig struct {
 type receiver struct {
 	end
 	ReceiveConfig
-	items   []described
-	total   int64
-	moved   int64  // bytes of all items, those that were there already too
-	name    string // the path that arrives
-	pending *record
+	items []described
+	total int64
+	moved int64  // bytes of all items, those that were there already too
+	name  string // the path that arrives
 
 	free   func(*os.Root) (bytes int64, known bool)
 	create func(dir *os.Root, name string, mode fs.FileMode) (partFile, error)
