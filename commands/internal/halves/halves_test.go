@@ -272,14 +272,16 @@ func TestAHalfThatDoesNotFitIsRefused(t *testing.T) {
 	for _, test := range []struct {
 		join *control.Join
 		code int
+		hint string
 	}{
-		{&control.Join{Half: Encrypt}, exit.Session},
-		{&control.Join{Half: Decrypt, Flags: options.Values{options.PadFlag: {"512"}}}, exit.Usage},
-		{&control.Join{Half: Decrypt, SMPSecret: []byte("simsim")}, exit.Usage},
-		{&control.Join{Half: Decrypt, Events: true}, exit.Failure}, // without the file for them
+		{&control.Join{Half: Encrypt}, exit.Session, "a name of its own"},
+		{&control.Join{Half: Decrypt, Flags: options.Values{options.PadFlag: {"512"}}}, exit.Usage, "to both the same"},
+		{&control.Join{Half: Decrypt, SMPSecret: []byte("simsim")}, exit.Usage, "to both the same"},
+		// The file for events is missing, as where the host can open no more.
+		{&control.Join{Half: Decrypt, Events: true}, exit.Failure, "ulimit -n"},
 	} {
 		reply, err := ask(t, cfg, test.join).ReceiveReply()
-		if err != nil || reply.Code != test.code {
+		if err != nil || reply.Code != test.code || !strings.Contains(reply.Hint, test.hint) {
 			t.Errorf("%+v: %+v, %v", test.join, reply, err)
 		}
 	}
