@@ -54,7 +54,8 @@ func prekeysRevoke(c *cli.Context) error {
 		return err
 	}
 	if n < len(prekeys) {
-		return exit.Errorf(exit.Failure, "of %s only %d were there", terminal.Count(len(prekeys), "prekey"), n)
+		return exit.Errorf(exit.Failure, "of %s only %d were there", terminal.Count(len(prekeys), "prekey"), n).
+			WithHint("otrpipe prekeys list shows those that are")
 	}
 	ioOf(c).Note("deleted %s", terminal.Count(n, "prekey"))
 	return nil

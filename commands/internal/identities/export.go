@@ -33,7 +33,8 @@ func (c Choice) ExportLibotr(out files.Writer, path, tagsPath string) error {
 	defer clear(text)
 	if tagsPath != "" {
 		if id.InstanceTag == 0 && c.File != nil {
-			return exit.Errorf(exit.KeyFile, "%s has no instance tag", *c.File)
+			return exit.Errorf(exit.KeyFile, "%s has no instance tag", *c.File).
+				WithHint("otrpipe keys import %s gives it one; export that identity", exit.ShellWord(*c.File))
 		}
 		tags, err := keyfile.AppendLibotrTags(nil, keyfile.LibotrTag{Account: account, Tag: id.InstanceTag})
 		if err != nil {

@@ -174,7 +174,8 @@ func (c *Config) reply(name string) error {
 	case err != nil:
 		return exit.Errorf(exit.Session, "no session %q is kept", name).WithHint("otrpipe prekeys list shows those that are")
 	case t.Unread():
-		return exit.Errorf(exit.Session, "the message that began session %s has not been read to its end", t.ID())
+		return exit.Errorf(exit.Session, "the message that began session %s has not been read to its end", t.ID()).
+			WithHint("read that message first: otrpipe decrypt-stream --offline")
 	}
 	if c.Trust.Contact == "" {
 		c.Trust.Contact = t.Contact
