@@ -373,6 +373,8 @@ func TestAProfileIsCheckedInTheOrderOfTheSpecification(t *testing.T) {
 		{"version 2", fields(tag, now+1, "42", h, small), "versions 1 and 2 cannot be in one"},
 		{"forging key", fields(tag, now+1, "4", h, small), "forging key"},
 		{"nothing", fields(tag, now+1, "4", h, f), ""},
+		// The key of version 3 must be there, but no check of a received profile asks for it.
+		{"version 3 without its key", fields(tag, now+1, "43", h, f), ""},
 	} {
 		signature, err := identity.Sign(c.fields)
 		if err != nil {
