@@ -27,11 +27,11 @@ func (t *Transfer) announce(way live.Way, command []string, code []byte) {
 
 // reachable is an address of this machine that another one can probably dial.
 func reachable(address string, everywhere bool) string {
-	host, port, err := net.SplitHostPort(address)
+	_, port, err := net.SplitHostPort(address)
 	if err != nil || !everywhere {
 		return address
 	}
-	host, _ = os.Hostname()
+	host, _ := os.Hostname()
 	addresses, _ := net.InterfaceAddrs() // without them the name has to do
 	for _, a := range addresses {
 		if ip, ok := a.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() && ip.IP.To4() != nil {
