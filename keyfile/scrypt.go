@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 
+	//lint:ignore SA1019 scrypt is built of Salsa20/8, which only this package has
 	"golang.org/x/crypto/salsa20/salsa"
 )
 
