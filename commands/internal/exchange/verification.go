@@ -45,9 +45,8 @@ type Verification struct {
 // Verification finds out how the other end is verified, asking for the code if it has to.
 // It refuses a transfer whose other end would not be verified.
 func (g Given) Verification() (*Verification, error) {
-	codeGiven := g.AskCode || g.Code.FromFlags()
 	switch {
-	case codeGiven && (g.Secret || g.Contact || g.Expect):
+	case g.codeGiven() && (g.Secret || g.Contact || g.Expect):
 		return nil, exit.Errorf(exit.Usage, "a code verifies the other end alone: without --contact, --expect and --smp-secret-file")
 	case g.AskCode && g.Code.FromFlags():
 		return nil, exit.Errorf(exit.Usage, "--%s asks for the code, which --%s-file and --%s-fd give", CodeFlag, CodeFlag, CodeFlag)
@@ -65,7 +64,12 @@ func (g Given) Verification() (*Verification, error) {
 	case g.NotEphemeral != nil:
 		return nil, g.NotEphemeral
 	}
-	v := &Verification{Defaults: options.Values{options.EphemeralFlag: {"true"}}, made: !codeGiven}
+	return g.byCode()
+}
+
+// byCode is the verification by a code: the one given or asked for, or else a new one.
+func (g Given) byCode() (*Verification, error) {
+	v := &Verification{Defaults: options.Values{options.EphemeralFlag: {"true"}}, made: !g.codeGiven()}
 	var err error
 	switch {
 	case v.made:
@@ -81,6 +85,9 @@ func (g Given) Verification() (*Verification, error) {
 	}
 	return v, nil
 }
+
+// codeGiven says whether the flags give a code, or have it asked for.
+func (g Given) codeGiven() bool { return g.AskCode || g.Code.FromFlags() }
 
 // hasIdentity says whether there is an identity, or one is asked for.
 func (g Given) hasIdentity() bool {
