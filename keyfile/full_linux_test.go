@@ -20,9 +20,12 @@ func TestAFullDiskIsReportedForTheFileThatWasToBeWritten(t *testing.T) {
 	for name, write := range map[string]func() error{
 		"replace": func() error { return replaceFile(path, make([]byte, 1<<20)) },
 		"create":  func() error { return createFile(path, make([]byte, 1<<20)) },
+		"folder": func() error {
+			return createFolder(folder, "contacts.json", "bob", map[string][]byte{privateFile: make([]byte, 1<<20)})
+		},
 	} {
 		err := write()
-		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), path+": ") {
+		if !errors.Is(err, syscall.ENOSPC) || !strings.HasPrefix(err.Error(), "keyfile: "+path) || strings.Contains(err.Error(), "/.") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -203,12 +203,12 @@ func createFolder(parent, file, name string, files map[string][]byte) error {
 	}
 	pending, err := os.MkdirTemp(parent, newPrefix)
 	if err != nil {
-		return pathError(err)
+		return errorAt(path, err)
 	}
 	defer os.RemoveAll(pending)
 	for file, data := range files {
 		if err := writeNew(filepath.Join(pending, file), data); err != nil {
-			return err
+			return errorAt(filepath.Join(path, file), err)
 		}
 	}
 	if err := syncFolder(pending); err != nil {

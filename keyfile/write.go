@@ -138,11 +138,11 @@ func writePending(path string, data []byte) (*renameio.PendingFile, error) {
 	return pending, nil
 }
 
-// writeNew writes a file of a folder that nobody else sees yet.
+// writeNew writes a file of a folder that nobody else sees yet. The caller words the error.
 func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
-		return pathError(err)
+		return err
 	}
 	_, err = f.Write(data)
 	if err == nil {
@@ -151,10 +151,7 @@ func writeNew(path string, data []byte) error {
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
-	if err != nil {
-		return pathError(err)
-	}
-	return nil
+	return err
 }
 
 // syncFolder flushes the names in a folder to the disk. Some file systems
