@@ -154,3 +154,23 @@ func TestAKnownPeerThatKeepsSilentIsFollowedByAQuery(t *testing.T) {
 		wantSameSession(t, alice, bob)
 	}
 }
+
+func TestTheAnswerToAnEndsOwnQueryGoesFirst(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		alice, bob := newPair(t, policy(otr.AllowV3))
+		if asked {
+			alice.Query()
+		}
+		got, err := alice.Receive(bob.Query()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answered := kinds(got.Send) == "D-H Commit"; answered == asked {
+			t.Errorf("it has asked: %v; it answers with %s", asked, kinds(got.Send))
+		}
+		alice.clock.advance(300 * time.Millisecond)
+		if lines := tickOf(t, alice); asked != (kinds(lines) == "D-H Commit") {
+			t.Errorf("it has asked: %v; then it sends %s", asked, kinds(lines))
+		}
+	}
+}
