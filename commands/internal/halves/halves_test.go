@@ -148,8 +148,15 @@ func TestFourHalvesMakeASession(t *testing.T) {
 // meet hosts a session for the role encrypt-stream.
 func meet(t *testing.T, given options.Values) (*meeting, Config) {
 	t.Helper()
+	return meetWith(t, given, nil)
+}
+
+// meetWith is meet for a host that has a secret to compare.
+func meetWith(t *testing.T, given options.Values, secret []byte) (*meeting, Config) {
+	t.Helper()
 	dir := t.TempDir()
 	cfg := half(t, Encrypt, dir, given, nowhere(t), nowhere(t))
+	cfg.Secret = secret
 	listener, err := control.Listen(dir, cfg.Name)
 	if err != nil {
 		t.Fatal(err)
@@ -267,8 +274,7 @@ func TestNobodyIsLetInAfterTheEnd(t *testing.T) {
 }
 
 func TestAHalfThatDoesNotFitIsRefused(t *testing.T) {
-	m, cfg := meet(t, options.Values{options.PadFlag: {"256"}})
-	m.cfg.Secret = []byte("sesame")
+	m, cfg := meetWith(t, options.Values{options.PadFlag: {"256"}}, []byte("sesame"))
 	for _, test := range []struct {
 		join *control.Join
 		code int
