@@ -72,6 +72,7 @@ func breakOff(t *testing.T, stay, gate bool, version otr.Policy, move func(*test
 		}
 	}
 	time.Sleep(time.Minute)
+	synctest.Wait()
 	if g.guesses != 1 {
 		t.Fatalf("the peer was shown %d outcomes", g.guesses)
 	}

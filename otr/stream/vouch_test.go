@@ -31,6 +31,7 @@ func vouchingPeer(t *testing.T, version otr.Policy, config func(*Config), say fu
 	x.say(wire.TLV{Type: typePlain, Value: []byte{byte(x.c.Versions())}})
 	say(x)
 	time.Sleep(3 * vouchWait)
+	synctest.Wait()
 	return e
 }
 

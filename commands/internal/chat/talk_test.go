@@ -319,6 +319,8 @@ func TestAKeyIsComparedAndThenTrusted(t *testing.T) {
 	s.sees("there is no encrypted session")
 	s.enters("/fingerprint")
 	s.sees("otrpipe: your key: OTRv3 AAAAAAAA")
+	s.enters("/trust") // answered after all of what /fingerprint shows
+	s.sees("there is no encrypted session")
 	s.trusted(fingerprint("b"), trust.Unverified)
 	s.sees("[peer unverified]")
 	s.enters("/trust")
