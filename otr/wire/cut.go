@@ -106,8 +106,11 @@ func (c *cutLine) continues(part []byte) bool {
 		return only(bytes.TrimSuffix(part, []byte{'.'}), isBase64)
 	}
 	if kind, at := find(part); kind != KindPlain {
-		// The piece of a first fragment begins with the marker of its message.
-		inPiece := kind == KindEncoded && (at > 0 || c.commas == fragmentCommas-1 && c.buf[len(c.buf)-1] == ',')
+		// The piece of a first fragment begins with the marker of its message. A line that
+		// ends with "." is a message of its own, which no forged beginning may swallow: a
+		// piece has its "," behind it.
+		begun := c.commas == fragmentCommas-1 && c.buf[len(c.buf)-1] == ',' && part[len(part)-1] != '.'
+		inPiece := kind == KindEncoded && (at > 0 || begun)
 		return inPiece && only(part, isFragment)
 	}
 	return only(part, isFragment)
