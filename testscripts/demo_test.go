@@ -22,10 +22,12 @@ func TestTheDemoShowsWhatItPromises(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`alice  [0-9A-F]{8}( [0-9A-F]{8}){4}\n`,
-		`bob    [0-9A-F]{8}( [0-9A-F]{8}){4}\n`,
+		`alice  [0-9A-F]{8}( [0-9A-F]{8}){3}\n( {9}[0-9A-F]{8}( [0-9A-F]{8})+\n){3}`,
+		`bob    [0-9A-F]{8}( [0-9A-F]{8}){3}\n( {9}[0-9A-F]{8}( [0-9A-F]{8})+\n){3}`,
 		`a tar of [0-9]{3,} MB`,
-		`\?OTR:AAMD`, // the beginning of a data message of version 3
+		`query +\?OTRv4\?\n.*Identity +\?OTR:AAQ1.*\n.*Auth-R +\?OTR:AAQ2.*\n.*Auth-I +\?OTR:AAQ3.*\n`,
+		`alice to bob +data message +\?OTR:AAQD.*\n.*bob to alice +data message +\?OTR:AAQD`,
+		`tree +([0-9a-f]{64})\n +tree +[0-9a-f]{64}\n +program +[0-9a-f]{64}\n`,
 		`Both ways bit for bit`,
 	} {
 		if !regexp.MustCompile(want).Match(out) {
