@@ -39,7 +39,7 @@ var (
 type Assembler struct {
 	open  []*partial // in the order of their last piece, oldest first
 	bytes int        // in the buffers of open
-	spare []byte     // the buffer of the last whole message
+	spare *partial   // the last one that was dropped, whose memory the next one uses
 	cut   cutLine
 }
 
@@ -54,7 +54,7 @@ type partial struct {
 	// ones they are. A message whose pieces come in order needs no second copy.
 	buf    []byte
 	pieces []pieceAt
-	seen   []uint64 // one bit a piece
+	seen   []uint64 // one bit for each piece, in format 4
 }
 
 type pieceAt struct {
@@ -82,8 +82,7 @@ func (a *Assembler) Add(f Fragment, now time.Time) (whole []byte, err error) {
 		if len(a.open) == MaxOpenMessages {
 			a.drop(0)
 		}
-		a.open = append(a.open, &partial{format: f.Version, id: f.ID, sender: f.Sender, n: f.N, buf: a.spare[:0]})
-		a.spare = nil
+		a.open = append(a.open, a.begin(f))
 		i = len(a.open) - 1
 	}
 	p := a.open[i]
@@ -158,23 +157,38 @@ func (a *Assembler) find(f Fragment) int {
 	return -1
 }
 
-// drop forgets the open message i and keeps its buffer for another.
+// begin returns an empty message that f is a piece of. A flood of first pieces allocates
+// nothing: each uses the memory of the one that was dropped for it.
+func (a *Assembler) begin(f Fragment) *partial {
+	p := a.spare
+	if a.spare = nil; p == nil {
+		p = new(partial)
+	}
+	*p = partial{format: f.Version, id: f.ID, sender: f.Sender, n: f.N, buf: p.buf[:0], pieces: p.pieces[:0], seen: p.seen[:0]}
+	if f.Version == 4 { // elsewhere pieces come in order
+		words := (int(f.N) + 63) / 64
+		p.seen = slices.Grow(p.seen, words)[:words]
+		clear(p.seen)
+	}
+	return p
+}
+
+// drop forgets the open message i and keeps its memory for another.
 func (a *Assembler) drop(i int) {
-	a.spare = a.open[i].buf
-	a.bytes -= len(a.spare)
+	a.spare = a.open[i]
+	a.bytes -= len(a.spare.buf)
 	a.open = slices.Delete(a.open, i, i+1)
 }
 
 // add stores a piece; it reports false if that piece is already there.
 func (p *partial) add(f Fragment) bool {
-	word, bit := int(f.K-1)/64, uint(f.K-1)%64
-	if p.seen == nil {
-		p.seen = make([]uint64, (int(p.n)+63)/64)
+	if p.format == 4 {
+		word, bit := int(f.K-1)/64, uint(f.K-1)%64
+		if p.seen[word]>>bit&1 == 1 {
+			return false
+		}
+		p.seen[word] |= 1 << bit
 	}
-	if p.seen[word]>>bit&1 == 1 {
-		return false
-	}
-	p.seen[word] |= 1 << bit
 	p.buf = append(p.buf, f.Piece...)
 	p.pieces = append(p.pieces, pieceAt{k: f.K, end: uint32(len(p.buf))})
 	return true

@@ -1,0 +1,67 @@
+package wire
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+// A million fragments of one byte each, as a hostile peer sends them to fill the memory or
+// to keep the processor busy: none completes a message, what is held stays bounded, and a
+// fragment allocates little.
+func TestAMillionTinyFragmentsHoldLittleMemory(t *testing.T) {
+	n := 1_000_000
+	if testing.Short() {
+		n = 100_000
+	}
+	// What 64 messages of 65535 pieces could hold, with what is kept of each piece.
+	const most = 48 << 20
+	const mostEach = 1000
+	for name, fragment := range map[string]func(i int) Fragment{
+		"of one message": func(i int) Fragment {
+			return Fragment{Version: 3, Sender: 0x100, K: uint16(i%65534) + 1, N: 65535}
+		},
+		"of a message each": func(i int) Fragment {
+			return Fragment{Version: 4, ID: uint32(i), Sender: 0x100, K: 1, N: 65535}
+		},
+		"of a sender each": func(i int) Fragment {
+			return Fragment{Version: 3, Sender: uint32(0x100 + i), K: 1, N: 65535}
+		},
+		"of many messages, mixed": func(i int) Fragment {
+			return Fragment{Version: 4, ID: uint32(i % MaxOpenMessages), Sender: 0x100, K: uint16(i/MaxOpenMessages%65534) + 2, N: 65535}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a Assembler
+			before, allocated := heap()
+			now := time.Unix(1, 0)
+			piece := []byte("x")
+			for i := range n {
+				f := fragment(i)
+				f.Piece = piece
+				if whole, _ := a.Add(f, now); whole != nil {
+					t.Fatal("a message came of it")
+				}
+				if len(a.open) > MaxOpenMessages || a.bytes > MaxOpenBytes {
+					t.Fatalf("%d messages and %d bytes are open", len(a.open), a.bytes)
+				}
+				now = now.Add(time.Microsecond)
+			}
+			held, total := heap()
+			held, total = held-before, total-allocated
+			if held > most || total > int64(n)*mostEach {
+				t.Errorf("%d bytes are held, and %d were allocated", held, total)
+			}
+			t.Logf("%d KiB are held, %d bytes were allocated for each", held>>10, total/int64(n))
+			runtime.KeepAlive(&a)
+		})
+	}
+}
+
+// heap is how many bytes are in use, and how many have ever been.
+func heap() (inUse, total int64) {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc), int64(m.TotalAlloc)
+}
