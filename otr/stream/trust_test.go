@@ -84,6 +84,43 @@ func TestASilentTransportIsATimeout(t *testing.T) {
 	})
 }
 
+// A peer that sends a line byte by byte and never ends it holds nobody up.
+func TestALineThatNeverEndsIsATimeout(t *testing.T) {
+	for _, lines := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := net.Pipe()
+			go io.Copy(io.Discard, b)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for _, c := range []byte("?OTR:AAM") {
+					b.Write([]byte{c})
+				}
+				for {
+					if _, err := b.Write([]byte("A")); err != nil {
+						return
+					}
+					time.Sleep(time.Second)
+				}
+			}()
+			start := time.Now()
+			e := open(t, a, setting{lines: lines})
+			wait := e.Wait
+			if lines {
+				wait = e.lines.Wait
+			}
+			if err := wait(); !errors.Is(err, ErrTimeout) {
+				t.Errorf("%v", err)
+			}
+			if d := time.Since(start); d != time.Minute {
+				t.Errorf("after %v", d)
+			}
+			b.Close()
+			<-done
+		})
+	}
+}
+
 func TestATransportThatTakesNothingIsATimeoutToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := net.Pipe()

@@ -1,0 +1,113 @@
+package otr_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"otrpipe/otr"
+)
+
+// A session is recorded, both ends end it and have another one. Every line of the first
+// session comes again: none is read, none changes the second.
+func TestLinesOfAnEarlierSessionChangeNothing(t *testing.T) {
+	forEachVersion(t, func(t *testing.T, version otr.Policy) {
+		alice, bob := newPair(t, inVersion(t, version))
+		recorded := map[*end][][]byte{} // by the end that they are for
+		run := func(from, to *end, lines [][]byte) {
+			for len(lines) > 0 {
+				recorded[to] = append(recorded[to], cloneLines(lines)...)
+				lines = cloneLines(to.all(lines))
+				from, to = to, from
+			}
+		}
+		run(alice, bob, alice.refresh())
+		for range 3 {
+			run(alice, bob, alice.say("of the first session"))
+			run(bob, alice, bob.say("of the first session"))
+		}
+		lines, err := alice.StartSMP([]byte("secret"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(alice, bob, lines)
+		if lines, err = alice.End(); err != nil {
+			t.Fatal(err)
+		}
+		run(alice, bob, lines)
+		if _, err = bob.End(); err != nil {
+			t.Fatal(err)
+		}
+
+		alice.clock.advance(2 * time.Minute)
+		converse(alice, bob, alice.refresh())
+		wantSameSession(t, alice, bob)
+		before, _ := alice.Session()
+		alice.texts, bob.texts = nil, nil
+		for i, e := range []*end{alice, bob} {
+			e.take()
+			for _, line := range recorded[e] {
+				e.all([][]byte{line}) // what it answers gets lost
+			}
+			if len(e.texts) > 0 || count[otr.Secure](e.events)+count[otr.PeerEnded](e.events)+count[otr.SMPAsked](e.events) > 0 {
+				t.Fatalf("end %d has read %q and was told %v", i, e.texts, e.take())
+			}
+		}
+		for _, e := range []*end{alice, bob} {
+			if s, ok := e.Session(); !ok || s.SSID != before.SSID {
+				t.Fatalf("%s has another session", e.name)
+			}
+		}
+		wantTalk(t, alice, bob)
+	})
+}
+
+// Queries in a loop, as a broken client or an attacker sends them, begin a bounded number of
+// key exchanges.
+func TestQueriesInALoopBeginABoundedNumberOfKeyExchanges(t *testing.T) {
+	for _, query := range []string{"?OTRv2?", "?OTRv3?", "?OTRv23?"} {
+		alice, _ := newPair(t, policy(otr.AllowV2|otr.AllowV3))
+		for minute := range 2 {
+			answers := 0
+			for range 6000 {
+				answers += len(alice.receive([]byte(query)).Send)
+				alice.clock.advance(10 * time.Millisecond)
+			}
+			if answers < 1 || answers > 31 { // 30, and one at the boundary of two minutes
+				t.Errorf("%s: %d answers in minute %d", query, answers, minute)
+			}
+		}
+	}
+}
+
+// A peer that sends back every line, to both ends, is no peer: there is no session with
+// oneself, and a session that there is goes on.
+func TestLinesThatComeBackMakeNoSession(t *testing.T) {
+	forEachVersion(t, func(t *testing.T, version otr.Policy) {
+		alice, bob := newPair(t, inVersion(t, version))
+		lines := append(cloneLines(alice.Query()), cloneLines(alice.refresh())...)
+		for range 20 {
+			lines = cloneLines(alice.all(lines))
+		}
+		if alice.State() != otr.StatePlaintext || len(alice.texts) > 0 || count[otr.Secure](alice.take()) > 0 {
+			t.Fatalf("a session with itself: %v", alice.State())
+		}
+		alice.clock.advance(2 * time.Minute)
+		if got, err := alice.Tick(); err != nil {
+			t.Fatal(got, err)
+		}
+		converse(bob, alice, bob.refresh())
+		wantSameSession(t, alice, bob)
+		alice.take()
+		said := alice.say("to bob")
+		for range 3 {
+			for _, line := range said {
+				if got := alice.receive(bytes.Clone(line)); got.DataMessage || got.HasText {
+					t.Fatalf("alice reads her own %q", got.Text)
+				}
+			}
+		}
+		converse(alice, bob, said)
+		wantTalk(t, alice, bob)
+	})
+}
