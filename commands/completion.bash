@@ -9,7 +9,7 @@ _otrpipe() {
 	local found action i line=${COMP_LINE:0:COMP_POINT}
 	# The flags of a script are those of the command that it runs.
 	case ${COMP_WORDS[0]##*/} in
-	otr-irc) line="otrpipe chat${line#"${COMP_WORDS[0]}"}" ;;
+	otr-irc | otr-xmpp) line="otrpipe chat${line#"${COMP_WORDS[0]}"}" ;;
 	otr-*) line="otrpipe connect${line#"${COMP_WORDS[0]}"}" ;;
 	esac
 	mapfile -t found < <(command otrpipe __complete -- bash "$2" "$line" 2>/dev/null)
@@ -34,4 +34,4 @@ _otrpipe() {
 }
 
 complete -F _otrpipe otrpipe
-complete -o bashdefault -o default -F _otrpipe otr-nc otr-ssh otr-fifo otr-irc
+complete -o bashdefault -o default -F _otrpipe otr-nc otr-ssh otr-fifo otr-irc otr-xmpp

@@ -31,4 +31,4 @@ end
 complete -c otrpipe -f -a '(__otrpipe_complete)'
 # The flags of a script are those of the command that it runs.
 complete -c otr-nc -c otr-ssh -c otr-fifo -w 'otrpipe connect'
-complete -c otr-irc -w 'otrpipe chat'
+complete -c otr-irc -c otr-xmpp -w 'otrpipe chat'

@@ -1,4 +1,4 @@
-#compdef otrpipe otr-nc otr-ssh otr-fifo otr-irc
+#compdef otrpipe otr-nc otr-ssh otr-fifo otr-irc otr-xmpp
 # Completes command lines of otrpipe in zsh, as the file _otrpipe in a folder of
 # $fpath, or after compinit with
 #
@@ -12,7 +12,7 @@ _otrpipe() {
 	integer width=0
 	# The flags of a script are those of the command that it runs.
 	case ${words[1]:t} in
-	otr-irc) words=(otrpipe chat "${(@)words[2,-1]}"); ((CURRENT++)) ;;
+	otr-irc|otr-xmpp) words=(otrpipe chat "${(@)words[2,-1]}"); ((CURRENT++)) ;;
 	otr-*) words=(otrpipe connect "${(@)words[2,-1]}"); ((CURRENT++)) ;;
 	esac
 	found=("${(@f)$(command otrpipe __complete -- zsh "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
@@ -58,5 +58,5 @@ _otrpipe() {
 if [[ ${funcstack[1]} == _otrpipe ]]; then
 	_otrpipe "$@"
 elif (($+functions[compdef])); then
-	compdef _otrpipe otrpipe otr-nc otr-ssh otr-fifo otr-irc
+	compdef _otrpipe otrpipe otr-nc otr-ssh otr-fifo otr-irc otr-xmpp
 fi

@@ -52,7 +52,7 @@ valued=(
 # read; words; and command, which is what follows -- or, where most_words is set,
 # what follows so many words. Flags of the script itself are named in own.
 own='' most_words=-1
-flags=() words=() command=() listen='' dir=. plain=''
+flags=() words=() command=() listen='' dir=. plain='' file='' server=''
 take_arguments() {
   while [ $# -gt 0 ]; do
     case $1 in
@@ -68,13 +68,17 @@ take_arguments() {
       command=("${@:2}")
       return
       ;;
-    -l | --listen | -d | --dir)
+    -l | --listen | -d | --dir | -f | --file | --server)
       [[ " $own " == *" $1 "* ]] || no_flag "$1"
       case $1 in
       -l | --listen) listen=yes ;;
       *)
         [ $# -ge 2 ] || die 2 "$1 needs a value"
-        dir=$2
+        case $1 in
+        -d | --dir) dir=$2 ;;
+        --server) server=$2 ;;
+        *) file=$2 ;;
+        esac
         shift
         ;;
       esac

@@ -108,6 +108,7 @@ var completions = []struct {
 	{"otr-nc --smp-secret-fi", same("otr-nc --smp-secret-file ")},
 	{"otr-ssh --trust ver", same("otr-ssh --trust verified ")},
 	{"otr-irc --contact=alice@ex", same("otr-irc --contact=alice@example.org ")},
+	{"otr-xmpp --contact=alice@ex", same("otr-xmpp --contact=alice@example.org ")},
 	// values that are fixed
 	{"otrpipe connect --trust ver", same("otrpipe connect --trust verified ")},
 	{"otrpipe connect --trust=ver", same("otrpipe connect --trust=verified ")},
