@@ -65,7 +65,6 @@ func TestWhatIsRefusedIsRefusedByName(t *testing.T) {
 		{"-i bob keygen", "no flag -i", "after its name"},
 		{"status -s", "-s needs a value", ""},
 		{"status --session --json", "--session needs a value", ""},
-		{"status -s a --session b", "--session is given twice", ""},
 		{"connect nc -N host 1", "-N after nc", "-- nc -N host 1"},
 		{"connect nc host 1 --contact bob", "--contact after nc", "--"},
 		{"-- status", "-- before a command", ""},

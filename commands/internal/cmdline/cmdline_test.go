@@ -55,13 +55,34 @@ func TestFlagsAreOrderedForTheFlagLibrary(t *testing.T) {
 	}
 }
 
+func TestAFlagGivenAgainTakesTheLastValueAndAListKeepsAll(t *testing.T) {
+	for line, want := range map[string]string{
+		"run --fast --fast -- ls":               "run --fast -- ls",
+		"run --fast --fast=false -- ls":         "run --fast=false -- ls",
+		"run --name x -n y --name=z -- ls":      "run --name=z -- ls",
+		"--home x run --home y --home=z -- ls":  "--home=z run -- ls",
+		"run --key a --name x --key b --name y": "run --key=a --key=b --name=y",
+		"run -n --home -- ls":                   "", // a value cannot be a flag, first or last
+	} {
+		got, err := Order(tool(), append([]string{"tool"}, strings.Fields(line)...))
+		if want == "" {
+			if err == nil {
+				t.Errorf("%s: %q", line, got)
+			}
+			continue
+		}
+		if err != nil || strings.Join(got[1:], " ") != want {
+			t.Errorf("%s: %q, %v; want %s", line, got, err, want)
+		}
+	}
+}
+
 func TestMisspelledNamesAreRefusedWithASuggestion(t *testing.T) {
 	for _, test := range []struct{ line, text, hint string }{
 		{"lsit", `no command "lsit"`, "tool list?"},
 		{"hiden", `no command "hiden"`, "tool --help"},
 		{"run --nmae x", "no flag --nmae", "--name?"},
 		{"run --name", "--name needs a value", "tool run --help"},
-		{"run --fast --fast", "--fast is given twice", ""},
 		{"run ls -l", "-l after ls", "-- ls -l"},
 		{"-- run", "-- before a command", ""},
 		{"--fast run", "no flag --fast", "after its name"},

@@ -26,13 +26,14 @@ const ThenCommand = " [" + OwnArguments + "]"
 // Order puts a command line into the order that the flag library
 // reads: flags of the program, the command, its flags, "--", its arguments.
 // So a flag works wherever it stands, and what is refused is refused by name:
-// an unknown command or flag, a flag without its value, a flag given twice.
+// an unknown command or flag, a flag without its value. A flag that is given again
+// takes the last value, so that an alias of the shell can give one that the user
+// overrides; a flag that is a list has all its values.
 func Order(app *cli.App, args []string) ([]string, error) {
 	o := ordering{
 		path:     app.Name,
 		commands: app.Commands,
 		global:   GlobalFlags(app),
-		given:    map[string]bool{},
 	}
 	if len(args) > 0 {
 		if err := o.read(args[1:]); err != nil {
@@ -74,10 +75,9 @@ type ordering struct {
 	commands []*cli.Command // what may be named next
 	global   []cli.Flag
 
-	given      map[string]bool // flags that have been given, by first name
-	globalArgs []string
+	globalArgs []string // each flag with its value, by its first name
 	words      []string // the command and its subcommands
-	localArgs  []string
+	localArgs  []string // as globalArgs
 	rest       []string // arguments
 	dashes     bool     // "--" stood before some of them
 	version    bool
@@ -162,10 +162,6 @@ func (o *ordering) readFlag(arg string, args []string) (int, error) {
 		return 0, nil
 	}
 	first := flag.Names()[0]
-	if o.given[first] && !Repeats(flag) {
-		return 0, exit.Errorf(exit.Usage, "%s is given twice", Dashed(first))
-	}
-	o.given[first] = true
 
 	used := 0
 	if TakesValue(flag) && !hasValue {
@@ -178,11 +174,14 @@ func (o *ordering) readFlag(arg string, args []string) (int, error) {
 	if hasValue {
 		token += "=" + value
 	}
+	given := &o.globalArgs
 	if local {
-		o.localArgs = append(o.localArgs, token)
-	} else {
-		o.globalArgs = append(o.globalArgs, token)
+		given = &o.localArgs
 	}
+	if !Repeats(flag) {
+		*given = slices.DeleteFunc(*given, func(before string) bool { return flagName(before) == Dashed(first) })
+	}
+	*given = append(*given, token)
 	return used, nil
 }
 
