@@ -8,6 +8,7 @@ import (
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/files"
+	"otrpipe/commands/internal/terminal"
 )
 
 // The flags of commands that print or write something.
@@ -27,6 +28,12 @@ type document interface {
 	Text() string
 }
 
+// A forTerminal is a document that has another layout for a person at a terminal: its
+// fingerprints have rows to be read from, where Text has a line for each.
+type forTerminal interface {
+	TerminalText() string
+}
+
 // answer prints a document in the form that the flags ask for.
 func answer(c *cli.Context, d document) error {
 	if c.Bool(flagJSON) {
@@ -34,7 +41,11 @@ func answer(c *cli.Context, d document) error {
 		e.SetEscapeHTML(false)
 		return e.Encode(d)
 	}
-	_, err := io.WriteString(output(c), d.Text())
+	text := d.Text()
+	if laidOut, ok := d.(forTerminal); ok && terminal.Is(ioOf(c).Out) {
+		text = laidOut.TerminalText()
+	}
+	_, err := io.WriteString(output(c), text)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"otrpipe/commands/internal/chat"
 	"otrpipe/commands/internal/cmdline"
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/live"
 	"otrpipe/commands/internal/options"
@@ -21,8 +22,8 @@ func chatCommand() *cli.Command {
 		ArgsUsage: cmdline.OwnArguments,
 		Description: "A line that is entered is a message; a pasted text is one too, its lines kept. The " +
 			"prompt shows who you are talking to and whether they are verified: unencrypted, and " +
-			"nothing can be sent; unverified, and it may be anybody; verified, by SMP or by comparing " +
-			"fingerprints. A line that begins with / is a command, of which /help says more, and one " +
+			"nothing can be sent; new, and it may be anybody; known, the same key as before; verified, by SMP or " +
+			"by comparing fingerprints. A line that begins with / is a command, of which /help says more, and one " +
 			"that begins with // is a message that begins with /. When the other end leaves, chat stays " +
 			"for the next session as long as the transport lasts; /end ends a session, /refresh begins one, " +
 			"/quit and Ctrl-D leave. Other clients' HTML is shown as text.\n\n" +
@@ -63,7 +64,7 @@ func runChat(c *cli.Context) error {
 		Keys:          func() []keys.Fingerprint { return publicKeys(c) },
 		CheckQuestion: func(q string) error { _, err := options.Question(q); return err },
 		Suggest:       cmdline.Nearest,
-		StatusText:    statusText,
+		StatusText:    func(s *control.Status) string { return statusDocument{s, p.Verbose}.TerminalText() },
 	})
 	return e.Host(live.Config{
 		AtTerminal: true, Changed: talk.Changed, SentTexts: talk.SentTexts, Restore: talk.Restore,

@@ -21,15 +21,15 @@ func TestAContactIsAddedTrustedAndForgotten(t *testing.T) {
 	contacts("add", "bob", "01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67").is(exit.OK).saysNothing()
 	contacts("add", "bob", "01234567", "89ABCDEF", "01234567", "89ABCDEF", "01234567").is(exit.OK)
 	contacts("list", "--json").answers(`^\[\{"contact":"bob","keys":\[\{"otr":3,"fingerprint":"` + key3 + `","trust":"seen","first_seen":"20`)
-	contacts("trust", "bob").is(exit.OK).says("the OTRv3 key of bob is verified: 01234567 ")
-	contacts("list").answers(`^bob\n  OTRv3 01234567 89ABCDEF 01234567 89ABCDEF 01234567 verified\n$`)
+	contacts("trust", "bob").is(exit.OK).says("the OTRv3 key of bob is verified by hand: 01234567 ")
+	contacts("list").answers(`^bob\n  OTRv3 01234567 89ABCDEF 01234567 89ABCDEF 01234567 verified by hand\n$`)
 	contacts("distrust", "bob").is(exit.OK)
 	contacts("add", "bob", key4).is(exit.OK)
 	contacts("trust", "bob").refused(exit.Usage, "has 2 keys: say which one")
 	contacts("trust", "bob", key3).is(exit.OK)
 	contacts("trust", "bob", key4).is(exit.OK)
 	contacts("distrust", "bob", key4).is(exit.OK)
-	contacts("list").answers("01234567 verified$").answers("AAAAAAAA seen$")
+	contacts("list").answers("01234567 verified by hand$").answers("AAAAAAAA known$")
 	p.run("fingerprint", "--contact", "bob").is(exit.OK).answers(`^OTRv3 01234567 .*\nOTRv4 AAAAAAAA `)
 	p.run("fingerprint", "--contact", "bob", "--otr", "4", "--json").is(exit.OK).answers(`"keys":\[\{"otr":4,"fingerprint":"` + key4 + `"[^{]*\}\]`)
 	contacts("rename", "bob", "robert").is(exit.OK)
@@ -97,7 +97,7 @@ func TestContactsMoveToLibotrAndBack(t *testing.T) {
 	other := newPerson(t)
 	rows := "bob@example.org\tme\tirc\t" + key3 + "\tverified\n"
 	other.run("contacts", "import", other.file("rows", rows)).is(exit.OK).says("imported 1 contact$")
-	other.run("contacts", "list").answers("01234567 verified$")
+	other.run("contacts", "list").answers("01234567 verified by hand$")
 	bad := strings.Repeat("\x1b\tme\tirc\t"+key3+"\t\n", 22) // of which 20 are listed
 	other.run("contacts", "import", other.file("rows", rows+bad)).is(exit.Failure).says("line 2 is left out").says("and 2 more").says("22 lines of .* cannot be imported")
 }

@@ -1,8 +1,9 @@
 package commands
 
 import (
-	"fmt"
+	"io"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -92,11 +93,16 @@ func answerFingerprints(c *cli.Context, d document, fps []keys.Fingerprint) erro
 		return answer(c, d)
 	}
 	for _, fp := range fps {
-		text := fingerprint.Line(fp)
-		if c.IsSet(flagOTR) {
-			text = fp.String()
+		text := fingerprint.Line(fp) + "\n"
+		switch atTerminal := terminal.Is(ioOf(c).Out); {
+		case c.IsSet(flagOTR) && atTerminal:
+			text = strings.Join(fingerprint.Rows(fp), "\n") + "\n"
+		case c.IsSet(flagOTR):
+			text = fp.String() + "\n"
+		case atTerminal:
+			text = fingerprint.Block(fp, "", "")
 		}
-		if _, err := fmt.Fprintln(output(c), text); err != nil {
+		if _, err := io.WriteString(output(c), text); err != nil {
 			return err
 		}
 		if c.Bool(flagQR) {

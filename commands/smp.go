@@ -84,10 +84,15 @@ func runSMP(c *cli.Context) error {
 // smpSecret gets the secret: from the flags, or from the terminal, with the
 // peer's question if it waits with one.
 func smpSecret(c *cli.Context, session *control.Client) ([]byte, error) {
-	prompt := "Secret to compare with the peer's"
+	peer, asks := "the peer", "The peer asks"
+	if session.Status != nil && session.Status.Contact != nil {
+		peer = terminal.Visible(*session.Status.Contact)
+		asks = peer + " asks"
+	}
+	prompt := "Secret to compare with " + peer + "'s"
 	switch {
 	case session.Asked != nil && *session.Asked != "":
-		prompt = fmt.Sprintf("The peer asks: %s\nSecret that answers it", terminal.Visible(*session.Asked))
+		prompt = fmt.Sprintf("%s: %s\nSecret that answers it", asks, terminal.Visible(*session.Asked))
 	case session.Asked == nil && c.IsSet(flagQuestion):
 		prompt = "Secret that answers your question"
 	}

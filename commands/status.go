@@ -7,7 +7,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/fingerprint"
 	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/trust"
 	"otrpipe/otr/keys"
 )
 
@@ -37,7 +39,7 @@ func statusOfOne(c *cli.Context) error {
 		return err
 	}
 	session.Close()
-	return answer(c, statusDocument{session.Status})
+	return answer(c, statusDocument{session.Status, ioOf(c).Verbose})
 }
 
 func statusOfAll(c *cli.Context) error {
@@ -48,11 +50,11 @@ func statusOfAll(c *cli.Context) error {
 	all := statusList{}
 	answered, silent := control.Find(dir, control.AnswerTime, filter)
 	for _, client := range answered {
-		all = append(all, statusDocument{client.Status})
+		all = append(all, statusDocument{client.Status, ioOf(c).Verbose})
 		client.Close()
 	}
 	for _, s := range silent {
-		all = append(all, statusDocument{s.Status()})
+		all = append(all, statusDocument{s.Status(), ioOf(c).Verbose})
 	}
 	return answer(c, all)
 }
@@ -69,14 +71,34 @@ func (l statusList) Text() string {
 	return b.String()
 }
 
+// TerminalText has the TerminalText of each session.
+func (l statusList) TerminalText() string {
+	var b strings.Builder
+	for _, d := range l {
+		b.WriteString(d.TerminalText())
+	}
+	return b.String()
+}
+
 // A statusDocument is a session as status prints it.
-type statusDocument struct{ *control.Status }
+type statusDocument struct {
+	*control.Status
+	verbose bool // people see the peer's key though it is known
+}
 
 // Text describes the session on several lines.
-func (d statusDocument) Text() string { return statusText(d.Status) }
+func (d statusDocument) Text() string {
+	return statusText(d.Status, d.verbose, func(fp keys.Fingerprint) []string { return []string{fp.String()} })
+}
 
-// statusText is a session as people read it, on several lines.
-func statusText(s *control.Status) string {
+// TerminalText has the peer's key in rows to be read.
+func (d statusDocument) TerminalText() string {
+	return statusText(d.Status, d.verbose, fingerprint.Rows)
+}
+
+// statusText is a session as people read it, on several lines. The peer's key is shown if it is
+// new or verbose is set; rows lays it out.
+func statusText(s *control.Status, verbose bool, rows func(keys.Fingerprint) []string) string {
 	var b strings.Builder
 	field := func(name, format string, a ...any) {
 		fmt.Fprintf(&b, "  %-12s %s\n", name, terminal.Visible(fmt.Sprintf(format, a...)))
@@ -92,10 +114,12 @@ func statusText(s *control.Status) string {
 	}
 	field("mode", "%s", s.Mode)
 	if s.Fingerprint != nil {
-		if f, err := keys.ParseFingerprint(*s.Fingerprint); err == nil {
-			field("peer", "OTRv%d %v", *s.Version, f)
+		standing := trust.Standing(*s.Trust).ForPeople()
+		if s.By != nil {
+			standing += " by " + *s.By
 		}
-		field("trust", "%s", *s.Trust)
+		field("trust", "%s", standing)
+		peerKey(field, s, verbose || standing == string(trust.New), rows)
 		field("session id", "%s", *s.SSID)
 		if s.Instance != nil {
 			field("instance", "%s", *s.Instance)
@@ -106,4 +130,28 @@ func statusText(s *control.Status) string {
 	field("received", "%s in %s", terminal.Count(int(s.Received.Bytes), "byte"), terminal.Count(int(s.Received.Messages), "message"))
 	field("process", "%d", s.PID)
 	return b.String()
+}
+
+// peerKey describes the peer's key, which is shown where whole is set.
+func peerKey(field func(name, format string, a ...any), s *control.Status, whole bool, rows func(keys.Fingerprint) []string) {
+	fp, err := keys.ParseFingerprint(*s.Fingerprint)
+	if err != nil {
+		return
+	}
+	kind := ""
+	if weaker := fingerprint.Weaker(fp); weaker != "" {
+		kind = " (" + weaker + ")"
+	}
+	field("version", "%d", *s.Version)
+	if !whole {
+		field("key", "OTRv%d%s", fp.OTR(), kind)
+		return
+	}
+	for i, row := range rows(fp) {
+		if i == 0 {
+			field("key", "OTRv%d %s%s", fp.OTR(), row, kind)
+		} else {
+			field("", "      %s", row)
+		}
+	}
 }

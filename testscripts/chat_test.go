@@ -181,8 +181,8 @@ func twoChats(t *testing.T, version string) (*desk, *person, *person) {
 	d := newDesk(t)
 	a := d.chat(alice, version, "--contact", "bob")
 	b := d.chat(bob, version, "--contact", "alice")
-	a.prompted("[bob unverified]")
-	b.prompted("[alice unverified]")
+	a.prompted("[bob new]")
+	b.prompted("[alice new]")
 	return d, a, b
 }
 
@@ -201,10 +201,10 @@ func TestTwoPeopleChat(t *testing.T) {
 			a.sees("not sent: there is no session")
 
 			b := d.chat(bob, version, "--contact", "alice")
-			a.prompted("[bob unverified]")
-			b.prompted("[alice unverified]")
-			if !a.coloured("[bob unverified]", "33") {
-				t.Error("unverified is not yellow")
+			a.prompted("[bob new]")
+			b.prompted("[alice new]")
+			if !a.coloured("[bob new]", "33") {
+				t.Error("new is not yellow")
 			}
 			a.press("Up", "Enter") // what was not sent is not lost
 			b.sees("alice: is anybody there")
@@ -220,9 +220,9 @@ func TestTwoPeopleChat(t *testing.T) {
 			a.enters("/trust") // of a key that nobody has looked at
 			a.sees("the key that the session is with has not been shown")
 			a.enters("/fingerprint")
-			a.sees("otrpipe: your key: OTRv3")
+			a.sees("otrpipe: your key: OTRv" + version)
 			a.sees("otrpipe: bob's key: OTRv" + version)
-			a.sees("(unverified)")
+			a.sees("new)")
 			a.enters("/trust")
 			a.prompted("[bob verified]")
 			if !a.coloured("[bob verified]", "32") {
@@ -264,7 +264,7 @@ func TestAChatMarksMessagesThatDoNotArrive(t *testing.T) {
 	a.enters("do NOT come tonight")
 	a.types("half a line")
 	a.sees(`not acknowledged yet by bob: "do NOT come tonight"`)
-	a.prompted("[bob unverified] half a line")
+	a.prompted("[bob new] half a line")
 	d.deaf[alice].Store(false)
 	a.press("C-u")
 	a.enters("see you")
@@ -289,12 +289,12 @@ func TestAMessageLeavesTheLineThatIsBeingTyped(t *testing.T) {
 	half := strings.Repeat("你好 ", 25) + "the end of it"
 	a.types(half)
 	a.press("C-a", "M-f")
-	a.holds("[bob unverified] " + half)
+	a.holds("[bob new] " + half)
 	for i := range 3 {
 		b.enters(fmt.Sprintf("message %d", i))
 		a.sees(fmt.Sprintf("bob: message %d", i))
 	}
-	a.holds("[bob unverified] " + half)
+	a.holds("[bob new] " + half)
 	if n := strings.Count(a.screen(), "the end of it"); n != 1 {
 		t.Errorf("the line is there %d times:\n%s", n, a.screen())
 	}
@@ -304,7 +304,7 @@ func TestAMessageLeavesTheLineThatIsBeingTyped(t *testing.T) {
 		text := "seen on " + columns
 		b.enters(text)
 		a.sees("bob: " + text)
-		a.holds("[bob unverified] " + half)
+		a.holds("[bob new] " + half)
 		if n := strings.Count(strings.ReplaceAll(a.screen(), "\n", ""), "the end of it"); n != 1 {
 			t.Errorf("on %s columns the line is there %d times:\n%s", columns, n, a.screen())
 		}
@@ -337,8 +337,8 @@ func TestSecretsAreComparedInAChat(t *testing.T) {
 			for _, p := range []*person{a, b} {
 				p.sees("SMP failed: the secrets differ")
 			}
-			a.prompted("[bob unverified]")
-			b.prompted("[alice unverified]")
+			a.prompted("[bob new]")
+			b.prompted("[alice new]")
 
 			b.enters("/smp")
 			secret(b, "sesame street")
@@ -399,8 +399,8 @@ func TestNothingIsSentWithoutASession(t *testing.T) {
 			}
 
 			a.enters("/refresh")
-			a.prompted("[bob unverified]")
-			b.prompted("[alice unverified]")
+			a.prompted("[bob known]")
+			b.prompted("[alice known]")
 			b.press("Up", "Enter")
 			a.sees("bob: a word in confidence")
 			for s := range d.carried {
@@ -475,7 +475,7 @@ func TestAPeerCannotTouchTheTerminal(t *testing.T) {
 			d := newDesk(t)
 			a := d.chat(alice, "4", "--html", show)
 			c := d.connect(bob)
-			a.prompted("[peer unverified]")
+			a.prompted("[peer new]")
 			title := a.run("display-message", "-p", "-t", a.name, "#{pane_title}")
 			for _, line := range []string{
 				"\x1b]0;owned\a\x1b[2J\x1b[31mred\x9b31m",
@@ -537,10 +537,10 @@ func TestAPastedTextIsOneMessage(t *testing.T) {
 	d := newDesk(t)
 	a := d.chat(alice, "4")
 	c := d.connect(bob)
-	a.prompted("[peer unverified]")
+	a.prompted("[peer new]")
 	a.types("look: ")
 	a.paste("one\n\ttwo\nthree\n")
-	a.prompted("[peer unverified] look: one↵    two↵three")
+	a.prompted("[peer new] look: one↵    two↵three")
 	c2 := "before"
 	io.WriteString(c.in, c2+"\n")
 	a.sees("peer: " + c2)
@@ -598,15 +598,15 @@ func TestKeysAndSignalsThatLeaveAChat(t *testing.T) {
 	}{
 		"Ctrl-C": {func(_ *desk, p *person) {
 			p.types("half a line")
-			p.prompted("[peer unverified] half a line")
+			p.prompted("[peer new] half a line")
 			p.press("C-c") // takes the line away, and no more
-			p.prompted("[peer unverified]")
+			p.prompted("[peer new]")
 			p.press("C-c")
 		}, 130},
 		"Ctrl-D": {func(_ *desk, p *person) {
 			p.types("x")
 			p.press("C-a", "C-d") // deletes
-			p.prompted("[peer unverified]")
+			p.prompted("[peer new]")
 			p.press("C-d")
 		}, 0},
 		"SIGTERM": {func(d *desk, p *person) { d.signal(p, syscall.SIGTERM) }, 143},
@@ -622,7 +622,7 @@ func TestKeysAndSignalsThatLeaveAChat(t *testing.T) {
 			d := newDesk(t)
 			a := d.chat(alice, "4")
 			c := d.connect(bob)
-			a.prompted("[peer unverified]")
+			a.prompted("[peer new]")
 			leave.do(d, a)
 			a.leaves(leave.code)
 			// The session was ended properly, and the other end's input was still open.
@@ -647,11 +647,11 @@ func TestAChatStopsAndGoesOn(t *testing.T) {
 	a.prompted("shell:")
 	a.enters("otrpipe chat -i alice --contact bob -- dial " + d.wire.sockets[alice])
 	b := d.chat(bob, "4", "--contact alice")
-	a.prompted("[bob unverified]")
-	b.prompted("[alice unverified]")
+	a.prompted("[bob new]")
+	b.prompted("[alice new]")
 	for i, size := range []string{"90", "60"} {
 		a.types("half of it")
-		a.prompted("[bob unverified] half of it")
+		a.prompted("[bob new] half of it")
 		a.press("C-z")
 		a.sees("Stopped")
 		a.prompted("shell:")
@@ -662,7 +662,7 @@ func TestAChatStopsAndGoesOn(t *testing.T) {
 		a.sees(fmt.Sprintf("%d of the shell", 42+i))
 		a.enters("fg")
 		a.sees(fmt.Sprintf("bob: meanwhile %d", i))
-		a.prompted("[bob unverified] half of it")
+		a.prompted("[bob new] half of it")
 		a.press("Enter")
 		b.waits("the line", func() bool { return strings.Count(b.screen(), "alice: half of it") == i+1 })
 	}
@@ -681,7 +681,7 @@ func TestAChatThatNobodyCouldBringBackDoesNotStop(t *testing.T) {
 	_, a, b := twoChats(t, "4")
 	a.press("C-z")
 	a.sees("Ctrl-Z does nothing here")
-	a.prompted("[bob unverified]")
+	a.prompted("[bob new]")
 	a.enters("still here")
 	b.sees("alice: still here")
 	a.press("C-d")
@@ -693,7 +693,7 @@ func TestAChatThatIsNotToStayLeavesWithTheOtherEnd(t *testing.T) {
 	d := newDesk(t)
 	a := d.chat(alice, "4", "--stay=false")
 	c := d.connect(bob)
-	a.prompted("[peer unverified]")
+	a.prompted("[peer new]")
 	c.in.Close() // it lingers, and leaves
 	a.leaves(0)
 }
@@ -733,7 +733,7 @@ func TestOtherShellsSteerAChat(t *testing.T) {
 	// What is on file is trusted from the next line on.
 	d.otrpipe(0, "contacts", "distrust", "bob")
 	a.enters("hello")
-	a.prompted("[bob unverified]")
+	a.prompted("[bob new]")
 	d.otrpipe(0, "end", "-s", "alice")
 	a.leaves(0)
 	b.sees("alice ended the session")
@@ -761,7 +761,7 @@ exec dial "$1"
 	a.enters("open it")
 	a.sees(" right")
 	c := d.connect(bob)
-	a.prompted("[peer unverified]")
+	a.prompted("[peer new]")
 	if strings.Contains(a.screen(), "open it") {
 		t.Errorf("the password is shown:\n%s", a.screen())
 	}

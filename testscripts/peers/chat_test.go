@@ -69,7 +69,7 @@ func TestAPersonChatsWithEveryPeer(t *testing.T) {
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h, r := newHome(t), newRemote(t, k, "--versions", version)
 		c := h.chat(version, r)
-		c.prompted("[peer unverified]")
+		c.prompted("[peer new]")
 		c.enters("Grüße, 你好, 🧅")
 		c.sees("you: Grüße, 你好, 🧅")
 		r.wait("text", 1)

@@ -134,7 +134,7 @@ func (h *Chat) Run(s Session, setup live.Setup, way live.Way) error {
 		messages.Through(console) // which breaks long lines after its end, too
 	}
 	h.Changed(s.Snapshot())
-	h.cfg.IO.Note("waiting for the other end; /help shows what can be done here, Ctrl-D leaves")
+	h.cfg.IO.Note("waiting for %s; /help shows what can be done here, Ctrl-D leaves", h.otherEnd())
 	go h.listen()
 	err = s.RunOver(way, stderr, conversation, func() (*live.Payload, error) {
 		return &live.Payload{Show: h.show}, nil
@@ -191,7 +191,7 @@ func (h *Chat) send(text string) {
 	h.answers.Error(fmt.Sprintf("not sent: %v", live.Reword(err)))
 	next := "/refresh begins a new session"
 	if !running {
-		next = "the other end is not there yet"
+		next = h.otherEnd() + " is not there yet"
 	}
 	h.answers.Hint("Up brings the line back; " + next)
 }

@@ -78,9 +78,9 @@ func TestThePromptSaysHowFarThePeerIsTrusted(t *testing.T) {
 	}{
 		{false, "", "[bob unencrypted]", color.FgRed},
 		{false, trust.Verified, "[bob unencrypted]", color.FgRed},
-		{true, trust.Unverified, "[bob unverified]", color.FgYellow},
-		{true, trust.New, "[bob unverified]", color.FgYellow},
-		{true, trust.Known, "[bob unverified]", color.FgYellow},
+		{true, trust.Unverified, "[bob new]", color.FgYellow},
+		{true, trust.New, "[bob new]", color.FgYellow},
+		{true, trust.Known, "[bob known]", color.FgYellow},
 		{true, trust.Verified, "[bob verified]", color.FgGreen},
 	} {
 		s := standing{who: "bob", encrypted: test.encrypted, trust: test.trust}

@@ -7,11 +7,13 @@ import (
 	"io"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/fatih/color"
 
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
+	fingerprints "otrpipe/commands/internal/fingerprint"
 	"otrpipe/commands/internal/live"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/terminal/editor"
@@ -173,7 +175,7 @@ func (h *Chat) compare(prompt, question string) {
 		return
 	case h.asked() != asked:
 		clear(secret)
-		h.refuse(errors.New("meanwhile it is something else that the other end asks"))
+		h.refuse(errors.New("meanwhile another question was asked"))
 		return
 	}
 	go func() {
@@ -193,24 +195,29 @@ func (h *Chat) abort(string) {
 	h.answers.Note("SMP is aborted")
 }
 
-// fingerprints shows both ends' keys.
+// fingerprints shows both ends' keys of the session's version; without a session, all of ours.
 func (h *Chat) fingerprints(string) {
+	now := h.session.Snapshot()
+	s := h.standingOf(now)
 	for _, fp := range h.cfg.Keys() {
-		h.showKey("your", fp, "")
+		if !s.encrypted || fp.OTR() == now.Fingerprint.OTR() {
+			h.showKey("your", fp, "")
+		}
 	}
-	s := h.standing()
-	if !s.encrypted {
-		return
+	if s.encrypted {
+		h.compared = now.Fingerprint
+		h.showKey(s.who+"'s", now.Fingerprint, s.word())
 	}
-	fp := h.session.Snapshot().Fingerprint
-	h.compared = fp
-	h.showKey(s.who+"'s", fp, " ("+s.word()+")")
 }
 
 // showKey speaks as the program does, which no message can: those begin with
 // another name.
 func (h *Chat) showKey(whose string, fp keys.Fingerprint, trust string) {
-	h.message(fmt.Sprintf("%s: %s key: ", h.cfg.Program, whose), fmt.Sprintf("OTRv%d %v%s", fp.OTR(), fp, trust))
+	lead := fmt.Sprintf("%s: %s key: ", h.cfg.Program, whose)
+	for row := range strings.Lines(fingerprints.Block(fp, "", trust)) {
+		h.message(lead, strings.TrimSuffix(row, "\n"))
+		lead = strings.Repeat(" ", utf8.RuneCountInString(lead))
+	}
 }
 
 // trustPeer notes that the person has compared the peer's fingerprint.
@@ -243,6 +250,14 @@ func (h *Chat) contactName() string {
 	return terminal.Visible(h.cfg.Contact)
 }
 
+// otherEnd is what messages call the other end where nothing has shown yet who is there.
+func (h *Chat) otherEnd() string {
+	if h.cfg.Contact == "" {
+		return "the other end"
+	}
+	return terminal.Visible(h.cfg.Contact)
+}
+
 // refreshKeys makes a new key exchange, or begins a session.
 func (h *Chat) refreshKeys(string) {
 	if h.session.Snapshot().Trusted {
@@ -259,7 +274,7 @@ func (h *Chat) refreshKeys(string) {
 		h.refuse(err)
 		return
 	}
-	h.answers.Note("the other end is asked for a session")
+	h.answers.Note(h.otherEnd() + " is asked for a session")
 }
 
 func (h *Chat) showStatus(string) {

@@ -23,13 +23,10 @@ type standing struct {
 
 // word says it, and colour shows it.
 func (s standing) word() string {
-	switch {
-	case !s.encrypted:
+	if !s.encrypted {
 		return "unencrypted"
-	case s.trust == trust.Verified:
-		return "verified"
 	}
-	return "unverified"
+	return s.trust.ForPeople()
 }
 
 func (s standing) colour() color.Attribute {

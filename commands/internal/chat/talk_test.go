@@ -262,7 +262,7 @@ func (s *scene) leaves() error {
 
 func TestTextsGoBothWays(t *testing.T) {
 	s := newScene(t, "bob")
-	s.sees("waiting for the other end")
+	s.sees("waiting for bob")
 	s.sees("<bob>: the transport says hello") // which has the contact's name
 	s.sees("[bob unencrypted]")
 	show := <-s.show
@@ -289,7 +289,7 @@ func TestTextsGoBothWays(t *testing.T) {
 	s.sees("/refresh begins a new session")
 	s.fail("running", errors.New("not yet"))
 	s.enters("lost again")
-	s.sees("the other end is not there yet")
+	s.sees("bob is not there yet")
 	s.enters("/hlep")
 	s.sees("did you mean /help?")
 	s.enters("/help")
@@ -322,7 +322,7 @@ func TestAKeyIsComparedAndThenTrusted(t *testing.T) {
 	s.enters("/trust") // answered after all of what /fingerprint shows
 	s.sees("there is no encrypted session")
 	s.trusted(fingerprint("b"), trust.Unverified)
-	s.sees("[peer unverified]")
+	s.sees("[peer new]")
 	s.enters("/trust")
 	s.sees("the key that the session is with has not been shown")
 	s.enters("/fingerprint")
@@ -387,7 +387,7 @@ func TestASecretIsComparedWhileTheTalkGoesOn(t *testing.T) {
 	other, none := "what else?", ""
 	s.change(func(now *live.Snapshot) { now.Asked, now.Run = &other, 8 })
 	s.enters("Rome")
-	s.sees("meanwhile it is something else")
+	s.sees("meanwhile another question was asked")
 	s.change(func(now *live.Snapshot) { now.Asked, now.Run = &none, 9 })
 	s.enters("/answer")
 	s.sees("Secret to compare with bob's")
@@ -414,7 +414,7 @@ func TestASessionIsBegunRefreshedAndEnded(t *testing.T) {
 	s := newScene(t, "bob")
 	s.enters("/refresh")
 	s.hears("query")
-	s.sees("the other end is asked for a session")
+	s.sees("bob is asked for a session")
 	s.fail("query", errors.New("nobody is there"))
 	s.enters("/refresh")
 	s.sees("nobody is there")

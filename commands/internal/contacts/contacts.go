@@ -106,7 +106,7 @@ func (b Book) Trust(name string, fps []keys.Fingerprint) error {
 		if err := b.Home.SetTrust(name, fp, keyfile.Verified); err != nil {
 			return exit.Key(err)
 		}
-		b.IO.Note("the OTRv%d key of %s is verified: %v", fp.OTR(), terminal.Visible(name), fp)
+		b.IO.Note("the OTRv%d key of %s is verified by hand: %v", fp.OTR(), terminal.Visible(name), fp)
 	}
 	return nil
 }

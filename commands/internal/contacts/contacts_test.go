@@ -201,13 +201,16 @@ func TestAContactIsDescribedForPeopleAndPrograms(t *testing.T) {
 		Keys: []keyfile.ContactKey{{Fingerprint: key3(1), Trust: keyfile.Verified, FirstSeen: at, LastSeen: at, Told: key4(2)}},
 	})
 	lines := strings.Split(d.Text(), "\n")
-	if len(lines) != 5 || lines[0] != "bob" || lines[1] != "  -- nc 'a host'" || !strings.HasSuffix(lines[2], " verified") || !strings.HasSuffix(lines[3], " told") {
+	if len(lines) != 5 || lines[0] != "bob" || lines[1] != "  -- nc 'a host'" || !strings.HasSuffix(lines[2], " verified by hand") || !strings.HasSuffix(lines[3], " not met yet") {
 		t.Errorf("for people:\n%s", d.Text())
+	}
+	if rows := strings.Split(d.TerminalText(), "\n"); len(rows) != 8 || !strings.HasSuffix(rows[2], " (weaker, verified by hand)") || !strings.HasSuffix(rows[3], " (not met yet)") {
+		t.Errorf("at a terminal:\n%s", d.TerminalText())
 	}
 	b, err := json.Marshal(d)
 	must(t, err)
 	for _, part := range []string{
-		`"contact":"bob"`, `"address":{"command":["nc","a host"]}`, `"trust":"verified"`, `"first_seen":"2026-01-02T03:04:05Z"`, `"told":"` + key4(2).Hex() + `"`,
+		`"contact":"bob"`, `"address":{"command":["nc","a host"]}`, `"trust":"verified","by":"hand"`, `"first_seen":"2026-01-02T03:04:05Z"`, `"told":"` + key4(2).Hex() + `"`,
 	} {
 		if !bytes.Contains(b, []byte(part)) {
 			t.Errorf("for programs, %s is not in\n%s", part, b)

@@ -7,6 +7,7 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/fingerprint"
 	"otrpipe/keyfile"
+	"otrpipe/otr/keys"
 )
 
 // A Document is a contact as commands print it in JSON.
@@ -39,7 +40,8 @@ func AddressText(a keyfile.Address) string {
 type keyDocument struct {
 	fingerprint.Key
 	Trust     string `json:"trust"`
-	FirstSeen string `json:"first_seen"` // RFC 3339
+	By        string `json:"by,omitempty"` // of a verified key: hand or secret
+	FirstSeen string `json:"first_seen"`   // RFC 3339
 	LastSeen  string `json:"last_seen"`
 
 	Profile *profileDocument `json:"profile,omitempty"` // of a key of version 4 that has been met
@@ -62,6 +64,7 @@ func Describe(contact keyfile.Contact) Document {
 		k := keyDocument{
 			Key:       fingerprint.JSON(key.Fingerprint),
 			Trust:     key.Trust.String(),
+			By:        map[keyfile.Trust]string{keyfile.Verified: "hand", keyfile.SMP: "secret"}[key.Trust],
 			FirstSeen: keyfile.FormatTime(key.FirstSeen),
 			LastSeen:  keyfile.FormatTime(key.LastSeen),
 		}
@@ -76,21 +79,43 @@ func Describe(contact keyfile.Contact) Document {
 	return d
 }
 
-// Text has the contact's name and, below it, its keys with how far they are trusted. A key that
-// was told follows the key that told it.
+// Text has the contact's name and, below it, a line for each key with how far it is trusted. A
+// key that was told follows the key that told it.
 func (d Document) Text() string {
+	return d.text(func(fp keys.Fingerprint, trust string) string {
+		return "  " + fingerprint.Line(fp) + " " + trust + "\n"
+	})
+}
+
+// TerminalText has the keys in rows to be read.
+func (d Document) TerminalText() string {
+	return d.text(func(fp keys.Fingerprint, trust string) string { return fingerprint.Block(fp, "  ", trust) })
+}
+
+func (d Document) text(key func(fp keys.Fingerprint, trust string) string) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, d.contact.Name)
 	if !d.contact.Address.IsZero() {
 		fmt.Fprintf(&b, "  %s\n", AddressText(d.contact.Address))
 	}
-	for _, key := range d.contact.Keys {
-		fmt.Fprintf(&b, "  %s %v\n", fingerprint.Line(key.Fingerprint), key.Trust)
-		if !key.Told.IsZero() {
-			fmt.Fprintf(&b, "  %s told\n", fingerprint.Line(key.Told))
+	for _, k := range d.contact.Keys {
+		b.WriteString(key(k.Fingerprint, TrustText(k.Trust)))
+		if !k.Told.IsZero() {
+			b.WriteString(key(k.Told, "not met yet"))
 		}
 	}
 	return b.String()
+}
+
+// TrustText says for people how far a key on file is trusted.
+func TrustText(t keyfile.Trust) string {
+	switch t {
+	case keyfile.Verified:
+		return "verified by hand"
+	case keyfile.SMP:
+		return "verified by secret"
+	}
+	return "known"
 }
 
 // A List is contacts as commands print them.
@@ -101,6 +126,15 @@ func (l List) Text() string {
 	var b strings.Builder
 	for _, d := range l {
 		b.WriteString(d.Text())
+	}
+	return b.String()
+}
+
+// TerminalText has the TerminalText of each contact.
+func (l List) TerminalText() string {
+	var b strings.Builder
+	for _, d := range l {
+		b.WriteString(d.TerminalText())
 	}
 	return b.String()
 }

@@ -97,6 +97,7 @@ type Status struct {
 	Version     *int    `json:"version"`
 	Fingerprint *string `json:"fingerprint"`
 	Trust       *string `json:"trust"`
+	By          *string `json:"by,omitempty"` // of a verified key: hand or secret
 	SSID        *string `json:"ssid"`
 	Instance    *string `json:"instance"`
 	PID         int     `json:"pid"`

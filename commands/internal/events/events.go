@@ -54,6 +54,7 @@ type Peer struct {
 	Fingerprint string  `json:"fingerprint"`
 	Contact     *string `json:"contact"`
 	Trust       string  `json:"trust"`
+	By          string  `json:"by,omitempty"` // of a verified key: hand or secret
 	SSID        string  `json:"ssid"`
 	Instance    *string `json:"instance"` // null in version 2, which has none
 }

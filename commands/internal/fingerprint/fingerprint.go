@@ -4,6 +4,8 @@ package fingerprint
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"otrpipe/commands/internal/exit"
@@ -16,6 +18,52 @@ const labelPrefix = "OTRv"
 // Line is a fingerprint as the command fingerprint prints it: the version of OTR that the key
 // is for, then the digits in groups.
 func Line(fp keys.Fingerprint) string { return fmt.Sprintf("%s%d %v", labelPrefix, fp.OTR(), fp) }
+
+// rowGroups is how many groups of digits a row has: four are as many as a person keeps in mind
+// while comparing, and fit the narrowest terminals.
+const rowGroups = 4
+
+// Rows is a fingerprint laid out to be read: the groups of a key of version 4 in rows of four,
+// those of version 3, of which there are five, in one row.
+func Rows(fp keys.Fingerprint) []string {
+	if fp.OTR() == 3 {
+		return []string{fp.String()}
+	}
+	var rows []string
+	for groups := range slices.Chunk(strings.Fields(fp.String()), rowGroups) {
+		rows = append(rows, strings.Join(groups, " "))
+	}
+	return rows
+}
+
+// Weaker marks a key for people that is weaker than one of version 4: those of versions 2 and 3,
+// with DSA of 1024 bits and SHA-1. It is "" for others.
+func Weaker(fp keys.Fingerprint) string {
+	if fp.OTR() == 3 {
+		return "weaker"
+	}
+	return ""
+}
+
+// Block is a fingerprint as a person reads it at a terminal: the version of OTR that the key is
+// for and its rows, behind indent. A note and the mark of a weaker key end the first row. Parse
+// reads it too.
+func Block(fp keys.Fingerprint, indent, note string) string {
+	label := fmt.Sprintf("%s%d ", labelPrefix, fp.OTR())
+	notes := slices.DeleteFunc([]string{Weaker(fp), note}, func(n string) bool { return n == "" })
+	var b strings.Builder
+	for i, row := range Rows(fp) {
+		if i > 0 {
+			label = strings.Repeat(" ", len(label))
+		}
+		b.WriteString(indent + label + row)
+		if i == 0 && len(notes) > 0 {
+			b.WriteString(" (" + strings.Join(notes, ", ") + ")")
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
 
 // A Key is a fingerprint in JSON.
 type Key struct {
@@ -50,15 +98,23 @@ func ParseAll(args []string) ([]keys.Fingerprint, error) {
 	return all, nil
 }
 
-// Lines returns the lines of a text in which each key has a line.
+// Lines returns the lines of a text in which each key has a line. A line that begins with a
+// blank goes on with the key before it, as the rows of a Block do.
 func Lines(text string) []string {
-	return strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Split(continued.ReplaceAllString(strings.TrimRight(text, "\n"), " "), "\n")
 }
 
-// Read reads a fingerprint in any of its forms: digits in any grouping and case, a line of
-// the command fingerprint, or the text of a QR code.
+// continued is what separates two rows of a key, and notes what may end a row of a Block.
+var (
+	continued = regexp.MustCompile(`(?: \([a-z, ]*\))?\n[ \t]+`)
+	notes     = regexp.MustCompile(` \([a-z, ]*\)$`)
+)
+
+// Read reads a fingerprint in any of its forms: digits in any grouping and case, a line or a
+// block of the command fingerprint, or the text of a QR code.
 func Read(text string) (keys.Fingerprint, error) {
 	version := 0
+	text = notes.ReplaceAllString(continued.ReplaceAllString(strings.TrimRight(text, "\n"), " "), "")
 	for _, form := range []struct {
 		prefix string
 		end    byte // behind the version

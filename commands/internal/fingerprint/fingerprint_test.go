@@ -85,6 +85,38 @@ func sameDots(t *testing.T, drawn []byte, code *qr.Code) {
 	}
 }
 
+func TestAKeyIsLaidOutToBeReadAndReadBack(t *testing.T) {
+	for digits, want := range map[int]string{
+		2 * keys.FingerprintLen3: "  OTRv3 01234567 89ABCDEF 01234567 89ABCDEF 01234567 (weaker, known)\n",
+		2 * keys.FingerprintLen4: "  OTRv4 01234567 89ABCDEF 01234567 89ABCDEF (known)\n" +
+			"        01234567 89ABCDEF 01234567 89ABCDEF\n" +
+			"        01234567 89ABCDEF 01234567 89ABCDEF\n" +
+			"        01234567 89ABCDEF\n",
+	} {
+		fp, err := keys.ParseFingerprint(strings.Repeat("0123456789abcdef", 7)[:digits])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Block(fp, "  ", "known"); got != want {
+			t.Errorf("laid out it is\n%swant\n%s", got, want)
+		}
+		for _, note := range []string{"", "known"} {
+			if got, err := Parse([]string{Block(fp, "", note)}); err != nil || got != fp {
+				t.Errorf("with the note %q it is read as %v, %v", note, got, err)
+			}
+		}
+		both := Block(fp, "", "") + Block(fp, "", "known")
+		if got, err := ParseAll([]string{both}); err != nil || len(got) != 2 || got[0] != fp || got[1] != fp {
+			t.Errorf("two of them are read as %v, %v", got, err)
+		}
+	}
+	for _, text := range []string{"(weaker)", "OTRv4 (weaker)", "OTRv3 01234567 (0123)", "0123\n(4567)"} {
+		if got, err := Parse([]string{text}); err == nil {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+}
+
 func TestAFingerprintIsTakenFromAQRCodesText(t *testing.T) {
 	for version, digits := range map[int]int{3: 2 * keys.FingerprintLen3, 4: 2 * keys.FingerprintLen4} {
 		fp, err := keys.ParseFingerprint(strings.Repeat("0123456789abcdef", 7)[:digits])

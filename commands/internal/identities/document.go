@@ -33,12 +33,22 @@ func Describe(public keyfile.Public) Document {
 }
 
 // Text has a line for each key.
-func (d Document) Text() string { return d.lines("") }
+func (d Document) Text() string { return d.text("", line) }
 
-func (d Document) lines(indent string) string {
+// TerminalText has the keys in rows to be read.
+func (d Document) TerminalText() string { return d.text("", block) }
+
+// A layout writes a key behind an indent.
+type layout func(fp keys.Fingerprint, indent string) string
+
+func line(fp keys.Fingerprint, indent string) string { return indent + fingerprint.Line(fp) + "\n" }
+
+func block(fp keys.Fingerprint, indent string) string { return fingerprint.Block(fp, indent, "") }
+
+func (d Document) text(indent string, key layout) string {
 	var b strings.Builder
 	for _, fp := range d.keys {
-		fmt.Fprintf(&b, "%s%s\n", indent, fingerprint.Line(fp))
+		b.WriteString(key(fp, indent))
 	}
 	return b.String()
 }
@@ -64,15 +74,20 @@ func All(home *keyfile.Home) (List, []error) {
 	return list, nil
 }
 
-// Text has the name of each identity and, below it, its keys.
-func (l List) Text() string {
+// Text has the name of each identity and, below it, a line for each of its keys.
+func (l List) Text() string { return l.text(line) }
+
+// TerminalText has the keys in rows to be read.
+func (l List) TerminalText() string { return l.text(block) }
+
+func (l List) text(key layout) string {
 	var b strings.Builder
 	for _, d := range l {
 		note := ""
 		if *d.Protected {
 			note = " (protected)"
 		}
-		fmt.Fprintf(&b, "%s%s\n%s", d.Identity, note, d.lines("  "))
+		fmt.Fprintf(&b, "%s%s\n%s", d.Identity, note, d.text("  ", key))
 	}
 	return b.String()
 }

@@ -52,7 +52,7 @@ func (s *Session) event(e stream.Event) {
 	case stream.Lost, stream.Late, stream.Undelivered, stream.Unacknowledged, stream.Delivered, stream.Unsent:
 		s.textsMoved(e)
 	case stream.Text:
-		s.Warn("the peer wrote %s of text%s, which mode stream has no place for", bytesOf(int64(len(what.Text))), times(e.Count))
+		s.Warn("%s wrote %s of text%s, which mode stream has no place for", s.peerName(), bytesOf(int64(len(what.Text))), times(e.Count))
 		s.Advise("with another OTR client use --mode lines")
 	case otr.ExchangeBegun, otr.Restarted, otr.OtherKey, otr.ProfileExpired:
 		s.exchangeEvent(e)
@@ -91,7 +91,7 @@ func (s *Session) exchangeEvent(e stream.Event) {
 	case otr.Restarted:
 		s.Note("%v", what)
 	case otr.OtherKey:
-		s.Warn("another client, with OTRv%d key %v, asked for a session and was refused; this session goes on", what.Version, what.Fingerprint)
+		s.Warn("another client asked for a session and was refused; this session goes on; the other one's OTRv%d key: %v", what.Version, what.Fingerprint)
 		s.Advise("if that is another device of %s: contacts add takes its key for the next session", s.peerName())
 	case otr.ProfileExpired:
 		s.expired = &what
@@ -131,7 +131,7 @@ func (s *Session) dropped(e stream.Event) {
 		s.Warn("a line of %s was dropped%s: that is too long", bytesOf(what.Bytes), times(e.Count))
 	case otr.PeerError:
 		s.log(e, events.Record{Event: events.PeerError, Text: &what.Text})
-		s.Warn("the peer's program reports an error%s: %s", times(e.Count), errorText(what))
+		s.Warn("the program at %s reports an error%s: %s", s.endName(), times(e.Count), errorText(what))
 		if what.Expired {
 			s.clocks = what.Text
 			s.Advise(clocksHint)
@@ -197,7 +197,7 @@ func (s *Session) queried(what otr.Queried) {
 	}
 	offers := what.Offered.String()
 	if s.offers != offers { // a peer that waits for a session asks again and again
-		s.Warn("the peer asks for versions of OTR that are not allowed here: %v", what.Offered)
+		s.Warn("%s asks for versions of OTR that are not allowed here: %v", s.endName(), what.Offered)
 	}
 	s.offers, s.offered = offers, what.Offered
 }

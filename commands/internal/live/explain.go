@@ -31,7 +31,7 @@ func (s *Session) explain(err error) error {
 		return exit.Errorf(exit.Refused, "both ends offered a newer version of OTR than the session's").
 			WithHint("somebody in between has altered what was said before the session began; an older version that both ends want: --otr 3 at both")
 	case errors.Is(err, stream.ErrRefused):
-		return exit.Errorf(exit.Refused, "the peer came back with another key").
+		return exit.Errorf(exit.Refused, "%s came back with another key", s.endName()).
 			WithHint("somebody may be in between; ask %s through another channel which key is theirs", s.contactName())
 	case errors.Is(err, stream.ErrBrokenOff):
 		return exit.Errorf(exit.SMP, "%w", ErrSMPBrokenOff).
@@ -42,15 +42,15 @@ func (s *Session) explain(err error) error {
 			failed = fmt.Errorf("SMP failed: %s", why)
 		}
 		return exit.Errorf(exit.SMP, "%w", failed).
-			WithHint("both ends need the very same secret, capitals and blanks included: check it, and that %s is really at the other end", s.contactName())
+			WithHint("both ends need the very same secret, capitals and blanks included: check it, and that the other end is really %s", s.contactName())
 	case errors.Is(err, stream.ErrPeerLines):
-		return exit.Errorf(exit.Timeout, "the peer runs mode lines, and this end mode stream").
+		return exit.Errorf(exit.Timeout, "%s runs mode lines, and this end mode stream", s.peerName()).
 			WithHint("both ends need the same: --mode lines here, or --mode stream there")
 	case errors.Is(err, stream.ErrPeerStream):
-		return exit.Errorf(exit.Timeout, "the peer runs mode stream, and this end mode lines").
+		return exit.Errorf(exit.Timeout, "%s runs mode stream, and this end mode lines", s.peerName()).
 			WithHint("both ends need the same: --mode stream here, or --mode lines there")
 	case errors.Is(err, stream.ErrNoStream):
-		return exit.Errorf(exit.Timeout, "the session is encrypted, but the peer sends no byte stream within %v", s.options.Timeout).
+		return exit.Errorf(exit.Timeout, "the session is encrypted, but %s sends no byte stream within %v", s.peerName(), s.options.Timeout).
 			WithHint("another OTR client, or an otrpipe in mode lines, needs --mode lines here too")
 	case errors.Is(err, stream.ErrTimeout):
 		return s.timedOut()
@@ -59,7 +59,7 @@ func (s *Session) explain(err error) error {
 	case errors.Is(err, stream.ErrClosedBeforeSession) && s.exchangeHint() != "":
 		return s.closedEarly().WithHint("%s", s.exchangeHint())
 	case errors.Is(err, stream.ErrClosedBeforeSession):
-		return s.closedEarly().WithHint("is the other end running, and is it an otrpipe or another OTR client?")
+		return s.closedEarly().WithHint("is %s running, and is it an otrpipe or another OTR client?", s.endName())
 	}
 	return s.explainBreak(err)
 }
@@ -68,9 +68,9 @@ func (s *Session) explain(err error) error {
 func (s *Session) explainBreak(err error) error {
 	switch {
 	case errors.Is(err, stream.ErrBroken) && s.options.Mode == options.ModeStream:
-		return exit.Errorf(exit.Broken, "%s (%v%s)", s.howFar(), Reword(err), s.statusAfter(err))
+		return exit.Errorf(exit.Broken, "%s (%v%s)", s.howFar(), s.reword(err), s.statusAfter(err))
 	case errors.Is(err, stream.ErrTransport):
-		return exit.Errorf(exit.Broken, "the line was cut; %s did not end the session (%v%s)", s.peerName(), Reword(err), s.TransportStatus())
+		return exit.Errorf(exit.Broken, "the line was cut; %s did not end the session (%v%s)", s.peerName(), s.reword(err), s.TransportStatus())
 	case errors.Is(err, stream.ErrLost):
 		return exit.Errorf(exit.Broken, "messages of %s were lost on the way", s.peerName()).
 			WithHint("ask for them again: which ones they were cannot be known here")
@@ -83,7 +83,7 @@ func (s *Session) explainBreak(err error) error {
 		return exit.Errorf(exit.Broken, "%s has shown no sign of the session: what was sent may not have arrived", s.peerName()).
 			WithHint("ask what has arrived, and send the rest again")
 	case errors.Is(err, stream.ErrBroken):
-		return exit.Errorf(exit.Broken, "%w", Reword(err))
+		return exit.Errorf(exit.Broken, "%w", s.reword(err))
 	case errors.Is(err, stream.ErrClosed):
 		return exit.Errorf(exit.Broken, "the session was ended")
 	}
@@ -102,7 +102,7 @@ func (s *Session) exchangeHint() string {
 	case s.expired != nil:
 		return s.expired.String()
 	case s.clocks != "":
-		return fmt.Sprintf("the peer's program says: %s (this clock says %s)", s.clocks, time.Now().UTC().Format("2006-01-02 15:04 UTC"))
+		return fmt.Sprintf("the program at %s says: %s (this clock says %s)", s.endName(), s.clocks, time.Now().UTC().Format("2006-01-02 15:04 UTC"))
 	case s.speaks4:
 		return s.accountsHint()
 	}
@@ -113,11 +113,11 @@ func (s *Session) exchangeHint() string {
 // succeeds.
 func (s *Session) accountsHint() string {
 	if s.options.Account == "" {
-		return "the peer speaks OTR version 4, and may know account names, as otr4j and otrr always do: " +
+		return s.endName() + " speaks OTR version 4, and may know account names, as otr4j and otrr always do: " +
 			"give both, --account for ours and --peer-account for theirs, or neither at both ends"
 	}
-	return fmt.Sprintf("the peer speaks OTR version 4, and may know other account names, or none: it needs --account %s --peer-account %s, "+
-		"or give neither at both ends", exit.ShellWord(s.options.PeerAccount), exit.ShellWord(s.options.Account))
+	return fmt.Sprintf("%s speaks OTR version 4, and may know other account names, or none: it needs --account %s --peer-account %s, "+
+		"or give neither at both ends", s.endName(), exit.ShellWord(s.options.PeerAccount), exit.ShellWord(s.options.Account))
 }
 
 // howFar says how much of a stream that broke has arrived, so that nobody takes a
@@ -126,11 +126,11 @@ func (s *Session) howFar() string {
 	stats := s.connected.Load().Stats()
 	switch {
 	case s.complete:
-		return "the stream was cut short: all that the peer had to say has arrived, but perhaps not all that was sent to it"
+		return fmt.Sprintf("the stream was cut short: all that %s had to say has arrived, but perhaps not all that was sent there", s.peerName())
 	case stats.ReceivedBytes > 0:
 		return fmt.Sprintf("the stream was cut short after %s: what arrived is authentic, but it is not all", terminal.Size(stats.ReceivedBytes))
 	case stats.SentBytes > 0:
-		return fmt.Sprintf("the stream was cut short after %s: the other end may not have all that was sent", terminal.Size(stats.SentBytes))
+		return fmt.Sprintf("the stream was cut short after %s: %s may not have all that was sent", terminal.Size(stats.SentBytes), s.peerName())
 	}
 	return "the stream was cut short before anything arrived"
 }
@@ -147,14 +147,14 @@ func (s *Session) statusAfter(err error) string {
 func (s *Session) timedOut() error {
 	if s.peer != nil && s.options.SMP != nil {
 		return exit.Errorf(exit.Timeout, "SMP was not finished within %v", s.options.Timeout).
-			WithHint("the other end answers with the same --smp-secret-file, or by hand with otrpipe smp")
+			WithHint("%s answers with the same --smp-secret-file, or by hand with otrpipe smp", s.otherEnd())
 	}
 	late := exit.Errorf(exit.Timeout, "there is no session after %v", s.options.Timeout)
 	switch {
 	case s.exchangeHint() != "":
 		return late.WithHint("%s", s.exchangeHint())
 	case s.echoed:
-		return late.WithHint("the transport sends back what we say; is it the other end that answers?")
+		return late.WithHint("the transport sends back what we say; does it lead to %s?", s.otherEnd())
 	case s.offline:
 		return late.WithHint(offlineHint)
 	case s.offered&options.Spoken != 0:
@@ -162,12 +162,12 @@ func (s *Session) timedOut() error {
 	case s.offers != "":
 		return late.WithHint("what came asks for OTR version %s, which is not spoken here", s.offers)
 	case s.inClear:
-		return late.WithHint("what came was not encrypted; does the other end speak OTR?")
+		return late.WithHint("what came was not encrypted; does %s speak OTR?", s.endName())
 	}
 	if s.options.Mode == options.ModeLines && !s.cfg.AtTerminal && !s.options.Policy.Has(otr.AllowV2) {
-		return late.WithHint("is the other end running? --timeout D gives it longer; WeeChat and profanity speak OTR version 2 only: --otr 234")
+		return late.WithHint("is %s running? --timeout D gives it longer; WeeChat and profanity speak OTR version 2 only: --otr 234", s.endName())
 	}
-	return late.WithHint("is the other end running? --timeout D gives it longer")
+	return late.WithHint("is %s running? --timeout D gives it longer", s.endName())
 }
 
 // withOffered are the versions that are allowed here, and those that the peer has asked
@@ -187,6 +187,15 @@ func Reword(err error) error {
 	e := exit.Plain(err)
 	if rest, ok := strings.CutPrefix(e.Error(), "broken: "); ok {
 		return exit.Rephrase(err, rest)
+	}
+	return e
+}
+
+// reword is Reword, with the peer's name where it is known.
+func (s *Session) reword(err error) error {
+	e := Reword(err)
+	if rest, ok := strings.CutPrefix(e.Error(), "the peer "); ok {
+		return exit.Rephrase(err, s.peerName()+" "+rest)
 	}
 	return e
 }

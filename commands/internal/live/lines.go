@@ -62,11 +62,8 @@ func (s *Session) restOfInput(sent <-chan error, p *Payload) error {
 	if in, ok := p.In.(*terminal.Reader); p.Application != nil || ok && in.Terminal() || s.Cause() == ErrEndedHere {
 		return nil
 	}
-	return errInputOpen
+	return exit.Errorf(exit.Broken, "%s ended the session before our input had ended, so not everything of it was sent", s.peerName())
 }
-
-// errInputOpen says that the peer left before our input had ended.
-var errInputOpen = exit.Errorf(exit.Broken, "the peer ended the session before our input had ended, so not everything of it was sent")
 
 // errUnsent says that some of our input was not sent.
 var errUnsent = exit.Errorf(exit.Broken, "not everything of our input was sent")

@@ -19,7 +19,7 @@ import (
 func (s *Session) verify(met otr.Session) error {
 	defer s.publish()
 	v := s.keeper.Meet(met, time.Now())
-	p := s.describe(met, v.Standing)
+	p := s.describe(met, v.Standing, v.By)
 	// What the checks have said so far, they have said of one key, and of the one that
 	// it has told.
 	s.trusted = s.trusted && s.keeper.Passed()
@@ -59,7 +59,7 @@ func (s *Session) keepTold(in otr.Session, f keys.Fingerprint) error {
 
 // told follows that.
 func (s *Session) told(e stream.Event, what stream.Told) {
-	p := s.describe(what.Session, trust.Told)
+	p := s.describe(what.Session, trust.Told, "")
 	p.Version, p.Fingerprint = 4, what.Fingerprint.Hex()
 	s.log(e, events.Record{Event: events.Told, Peer: p, Vouching: what.Session.Fingerprint.Hex()})
 	s.Detail("%s told its OTRv4 key in this session: %v", s.contactName(), what.Fingerprint)
@@ -68,7 +68,7 @@ func (s *Session) told(e stream.Event, what stream.Told) {
 // vouched follows the proof that the peer has the key of version 4 that the key vouching, of
 // version 3, had told.
 func (s *Session) vouched(met otr.Session, vouching keys.Fingerprint, standing trust.Standing) {
-	p := s.describe(met, standing)
+	p := s.describe(met, standing, s.keeper.By())
 	s.logNow(events.Record{Event: events.Vouched, Peer: p, Vouching: vouching.Hex()})
 	if s.options.Contact != "" {
 		s.Note("%s has shown that it has the OTRv4 key that it told; that is now as trusted as the OTRv3 key", s.contactName())
@@ -93,11 +93,12 @@ func (s *Session) downgraded(e stream.Event, what stream.Downgraded) {
 }
 
 // describe is a session's peer as events and status show it.
-func (s *Session) describe(met otr.Session, standing trust.Standing) *events.Peer {
+func (s *Session) describe(met otr.Session, standing trust.Standing, by trust.By) *events.Peer {
 	p := &events.Peer{
 		Version:     met.Version,
 		Fingerprint: met.Fingerprint.Hex(),
 		Trust:       string(standing),
+		By:          string(by),
 		SSID:        fmt.Sprintf("%x", met.SSID),
 		Instance:    events.Instance(met.PeerInstance),
 	}
@@ -140,7 +141,7 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 		s.Warn("the peer's key is unverified: no --contact was given")
 		s.Advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
 	case trust.New:
-		s.Note("secure with %s, OTRv%d key %v (%s)", s.contactName(), secure.Version, secure.Fingerprint, p.Trust)
+		s.Note("secure with %s (%s), OTRv%d key %v", s.contactName(), p.Trust, secure.Version, secure.Fingerprint)
 	default:
 		s.Note("secure with %s, OTRv%d (%s)", s.contactName(), secure.Version, p.Trust)
 		s.Detail("the key is %v", secure.Fingerprint)
@@ -174,13 +175,14 @@ func (s *Session) remembered(met otr.Session, standing trust.Standing, err error
 
 func (s *Session) setStanding(standing trust.Standing) {
 	if s.peer != nil {
-		s.peer.Trust = string(standing)
+		s.peer.Trust, s.peer.By = string(standing), string(s.keeper.By())
 	}
 }
 
 // setUntrusted follows the end of a session.
 func (s *Session) setUntrusted() {
 	s.trusted = false
+	s.keeper.SessionEnded()
 	s.smp = smpState{run: s.smp.run}
 	s.state = control.StateFinished
 	if s.options.Stay {
@@ -226,6 +228,15 @@ func (s *Session) contactName() string {
 		return terminal.Visible(s.options.Contact)
 	}
 	return "the peer"
+}
+
+// endName is what the far end of the transport is called in messages where nothing has shown
+// yet who is there.
+func (s *Session) endName() string {
+	if s.options.Contact != "" {
+		return s.contactName() + "'s end"
+	}
+	return "the other end"
 }
 
 // peerName is what the peer is called in messages: by its contact's name only if

@@ -86,9 +86,9 @@ func (s *Session) trustInPeer() string {
 	case now.Peer == nil:
 		return ""
 	case now.Contact != "":
-		return fmt.Sprintf("%s (%s)", now.Contact, now.Peer.Trust)
+		return fmt.Sprintf("%s (%s)", now.Contact, now.Standing().ForPeople())
 	case s.options.SMP != nil && now.Trusted:
 		return "peer knows the secret"
 	}
-	return "peer " + now.Peer.Trust
+	return "peer " + now.Standing().ForPeople()
 }

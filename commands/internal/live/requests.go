@@ -7,6 +7,7 @@ import (
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr"
 	"otrpipe/otr/stream"
 )
@@ -76,7 +77,7 @@ func (s *Session) Refresh(ctx context.Context) error {
 		return err
 	}
 	return s.await(ctx, w, late, func() error {
-		return exit.Errorf(exit.Timeout, "the peer has not answered the new key exchange within %v", controlTimeout)
+		return exit.Errorf(exit.Timeout, "%s has not answered the new key exchange within %v", s.contactName(), controlTimeout)
 	}, &s.waiters.secure)
 }
 
@@ -153,7 +154,11 @@ func (s *Session) keepExtraKey(in stream.SessionID, e otr.ExtraKeyReceived) {
 // the key that the peer has announced.
 func (s *Session) ExtraKey(ctx context.Context, r *control.ExtraKey) (key []byte, err error) {
 	var session stream.SessionID
-	missing := exit.Errorf(exit.Failure, "the peer has not announced the extra symmetric key in session %q", s.cfg.Name.Session)
+	peer := "the peer"
+	if contact := s.Snapshot().Contact; contact != "" {
+		peer = terminal.Visible(contact)
+	}
+	missing := exit.Errorf(exit.Failure, "%s has not announced the extra symmetric key in session %q", peer, s.cfg.Name.Session)
 	switch {
 	case !r.Received:
 		if session, err = s.awaitSecure(ctx, limit(controlTimeout)); err != nil {

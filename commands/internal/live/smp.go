@@ -25,7 +25,7 @@ const (
 // How a run of SMP can end that an event has told of.
 var (
 	ErrSMPFailed    error = exit.Errorf(exit.SMP, "SMP failed: the secrets differ, or someone is in the middle")
-	ErrSMPBrokenOff error = exit.Errorf(exit.SMP, "SMP failed: it was broken off after the peer had seen whether the secrets are the same; somebody may be guessing")
+	ErrSMPBrokenOff error = exit.Errorf(exit.SMP, "SMP failed: it was broken off after its outcome had been shown; somebody may be guessing")
 	ErrSMPAborted   error = exit.Errorf(exit.SMP, "SMP was aborted")
 )
 
@@ -97,7 +97,7 @@ func (s *Session) awaitSMP(ctx context.Context, run *smpRun, r *control.SMP, lat
 				return s.leaveSMP(run, err)
 			}
 		case <-late:
-			return s.leaveSMP(run, exit.Errorf(exit.Timeout, "the peer has not answered within %v; SMP is aborted", r.Timeout))
+			return s.leaveSMP(run, exit.Errorf(exit.Timeout, "%s has not answered within %v; SMP is aborted", s.contactName(), r.Timeout))
 		case <-ctx.Done():
 			return s.leaveSMP(run, ctx.Err())
 		case <-s.ended:
@@ -218,7 +218,7 @@ func (r *smpRun) rouse() {
 }
 
 // errAsksOtherwise keeps a secret from answering a question that it was not given for.
-var errAsksOtherwise error = exit.Errorf(exit.Failure, "meanwhile it is something else that the peer asks").
+var errAsksOtherwise error = exit.Errorf(exit.Failure, "meanwhile another question was asked").
 	WithHint("look at the question, and answer that")
 
 func (s *Session) endedBeforeSMP() error {

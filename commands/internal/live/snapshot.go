@@ -91,6 +91,9 @@ func (s *Session) Status() *control.Status {
 	if p := now.Peer; p != nil {
 		since := now.KeysSince.UTC().Format(time.RFC3339)
 		status.Version, status.Fingerprint, status.Trust = &p.Version, &p.Fingerprint, &p.Trust
+		if p.By != "" {
+			status.By = &p.By
+		}
 		status.SSID, status.Instance, status.KeysSince = &p.SSID, p.Instance, &since
 	}
 	if s.isRunning() {

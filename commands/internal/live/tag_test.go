@@ -40,7 +40,7 @@ func TestASecondProcessOfAnIdentityHasItsTagAgain(t *testing.T) {
 		t.Errorf("the second is client %d with the tag %x at its next start, and had %x", client, tag, tag2)
 	}
 	// Its session breaks, and may live on at the peer.
-	second.peer = second.describe(second.session, "")
+	second.peer = second.describe(second.session, "", "")
 	second.giveTagBack(exit.Errorf(exit.Broken, "cut"))
 	_, tag, client = begin("d")
 	if tag == tag1 || tag == tag2 || tag == tag3 || client != 4 {

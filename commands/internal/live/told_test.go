@@ -67,13 +67,13 @@ func TestWhatHappensIsTold(t *testing.T) {
 		{otr.Malformed{Reason: errors.New("otr: no sense")}, "a malformed message was dropped: no sense"},
 		{otr.Malformed{Reason: fmt.Errorf("otr: %w", otr.ErrOffline)}, "a message to somebody who is away was dropped"},
 		{stream.LineTooLong{Bytes: 7}, "a line of 7 bytes was dropped: that is too long"},
-		{otr.PeerError{Text: "oops"}, "the peer's program reports an error: oops"},
+		{otr.PeerError{Text: "oops"}, "the program at the other end reports an error: oops"},
 		{otr.PeerError{Text: "it is May", Expired: true}, "hint: " + clocksHint},
 		{otr.Queried{Offered: wire.MakeVersions(2)}, "asks for versions of OTR that are not allowed here: 2"},
 		{otr.Queried{Offered: wire.MakeVersions(3), Common: 3}, "otrpipe: "},
 		{otr.Echo{}, "otrpipe: "},
 		{otr.Restarted{}, "otrpipe: "},
-		{otr.OtherKey{Version: 3}, "another client, with OTRv3 key .*, asked for a session and was refused"},
+		{otr.OtherKey{Version: 3}, "another client asked for a session and was refused; .* OTRv3 key: "},
 		{otr.ExchangeBegun{Version: 4}, "otrpipe: "},
 		{otr.ProfileExpired{}, "hint: " + clocksHint},
 		{otr.ExtraKeyReceived{Use: 7, Key: []byte("key")}, "will use the extra symmetric key for use 7"},
@@ -169,7 +169,7 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 		{stream.ErrTimeout, exit.Timeout, "", "asks for OTR version 2", "", func(s *Session) { s.offers = "2" }},
 		{stream.ErrTimeout, exit.Timeout, "", "was not encrypted", "", func(s *Session) { s.inClear = true }},
 		{stream.ErrTimeout, exit.Timeout, "", "by our clock|expired", "", func(s *Session) { s.expired = &otr.ProfileExpired{} }},
-		{stream.ErrTimeout, exit.Timeout, "", "the peer's program says: late", "", func(s *Session) { s.clocks = "late" }},
+		{stream.ErrTimeout, exit.Timeout, "", "the program at the other end says: late", "", func(s *Session) { s.clocks = "late" }},
 		{stream.ErrTimeout, exit.Timeout, "", "may know account names", "", func(s *Session) { s.speaks4 = true }},
 		{stream.ErrTimeout, exit.Timeout, "", "it needs --account them --peer-account me", "", func(s *Session) {
 			s.speaks4, s.options.Account, s.options.PeerAccount = true, "me", "them"
@@ -281,9 +281,9 @@ func TestTheProgressLineKnowsWhatIsLeftAndWhoIsThere(t *testing.T) {
 		edit func()
 		want string
 	}{
-		{func() {}, "peer unverified"},
+		{func() {}, "peer new"},
 		{func() { o.options.SMP = []byte("secret") }, "peer knows the secret"},
-		{func() { o.options.Contact = "bob" }, "bob (unverified)"},
+		{func() { o.options.Contact = "bob" }, "bob (new)"},
 	} {
 		test.edit()
 		o.publish()

@@ -143,7 +143,7 @@ func (s *Session) unreached(address string, err error) error {
 		why = fmt.Sprintf(" (%v)", unreached.Latest)
 	}
 	return exit.Errorf(exit.Timeout, "%s could not be reached within %v%s", address, s.options.Timeout, why).
-		WithHint("is the other end listening there? --timeout D tries for longer")
+		WithHint("is %s listening there? --timeout D tries for longer", s.otherEnd())
 }
 
 // runListener runs the session with one caller after another, until one has met what was

@@ -80,9 +80,13 @@ func (p *Printer) Ask(question string) {
 	fmt.Fprintf(p.w, "%s: %s", p.name, Visible(question))
 }
 
-// print queues a message.
+// print queues a message. On a terminal a long fingerprint in it has rows of its own.
 func (p *Printer) print(c *color.Color, text string) {
-	p.queue.add(fmt.Sprintf("%s: %s\n", p.name, c.Sprint(Visible(text))), p.write, p.summary)
+	text = Visible(text)
+	if Is(p.file) {
+		text = withRows(text)
+	}
+	p.queue.add(fmt.Sprintf("%s: %s\n", p.name, c.Sprint(text)), p.write, p.summary)
 }
 
 // write writes a line of the queue.

@@ -20,12 +20,32 @@ type Standing string
 
 // The standings of a key, as events and status print them.
 const (
-	New        Standing = "new"        // the contact's first key
+	New        Standing = "new"        // the contact's first key, until the session ends in which it was met
 	Known      Standing = "known"      // on file for the contact
-	Verified   Standing = "verified"   // by hand, by SMP, or named with --expect
+	Verified   Standing = "verified"   // by hand or by a shared secret: see By
 	Unverified Standing = "unverified" // no contact was named: it may be anyone's
 	Changed    Standing = "changed"    // the contact has other keys on file
 	Told       Standing = "told"       // told by another key, and not met yet: no key of the contact's
+)
+
+// ForPeople is the standing in one of the three words that people read: new, known or verified.
+// A key of which nothing is known, because no contact was named or the contact has others on
+// file, is new.
+func (s Standing) ForPeople() string {
+	switch s {
+	case Known, Verified:
+		return string(s)
+	}
+	return string(New)
+}
+
+// A By is how a key was verified; "": it was not.
+type By string
+
+// The ways to verify a key, as events and status print them.
+const (
+	ByHand   By = "hand"   // its fingerprint was compared, or named with --expect
+	BySecret By = "secret" // the peer has proved by SMP that it knows a shared secret
 )
 
 // A Level is how far a contact's key must be trusted: a value of --trust.
@@ -55,6 +75,7 @@ type Config struct {
 // A Verdict is what a Keeper says of a session's peer.
 type Verdict struct {
 	Standing Standing
+	By       By // of a verified key
 	// Downgraded is set where the contact is known to speak a newer version of OTR
 	// than this session's, which both ends could speak.
 	Downgraded bool
@@ -68,7 +89,11 @@ type Keeper struct {
 	cfg Config // never changed
 
 	session  otr.Session // met last
-	standing Standing    // of its key
+	standing Standing    // of its key, by what is on file
+	by       By          // if standing is Verified
+	// first is the contact's first key, if it was met in the session that lives; zero: it was
+	// not. Until that session ends it is shown as new.
+	first keys.Fingerprint
 	// teller is the key of version 3 in whose session the key of session was told; zero: it
 	// was not, or has been put on file since.
 	teller keys.Fingerprint
@@ -82,6 +107,7 @@ type Keeper struct {
 	// verified is set for good once a verified key has passed every check.
 	verified bool
 	proven   keys.Fingerprint // a key that proved whose it is while we live; zero: none
+	provenBy By               // if proven is not zero
 	// run is the key that passed every check last, or the key of version 4 that this one
 	// has told; zero: none has. From then on a contact that is on file no more was removed
 	// by the user, and is not put there again.
@@ -95,13 +121,35 @@ func NewKeeper(cfg Config) *Keeper { return &Keeper{cfg: cfg} }
 // new keys. It is called once for each, before anything moves.
 func (k *Keeper) Meet(s otr.Session, now time.Time) Verdict {
 	v, teller := k.judge(s, now)
+	standing := v.Standing
+	v.Standing = k.shown(s.Fingerprint, standing)
 	same := v.Err == nil && (k.session.Fingerprint == s.Fingerprint || k.continues(s))
 	k.passed = k.passed && same
 	if v.Err == nil {
-		k.session, k.standing, k.teller = s, v.Standing, teller
+		k.session, k.standing, k.by, k.teller = s, standing, v.By, teller
 	}
 	return v
 }
+
+// shown is the standing of a key as others see it: the first key of a contact is new until the
+// session ends in which it was met, though it is on file by then.
+func (k *Keeper) shown(f keys.Fingerprint, standing Standing) Standing {
+	if standing == Known && f == k.first {
+		return New
+	}
+	return standing
+}
+
+// By says how the key of the session met last was verified; "": it was not.
+func (k *Keeper) By() By {
+	if k.standing != Verified {
+		return ""
+	}
+	return k.by
+}
+
+// SessionEnded records the end of the session. A key that was new in it is known in the next.
+func (k *Keeper) SessionEnded() { k.first = keys.Fingerprint{} }
 
 // continues reports whether the key of a session is the one that the key of the session
 // before has told.
@@ -118,7 +166,7 @@ func (k *Keeper) judge(s otr.Session, now time.Time) (v Verdict, teller keys.Fin
 		v.Err = exit.Key(err)
 		return v, teller
 	}
-	v.Standing, teller = k.standingOf(contact, s)
+	v.Standing, v.By, teller = k.standingOf(contact, s)
 	// For good: a key that has yet to be proven may come in between.
 	k.verified = k.verified || k.passed && k.standing == Verified
 	v.Downgraded, v.Err = k.downgraded(contact, s, now)
@@ -143,6 +191,9 @@ func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
 		level = keyfile.SMP
 	}
 	told := !k.teller.IsZero()
+	if k.standing == New && k.session.Fingerprint == s.Fingerprint {
+		k.first = s.Fingerprint
+	}
 	standing, err := k.remember(s, level, now)
 	if told && errors.Is(err, keyfile.ErrChanged) {
 		return standing, exit.Errorf(exit.Refused, "the key that %s had told is on file for this contact no more: %v", k.cfg.Contact, s.Fingerprint).
@@ -150,7 +201,7 @@ func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
 				k.cfg.Contact, exit.ShellWord(k.cfg.Contact), s.Fingerprint.Hex())
 	}
 	if errors.Is(err, keyfile.ErrChanged) {
-		return standing, exit.Errorf(exit.Refused, "meanwhile another key of %s came on file; the peer's is %v", k.cfg.Contact, s.Fingerprint).
+		return standing, exit.Errorf(exit.Refused, "meanwhile another key of %s came on file than this one: %v", k.cfg.Contact, s.Fingerprint).
 			WithHint("two callers came at once: if %s confirms this key through another channel: otrpipe contacts add %s %s",
 				k.cfg.Contact, exit.ShellWord(k.cfg.Contact), s.Fingerprint.Hex())
 	}
@@ -183,6 +234,7 @@ func (k *Keeper) MarkVerified() error {
 		}
 	}
 	k.proven, k.standing = k.session.Fingerprint, Verified
+	k.provenBy, k.by = ByHand, ByHand
 	return nil
 }
 
@@ -192,11 +244,11 @@ func (k *Keeper) MarkVerified() error {
 func (k *Keeper) Review() Standing {
 	if k.cfg.Contact != "" {
 		contact, err := k.contact()
-		if now, _ := k.standingOf(contact, k.session); err == nil && (now == Verified || now == Known) {
-			k.standing = now
+		if now, by, _ := k.standingOf(contact, k.session); err == nil && (now == Verified || now == Known) {
+			k.standing, k.by = now, by
 		}
 	}
-	return k.standing
+	return k.shown(k.session.Fingerprint, k.standing)
 }
 
 // Passed reports whether the key of the session that was met last has passed
@@ -214,17 +266,21 @@ func (k *Keeper) contact() (keyfile.Contact, error) {
 
 // standingOf is what is known of a session's key. Where no contact was named it may
 // have proved whose it is while we live. A key of version 4 that another key has told, which
-// is returned then, is as trusted as that: the session shows that the peer has it.
-func (k *Keeper) standingOf(contact keyfile.Contact, s otr.Session) (standing Standing, teller keys.Fingerprint) {
+// is returned then, is as trusted as that: the session shows that the peer has it. by is how a
+// verified key was verified.
+func (k *Keeper) standingOf(contact keyfile.Contact, s otr.Session) (standing Standing, by By, teller keys.Fingerprint) {
 	if k.cfg.Contact == "" {
 		f := s.Fingerprint
 		if k.continues(s) {
 			f, teller = k.toldBy, k.toldBy
 		}
-		if slices.Contains(k.cfg.Expect, f) || !k.proven.IsZero() && f == k.proven {
-			return Verified, teller
+		switch {
+		case !k.proven.IsZero() && f == k.proven:
+			return Verified, k.provenBy, teller
+		case slices.Contains(k.cfg.Expect, f):
+			return Verified, ByHand, teller
 		}
-		return Unverified, teller
+		return Unverified, "", teller
 	}
 	key, known := contact.Key(s.Fingerprint)
 	if !known && k.cfg.Live && s.Version == 4 {
@@ -233,14 +289,16 @@ func (k *Keeper) standingOf(contact keyfile.Contact, s otr.Session) (standing St
 		}
 	}
 	switch {
+	case known && key.Trust == keyfile.SMP:
+		return Verified, BySecret, teller
 	case known && key.Trust != keyfile.Seen:
-		return Verified, teller
+		return Verified, ByHand, teller
 	case known:
-		return Known, teller
+		return Known, "", teller
 	case len(contact.Keys) > 0:
-		return Changed, teller
+		return Changed, "", teller
 	}
-	return New, teller
+	return New, "", teller
 }
 
 // notMet refuses a key that was told where nothing shows that the peer has it.
@@ -255,8 +313,8 @@ func (k *Keeper) notMet(f keys.Fingerprint) error {
 func (k *Keeper) admit(s otr.Session, standing Standing) error {
 	name, f := k.cfg.Contact, s.Fingerprint
 	if len(k.cfg.Expect) > 0 && !slices.Contains(k.cfg.Expect, f) {
-		return exit.Errorf(exit.Refused, "the peer's key is not the expected one: it is %v", f).
-			WithHint("somebody else may be at the other end; ask the peer for the output of otrpipe fingerprint, through another channel")
+		return exit.Errorf(exit.Refused, "%s: it is %v", k.unexpected(), f).
+			WithHint("somebody else may be at the other end; ask %s for the output of otrpipe fingerprint, through another channel", k.peer())
 	}
 	switch {
 	case standing == Changed:
@@ -268,13 +326,29 @@ func (k *Keeper) admit(s otr.Session, standing Standing) error {
 			WithHint("somebody may be in between; end this session and begin another")
 	case standing == New && k.cfg.Level == RequireKnown,
 		standing == New && k.cfg.Level == RequireVerified && !k.cfg.SMP:
-		return exit.Errorf(exit.Refused, "no key of %s is on file; the peer's is %v", name, f).
+		return exit.Errorf(exit.Refused, "no key of %s is on file; the one that came: %v", name, f).
 			WithHint("if %s confirms it through another channel: otrpipe contacts add %s %s", name, exit.ShellWord(name), f.Hex())
 	case standing == Known && k.cfg.Level == RequireVerified && !k.cfg.SMP:
 		return exit.Errorf(exit.Refused, "the key of %s is not verified: %v", name, f).
 			WithHint("compare it with %s through another channel, then: otrpipe contacts trust %s %s", name, exit.ShellWord(name), f.Hex())
 	}
 	return nil
+}
+
+// unexpected says that the key is none of those of --expect.
+func (k *Keeper) unexpected() string {
+	if k.cfg.Contact == "" {
+		return "the peer's key is not the expected one"
+	}
+	return "the key is not the one expected of " + k.cfg.Contact
+}
+
+// peer is whom hints tell the user to ask.
+func (k *Keeper) peer() string {
+	if k.cfg.Contact == "" {
+		return "the peer"
+	}
+	return k.cfg.Contact
 }
 
 // replaces refuses an unverified key that comes in the place of a verified one:
@@ -292,20 +366,19 @@ func (k *Keeper) replaces(s otr.Session, standing Standing) error {
 // returns what is known of the key then.
 func (k *Keeper) remember(s otr.Session, level keyfile.Trust, now time.Time) (Standing, error) {
 	if err := k.write(s, level, now); err != nil {
-		return k.standing, err
+		return k.shown(k.session.Fingerprint, k.standing), err
 	}
 	if level != keyfile.Seen {
-		k.proven = s.Fingerprint
+		k.proven, k.provenBy = s.Fingerprint, BySecret
 	}
-	if k.session.Fingerprint != s.Fingerprint {
-		return k.standing, nil
+	if k.session.Fingerprint == s.Fingerprint {
+		k.vouched()
+		contact, err := k.contact()
+		if err == nil { // it was read a moment ago
+			k.standing, k.by, _ = k.standingOf(contact, s)
+		}
 	}
-	k.vouched()
-	contact, err := k.contact()
-	if err == nil { // it was read a moment ago
-		k.standing, _ = k.standingOf(contact, s)
-	}
-	return k.standing, nil
+	return k.shown(k.session.Fingerprint, k.standing), nil
 }
 
 // vouched follows the proof that the peer has the key that was told: it takes the place of

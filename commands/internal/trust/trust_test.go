@@ -354,11 +354,91 @@ func TestWhatTheUserHasComparedIsVerified(t *testing.T) {
 	}
 }
 
+func TestAKeyIsNewUntilTheSessionEndsInWhichItWasMet(t *testing.T) {
+	now := time.Now()
+	bob := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	k := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireNew})
+	if v := k.Meet(bob, now); v.Standing != New {
+		t.Fatalf("at first it is %s", v.Standing)
+	}
+	if standing, err := k.Trusted(bob, now); err != nil || standing != New {
+		t.Fatalf("once it is on file it is %s, %v", standing, err)
+	}
+	bob.SSID[0]++
+	if v := k.Meet(bob, now); v.Err != nil || v.Standing != New {
+		t.Fatalf("after a refresh it is %s, %v", v.Standing, v.Err)
+	}
+	if standing, err := k.Refreshed(bob, now); err != nil || standing != New || k.Review() != New {
+		t.Fatalf("after that it is %s, then %s, %v", standing, k.Review(), err)
+	}
+	k.SessionEnded()
+	if v := k.Meet(bob, now); v.Standing != Known || k.Review() != Known {
+		t.Errorf("in the next session it is %s", v.Standing)
+	}
+	if v := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireKnown}).Meet(bob, now); v.Err != nil || v.Standing != Known {
+		t.Errorf("for another process it is %s, %v", v.Standing, v.Err)
+	}
+}
+
+func TestANewKeyThatProvesItselfIsVerifiedAtOnce(t *testing.T) {
+	now := time.Now()
+	bob := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	k := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireNew})
+	if err := meet(k, bob); err != nil {
+		t.Fatal(err)
+	}
+	if standing, err := k.Proven(bob, now); err != nil || standing != Verified || k.By() != BySecret {
+		t.Errorf("it is %s by %q, %v", standing, k.By(), err)
+	}
+}
+
+func TestAVerifiedKeySaysHowItWasVerified(t *testing.T) {
+	now := time.Now()
+	key := mustParse(t, someKey)
+	bob := otr.Session{Version: 3, Fingerprint: key}
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	for contact, trust := range map[string]keyfile.Trust{"seen": keyfile.Seen, "secret": keyfile.SMP, "hand": keyfile.Verified} {
+		if err := home.RememberKey(contact, key, trust, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		story string
+		cfg   Config
+		then  func(*Keeper) error
+		by    By
+	}{
+		{"one that was met before", Config{Contact: "seen"}, nil, ""},
+		{"one that was compared", Config{Contact: "hand"}, nil, ByHand},
+		{"one that has proved itself", Config{Contact: "secret"}, nil, BySecret},
+		{"one that is expected", Config{Expect: []keys.Fingerprint{key}}, nil, ByHand},
+		{"one without a contact", Config{}, nil, ""},
+		{"one without a contact that proves itself", Config{}, func(k *Keeper) error { _, err := k.Proven(bob, now); return err }, BySecret},
+		{"one without a contact that is compared", Config{}, (*Keeper).MarkVerified, ByHand},
+	} {
+		test.cfg.Home, test.cfg.Level = home, RequireNew
+		k := NewKeeper(test.cfg)
+		if err := meet(k, bob); err != nil {
+			t.Fatal(err)
+		}
+		if test.then != nil {
+			if err := test.then(k); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if k.By() != test.by || k.Meet(bob, now).By != test.by {
+			t.Errorf("%s: verified by %q", test.story, k.By())
+		}
+	}
+}
+
 func TestTheContactsOfAnotherProcessAreSeenInAReview(t *testing.T) {
 	bob := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}
 	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
 	k := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireNew})
-	if err := meet(k, bob); err != nil || k.Review() != Known {
+	if err := meet(k, bob); err != nil || k.Review() != New {
 		t.Fatalf("the standing is %s, %v", k.Review(), err)
 	}
 	if err := home.SetTrust("bob", bob.Fingerprint, keyfile.Verified); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/complete"
+	"otrpipe/commands/internal/contacts"
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/halves"
 	"otrpipe/keyfile"
@@ -61,7 +62,7 @@ func Fingerprints(home *keyfile.Home, of string) []complete.Word {
 		}
 		for _, key := range contact.Keys {
 			fp := key.Fingerprint
-			words = append(words, complete.Word{Text: fp.Hex(), Means: fmt.Sprintf("%s, OTRv%d, %v", contact.Name, fp.OTR(), key.Trust)})
+			words = append(words, complete.Word{Text: fp.Hex(), Means: fmt.Sprintf("%s, OTRv%d, %s", contact.Name, fp.OTR(), contacts.TrustText(key.Trust))})
 		}
 	}
 	return words

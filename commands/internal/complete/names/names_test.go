@@ -80,7 +80,7 @@ func TestIdentitiesAndContactsAreOfferedByName(t *testing.T) {
 	if got := texts(Fingerprints(home, "")); !slices.Equal(got, []string{fps[0].Hex(), fps[1].Hex()}) {
 		t.Errorf("the fingerprints are %q", got)
 	}
-	want := []complete.Word{{Text: fps[1].Hex(), Means: "carol, OTRv3, verified"}}
+	want := []complete.Word{{Text: fps[1].Hex(), Means: "carol, OTRv3, verified by hand"}}
 	if got := Fingerprints(home, "carol"); !slices.Equal(got, want) {
 		t.Errorf("the fingerprints of carol are %q", got)
 	}
