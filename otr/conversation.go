@@ -101,6 +101,7 @@ type Conversation struct {
 	held     heldAnswer
 	queried  time.Time // when a query was sent that has not been answered; zero: none
 	delays   delays
+	piece    time.Time // when a fragment came whose message is not whole yet; zero: none is arriving
 	early    earlyData
 
 	// unsure is set when an answer has not come with which the peer would have

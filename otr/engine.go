@@ -54,8 +54,8 @@ type exchangeEngine interface {
 	// crossed says that the peer's offer has won against ours, which is still
 	// there.
 	crossed() bool
-	// unanswered is our last message of a key exchange, if the peer ignores it
-	// unless it has missed it; else nil.
+	// unanswered is our last message of a key exchange, if it does no harm to a peer
+	// that has got it already; else nil.
 	unanswered() []byte
 	// settling says that the offer that a session has come from was made more than
 	// once, so that the peer may answer again; settled ends that.

@@ -73,7 +73,7 @@ func (e engineV3) authState() AuthState { return authV3 + AuthState(e.AuthState(
 
 func (e engineV3) crossed() bool { return e.Crossed() }
 
-func (e engineV3) unanswered() []byte { return nil }
+func (e engineV3) unanswered() []byte { return e.Answer() }
 
 // settling: a peer of these versions answers a repeated commitment with the same
 // key.

@@ -22,7 +22,7 @@ type pendingOffer struct {
 	since    time.Time // when it was sent last
 	sends    int
 	asked    bool // made because of a query or a whitespace tag
-	known    bool // sent to Config.Peer before anything was heard of it
+	known    bool // sent to Config.Peer, and nobody has taken an exchange further since
 }
 
 func (p *pendingOffer) state() AuthState {
@@ -458,9 +458,9 @@ func (c *Conversation) retryAt(p *peer) time.Time {
 		// Some peers that have won wait for a message that never comes, until they
 		// see our commitment again.
 		wait := max(leastPatience, c.delays.trip+c.delays.trip/4+ownQueryMoment)
-		return c.dueAt(p.moved(), wait<<p.retries)
+		return c.afterPieces(c.dueAt(p.moved(), wait<<p.retries))
 	case state == AuthAwaitingRevealSig, state == AuthAwaitingSig, state == AuthWaitingAuthI:
-		return c.dueAt(p.moved(), c.retryAfter(p.retries+1))
+		return c.afterPieces(c.dueAt(p.moved(), c.retryAfter(p.retries+1)))
 	}
 	return time.Time{}
 }
@@ -479,9 +479,15 @@ func (c *Conversation) retry(p *peer, got *Received) {
 	p.retries++
 	var msg []byte
 	var err error
-	if p.engine.authState() == AuthAwaitingRevealSig && p.engine.crossed() && c.pending != nil {
+	switch state := p.engine.authState(); {
+	case state == AuthAwaitingRevealSig && p.engine.crossed() && c.pending != nil:
 		msg = c.pending.message(p.id.tag)
-	} else {
+	case state == AuthAwaitingRevealSig && p.retries < maxRetries:
+		// The peer has begun. It may be making its key first, or sending its answer slowly,
+		// and an exchange of our own would give up the one that it goes on with. So that is
+		// the last resort, for a peer that has forgotten that it has begun.
+		msg = p.engine.unanswered()
+	default:
 		if missed := p.engine.unanswered(); missed != nil {
 			c.reply(got, missed, p.id.version, p.id.tag)
 		}
@@ -535,7 +541,19 @@ func (c *Conversation) offerAt() time.Time {
 	if o == nil || o.sends > maxRetries && !c.unwanted(o) {
 		return time.Time{}
 	}
-	return c.dueAt(o.since, c.retryAfter(o.sends))
+	return c.afterPieces(c.dueAt(o.since, c.retryAfter(o.sends)))
+}
+
+// afterPieces returns when something that is due at a time is to be done: later, where a message
+// of which some pieces have come is still arriving.
+func (c *Conversation) afterPieces(due time.Time) time.Time {
+	if due.IsZero() || c.piece.IsZero() {
+		return due
+	}
+	if whole := c.piece.Add(pieceGap); whole.After(due) {
+		return whole
+	}
+	return due
 }
 
 // unwanted reports whether a session goes on with its old keys because the peer

@@ -31,6 +31,10 @@ const (
 	// leastRetry is how long a key exchange stands still on a fast network before
 	// this end moves it of its own accord.
 	leastRetry = 4 * time.Second
+	// pieceGap is how long the next fragment of a message may take before the message
+	// counts as lost: IRC clients send one long line in five to six seconds, and a line or
+	// two of something else may come first.
+	pieceGap = 15 * time.Second
 	// patienceTrips is how many round trips both waits last at least: a line may
 	// take twice as long as the slowest before it.
 	patienceTrips = 2

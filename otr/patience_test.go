@@ -2,6 +2,7 @@ package otr_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +110,109 @@ func TestASlowClientIsWaitedFor(t *testing.T) {
 			wantTalk(t, alice, bob)
 		})
 	}
+}
+
+// slowly hands one end's lines to the other at once, and the other's answers back one line in
+// each gap, until seconds have passed. It returns what the first end has sent.
+func slowly(t *testing.T, alice, bob *end, lines [][]byte, gap time.Duration, seconds int, lost func(line []byte) bool) (sent [][]byte) {
+	t.Helper()
+	var queue [][]byte
+	ready := alice.clock.now
+	send := func(lines [][]byte) {
+		for _, line := range cloneLines(lines) {
+			sent = append(sent, line)
+			if !lost(line) {
+				queue = append(queue, cloneLines(bob.receive(line).Send)...)
+			}
+		}
+	}
+	send(lines)
+	for range seconds {
+		alice.clock.advance(time.Second)
+		send(tickOf(t, alice))
+		if len(queue) > 0 && !alice.clock.now.Before(ready) {
+			line := queue[0]
+			queue, ready = queue[1:], alice.clock.now.Add(gap)
+			send(cloneLines(alice.receive(line).Send))
+		}
+	}
+	return sent
+}
+
+func nothingIsLost([]byte) bool { return false }
+
+// Some clients make their key when they need it first. They ignore what comes until they have
+// it, and then go on with the exchange that they have begun and with no other.
+func TestAPeerThatMakesItsKeyFirstIsWaitedFor(t *testing.T) {
+	for name, version := range bothVersions {
+		t.Run(name, func(t *testing.T) {
+			alice, bob := newPair(t, policy(version))
+			began := alice.clock.now
+			sent := slowly(t, alice, bob, alice.Query(), time.Second, 70, func(line []byte) bool {
+				hasKey := alice.clock.now.Sub(began) > 25*time.Second
+				return kinds([][]byte{line}) == "D-H Key" && !hasKey || kinds([][]byte{line}) == "D-H Commit"
+			})
+			wantSameSession(t, alice, bob)
+			if len(sent) > 8 || strings.Contains(kinds(sent), "D-H Commit") {
+				t.Errorf("it took %s", kinds(sent))
+			}
+			wantTalk(t, alice, bob)
+		})
+	}
+}
+
+// A message of which a piece has come is on its way: IRC clients send one long line in five
+// or six seconds. Nothing is sent again meanwhile.
+func TestAMessageThatArrivesInPiecesIsWaitedFor(t *testing.T) {
+	for name, version := range bothVersions {
+		t.Run(name, func(t *testing.T) {
+			alice, bob := newPair(t, policy(version))
+			bob = newEnd(t, "bob", 1, 2, alice.clock, policy(version), func(c *otr.Config) { c.MaxSize = 250 })
+			sent := slowly(t, alice, bob, alice.Query(), 6*time.Second, 60, nothingIsLost)
+			wantSameSession(t, alice, bob)
+			if got := kinds(sent); got != "query, D-H Key, Signature" {
+				t.Errorf("it took %s", got)
+			}
+			sent = slowly(t, alice, bob, alice.refresh(), 6*time.Second, 60, nothingIsLost)
+			wantSameSession(t, alice, bob)
+			if got := kinds(sent); got != "D-H Commit, Reveal Signature" {
+				t.Errorf("new keys took %s", got)
+			}
+		})
+	}
+}
+
+// The client that was met last and has answered is no longer one that keeps silent, however
+// slowly it goes on.
+func TestAKnownPeerThatAnswersSlowlyIsWaitedFor(t *testing.T) {
+	alice, bob := newPair(t, policy(otr.AllowV3))
+	alice = newEnd(t, "alice", 0, 1, bob.clock, func(c *otr.Config) {
+		c.Policy, c.Peer = otr.AllowV3, otr.Peer{Version: 3, Instance: bob.InstanceTag()}
+	})
+	lines, err := alice.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var queue [][]byte
+	answer := func(lines [][]byte) {
+		for _, line := range cloneLines(lines) {
+			queue = append(queue, cloneLines(bob.receive(line).Send)...)
+		}
+	}
+	answer(lines)
+	for second := range 45 {
+		alice.clock.advance(time.Second)
+		tickOf(t, alice) // what is sent again is lost
+		if second == 25 || second == 44 {
+			if len(queue) != 1 {
+				t.Fatalf("bob says %s", kinds(queue))
+			}
+			line := queue[0]
+			queue = nil
+			answer(alice.receive(line).Send)
+		}
+	}
+	wantSameSession(t, alice, bob)
 }
 
 // The client that was met last is offered a key exchange; if it keeps silent for 40 s,

@@ -144,8 +144,10 @@ func (c *Conversation) receiveFragment(line []byte, got *Received) error {
 		return nil
 	}
 	if whole == nil {
+		c.piece = c.cfg.Now()
 		return nil
 	}
+	c.piece = time.Time{}
 	kind := wire.Classify(whole)
 	if kind == wire.KindFragment {
 		got.event(Malformed{Reason: errNested})
@@ -299,6 +301,9 @@ func (c *Conversation) stepped(p *peer, t wire.MessageType) {
 		c.answeredAfter(p.stepped)
 	}
 	c.queried = time.Time{}
+	if c.pending != nil {
+		c.pending.known = false
+	}
 	p.seen = c.cfg.Now()
 	p.stepped, p.retried = p.seen, time.Time{}
 }

@@ -142,6 +142,16 @@ func (e *Engine) Crossed() bool {
 	return e.exchange.state == AuthAwaitingRevealSig && e.exchange.offer != nil
 }
 
+// Answer returns our D-H Key Message again, in AuthAwaitingRevealSig, and otherwise nil. A
+// peer that has answered it sends its Reveal Signature again; one that could not answer it
+// when it came, for it had no key yet, answers now.
+func (e *Engine) Answer() []byte {
+	if e.exchange.state != AuthAwaitingRevealSig {
+		return nil
+	}
+	return e.message(wire.TypeDHKey, DHKey{GY: e.exchange.key.public})
+}
+
 // A lateSignature is what the Signature is checked with of an exchange that stood in
 // AuthAwaitingSig when this end began another. The peer may have its session by then,
 // and have said something in it.
