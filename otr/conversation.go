@@ -110,6 +110,10 @@ type Conversation struct {
 	// peerSilent is set when Config.Peer has not answered.
 	peerSilent bool
 
+	// claimed is set when the peer has been shown that this instance is the one to talk to,
+	// until the next session.
+	claimed bool
+
 	secureSince time.Time
 	keysSince   time.Time
 	rotations   uint32 // of active, when keysSince was set

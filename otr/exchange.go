@@ -401,7 +401,7 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	c.active, c.state, c.closed, c.upgradable = p, StateEncrypted, false, false
 	c.left, c.deferred = peerID{}, deferredAnswer{}
 	c.held, c.queried = heldAnswer{}, time.Time{}
-	c.peerSilent, c.unsure = false, false
+	c.peerSilent, c.unsure, c.claimed = false, false, false
 	now := c.cfg.Now()
 	c.secureSince, c.keysSince, c.lastSent = now, now, now
 	c.rotations = p.engine.keyRotations()

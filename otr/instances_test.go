@@ -43,6 +43,40 @@ func TestFragmentsForOtherInstancesAreIgnored(t *testing.T) {
 	}
 }
 
+// A client may go on with an instance of ours that has crashed when a new one has a session
+// already. It is shown the new one, once, and only at the beginning: afterwards it may be
+// that somebody talks to it from there.
+func TestAClientThatGoesOnWithAnEarlierInstanceIsShownThisOne(t *testing.T) {
+	alice, bob, beside := newCrowd(t)
+	misdirected := func(e, to *end) string {
+		t.Helper()
+		got := e.receive(foreignData(to.InstanceTag(), alice.InstanceTag(), 0))
+		find[otr.OtherInstance](t, got.Events)
+		lines := cloneLines(got.Send)
+		alice.all(lines)
+		return kinds(lines)
+	}
+	if got := misdirected(bob, beside); got != "" {
+		t.Errorf("in the same second it sends %s", got)
+	}
+	bob.clock.advance(1500 * time.Millisecond)
+	if got := misdirected(bob, beside); got != "Data" {
+		t.Errorf("after 1.5 s it sends %q", got)
+	}
+	if got := misdirected(bob, beside); got != "" {
+		t.Errorf("then it sends %s again", got)
+	}
+	converse(alice, bob, alice.refresh())
+	bob.clock.advance(15 * time.Second)
+	if got := misdirected(bob, beside); got != "" {
+		t.Errorf("after 15 s it sends %s", got)
+	}
+	if got := misdirected(beside, bob); got != "" {
+		t.Errorf("without a session it sends %s", got)
+	}
+	wantTalk(t, alice, bob)
+}
+
 func TestSessionSticksToItsInstance(t *testing.T) {
 	alice, bob, beside := newCrowd(t)
 	got := alice.receive(beside.refresh()[0])

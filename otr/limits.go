@@ -31,6 +31,11 @@ const (
 	// leastRetry is how long a key exchange stands still on a fast network before
 	// this end moves it of its own accord.
 	leastRetry = 4 * time.Second
+	// claimAfter is how long after the beginning of a session the peer may be shown which
+	// instance of ours it is with: libotr counts seconds. claimWithin ends it: later, the
+	// peer talks to another instance because a person does there.
+	claimAfter  = time.Second
+	claimWithin = 10 * time.Second
 	// pieceGap is how long the next fragment of a message may take before the message
 	// counts as lost: IRC clients send one long line in five to six seconds, and a line or
 	// two of something else may come first.

@@ -136,7 +136,7 @@ func (c *Conversation) receiveFragment(line []byte, got *Received) error {
 			return nil
 		}
 		got.event(OtherInstance{Tag: f.Receiver})
-		return nil
+		return c.claim(peerID{version: f.Version, tag: f.Sender}, got)
 	}
 	whole, err := c.assembler.Add(f, c.cfg.Now())
 	if err != nil {
@@ -195,7 +195,10 @@ func (c *Conversation) receiveBinary(line, msg []byte, many *bulkMessage, got *R
 			return nil
 		}
 		got.event(OtherInstance{Tag: h.Receiver})
-		return nil
+		if h.Type != wire.TypeData {
+			return nil
+		}
+		return c.claim(peerID{version: int(h.Version), tag: h.Sender}, got)
 	}
 	id := peerID{version: int(h.Version), tag: h.Sender}
 	if c.protocols[id.version] == nil {
@@ -214,6 +217,23 @@ func (c *Conversation) receiveBinary(line, msg []byte, many *bulkMessage, got *R
 		return nil
 	}
 	return c.receiveExchange(id, h, body, msg, got)
+}
+
+// claim follows a message of an instance of the peer to another instance of ours. At the
+// beginning of a session with it, that is one which libotr still takes for the latest: it
+// talks to the instance that it has heard last, to the second, and one of ours that has just
+// crashed may have been heard in the same second. An empty message, once, puts that right.
+func (c *Conversation) claim(id peerID, got *Received) error {
+	if c.state != StateEncrypted || id != c.active.id || c.claimed || c.Exchanging() {
+		return nil
+	}
+	if age := c.cfg.Now().Sub(c.secureSince); age < claimAfter || age > claimWithin {
+		return nil
+	}
+	c.claimed = true
+	lines, err := c.internal()
+	got.Send = append(got.Send, lines...)
+	return err
 }
 
 // mayBeForUs reports whether a message of version 4 with an instance tag that is not
