@@ -73,7 +73,8 @@ type (
 		Expired bool
 	}
 
-	// Queried says that the peer asked for OTR by a query or a whitespace tag.
+	// Queried says that the peer asked for OTR by a query or a whitespace tag, or began a
+	// key exchange in a version that Policy does not allow.
 	Queried struct {
 		Offered wire.Versions
 		Common  int // the best version that Policy allows too; 0: there is none

@@ -337,6 +337,19 @@ func TestWhitespaceTagIsOfferedUntilPlaintextComes(t *testing.T) {
 	}
 }
 
+// A peer that begins in a version that is not allowed here asks for it as one with a query
+// does.
+func TestAKeyExchangeInAVersionThatIsNotAllowedIsTold(t *testing.T) {
+	alice, bob := newPair(t, policy(otr.AllowV3))
+	bob = newEnd(t, "bob", 1, 2, alice.clock, policy(otr.AllowV2))
+	for _, line := range bob.refresh() {
+		got := alice.receive(line)
+		if e := find[otr.Queried](t, got.Events); e.Offered != wire.MakeVersions(2) || e.Common != 0 || len(got.Send) != 0 {
+			t.Errorf("%+v, answered with %s", e, kinds(got.Send))
+		}
+	}
+}
+
 func TestQueryChoosesTheBestCommonVersion(t *testing.T) {
 	for _, c := range []struct {
 		query  string

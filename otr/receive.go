@@ -202,6 +202,10 @@ func (c *Conversation) receiveBinary(line, msg []byte, many *bulkMessage, got *R
 	}
 	id := peerID{version: int(h.Version), tag: h.Sender}
 	if c.protocols[id.version] == nil {
+		if h.Type == wire.TypeDHCommit || h.Type == wire.TypeIdentity {
+			got.event(Queried{Offered: wire.MakeVersions(id.version)})
+			return nil
+		}
 		got.event(Malformed{Reason: fmt.Errorf("otr: version %d is not allowed", id.version)})
 		return nil
 	}

@@ -182,3 +182,17 @@ func TestProgramRunsSMPBeforeAnyText(t *testing.T) {
 		}
 	})
 }
+
+// A peer that begins a key exchange in a version that is not allowed here is no riddle: the
+// hint names its version, and the flag that allows it.
+func TestTheHintNamesTheVersionOfAKeyExchange(t *testing.T) {
+	h, r := newHome(t), newRemote(t, libotr, "--versions", "2", "--on", "start=commit")
+	l := h.connect("3", r, "--timeout", "1s")
+	if code := l.left(); code != 7 {
+		t.Errorf("exit code %d, want 7", code)
+	}
+	const hint = "hint: what came asks for OTR version 2, which is not allowed here; --otr 23 allows it\n"
+	if !strings.Contains(l.stderr.String(), hint) {
+		t.Errorf("it says %q", l.stderr.String())
+	}
+}
