@@ -113,7 +113,8 @@ func (s *Session) conversation() (*otr.Conversation, error) {
 		ed448, forging = nil, nil // what is not to be spoken is not to be told either
 	}
 	policy = s.policyFor(contact, policy)
-	tag, client, err := s.takeInstanceTag(id)
+	peer := s.firstClient(contact, policy)
+	tag, client, err := s.takeInstanceTag(id, s.options.Mode == options.ModeLines && peer.Version == 0)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func (s *Session) conversation() (*otr.Conversation, error) {
 		Account:     s.options.Account,
 		PeerAccount: s.options.PeerAccount,
 		InstanceTag: tag,
-		Peer:        s.firstClient(contact, policy),
+		Peer:        peer,
 		Policy:      policy,
 		Rand:        rand.Reader,
 		Now:         time.Now,
@@ -182,8 +183,13 @@ func (s *Session) keptProfile(id *keyfile.Identity, client int, cfg otr.Config) 
 // asked by a query, put a session with the same tag that is still alive to plaintext. Where
 // the home keeps no client that is free the tag is a new one, and client is 0. A session with
 // several callers stays the client that it is.
-func (s *Session) takeInstanceTag(id *keyfile.Identity) (tag uint32, client int, err error) {
-	if s.tag == nil {
+//
+// A tag that is to be fresh is a new one too. It is for sessions that begin with a query to a
+// client of which nothing is known: even if the last session has ended properly, and the
+// friend's client says so and sends nothing, a query and a key exchange with the same tag make
+// some clients send the friend's next texts in clear.
+func (s *Session) takeInstanceTag(id *keyfile.Identity, fresh bool) (tag uint32, client int, err error) {
+	if s.tag == nil && !fresh {
 		s.tag, s.client = s.freeClient()
 	}
 	if s.tag != nil {

@@ -22,7 +22,7 @@ func TestASecondProcessOfAnIdentityHasItsTagAgain(t *testing.T) {
 		s.cfg.Home, s.cfg.Dir, s.cfg.Name.Home = home, dir, "home"
 		s.setup.AtHome = true
 		t.Cleanup(func() { s.cfg.Listener.Close() })
-		tag, client, err := s.takeInstanceTag(&id)
+		tag, client, err := s.takeInstanceTag(&id, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,11 +50,18 @@ func TestASecondProcessOfAnIdentityHasItsTagAgain(t *testing.T) {
 	if _, tag, client = begin("e"); tag != tag1 || client != 1 {
 		t.Errorf("the first is client %d with the tag %x at its next start", client, tag)
 	}
+	// A fresh tag is nobody's.
+	fresh := newSession(t, "g")
+	t.Cleanup(func() { fresh.cfg.Listener.Close() })
+	fresh.cfg.Home, fresh.cfg.Dir, fresh.cfg.Name.Home, fresh.setup.AtHome = home, dir, "home", true
+	if tag, client, err := fresh.takeInstanceTag(&id, true); err != nil || client != 0 || tag == tag1 || fresh.tag != nil {
+		t.Errorf("a fresh one: client %d with the tag %x, %v", client, tag, err)
+	}
 	// An identity from elsewhere has nothing that is kept.
 	s := newSession(t, "f")
 	t.Cleanup(func() { s.cfg.Listener.Close() })
 	s.cfg.Home, s.cfg.Dir, s.cfg.Name.Home = home, dir, "home"
-	if tag, client, err := s.takeInstanceTag(&id); err != nil || client != 0 || tag == tag1 {
+	if tag, client, err := s.takeInstanceTag(&id, false); err != nil || client != 0 || tag == tag1 {
 		t.Errorf("client %d with the tag %x, %v", client, tag, err)
 	}
 }
