@@ -107,8 +107,10 @@ type Conversation struct {
 	// unsure is set when an answer has not come with which the peer would have
 	// changed keys, until a key exchange has succeeded or none is under way.
 	unsure bool
-	// peerSilent is set when Config.Peer has not answered.
+	// peerSilent is set when the client that was met last has not answered.
 	peerSilent bool
+	// met says that the last session was of version 3.
+	met bool
 
 	// claimed is set when the peer has been shown that this instance is the one to talk to,
 	// until the next session.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"otrpipe/otr/smp"
+	"otrpipe/otr/v3"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
 )
@@ -59,9 +60,14 @@ func (c *Conversation) Query() [][]byte {
 // Start returns what asks the peer for a session, as far as it has not been
 // asked: nothing while a key exchange is under way, a new one in a session, an
 // offer to Config.Peer if that instance is known and has not kept silent, and
-// else a query.
+// else a query. After a session of version 3 the peer is known: asked by a query then,
+// some clients send the next texts in clear until the new session has begun.
 func (c *Conversation) Start() ([][]byte, error) {
-	switch known := c.cfg.Peer; {
+	known := c.cfg.Peer
+	if known.Version == 0 && c.met {
+		known.Version = v3.Version3 // whichever instance is there may answer
+	}
+	switch {
 	case c.UnderWay():
 		return nil, nil
 	case c.state == StateEncrypted:
@@ -402,6 +408,7 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	c.left, c.deferred = peerID{}, deferredAnswer{}
 	c.held, c.queried = heldAnswer{}, time.Time{}
 	c.peerSilent, c.unsure, c.claimed = false, false, false
+	c.met = p.id.version == v3.Version3
 	now := c.cfg.Now()
 	c.secureSince, c.keysSince, c.lastSent = now, now, now
 	c.rotations = p.engine.keyRotations()

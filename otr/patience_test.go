@@ -182,6 +182,46 @@ func TestAMessageThatArrivesInPiecesIsWaitedFor(t *testing.T) {
 	}
 }
 
+// After a session of version 3 has ended, the next one begins with an offer to the same client
+// and not with a query, which makes some clients send the next texts in clear; if nobody
+// answers for 40 s, a query follows.
+func TestAfterASessionTheNextBeginsWithAnOffer(t *testing.T) {
+	sent := func(do func() ([][]byte, error)) [][]byte {
+		t.Helper()
+		lines, err := do()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cloneLines(lines)
+	}
+	for name, end := range map[string]func(alice, bob *end){
+		"by this end":  func(alice, bob *end) { bob.all(sent(alice.End)) },
+		"by the other": func(alice, bob *end) { alice.all(sent(bob.End)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			alice, bob := newSession(t)
+			end(alice, bob)
+			lines := sent(alice.Start)
+			if got := kinds(lines); got != "D-H Commit" {
+				t.Fatalf("it begins with %s", got)
+			}
+			converse(alice, bob, lines)
+			wantSameSession(t, alice, bob)
+
+			end(alice, bob)
+			sent(alice.Start)
+			for range 41 {
+				alice.clock.advance(time.Second)
+				tickOf(t, alice)
+			}
+			lines = sent(alice.Start)
+			if got := kinds(lines); got != "query" {
+				t.Fatalf("after 40 s without an answer it begins with %s", got)
+			}
+		})
+	}
+}
+
 // The client that was met last and has answered is no longer one that keeps silent, however
 // slowly it goes on.
 func TestAKnownPeerThatAnswersSlowlyIsWaitedFor(t *testing.T) {
