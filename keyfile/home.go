@@ -169,7 +169,7 @@ func (h *Home) lock() (unlock func(), err error) {
 	}
 	path := filepath.Join(h.dir, lockFile)
 	lock := flock.New(path, flock.SetPermissions(fileMode),
-		flock.SetFlag(os.O_CREATE|os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK))
+		flock.SetFlag(os.O_CREATE|os.O_RDONLY|openItself))
 	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
 	defer cancel()
 	_, err = lock.TryLockContext(ctx, lockPause)

@@ -598,3 +598,10 @@ func fingerprint4Of(n byte) keys.Fingerprint {
 	}
 	return fp
 }
+
+func content(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	must(t, err)
+	return string(b)
+}

@@ -98,7 +98,7 @@ func (h *Home) LockOffline(ctx context.Context, name string) (unlock func(), err
 	}
 	path := filepath.Join(folder, offlineLock)
 	lock := flock.New(path, flock.SetPermissions(fileMode),
-		flock.SetFlag(os.O_CREATE|os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK))
+		flock.SetFlag(os.O_CREATE|os.O_RDONLY|openItself))
 	_, err = lock.TryLockContext(ctx, offlinePause)
 	switch {
 	case errors.Is(err, syscall.ELOOP):

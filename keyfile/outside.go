@@ -87,7 +87,7 @@ func ReadOutside(path string, limit int) (b []byte, public bool, err error) {
 		return nil, false, pathError(err)
 	}
 	b, err = readFile(f, info, path, limit)
-	return b, info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0, err
+	return b, info.Mode().IsRegular() && modeError(path, info, fileMode) != nil, err
 }
 
 // withoutMark returns a file without the byte order mark that some editors put before

@@ -21,7 +21,7 @@ const (
 // what is not private, and never follows a symbolic link in the last place of
 // path nor waits on a pipe that was put there.
 func (h *Home) readPrivate(path string, limit int) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|openItself, 0)
 	if errors.Is(err, syscall.ELOOP) {
 		return nil, symlinkError(path)
 	} else if err != nil {
@@ -112,37 +112,6 @@ func symlinkError(path string) error {
 	}
 }
 
-func ownerError(path string, info fs.FileInfo) *UnsafeError {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(stat.Uid) == os.Geteuid() {
-		return nil
-	}
-	unsafe := &UnsafeError{
-		Path:   path,
-		Reason: fmt.Sprintf("belongs to user %d, not to us (user %d)", stat.Uid, os.Geteuid()),
-		Fix:    fmt.Sprintf("chown %d %s", os.Geteuid(), shellQuote(path)),
-	}
-	if os.Geteuid() == 0 {
-		// As with sudo in the user's shell: a changed owner would lock the user out.
-		unsafe.Fix = fmt.Sprintf("run otrpipe as user %d, without sudo, or name another --home", stat.Uid)
-	}
-	return unsafe
-}
-
-// modeError returns an error if anybody but the owner of a file or folder has a
-// right to it; mode is the one that it should have.
-func modeError(path string, info fs.FileInfo, mode fs.FileMode) *UnsafeError {
-	perm := info.Mode().Perm()
-	if perm&0o077 == 0 {
-		return nil
-	}
-	return &UnsafeError{
-		Path:   path,
-		Reason: fmt.Sprintf("has mode %04o, which lets others in", perm),
-		Fix:    fmt.Sprintf("chmod %o %s", mode, shellQuote(path)),
-	}
-}
-
 // CheckSecretFile returns an *UnsafeError if others than its owner have a right
 // to a file outside of the home, with a secret in it, that info describes. Pipes
 // and devices have no mode that says so.
@@ -163,21 +132,6 @@ func (h *Home) CheckSecretFile(path string, info fs.FileInfo) error {
 func (h *Home) warnOnModes(folder string) {
 	h.warnOnce(folder + " is on a file system without permissions: " +
 		"nothing there can be kept from other users of this machine")
-}
-
-// withoutModes tries whether a new file in folder can be private at all: on
-// FAT, exFAT and some network file systems every file has the mode and owner
-// that the mount says. Where no file can be made the answer is no, which
-// leaves the refusal standing.
-func withoutModes(folder string) bool {
-	f, err := os.CreateTemp(folder, trialPrefix+"*")
-	if err != nil {
-		return false
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	info, err := f.Stat()
-	return err == nil && (info.Mode().Perm()&0o077 != 0 || ownerError("", info) != nil)
 }
 
 // shellQuote makes path one word of a shell, for commands to copy.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package keyfile
 
 import (
@@ -5,8 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // furnished is a home with an identity and a contact.
@@ -111,7 +114,7 @@ func TestWhatIsNoFileIsRefusedWithoutWaiting(t *testing.T) {
 	for _, name := range []string{"contacts.json", "identities/alice/private.key"} {
 		path := filepath.Join(h.Dir(), name)
 		must(t, os.Remove(path))
-		must(t, syscall.Mkfifo(path, 0o600))
+		must(t, unix.Mkfifo(path, 0o600))
 	}
 	_, err := h.Contacts()
 	wantError(t, err, ErrUnsafe)

@@ -6,9 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
-
-	"github.com/google/renameio/v2"
 )
 
 // WriteFile writes a file for others to read, such as one of libotr's, whole or
@@ -65,7 +62,7 @@ type fileText struct {
 // of them are on the disk before the first takes its place, so that a full disk
 // leaves them all as they were.
 func replaceFiles(files ...fileText) error {
-	var all []*renameio.PendingFile
+	var all []*pendingFile
 	defer func() {
 		for _, pending := range all {
 			pending.Cleanup()
@@ -122,22 +119,6 @@ func createFile(path string, data []byte) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// writePending writes data to a temporary file beside path. The file's mode is
-// given when it is made, not afterwards, which a file system without modes
-// would refuse.
-func writePending(path string, data []byte) (*renameio.PendingFile, error) {
-	pending, err := renameio.NewPendingFile(path,
-		renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(fileMode))
-	if err != nil {
-		return nil, errorAt(path, err)
-	}
-	if _, err := pending.Write(data); err != nil {
-		pending.Cleanup()
-		return nil, errorAt(path, err)
-	}
-	return pending, nil
-}
-
 // writeNew writes a file of a folder that nobody else sees yet. The caller words the error.
 func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
@@ -152,20 +133,6 @@ func writeNew(path string, data []byte) error {
 		err = closeErr
 	}
 	return err
-}
-
-// syncFolder flushes the names in a folder to the disk. Some file systems
-// cannot, and say so with EINVAL or ENOTSUP; there is nothing more to do then.
-func syncFolder(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return pathError(err)
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
-		return pathError(err)
-	}
-	return nil
 }
 
 // Exists says whether something is at path that WriteFile would not write over without

@@ -1,19 +1,15 @@
+//go:build unix
+
 package keyfile
 
 import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
-)
 
-func content(t testing.TB, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	must(t, err)
-	return string(b)
-}
+	"golang.org/x/sys/unix"
+)
 
 func TestAFileForOthersIsReplacedOnlyByForce(t *testing.T) {
 	dir := t.TempDir()
@@ -62,7 +58,7 @@ func TestWhereALinkLeadsIsWrittenTheLinkStays(t *testing.T) {
 
 func TestAPipeIsWrittenTo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
-	must(t, syscall.Mkfifo(path, 0o600))
+	must(t, unix.Mkfifo(path, 0o600))
 	got := make(chan string)
 	go func() {
 		b, err := os.ReadFile(path)

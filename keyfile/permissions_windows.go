@@ -1,0 +1,134 @@
+package keyfile
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+// openItself opens a link itself instead of what it leads to. The mode of the open file
+// tells that it is one.
+const openItself = windows.O_FILE_FLAG_OPEN_REPARSE_POINT
+
+// fileAllAccess is every right to a file.
+const fileAllAccess = "F"
+
+// ownerError returns an error if a file or folder belongs to a user who is neither us nor
+// one of the system's own accounts: an owner can give itself any right.
+func ownerError(path string, _ fs.FileInfo) *UnsafeError {
+	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil {
+		return unreadableRights(path, err)
+	}
+	owner, _, err := sd.Owner()
+	if err != nil {
+		return unreadableRights(path, err)
+	}
+	if owner == nil || isOurs(owner) {
+		return nil // a file system without owners has no access list either; see withoutModes
+	}
+	return &UnsafeError{
+		Path:   path,
+		Reason: fmt.Sprintf("belongs to %s, not to us", accountOf(owner)),
+		Fix:    fmt.Sprintf("takeown /F %s", quoted(path)),
+	}
+}
+
+// modeError returns an error if the access list of a file or folder gives a right to anybody
+// but us and the system's own accounts. The mode that Go makes up has nothing to do with it.
+func modeError(path string, _ fs.FileInfo, mode fs.FileMode) *UnsafeError {
+	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
+	if err != nil {
+		return unreadableRights(path, err)
+	}
+	list, _, err := sd.DACL()
+	if err != nil || list == nil { // without a list everybody has every right
+		return openTo(path, mode, "everybody")
+	}
+	for i := range uint32(list.AceCount) {
+		var entry *windows.ACCESS_ALLOWED_ACE
+		if err := windows.GetAce(list, i, &entry); err != nil {
+			return unreadableRights(path, err)
+		}
+		switch {
+		case entry.Header.AceType == windows.ACCESS_DENIED_ACE_TYPE:
+			continue
+		case entry.Header.AceType != windows.ACCESS_ALLOWED_ACE_TYPE:
+			return openTo(path, mode, "somebody, by an entry of a kind that otrpipe does not know")
+		case entry.Header.AceFlags&windows.INHERIT_ONLY_ACE != 0 || entry.Mask == 0:
+			continue // it is for files that will be made in the folder, which are checked themselves
+		}
+		if user := (*windows.SID)(unsafe.Pointer(&entry.SidStart)); !isOurs(user) {
+			return openTo(path, mode, accountOf(user))
+		}
+	}
+	return nil
+}
+
+func unreadableRights(path string, err error) *UnsafeError {
+	return &UnsafeError{Path: path, Reason: fmt.Sprintf("has an access list that cannot be read: %v", err), Fix: "name another folder with --home"}
+}
+
+func openTo(path string, mode fs.FileMode, who string) *UnsafeError {
+	inherited := ""
+	if mode == folderMode {
+		inherited = "(OI)(CI)"
+	}
+	return &UnsafeError{
+		Path:   path,
+		Reason: "has an access list that lets in " + who,
+		Fix:    fmt.Sprintf(`icacls %s /inheritance:r /grant:r "%%USERNAME%%:%s%s"`, quoted(path), inherited, fileAllAccess),
+	}
+}
+
+// isOurs reports whether an account is this process's user, or one that has every right on
+// the machine anyway. Creator and owner stand for whoever owns the file, which is checked.
+func isOurs(account *windows.SID) bool {
+	for _, known := range []windows.WELL_KNOWN_SID_TYPE{
+		windows.WinLocalSystemSid, windows.WinBuiltinAdministratorsSid,
+		windows.WinCreatorOwnerSid, windows.WinCreatorOwnerRightsSid,
+	} {
+		if account.IsWellKnown(known) {
+			return true
+		}
+	}
+	user, err := windows.GetCurrentProcessToken().GetTokenUser()
+	return err == nil && account.Equals(user.User.Sid)
+}
+
+func accountOf(account *windows.SID) string {
+	name, domain, _, err := account.LookupAccount("")
+	switch {
+	case err != nil:
+		return account.String()
+	case domain == "":
+		return name
+	}
+	return domain + `\` + name
+}
+
+// withoutModes reports whether folder is on a file system that keeps no access lists, such
+// as FAT. Where that cannot be told the answer is no, which leaves the refusal standing.
+func withoutModes(folder string) bool {
+	absolute, err := filepath.Abs(folder)
+	if err != nil {
+		return false
+	}
+	path, err := windows.UTF16PtrFromString(absolute)
+	if err != nil {
+		return false
+	}
+	root := make([]uint16, windows.MAX_LONG_PATH)
+	if err := windows.GetVolumePathName(path, &root[0], uint32(len(root))); err != nil {
+		return false
+	}
+	var flags uint32
+	err = windows.GetVolumeInformation(&root[0], nil, 0, nil, nil, &flags, nil, 0)
+	return err == nil && flags&windows.FILE_PERSISTENT_ACLS == 0
+}
+
+// quoted is a path as one word of a command line. No path holds a quotation mark.
+func quoted(path string) string { return `"` + path + `"` }
