@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
 )
@@ -150,14 +148,11 @@ func openDescriptor(number string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	own, err := takeDescriptor(fd)
 	if err != nil {
 		return nil, exit.Errorf(exit.Usage, "--events: file descriptor %d is not open", fd)
 	}
-	if fd > 2 {
-		unix.CloseOnExec(fd)
-	}
-	return os.NewFile(uintptr(own), "file descriptor "+number), nil
+	return os.NewFile(own, "file descriptor "+number), nil
 }
 
 // Share returns another descriptor of the same file, for another Log.
@@ -166,15 +161,15 @@ func Share(f *os.File) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("events: %w", err)
 	}
-	var own int
+	var own uintptr
 	var failed error
-	if err := conn.Control(func(fd uintptr) { own, failed = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3) }); err != nil {
+	if err := conn.Control(func(fd uintptr) { own, failed = duplicate(fd) }); err != nil {
 		return nil, fmt.Errorf("events: %w", err)
 	}
 	if failed != nil {
 		return nil, fmt.Errorf("events: %w", failed)
 	}
-	return os.NewFile(uintptr(own), f.Name()), nil
+	return os.NewFile(own, f.Name()), nil
 }
 
 // NewLog starts writing the events of a session to f. A write that fails

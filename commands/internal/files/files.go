@@ -18,9 +18,10 @@ const standard = "-"
 // has its exit code.
 func Read(path string, limit int) (b []byte, public bool, err error) {
 	if path == standard {
-		path = "/dev/stdin"
+		b, public, err = readStandardInput(limit)
+	} else {
+		b, public, err = keyfile.ReadOutside(path, limit)
 	}
-	b, public, err = keyfile.ReadOutside(path, limit)
 	return b, public, exit.Key(err)
 }
 

@@ -8,8 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"otrpipe/commands/internal/files"
 	protocol "otrpipe/otr/offline"
 )
 
@@ -34,7 +33,7 @@ type ensembleFile struct {
 
 func openEnsembles(path string) *ensembleFile {
 	if path == "-" {
-		path = "/dev/stdin"
+		path = files.StandardInput
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -92,12 +91,12 @@ func (e *ensembleFile) write(mark string) error {
 
 func (e *ensembleFile) lock() error {
 	for begun := time.Now(); !e.locked; time.Sleep(markPause) {
-		err := unix.Flock(int(e.file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := files.Lock(e.file)
 		switch {
 		case err == nil:
 			e.locked = true
 			return nil
-		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+		case !errors.Is(err, files.ErrLocked):
 			return err
 		case time.Since(begun) >= markPatience:
 			return errFileBusy

@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"otrpipe/commands/internal/exit"
 )
 
@@ -106,31 +104,6 @@ func Start(command []string, stderr *os.File, w *SignalWatch) (*Command, error) 
 	return c, nil
 }
 
-// start starts the process so that what interrupts us does not interrupt it:
-// the end of the session still has to pass through it. In a process group of
-// its own the terminal's signals do not reach it. But where we are in the
-// terminal's foreground it has to be there too, or it could not ask for a
-// password; then it ignores those signals instead.
-func (c *Command) start(w *SignalWatch) error {
-	if !inForeground() {
-		c.group = true
-		c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		return c.cmd.Start()
-	}
-	return w.startDeaf(c.cmd.Start)
-}
-
-// inForeground reports whether we have a terminal and are in its foreground.
-func inForeground() bool {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return false
-	}
-	defer tty.Close()
-	front, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
-	return err == nil && front == syscall.Getpgrp()
-}
-
 // Finish closes the input of COMMAND, whose exit status matters, drops its output, and
 // waits until it has exited or stop is closed.
 func (c *Command) Finish(stop <-chan struct{}) {
@@ -215,25 +188,6 @@ func (c *Command) Leave() {
 			c.Signal(syscall.SIGKILL)
 		}
 	}
-}
-
-// Sweep ends what COMMAND has started and left behind. It is for a transport,
-// of which no part is good for anything after the end; an application may have
-// started what is to stay.
-func (c *Command) Sweep() {
-	if c.group {
-		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGTERM)
-	}
-}
-
-// Signal sends a signal to COMMAND, and to what it has started where that is
-// in a group with it.
-func (c *Command) Signal(s syscall.Signal) {
-	if c.group {
-		_ = syscall.Kill(-c.cmd.Process.Pid, s)
-		return
-	}
-	_ = c.cmd.Process.Signal(s)
 }
 
 // Status is COMMAND's exit code, or the signal that killed it; to be called

@@ -1,4 +1,4 @@
-//go:build !linux || scannable
+//go:build unix && (!linux || scannable)
 
 package process
 

@@ -36,6 +36,8 @@ func checkPart(name string) error {
 		return badName("%q holds a /", name)
 	case strings.HasPrefix(name, " ") || strings.HasSuffix(name, " "):
 		return badName("%q has a space at an end", name)
+	case isForeign(name):
+		return badName("%q is not the name of a file on this system", name)
 	}
 	var before rune
 	for i, r := range name {

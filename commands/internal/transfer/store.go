@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"otrpipe/commands/internal/files"
 )
 
 // What the hidden folder of an incomplete folder holds: the files that are complete, and
@@ -37,15 +37,7 @@ func used(dir *os.Root, name string) int64 {
 
 // lock keeps other receivers from f for as long as it is open.
 func lock(f *os.File) error {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var locked error
-	if err := conn.Control(func(fd uintptr) { locked = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
-		return err
-	}
-	if errors.Is(locked, unix.EWOULDBLOCK) {
+	if errors.Is(files.Lock(f), files.ErrLocked) {
 		return errInUse
 	}
 	return nil // file systems without locks have no such help
@@ -226,25 +218,6 @@ func (p *folderPart) place(e *entry) error {
 		return err
 	}
 	return p.dir.Rename(currentFile, treeFolder+"/"+e.path)
-}
-
-// placeAll gives a complete folder its name, if there is nothing by that name.
-func (p *folderPart) placeAll(dir *os.Root, part, name string) error {
-	if err := dir.Mkdir(name, 0o700); err != nil { // whoever makes the name first has it
-		return err
-	}
-	into, err := dir.Open(".")
-	if err == nil {
-		defer into.Close()
-		// os.Rename replaces no folder, not even the empty one that has just been made.
-		err = unix.Renameat(int(p.held.Fd()), treeFolder, int(into.Fd()), name)
-	}
-	if err != nil {
-		_ = dir.Remove(name)
-		return &fs.PathError{Op: "rename", Path: name, Err: err}
-	}
-	p.placed = true
-	return dir.RemoveAll(part)
 }
 
 // close closes the part and returns how many bytes of it are kept for the next try. One

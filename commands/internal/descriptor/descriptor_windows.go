@@ -1,0 +1,41 @@
+package descriptor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// ErrClosedInput is the error of reading a standard input that was closed when the program
+// started.
+const ErrClosedInput = windows.ERROR_INVALID_HANDLE
+
+// Restore does nothing: on Windows a standard stream that is closed fails by itself.
+func Restore() error { return nil }
+
+// Check returns ErrNotGiven for all but the standard streams: Windows hands no others over by
+// their number.
+func Check(fd int) error {
+	if fd < 0 || fd > 2 {
+		return fmt.Errorf("file descriptor %d: %w (Windows hands over only the standard streams)", fd, ErrNotGiven)
+	}
+	return nil
+}
+
+// ReaderGone reports whether err, of writing to a pipe, means that nobody reads it any more.
+func ReaderGone(err error) bool {
+	return errors.Is(err, windows.ERROR_BROKEN_PIPE) || errors.Is(err, windows.ERROR_NO_DATA) ||
+		errors.Is(err, windows.ERROR_PIPE_NOT_CONNECTED)
+}
+
+// A Stream is a file whose Read and Write wait, as all do on Windows.
+type Stream struct{ File *os.File }
+
+func (s Stream) Read(p []byte) (int, error) { return s.File.Read(p) }
+
+func (s Stream) Write(p []byte) (int, error) { return s.File.Write(p) }
+
+// Close closes the file.
+func (s Stream) Close() error { return s.File.Close() }

@@ -1,0 +1,22 @@
+package events
+
+import (
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// takeDescriptor returns another handle of standard error, the only descriptor for output
+// that Windows hands over by its number.
+func takeDescriptor(int) (uintptr, error) { return duplicate(os.Stderr.Fd()) }
+
+// duplicate returns another handle of the same file, which no program inherits.
+func duplicate(handle uintptr) (uintptr, error) {
+	process, err := windows.GetCurrentProcess()
+	if err != nil {
+		return 0, err
+	}
+	var own windows.Handle
+	err = windows.DuplicateHandle(process, windows.Handle(handle), process, &own, 0, false, windows.DUPLICATE_SAME_ACCESS)
+	return uintptr(own), err
+}

@@ -1,0 +1,6 @@
+package files
+
+import "errors"
+
+// ErrLocked says that another process, or another open file of this one, holds the lock.
+var ErrLocked = errors.New("files: locked")

@@ -1,0 +1,32 @@
+//go:build unix
+
+package transfer
+
+import (
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// placeAll gives a complete folder its name, if there is nothing by that name.
+func (p *folderPart) placeAll(dir *os.Root, part, name string) error {
+	if err := dir.Mkdir(name, 0o700); err != nil { // whoever makes the name first has it
+		return err
+	}
+	into, err := dir.Open(".")
+	if err == nil {
+		defer into.Close()
+		// os.Rename replaces no folder, not even the empty one that has just been made.
+		err = unix.Renameat(int(p.held.Fd()), treeFolder, int(into.Fd()), name)
+	}
+	if err != nil {
+		_ = dir.Remove(name)
+		return &fs.PathError{Op: "rename", Path: name, Err: err}
+	}
+	p.placed = true
+	return dir.RemoveAll(part)
+}
+
+// isForeign reports whether a name means something else than a file on this system.
+func isForeign(string) bool { return false }

@@ -1,0 +1,32 @@
+package transfer
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// placeAll gives a complete folder its name, if there is nothing by that name. Windows moves
+// no folder that is open, so it is let go first.
+func (p *folderPart) placeAll(dir *os.Root, part, name string) error {
+	if taken(dir, name) {
+		return &fs.PathError{Op: "rename", Path: name, Err: fs.ErrExist}
+	}
+	p.tree.Close()
+	p.tree = nil
+	if err := dir.Rename(part+"/"+treeFolder, name); err != nil {
+		return err
+	}
+	p.placed = true
+	p.held.Close()
+	p.held = nil
+	p.dir.Close()
+	return dir.RemoveAll(part)
+}
+
+// isForeign reports whether a name means something else than a file on this system: a
+// device, a stream of another file, a path, or a name that Windows would shorten.
+func isForeign(name string) bool {
+	return strings.ContainsAny(name, `\:<>"|?*`) || strings.HasSuffix(name, ".") || !filepath.IsLocal(name)
+}
