@@ -12,18 +12,20 @@ import (
 
 	"otrpipe/commands/internal/code"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/terminal/editor"
 )
 
 // askCode asks for a code at the terminal until one is entered. It is shown: it is good for
 // one connection only.
 func askCode() ([]byte, error) {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	in, out, err := terminal.Open()
 	if err != nil {
 		return nil, exit.Errorf(exit.KeyFile, "there is no terminal to ask for the code on").WithHint("give it with --code-file or --code-fd")
 	}
-	defer tty.Close()
-	console, err := editor.Open(tty, tty)
+	defer in.Close()
+	defer out.Close()
+	console, err := editor.Open(in, out)
 	if err != nil {
 		return nil, exit.Errorf(exit.KeyFile, "the terminal cannot be asked for the code: %w", err)
 	}

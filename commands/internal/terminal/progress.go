@@ -5,11 +5,9 @@ import (
 	"io"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/rivo/uniseg"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"otrpipe/commands/internal/descriptor"
@@ -241,16 +239,6 @@ func width(f *os.File) int {
 		}
 	})
 	return columns
-}
-
-// background reports whether f is our terminal and others are in its
-// foreground: then the line that the cursor stands on is theirs.
-func background(f *os.File) (is bool) {
-	control(f, func(fd int) {
-		front, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
-		is = err == nil && front != syscall.Getpgrp()
-	})
-	return is
 }
 
 // control calls do with the file descriptor of f; Fd would put it into

@@ -5,6 +5,7 @@
 package terminal
 
 import (
+	"errors"
 	"io"
 	"os"
 
@@ -12,6 +13,9 @@ import (
 
 	"otrpipe/commands/internal/descriptor"
 )
+
+// ErrWoken says that Keys.Wake has ended a wait.
+var ErrWoken = errors.New("terminal: woken")
 
 // Is reports whether f is a terminal.
 func Is(f *os.File) bool {

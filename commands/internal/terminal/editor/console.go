@@ -9,13 +9,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 	"unicode/utf8"
 
 	"github.com/fatih/color"
-	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"otrpipe/commands/internal/terminal"
 )
@@ -47,8 +44,6 @@ type Console struct {
 	keys    *terminal.Keys
 	colour  bool
 	charset *terminal.Charset
-	wake    *os.File // its other end is closed when the Console is
-	closing *os.File
 	signals chan os.Signal
 	decoder decoder // the reading goroutine's
 
@@ -86,16 +81,11 @@ func open(in, out *os.File, charset *terminal.Charset) (*Console, error) {
 		c.decoder.charset = c.charset.NewDecoder()
 	}
 	var err error
-	if c.wake, c.closing, err = os.Pipe(); err != nil {
-		return nil, err
-	}
 	if c.keys, err = terminal.TakeKeys(in); err != nil {
-		c.wake.Close()
-		c.closing.Close()
 		return nil, err
 	}
 	c.measure()
-	signal.Notify(c.signals, syscall.SIGWINCH, syscall.SIGCONT)
+	watchTerminal(c.signals)
 	go c.heedSignals()
 	c.put("\x1b[?2004h")
 	return c, nil
@@ -117,7 +107,7 @@ func (c *Console) Close() {
 	c.put(end + "\x1b[?2004l")
 	signal.Stop(c.signals)
 	close(c.signals)
-	c.closing.Close()
+	c.keys.Wake()
 	c.keys.Restore()
 }
 
@@ -439,33 +429,19 @@ func (c *Console) nextKey() (key, error) {
 
 // poll waits until the terminal has keys, for so many milliseconds at most.
 func (c *Console) poll(wait int) (ready bool, err error) {
-	fds := []unix.PollFd{
-		{Fd: int32(c.keys.FD()), Events: unix.POLLIN},
-		{Fd: int32(c.wake.Fd()), Events: unix.POLLIN},
+	ready, err = c.keys.Wait(wait)
+	if errors.Is(err, terminal.ErrWoken) {
+		err = ErrClosed
 	}
-	n, err := unix.Poll(fds, wait)
-	switch {
-	case err == unix.EINTR:
-		return c.poll(wait)
-	case err != nil:
-		return false, err
-	case fds[1].Revents != 0:
-		return false, ErrClosed
-	}
-	return n > 0, nil
+	return ready, err
 }
 
 func (c *Console) read() error {
 	var buf [4096]byte
 	defer clear(buf[:])
-	n, err := unix.Read(c.keys.FD(), buf[:])
-	switch {
-	case err == unix.EINTR, err == unix.EAGAIN:
-		return nil
-	case err != nil:
+	n, err := c.keys.Read(buf[:])
+	if err != nil {
 		return err
-	case n == 0:
-		return io.ErrUnexpectedEOF // the terminal is gone
 	}
 	c.decoder.feed(buf[:n])
 	return nil
@@ -505,7 +481,7 @@ func (c *Console) suspend() {
 	case <-c.resumed: // of another time
 	default:
 	}
-	stopped := syscall.Kill(0, syscall.SIGTSTP) == nil
+	stopped := stopGroup()
 	if stopped {
 		select {
 		case <-c.resumed:
@@ -542,7 +518,7 @@ func (c *Console) heedSignals() {
 	for s := range c.signals {
 		c.mu.Lock()
 		if !c.closed {
-			if s == syscall.SIGCONT {
+			if isContinued(s) {
 				c.retake()
 				select {
 				case c.resumed <- struct{}{}:
@@ -573,7 +549,7 @@ func (c *Console) resize() {
 
 // measure asks the terminal for its size.
 func (c *Console) measure() {
-	w, h, err := term.GetSize(c.keys.FD())
+	w, h, err := c.keys.Size()
 	if err != nil || w <= 0 || h <= 0 {
 		w, h = usualWidth, usualHeight
 	}

@@ -1,6 +1,9 @@
+//go:build unix
+
 package terminal
 
 import (
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +16,8 @@ type Keys struct {
 	fd    int
 	saved *term.State
 	mode  unix.Termios
+	// wake is a pipe. Its writing end is closed by Wake.
+	wake, waking *os.File
 }
 
 // TakeKeys makes the keys of the terminal f come one by one, until Restore.
@@ -28,14 +33,55 @@ func TakeKeys(f *os.File) (*Keys, error) {
 	if k.saved, err = term.GetState(k.fd); err != nil {
 		return nil, err
 	}
+	if k.wake, k.waking, err = os.Pipe(); err != nil {
+		return nil, err
+	}
 	if err := k.Retake(); err != nil {
+		k.wake.Close()
+		k.waking.Close()
 		return nil, err
 	}
 	return k, nil
 }
 
-// FD is the terminal's file descriptor.
-func (k *Keys) FD() int { return k.fd }
+// Size is how many columns and rows the terminal has.
+func (k *Keys) Size() (width, height int, err error) { return term.GetSize(k.fd) }
+
+// Wait waits until there are keys, for limit milliseconds at most; -1 is no limit. It fails
+// with ErrWoken once Wake has been called. It is for one goroutine, as Read is.
+func (k *Keys) Wait(limit int) (ready bool, err error) {
+	fds := []unix.PollFd{
+		{Fd: int32(k.fd), Events: unix.POLLIN},
+		{Fd: int32(k.wake.Fd()), Events: unix.POLLIN},
+	}
+	n, err := unix.Poll(fds, limit)
+	switch {
+	case err == unix.EINTR:
+		return k.Wait(limit)
+	case err != nil:
+		return false, err
+	case fds[1].Revents != 0:
+		return false, ErrWoken
+	}
+	return n > 0, nil
+}
+
+// Read reads what there is, which may be nothing. A terminal that is gone is an error.
+func (k *Keys) Read(p []byte) (int, error) {
+	n, err := unix.Read(k.fd, p)
+	switch {
+	case err == unix.EINTR, err == unix.EAGAIN:
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, nil
+}
+
+// Wake ends all waits, now and later. It is to be called once at most.
+func (k *Keys) Wake() { k.waking.Close() }
 
 // Retake makes the keys come one by one again, after the process was stopped
 // and whoever had the terminal meanwhile has left it in another mode.

@@ -1,0 +1,98 @@
+package terminal
+
+import (
+	"os"
+
+	"golang.org/x/sys/windows"
+	"golang.org/x/term"
+)
+
+// Keys is a console whose keys come one by one: nothing is echoed, and no key means a
+// signal. Keys without a character come as the sequences that Unix terminals send for them.
+type Keys struct {
+	console
+	out             *os.File // the console's screen
+	inMode, outMode uint32   // to be restored
+	wake            windows.Handle
+}
+
+// The modes of a console in which Keys come.
+const (
+	takenOff = windows.ENABLE_ECHO_INPUT | windows.ENABLE_PROCESSED_INPUT | windows.ENABLE_LINE_INPUT
+	takenOn  = windows.ENABLE_VIRTUAL_TERMINAL_INPUT
+	screenOn = windows.ENABLE_PROCESSED_OUTPUT | windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING
+)
+
+// TakeKeys makes the keys of the console f come one by one, until Restore.
+func TakeKeys(f *os.File) (*Keys, error) {
+	k := new(Keys)
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Control(func(fd uintptr) { k.in = windows.Handle(fd) }); err != nil {
+		return nil, err
+	}
+	if err := windows.GetConsoleMode(k.in, &k.inMode); err != nil {
+		return nil, err
+	}
+	if k.out, err = os.OpenFile("CONOUT$", os.O_RDWR, 0); err != nil {
+		return nil, err
+	}
+	err = windows.GetConsoleMode(k.screen(), &k.outMode)
+	if err == nil {
+		k.wake, err = windows.CreateEvent(nil, 1, 0, nil)
+	}
+	if err == nil {
+		err = k.Retake()
+	}
+	if err != nil {
+		k.out.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *Keys) screen() windows.Handle { return windows.Handle(k.out.Fd()) }
+
+// Size is how many columns and rows the console has.
+func (k *Keys) Size() (width, height int, err error) { return term.GetSize(int(k.out.Fd())) }
+
+// Wait waits until there are keys, for limit milliseconds at most; -1 is no limit. It fails
+// with ErrWoken once Wake has been called. It is for one goroutine, as Read is.
+func (k *Keys) Wait(limit int) (ready bool, err error) {
+	ready, woken, err := k.wait(k.wake, limit)
+	if woken {
+		err = ErrWoken
+	}
+	return ready, err
+}
+
+// Read reads what there is. A console that is gone is an error.
+func (k *Keys) Read(p []byte) (int, error) { return k.read(p) }
+
+// Wake ends all waits, now and later. It is to be called once at most.
+func (k *Keys) Wake() { _ = windows.SetEvent(k.wake) }
+
+// Retake makes the keys come one by one again, after another program has had the console.
+func (k *Keys) Retake() error {
+	if err := windows.SetConsoleMode(k.screen(), k.outMode|screenOn); err != nil {
+		return err
+	}
+	return windows.SetConsoleMode(k.in, k.taken())
+}
+
+func (k *Keys) taken() uint32 { return k.inMode&^takenOff | takenOn }
+
+// Ours says that nobody else has changed the console's mode: another program that has is
+// about to read the keys.
+func (k *Keys) Ours() bool {
+	var mode uint32
+	return windows.GetConsoleMode(k.in, &mode) != nil || mode == k.taken()
+}
+
+// Restore gives the console back as it was.
+func (k *Keys) Restore() {
+	_ = windows.SetConsoleMode(k.in, k.inMode)
+	_ = windows.SetConsoleMode(k.screen(), k.outMode)
+}
