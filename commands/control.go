@@ -18,6 +18,9 @@ func controlFlags() []cli.Flag {
 // meantSessions says which live sessions the flags mean: of this home, of the identity if
 // one is named, of the name if one is given.
 func meantSessions(c *cli.Context) (dir string, filter control.Filter, err error) {
+	if !control.Reachable {
+		return "", filter, control.ErrUnreachable
+	}
 	session, err := sessionName(c)
 	if err != nil {
 		return "", filter, err

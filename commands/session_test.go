@@ -1,3 +1,5 @@
+//go:build unix
+
 package commands
 
 import (
@@ -7,11 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"otrpipe/commands/internal/exit"
+
+	"golang.org/x/sys/unix"
 )
 
 // patience is how long a test waits for what must happen.
@@ -94,7 +97,7 @@ func (p *person) twoEnds(flags ...string) (alice, bob *running) {
 	there, back := filepath.Join(p.folder, "there"), filepath.Join(p.folder, "back")
 	var fifos []*os.File
 	for _, name := range []string{there, back} {
-		if err := syscall.Mkfifo(name, 0o600); err != nil {
+		if err := unix.Mkfifo(name, 0o600); err != nil {
 			p.t.Fatal(err)
 		}
 		f, err := os.OpenFile(name, os.O_RDWR, 0)

@@ -12,6 +12,10 @@ import (
 // nobody else is held up by it.
 const namedAnswerTime = 5 * time.Second
 
+// ErrUnreachable is the error of commands about live sessions where those cannot be reached.
+var ErrUnreachable error = exit.Errorf(exit.Usage, "on Windows no other command can reach a live session").
+	WithHint("use the lines of otrpipe chat, such as /smp, or give the session's own command the flags it needs")
+
 // Choose returns a client of the one live session in dir that the filter means, which is
 // to be closed. Where there is none, or several, or it does not answer, the error says
 // which sessions there are.

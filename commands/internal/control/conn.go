@@ -11,8 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -70,14 +68,7 @@ func (c *Conn) Send(m Message, files ...*os.File) error {
 		}
 		parts = append(parts, binary.BigEndian.AppendUint32(nil, uint32(len(*secret)+1)), *secret)
 	}
-	var rights []byte
-	if len(files) > 0 {
-		fds := make([]int, len(files))
-		for i, f := range files {
-			fds[i] = int(f.Fd())
-		}
-		rights = unix.UnixRights(fds...)
-	}
+	rights := rightsOf(files)
 	c.send.Lock()
 	defer c.send.Unlock()
 	n, _, err := c.c.WriteMsgUnix(parts[0], rights, nil)
@@ -168,12 +159,12 @@ func (c *Conn) readFull(p []byte) error {
 
 // read reads what is there, and keeps the files that came with it.
 func (c *Conn) read(p []byte) (int, error) {
-	rights := make([]byte, unix.CmsgSpace(4*maxFiles))
+	rights := make([]byte, rightsSize)
 	n, rn, flags, _, err := c.c.ReadMsgUnix(p, rights)
 	if rn > 0 {
 		files, ferr := filesOf(rights[:rn])
 		c.files = append(c.files, files...)
-		if ferr != nil || flags&unix.MSG_CTRUNC != 0 || len(c.files) > maxFiles {
+		if ferr != nil || isCut(flags) || len(c.files) > maxFiles {
 			return 0, ErrMessage
 		}
 	}
@@ -184,25 +175,6 @@ func (c *Conn) read(p []byte) (int, error) {
 		return 0, fmt.Errorf("control: %w", err)
 	}
 	return n, nil
-}
-
-// filesOf opens the file descriptors in a socket's control messages.
-func filesOf(rights []byte) ([]*os.File, error) {
-	messages, err := unix.ParseSocketControlMessage(rights)
-	if err != nil {
-		return nil, err
-	}
-	var files []*os.File
-	for _, m := range messages {
-		fds, err := unix.ParseUnixRights(&m)
-		if err != nil {
-			continue // other control messages
-		}
-		for _, fd := range fds {
-			files = append(files, os.NewFile(uintptr(fd), "a half's stream"))
-		}
-	}
-	return files, nil
 }
 
 // SetDeadline bounds how long Send and Receive may take; the zero time takes

@@ -1,56 +1,6 @@
 package control
 
-import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
-	"syscall"
-)
+import "errors"
 
 // ErrDir says that the folder for sockets cannot be trusted.
 var ErrDir = errors.New("control: the folder for sockets is not safe")
-
-// Dir returns the folder for the user's sockets and makes it if need be:
-// otrpipe in $XDG_RUNTIME_DIR, else a folder of the user's in the temporary
-// folder. It refuses with ErrDir a folder that is a link, another user's, or
-// open to others.
-func Dir() (string, error) {
-	dir := filepath.Join(os.TempDir(), "otrpipe-"+strconv.Itoa(os.Getuid()))
-	if run := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(run) && ours(run) {
-		dir = filepath.Join(run, "otrpipe")
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("control: %w", err)
-	}
-	// The folder may be another's who was here first; Lstat sees a link as
-	// what it is.
-	info, err := os.Lstat(dir)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("control: %w", err)
-	case !info.IsDir():
-		return "", fmt.Errorf("%w: %s is not a folder", ErrDir, dir)
-	case owner(info) != os.Getuid():
-		return "", fmt.Errorf("%w: %s belongs to another user", ErrDir, dir)
-	case info.Mode().Perm()&0o077 != 0:
-		return "", fmt.Errorf("%w: %s is open to others: chmod 700 %s", ErrDir, dir, dir)
-	}
-	return dir, nil
-}
-
-// ours reports whether dir is a folder of this user, and not of the one that
-// a root shell was started from.
-func ours(dir string) bool {
-	info, err := os.Stat(dir)
-	return err == nil && info.IsDir() && owner(info) == os.Getuid()
-}
-
-func owner(info fs.FileInfo) int {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(st.Uid)
-	}
-	return -1
-}

@@ -3,7 +3,6 @@ package control
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -28,10 +27,8 @@ func Hold(dir string, what ...string) (h *Held, ok bool) {
 	if err != nil {
 		return nil, false
 	}
-	// Release removes the file. Until then something is in it.
-	info, err := lock.Stat()
-	h = &Held{lock: lock, left: err != nil || info.Size() > 0}
-	if err := os.WriteFile(path, []byte("held\n"), 0o600); err != nil {
+	h = &Held{lock: lock, left: isMarked(lock)}
+	if err := mark(lock); err != nil {
 		h.left = true
 	}
 	return h, true
@@ -42,7 +39,10 @@ func Hold(dir string, what ...string) (h *Held, ok bool) {
 func (h *Held) Left() bool { return h.left }
 
 // Release gives it up.
-func (h *Held) Release() { dropLock(h.lock) }
+func (h *Held) Release() {
+	unmark(h.lock)
+	dropLock(h.lock)
+}
 
 // Leave gives it up, and Left tells all that come after.
 func (h *Held) Leave() { h.lock.Close() }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // maxHost bounds the file that says whose a socket is, in bytes: two paths and a
@@ -26,7 +25,7 @@ func writeHost(path string, n Name) error {
 	if err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC|syscall.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC|noFollow, 0)
 	if err != nil {
 		return fmt.Errorf("control: %w", err)
 	}

@@ -63,6 +63,10 @@ type Config struct {
 
 // Run is one half of an end, from its beginning to its end.
 func Run(cfg Config) error {
+	if !control.Reachable {
+		return exit.Errorf(exit.Usage, "on Windows the two halves of an end cannot find each other").
+			WithHint("use otrpipe connect; only with --to, --reply-to or a message to you does %s work here", cfg.Role)
+	}
 	for until := time.Now().Add(patience); ; {
 		listener, err := control.Listen(cfg.Dir, cfg.Name)
 		if err == nil {

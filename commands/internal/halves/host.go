@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"otrpipe/commands/internal/control"
@@ -263,20 +262,4 @@ func (m *meeting) end(err error) {
 	p.conn.Close()
 	clear(p.passphrase)
 	clear(p.secret)
-}
-
-// fileID says which file f is, the same in every process.
-func fileID(f *os.File) string {
-	var id string
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return ""
-	}
-	_ = conn.Control(func(fd uintptr) {
-		var st syscall.Stat_t
-		if syscall.Fstat(int(fd), &st) == nil {
-			id = fmt.Sprintf("%x:%x:%x", st.Dev, st.Ino, st.Rdev)
-		}
-	})
-	return id
 }

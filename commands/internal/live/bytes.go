@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/stream"
@@ -94,7 +95,7 @@ func (s *Session) receive(b *stream.Stream, p *Payload) error {
 // left says whether err, of writing, comes from an application that reads no
 // more.
 func (p *Payload) left(err error) bool {
-	return p.Application != nil && (errors.Is(err, syscall.EPIPE) || errors.Is(err, fs.ErrClosed))
+	return p.Application != nil && (descriptor.ReaderGone(err) || errors.Is(err, fs.ErrClosed))
 }
 
 // outputLost ends the session when standard output takes no more plaintext,
@@ -102,7 +103,7 @@ func (p *Payload) left(err error) bool {
 func (s *Session) outputLost(err error) error {
 	lost := exit.Errorf(exit.Failure, "writing the plaintext: %w", withoutName(err))
 	switch {
-	case errors.Is(err, syscall.EPIPE):
+	case descriptor.ReaderGone(err):
 		lost = exit.Silently(128 + int(syscall.SIGPIPE))
 	case errors.Is(err, terminal.ErrHangup):
 		lost = hangup()

@@ -1,13 +1,12 @@
+//go:build unix
+
 package control
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
 )
-
-var errOtherUser = errors.New("control: the other process belongs to another user")
 
 // checkPeer refuses a connection whose other end is not this user's. peerUID,
 // which each system has its own way for, asks the kernel.

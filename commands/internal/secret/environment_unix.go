@@ -1,0 +1,35 @@
+//go:build unix
+
+package secret
+
+import (
+	"os"
+	"strings"
+	"unsafe"
+)
+
+// initial is the environment as the program got it: one string for each that the
+// kernel put behind the arguments.
+var initial = os.Environ()
+
+// overwriteInitial overwrites the value of a variable in the memory in which the
+// kernel handed the environment over. Its strings follow the last argument, which
+// os.Args refers to in place. Each is compared with the runtime's copy before the
+// next is looked at: where a system has another order the first already differs.
+func overwriteInitial(name string) {
+	if len(os.Args) == 0 {
+		return
+	}
+	last := os.Args[len(os.Args)-1]
+	at := unsafe.Add(unsafe.Pointer(unsafe.StringData(last)), len(last)+1)
+	for _, entry := range initial {
+		memory := unsafe.Slice((*byte)(at), len(entry)+1)
+		if string(memory[:len(entry)]) != entry || memory[len(entry)] != 0 {
+			return
+		}
+		if variable, _, ok := strings.Cut(entry, "="); ok && variable == name {
+			clear(memory[len(name)+1 : len(entry)])
+		}
+		at = unsafe.Add(at, len(entry)+1)
+	}
+}
