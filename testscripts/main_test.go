@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package testscripts runs the real program the way a person or a script
 // does: every *.txtar file here is one story, told with the commands of
 // github.com/rogpeppe/go-internal/testscript, those of script_test.go and the

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package peers runs our library, and the program, against other
 // implementations of OTR: libotr, pure-python-otr and x/crypto/otr as commands,
 // and irssi on an IRC server. README.md describes the commands.

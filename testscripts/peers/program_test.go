@@ -1,3 +1,5 @@
+//go:build unix
+
 package peers
 
 import (
@@ -14,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var otrpipe = sync.OnceValues(func() ([]string, error) { return goBuild("otrpipe", "../..") })
@@ -193,7 +197,7 @@ func newRemote(t *testing.T, k *kind, flags ...string) *remote {
 	dir := t.TempDir()
 	r := &remote{t: t, path: filepath.Join(dir, "events")}
 	fifo := filepath.Join(dir, "control")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	control, err := os.OpenFile(fifo, os.O_RDWR, 0)
