@@ -161,7 +161,7 @@ func (h *Home) lock() (unlock func(), err error) {
 	if h.err != nil {
 		return nil, h.err
 	}
-	if err := os.MkdirAll(h.dir, folderMode); err != nil {
+	if err := makeHome(h.dir); err != nil {
 		return nil, pathError(err)
 	}
 	if err := h.check(); err != nil {

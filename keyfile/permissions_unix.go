@@ -13,6 +13,9 @@ import (
 // without waiting for the other end of a pipe.
 const openItself = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
+// makeHome makes the folder of a home, for its user alone, if there is none.
+func makeHome(dir string) error { return os.MkdirAll(dir, folderMode) }
+
 // ownerError returns an error if a file or folder belongs to another user.
 func ownerError(path string, info fs.FileInfo) *UnsafeError {
 	stat, ok := info.Sys().(*syscall.Stat_t)

@@ -1,8 +1,10 @@
 package keyfile
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"unsafe"
 
@@ -13,8 +15,36 @@ import (
 // tells that it is one.
 const openItself = windows.O_FILE_FLAG_OPEN_REPARSE_POINT
 
-// fileAllAccess is every right to a file.
-const fileAllAccess = "F"
+// makeHome makes the folder of a home, for its user alone, if there is none. What is made in
+// it has the same access list.
+func makeHome(dir string) error {
+	_, err := os.Lstat(dir)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if err := os.MkdirAll(dir, folderMode); err != nil || !fresh || withoutModes(dir) {
+		return err
+	}
+	user, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return err
+	}
+	// Every right (FA) for us, the system (SY) and the administrators (BA), whatever the
+	// folder above gives to others.
+	list := fmt.Sprintf("D:P(A;OICI;FA;;;%s)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)", user.User.Sid)
+	sd, err := windows.SecurityDescriptorFromString(list)
+	if err != nil {
+		return err
+	}
+	access, _, err := sd.DACL()
+	if err != nil {
+		return err
+	}
+	err = windows.SetNamedSecurityInfo(dir, windows.SE_FILE_OBJECT,
+		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, access, nil)
+	if err != nil {
+		return &fs.PathError{Op: "protect", Path: dir, Err: err}
+	}
+	return nil
+}
 
 // ownerError returns an error if a file or folder belongs to a user who is neither us nor
 // one of the system's own accounts: an owner can give itself any right.
@@ -80,7 +110,7 @@ func openTo(path string, mode fs.FileMode, who string) *UnsafeError {
 	return &UnsafeError{
 		Path:   path,
 		Reason: "has an access list that lets in " + who,
-		Fix:    fmt.Sprintf(`icacls %s /inheritance:r /grant:r "%%USERNAME%%:%s%s"`, quoted(path), inherited, fileAllAccess),
+		Fix:    fmt.Sprintf(`icacls %s /inheritance:r /grant:r "%%USERNAME%%:%sF"`, quoted(path), inherited),
 	}
 }
 
