@@ -45,6 +45,7 @@ func attack(t *testing.T, h *home, version int, move string, say func(*live), fl
 // A guesser that is shown the outcome has had its one guess, whatever it does then. The
 // next connection waits, and says why.
 func TestAGuesserHasOneGuessAConnectionAndIsSeen(t *testing.T) {
+	t.Parallel()
 	moves := []string{"abort", "start", "exchange", "end", "leave", "wait", "close"}
 	for _, version := range []int{2, 3, 4} {
 		for i, move := range moves {
@@ -82,6 +83,7 @@ func TestAGuesserHasOneGuessAConnectionAndIsSeen(t *testing.T) {
 // Another key that comes in mid-session under the peer's instance tag gets no text; the run
 // ends with 3, and with --stay only that session.
 func TestAnotherKeyThatTakesTheWireOverGetsNoText(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{3, 4} {
 		for _, stay := range []bool{false, true} {
 			t.Run("version "+strconv.Itoa(version)+", stay "+strconv.FormatBool(stay), func(t *testing.T) {

@@ -75,6 +75,7 @@ func (r row) size() string {
 // exchange, texts, fresh keys, an end from either side and a new start, and a
 // crash of either side. Prints what it did as a table.
 func TestInterop(t *testing.T) {
+	t.Parallel()
 	results := &table{head: []string{"peer", "version", "lines", "start"}}
 	for _, c := range chapters {
 		results.head = append(results.head, c.name)

@@ -243,6 +243,7 @@ func carry(t *testing.T, folder, nick string) carrier {
 // The plumbing carries a conversation between irssi and a peer that is not ours,
 // so what fails here is the plumbing.
 func TestIRCCarriesLibotrToIrssi(t *testing.T) {
+	t.Parallel()
 	argv := libotr.command(t)
 	server := startServer(t)
 	ours, theirs := record(t, server), record(t, server)
@@ -274,6 +275,7 @@ func TestIRCCarriesLibotrToIrssi(t *testing.T) {
 // The whole way as a user has it: irssi with its plugin at one end, otrpipe
 // through ii at the other, a real server between them that sees no word.
 func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	server := startServer(t)
 	ours, theirs := record(t, server), record(t, server)
@@ -316,6 +318,7 @@ func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
 // Someone has nothing but otr-irc: it starts what carries the conversation, delivers a
 // pipe's texts, and leaves the server when they have gone out. What goes wrong it says.
 func TestOtrIRCStartsEverythingItself(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	program(t, "ii", "ii")
 	server := startServer(t)
@@ -376,6 +379,7 @@ func TestOtrIRCStartsEverythingItself(t *testing.T) {
 
 // The way to a server is encrypted, and its certificate is looked at.
 func TestOtrIRCLooksAtTheServersCertificate(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	program(t, "ii", "ii")
 	socat, openssl := program(t, "socat", "socat"), program(t, "openssl", "openssl")

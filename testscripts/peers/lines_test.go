@@ -31,6 +31,7 @@ func eachPeer(t *testing.T, story func(t *testing.T, k *kind, version string)) {
 // The program talks to every peer in mode lines: both ends' texts arrive, whole
 // or in pieces, and the end of its input ends the session for both.
 func TestProgramTalksInLines(t *testing.T) {
+	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		for _, size := range []string{"", "200"} {
 			flags, theirs := []string(nil), []string{"--versions", version}
@@ -65,6 +66,7 @@ func TestProgramTalksInLines(t *testing.T) {
 // A peer that ends the session is the end of the program. Where our input was still open,
 // not all of it was sent.
 func TestProgramLeavesWhenThePeerEnds(t *testing.T) {
+	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h, r := newHome(t), newRemote(t, k, "--versions", version)
 		l := h.connect(version, r)
@@ -81,6 +83,7 @@ func TestProgramLeavesWhenThePeerEnds(t *testing.T) {
 
 // A peer that is gone without an end is a broken stream.
 func TestProgramNoticesThatThePeerCrashed(t *testing.T) {
+	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h, r := newHome(t), newRemote(t, k, "--versions", version)
 		l := h.connect(version, r)
@@ -96,6 +99,7 @@ func TestProgramNoticesThatThePeerCrashed(t *testing.T) {
 // A peer that lost its session gets a new one when it asks for it, and texts go
 // on.
 func TestProgramGoesOnWhenThePeerStartsOver(t *testing.T) {
+	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h, r := newHome(t), newRemote(t, k, "--versions", version)
 		l := h.connect(version, r)
@@ -118,6 +122,7 @@ func TestProgramGoesOnWhenThePeerStartsOver(t *testing.T) {
 // Only the peer whose key was expected is talked to; another gets no text and
 // none of its own is shown.
 func TestProgramRefusesAKeyThatWasNotExpected(t *testing.T) {
+	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h, r := newHome(t), newRemote(t, k, "--versions", version, "--on", "secure=say poison")
 		l := h.connect(version, r, "--expect", strings.Repeat("5", 40))
@@ -145,6 +150,7 @@ func TestProgramRefusesAKeyThatWasNotExpected(t *testing.T) {
 
 // SMP comes before any text, whoever starts it, and without it there is none.
 func TestProgramRunsSMPBeforeAnyText(t *testing.T) {
+	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h := newHome(t)
 		for _, c := range []struct {

@@ -185,6 +185,7 @@ var tapped = []struct {
 // both versions and modes, and he reads nothing. Without a check he reads
 // everything.
 func TestManInTheMiddleIsCaught(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"3", "4"} {
 		for _, mode := range []string{"stream", "lines"} {
 			for _, c := range tapped {
@@ -222,6 +223,7 @@ func TestManInTheMiddleIsCaughtInALiveSession(t *testing.T) {
 // One who has no keys, but takes the 4 from every query and the messages of
 // version 4 away, does not get past who asks for version 4 or knows the peer.
 func TestVersion4CannotBeTakenAwayInSilence(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"stream", "lines"} {
 		for _, c := range []struct {
 			name  string

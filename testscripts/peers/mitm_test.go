@@ -58,6 +58,7 @@ func joined(t *testing.T, a, b *exec.Cmd) {
 // The man in the middle is a real one: nothing between two clients that check
 // nothing is secret from it, and they do not notice. SMP that is passed on fails.
 func TestManInTheMiddleReadsThoseWhoDoNotCheck(t *testing.T) {
+	t.Parallel()
 	peer := libotr.command(t)[0]
 	middle, err := mitm()
 	if err != nil {
@@ -106,6 +107,7 @@ func TestManInTheMiddleReadsThoseWhoDoNotCheck(t *testing.T) {
 
 // The same in version 4, between two peers of another make.
 func TestManInTheMiddleOfVersion4ReadsThoseWhoDoNotCheck(t *testing.T) {
+	t.Parallel()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		missing(t, "python3", "apt install python3", err)

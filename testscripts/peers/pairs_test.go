@@ -7,6 +7,7 @@ import "testing"
 // The peers talk to each other before they talk to us: what fails here is a
 // fault of a peer and not of ours.
 func TestPeersTalkToEachOther(t *testing.T) {
+	t.Parallel()
 	for _, pair := range []struct {
 		a, b    *kind
 		version string
@@ -44,6 +45,7 @@ func TestPeersTalkToEachOther(t *testing.T) {
 
 // The peers' SMP works among themselves.
 func TestPeersAuthenticateEachOther(t *testing.T) {
+	t.Parallel()
 	for _, pair := range [][2]*kind{{libotr, libotr}, {libotr, potr}, {potr, libotr}, {libotr, xcrypto}, {xcrypto, libotr}} {
 		t.Run(pair[0].name+" asks "+pair[1].name, func(t *testing.T) {
 			t.Parallel()
@@ -69,6 +71,7 @@ func TestPeersAuthenticateEachOther(t *testing.T) {
 
 // Every peer reads the same key file.
 func TestPeersReadKeyFiles(t *testing.T) {
+	t.Parallel()
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			key := keyFile(t)

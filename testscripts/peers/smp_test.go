@@ -58,6 +58,7 @@ func (r smpRow) cells() []string {
 // wrong secrets, twice in a row, started over, aborted. Prints what it did as a
 // table.
 func TestSMPInterop(t *testing.T) {
+	t.Parallel()
 	results := &table{head: []string{"peer", "version", "", ""}}
 	for _, s := range smpStories {
 		results.head = append(results.head, s.name)

@@ -98,6 +98,7 @@ var theirFields = map[string]string{
 // What otr_parse and toolkit parse show of every message of a talk with each kind of peer
 // is the same, field by field.
 func TestTheToolkitAgreesWithLibotrsFieldByField(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		for _, version := range kind.versions {
 			t.Run(kind.name+" "+version, func(t *testing.T) {
@@ -183,6 +184,7 @@ func compareFields(t *testing.T, line, theirs string) (compared int) {
 // What ours decrypts and forges, theirs decrypts, and the other way round; so it is with
 // guessed texts that are replaced, and with messages made of their parts.
 func TestForgeriesAreAcceptedBothWays(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"3", "2"} {
 		t.Run(version, func(t *testing.T) {
 			l := recordTalk(t, libotr, version)
@@ -282,6 +284,7 @@ func bothWays(t *testing.T, line, key string) {
 
 // Data messages that both tools make of the same parts are the same bytes.
 func TestRemacMakesTheSameMessage(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	digits := func(n int) string {
 		b := make([]byte, n)
@@ -314,6 +317,7 @@ func TestRemacMakesTheSameMessage(t *testing.T) {
 // Both tools derive the same keys; the session id of ours is the one that clients of
 // version 3 show, of which theirs knows only version 1's.
 func TestSessionKeysAreTheSame(t *testing.T) {
+	t.Parallel()
 	const private = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	for _, public := range []string{"02", "3039", strings.Repeat("7f", 190)} {
 		theirs, err := libotrTool(t, "", "otr_sesskeys", private, public)

@@ -61,6 +61,7 @@ func newOursOf(t *testing.T, versions string) *ours {
 // Our library in every combination of versions, with every peer, whoever begins: the
 // best version that both speak, or no session. Prints what it did as a table.
 func TestTheBestCommonVersionWithEveryPeer(t *testing.T) {
+	t.Parallel()
 	results := &table{head: []string{"ours", "peer", "its versions"}}
 	for _, s := range starters {
 		results.head = append(results.head, s.name)
@@ -128,6 +129,7 @@ func (k *talk) meet(s starter, want string) string {
 // The program with --otr in every combination, with every peer and with itself: a session
 // in the best common version, or the exit code for no session and a hint.
 func TestProgramFindsTheBestCommonVersion(t *testing.T) {
+	t.Parallel()
 	results := &table{head: []string{"--otr", "peer", "its versions", "version", "exit"}}
 	type other struct {
 		name, versions string
@@ -148,7 +150,7 @@ func TestProgramFindsTheBestCommonVersion(t *testing.T) {
 	}})
 	for _, versions := range ourVersions {
 		others = append(others, other{"otrpipe", versions, func(t *testing.T, h *home) []string {
-			return []string{h.program, "serve", "--mode", "lines", "--otr", versions, "--timeout", "20s", "--", "cat"}
+			return []string{h.program, "serve", "--quiet", "--mode", "lines", "--otr", versions, "--timeout", "20s", "--", "cat"}
 		}})
 	}
 	t.Run("with", func(t *testing.T) {
