@@ -162,7 +162,7 @@ func TestProgramFindsTheBestCommonVersion(t *testing.T) {
 					defer func() { results.add(cells, t.Failed() || t.Skipped()) }()
 					h := newHome(t)
 					want := bestOf(versions, o.versions)
-					timeout := "30s"
+					timeout := "50s" // the peer in Python is slow on a busy machine
 					if want == "none" {
 						timeout = "1s"
 					}
