@@ -60,7 +60,7 @@ func runChat(c *cli.Context) error {
 	talk := chat.New(chat.Config{
 		IO:            p,
 		Program:       programName,
-		Contact:       c.String(flagContact),
+		Contact:       e.Contact(),
 		Keys:          func() []keys.Fingerprint { return publicKeys(c) },
 		CheckQuestion: func(q string) error { _, err := options.Question(q); return err },
 		Suggest:       cmdline.Nearest,

@@ -95,6 +95,8 @@ var argumentWords = map[string][]complete.Completer{
 	"toolkit remac":     {complete.AFile},
 	"toolkit forge":     {complete.AFile},
 	"prekeys revoke":    {complete.These()}, // ids are known only with the passphrase
+	commandChat:         {atHome(names.Reachable)},
+	commandConnect:      {atHome(names.Reachable)},
 	"send":              {complete.AFile, complete.AFile, complete.AFile, complete.AFile},
 	"receive":           {complete.AFolder},
 	"completion":        {complete.These(complete.Bash, complete.Zsh, complete.Fish)},

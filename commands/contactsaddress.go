@@ -19,8 +19,8 @@ func contactsAddressCommand() *cli.Command {
 		Name:      "address",
 		Usage:     "note how a contact is reached, or print it",
 		ArgsUsage: "NAME" + cmdline.ThenCommand,
-		Description: "A contact with an address needs nothing more: otrpipe chat bob, otrpipe connect bob. The contact's key is required\n" +
-			"there as with --contact. An address is a TCP address or a COMMAND that carries the lines.\n\n" +
+		Description: "A contact with an address needs nothing more: otrpipe chat bob, otrpipe connect bob, otrpipe send FILE --to bob. The\n" +
+			"contact's key is required as with --contact. An address is a TCP address or a COMMAND that carries the lines.\n\n" +
 			"  otrpipe contacts address bob --tcp bobs.host:9000\n" +
 			"  otrpipe contacts address bob -- ssh bobs.host otrpipe serve -- cat",
 		Flags: cmdline.In(groupAddress,

@@ -54,47 +54,88 @@ func newSharing(c *cli.Context, defaults options.Values, shared []byte) (*ends.E
 
 // newWhole is newEnd for a command that is a whole end.
 func newWhole(c *cli.Context, defaults options.Values) (*ends.End, error) {
-	if err := checkWay(c, c.Args().Present()); err != nil {
+	command := c.Args().Slice()
+	name, named := contactArgument(c)
+	if named {
+		command = nil
+	} else {
+		name = c.String(flagContact)
+	}
+	reached, command, err := findWay(c, name, command)
+	if err != nil {
 		return nil, err
 	}
-	command := c.Args().Slice()
-	if len(command) == 1 && hasFlag(c, flagTCP) && !cmdline.HasDashes(c.App) {
-		contact, found, err := openHome(c).Contact(command[0])
-		if err == nil && found && !contact.Address.IsZero() {
-			if defaults, command, err = toContact(c, contact, defaults); err != nil {
-				return nil, err
-			}
-		}
+	if named {
+		reached[flagContact] = []string{name}
 	}
-	e, err := newEnd(c, defaults)
+	e, err := newEnd(c, together(defaults, reached))
 	if err != nil {
 		return nil, err
 	}
 	return e, e.FindWay(command)
 }
 
-// toContact returns the defaults and the COMMAND of an end that reaches a contact at the
-// address on file. The contact's key is required.
-func toContact(c *cli.Context, contact keyfile.Contact, defaults options.Values) (options.Values, []string, error) {
-	switch {
-	case c.IsSet(flagContact) && c.String(flagContact) != contact.Name:
-		return nil, nil, exit.Errorf(exit.Usage, "--contact names somebody else than %s", terminal.Visible(contact.Name))
-	case c.Bool(options.EphemeralFlag):
-		return nil, nil, exit.Errorf(exit.Usage, "--%s and a contact contradict each other", options.EphemeralFlag)
+// contactArgument returns the contact whose name is the only argument, instead of a COMMAND.
+// It has an address, or the flags say how it is reached; else it is a COMMAND.
+func contactArgument(c *cli.Context) (name string, ok bool) {
+	if c.NArg() != 1 || !hasFlag(c, flagTCP) || cmdline.HasDashes(c.App) {
+		return "", false
 	}
-	defaults = maps.Clone(defaults)
-	if defaults == nil {
-		defaults = options.Values{}
+	contact, found, err := openHome(c).Contact(c.Args().First())
+	if err != nil || !found {
+		return "", false
 	}
-	defaults[flagContact] = []string{contact.Name}
-	if contact.Address.TCP != "" {
-		address, err := transport.DialAddress(contact.Address.TCP)
+	return contact.Name, !contact.Address.IsZero() || c.IsSet(flagTCP) || c.IsSet(flagListen)
+}
+
+// findWay finds the way to the other end: the one that the flags or a COMMAND name, or else the
+// address on file of a contact; name is the contact that the command line names, if any. It
+// returns the flags and the COMMAND that lead there.
+func findWay(c *cli.Context, name string, command []string) (options.Values, []string, error) {
+	way := options.Values{}
+	contact := keyfile.Contact{}
+	if name != "" && len(command) == 0 && hasFlag(c, flagTCP) && !c.IsSet(flagTCP) && !c.IsSet(flagListen) {
+		var err error
+		if contact, _, err = openHome(c).Contact(name); err != nil {
+			return nil, nil, exit.Key(err)
+		}
+	}
+	if err := checkContact(c, name); err != nil {
+		return nil, nil, err
+	}
+	if address := contact.Address.TCP; address != "" {
+		address, err := transport.DialAddress(address)
 		if err != nil {
 			return nil, nil, exit.Errorf(exit.KeyFile, "the address of %s: %w", terminal.Visible(contact.Name), err)
 		}
-		defaults[flagTCP] = []string{address}
+		way[flagTCP] = []string{address}
+	} else if len(contact.Address.Command) > 0 {
+		command = contact.Address.Command
 	}
-	return defaults, contact.Address.Command, nil
+	return way, command, checkWay(c, name, len(command) > 0, len(way) > 0)
+}
+
+// checkContact refuses flags that contradict the name of a contact that is an argument.
+func checkContact(c *cli.Context, name string) error {
+	switch {
+	case name == "" || name == c.String(flagContact):
+		return nil // which checkEphemeral refuses where it has to
+	case c.IsSet(flagContact):
+		return exit.Errorf(exit.Usage, "--contact names somebody else than %s", terminal.Visible(name))
+	case c.Bool(options.EphemeralFlag):
+		return exit.Errorf(exit.Usage, "--%s and a contact contradict each other", options.EphemeralFlag)
+	}
+	return nil
+}
+
+// together returns the defaults of a command with what was found out for this run.
+func together(defaults, found options.Values) options.Values {
+	all := maps.Clone(defaults)
+	if all == nil {
+		all = options.Values{}
+	}
+	maps.Copy(all, found)
+	return all
 }
 
 // hasFlag reports whether a command has a flag.
@@ -102,9 +143,10 @@ func hasFlag(c *cli.Context, name string) bool {
 	return slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == name })
 }
 
-// checkWay refuses a command line that does not name exactly one way to the other end;
-// command says whether it has a COMMAND.
-func checkWay(c *cli.Context, command bool) error {
+// checkWay refuses a command line that does not name exactly one way to the other end. name is
+// the contact that it names, if any; command says whether there is a COMMAND, and dialled
+// whether the contact has a TCP address.
+func checkWay(c *cli.Context, name string, command, dialled bool) error {
 	switch hasTCP := hasFlag(c, flagTCP); {
 	case c.IsSet(flagTCP) && c.IsSet(flagListen):
 		return exit.Errorf(exit.Usage, "--tcp and --listen contradict each other: one end listens, and the other dials")
@@ -114,8 +156,11 @@ func checkWay(c *cli.Context, command bool) error {
 		return exit.Errorf(exit.Usage, "--%s needs a COMMAND, whose status it is", options.TransportStatusFlag)
 	case c.IsSet(options.MaxSessionsFlag) && !c.IsSet(flagListen):
 		return exit.Errorf(exit.Usage, "--%s needs --listen", options.MaxSessionsFlag)
-	case command || hasTCP && (c.IsSet(flagTCP) || c.IsSet(flagListen)):
+	case command || dialled || hasTCP && (c.IsSet(flagTCP) || c.IsSet(flagListen)):
 		return nil
+	case hasTCP && name != "":
+		return exit.Errorf(exit.Usage, "%s needs a transport: --tcp, --listen or a COMMAND; no address of %s is on file", c.Command.HelpName, terminal.Visible(name)).
+			WithHint("otrpipe contacts address %s --tcp HOST:PORT", exit.ShellWord(name))
 	case hasTCP:
 		return exit.Errorf(exit.Usage, "%s needs a transport: --tcp, --listen or a COMMAND", c.Command.HelpName).
 			WithHint("%s [flags] --tcp HOST:PORT, --listen PORT, or -- COMMAND...", c.Command.HelpName)

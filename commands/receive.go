@@ -43,7 +43,8 @@ func runReceive(c *cli.Context) error {
 			return err
 		}
 	}
-	if err := checkWay(c, len(command) > 0); err != nil {
+	way, command, err := findWay(c, c.String(flagContact), command)
+	if err != nil {
 		return err
 	}
 	t, folder, err := exchange.NewReceiving(ioOf(c), output(c), dir, limit)
@@ -51,5 +52,5 @@ func runReceive(c *cli.Context) error {
 		return err
 	}
 	defer folder.Close()
-	return runTransfer(c, t, commandSend+" FILE", command)
+	return runTransfer(c, t, commandSend+" FILE", way, command)
 }

@@ -20,7 +20,7 @@ func sendCommand() *cli.Command {
 			"which is made and shown where nothing else is given, together with the command for the other end. Then no identity\n" +
 			"is needed. When a transfer was cut, the same command continues it.\n\n" +
 			"  otrpipe send holiday.jpg --listen 9000\n" +
-			"  otrpipe send --to bob photos notes.txt --tcp bobs.host:9000",
+			"  otrpipe send --to bob photos notes.txt       # at bob's address on file",
 		Flags:  append(transferFlags("to"), &cli.StringFlag{Name: exchange.AsFlag, Category: groupStream, Usage: "the `NAME` by which a single file, folder or standard input is sent"}),
 		Action: runSend,
 	}
@@ -35,12 +35,13 @@ func runSend(c *cli.Context) error {
 	if c.IsSet(exchange.AsFlag) && (name == "" || len(files) > 1) {
 		return exit.Errorf(exit.Usage, "--%s names one file", exchange.AsFlag)
 	}
-	if err := checkWay(c, len(command) > 0); err != nil {
+	way, command, err := findWay(c, c.String(flagContact), command)
+	if err != nil {
 		return err
 	}
 	t, err := exchange.NewSending(ioOf(c), name, files)
 	if err != nil {
 		return err
 	}
-	return runTransfer(c, t, commandReceive, command)
+	return runTransfer(c, t, commandReceive, way, command)
 }

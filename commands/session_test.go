@@ -139,7 +139,7 @@ func TestALiveSessionIsSteeredByOtherCommands(t *testing.T) {
 			alice.hears("hello")
 
 			p.run("status").is(exit.OK).answers(`(?s)^connect: encrypted$.*^serve: encrypted$`)
-			p.run("status", "-s", "serve", "-i", "bob").is(exit.OK).answers("^  identity     bob$").answers("^  mode         " + mode + "$").answers("^  key          OTRv4")
+			p.run("status", "-s", "serve", "-i", "bob").is(exit.OK).answers("^  identity     bob$").answers("^  mode         " + mode + "$").answers("^  peer         OTRv4$")
 			p.run("status", "-s", "connect", "--json").is(exit.OK).answers(`"session":"connect"`)
 			p.run("status", "--json").is(exit.OK).answers(`^\[\{`)
 			p.run("status", "-s", "none").refused(exit.Session, "none")

@@ -118,8 +118,8 @@ func statusText(s *control.Status, verbose bool, rows func(keys.Fingerprint) []s
 		if s.By != nil {
 			standing += " by " + *s.By
 		}
-		field("trust", "%s", standing)
 		peerKey(field, s, verbose || standing == string(trust.New), rows)
+		field("trust", "%s", standing)
 		field("session id", "%s", *s.SSID)
 		if s.Instance != nil {
 			field("instance", "%s", *s.Instance)
@@ -142,14 +142,13 @@ func peerKey(field func(name, format string, a ...any), s *control.Status, whole
 	if weaker := fingerprint.Weaker(fp); weaker != "" {
 		kind = " (" + weaker + ")"
 	}
-	field("version", "%d", *s.Version)
 	if !whole {
-		field("key", "OTRv%d%s", fp.OTR(), kind)
+		field("peer", "OTRv%d%s", *s.Version, kind)
 		return
 	}
 	for i, row := range rows(fp) {
 		if i == 0 {
-			field("key", "OTRv%d %s%s", fp.OTR(), row, kind)
+			field("peer", "OTRv%d %s%s", *s.Version, row, kind)
 		} else {
 			field("", "      %s", row)
 		}

@@ -44,9 +44,9 @@ func ownArguments(c *cli.Context) (own, command []string) {
 	return all, nil
 }
 
-// runTransfer runs the transfer of send or receive inside a session, over COMMAND or over
-// what the flags say; opposite is the command for the other end.
-func runTransfer(c *cli.Context, t *exchange.Transfer, opposite string, command []string) error {
+// runTransfer runs the transfer of send or receive inside a session, over COMMAND or over what
+// the flags say, with those of way; opposite is the command for the other end.
+func runTransfer(c *cli.Context, t *exchange.Transfer, opposite string, way options.Values, command []string) error {
 	v, err := exchange.Given{
 		AskCode: c.Bool(flagCode),
 		Code:    secretSource(c, flagCode),
@@ -61,10 +61,11 @@ func runTransfer(c *cli.Context, t *exchange.Transfer, opposite string, command 
 	if err != nil {
 		return err
 	}
-	e, err := newSharing(c, v.Defaults, v.Code)
+	e, err := newSharing(c, together(v.Defaults, way), v.Code)
 	if err != nil {
 		return err
 	}
+	t.Contact = c.String(flagContact)
 	t.Opposite = programName + " " + opposite
 	return t.Over(e, v, command)
 }

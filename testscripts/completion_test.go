@@ -126,6 +126,10 @@ var completions = []struct {
 	{"otrpipe connect --contact ali", same("otrpipe connect --contact alice@example.org ")},
 	{"otrpipe connect --contact alice@ex", same("otrpipe connect --contact alice@example.org ")},
 	{"otrpipe connect --contact=alice@ex", same("otrpipe connect --contact=alice@example.org ")},
+	{"otrpipe chat my", same(`otrpipe chat my\ friend `)},
+	{"otrpipe connect my", same(`otrpipe connect my\ friend `)},
+	{"otrpipe send a-file --to my", same(`otrpipe send a-file --to my\ friend `)},
+	{"otrpipe receive --from ali", same("otrpipe receive --from alice@example.org ")},
 	{"otrpipe contacts trust my", same(`otrpipe contacts trust my\ friend `)},
 	{"otrpipe contacts trust 'my fr", same("otrpipe contacts trust 'my friend' ")},
 	{"otrpipe contacts trust \"my fr", same("otrpipe contacts trust \"my friend\" ")},
@@ -176,6 +180,7 @@ func prepareCompletion(t *testing.T, work string, environment []string) {
 	for i, name := range []string{"alice@example.org", "bob", "my friend", "$(touch owned)", "`touch owned2`"} {
 		otrpipe("contacts", "add", name, fmt.Sprintf("%d12345678901234567890123456789012345678 9", i))
 	}
+	otrpipe("contacts", "address", "my friend", "--tcp", "localhost:9000")
 	otrpipe("--home", "other", "contacts", "add", "elsewhere", "0123456789012345678901234567890123456789")
 	for name, mode := range map[string]os.FileMode{"a-file": 0o600, "a file with blanks": 0o600, "bin/a-program": 0o700, "a-folder/x": 0o600} {
 		path := filepath.Join(work, name)

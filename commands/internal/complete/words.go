@@ -205,11 +205,14 @@ func (t *Typed) next(i int, last string) Completion {
 	case t.help:
 		return none
 	case t.takesCommand() && last != "":
+		if completion, known := t.argument(); known && slices.ContainsFunc(completion.Words, func(w Word) bool { return strings.HasPrefix(w.Text, last) }) {
+			return completion
+		}
 		return Completion{Action: fmt.Sprintf("%s %d", Command, i), command: i}
 	}
 	completion, known := t.argument()
-	if !known && last == "" {
-		completion.Words = t.flagWords()
+	if (!known || t.takesCommand()) && last == "" {
+		completion.Words = append(completion.Words, t.flagWords()...)
 	}
 	return completion
 }

@@ -73,6 +73,9 @@ func New(cfg Config) (*End, error) {
 	return e, nil
 }
 
+// Contact is the contact that should be at the other end; "": none was named.
+func (e *End) Contact() string { return e.cfg.Given.Contact() }
+
 // locate finds home, identity and contacts, and fails if they cannot be used.
 func (e *End) locate() error {
 	if e.cfg.Given.Ephemeral() {

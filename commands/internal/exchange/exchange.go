@@ -20,10 +20,11 @@ import (
 type Transfer struct {
 	IO       *terminal.IO
 	Opposite string // the command for the other end, without its flags
+	Contact  string // who should be at the other end; "": none was named
 
 	verb  string // what is done to files: sent or received
 	other string // the other end, by what it does
-	where string // the files have arrived, for people
+	where string // the files have arrived, for people; "": at the other end
 	run   func(transfer.Link, transfer.Progress) ([]transfer.Done, error)
 	// arrived, unless nil, is told of the files that are here.
 	arrived func([]transfer.Done) error
@@ -85,7 +86,7 @@ func (t *Transfer) Over(e *ends.End, v *Verification, command []string) error {
 		told = t.arrived(r.done)
 	}
 	if len(r.done) > 0 {
-		t.IO.Note("%s", closingLine(t.where, r.done, time.Since(started)))
+		t.IO.Note("%s", closingLine(t.place(), r.done, time.Since(started)))
 	}
 	if err := t.outcome(r.err, sessionErr); err != nil {
 		return err
@@ -101,9 +102,28 @@ func (t *Transfer) outcome(err, sessionErr error) error {
 	case err == nil, errors.Is(err, errSessionOver), errors.Is(err, io.ErrClosedPipe):
 		return sessionErr
 	case errors.As(err, &stopped):
-		return exit.Errorf(exit.Failure, "the %s stopped: %s", t.other, stopped.Reason)
+		return exit.Errorf(exit.Failure, "%s stopped: %s", t.peer(), stopped.Reason)
 	}
 	return exit.Failed(err)
+}
+
+// place is where the files have arrived, for people.
+func (t *Transfer) place() string {
+	switch {
+	case t.where != "":
+		return t.where
+	case t.Contact != "":
+		return "at " + terminal.Visible(t.Contact) + "'s end"
+	}
+	return "at the other end"
+}
+
+// peer is what messages call the peer, which has met every check by then.
+func (t *Transfer) peer() string {
+	if t.Contact != "" {
+		return terminal.Visible(t.Contact)
+	}
+	return "the " + t.other
 }
 
 // closingLine says what has arrived, and where.

@@ -26,7 +26,7 @@ func NewSending(p *terminal.IO, name string, files []string) (*Transfer, error) 
 		return nil, exit.Failed(err)
 	}
 	return &Transfer{
-		IO: p, verb: "sent", other: "receiver", where: "at the other end",
+		IO: p, verb: "sent", other: "receiver",
 		run: func(link transfer.Link, progress transfer.Progress) ([]transfer.Done, error) {
 			return transfer.Send(link, items, progress)
 		},

@@ -52,6 +52,18 @@ func Contacts(home *keyfile.Home) []complete.Word {
 	return words
 }
 
+// Reachable are the contacts of the home that have an address.
+func Reachable(home *keyfile.Home) []complete.Word {
+	list, _ := home.Contacts()
+	var words []complete.Word
+	for _, contact := range list {
+		if !contact.Address.IsZero() {
+			words = append(words, complete.Word{Text: contact.Name, Means: contacts.AddressText(contact.Address)})
+		}
+	}
+	return words
+}
+
 // Fingerprints are those of a contact; of all contacts if it has no name.
 func Fingerprints(home *keyfile.Home, of string) []complete.Word {
 	list, _ := home.Contacts()
