@@ -1,5 +1,7 @@
 package group
 
+//go:generate go run -C _asm ./keccak -out ../keccak_amd64.s -stubs ../keccak_amd64.go -pkg group
+
 import (
 	"encoding/binary"
 
@@ -18,12 +20,13 @@ var kdfPrefix = [5]byte{'O', 'T', 'R', 'v', '4'}
 
 // KDFs is KDF for several inputs: it fills dst[i] as KDF(dst[i], usage, keys[i], texts[i])
 // would. Up to KDFLanes inputs are hashed at once, if the processor has the instructions
-// for it and the inputs are of one length; otherwise one after the other. dst may not have
+// for it and the inputs are of one length; otherwise one after the other. The same
+// instructions make a single long input quicker, too. dst may not have
 // more than shakeRate bytes each, and keys have one length.
 func KDFs(dst [][]byte, usage Usage, keys, texts [][]byte) {
 	for len(dst) > 0 {
 		n := min(len(dst), KDFLanes)
-		if n > KDFLanes/2 && keccakf1600.IsEnabledX4() && sameLength(dst[:n]) && sameLength(keys[:n]) && sameLength(texts[:n]) &&
+		if n >= fewestAtOnce(len(texts[0])) && sameLength(dst[:n]) && sameLength(keys[:n]) && sameLength(texts[:n]) &&
 			len(dst[0]) <= shakeRate && len(kdfPrefix)+1+len(keys[0]) <= shakeRate {
 			kdf4(dst[:n], usage, keys[:n], texts[:n])
 		} else {
@@ -33,6 +36,21 @@ func KDFs(dst [][]byte, usage Usage, keys, texts [][]byte) {
 		}
 		dst, keys, texts = dst[n:], keys[n:], texts[n:]
 	}
+}
+
+// longInput is from how many bytes the vector code is quicker for one input, with three
+// copies of it, than the standard library, if the processor has AVX-512.
+const longInput = 1 << 10
+
+// fewestAtOnce is from how many inputs of n bytes kdf4 is quicker than KDF.
+func fewestAtOnce(n int) int {
+	switch {
+	case !keccakf1600.IsEnabledX4():
+		return KDFLanes + 1
+	case hasAVX512 && n >= longInput:
+		return 1
+	}
+	return KDFLanes/2 + 1
 }
 
 func sameLength(list [][]byte) bool {
@@ -66,22 +84,16 @@ func kdf4(dst [][]byte, usage Usage, keys, texts [][]byte) {
 			pad(&blocks[lane], end)
 		}
 	}
-	absorb(a, blocks[0][:], blocks[1][:], blocks[2][:], blocks[3][:])
-	state.Permute()
+	absorb(&state, a, blocks[0][:], blocks[1][:], blocks[2][:], blocks[3][:])
 	if len(kdfPrefix)+1+len(keys[0])+len(texts[0]) >= shakeRate {
-		b0, b1, b2, b3 := rest[0], rest[1], rest[2], rest[3]
-		for len(b0) >= shakeRate {
-			absorb(a, b0, b1, b2, b3)
-			state.Permute()
-			b0, b1, b2, b3 = b0[shakeRate:], b1[shakeRate:], b2[shakeRate:], b3[shakeRate:]
-		}
-		for lane, b := range [KDFLanes][]byte{b0, b1, b2, b3} {
+		absorb(&state, a, rest[0], rest[1], rest[2], rest[3])
+		whole := len(rest[0]) / shakeRate * shakeRate
+		for lane, b := range rest {
 			clear(blocks[lane][:])
-			copy(blocks[lane][:], b)
-			pad(&blocks[lane], len(b))
+			n := copy(blocks[lane][:], b[whole:])
+			pad(&blocks[lane], n)
 		}
-		absorb(a, blocks[0][:], blocks[1][:], blocks[2][:], blocks[3][:])
-		state.Permute()
+		absorb(&state, a, blocks[0][:], blocks[1][:], blocks[2][:], blocks[3][:])
 	}
 	for lane := range dst {
 		out := &blocks[lane]
@@ -98,8 +110,18 @@ func pad(block *[shakeRate]byte, n int) {
 	block[shakeRate-1] ^= 0x80
 }
 
-// absorb adds the first block of each input to the state.
-func absorb(a []uint64, b0, b1, b2, b3 []byte) {
+// absorbX4 adds the whole blocks of each input to its state, which is permuted after each.
+// The inputs have one length.
+func absorbX4(state *keccakf1600.StateX4, a []uint64, b0, b1, b2, b3 []byte) {
+	for len(b0) >= shakeRate {
+		addBlock(a, b0, b1, b2, b3)
+		state.Permute()
+		b0, b1, b2, b3 = b0[shakeRate:], b1[shakeRate:], b2[shakeRate:], b3[shakeRate:]
+	}
+}
+
+// addBlock adds the first block of each input to its state.
+func addBlock(a []uint64, b0, b1, b2, b3 []byte) {
 	a = a[:KDFLanes*shakeLimbs]
 	b0, b1, b2, b3 = b0[:shakeRate], b1[:shakeRate], b2[:shakeRate], b3[:shakeRate]
 	for i := 0; i < shakeLimbs; i++ {

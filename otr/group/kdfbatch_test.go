@@ -3,7 +3,10 @@ package group
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
+
+	"github.com/cloudflare/circl/simd/keccakf1600"
 )
 
 // checkKDFs compares KDFs with as many calls of KDF.
@@ -41,6 +44,33 @@ func TestHashesAtOnceAreThoseOfKDF(t *testing.T) {
 				texts[count/2] = draw(size + 1) // of another length than the others
 				checkKDFs(t, keys, texts, 32)
 			}
+		}
+	}
+}
+
+// TestVectorCodesAbsorbAlike compares what this processor runs with the code for processors
+// without AVX-512, which the other tests never reach where it has that.
+func TestVectorCodesAbsorbAlike(t *testing.T) {
+	if !keccakf1600.IsEnabledX4() {
+		t.Skip("the processor has no vector code")
+	}
+	rng := rand.NewChaCha8([32]byte{5})
+	for blocks := range 5 {
+		var inputs [KDFLanes][]byte
+		for i := range inputs {
+			inputs[i] = make([]byte, blocks*shakeRate+blocks) // the bytes behind the last block are left
+			rng.Read(inputs[i])
+		}
+		var got, want keccakf1600.StateX4
+		a, b := got.Initialize(false), want.Initialize(false)
+		for i := range a {
+			a[i] = rng.Uint64()
+		}
+		copy(b, a)
+		absorb(&got, a, inputs[0], inputs[1], inputs[2], inputs[3])
+		absorbX4(&want, b, inputs[0], inputs[1], inputs[2], inputs[3])
+		if !slices.Equal(a, b) {
+			t.Fatalf("%d blocks: states differ:\n%x\n%x", blocks, a, b)
 		}
 	}
 }

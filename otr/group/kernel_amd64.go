@@ -2,11 +2,15 @@
 
 package group
 
-import "golang.org/x/sys/cpu"
+import (
+	"github.com/cloudflare/circl/simd/keccakf1600"
+	"golang.org/x/sys/cpu"
+)
 
 var (
-	hasADX  = cpu.X86.HasADX && cpu.X86.HasBMI2
-	hasAVX2 = cpu.X86.HasAVX2
+	hasADX    = cpu.X86.HasADX && cpu.X86.HasBMI2
+	hasAVX2   = cpu.X86.HasAVX2
+	hasAVX512 = cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL
 )
 
 func multiply(t *product, a, b *element, n int) {
@@ -42,4 +46,12 @@ func choose(z *element, table []uint64, n, entries int, choice uint64) {
 		return
 	}
 	chooseGo(z, table, n, entries, choice)
+}
+
+func absorb(state *keccakf1600.StateX4, a []uint64, b0, b1, b2, b3 []byte) {
+	if blocks := len(b0) / shakeRate; hasAVX512 && blocks > 0 {
+		absorbAVX512(&a[:25*KDFLanes][0], &b0[0], &b1[:len(b0)][0], &b2[:len(b0)][0], &b3[:len(b0)][0], blocks)
+		return
+	}
+	absorbX4(state, a, b0, b1, b2, b3)
 }

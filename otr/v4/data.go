@@ -309,7 +309,7 @@ func (s *session) retire(mac *key) {
 // sections, 64), where sections is everything from the protocol version to the encrypted
 // message.
 func authenticate(dst []byte, mac *key, sections []byte) {
-	group.KDF(dst, group.UsageAuthenticator, mac[:], sections)
+	group.KDFs([][]byte{dst}, group.UsageAuthenticator, [][]byte{mac[:]}, [][]byte{sections})
 }
 
 // authentic says, in constant time, whether authenticator is that of sections under mac.
