@@ -13,9 +13,9 @@ import (
 // still to be encrypted and authenticated.
 type Sealings struct{ list []sealing }
 
-// Settle takes the session to its next message as Seal does, and appends that to b, but
-// neither encrypted nor authenticated: Finish does both, in place. After an error b is
-// returned as it was.
+// Settle takes the session to its next message as Seal does, and appends that to b, with
+// room for the text and the authenticator: Finish fills it. Until then neither b nor p may
+// change. After an error b is returned as it was.
 func (e *Engine) Settle(s *Sealings, b []byte, flags byte, p wire.Plaintext) (unfinished []byte, err error) {
 	if e.session == nil {
 		return b, ErrNoSession

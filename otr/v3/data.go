@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"otrpipe/internal/secret"
 	"otrpipe/otr/group"
@@ -98,15 +99,17 @@ func (e *Engine) Seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 // A sealing is a data message that has its keys and its place in the session and is still
 // to be encrypted and authenticated. That touches nothing of the session.
 type sealing struct {
-	buf       []byte // up to the end of the message
-	start     int    // where the message begins
-	text, mac int    // where the encrypted part and the authenticator begin
+	buf       []byte         // up to the end of the message
+	start     int            // where the message begins
+	text, mac int            // where the encrypted part and the authenticator begin
+	plain     wire.Plaintext // what comes there; borrowed
 	keys      dataKeys
 	counter   uint64
 }
 
 // settle takes the session to its next message and lays that out behind b: all of it but
-// the authenticator, and not encrypted. After an error nothing has changed.
+// the encrypted part and the authenticator. Copying the text is left to finish, which may
+// run on another core; until then p must not change. After an error nothing has changed.
 func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext) error {
 	s := e.session
 	keys, err := s.pair(previous, latest)
@@ -129,8 +132,9 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext) erro
 	b = e.header(wire.TypeData).Append(b)
 	b = d.appendHead(b, 0)
 	m.text = len(b)
-	b = wire.AppendPlaintext(b, p)
-	binary.BigEndian.PutUint32(b[m.text-4:], uint32(len(b)-m.text))
+	size := wire.PlaintextLen(p)
+	m.plain, b = p, slices.Grow(b, size)[:m.text+size]
+	binary.BigEndian.PutUint32(b[m.text-4:], uint32(size))
 	m.mac = len(b)
 	var none [dataMACLen]byte
 	b = append(b, none[:]...)
@@ -144,10 +148,14 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext) erro
 
 // finish encrypts and authenticates the message.
 func (m *sealing) finish() {
+	m.fill()
 	m.keys.crypt(m.buf[m.text:m.mac], m.counter)
 	mac := authenticator(&m.keys.macKey, m.buf[m.start:m.mac])
 	copy(m.buf[m.mac:], mac[:])
 }
+
+// fill puts the text where it is to be encrypted.
+func (m *sealing) fill() { wire.AppendPlaintext(m.buf[:m.text:m.mac], m.plain) }
 
 // wipe forgets the keys.
 func (m *sealing) wipe() { m.keys = dataKeys{} }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"otrpipe/internal/secret"
@@ -83,15 +84,18 @@ func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, all bool) (sealed 
 // A sealing is a data message that has its keys and its place in the session and is still
 // to be encrypted and authenticated. That touches nothing of the session.
 type sealing struct {
-	buf       []byte // up to the end of the message
-	start     int    // where the message begins
-	text, mac int    // where the encrypted part and the authenticator begin
+	buf       []byte         // up to the end of the message
+	start     int            // where the message begins
+	text, mac int            // where the encrypted part and the authenticator begin
+	plain     wire.Plaintext // what comes there; borrowed
 	enc       key
 	macKey    key
 }
 
 // settle takes the session to its next message and lays that out behind b: all of it but
-// the authenticator, and not encrypted. After an error m.buf is b, and nothing has changed.
+// the encrypted part and the authenticator. Copying the text is left to finish, which may
+// run on another core; until then p must not change. After an error m.buf is b, and
+// nothing has changed.
 func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all bool) error {
 	m.buf = b
 	s := e.session
@@ -128,8 +132,9 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all 
 	b = e.header(wire.TypeData).Append(b)
 	b = wire.AppendInt(d.appendHead(b), 0)
 	m.text = len(b)
-	b = wire.AppendPlaintext(b, p)
-	binary.BigEndian.PutUint32(b[m.text-4:], uint32(len(b)-m.text))
+	size := wire.PlaintextLen(p)
+	m.plain, b = p, slices.Grow(b, size)[:m.text+size]
+	binary.BigEndian.PutUint32(b[m.text-4:], uint32(size))
 	e.tellKey(&d, &keys.enc, true)
 	m.mac = len(b)
 	m.enc, m.macKey = keys.enc, keys.enc.derive(group.UsageMACKey)
@@ -150,12 +155,16 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all 
 
 // finish encrypts and authenticates the message.
 func (m *sealing) finish() {
+	m.fill()
 	crypt(&m.enc, m.buf[m.text:m.mac])
 	authenticate(m.authenticator(), &m.macKey, m.covered())
 }
 
 func (m *sealing) covered() []byte       { return m.buf[m.start:m.mac] }
 func (m *sealing) authenticator() []byte { return m.buf[m.mac:][:macLen] }
+
+// fill puts the text where it is to be encrypted.
+func (m *sealing) fill() { wire.AppendPlaintext(m.buf[:m.text:m.mac], m.plain) }
 
 // wipe forgets the keys.
 func (m *sealing) wipe() {

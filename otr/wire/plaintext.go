@@ -74,6 +74,21 @@ func AppendPlaintext(b []byte, p Plaintext) []byte {
 	return b
 }
 
+// tlvHeaderLen is how many bytes precede a record's value: its type and length.
+const tlvHeaderLen = 4
+
+// PlaintextLen returns how many bytes AppendPlaintext appends.
+func PlaintextLen(p Plaintext) int {
+	n := len(p.Text)
+	if p.TLVs != nil {
+		n++
+	}
+	for _, t := range p.TLVs {
+		n += tlvHeaderLen + len(t.Value)
+	}
+	return n
+}
+
 // ParsePlaintext parses a decrypted data message. Text and values borrow from
 // b; the records are appended to tlvs[:0], so a caller that keeps the slice
 // lets nothing be allocated. Records that are cut short, or more than MaxTLVs,

@@ -91,3 +91,17 @@ func FuzzPlaintext(f *testing.F) {
 		}
 	})
 }
+
+func TestPlaintextLenIsWhatIsAppended(t *testing.T) {
+	for _, p := range []Plaintext{
+		{},
+		{Text: []byte("text")},
+		{TLVs: []TLV{}},
+		{Text: []byte("text"), TLVs: []TLV{{Type: 1}, {Type: 2, Value: []byte("value")}}},
+		{TLVs: []TLV{{Type: 3, Value: make([]byte, MaxTLVValue)}}},
+	} {
+		if got, want := PlaintextLen(p), len(AppendPlaintext(nil, p)); got != want {
+			t.Errorf("%q with %d records: %d bytes, want %d", p.Text, len(p.TLVs), got, want)
+		}
+	}
+}
