@@ -24,8 +24,15 @@ const bulkUnit = v4.Lanes
 const maxBulkCores = 4
 
 // BulkMessages returns how many messages are best given to AppendMessages, and how many
-// lines to ReceiveAll, at a time: every core has a full unit then.
-func BulkMessages() int { return bulkUnit * min(runtime.GOMAXPROCS(0), maxBulkCores) }
+// lines to ReceiveAll, at a time: every core has full units then, and where there are
+// several, two each, since it takes as long as half a unit for another core to begin.
+func BulkMessages() int {
+	cores := min(runtime.GOMAXPROCS(0), maxBulkCores)
+	if cores == 1 {
+		return bulkUnit
+	}
+	return 2 * bulkUnit * cores
+}
 
 // onCores calls f for the units of n things, each time for those from first up to end, on
 // several cores at once where there are several units.

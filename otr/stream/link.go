@@ -24,7 +24,7 @@ const (
 
 // maxGather is how many bytes of lines are handed to the Conversation at once, or a little
 // more: enough for the messages of a bulk stream to keep several cores busy.
-const maxGather = 1 << 20
+const maxGather = 2 << 20
 
 // A mode is what runs over a link. All its methods are called by the owner;
 // finished and backlogged with the mutex held.

@@ -9,11 +9,11 @@ import (
 
 const (
 	// blocks is how many blocks go round between reader and owner: as many as the
-	// owner works on at once, with a line of a bulk stream in each, and a few that
-	// are filled meanwhile.
+	// owner works on at once on two cores, with two lines of a bulk stream in each, and
+	// a few that are filled meanwhile.
 	blocks = 12
-	// blockSize is what a block starts with: room for a line of a bulk stream.
-	blockSize = 128 << 10
+	// blockSize is what a block starts with: room for two lines of a bulk stream.
+	blockSize = 256 << 10
 	// maxBlock is what a block may grow to: the longest line, with CR LF.
 	maxBlock = wire.MaxMessage + 2
 )

@@ -7,8 +7,9 @@ import (
 )
 
 // sendRoom is how many bytes may be written before they are sent: enough to fill
-// the largest messages while the one before is being encrypted.
-const sendRoom = 1 << 20
+// as many of the largest messages as are encrypted at once on two cores, while those
+// before them are.
+const sendRoom = 2 << 20
 
 // A Stream carries exact bytes to and from another Stream. Each direction ends
 // on its own: CloseWrite ends ours, and Read returns io.EOF at the peer's
