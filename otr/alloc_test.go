@@ -8,15 +8,27 @@ import (
 	"otrpipe/otr"
 )
 
-// TestSteadyStateAllocations counts the allocations of a message in a session
-// whose buffers have grown: what the library expands the AES key to for this message, its
-// schedule and the state of CTR, and no copy of the text.
+// TestSteadyStateAllocations counts the allocations of a message in a session whose
+// buffers have grown: the ciphers of the libraries, and no copy of the text. In version 3
+// these are the schedule of the AES key and the state of CTR, in version 4 the key of
+// ChaCha20's vector code.
 func TestSteadyStateAllocations(t *testing.T) {
-	const most = 2 // for sending or receiving one message
+	for _, version := range []struct {
+		name   string
+		policy otr.Policy
+		most   float64 // for sending or receiving one message
+	}{
+		{"version 3", otr.AllowV3, 2},
+		{"version 4", otr.AllowV4, 1},
+	} {
+		t.Run(version.name, func(t *testing.T) { checkAllocations(t, version.policy, version.most) })
+	}
+}
+
+func checkAllocations(t *testing.T, version otr.Policy, most float64) {
 	for _, size := range []int{1 << 10, 64 << 10} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			alice, bob := newSession(t)
-			wantTalk(t, alice, bob)
+			alice, bob := benchPair(t, version)
 			text := bytes.Repeat([]byte("x"), size)
 			var line []byte
 			var err error

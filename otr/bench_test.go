@@ -90,7 +90,7 @@ func benchBulkReceive(b *testing.B, version otr.Policy) {
 }
 
 // benchPair returns two ends with a session.
-func benchPair(b *testing.B, version otr.Policy) (alice, bob *otr.Conversation) {
+func benchPair(b testing.TB, version otr.Policy) (alice, bob *otr.Conversation) {
 	b.Helper()
 	alice, bob = benchEnd(b, version, 0), benchEnd(b, version, 1)
 	handshake(b, alice, bob)
@@ -112,7 +112,7 @@ var benchKeys = sync.OnceValue(func() (k [2]otr.Config) {
 	return k
 })
 
-func benchEnd(b *testing.B, version otr.Policy, which int) *otr.Conversation {
+func benchEnd(b testing.TB, version otr.Policy, which int) *otr.Conversation {
 	b.Helper()
 	cfg := benchKeys()[which]
 	cfg.Policy, cfg.Rand, cfg.Now = version, rand.Reader, time.Now
@@ -124,7 +124,7 @@ func benchEnd(b *testing.B, version otr.Policy, which int) *otr.Conversation {
 }
 
 // handshake runs a key exchange that alice begins.
-func handshake(b *testing.B, alice, bob *otr.Conversation) {
+func handshake(b testing.TB, alice, bob *otr.Conversation) {
 	b.Helper()
 	lines, err := alice.Refresh()
 	if err != nil {
@@ -187,6 +187,13 @@ func benchReceive(b *testing.B, version otr.Policy) {
 		b.Run(benchName(size), func(b *testing.B) {
 			alice, bob := benchPair(b, version)
 			text := bytes.Repeat([]byte("x"), size)
+			first, err := alice.AppendMessage(nil, otr.Message{Text: text})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := bob.Receive(first[:len(first)-1]); err != nil { // with it the keys change
+				b.Fatal(err)
+			}
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			b.ResetTimer()
