@@ -7,6 +7,8 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha1"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/segmentio/asm/base64"
@@ -21,8 +23,25 @@ import (
 
 const limitMessages = 4 // of bulkSize, which share a vector unit
 
-// limitBulk runs the cipher and the authenticator of each message, and base64.
+// limitBulk runs the cipher and the authenticator of each message, and base64, on every
+// core that Go may use.
 func limitBulk(b *testing.B, decode bool, crypt func(texts [][]byte)) {
+	cores := runtime.GOMAXPROCS(0)
+	b.SetBytes(int64(cores * limitMessages * bulkSize))
+	var all sync.WaitGroup
+	for range cores {
+		work := limitWork(decode, crypt)
+		all.Go(func() {
+			for range b.N {
+				work()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// limitWork returns the work for one core.
+func limitWork(decode bool, crypt func(texts [][]byte)) (work func()) {
 	texts, lines := make([][]byte, limitMessages), make([][]byte, limitMessages)
 	for i := range texts {
 		texts[i] = make([]byte, bulkSize, bulkSize+chacha20poly1305.Overhead)
@@ -30,8 +49,7 @@ func limitBulk(b *testing.B, decode bool, crypt func(texts [][]byte)) {
 		base64.StdEncoding.Encode(lines[i], texts[i])
 	}
 	room := make([]byte, base64.StdEncoding.EncodedLen(bulkSize))
-	b.SetBytes(limitMessages * bulkSize)
-	for b.Loop() {
+	return func() {
 		for i := range texts {
 			if decode {
 				base64.StdEncoding.Decode(room, lines[i])
@@ -173,28 +191,90 @@ func BenchmarkV4LimitAKE(b *testing.B) {
 	}
 }
 
-// One message of a ping-pong: an ECDH key, a check and two shared secrets, and in every
-// third a DH key, its check and two shared secrets.
+// message is the work i of a message that answers one: an ECDH key, a check and two shared
+// secrets, and in every third a DH key, its check and two shared secrets.
+func (w *ed448Work) message(i int) {
+	w.mulBase(1)
+	w.mul(2)
+	w.checkPoints(1)
+	if i%3 == 0 {
+		w.dh(2, 1, 1)
+	}
+}
+
 func BenchmarkV4LimitPingPong(b *testing.B) {
 	w := newEd448Work(b)
 	for i := 0; b.Loop(); i++ {
-		w.mulBase(1)
-		w.mul(2)
-		w.checkPoints(1)
-		if i%3 == 0 {
-			w.dh(2, 1, 1)
+		w.message(i)
+	}
+}
+
+// modpWork is the arithmetic of version 3's group, with inputs.
+type modpWork struct {
+	g    *group.MODP
+	x, y []byte
+}
+
+func newMODPWork() *modpWork {
+	w := &modpWork{g: group.MODP1536(), x: bytes.Repeat([]byte{0xa5}, 40)}
+	w.y = w.g.ExpBase(w.x)
+	return w
+}
+
+// message is the work of a message that answers one: a base power, and two shared secrets.
+func (w *modpWork) message() {
+	w.g.ExpBase(w.x)
+	w.g.Exp(w.y, w.x)
+	w.g.Exp(w.y, w.x)
+}
+
+func BenchmarkLimitPingPong(b *testing.B) {
+	w := newMODPWork()
+	for b.Loop() {
+		w.message()
+	}
+}
+
+// The powers of a comparison by SMP, both sides: of the generator, of other values, and of
+// other values by a hash, which in version 3 is a sixth as long as the other exponents. Its
+// four messages answer each other, so that each is under new keys.
+const (
+	smpBasePowers  = 4 + 8 + 6 + 3 + 1 // in messages 1 to 4, and for the last check
+	smpPowers      = 5 + 9 + 6 + 2     // in messages 2 to 4, and for the last check
+	smpShortPowers = 3 + 5 + 4 + 2
+	smpPoints      = 2 + 4 + 3 + 1 // values of the group that are sent
+	smpMessages    = 4
+)
+
+func BenchmarkLimitSMP(b *testing.B) {
+	w := newMODPWork()
+	long, hash := bytes.Repeat([]byte{0x5a}, 192), bytes.Repeat([]byte{0xa5}, 32)
+	for b.Loop() {
+		for range smpBasePowers {
+			w.g.ExpBase(long)
+		}
+		for range smpPowers {
+			w.g.Exp(w.y, long)
+		}
+		for range smpShortPowers {
+			w.g.Exp(w.y, hash)
+		}
+		for range smpMessages {
+			w.message()
 		}
 	}
 }
 
-// A ping-pong of version 3: a base power, and two shared secrets.
-func BenchmarkLimitPingPong(b *testing.B) {
-	g := group.MODP1536()
-	x := bytes.Repeat([]byte{0xa5}, 40)
-	y := g.ExpBase(x)
+func BenchmarkV4LimitSMP(b *testing.B) {
+	w := newEd448Work(b)
+	next := 0
 	for b.Loop() {
-		g.ExpBase(x)
-		g.Exp(y, x)
-		g.Exp(y, x)
+		w.mulBase(smpBasePowers)
+		w.mul(smpPowers + smpShortPowers)
+		w.checkPoints(smpPoints)
+		for range smpMessages {
+			w.message(next)
+			next++
+		}
 	}
 }

@@ -13,7 +13,7 @@ fail() {
 
 # build FILE: the program as it stands in this tree.
 build() {
-  (cd "$root" && go build -buildvcs=false -o "$1" .) || fail "the program does not build"
+  (cd "$root" && go build -buildvcs=false -tags urfave_cli_no_docs -o "$1" .) || fail "the program does not build"
 }
 
 # listening PORT: something listens there. The kernel is asked, since a netcat

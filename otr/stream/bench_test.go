@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -161,4 +162,39 @@ func BenchmarkMessages(b *testing.B) {
 	b.StopTimer()
 	ea.lines.Close()
 	eb.lines.Close()
+}
+
+// BenchmarkSessions is one byte there and one back in each of so many sessions, one after
+// the other. What it costs must not depend on how many there are.
+func BenchmarkSessions(b *testing.B) {
+	for _, n := range []int{1, 10, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			pairs := make([][2]*end, n)
+			for i := range pairs {
+				x, y := net.Pipe()
+				pairs[i][0], pairs[i][1] = openPair(b, x, y, setting{}, setting{})
+			}
+			for _, pair := range pairs {
+				for _, e := range pair {
+					if err := e.Handshake(b.Context()); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			buf := make([]byte, 1)
+			for b.Loop() {
+				for _, pair := range pairs {
+					for i := range pair {
+						if _, err := pair[i].Write(buf); err != nil {
+							b.Fatal(err)
+						}
+						if _, err := pair[1-i].Read(buf); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/op")
+		})
+	}
 }

@@ -15,6 +15,10 @@
 			ns[column, name, cores] = $i + 0
 		else if ($(i + 1) == "MB/s" && $i > mb[column, name, cores])
 			mb[column, name, cores] = $i + 0
+		else if ($(i + 1) == "allocs/op" && (!((column, name, cores) in allocs) || $i < allocs[column, name, cores]))
+			allocs[column, name, cores] = $i + 0
+		else if ($(i + 1) == "peak-MiB" && $i > peak[column, name])
+			peak[column, name] = $i + 0
 }
 
 END {
@@ -37,12 +41,61 @@ END {
 	compare("1 GiB through ssh on loopback", "Ssh")
 	compare("1 GiB encrypted by age", "Age")
 	compare("1 GiB encrypted by gpg", "Gpg")
+	if (("3", "SshAnswer", 1) in ns)
+		printf "\nOne byte and the byte that it answers with, 20 ms apart: %s in version 4, %s in version 3; through ssh %s. That is %.1f and %.1f times as long.\n",
+			figure("4", "Answer", "ms"), figure("3", "Answer", "ms"), figure("3", "SshAnswer", "ms"),
+			ns["4", "Answer", 1] / ns["3", "SshAnswer", 1], ns["3", "Answer", 1] / ns["3", "SshAnswer", 1]
 	cores2("send", "BulkSend")
 	cores2("receive", "BulkReceive")
 	if (("3", "HalvesOverFIFO", 1) in mb)
 		printf "\nAn end in two halves has %.2f of the throughput of connect over the same pipes.\n", mb["3", "HalvesOverFIFO", 1] / mb["3", "ConnectOverFIFO", 1]
 	if (("3", "Startup", 1) in ns)
-		printf "\notrpipe fingerprint starts and ends in %.1f ms.\n", ns["3", "Startup", 1] / 1e6
+		printf "\n`otrpipe fingerprint` starts and ends in %.1f ms.\n", ns["3", "Startup", 1] / 1e6
+	if (("4", "Send/64KiB", 1) in allocs)
+		printf "\nAllocations for a message: %d to send and %d to receive in version 4, %d and %d in version 3.\n",
+			allocs["4", "Send/64KiB", 1], allocs["4", "Receive/64KiB", 1], allocs["3", "Send/64KiB", 1], allocs["3", "Receive/64KiB", 1]
+	growth()
+}
+
+# growth shows what becomes of time and memory when there is more of something.
+function growth(    n, sizes, s, name, most) {
+	for (name in peak)
+		if (name !~ /Ssh|Age|Gpg/ && peak[name] > most)
+			most = peak[name]
+	if (most > 0)
+		printf "\nNo end needed more than %.0f MiB of memory in any of this.\n", most
+	n = split("1MiB 16MiB 256MiB 1GiB 16GiB", sizes, " ")
+	if (("4", "Growth/1MiB", 1) in ns) {
+		print "\n| through a pipe, version 4 | time | memory of the larger end |\n|---|---:|---:|"
+		for (s = 1; s <= n; s++) {
+			name = sizes[s] == "1GiB" ? "Pipe" : "Growth/" sizes[s]
+			if (("4", name, 1) in ns)
+				printf "| %s | %.2f s | %.0f MiB |\n", thousands(sizes[s]), ns["4", name, 1] / 1e9, peak["4", name]
+		}
+	}
+	if (("3", "Contacts/100", 1) in ns) {
+		print "\n| how many | time | for each |\n|---|---:|---:|"
+		numbers("a contact looked up among", "Contacts", 1, "100 1000 10000")
+		numbers("identities listed", "Identities", 1, "10 100 1000")
+		numbers("sessions in one process: a byte and back in each", "Sessions", 0, "1 10 100")
+	}
+}
+
+# numbers prints a row for each number of things. whole says that the time is for all of
+# them, and not for each.
+function numbers(title, name, whole, list,    n, all, i, each) {
+	n = split(list, all, " ")
+	for (i = 1; i <= n; i++) {
+		each = ns["3", name "/" all[i], 1] / (whole ? all[i] : 1)
+		printf "| %s: %s | %.2f ms | %.1f µs |\n", title, thousands(all[i]), each * all[i] / 1e6, each / 1e3
+	}
+}
+
+# thousands makes a number easy to read, and sets its unit apart.
+function thousands(n) {
+	if (match(n, /[A-Z]/))
+		return substr(n, 1, RSTART - 1) " " substr(n, RSTART)
+	return n >= 1000 ? int(n / 1000) "," sprintf("%03d", n % 1000) : n
 }
 
 # row prints a figure of both versions and libotr. What is given in time is better when it
@@ -71,9 +124,11 @@ function compare(title, name) {
 
 function cores2(title, name) {
 	if (("4", name, 2) in mb)
-		printf "\nTwo cores %s %.2f times as much as one in version 4, %.2f times in version 3.\n",
-			title, mb["4", name, 2] / mb["4", name, 1], mb["3", name, 2] / mb["3", name, 1]
+		printf "\nTwo cores %s %.2f times as much as one in version 4, %.2f times in version 3; the primitives alone %.2f and %.2f times.\n",
+			title, gain("4", name), gain("3", name), gain("4limit", name), gain("3limit", name)
 }
+
+function gain(column, name) { return mb[column, name, 2] / mb[column, name, 1] }
 
 function figure(column, name, unit) {
 	if (!((column, name, 1) in ns))
