@@ -13,7 +13,7 @@ func Dir() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("control: %w", err)
 	}
-	dir := filepath.Join(cache, "otrpipe", "sessions")
+	dir := filepath.Join(cache, "otrpipe-sessions")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("control: %w", err)
 	}

@@ -65,7 +65,7 @@ type Config struct {
 func Run(cfg Config) error {
 	if !control.Reachable {
 		return exit.Errorf(exit.Usage, "on Windows the two halves of an end cannot find each other").
-			WithHint("use otrpipe connect; only with --to, --reply-to or a message to you does %s work here", cfg.Role)
+			WithHint("use otrpipe connect; %s works here for somebody who is away (--to, --reply-to, --offline)", cfg.Role)
 	}
 	for until := time.Now().Add(patience); ; {
 		listener, err := control.Listen(cfg.Dir, cfg.Name)
