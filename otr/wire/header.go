@@ -90,8 +90,8 @@ func (h Header) Append(b []byte) []byte {
 // versions other than 2, 3 and 4 (ErrVersion), types which that version does
 // not have (ErrMessageType), and instance tags that the version forbids
 // (ErrInstanceTag): a sender below MinInstanceTag, a receiver between 0 and
-// that, and a receiver of 0 in a message that has to name one. In versions 2
-// and 3 only a data message has to; in version 4 all but the Identity message.
+// that, and a receiver of 0 in a message that has to name one: in version 3 all
+// but the D-H Commit message, in version 4 all but the Identity message.
 func ParseHeader(msg []byte) (h Header, body []byte, err error) {
 	r := NewReader(msg)
 	h.Version = r.Short()
@@ -137,7 +137,7 @@ func (h Header) needsReceiver() bool {
 	if h.Version == 4 {
 		return h.Type != TypeIdentity
 	}
-	return h.Type == TypeData
+	return h.Type != TypeDHCommit
 }
 
 func checkTags(sender, receiver uint32) error {
