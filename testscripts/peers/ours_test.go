@@ -18,7 +18,8 @@ type ours struct {
 	cfg  otr.Config
 	c    *otr.Conversation
 	news []event
-	skip time.Duration // how far our clock is ahead of the machine's
+	skip time.Duration    // how far our clock is ahead of the machine's
+	keys []otr.SessionKey // those that were logged, see logged
 }
 
 // policies are the versions as our policy has them.
