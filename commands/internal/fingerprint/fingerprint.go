@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/otr/keys"
@@ -101,20 +102,20 @@ func ParseAll(args []string) ([]keys.Fingerprint, error) {
 // Lines returns the lines of a text in which each key has a line. A line that begins with a
 // blank goes on with the key before it, as the rows of a Block do.
 func Lines(text string) []string {
-	return strings.Split(continued.ReplaceAllString(strings.TrimRight(text, "\n"), " "), "\n")
+	return strings.Split(continued().ReplaceAllString(strings.TrimRight(text, "\n"), " "), "\n")
 }
 
 // continued is what separates two rows of a key, and notes what may end a row of a Block.
 var (
-	continued = regexp.MustCompile(`(?: \([a-z, ]*\))?\n[ \t]+`)
-	notes     = regexp.MustCompile(` \([a-z, ]*\)$`)
+	continued = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?: \([a-z, ]*\))?\n[ \t]+`) })
+	notes     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(` \([a-z, ]*\)$`) })
 )
 
 // Read reads a fingerprint in any of its forms: digits in any grouping and case, a line or a
 // block of the command fingerprint, or the text of a QR code.
 func Read(text string) (keys.Fingerprint, error) {
 	version := 0
-	text = notes.ReplaceAllString(continued.ReplaceAllString(strings.TrimRight(text, "\n"), " "), "")
+	text = notes().ReplaceAllString(continued().ReplaceAllString(strings.TrimRight(text, "\n"), " "), "")
 	for _, form := range []struct {
 		prefix string
 		end    byte // behind the version

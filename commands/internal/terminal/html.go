@@ -2,7 +2,6 @@ package terminal
 
 import (
 	"html"
-	"regexp"
 	"strings"
 	"sync/atomic"
 	"unicode"
@@ -31,11 +30,11 @@ var htmlElements = map[string]htmlElement{
 
 // htmlTag matches a tag that is whole: a name, attributes that have values, and a slash at either
 // end. What people write between "<" and ">" is hardly ever of this form.
-var htmlTag = regexp.MustCompile(`^<(?:/([A-Za-z][A-Za-z0-9]*)[ \t\r\n]*|` +
+var htmlTag = pattern(`^<(?:/([A-Za-z][A-Za-z0-9]*)[ \t\r\n]*|` +
 	`([A-Za-z][A-Za-z0-9]*)(?:[ \t\r\n]+[A-Za-z_:][-A-Za-z0-9_:.]*[ \t\r\n]*=[ \t\r\n]*(?:"[^"]*"|'[^']*'|[^ \t\r\n"'=<>` + "`" + `]+))*[ \t\r\n]*/?)>`)
 
 // htmlEntity matches an entity that is whole.
-var htmlEntity = regexp.MustCompile(`&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});`)
+var htmlEntity = pattern(`&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});`)
 
 // maxTag is the longest tag in bytes: a link with the longest address that browsers are
 // isTag to take. Without a limit the time for a message of unfinished tags would grow
@@ -43,7 +42,7 @@ var htmlEntity = regexp.MustCompile(`&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za
 const maxTag = 2048 + 64
 
 // htmlAttribute matches one attribute of such a tag.
-var htmlAttribute = regexp.MustCompile(`[ \t\r\n]([A-Za-z_:][-A-Za-z0-9_:.]*)[ \t\r\n]*=[ \t\r\n]*("[^"]*"|'[^']*'|[^ \t\r\n"'=<>` + "`" + `]+)`)
+var htmlAttribute = pattern(`[ \t\r\n]([A-Za-z_:][-A-Za-z0-9_:.]*)[ \t\r\n]*=[ \t\r\n]*("[^"]*"|'[^']*'|[^ \t\r\n"'=<>` + "`" + `]+)`)
 
 // An HTML reads the messages of one peer, whose client may write HTML, and writes what
 // such a client shows as it was typed. It begins with a peer that has sent no HTML. It
@@ -125,7 +124,7 @@ func findTags(s string) (tags []foundTag, paired bool) {
 			break
 		}
 		at += next
-		match := htmlTag.FindStringSubmatch(s[at:min(len(s), at+maxTag)])
+		match := htmlTag().FindStringSubmatch(s[at:min(len(s), at+maxTag)])
 		if match == nil {
 			at++
 			continue
@@ -161,7 +160,7 @@ func findTags(s string) (tags []foundTag, paired bool) {
 
 // attribute returns an attribute of a tag as text; "" if it has none of the name.
 func attribute(tag, name string) string {
-	for _, match := range htmlAttribute.FindAllStringSubmatch(tag, -1) {
+	for _, match := range htmlAttribute().FindAllStringSubmatch(tag, -1) {
 		if strings.EqualFold(match[1], name) {
 			value := match[2]
 			if value[0] == '"' || value[0] == '\'' {
@@ -204,7 +203,7 @@ func (l htmlLink) behind(text string) string {
 // stays, and so does one for a control character: a line's end would make two
 // messages of one.
 func characters(s string) string {
-	return htmlEntity.ReplaceAllStringFunc(s, func(e string) string {
+	return htmlEntity().ReplaceAllStringFunc(s, func(e string) string {
 		text := html.UnescapeString(e)
 		if text != ";" && strings.HasSuffix(text, ";") { // at most its beginning is known
 			return e

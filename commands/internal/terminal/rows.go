@@ -1,13 +1,12 @@
 package terminal
 
 import (
-	"regexp"
 	"strings"
 )
 
 // longKey is the fingerprint of a key of version 4 as it stands in a message: fourteen groups of
 // eight digits. A terminal would cut it somewhere inside a group.
-var longKey = regexp.MustCompile(`[:,]? (?:[0-9A-F]{8} ){13}[0-9A-F]{8}[.,;]?`)
+var longKey = pattern(`[:,]? (?:[0-9A-F]{8} ){13}[0-9A-F]{8}[.,;]?`)
 
 // rowLen is the length of four groups of digits, which have a row for themselves.
 const rowLen = 4*8 + 3
@@ -15,7 +14,7 @@ const rowLen = 4*8 + 3
 // withRows puts each long fingerprint of a message below what stands before it, in rows of four
 // groups.
 func withRows(text string) string {
-	return longKey.ReplaceAllStringFunc(text, func(key string) string {
+	return longKey().ReplaceAllStringFunc(text, func(key string) string {
 		digits := strings.Trim(key, ":,.; ")
 		var b strings.Builder
 		b.WriteByte(':')
