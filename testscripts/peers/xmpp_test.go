@@ -59,7 +59,7 @@ func startXMPP(t *testing.T, accounts ...string) *xmpp {
 			t.Fatal(err)
 		}
 	}
-	s.port = freePort(t)
+	s.port = xmppPort(t)
 	conf := filepath.Join(dir, "prosody.cfg.lua")
 	if err := os.WriteFile(conf, fmt.Appendf(nil, prosodyConf, dir, s.port), 0o644); err != nil {
 		t.Fatal(err)
@@ -69,14 +69,18 @@ func startXMPP(t *testing.T, accounts ...string) *xmpp {
 	return s
 }
 
-func freePort(t *testing.T) string {
+// xmppPort is a free port of those that BitlBee takes for XMPP's.
+func xmppPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for port := 5220; port <= 5229; port++ {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			l.Close()
+			return strconv.Itoa(port)
+		}
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no port from 5220 to 5229 is free")
+	return ""
 }
 
 // listens waits until a server listens on loopback.
