@@ -119,6 +119,7 @@ func (s *xmpp) talks(account string, c xmppClient) {
 
 func TestOtrXMPPTalksWithMcabber(t *testing.T) {
 	onNetworks(t)
+	t.Parallel()
 	mcabber := program(t, "mcabber", "mcabber")
 	s := startXMPP(t, "alice", "bob")
 	folder := clientFolder(t)
@@ -163,6 +164,7 @@ otrpolicy default manual
 
 func TestOtrXMPPTalksWithProfanity(t *testing.T) {
 	onNetworks(t)
+	t.Parallel()
 	profanity := program(t, "profanity", "profanity")
 	s := startXMPP(t, "alice", "bob")
 	folder := clientFolder(t)
@@ -313,6 +315,7 @@ func (b *bitlbee) logIn(s *xmpp, name string) {
 // BitlBee's own OTR sends and shows HTML. It tells of no end.
 func TestOtrXMPPTalksWithBitlbeesOTR(t *testing.T) {
 	onNetworks(t)
+	t.Parallel()
 	s := startXMPP(t, "alice", "bob")
 	b := dialBitlbee(t, startBitlbee(t, true), "alice")
 	b.logIn(s, "alice")
@@ -340,6 +343,7 @@ func TestOtrXMPPTalksWithBitlbeesOTR(t *testing.T) {
 // client joins them.
 func TestOtrXMPPTalksWithIrssiBehindBitlbee(t *testing.T) {
 	onNetworks(t)
+	t.Parallel()
 	s := startXMPP(t, "alice", "bob")
 	port := startBitlbee(t, false)
 	alice := startIrssi(t, record(t, "127.0.0.1:"+port), "alice")
@@ -369,6 +373,7 @@ func TestOtrXMPPTalksWithIrssiBehindBitlbee(t *testing.T) {
 // a friend on XMPP.
 func TestOtrIRCTalksThroughBitlbee(t *testing.T) {
 	onNetworks(t)
+	t.Parallel()
 	program(t, "ii", "ii")
 	s := startXMPP(t, "alice", "bob")
 	port := startBitlbee(t, false)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -69,15 +70,35 @@ func startXMPP(t *testing.T, accounts ...string) *xmpp {
 	return s
 }
 
-// xmppPort is a free port of those that BitlBee takes for XMPP's.
+// xmppPorts are the ports that BitlBee takes for an XMPP server's, and whether a test has
+// them.
+var xmppPorts = struct {
+	sync.Mutex
+	taken [10]bool
+}{}
+
+// xmppPort is one of them that is free until the test has ended.
 func xmppPort(t *testing.T) string {
 	t.Helper()
-	for port := 5220; port <= 5229; port++ {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			l.Close()
-			return strconv.Itoa(port)
+	xmppPorts.Lock()
+	defer xmppPorts.Unlock()
+	for i := range xmppPorts.taken {
+		port := strconv.Itoa(5220 + i)
+		if xmppPorts.taken[i] {
+			continue
 		}
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		l.Close()
+		xmppPorts.taken[i] = true
+		t.Cleanup(func() {
+			xmppPorts.Lock()
+			defer xmppPorts.Unlock()
+			xmppPorts.taken[i] = false
+		})
+		return port
 	}
 	t.Fatal("no port from 5220 to 5229 is free")
 	return ""
@@ -123,6 +144,7 @@ func (u *xmppUser) happens(event string, times int) {
 
 // Two people have nothing but otr-xmpp. In version 4 the accounts are part of the proof.
 func TestOtrXMPPTalksWithItself(t *testing.T) {
+	t.Parallel()
 	s := startXMPP(t, "alice", "bob")
 	bob := s.user(newHome(t), "bob", "alice", "--linger", "1m")
 	alice := s.user(newHome(t), "alice", "Bob")
@@ -150,6 +172,7 @@ func TestOtrXMPPTalksWithItself(t *testing.T) {
 
 // Another account than the peer takes us for is refused in version 4.
 func TestOtrXMPPBindsTheAccounts(t *testing.T) {
+	t.Parallel()
 	s := startXMPP(t, "alice", "bob")
 	bob := s.user(newHome(t), "bob", "alice", "--account=eve@localhost", "--peer-account=alice@localhost", "--timeout=10s", "--otr=4")
 	alice := s.user(newHome(t), "alice", "bob", "--timeout=10s", "--otr=4")
@@ -162,6 +185,7 @@ func TestOtrXMPPBindsTheAccounts(t *testing.T) {
 
 // What goes wrong is said in words.
 func TestOtrXMPPSaysWhatGoesWrong(t *testing.T) {
+	t.Parallel()
 	s := startXMPP(t, "bob")
 	h := newHome(t)
 	script := []string{"../../scripts/otr-xmpp", "bob@localhost", "nobody@localhost", "--timeout=5s", "--server"}
