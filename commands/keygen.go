@@ -19,7 +19,10 @@ func keygenCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return answer(c, made)
+			if err := answer(c, made); err != nil || c.Bool(flagJSON) {
+				return err
+			}
+			return identityOf(c).TellSaved()
 		},
 	}
 }

@@ -230,6 +230,9 @@ func (h *Home) privateText(id *Identity, passphrase []byte) ([]byte, error) {
 	return seal(text, passphrase, h.workFactor)
 }
 
+// Folder returns the folder of the identity of a name: ErrNotFound if there is none.
+func (h *Home) Folder(name string) (string, error) { return h.identity(name) }
+
 // Identity opens an identity: ErrNotFound if there is none of the name,
 // ErrPassphrase if it is protected and the passphrase does not come or is wrong.
 func (h *Home) Identity(name string, pass PassphraseFunc) (*Identity, error) {

@@ -65,6 +65,9 @@ func New(cfg Config) (*End, error) {
 		return nil, exit.Errorf(exit.KeyFile, "the secret of SMP is empty").
 			WithHint("look into the file or descriptor that it is read from")
 	}
+	if cfg.Given.KeepsToVersion3() {
+		cfg.IO.Note("--expect names an OTRv3 key only: the session keeps to version 3, the weaker one")
+	}
 	if cfg.Events != nil {
 		if e.events, err = events.Open(*cfg.Events); err != nil {
 			return nil, err
@@ -128,19 +131,17 @@ func (e *End) open(stop <-chan struct{}, other []byte) (*keyfile.Identity, error
 		id, err := keyfile.Ephemeral(rand.Reader)
 		return id, exit.Key(err)
 	}
-	return e.cfg.Identity.OpenWith(func(prompt string) ([]byte, error) {
+	return e.cfg.Identity.OpenWith(func() ([]byte, error) {
 		if passphrase, err := e.passphrase(); passphrase != nil || err != nil {
 			return passphrase, err
 		}
-		if other != nil {
-			return other, nil
-		}
+		return other, nil
+	}, func(prompt string) ([]byte, error) {
 		return secret.AskUntil(stop, prompt, identities.InsteadOfAsking)
 	})
 }
 
 // passphrase is the one that this end was given; nil: none.
 func (e *End) passphrase() ([]byte, error) {
-	passphrase, _, err := e.cfg.Identity.Passphrase.Read()
-	return passphrase, err
+	return e.cfg.Identity.Passphrase.Given()
 }

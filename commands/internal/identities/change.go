@@ -19,7 +19,7 @@ func (c Choice) Generate(keepForging bool) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	// Before a passphrase is asked for in vain.
+	// Check before asking for a passphrase.
 	if err := c.Home.Vacant(name); err != nil {
 		return Document{}, taken(err)
 	}
@@ -34,6 +34,30 @@ func (c Choice) Generate(keepForging bool) (Document, error) {
 	}
 	defer id.Wipe()
 	return c.create(id, passphrase)
+}
+
+// TellSaved says where the identity is kept, and what its user can do next.
+func (c Choice) TellSaved() error {
+	name, err := c.Name()
+	if err != nil {
+		return err
+	}
+	public, err := c.Home.Public(name)
+	if err != nil {
+		return missing(err, name)
+	}
+	folder, err := c.Home.Folder(name)
+	if err != nil {
+		return missing(err, name)
+	}
+	if public.Protected {
+		c.IO.Note("saved in %s, protected by the passphrase", folder)
+	} else {
+		c.IO.Note("saved in %s, without a passphrase; %s sets one", folder, forIdentity("otrpipe keys passphrase", name))
+	}
+	c.IO.Advise("next: %s --contact NAME --listen PORT, and the other end %s --contact NAME --tcp HOST:PORT; then compare fingerprints",
+		forIdentity("otrpipe chat", name), "otrpipe chat")
+	return nil
 }
 
 // create writes a new identity to the home.
@@ -68,7 +92,10 @@ func (c Choice) Upgrade(keepForging bool) (Document, error) {
 		c.IO.Note("identity %q has keys of version 4", name)
 		return Describe(public), nil
 	}
-	if err := c.Home.Upgrade(name, rand.Reader, keepForging, c.Passphrase.Opening); err != nil {
+	err = c.Passphrase.source().open(c.IO, func(pass keyfile.PassphraseFunc) error {
+		return c.Home.Upgrade(name, rand.Reader, keepForging, pass)
+	})
+	if err != nil {
 		return Document{}, missing(err, name)
 	}
 	public, err = c.Home.Public(name)

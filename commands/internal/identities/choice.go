@@ -46,10 +46,24 @@ func (c Choice) Name() (string, error) {
 }
 
 // Open opens the identity, asking for a passphrase if it is protected. The caller wipes it.
-func (c Choice) Open() (*keyfile.Identity, error) { return c.OpenWith(c.Passphrase.Opening) }
+func (c Choice) Open() (*keyfile.Identity, error) { return c.openFrom(c.Passphrase.source()) }
 
-// OpenWith is Open with another source of the passphrase.
-func (c Choice) OpenWith(pass keyfile.PassphraseFunc) (*keyfile.Identity, error) {
+// OpenWith is Open with another source of the passphrase: given returns it, or nil where it has
+// to be asked for with ask.
+func (c Choice) OpenWith(given func() ([]byte, error), ask keyfile.PassphraseFunc) (*keyfile.Identity, error) {
+	return c.openFrom(source{given, ask})
+}
+
+func (c Choice) openFrom(s source) (id *keyfile.Identity, err error) {
+	err = s.open(c.IO, func(pass keyfile.PassphraseFunc) error {
+		id, err = c.openOnce(pass)
+		return err
+	})
+	return id, err
+}
+
+// openOnce opens the identity with the passphrase that pass gives.
+func (c Choice) openOnce(pass keyfile.PassphraseFunc) (*keyfile.Identity, error) {
 	if c.File == nil {
 		name, err := c.Name()
 		if err != nil {

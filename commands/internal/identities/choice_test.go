@@ -1,11 +1,15 @@
 package identities
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 )
 
@@ -62,5 +66,54 @@ func TestAnIdentityAndAFileContradictEachOther(t *testing.T) {
 	}
 	if _, err := choice.OpenForOffline(); err == nil || !strings.Contains(exit.As(err).Hint, "keys import otr.private_key") {
 		t.Error(err)
+	}
+}
+
+// A passphrase that is typed may be mistyped; one from a file or the environment is wrong for
+// good.
+func TestOnlyATypedPassphraseIsAskedForAgain(t *testing.T) {
+	wrong := fmt.Errorf("%w is wrong", keyfile.ErrPassphrase)
+	other := errors.New("another failure")
+	for _, test := range []struct {
+		story string
+		given string
+		fails []error // of the attempts, in order; then it succeeds
+		tries int
+		err   error
+	}{
+		{"right at once", "", nil, 1, nil},
+		{"right at the third attempt", "", []error{wrong, wrong}, 3, nil},
+		{"wrong three times", "", []error{wrong, wrong, wrong}, 3, wrong},
+		{"another failure", "", []error{other}, 1, other},
+		{"wrong in a file", "one", []error{wrong}, 1, wrong},
+	} {
+		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tries := 0
+		s := source{
+			given: func() ([]byte, error) {
+				if test.given == "" {
+					return nil, nil
+				}
+				return []byte(test.given), nil
+			},
+			ask: func(string) ([]byte, error) { return []byte("typed"), nil },
+		}
+		err = s.open(terminal.NewIO("otrpipe", null, null, null), func(pass keyfile.PassphraseFunc) error {
+			tries++
+			if _, err := pass("passphrase"); err != nil {
+				return err
+			}
+			if tries <= len(test.fails) {
+				return test.fails[tries-1]
+			}
+			return nil
+		})
+		if tries != test.tries || !errors.Is(err, test.err) {
+			t.Errorf("%s: %d tries, %v", test.story, tries, err)
+		}
+		null.Close()
 	}
 }

@@ -80,10 +80,14 @@ func (c Choice) read(i Import) (id *keyfile.Identity, passphrase []byte, format 
 		return nil, nil, "", err
 	}
 	defer clear(file)
-	id, format, err = keyfile.ReadIdentity(file, i.Path, c.Account, func(prompt string) ([]byte, error) {
-		secret, err := c.Passphrase.Opening(prompt)
-		passphrase = bytes.Clone(secret)
-		return secret, err
+	err = c.Passphrase.source().open(c.IO, func(pass keyfile.PassphraseFunc) error {
+		id, format, err = keyfile.ReadIdentity(file, i.Path, c.Account, func(prompt string) ([]byte, error) {
+			secret, err := pass(prompt)
+			clear(passphrase) // of the attempt before
+			passphrase = bytes.Clone(secret)
+			return secret, err
+		})
+		return err
 	})
 	if errors.Is(err, keyfile.ErrFormat) {
 		err = exit.Errorf(exit.KeyFile, "%w", exit.Plain(err)).

@@ -1,10 +1,12 @@
 package identities
 
 import (
+	"errors"
 	"fmt"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/secret"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 )
 
@@ -24,12 +26,45 @@ type Passphrase struct {
 	Protect bool // a new identity is protected even if no flag says where the passphrase is
 }
 
-// Opening gets the passphrase of an identity that has one. It is a keyfile.PassphraseFunc.
-func (p Passphrase) Opening(prompt string) ([]byte, error) {
-	if passphrase, ok, err := p.Read(); ok || err != nil {
-		return passphrase, err
+// Given gets the passphrase from the flags or the environment; nil: it is not there.
+func (p Passphrase) Given() ([]byte, error) {
+	passphrase, _, err := p.Read()
+	return passphrase, err
+}
+
+// attempts is how often a passphrase may be typed to open an identity: after three mistakes
+// it was not a slip of the finger.
+const attempts = 3
+
+// A source says where the passphrase of an identity comes from: given returns it, or nil where
+// it has to be asked for with ask.
+type source struct {
+	given func() ([]byte, error)
+	ask   keyfile.PassphraseFunc
+}
+
+// source is the flags, else the environment, else the terminal.
+func (p Passphrase) source() source {
+	return source{p.Given, func(prompt string) ([]byte, error) { return secret.Ask(prompt, InsteadOfAsking) }}
+}
+
+// open calls do, which opens an identity. If a passphrase was typed and is wrong it is called
+// again.
+func (s source) open(p *terminal.IO, do func(keyfile.PassphraseFunc) error) error {
+	for attempt := 1; ; attempt++ {
+		asked := false
+		err := do(func(prompt string) ([]byte, error) {
+			if passphrase, err := s.given(); passphrase != nil || err != nil {
+				return passphrase, err
+			}
+			asked = true
+			return s.ask(prompt)
+		})
+		if !asked || attempt == attempts || !errors.Is(err, keyfile.ErrPassphrase) {
+			return err
+		}
+		p.Report("%v; try again", exit.Plain(err))
 	}
-	return secret.Ask(prompt, InsteadOfAsking)
 }
 
 // protecting gets the passphrase for an identity of a name that has none yet; nil if it is to

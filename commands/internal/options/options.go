@@ -108,6 +108,16 @@ func (v Values) Options(secret []byte) (*Options, error) {
 	return o, err
 }
 
+// KeepsToVersion3 reports whether the keys of --expect are of version 3 only, so that the session
+// is too, and the user has not asked for that with --otr.
+func (v Values) KeepsToVersion3() bool {
+	isOld := func(hex string) bool {
+		f, err := keys.ParseFingerprint(hex)
+		return err == nil && f.OTR() == 3
+	}
+	return v.has(ExpectFlag) && !v.has(OTRFlag) && !slices.ContainsFunc(v[ExpectFlag], func(hex string) bool { return !isOld(hex) })
+}
+
 // Check refuses flags that already the half they were given to cannot take.
 func (v Values) Check() error {
 	if v.has(TrustFlag) && !v.has(ContactFlag) {

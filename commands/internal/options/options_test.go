@@ -1,6 +1,7 @@
 package options
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,32 @@ func TestFlagsOfTheOtherModeAreRefused(t *testing.T) {
 		v[ModeFlag] = []string{ModeLines}
 		if _, err := v.Options(nil); err != nil {
 			t.Errorf("%v: %v", v, err)
+		}
+	}
+}
+
+func TestAKeyOfVersion3AloneKeepsTheSessionToVersion3(t *testing.T) {
+	old, fresh := strings.Repeat("a", 40), strings.Repeat("b", 112)
+	for _, test := range []struct {
+		given Values
+		want  bool
+	}{
+		{Values{}, false},
+		{Values{ExpectFlag: {old}}, true},
+		{Values{ExpectFlag: {old, old}}, true},
+		{Values{ExpectFlag: {fresh}}, false},
+		{Values{ExpectFlag: {old, fresh}}, false},
+		{Values{ExpectFlag: {old}, OTRFlag: {"3"}}, false}, // the user knows
+	} {
+		if got := test.given.KeepsToVersion3(); got != test.want {
+			t.Errorf("%v: %v", test.given, got)
+		}
+		o, err := test.given.Options(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := !o.Policy.Has(otr.AllowV4); test.given[OTRFlag] == nil && kept != test.want {
+			t.Errorf("%v: version 4 is kept out: %v", test.given, kept)
 		}
 	}
 }

@@ -27,21 +27,34 @@ func AskUntil(stop <-chan struct{}, prompt, instead string) ([]byte, error) {
 	return secret, err
 }
 
-// AskNew asks twice, so that nobody sets a secret with a slip of the finger.
+// newAttempts is how often a new secret may be typed differently the second time.
+const newAttempts = 3
+
+// AskNew asks twice, so that nobody sets a secret with a slip of the finger, and begins again
+// where the two differ.
 func AskNew(prompt, instead string) ([]byte, error) {
-	secret, err := Ask(prompt, instead)
-	if err != nil {
-		return nil, err
-	}
-	again, err := Ask(prompt+", again", instead)
-	if err != nil {
+	return askNew(func(prompt string) ([]byte, error) { return Ask(prompt, instead) }, prompt)
+}
+
+func askNew(ask func(prompt string) ([]byte, error), prompt string) ([]byte, error) {
+	first := prompt
+	for range newAttempts {
+		secret, err := ask(first)
+		if err != nil {
+			return nil, err
+		}
+		again, err := ask(prompt + ", again")
+		if err != nil {
+			clear(secret)
+			return nil, err
+		}
+		same := bytes.Equal(secret, again)
+		clear(again)
+		if same {
+			return secret, nil
+		}
 		clear(secret)
-		return nil, err
+		first = "passphrases do not match; " + prompt
 	}
-	defer clear(again)
-	if !bytes.Equal(secret, again) {
-		clear(secret)
-		return nil, exit.Errorf(exit.KeyFile, "%s: passphrases do not match", prompt)
-	}
-	return secret, nil
+	return nil, exit.Errorf(exit.KeyFile, "%s: passphrases do not match", prompt)
 }

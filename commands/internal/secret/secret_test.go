@@ -226,3 +226,32 @@ func TestOneNewlineIsDroppedFromASecret(t *testing.T) {
 		}
 	}
 }
+
+func TestANewSecretIsAskedForAgainWhereTheTwoDiffer(t *testing.T) {
+	for typed, want := range map[string]string{
+		"one one":                 "one",
+		"one two two two":         "two",
+		"a b c d one one":         "one",
+		"a b c d e f one one":     "", // three times are enough
+		"one":                     "",
+		"one two three (nothing)": "",
+	} {
+		answers := strings.Fields(typed)
+		var prompts []string
+		got, err := askNew(func(prompt string) ([]byte, error) {
+			prompts = append(prompts, prompt)
+			if len(answers) == 0 || answers[0] == "(nothing)" {
+				return nil, errors.New("nothing was entered")
+			}
+			answer := []byte(answers[0])
+			answers = answers[1:]
+			return answer, nil
+		}, "passphrase")
+		if string(got) != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", typed, got, err)
+		}
+		if len(prompts) > 2*newAttempts || len(prompts) > 2 && prompts[2] != "passphrases do not match; passphrase" {
+			t.Errorf("%s: %q", typed, prompts)
+		}
+	}
+}
