@@ -42,11 +42,18 @@ type Writer struct {
 	err    error
 
 	tlvs   []wire.TLV
-	value  []byte // DATA: its offset and bytes
 	sealed []byte
 	line   []byte
 	bulk   v4.Sealings
-	bufs   [v4.Lanes][]byte // the messages of bulk
+	pieces [v4.Lanes]piece // what the messages of bulk are made of
+}
+
+// A piece is a message that carries a part of the stream, and what it is made of, which must
+// not change until it is encrypted.
+type piece struct {
+	tlvs  []wire.TLV
+	value []byte // DATA: its offset and bytes
+	msg   []byte
 }
 
 // BulkLen is how many bytes are best given to Write at once: several messages, which are
@@ -73,47 +80,52 @@ func NewWriter(t *Session, head Head, c WriterConfig) (*Writer, error) {
 func (w *Writer) Write(b, p []byte) ([]byte, error) {
 	for len(p) > 0 && w.err == nil {
 		n := min(len(p), BulkLen)
-		b = w.pieces(b, p[:n])
+		b = w.writePieces(b, p[:n])
 		p = p[n:]
 	}
 	return b, w.err
 }
 
-// pieces appends the lines of up to BulkLen bytes. The messages take their places in the
-// session one after another, and are then encrypted together.
-func (w *Writer) pieces(b, p []byte) []byte {
-	defer w.bulk.Reset()
+// writePieces appends the lines of up to BulkLen bytes. The messages take their places in
+// the session one after another, and are then encrypted together.
+func (w *Writer) writePieces(b, p []byte) []byte {
 	n := 0
+	defer func() {
+		w.bulk.Reset()
+		for i := range w.pieces[:n] {
+			clear(w.pieces[i].value)
+		}
+	}()
 	for ; len(p) > 0 && w.ready(); n++ {
-		piece := p[:min(len(p), PieceLen)]
-		p = p[len(piece):]
-		w.value = binary.BigEndian.AppendUint64(w.value[:0], uint64(w.offset))
-		w.value = append(w.value, piece...)
-		w.begin()
-		w.tlvs = append(w.tlvs, wire.TLV{Type: typeData, Value: w.value})
-		w.bufs[n], w.err = w.t.engine.Settle(&w.bulk, w.bufs[n][:0], wire.FlagIgnoreUnreadable, wire.Plaintext{TLVs: w.tlvs})
-		clear(w.value)
-		w.offset += int64(len(piece))
+		part := p[:min(len(p), PieceLen)]
+		p = p[len(part):]
+		m := &w.pieces[n]
+		m.value = binary.BigEndian.AppendUint64(m.value[:0], uint64(w.offset))
+		m.value = append(m.value, part...)
+		m.tlvs = append(w.begin(m.tlvs), wire.TLV{Type: typeData, Value: m.value})
+		m.msg, w.err = w.t.engine.Settle(&w.bulk, m.msg[:0], wire.FlagIgnoreUnreadable, wire.Plaintext{TLVs: m.tlvs})
+		w.offset += int64(len(part))
 	}
 	if w.err != nil {
 		return b
 	}
 	w.bulk.Finish(0, n)
-	for _, msg := range w.bufs[:n] {
-		if b = w.append(b, msg); w.err != nil {
+	for i := range w.pieces[:n] {
+		if b = w.append(b, w.pieces[i].msg); w.err != nil {
 			break
 		}
 	}
 	return b
 }
 
-// begin starts the records of a message, with HEAD if it is the first one.
-func (w *Writer) begin() {
-	w.tlvs = w.tlvs[:0]
+// begin starts the records of a message in tlvs, with HEAD if it is the first one.
+func (w *Writer) begin(tlvs []wire.TLV) []wire.TLV {
+	tlvs = tlvs[:0]
 	if !w.begun {
-		w.tlvs = append(w.tlvs, wire.TLV{Type: typeHead, Value: w.head.append(nil)})
+		tlvs = append(tlvs, wire.TLV{Type: typeHead, Value: w.head.append(nil)})
 	}
 	w.begun = true
+	return tlvs
 }
 
 // Text appends the line of one text. ErrTooLong for more than MaxText bytes; a NUL cannot be
@@ -136,8 +148,7 @@ func (w *Writer) Text(b, text []byte) ([]byte, error) {
 // peer's as well when it has read this, and no reply is possible. Store the session
 // afterwards, with Put and ahead 0.
 func (w *Writer) End(b []byte, last bool) ([]byte, error) {
-	w.begin()
-	w.tlvs = append(w.tlvs, endRecord(w.offset))
+	w.tlvs = append(w.begin(w.tlvs), endRecord(w.offset))
 	return w.end(b, last)
 }
 
