@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"otrpipe/otr"
 	"otrpipe/otr/group"
@@ -159,11 +160,18 @@ type rivalry struct {
 
 func newRivalry(t *testing.T, k *kind, version string) *rivalry {
 	r := &rivalry{t: t, version: version}
-	r.takers = [2]end{start(t, k, "--versions", version), newOurs(t, version, 0, 0)}
+	taker := newOurs(t, version, 0, 0)
+	r.takers = [2]end{start(t, k, "--versions", version), taker}
 	for i := range r.senders {
 		s := newOurs(t, version, 0, 0)
 		s.cfg.LogKeys, s.cfg.InstanceTag = true, uint32(0x7654321+i)
 		r.senders[i] = s
+	}
+	// Clocks stand still but for Pause: a slow machine looks like a fast one.
+	now := time.Now()
+	for _, o := range append(r.senders[:], taker) {
+		o.cfg.Now = func() time.Time { return now.Add(o.skip) }
+		o.Forget()
 	}
 	return r
 }
@@ -409,6 +417,7 @@ var explained = map[string]string{
 // Data messages that are changed, by a peer that cheats and by chance, are taken or refused
 // by libotr and by us alike, and so are the messages after them.
 func TestLibotrAndWeTakeTheSameDataMessages(t *testing.T) {
+	t.Parallel()
 	for _, version := range libotr.versions {
 		t.Run("version "+version, func(t *testing.T) {
 			r := newRivalry(t, libotr, version)
@@ -449,6 +458,7 @@ func (r *rivalry) judge(name string, got [2]string, why string) {
 
 // So are messages of the key exchange, in both roles.
 func TestLibotrAndWeTakeTheSameMessagesOfTheKeyExchange(t *testing.T) {
+	t.Parallel()
 	for _, version := range libotr.versions {
 		t.Run("version "+version, func(t *testing.T) {
 			r := newRivalry(t, libotr, version)

@@ -2,15 +2,20 @@ package otrv4
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"flag"
 	"fmt"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"otrpipe/otr"
+	"otrpipe/otr/offline"
 	"otrpipe/otr/toolkit"
 	"otrpipe/otr/wire"
 )
@@ -25,7 +30,7 @@ func randomly(t *testing.T, seed uint64, line []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rng := rand.New(rand.NewPCG(seed, 11))
+	rng := mathrand.New(mathrand.NewPCG(seed, 11))
 	at := rng.IntN(len(msg))
 	if rng.IntN(2) == 0 { // the heads of fields are few, and count
 		at = rng.IntN(min(len(msg), 32))
@@ -133,6 +138,7 @@ const perProcess = 100
 // Data messages that are changed, some with a MAC that is right, are taken or refused by the
 // peer and by us alike, and so are the messages that they were made of.
 func TestThePeerAndWeTakeTheSameDataMessages(t *testing.T) {
+	t.Parallel()
 	for first := 0; first < *differential; first += perProcess {
 		compareData(t, uint64(first), uint64(min(first+perProcess, *differential)))
 	}
@@ -236,4 +242,68 @@ func changing(t *testing.T, seed uint64, n int) func([][]byte) [][]byte {
 		}
 		return out
 	}
+}
+
+// So are lines to people who are away: one of them is changed, or a changed copy comes
+// before it, and both read the same texts.
+func TestThePeerAndWeReadTheSameLinesWhileAway(t *testing.T) {
+	t.Parallel()
+	needPython(t)
+	folder := t.TempDir()
+	peer, bob, alice := newPythonPeer(t, folder), newMailbox(t), newMailbox(t)
+	for seed := range uint64(max(5, *differential/10)) {
+		// The first line begins the session; each text and the end have a line.
+		change := func(lines [][]byte) []byte {
+			at := int(seed) % len(lines)
+			changed := [][]byte{randomly(t, seed, lines[at])}
+			if seed%2 == 0 {
+				changed = append(changed, lines[at])
+			}
+			lines = slices.Replace(slices.Clone(lines), at, at+1, changed...)
+			return append(bytes.Join(lines, []byte("\n")), '\n')
+		}
+		store := fmt.Sprint(seed, ".json")
+		published, _ := peer.run(nil, "publish", "-n", "1", "--store", store)
+		_, events := peer.run(change(alice.writeTo(published.stdout)), "receive", "--store", store)
+		theirs := ""
+		for _, text := range texts(events) {
+			theirs += text + "\n"
+		}
+		file := filepath.Join(folder, "ours")
+		bob.publish(file)
+		ensemble, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours, err := bob.read(change(alice.writeTo(ensemble)))
+		if ours != theirs {
+			t.Errorf("change %d: the peer has read %q, we %q, %v", seed, theirs, ours, err)
+		}
+	}
+}
+
+// writeTo writes three texts to whoever has published an ensemble.
+func (m *mailbox) writeTo(ensemble []byte) [][]byte {
+	m.t.Helper()
+	valid, refused := offline.ReadEnsembles(ensemble, time.Now())
+	if len(valid) != 1 {
+		m.t.Fatalf("%d ensembles, refused %v", len(valid), refused)
+	}
+	s := m.load()
+	session, lines, err := s.Write(valid[0])
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	lines = append(lines, '\n')
+	w, err := offline.NewWriter(session, offline.Head{}, offline.WriterConfig{Save: s.Put, Rand: rand.Reader})
+	for i := 0; err == nil && i < 3; i++ {
+		lines, err = w.Text(lines, fmt.Appendf(nil, "text %d", i))
+	}
+	if err == nil {
+		lines, err = w.EndTexts(lines, true)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return bytes.Split(bytes.TrimSuffix(lines, []byte("\n")), []byte("\n"))
 }
