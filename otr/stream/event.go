@@ -9,13 +9,18 @@ import (
 	"otrpipe/otr/keys"
 )
 
+// MaxClear is how much of a text that came in clear an Unencrypted event has, in bytes: more
+// than anybody reads of what nobody can vouch for.
+const MaxClear = 4 << 10
+
 // An Event is something that happened.
 type Event struct {
 	Time time.Time
 	// Session is the one that it happened in; zero: in none.
 	Session SessionID
 	// What is an otr.Event, or a Trusted, Refused, Told, Downgraded, StreamEnded, Text,
-	// LineTooLong, Unsent, Lost, Late, Unacknowledged, Undelivered, Delivered or OtherMode.
+	// LineTooLong, Unencrypted, Unsent, Lost, Late, Unacknowledged, Undelivered, Delivered or
+	// OtherMode. An Unencrypted takes the place of otr's.
 	What fmt.Stringer
 	// Count is 1, or more when a flood of one kind is summed up in its latest. An
 	// event that decides about trust always comes, at once and in its place.
@@ -91,16 +96,24 @@ type (
 		First, Texts int64
 	}
 
-	// Undelivered says that these texts of ours were lost: the peer says so, or the
-	// session has ended without its acknowledgement.
+	// Undelivered says that these texts of ours were lost: the peer says so, or, with
+	// Perhaps, the session has ended without its acknowledgement.
 	Undelivered struct {
 		First, Texts int64
+		Perhaps      bool
 	}
 
-	// Delivered says that texts arrived after all that were told to be Unacknowledged
-	// or Undelivered.
+	// Delivered says that the peer has acknowledged these texts of ours; with AfterAll,
+	// texts that were told to be Unacknowledged or Undelivered.
 	Delivered struct {
 		First, Texts int64
+		AfterAll     bool
+	}
+
+	// Unencrypted says that text came in clear: anyone may have written it. It is no payload.
+	Unencrypted struct {
+		Bytes int                 // of the whole text, or of all for which this event stands
+		Text  otr.Unauthenticated // of the latest text, the first MaxClear bytes
 	}
 
 	// OtherMode says that Lines has met a peer that runs a Stream, and has ended the
@@ -108,8 +121,10 @@ type (
 	OtherMode struct{}
 
 	// Unsent says that texts which WriteMessage had taken were dropped, because
-	// their session ended before they could be sent; see Config.OneSession.
+	// their session ended before they could be sent; see Config.OneSession. First is the
+	// number that WriteText returned for the first of them.
 	Unsent struct {
+		First int64
 		Texts int
 	}
 
@@ -168,8 +183,10 @@ func (e Undelivered) String() string {
 }
 
 func (e Delivered) String() string {
-	return fmt.Sprintf("%d texts have reached the peer after all", e.Texts)
+	return fmt.Sprintf("%d texts have reached the peer", e.Texts)
 }
+
+func (e Unencrypted) String() string { return otr.Unencrypted{Bytes: e.Bytes}.String() }
 
 func (OtherMode) String() string { return "the peer runs mode stream, not lines" }
 
@@ -252,8 +269,8 @@ func (f *flood) keep(e Event) {
 	if f.kept.Count > 0 {
 		e.Count += f.kept.Count
 		switch what := e.What.(type) {
-		case otr.Unencrypted:
-			what.Bytes += f.kept.What.(otr.Unencrypted).Bytes
+		case Unencrypted:
+			what.Bytes += f.kept.What.(Unencrypted).Bytes
 			e.What = what
 		case LineTooLong:
 			what.Bytes += f.kept.What.(LineTooLong).Bytes

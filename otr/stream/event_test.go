@@ -16,7 +16,7 @@ func TestAFloodOfOneKindIsTenASecondAndCounted(t *testing.T) {
 	for range flood {
 		now = now.Add(time.Millisecond)
 		r.tick(now)
-		r.report(now, SessionID{}, otr.Unencrypted{Bytes: 3})
+		r.report(now, SessionID{}, Unencrypted{Bytes: 3})
 	}
 	r.report(now, SessionID{}, otr.PeerEnded{}) // another kind is not held up
 	if last := all[len(all)-1]; last.What != (otr.PeerEnded{}) || last.Count != 1 {
@@ -26,7 +26,7 @@ func TestAFloodOfOneKindIsTenASecondAndCounted(t *testing.T) {
 	count, bytes := 0, 0
 	var times []time.Time
 	for _, e := range all {
-		if what, ok := e.What.(otr.Unencrypted); ok {
+		if what, ok := e.What.(Unencrypted); ok {
 			count += e.Count
 			bytes += what.Bytes
 			times = append(times, e.Time)

@@ -331,6 +331,9 @@ func TestWhatTheEndOfASessionOvertakesIsDroppedAndCounted(t *testing.T) {
 		for _, e := range ea.events() {
 			if u, ok := e.What.(Unsent); ok {
 				unsent += u.Texts
+				if last := u.First + int64(u.Texts) - 1; last != written {
+					t.Errorf("the last text that was dropped is number %d, not %d", last, written)
+				}
 			}
 		}
 		if unsent == 0 {

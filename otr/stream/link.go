@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -434,6 +435,7 @@ func (l *link) handle(r otr.Received, err error) {
 	spoke := l.spoke
 	l.sendLines(r.Send)
 	l.events = append(l.events[:0], r.Events...)
+	inClear := slices.Clone(r.Unencrypted[:min(len(r.Unencrypted), MaxClear)])
 	if r.DataMessage && l.secure {
 		l.heard = l.now
 		l.unread++
@@ -449,6 +451,10 @@ func (l *link) handle(r otr.Received, err error) {
 			l.closing, l.unread = closing{}, 0
 			l.roundTrip = min(l.now.Sub(spoke), maxRoundTrip)
 			l.becameSecure(e)
+			continue
+		}
+		if e, ok := e.(otr.Unencrypted); ok {
+			l.report(Unencrypted{Bytes: e.Bytes, Text: inClear})
 			continue
 		}
 		l.happened(e, l.events[i+1:])

@@ -112,8 +112,8 @@ func (s *sentTexts) add(now time.Time, ref int64) int64 {
 }
 
 // acknowledge takes an acknowledgement in. It returns the texts of which it is news
-// that they are lost, and those that had been reported and have arrived after all.
-func (s *sentTexts) acknowledge(next int64, gaps []span) (lost, arrived []span) {
+// that they are lost, and that they have arrived: after all, if they had been reported.
+func (s *sentTexts) acknowledge(next int64, gaps []span) (lost, arrived, afterAll []span) {
 	s.acked = true
 	next = min(next, s.sent)
 	var open []span
@@ -145,13 +145,15 @@ func (s *sentTexts) acknowledge(next int64, gaps []span) (lost, arrived []span) 
 				piece.lost = true
 				open = append(open, piece)
 			case piece.told || piece.lost:
+				afterAll = append(afterAll, piece)
+			default:
 				arrived = append(arrived, piece)
 			}
 			o.first, o.n = piece.end(), o.end()-piece.end()
 		}
 	}
 	s.open = bounded(open)
-	return lost, arrived
+	return lost, arrived, afterAll
 }
 
 // overdue returns the texts that should have been acknowledged by now, once: the

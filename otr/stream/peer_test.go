@@ -557,7 +557,7 @@ func TestWithoutAKeyToTellVersion3GoesOn(t *testing.T) {
 // each time; the rest of a flood is marked.
 func TestWhatDecidesAboutTrustIsNeverHeldBack(t *testing.T) {
 	kinds := []fmt.Stringer{
-		otr.Secure{}, otr.PeerEnded{}, otr.Ended{}, Trusted{}, Refused{}, Told{}, Downgraded{}, Unsent{1},
+		otr.Secure{}, otr.PeerEnded{}, otr.Ended{}, Trusted{}, Refused{}, Told{}, Downgraded{}, Unsent{Texts: 1},
 		otr.SMPAsked{}, otr.SMPShown{}, otr.SMPSucceeded{}, otr.SMPFailed{BrokenOff: true}, otr.SMPAborted{}, otr.SMPCrossed{},
 		otr.ExtraKeyReceived{},
 	}
@@ -569,12 +569,12 @@ func TestWhatDecidesAboutTrustIsNeverHeldBack(t *testing.T) {
 		for _, kind := range kinds {
 			r.report(now, SessionID{1}, kind)
 		}
-		r.report(now, SessionID{1}, otr.Unencrypted{})
+		r.report(now, SessionID{1}, Unencrypted{})
 	}
 	floods := make(map[string]int)
 	i := 0
 	for _, e := range all {
-		if _, ok := e.What.(otr.Unencrypted); ok {
+		if _, ok := e.What.(Unencrypted); ok {
 			continue
 		}
 		if want := kinds[i%len(kinds)]; fmt.Sprintf("%T", e.What) != fmt.Sprintf("%T", want) || e.Count != 1 || e.Session != (SessionID{1}) {

@@ -157,7 +157,7 @@ func TestCRLFAndForeignTextDoNoHarm(t *testing.T) {
 		oa, ob := converseBoth(ea, eb, 5000, 6000)
 		oa.whole(t, "a", 6000)
 		ob.whole(t, "b", 5000)
-		if told[otr.Unencrypted](ea) == 0 || told[otr.Unencrypted](eb) == 0 {
+		if told[Unencrypted](ea) == 0 || told[Unencrypted](eb) == 0 {
 			t.Error("nobody was told of the text")
 		}
 	})

@@ -28,7 +28,7 @@ func (l *Lines) secured(session otr.Session) error {
 func (l *Lines) takeNoMore() {
 	l.mu.Lock()
 	l.taking = false
-	unsent := 0
+	unsent, first := 0, l.refOut+1-int64(l.unsureTexts)
 	if l.cfg.OneSession {
 		for ; l.out.size > 0; unsent++ {
 			l.scratch, _ = popText(&l.out, l.scratch[:0])
@@ -42,7 +42,7 @@ func (l *Lines) takeNoMore() {
 	}
 	l.mu.Unlock()
 	if unsent > 0 {
-		l.report(Unsent{unsent})
+		l.report(Unsent{First: first, Texts: unsent})
 	}
 }
 
@@ -404,10 +404,16 @@ func (l *Lines) timedOut() error { return l.timeoutError() }
 
 // farewell tells a peer that numbers texts how many there were and which have come,
 // and one that runs mode stream that this is not it.
-func (l *Lines) farewell(error, string) []wire.TLV {
+// Where the session fails it tells our user which texts the peer has not acknowledged.
+func (l *Lines) farewell(result error, _ string) []wire.TLV {
 	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
 	if l.peerNumbers || l.metStream && l.numbersTexts() {
 		l.addStand()
+	}
+	if result != nil {
+		for _, s := range l.sent {
+			l.settleSent(s)
+		}
 	}
 	return l.tlvs
 }

@@ -245,7 +245,7 @@ func (l *Lines) followTexts(r *textRecords) (fresh bool) {
 
 func (l *Lines) followAck(out *sentTexts, a *textAck) {
 	waiting := count(out.open)
-	lost, arrived := out.acknowledge(a.next, a.gaps)
+	lost, arrived, afterAll := out.acknowledge(a.next, a.gaps)
 	if count(out.open) < waiting {
 		l.endBy = l.now.Add(l.slowly(endWait)) // while texts go on arriving, so do we
 	}
@@ -254,6 +254,9 @@ func (l *Lines) followAck(out *sentTexts, a *textAck) {
 	}
 	for _, s := range arrived {
 		l.tellNow(Delivered{First: out.ref + s.first, Texts: s.n})
+	}
+	for _, s := range afterAll {
+		l.tellNow(Delivered{First: out.ref + s.first, Texts: s.n, AfterAll: true})
 	}
 }
 
@@ -289,7 +292,7 @@ func (l *Lines) settleSent(s *sentTexts) {
 		return
 	}
 	for _, lost := range s.giveUp() {
-		l.tellNow(Undelivered{First: s.ref + lost.first, Texts: lost.n})
+		l.tellNow(Undelivered{First: s.ref + lost.first, Texts: lost.n, Perhaps: true})
 	}
 	l.undelivered += count(s.open)
 }

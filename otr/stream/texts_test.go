@@ -286,7 +286,7 @@ func TestATextThatIsNotAcknowledgedIsToldAfterTenSeconds(t *testing.T) {
 		}
 		deaf.Store(false)
 		time.Sleep(time.Minute) // to the next heartbeat
-		if got := eventsOf[Delivered](ea); !slices.Equal(got, []Delivered{{First: 1, Texts: 2}}) {
+		if got := eventsOf[Delivered](ea); !slices.Equal(got, []Delivered{{First: 1, Texts: 2, AfterAll: true}}) {
 			t.Errorf("%v", got)
 		}
 	})
@@ -739,5 +739,58 @@ func TestManyTextsOneWayAreRevealedAsTheyGo(t *testing.T) {
 			t.Error(err)
 		}
 		l.wantDeniable(t)
+	})
+}
+
+// What has arrived is told as soon as it is acknowledged; where the line is cut, what was not
+// acknowledged may be lost, and is told too.
+func TestEachTextIsToldToHaveArrivedOrToBePerhapsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var deaf atomic.Bool
+		a, b := cable(t, relay{filter: swallow(&deaf)}, relay{})
+		lines := setting{lines: true}
+		ea, eb := openPair(t, a, b, lines, lines)
+		handshakeLines(t, ea.lines, eb.lines)
+		ea.lines.WriteMessage([]byte("one"))
+		ea.lines.WriteMessage([]byte("two"))
+		time.Sleep(2 * ackEvery)
+		var arrived int64
+		for _, d := range eventsOf[Delivered](ea) {
+			if d.First != arrived+1 || d.AfterAll {
+				t.Errorf("after %d texts: %+v", arrived, d)
+			}
+			arrived += d.Texts
+		}
+		if arrived != 2 || told[Undelivered](ea) != 0 {
+			t.Errorf("%v", ea.events())
+		}
+		deaf.Store(true)
+		ea.lines.WriteMessage([]byte("three"))
+		time.Sleep(time.Second)
+		b.Close()
+		if err := ea.lines.Wait(); !errors.Is(err, ErrTransport) {
+			t.Errorf("it ended with %v", err)
+		}
+		if got := eventsOf[Undelivered](ea); !slices.Equal(got, []Undelivered{{First: 3, Texts: 1, Perhaps: true}}) {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestTextInClearIsToldWithItsBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := bytes.Repeat([]byte{'x'}, MaxClear+1)
+		filter := func(i int, line []byte) [][]byte {
+			if i == 0 {
+				return [][]byte{[]byte("hello\n"), append(bytes.Clone(long), '\n'), line}
+			}
+			return [][]byte{line}
+		}
+		ea, eb := linesOver(t, relay{filter: filter}, relay{}, nil)
+		handshakeLines(t, ea.lines, eb.lines)
+		got := eventsOf[Unencrypted](eb)
+		if len(got) != 2 || string(got[0].Text) != "hello" || got[0].Bytes != 5 || got[1].Bytes != len(long) || !bytes.Equal(got[1].Text, long[:MaxClear]) {
+			t.Errorf("%d events: %v", len(got), got)
+		}
 	})
 }
