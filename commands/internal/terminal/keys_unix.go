@@ -80,6 +80,26 @@ func (k *Keys) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Discard throws away what has been typed and not been read. A program in the background must
+// not read: that would stop it.
+func (k *Keys) Discard() {
+	group, err := unix.IoctlGetInt(k.fd, unix.TIOCGPGRP)
+	if err == nil && group != unix.Getpgrp() { // an error: it is not our controlling terminal
+		return
+	}
+	var buf [4096]byte
+	defer clear(buf[:])
+	for {
+		fds := []unix.PollFd{{Fd: int32(k.fd), Events: unix.POLLIN}}
+		if n, err := unix.Poll(fds, 0); err != nil || n == 0 || fds[0].Revents&unix.POLLIN == 0 {
+			return
+		}
+		if n, err := unix.Read(k.fd, buf[:]); err != nil || n == 0 {
+			return
+		}
+	}
+}
+
 // Wake ends all waits, now and later. It is to be called once at most.
 func (k *Keys) Wake() { k.waking.Close() }
 

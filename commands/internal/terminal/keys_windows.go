@@ -71,6 +71,9 @@ func (k *Keys) Wait(limit int) (ready bool, err error) {
 // Read reads what there is. A console that is gone is an error.
 func (k *Keys) Read(p []byte) (int, error) { return k.read(p) }
 
+// Discard throws away what has been typed and not been read.
+func (k *Keys) Discard() { _ = windows.FlushConsoleInputBuffer(k.in) }
+
 // Wake ends all waits, now and later. It is to be called once at most.
 func (k *Keys) Wake() { _ = windows.SetEvent(k.wake) }
 

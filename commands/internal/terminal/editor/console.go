@@ -36,6 +36,9 @@ var ErrInterrupted = errors.New("editor: interrupted")
 // ErrClosed says that the Console is closed.
 var ErrClosed = errors.New("editor: closed")
 
+// ErrHeld says that the line was entered while the console was on hold; see Console.Hold.
+var ErrHeld = errors.New("editor: on hold")
+
 // A Console is a terminal that is held. Lines and secrets are read by one
 // goroutine; the other methods may be called from any.
 type Console struct {
@@ -52,6 +55,7 @@ type Console struct {
 	line    line
 	history history
 	secret  *secret // nil: a line is edited
+	hold    *hold   // nil: what is typed goes into the line, or the secret
 	shown   bool
 	picture picture // on the screen, if shown
 	width   int
@@ -59,6 +63,7 @@ type Console struct {
 	closed  bool
 	past    past
 	told    bool // that something unreadable was entered in this line, or secret
+	screen  int  // counts how often the rows above the line have moved in an unknown way
 	// complete, unless nil, returns what can follow a text; set before ReadLine.
 	complete func(before string) []string
 	torn     bool          // the screen was once too small for the picture; see resize
@@ -71,6 +76,16 @@ type secret struct {
 	prompt string
 	text   []byte
 }
+
+// A hold says what is shown in place of the line, and has what was typed meanwhile.
+type hold struct {
+	prompt string
+	typed  []byte // at most maxHeld bytes of it
+}
+
+// maxHeld is how many bytes of a line are kept that is entered while the console is on
+// hold: enough to tell the commands that are understood then from everything else.
+const maxHeld = 16
 
 // Open takes over the terminal that in and out are, until Close.
 func Open(in, out *os.File) (*Console, error) { return open(in, out, terminal.Locale()) }
@@ -91,7 +106,8 @@ func open(in, out *os.File, charset *terminal.Charset) (*Console, error) {
 	return c, nil
 }
 
-// Close gives the terminal back. A line that was begun stays to be seen.
+// Close gives the terminal back. A line that was begun stays to be seen. What has been
+// typed since is thrown away: it was not meant for the shell.
 func (c *Console) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,10 +116,14 @@ func (c *Console) Close() {
 	}
 	end := c.erased()
 	if c.line.text != "" && !c.away {
+		c.hold = nil
 		c.line.end()
 		end += c.drawn() + "\r\n"
 	}
 	c.closed = true
+	if !c.away {
+		c.keys.Discard()
+	}
 	c.put(end + "\x1b[?2004l")
 	signal.Stop(c.signals)
 	close(c.signals)
@@ -134,44 +154,104 @@ func (c *Console) SetPrompt(prompt string) {
 	}
 }
 
+// Hold shows prompt, which may be painted, in place of the line until Release. What is typed
+// meanwhile is neither shown nor added to the line, which stays as it is: ReadLine returns it
+// with ErrHeld when Enter is pressed, cut off after a few bytes. A secret that is being
+// entered is given up with ErrInterrupted at the next key.
+func (c *Console) Hold(prompt string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	erased := c.erased()
+	c.hold = &hold{prompt: c.charset.Shown(prompt)}
+	c.put(erased + c.drawn())
+}
+
+// Release shows the line again.
+func (c *Console) Release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	erased := c.erased()
+	c.hold = nil
+	c.put(erased + c.drawn())
+}
+
+func (c *Console) onHold() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hold != nil
+}
+
+// press does what a key does while the console is on hold.
+func (h *hold) press(k key) (typed string, done bool, err error) {
+	switch k.code {
+	case keyEnter:
+		typed = string(h.typed)
+		clear(h.typed)
+		h.typed = h.typed[:0]
+		return typed, true, ErrHeld
+	case keyInterrupt:
+		return "", false, ErrInterrupted
+	case keyEOF:
+		return "", false, io.EOF
+	case keyRune:
+		h.typed = append(h.typed, string(k.r)...)
+	case keyPaste:
+		h.typed = append(h.typed, k.text...)
+		clear(k.text)
+	}
+	if len(h.typed) > maxHeld {
+		clear(h.typed[maxHeld:])
+		h.typed = h.typed[:maxHeld]
+	}
+	return "", false, nil
+}
+
 // Message prints a text above the line. Its first row begins with lead, which
 // may be painted, and all others are indented; what could control the terminal is
-// made visible.
-func (c *Console) Message(lead, text string) {
-	first := cells(c.charset.Shown(lead))
-	var all [][]cell
+// made visible. The text is painted as the attributes say.
+func (c *Console) Message(lead, text string, attributes ...color.Attribute) {
+	c.print(c.layOut(cells(c.charset.Shown(lead)), text, attributes))
+}
+
+// layOut makes the lines of a text, the first one led by lead.
+func (c *Console) layOut(lead []cell, text string, attributes []color.Attribute) []*message {
+	var all []*message
 	for i, l := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
-		row := cells(c.charset.Shown(terminal.Visible(strings.ReplaceAll(l, "\t", tab))))
-		if i == 0 {
-			row = append(slices.Clone(first), row...)
-		} else {
-			row = append(cells(strings.Repeat(" ", widthOf(first))), row...)
+		l = c.charset.Shown(terminal.Visible(strings.ReplaceAll(l, "\t", tab)))
+		if len(attributes) > 0 {
+			l = c.Paint(l, attributes...)
 		}
-		all = append(all, row)
+		row := cells(l)
+		if i == 0 {
+			row = append(slices.Clone(lead), row...)
+		} else {
+			row = append(cells(strings.Repeat(" ", widthOf(lead))), row...)
+		}
+		all = append(all, &message{line: row, indent: widthOf(lead)})
 	}
-	c.print(all, widthOf(first), false)
+	return all
 }
 
 // Write prints whole lines above the line, or, after Close, where the cursor is. They
 // may be painted, and nothing else in them may control the terminal.
 func (c *Console) Write(p []byte) (int, error) {
-	var all [][]cell
+	var all []*message
 	for l := range bytes.Lines(p) {
-		all = append(all, cells(c.charset.Shown(string(bytes.TrimRight(l, "\n")))))
+		all = append(all, &message{line: cells(c.charset.Shown(string(bytes.TrimRight(l, "\n")))), indent: 2, whole: true})
 	}
-	c.print(all, 2, true)
+	c.print(all)
 	return len(p), nil
 }
 
-func (c *Console) print(lines [][]cell, indent int, whole bool) {
+func (c *Console) print(lines []*message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var b strings.Builder
 	b.WriteString(c.erased())
-	for _, l := range lines {
-		printed := message{l, indent, whole}
-		c.past.add(printed)
-		for _, row := range printed.rows(c.width) {
+	for _, m := range lines {
+		m.screen = c.screen
+		c.past.add(m)
+		for _, row := range m.rows(c.width) {
 			b.WriteString(row + "\r\n")
 		}
 	}
@@ -180,8 +260,8 @@ func (c *Console) print(lines [][]cell, indent int, whole bool) {
 
 // ReadLine returns the next line, which is not in the history yet. A pasted text
 // is one line, its line ends in it. It fails with ErrInterrupted, with io.EOF
-// where the key for it was pressed on an empty line, with ErrClosed, or with the
-// terminal's error.
+// where the key for it was pressed on an empty line, with ErrHeld, with ErrClosed, or with
+// the terminal's error.
 func (c *Console) ReadLine() (string, error) {
 	c.show()
 	for {
@@ -190,7 +270,11 @@ func (c *Console) ReadLine() (string, error) {
 			return "", err
 		}
 		c.mu.Lock()
-		text, done, err := c.press(k)
+		press := c.press
+		if c.hold != nil {
+			press = c.hold.press
+		}
+		text, done, err := press(k)
 		if len(c.decoder.unread) == 0 || done {
 			c.redraw()
 		}
@@ -260,6 +344,7 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 		fits = l.yank()
 	case keyClear:
 		c.put("\x1b[H\x1b[2J")
+		c.screen++
 		c.picture = picture{}
 		c.shown = false
 	case keyUp:
@@ -323,7 +408,17 @@ func (c *Console) tellUnreadable(k key) {
 
 // complain says above the line what could not be done.
 func (c *Console) complain(text string) {
+	c.screen++ // the text may take more rows than one
 	c.put("\a" + c.erased() + c.Paint(text, color.FgYellow) + "\r\n" + c.drawn())
+}
+
+// Bell rings the terminal's bell.
+func (c *Console) Bell() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed && !c.away {
+		c.put("\a")
+	}
 }
 
 // ReadSecret asks for a secret, which is not shown, and is the caller's to wipe.
@@ -334,6 +429,10 @@ func (c *Console) ReadSecret(prompt string) ([]byte, error) {
 	defer c.setSecret(nil)
 	for {
 		k, err := c.nextKey()
+		if err == nil && c.onHold() {
+			clear(k.text)
+			err = ErrInterrupted
+		}
 		if err == nil {
 			switch k.code {
 			case keyUnreadable, keyUnreadablePaste:
@@ -437,6 +536,11 @@ func (c *Console) poll(wait int) (ready bool, err error) {
 }
 
 func (c *Console) read() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed { // and what there was has been thrown away
+		return ErrClosed
+	}
 	var buf [4096]byte
 	defer clear(buf[:])
 	n, err := c.keys.Read(buf[:])
@@ -455,6 +559,7 @@ func (c *Console) lend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.shown = false // nobody knows where the cursor is
+	c.screen++
 	c.redraw()
 }
 
@@ -511,6 +616,7 @@ func (c *Console) retake() {
 		c.put("\x1b[?2004h")
 	}
 	c.shown = false
+	c.screen++
 }
 
 // heedSignals draws anew when the terminal has another size, or is ours again.
@@ -536,6 +642,7 @@ func (c *Console) heedSignals() {
 // screen grows: from then on all of it is drawn anew.
 func (c *Console) resize() {
 	c.measure()
+	c.screen++
 	if c.shown && c.picture.height(c.width) > c.height {
 		c.torn = true
 	}
@@ -589,7 +696,10 @@ func (c *Console) drawn() string {
 // paint is the picture of the line, or of the secret that is asked for.
 func (c *Console) paint() picture {
 	prompt, text, pos := c.prompt, c.line.text, c.line.pos
-	if c.secret != nil {
+	switch {
+	case c.hold != nil:
+		prompt, text, pos = c.hold.prompt, "", 0
+	case c.secret != nil:
 		prompt, text, pos = c.charset.Shown(c.secret.prompt), "", 0
 	}
 	return paint(cells(prompt), shown(text, c.charset), len(cells(text[:pos])), c.width)

@@ -20,6 +20,7 @@ import (
 	"github.com/creack/pty"
 	"github.com/fatih/color"
 	"github.com/rivo/uniseg"
+	"golang.org/x/sys/unix"
 
 	"otrpipe/commands/internal/terminal"
 )
@@ -456,5 +457,92 @@ func TestWhatIsNoTerminalIsNotOpened(t *testing.T) {
 	defer null.Close()
 	if _, err := Open(null, null); err == nil {
 		t.Error("a console of /dev/null")
+	}
+}
+
+func TestWhatIsTypedOnHoldIsNeitherShownNorAddedToTheLine(t *testing.T) {
+	d := newDesk(t, 40, 6)
+	d.console.SetPrompt("[bob] ")
+	done := begin(d.console.ReadLine)
+	d.press("half a li")
+	d.shows("[bob] half a li‸")
+	d.console.Hold("[cut] Enter connects again ")
+	d.shows("[cut] Enter connects again ‸")
+	d.console.SetPrompt("[bob away] ")
+	d.press("ne, and much more of it\x1b[200~pasted\x1b[201~\r")
+	d.gets(done, "ne, and much mor", ErrHeld)
+	d.shows("[cut] Enter connects again ‸")
+	done = begin(d.console.ReadLine)
+	d.press("\r")
+	d.gets(done, "", ErrHeld)
+	done = begin(d.console.ReadLine)
+	d.press("x\x04") // whatever has been typed before
+	d.gets(done, "", io.EOF)
+	done = begin(d.console.ReadLine)
+	d.press("x\x03")
+	d.gets(done, "", ErrInterrupted)
+	done = begin(d.console.ReadLine)
+	d.console.Release()
+	d.shows("[bob away] half a li‸")
+	d.press("ne\r")
+	d.gets(done, "half a line", nil)
+}
+
+func TestASecretIsGivenUpOnHold(t *testing.T) {
+	d := newDesk(t, 40, 6)
+	done := begin(func() (string, error) {
+		secret, err := d.console.ReadSecret("secret: ")
+		return string(secret), err
+	})
+	d.press("sesa")
+	d.shows("secret: ‸")
+	d.console.Hold("[cut] ")
+	d.shows("[cut] ‸")
+	d.press("m")
+	d.gets(done, "", ErrInterrupted)
+}
+
+func TestAClosedConsoleLeavesNothingTypedForTheShell(t *testing.T) {
+	d := newDesk(t, 40, 6)
+	d.press("in confidence\r") // and nobody reads it
+	poll := []unix.PollFd{{Fd: int32(d.program.Fd()), Events: unix.POLLIN}}
+	if n, err := unix.Poll(poll, int(patience.Milliseconds())); n != 1 || err != nil {
+		t.Fatalf("nothing has been typed: %d, %v", n, err)
+	}
+	d.console.Close()
+	if n, err := unix.Poll(poll, 0); n != 0 || err != nil {
+		t.Errorf("what was typed is still there: %d, %v", n, err)
+	}
+}
+
+func TestAMarkIsSetInAMessageThatIsOnTheScreen(t *testing.T) {
+	d := newDesk(t, 20, 8)
+	d.console.SetPrompt("[bob] ")
+	done := begin(d.console.ReadLine)
+	first := d.console.Marked("12:30 ", " you: ", "one two three four")
+	second := d.console.Marked("", " ", "at the edge")
+	d.press("half")
+	d.shows("12:30   you: one\n          two three\n          four\n  at the edge\n[bob] half‸")
+	if !d.console.Set(first, "✓", "+") || !d.console.Set(second, "✓", "+") {
+		t.Error("a message on the screen is not marked")
+	}
+	d.shows("12:30 ✓ you: one\n          two three\n          four\n✓ at the edge\n[bob] half‸")
+	d.press(" a line\r")
+	d.gets(done, "half a line", nil)
+	for i := range 4 {
+		fmt.Fprintf(d.console, "%d\n", i)
+	}
+	if d.console.Set(first, "x", "x") {
+		t.Error("a message that has left the screen is marked")
+	}
+	if !d.console.Set(second, "x", "x") {
+		t.Error("a message on the first row is not marked")
+	}
+	d.shows("          two three\n          four\nx at the edge\n0\n1\n2\n3\n[bob] ‸")
+	done = begin(d.console.ReadLine)
+	d.press("\x0c") // an empty screen
+	d.shows("[bob] ‸")
+	if d.console.Set(second, "x", "x") {
+		t.Error("a message that was cleared away is marked")
 	}
 }

@@ -11,15 +11,16 @@ type message struct {
 	line   []cell
 	indent int
 	whole  bool
+	screen int // the Console's count when it was printed; see Console.screen
 }
 
 // rows are those of a message on a screen of width columns.
-func (m message) rows(width int) []string { return wrap(m.line, width, m.indent, m.whole) }
+func (m *message) rows(width int) []string { return wrap(m.line, width, m.indent, m.whole) }
 
 // past is what was printed last.
-type past struct{ all []message }
+type past struct{ all []*message }
 
-func (p *past) add(m message) {
+func (p *past) add(m *message) {
 	if len(p.all) == 2*maxPast {
 		p.all = append(p.all[:0], p.all[maxPast:]...)
 	}

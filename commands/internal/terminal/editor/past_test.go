@@ -10,7 +10,7 @@ import (
 func TestAScreenIsDrawnAnewWithWhatWasPrintedLast(t *testing.T) {
 	var p past
 	for i := range 5 * maxPast {
-		p.add(message{line: cells(fmt.Sprintf("bob: message %d", i)), indent: 5})
+		p.add(&message{line: cells(fmt.Sprintf("bob: message %d", i)), indent: 5})
 	}
 	last := 5*maxPast - 1
 	for _, test := range []struct {
