@@ -112,10 +112,29 @@ type Keeper struct {
 	// has told; zero: none has. From then on a contact that is on file no more was removed
 	// by the user, and is not put there again.
 	run keys.Fingerprint
+	// bound says that the run belongs to that key though no contact was named; see Again.
+	bound bool
 }
 
 // NewKeeper returns a Keeper.
 func NewKeeper(cfg Config) *Keeper { return &Keeper{cfg: cfg} }
+
+// Again returns a Keeper for the next connection of the same run. The run belongs to the key
+// that has passed every check in it, if there is one: that key has proved itself, and without
+// a contact no other is let in.
+func (k *Keeper) Again() *Keeper {
+	next := *k
+	next.verified = k.verified || k.passed && k.standing == Verified
+	next.passed = false
+	next.SessionEnded()
+	if !k.run.IsZero() {
+		next.bound, next.cfg.SMP = true, false
+	}
+	return &next
+}
+
+// Bound reports whether a key has passed every check in a connection before this one.
+func (k *Keeper) Bound() bool { return k.bound }
 
 // Meet decides about the peer of a session, which has just become secure or has
 // new keys. It is called once for each, before anything moves.
@@ -317,6 +336,9 @@ func (k *Keeper) admit(s otr.Session, standing Standing) error {
 			WithHint("somebody else may be at the other end; ask %s for the output of otrpipe fingerprint, through another channel", k.peer())
 	}
 	switch {
+	case k.bound && name == "" && f != k.run && !k.continues(s):
+		return exit.Errorf(exit.Refused, "another key has come than before the connection was lost: %v", f).
+			WithHint("somebody may be in between; ask the peer through another channel which key is theirs")
 	case standing == Changed:
 		return exit.Errorf(exit.Refused, "the key of %s has changed: it is now %v", name, f).
 			WithHint("somebody may be in between; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
