@@ -32,6 +32,21 @@ func (e *End) FindWay(command []string) error {
 // Way is the way to the other end that FindWay found.
 func (e *End) Way() live.Way { return e.way }
 
+// WayAgain is the same way for another connection, after one has ended. With --listen it
+// listens again where it has listened.
+func (e *End) WayAgain() (live.Way, error) {
+	if e.way.Listener == nil {
+		return e.way, nil
+	}
+	address := e.way.Listener.Address() // with the port that was taken for port 0
+	l, err := transport.Listen(address, e.tellDismissed)
+	if err != nil {
+		return live.Way{}, exit.Errorf(exit.Failure, "--listen %s: %w", address, exit.Plain(err))
+	}
+	e.way.Listener = l
+	return e.way, nil
+}
+
 // tellDismissed tells of a caller that does not speak OTR; of many callers it tells of few.
 func (e *End) tellDismissed(address string, why error, total int) {
 	if total&(total-1) == 0 { // 1, 2, 4, 8, …

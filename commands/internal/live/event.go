@@ -106,10 +106,14 @@ func (s *Session) dropped(e stream.Event) {
 	case otr.Echo:
 		s.echoed = true
 		s.Detail("%v%s", what, times(e.Count))
-	case otr.Unencrypted:
+	case stream.Unencrypted:
 		s.inClear = true
 		n := int64(what.Bytes)
 		s.log(e, events.Record{Event: events.Unencrypted, Bytes: &n})
+		if s.cfg.InClear != nil {
+			s.cfg.InClear(what, e.Count)
+			return
+		}
 		s.Warn("%s came unencrypted and %s dropped%s", bytesOf(n), wasOrWere(n), times(e.Count))
 	case otr.Unreadable:
 		s.log(e, events.Record{Event: events.Unreadable, Reason: what.Reason.Error()})
@@ -165,13 +169,29 @@ func (s *Session) textsMoved(e stream.Event) {
 	case stream.Undelivered:
 		n := int(what.Texts)
 		s.log(stream.Event{Time: e.Time}, events.Record{Event: events.Lost, Direction: "sent", Count: n})
-		s.aboutTexts(s.Warn, "did not reach "+s.peerName(), what.First, what.Texts)
+		s.settled(what.First, what.Texts, false)
+		how := "did not reach "
+		if what.Perhaps {
+			how = "may not have reached "
+		}
+		s.aboutTexts(s.Warn, how+s.peerName(), what.First, what.Texts)
 	case stream.Unacknowledged:
 		s.aboutTexts(s.Warn, "not acknowledged yet by "+s.peerName(), what.First, what.Texts)
 	case stream.Delivered:
-		s.aboutTexts(s.Note, "reached "+s.peerName()+" after all", what.First, what.Texts)
+		s.settled(what.First, what.Texts, true)
+		if what.AfterAll {
+			s.aboutTexts(s.Note, "reached "+s.peerName()+" after all", what.First, what.Texts)
+		}
 	case stream.Unsent:
-		s.Warn("not sent, for the session had ended: %s", terminal.Count(what.Texts, "message"))
+		s.settled(what.First, int64(what.Texts), false)
+		s.aboutTexts(s.Warn, "not sent, because the session had ended", what.First, int64(what.Texts))
+	}
+}
+
+// settled tells a person's terminal whether texts have arrived.
+func (s *Session) settled(first, n int64, arrived bool) {
+	if s.cfg.Settled != nil {
+		s.cfg.Settled(first, n, arrived)
 	}
 }
 

@@ -145,7 +145,7 @@ func (s *Session) statusAfter(err error) string {
 
 // timedOut is for a handshake that took too long.
 func (s *Session) timedOut() error {
-	if s.peer != nil && s.options.SMP != nil {
+	if s.peer != nil && s.comparesFirst() {
 		return exit.Errorf(exit.Timeout, "SMP was not finished within %v", s.options.Timeout).
 			WithHint("%s answers with the same --smp-secret-file, or by hand with otrpipe smp", s.otherEnd())
 	}

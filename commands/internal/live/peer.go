@@ -23,7 +23,7 @@ func (s *Session) verify(met otr.Session) error {
 	// What the checks have said so far, they have said of one key, and of the one that
 	// it has told.
 	s.trusted = s.trusted && s.keeper.Passed()
-	s.peer, s.session = p, met
+	s.peer, s.session, s.formerInstance = p, met, s.session.PeerInstance
 	s.refusal = v.Err != nil
 	if v.Downgraded {
 		s.logNow(events.Record{Event: events.Downgraded, Peer: p})
@@ -118,6 +118,9 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 	s.log(e, events.Record{Event: name, Peer: &p})
 	if secure.Refreshed {
 		s.Detail("the keys are new; session id %s", p.SSID)
+		if s.trusted && len(s.waiters.secure) == 0 {
+			s.tellReplaced(secure.Session)
+		}
 	}
 	if s.refusal {
 		return // the error says so, and nothing here may sound like a session with the contact
@@ -131,7 +134,7 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 		s.Warn("the session is of OTR version 2: %s speaks nothing newer, or somebody in between has altered what was offered", s.contactName())
 	}
 	standing := trust.Standing(p.Trust)
-	if s.options.SMP != nil && standing != trust.Verified {
+	if s.comparesFirst() && standing != trust.Verified {
 		s.Note("secure with OTRv%d key %v", secure.Version, secure.Fingerprint)
 		return // it is about to prove itself, and has no name until then
 	}
@@ -148,6 +151,23 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 	}
 	if standing != trust.Verified && standing != trust.Unverified && s.cfg.AtTerminal {
 		s.Advise("to verify whose key that is: /smp, or compare /fingerprint through another channel and then /trust")
+	}
+}
+
+// tellReplaced tells a person that the peer has begun a session in the place of one that
+// it had not ended, unless that is a new key exchange of a client that leaves no doubt about
+// texts.
+func (s *Session) tellReplaced(now otr.Session) {
+	if s.cfg.LastText == nil {
+		return
+	}
+	text := s.cfg.LastText()
+	if now.PeerInstance == s.formerInstance && text == "" {
+		return
+	}
+	s.Note("%s has begun a new session without ending the last one; their program may have been restarted", s.contactName())
+	if text != "" {
+		s.Warn("your last message may be lost: %s", text)
 	}
 }
 

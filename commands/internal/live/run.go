@@ -94,16 +94,7 @@ func (s *Session) conversation() (*otr.Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.keeper = trust.NewKeeper(trust.Config{
-		Home:    s.cfg.Home,
-		Contact: s.options.Contact,
-		Level:   trust.Level(s.options.Trust),
-		Expect:  s.options.Expect,
-		SMP:     s.options.SMP != nil,
-		Live:    true,
-		Speaks4: policy.Has(otr.AllowV4),
-		Named:   s.options.Named,
-	})
+	s.keeper = s.newKeeper(policy)
 	contact, _, err := s.cfg.Home.Contact(s.options.Contact)
 	if err != nil && s.options.Contact != "" {
 		return nil, exit.Key(err)
@@ -142,6 +133,27 @@ func (s *Session) conversation() (*otr.Conversation, error) {
 	}
 	return otr.New(cfg)
 }
+
+// newKeeper returns a Keeper for a connection.
+func (s *Session) newKeeper(policy otr.Policy) *trust.Keeper {
+	if s.bound != nil {
+		return s.bound.Again()
+	}
+	return trust.NewKeeper(trust.Config{
+		Home:    s.cfg.Home,
+		Contact: s.options.Contact,
+		Level:   trust.Level(s.options.Trust),
+		Expect:  s.options.Expect,
+		SMP:     s.options.SMP != nil,
+		Live:    true,
+		Speaks4: policy.Has(otr.AllowV4),
+		Named:   s.options.Named,
+	})
+}
+
+// comparesFirst reports whether SMP is run before anything moves over the present connection.
+// A key that has proved itself over one before need not do so again, and the secret is wiped.
+func (s *Session) comparesFirst() bool { return s.options.SMP != nil && s.bound == nil }
 
 // firstClient is the client that a session begins with, by a key exchange of ours and not
 // by a query: a client of version 3 or older may answer a query in a session that it still
@@ -286,7 +298,7 @@ func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
 		Admit:        s.admit,
 		Told:         s.keepTold,
 		MoreKeys:     s.options.Contact != "",
-		RefuseDowngrade: len(s.options.Expect) > 0 ||
+		RefuseDowngrade: len(s.options.Expect) > 0 || s.options.SMP != nil ||
 			s.options.Contact != "" && s.options.Trust == string(trust.RequireVerified),
 		Event:      s.event,
 		Initiate:   true,
@@ -304,7 +316,7 @@ func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
 	if s.keyLog != nil {
 		cfg.Keys = s.logKeys
 	}
-	if s.options.SMP != nil {
+	if s.comparesFirst() {
 		cfg.SMP = &stream.SMPConfig{Secret: s.options.SMP, Question: s.options.Question, Delay: s.beginGate}
 	}
 	if s.options.Timeout > 0 {

@@ -50,6 +50,17 @@ type Config struct {
 	// first on, that are still known, quoted for people. It is called by the goroutine
 	// that owns the session.
 	SentTexts func(first, n int64) []string
+	// LastText, unless nil, returns the text that was sent last, quoted for people, if nothing
+	// shows whether it has arrived. It is called by the goroutine that owns the session.
+	LastText func() string
+	// Settled, unless nil, is told of which texts, by their numbers, it is known by now that
+	// they have arrived, or that they have not or may not have. It is called by the goroutine
+	// that owns the session.
+	Settled func(first, n int64, arrived bool)
+	// InClear, unless nil, shows text that came in clear, which anyone may have written; count
+	// is for how many texts the latest stands. It is called by the goroutine that owns the
+	// session.
+	InClear func(text stream.Unencrypted, count int)
 	// OwnProgress says that the command shows how far the transfer is.
 	OwnProgress bool
 	// Restore, unless nil, gives the terminal back before the process is ended by a
@@ -120,6 +131,7 @@ type Session struct {
 	mayLiveOn bool  // at a peer that was cut off before this one, a session may live on
 	state     control.State
 	keeper    *trust.Keeper
+	bound     *trust.Keeper // of a connection before in which a key has passed every check; nil: there was none
 	peerState
 	// comparison is the one that comes before payload, while it is under way.
 	comparison *guesses.Comparison
@@ -139,22 +151,24 @@ type Session struct {
 // A peerState is what is known of the peer at the other end of the transport, and of the
 // session with it. It belongs to the session's owner. With another transport it begins anew.
 type peerState struct {
-	peer     *events.Peer        // whom the session is with; nil: nobody yet
-	session  otr.Session         // if peer is not nil
-	trusted  bool                // every check that was asked for has passed
-	refusal  bool                // the key of session is being refused
-	complete bool                // mode stream: the peer's authenticated end has come
-	echoed   bool                // what we sent came back
-	expired  *otr.ProfileExpired // the last one; nil: none
-	clocks   string              // what the peer's program said of our client profile, which has expired by its clock; "": nothing
-	speaks4  bool                // the peer has begun, or answered, a key exchange of version 4
-	advised  bool                // the user knows that the account names may be the reason
-	inClear  bool                // what came was unencrypted text
-	offline  bool                // what came was a message to somebody who is away
-	offers   string              // the versions that the peer asked for last, if none of them is allowed here
-	offered  wire.Versions       // the same
-	extra    *extraKey           // announced by the peer last
-	smp      smpState
+	peer    *events.Peer // whom the session is with; nil: nobody yet
+	session otr.Session  // if peer is not nil
+	// formerInstance is the peer's instance in the session before that one; 0: there was none.
+	formerInstance uint32
+	trusted        bool                // every check that was asked for has passed
+	refusal        bool                // the key of session is being refused
+	complete       bool                // mode stream: the peer's authenticated end has come
+	echoed         bool                // what we sent came back
+	expired        *otr.ProfileExpired // the last one; nil: none
+	clocks         string              // what the peer's program said of our client profile, which has expired by its clock; "": nothing
+	speaks4        bool                // the peer has begun, or answered, a key exchange of version 4
+	advised        bool                // the user knows that the account names may be the reason
+	inClear        bool                // what came was unencrypted text
+	offline        bool                // what came was a message to somebody who is away
+	offers         string              // the versions that the peer asked for last, if none of them is allowed here
+	offered        wire.Versions       // the same
+	extra          *extraKey           // announced by the peer last
+	smp            smpState
 }
 
 // A connection is a stream over a transport.

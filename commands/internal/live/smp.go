@@ -313,7 +313,7 @@ func (s *Session) smpAborted(e stream.Event) {
 
 // proving says that the peer has still to prove itself by SMP, without which there
 // is no session.
-func (s *Session) proving() bool { return s.options.SMP != nil && !s.trusted }
+func (s *Session) proving() bool { return s.comparesFirst() && !s.trusted }
 
 // smpEnded says that no run is under way; asked is the question of another.
 func (s *Session) smpEnded(asked *string) {

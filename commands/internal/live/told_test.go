@@ -61,8 +61,8 @@ func TestWhatHappensIsTold(t *testing.T) {
 		what fmt.Stringer
 		says string
 	}{
-		{otr.Unencrypted{Bytes: 1}, "1 byte came unencrypted and was dropped"},
-		{otr.Unencrypted{Bytes: 2}, "2 bytes came unencrypted and were dropped"},
+		{stream.Unencrypted{Bytes: 1}, "1 byte came unencrypted and was dropped"},
+		{stream.Unencrypted{Bytes: 2}, "2 bytes came unencrypted and were dropped"},
 		{otr.Unreadable{Reason: errors.New("otr: no key")}, "a message that cannot be read was dropped: no key"},
 		{otr.Malformed{Reason: errors.New("otr: no sense")}, "a malformed message was dropped: no sense"},
 		{otr.Malformed{Reason: fmt.Errorf("otr: %w", otr.ErrOffline)}, "a message to somebody who is away was dropped"},
@@ -81,9 +81,11 @@ func TestWhatHappensIsTold(t *testing.T) {
 		{stream.Late{Texts: 2}, "2 messages of the peer came late"},
 		{stream.Undelivered{First: 3, Texts: 1}, `did not reach the peer: "the text"`},
 		{stream.Undelivered{First: 4, Texts: 2}, `did not reach the peer: 2 messages`},
+		{stream.Undelivered{First: 4, Texts: 1, Perhaps: true}, `may not have reached the peer: 1 message`},
 		{stream.Unacknowledged{First: 4, Texts: 1}, `not acknowledged yet by the peer: 1 message`},
-		{stream.Delivered{First: 4, Texts: 1}, `reached the peer after all: 1 message`},
-		{stream.Unsent{Texts: 2}, "not sent, for the session had ended: 2 messages"},
+		{stream.Delivered{First: 4, Texts: 1, AfterAll: true}, `reached the peer after all: 1 message`},
+		{stream.Unsent{First: 4, Texts: 2}, "not sent, because the session had ended: 2 messages"},
+		{stream.Unsent{First: 3, Texts: 1}, `not sent, because the session had ended: "the text"`},
 		{stream.Text{Text: otr.Authenticated("hello")}, "the peer wrote 5 bytes of text, which mode stream has no place for"},
 		{stream.OtherMode{}, "runs mode stream; the session is ended"},
 		{stream.StreamEnded{Bytes: 5}, "all 5 bytes have been received"},
@@ -103,7 +105,7 @@ func TestWhatHappensIsTold(t *testing.T) {
 			t.Errorf("%T %+v: %q, without a match for %s", test.what, test.what, got, test.says)
 		}
 	}
-	o.event(stream.Event{What: otr.Unencrypted{Bytes: 2}, Count: 3, Time: time.Now()})
+	o.event(stream.Event{What: stream.Unencrypted{Bytes: 2}, Count: 3, Time: time.Now()})
 	if got := said(); !strings.Contains(got, "(3 times)") {
 		t.Errorf("a repeated event: %q", got)
 	}

@@ -288,13 +288,37 @@ func (s *Session) turnedAway(address string, err error, total int) {
 	s.Note("still listening; callers turned away: %d", total)
 }
 
+// Again makes the session ready for another connection, after RunOver has returned, and
+// returns a new conversation. The run belongs to the key that has passed every check in it,
+// if there is one.
+func (s *Session) Again() (*otr.Conversation, error) {
+	if next := s.keeper.Again(); next.Bound() {
+		s.bound = next
+	}
+	if s.mayLiveOn = s.mayLiveOn || s.wasCutOff(); s.mayLiveOn && s.session.Version < 4 && s.tag != nil {
+		// Some clients, asked by a query under this tag, would go on in clear.
+		s.tag.Leave()
+		s.tag, s.client, s.mayLiveOn = nil, 0, false
+	}
+	return s.renew()
+}
+
+// wasCutOff reports whether the connection that has ended was cut off in a session, which
+// may live on at the peer.
+func (s *Session) wasCutOff() bool { return s.peer != nil && errors.Is(s.ending, stream.ErrBroken) }
+
 // again makes the session ready for another peer, after one that has not met what was
 // asked of it, and returns a new conversation.
 func (s *Session) again() (*otr.Conversation, error) {
+	s.mayLiveOn = s.mayLiveOn || s.wasCutOff()
+	return s.renew()
+}
+
+// renew forgets the connection that has ended, and returns a new conversation.
+func (s *Session) renew() (*otr.Conversation, error) {
 	s.mu.Lock()
 	s.abort = nil
 	s.mu.Unlock()
-	s.mayLiveOn = s.mayLiveOn || s.peer != nil && errors.Is(s.ending, stream.ErrBroken)
 	s.endGate(guesses.Unknown)
 	if s.extra != nil {
 		clear(s.extra.key)
