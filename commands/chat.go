@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"time"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/chat"
@@ -24,9 +26,10 @@ func chatCommand() *cli.Command {
 			"prompt shows who you are talking to and whether they are verified: unencrypted, and " +
 			"nothing can be sent; new, and it may be anybody; known, the same key as before; verified, by SMP or " +
 			"by comparing fingerprints. A line that begins with / is a command, of which /help says more, and one " +
-			"that begins with // is a message that begins with /. When the other end leaves, chat stays " +
-			"for the next session as long as the transport lasts; /end ends a session, /refresh begins one, " +
-			"/quit and Ctrl-D leave. Other clients' HTML is shown as text.\n\n" +
+			"that begins with // is a message that begins with /. When the other end leaves, or the " +
+			"connection is lost, chat says so and stays: Enter connects again. /end ends a session, /refresh " +
+			"begins one, /quit and Ctrl-D leave. A message that has arrived at another otrpipe is marked. " +
+			"Text that comes unencrypted is shown in red. Other clients' HTML is shown as text.\n\n" +
 			"  otrpipe chat --contact bob --listen 9000        # here\n" +
 			"  otrpipe chat --contact alice --tcp host:9000    # there\n" +
 			"  otrpipe chat --contact bob -- nc -N host 9000",
@@ -65,12 +68,22 @@ func runChat(c *cli.Context) error {
 		CheckQuestion: func(q string) error { _, err := options.Question(q); return err },
 		Suggest:       cmdline.Nearest,
 		StatusText:    func(s *control.Status) string { return statusDocument{s, p.Verbose}.TerminalText() },
+		Stay:          !c.IsSet(flagStay) || c.Bool(flagStay),
+		Retry:         c.Bool(options.RetryFlag),
+		Bell:          c.Bool(options.BellFlag),
+		Again:         e.WayAgain,
+		Now:           time.Now,
 	})
-	return e.Host(live.Config{
-		AtTerminal: true, Changed: talk.Changed, SentTexts: talk.SentTexts, Restore: talk.Restore,
+	err = e.Host(live.Config{
+		AtTerminal: true, Changed: talk.Changed, SentTexts: talk.SentTexts, LastText: talk.LastText,
+		Settled: talk.Settled, InClear: talk.InClear, Restore: talk.Restore,
 	}, func(s *live.Session, setup live.Setup) error {
 		return talk.Run(s, setup, e.Way())
 	})
+	if talk.HasTold(err) {
+		return exit.Silently(exit.As(err).Code)
+	}
+	return err
 }
 
 // publicKeys are the fingerprints of our own keys; none if they cannot be read.

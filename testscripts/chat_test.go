@@ -31,6 +31,7 @@ type desk struct {
 	mu      sync.Mutex
 	carried [2][]byte      // by the wire, from each side
 	deaf    [2]atomic.Bool // the wire loses what comes from that side
+	clear   atomic.Value   // a line, a string, that somebody puts on the wire before bob's next one
 }
 
 func newDesk(t *testing.T) *desk {
@@ -51,6 +52,10 @@ func newDesk(t *testing.T) *desk {
 	d.wire = &relay{cutAfter: -1, tamper: func(from side, _ int, line []byte) [][]byte {
 		if d.deaf[from].Load() {
 			return nil
+		}
+		if clear, _ := d.clear.Load().(string); clear != "" && from == bob {
+			d.clear.Store("")
+			return [][]byte{[]byte(clear), line}
 		}
 		return [][]byte{line}
 	}, tap: func(from side, passed []byte) {
@@ -177,6 +182,14 @@ func (p *person) leaves(code int) {
 	}
 }
 
+// isLeft waits until the program says that the connection has ended, and leaves with a code.
+func (p *person) isLeft(code int) {
+	p.t.Helper()
+	p.sees("not connected]")
+	p.press("C-d")
+	p.leaves(code)
+}
+
 // twoChats are alice and bob, who know each other by name, in a session.
 func twoChats(t *testing.T, version string) (*desk, *person, *person) {
 	t.Helper()
@@ -208,10 +221,16 @@ func TestTwoPeopleChat(t *testing.T) {
 			if !a.coloured("[bob new]", "33") {
 				t.Error("new is not yellow")
 			}
+			a.sees("✗ you: is anybody there")
 			a.press("Up", "Enter") // what was not sent is not lost
 			b.sees("alice: is anybody there")
+			a.sees("✓ you: is anybody there")
 			b.enters("//etc is 你好 to me")
 			a.sees("bob: /etc is 你好 to me")
+			b.types("/m")
+			b.press("Tab")
+			b.enters("waves")
+			a.sees("* bob waves")
 			b.enters("/ect it")
 			b.sees("there is no command /ect, and nothing was sent")
 			b.enters("/hlep")
@@ -239,7 +258,7 @@ func TestTwoPeopleChat(t *testing.T) {
 			a.enters("/quit")
 			a.leaves(0)
 			b.sees("alice ended the session")
-			b.leaves(0)
+			b.isLeft(0)
 			for s := range d.carried {
 				// Base64 has no blanks.
 				for _, word := range []string{"anybody there", "你好", "/ect it"} {
@@ -281,7 +300,7 @@ func TestAChatMarksMessagesThatDoNotArrive(t *testing.T) {
 	}
 	a.enters("/quit")
 	a.leaves(5)
-	b.leaves(5)
+	b.isLeft(5)
 }
 
 func TestAMessageLeavesTheLineThatIsBeingTyped(t *testing.T) {
@@ -508,7 +527,7 @@ func TestAPeerCannotTouchTheTerminal(t *testing.T) {
 			// The other end's own end, and its program's.
 			c.in.Close()
 			a.sees("the peer ended the session")
-			a.leaves(0)
+			a.isLeft(0)
 			if err := <-c.ended; err != nil {
 				t.Errorf("%v\n%s", err, c.errors.String())
 			}
@@ -551,7 +570,7 @@ func TestAPastedTextIsOneMessage(t *testing.T) {
 	}
 	a.press("Enter")
 	c.receives(t, `look: one\n`+"\t"+`two\nthree`+"\n")
-	a.sees("you: look: one\n         two\n     three")
+	a.sees("you: look: one\n                 two\n             three")
 	a.types("typed")
 	a.press("M-Enter")
 	a.enters("too")
@@ -568,7 +587,7 @@ func TestARefusedKeyIsNobodysFriend(t *testing.T) {
 			a := d.chat(alice, version, "--contact carol --trust known")
 			d.connect(bob, "--otr", version)
 			a.sees("no key of carol is on file")
-			a.leaves(3)
+			a.isLeft(3)
 			if !regexp.MustCompile(`\n  [0-9a-f]{40,}\n`).MatchString(a.screen()) || !regexp.MustCompile(`(?m)^otrpipe: .*\n  .*[0-9A-F]{8}( [0-9A-F]{8})+$`).MatchString(a.screen()) && version == "4" {
 				t.Errorf("long lines are not broken between words:\n%s", a.screen())
 			}
@@ -585,10 +604,69 @@ func TestACutIsNoEndOfAChat(t *testing.T) {
 	t.Parallel()
 	d, a, b := twoChats(t, "4")
 	d.signal(b, syscall.SIGKILL)
-	a.leaves(5)
 	a.sees("the line was cut; bob did not end the session")
+	a.isLeft(5)
 	if strings.Contains(a.screen(), "is ended") || strings.Contains(a.screen(), "ended the session") {
 		t.Errorf("a cut looks like an end:\n%s", a.screen())
+	}
+}
+
+// When the line is cut, what is typed goes nowhere: not into the next session, and not into
+// the shell. Enter listens again where it has listened, and --retry dials again without it.
+func TestAChatConnectsAgainAfterACut(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	a := d.sit("alice", "otrpipe chat -i alice -s alice --contact bob --listen 127.0.0.1:0")
+	address := regexp.MustCompile(`listening on (127\.0\.0\.1:\d+)`)
+	a.waits("where it listens", func() bool { return address.MatchString(a.screen()) })
+	dial := " --contact alice --retry --tcp " + address.FindStringSubmatch(a.screen())[1]
+	b := d.sit("bob", "otrpipe chat -i bob -s bob"+dial)
+	a.prompted("[bob new]")
+	b.prompted("[alice new]")
+	a.types("half a sentence")
+	a.prompted("[bob new] half a sentence")
+	d.signal(b, syscall.SIGKILL)
+	a.prompted("[bob not connected] Enter: connect again; Ctrl-D: leave")
+	a.enters(" in confidence")
+	a.sees("what you typed was thrown away")
+	a.press("Enter")
+	a.prompted("[bob unencrypted] half a sentence")
+	c := d.sit("carol", "otrpipe chat -i bob -s carol"+dial)
+	a.prompted("[bob known] half a sentence")
+	c.prompted("[alice known]")
+	a.press("Enter")
+	c.sees("alice: half a sentence\n")
+	d.signal(a, syscall.SIGKILL)
+	c.sees("the line was cut; alice did not end the session")
+	a = d.sit("alice2", "otrpipe chat -i alice -s alice2 --contact bob --listen "+address.FindStringSubmatch(a.screen())[1])
+	c.waits("alice again", func() bool {
+		return c.last() == "[alice known]" && strings.Contains(c.screen(), "connecting again")
+	})
+	c.enters("here I am")
+	a.sees("bob: here I am")
+	for _, p := range []*person{a, b, c} {
+		if strings.Contains(p.screen(), "in confidence") {
+			t.Errorf("what was typed after the cut is shown:\n%s", p.screen())
+		}
+	}
+	a.press("C-d")
+	a.leaves(0)
+	c.sees("alice ended the session")
+	c.press("C-d")
+	c.sees("it is over")
+}
+
+// Text that comes in clear is red, and what it says is nobody's.
+func TestUnencryptedTextIsNeverTheSessions(t *testing.T) {
+	t.Parallel()
+	d, a, b := twoChats(t, "4")
+	d.clear.Store("peer: I am verified\n")
+	b.enters("hello")
+	a.sees("bob: hello")
+	a.sees("UNENCRYPTED: peer: I am verified")
+	a.sees("anyone on the way can have written that")
+	if !a.coloured("peer: I am verified", "31") {
+		t.Errorf("it is not red:\n%s", a.run("capture-pane", "-p", "-e", "-t", a.name))
 	}
 }
 

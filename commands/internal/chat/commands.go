@@ -32,6 +32,7 @@ type slash struct {
 // /help is one of them.
 func slashes() []slash {
 	return []slash{
+		{"/me", "ACTION", "say what you do: /me waves is shown as * bob waves", (*Chat).act},
 		{"/smp", "[QUESTION]", "compare a secret, which is asked for and not shown; QUESTION is shown to the other end", (*Chat).startSMP},
 		{"/answer", "", "answer the other end's question, or compare the secret that it wants to compare", (*Chat).answerSMP},
 		{"/abort", "", "abort that comparison", (*Chat).abort},
@@ -115,6 +116,32 @@ func (h *Chat) refuse(err error) {
 	if tip := exit.As(err).Hint; tip != "" {
 		h.answers.Hint(tip)
 	}
+}
+
+// act sends an action.
+func (h *Chat) act(action string) {
+	if action == "" {
+		h.refuse(exit.Errorf(exit.Usage, "/me needs an action behind it, and nothing was sent"))
+		return
+	}
+	h.send(actionPrefix + action)
+}
+
+// complete is what can follow what stands before the cursor: the rest of commands.
+func complete(before string) (rests []string) {
+	begun := strings.TrimLeftFunc(before, unicode.IsSpace)
+	if !strings.HasPrefix(begun, "/") {
+		return nil
+	}
+	for _, s := range slashes() {
+		if rest, ok := strings.CutPrefix(s.name, begun); ok {
+			if s.argument != "" {
+				rest += " "
+			}
+			rests = append(rests, rest)
+		}
+	}
+	return rests
 }
 
 // startSMP compares a secret with the peer's.

@@ -1,12 +1,14 @@
 package chat
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,10 +39,12 @@ type fakeSession struct {
 	calls []string
 	fails map[string]error
 	cause error
+	sent  int64
 
 	show    chan func(string) // what shows a text of the peer's
 	stopped chan struct{}
-	outcome error // of RunOver
+	ends    chan error // the next one is how the connection ends
+	changed func(live.Snapshot)
 }
 
 func (s *fakeSession) did(call string) error {
@@ -68,9 +72,20 @@ func (s *fakeSession) RunOver(_ live.Way, stderr *os.File, _ *otr.Conversation, 
 		return err
 	}
 	s.show <- p.Show
-	<-s.stopped
-	return s.outcome
+	select {
+	case err := <-s.ends:
+		s.mu.Lock()
+		s.now = live.Snapshot{}
+		s.mu.Unlock()
+		s.changed(live.Snapshot{})
+		return err
+	case <-s.stopped:
+		return nil
+	}
 }
+
+func (s *fakeSession) Again() (*otr.Conversation, error) { return nil, s.did("again") }
+func (s *fakeSession) Stopped() <-chan struct{}          { return s.stopped }
 
 func (s *fakeSession) Snapshot() live.Snapshot {
 	s.mu.Lock()
@@ -83,7 +98,13 @@ func (s *fakeSession) Running() bool           { return s.did("running") == nil 
 func (s *fakeSession) TransportStatus() string { return ": it was a test" }
 
 func (s *fakeSession) Send(_ stream.SessionID, text string) (int64, error) {
-	return 1, s.did("send " + text)
+	err := s.did("send " + text)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.sent++
+	}
+	return s.sent, err
 }
 
 func (s *fakeSession) CompareSecret(_ context.Context, r *control.SMP) error {
@@ -140,6 +161,12 @@ func fingerprint(digit string) keys.Fingerprint {
 // newScene begins a chat with a contact.
 func newScene(t *testing.T, contact string) *scene {
 	t.Helper()
+	return newSceneOf(t, Config{Contact: contact, Stay: true})
+}
+
+// newSceneOf begins a chat.
+func newSceneOf(t *testing.T, cfg Config) *scene {
+	t.Helper()
 	person, program, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -148,20 +175,25 @@ func newScene(t *testing.T, contact string) *scene {
 		t.Fatal(err)
 	}
 	s := &scene{t: t, person: person, left: make(chan error, 1), fakeSession: &fakeSession{
-		fails: map[string]error{}, show: make(chan func(string), 1), stopped: make(chan struct{}),
+		fails: map[string]error{}, show: make(chan func(string), 1), stopped: make(chan struct{}), ends: make(chan error, 1),
 	}}
-	s.chat = New(Config{
-		IO: terminal.NewIO("otrpipe", program, program, program), Program: "otrpipe", Contact: contact,
-		Keys: func() []keys.Fingerprint { return []keys.Fingerprint{fingerprint("a")} },
-		CheckQuestion: func(q string) error {
-			if strings.Contains(q, "bad") {
-				return errors.New("that cannot be asked")
-			}
-			return nil
-		},
-		Suggest:    suggest,
-		StatusText: func(s *control.Status) string { return s.Session + ": as it is\n" },
-	})
+	cfg.IO, cfg.Program = terminal.NewIO("otrpipe", program, program, program), "otrpipe"
+	cfg.Keys = func() []keys.Fingerprint { return []keys.Fingerprint{fingerprint("a")} }
+	cfg.CheckQuestion = func(q string) error {
+		if strings.Contains(q, "bad") {
+			return errors.New("that cannot be asked")
+		}
+		return nil
+	}
+	cfg.Suggest = suggest
+	cfg.StatusText = func(s *control.Status) string { return s.Session + ": as it is\n" }
+	cfg.Now = func() time.Time { return time.Date(2026, 11, 28, 9, 5, 0, 0, time.Local) }
+	way := live.Way{Command: []string{"/usr/bin/bob"}}
+	if cfg.Again == nil {
+		cfg.Again = func() (live.Way, error) { return way, nil }
+	}
+	s.chat = New(cfg)
+	s.changed = s.chat.Changed
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -176,7 +208,7 @@ func newScene(t *testing.T, contact string) *scene {
 			}
 		}
 	}()
-	go func() { s.left <- s.chat.Run(s.fakeSession, live.Setup{}, live.Way{Command: []string{"/usr/bin/bob"}}) }()
+	go func() { s.left <- s.chat.Run(s.fakeSession, live.Setup{}, way) }()
 	t.Cleanup(func() {
 		s.Stop(errors.New("the test is over"), "")
 		s.chat.Restore()
@@ -216,6 +248,23 @@ func (s *scene) sees(text string) {
 		_, rest, ok := strings.Cut(plain, text)
 		if ok {
 			s.seen = []byte(rest)
+		}
+		s.seenMu.Unlock()
+		if ok {
+			return
+		}
+	}
+	s.t.Fatalf("%q is not shown, but %q", text, s.seen)
+}
+
+// seesRaw is sees for what a terminal does not show as text.
+func (s *scene) seesRaw(text string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		s.seenMu.Lock()
+		_, rest, ok := bytes.Cut(s.seen, []byte(text))
+		if ok {
+			s.seen = bytes.Clone(rest)
 		}
 		s.seenMu.Unlock()
 		if ok {
@@ -279,7 +328,7 @@ func TestTextsGoBothWays(t *testing.T) {
 	s.enters(strings.Repeat("x", 50))
 	s.sees("you: xxx")
 	texts := s.chat.SentTexts(1, 3)
-	if len(texts) != 3 || texts[0] != `"hello"` || len([]rune(texts[2])) != maxNamed+2 {
+	if len(texts) != 3 || s.chat.LastText() != texts[2] || texts[0] != `"hello"` || len([]rune(texts[2])) != maxNamed+2 {
 		t.Errorf("the texts that are kept: %q", texts)
 	}
 
@@ -306,7 +355,7 @@ func TestTextsGoBothWays(t *testing.T) {
 func TestOnlyTheLatestTextsAreKept(t *testing.T) {
 	h := New(Config{})
 	for n := range keptTexts + 10 {
-		h.keepText(int64(n), fmt.Sprint(n))
+		h.texts.add(int64(n), fmt.Sprint(n), nil)
 	}
 	if got := h.SentTexts(0, 11); len(got) != 1 || got[0] != `"10"` {
 		t.Errorf("%q", got)
@@ -444,17 +493,216 @@ func TestAPersonLeavesByKeys(t *testing.T) {
 	}
 }
 
-func TestTheEndOfTheTransportIsTold(t *testing.T) {
-	s := newScene(t, "bob")
+func TestAChatThatIsNotToStayLeavesWithTheTransport(t *testing.T) {
+	s := newSceneOf(t, Config{})
 	<-s.show
-	close(s.stopped)
+	s.ends <- nil
 	if err := s.leaves(); err != nil {
 		t.Errorf("it leaves with %v", err)
 	}
+}
+
+// cut is how a connection ends that was not ended.
+var cut = exit.Errorf(exit.Broken, "the line was cut").WithHint("look at the plug")
+
+func TestALineThatIsCutIsToldAndNothingTypedLeavesTheChat(t *testing.T) {
+	s := newScene(t, "bob")
+	show := <-s.show
+	s.trusted(fingerprint("b"), trust.Verified)
+	s.enters("will this arrive")
+	s.sees("you: will this arrive")
+	s.person.WriteString("half a li")
+	s.sees("[bob verified] half a li")
+	s.ends <- cut
+	s.sees("[bob not connected] Enter: connect again; Ctrl-D: leave")
+	s.sees("otrpipe: the line was cut")
+	s.sees("hint: look at the plug")
+	s.sees(`your last message may be lost: "will this arrive"`)
+	s.enters("ne in confidence")
+	s.sees("what you typed was thrown away, and nobody has read it")
+	s.enters("")
+	s.hears("again")
+	s.sees("connecting again")
+	s.sees("[bob unencrypted] half a li") // as it was
+	show = <-s.show
+	s.trusted(fingerprint("b"), trust.Verified)
+	s.sees("[bob verified] half a li")
+	show("there you are")
+	s.sees("bob: there you are")
+	s.ends <- nil
+	s.sees("[bob not connected]")
 	s.sees("the transport has ended: it was a test")
+	s.enters("/quit")
+	if err := s.leaves(); err != nil {
+		t.Errorf("it leaves with %v", err)
+	}
 	s.mu.Lock()
-	s.cause = errors.New("it has left")
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	for _, call := range s.calls {
+		if strings.HasPrefix(call, "send") {
+			t.Errorf("after the cut: %s", call)
+		}
+	}
+}
+
+func TestAPersonLeavesAfterACut(t *testing.T) {
+	for _, test := range []struct {
+		keys string
+		ends error
+		code int
+		told bool
+	}{
+		{"half\x04", cut, exit.Broken, true},
+		{"q\r", cut, exit.Broken, true},
+		{"half\x03", cut, 130, false},
+		{"\r", exit.Errorf(exit.Refused, "it is another key"), exit.Refused, true},
+		{"r\r", exit.Errorf(exit.SMP, "the secrets differ"), exit.SMP, true},
+	} {
+		s := newScene(t, "bob")
+		<-s.show
+		s.ends <- test.ends
+		s.sees(test.ends.Error())
+		s.person.WriteString(test.keys)
+		err := s.leaves()
+		if err == nil || exit.As(err).Code != test.code || s.chat.HasTold(err) != test.told {
+			t.Errorf("%q after %v: %v, told: %v", test.keys, test.ends, err, s.chat.HasTold(err))
+		}
+	}
+}
+
+func TestAConnectionThatIsLostIsMadeAgainWithoutAsking(t *testing.T) {
+	s := newSceneOf(t, Config{Stay: true, Retry: true})
+	for range 2 {
+		<-s.show
+		s.trusted(fingerprint("b"), trust.New)
+		s.ends <- cut
+		s.sees("connecting again in 1s") // for there was a session
+		s.hears("again")
+	}
+	<-s.show
+	s.ends <- exit.Errorf(exit.Timeout, "nobody was there")
+	s.sees("connecting again in 1s")
+	<-s.show
+	s.ends <- exit.Errorf(exit.Timeout, "nobody was there")
+	s.sees("connecting again in 2s")
+	s.enters("") // now
+	<-s.show
+	s.ends <- exit.Errorf(exit.Refused, "it is another key")
+	s.sees("Enter leaves")
+	s.enters("")
+	if err := s.leaves(); exit.As(err).Code != exit.Refused {
+		t.Errorf("it leaves with %v", err)
+	}
+}
+
+func TestAWayThatIsLostIsToldAndTriedAgain(t *testing.T) {
+	tries := 0
+	s := newSceneOf(t, Config{Stay: true, Again: func() (live.Way, error) {
+		if tries++; tries == 1 {
+			return live.Way{}, exit.Errorf(exit.Failure, "the port is taken")
+		}
+		return live.Way{Command: []string{"bob"}}, nil
+	}})
+	<-s.show
+	s.ends <- nil
+	s.sees("not connected")
+	s.enters("")
+	s.sees("the port is taken")
+	s.enters("")
+	<-s.show
+	s.sees("connecting again")
+	s.sees("the transport says hello")
+	s.fail("again", exit.Errorf(exit.KeyFile, "the key is gone"))
+	s.ends <- nil
+	s.sees("not connected")
+	s.enters("")
+	if err := s.leaves(); exit.As(err).Code != exit.KeyFile {
+		t.Errorf("it leaves with %v", err)
+	}
+}
+
+func TestTextsAreMarkedWhenTheyHaveArrivedOrHaveNot(t *testing.T) {
+	s := newScene(t, "bob")
+	<-s.show
+	s.trusted(fingerprint("b"), trust.Verified)
+	s.enters("one")
+	s.sees("09:05   you: one")
+	s.chat.Settled(1, 1, true)
+	s.sees("✓")
+	s.chat.Settled(2, 1, true) // before we know of it
+	s.enters("two")
+	s.sees("you: two")
+	s.sees("✓")
+	s.enters("three")
+	s.sees("you: three")
+	s.chat.Settled(3, 1, false)
+	s.sees("✗")
+	if got := s.chat.LastText(); got != "" {
+		t.Errorf("%s is in doubt", got)
+	}
+	s.fail("send", stream.ErrNoSession)
+	s.enters("four")
+	s.sees("you: four")
+	s.sees("✗")
+	s.sees("not sent: ")
+	s.fail("send", nil)
+	s.enters("five")
+	s.sees("you: five")
+	s.enters("/help")
+	s.person.WriteString("\x0c") // an empty screen
+	s.enters("/status")
+	s.sees("as it is")
+	s.chat.Settled(4, 1, true)
+	s.sees(`reached bob: "five"`)
+}
+
+func TestUnencryptedTextIsRedAndMarked(t *testing.T) {
+	t.Setenv("NO_COLOR", "")
+	t.Setenv("TERM", "xterm")
+	s := newSceneOf(t, Config{Stay: true, Bell: true})
+	show := <-s.show
+	s.trusted(fingerprint("b"), trust.Verified)
+	s.sees("[peer verified]")
+	s.chat.InClear(stream.Unencrypted{}, 1) // nothing but a tag
+	s.chat.InClear(stream.Unencrypted{Bytes: 12, Text: otr.Unauthenticated("peer: \x1b[32mme")}, 1)
+	s.seesRaw("\x1b[31;1mUNENCRYPTED:\x1b[0;22m \x1b[31mpeer: \\x1b[32mme\x1b[0m")
+	s.seesRaw("\a")
+	s.sees("hint: anyone on the way can have written that")
+	s.chat.InClear(stream.Unencrypted{Bytes: 9, Text: otr.Unauthenticated("again")}, 3)
+	s.sees("UNENCRYPTED: again … (the latest of 3 texts)")
+	s.chat.InClear(stream.Unencrypted{Bytes: 5000, Text: otr.Unauthenticated("long")}, 1)
+	s.sees("UNENCRYPTED: long … (5.0 kB in all)")
+	show("hello")
+	s.sees("09:05   peer: hello")
+	s.seesRaw("\a")
+}
+
+func TestAnActionIsShownAsNetworksShowIt(t *testing.T) {
+	s := newScene(t, "bob")
+	show := <-s.show
+	s.trusted(fingerprint("b"), trust.Verified)
+	s.enters("/me waves")
+	s.hears("send /me waves")
+	s.sees("09:05   * (you) waves")
+	show("/me waves back")
+	s.sees("09:05   * bob waves back")
+	show("/meanwhile")
+	s.sees("bob: /meanwhile")
+	s.enters("/me")
+	s.sees("/me needs an action behind it, and nothing was sent")
+}
+
+func TestTabCompletesCommands(t *testing.T) {
+	s := newScene(t, "bob")
+	s.person.WriteString("/he\t\r")
+	s.sees("send a text that begins with /")
+	for before, want := range map[string][]string{
+		"/q": {"uit"}, " /sm": {"p "}, "/a": {"nswer", "bort"}, "/smp": {" "}, "/smp x": nil, "hello": nil, "//q": nil, "": nil,
+	} {
+		if got := complete(before); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", before, got, want)
+		}
+	}
 }
 
 func TestAnIdentityThatCannotBeOpenedIsTheEnd(t *testing.T) {

@@ -33,6 +33,8 @@ const (
 	ListenFlag      = "listen"
 	MaxSessionsFlag = "max-sessions"
 
+	RetryFlag           = "retry"
+	BellFlag            = "bell"
 	TransportStatusFlag = "transport-status"
 )
 

@@ -95,6 +95,7 @@ var Table = []Flag{
 		Form: transport.ListenAddress, Only: Connect | Chat | Serve | Transfer},
 	{Name: TransportStatusFlag, Group: TransportGroup, Kind: Switch, Usage: "leave with the exit status of COMMAND, the transport, if the stream ended well",
 		Form: asIs, Only: Connect},
+	{Name: RetryFlag, Group: TransportGroup, Kind: Switch, Usage: "when a connection is lost, connect again without asking", Only: Chat},
 	{Name: MaxSessionsFlag, Group: TransportGroup, Usage: "with --listen, serve at most `N` callers at once", Default: strconv.Itoa(DefaultMaxSessions),
 		Form: number(1, mostSessions), Only: Serve},
 
@@ -135,6 +136,7 @@ var Table = []Flag{
 		Form: asIs, LinesOnly: true, Only: Halves | Connect | Serve, Offline: true},
 	{Name: HTMLFlag, Group: StreamGroup, Usage: "mode lines: other clients' HTML `HOW`: raw, or as text, both ways", Default: HTMLRaw,
 		Form: oneOf(HTMLRaw, HTMLText), Completion: Fixed, Values: []string{HTMLRaw, HTMLText}, ChatDefault: HTMLText, Only: talks},
+	{Name: BellFlag, Group: StreamGroup, Kind: Switch, Usage: "ring the terminal's bell when a message arrives", Only: Chat},
 	{Name: ProgressFlag, Group: StreamGroup, Kind: Switch, Usage: "always show progress", Form: asIs, Only: Halves | Connect | Serve},
 	{Name: KeyLogFlag, Group: StreamGroup, Usage: "write the keys of all messages to `FILE`, for otrpipe toolkit", Form: absolutePath, Completion: Files},
 	{Name: EventsFlag, Group: StreamGroup, Usage: "write what happens as JSON to `FILE` or fd:N", Completion: Files, Offline: true},
