@@ -477,3 +477,28 @@ func versionsOf(digits string) wire.Versions {
 	v, _ := wire.ParseVersions(digits)
 	return v
 }
+
+// After a cut the run goes on with the key that has passed every check in it, which need not
+// prove itself again, and with no other.
+func TestTheNextConnectionOfARunBelongsToTheKeyThatHasPassed(t *testing.T) {
+	key, other := mustParse(t, someKey), mustParse(t, otherKey)
+	met := func(f keys.Fingerprint) otr.Session { return otr.Session{Version: 3, Fingerprint: f} }
+	first := NewKeeper(Config{Home: keyfile.Open(filepath.Join(t.TempDir(), "home")), Level: RequireNew, SMP: true})
+	if next := first.Again(); next.Bound() || decide(next, met(other)).Err != nil {
+		t.Error("a run belongs to a key that has not passed")
+	}
+	decide(first, met(key))
+	if _, err := first.Trusted(met(key), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	next := first.Again()
+	if !next.Bound() || next.Passed() || next.cfg.SMP {
+		t.Errorf("bound: %v, passed: %v, SMP: %v", next.Bound(), next.Passed(), next.cfg.SMP)
+	}
+	if err := decide(next, met(other)).Err; err == nil || exit.As(err).Code != exit.Refused || exit.As(err).Hint == "" {
+		t.Errorf("another key: %v", err)
+	}
+	if v := decide(next.Again(), met(key)); v.Err != nil || v.Standing != Verified || v.By != BySecret {
+		t.Errorf("the same key: %+v", v)
+	}
+}
