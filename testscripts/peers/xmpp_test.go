@@ -133,13 +133,19 @@ func (s *xmpp) user(h *home, name, friend string, flags ...string) *xmppUser {
 	return u
 }
 
-// happens waits until an event has happened so many times.
-func (u *xmppUser) happens(event string, times int) {
+// happens waits until an event has happened.
+func (u *xmppUser) happens(event string) {
 	u.t.Helper()
 	eventually(u.t, "the event "+event, func() bool {
 		log, _ := os.ReadFile(u.events)
-		return bytes.Count(log, []byte(`"`+event+`"`)) >= times
+		return bytes.Contains(log, []byte(`"`+event+`"`))
 	}, u.stderr.String)
+}
+
+// tells waits until otr-xmpp has told its user a text.
+func (u *xmppUser) tells(text string) {
+	u.t.Helper()
+	eventually(u.t, strconv.Quote(text), func() bool { return strings.Contains(u.stderr.String(), text) }, u.stderr.String)
 }
 
 // Two people have nothing but otr-xmpp. In version 4 the accounts are part of the proof.
@@ -153,9 +159,7 @@ func TestOtrXMPPTalksWithItself(t *testing.T) {
 	bob.wait("/me waves\n" + long + "\n")
 	bob.say("and back\n")
 	alice.wait("and back\n")
-	if !strings.Contains(alice.stderr.String(), "secure with OTRv4 key") {
-		t.Error("it is not version 4")
-	}
+	alice.tells("secure with OTRv4 key")
 	bob.in.Close()
 	alice.in.Close()
 	for _, u := range []*xmppUser{alice, bob} {
