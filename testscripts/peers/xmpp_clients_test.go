@@ -226,7 +226,11 @@ func startBitlbee(t *testing.T, otr bool) string {
 	if err := os.Mkdir(filepath.Join(folder, "users"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	conf := "[settings]\nAuthMode = Open\nMotdFile = /dev/null\n"
+	motd := filepath.Join(folder, "motd")
+	if err := os.WriteFile(motd, []byte("welcome\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conf := "[settings]\nAuthMode = Open\nMotdFile = " + motd + "\n"
 	if !otr {
 		conf += "PluginDir = " + folder + "\n" // without a plugin
 	}
@@ -343,14 +347,14 @@ func TestOtrXMPPTalksWithIrssiBehindBitlbee(t *testing.T) {
 	s := startXMPP(t, "alice", "bob")
 	port := startBitlbee(t, false)
 	alice := startIrssi(t, record(t, "127.0.0.1:"+port), "alice")
+	alice.makeKey()
 	for _, line := range []string{"/query root", "register pass", "account add jabber alice@localhost secret-alice", "account jabber set server 127.0.0.1",
 		"account jabber set port " + s.port, "account jabber set tls true", "account jabber set tls_verify false", "account jabber on"} {
 		alice.do(line)
 	}
 	alice.wait("Logged in")
 	alice.do("add jabber bob@localhost bob")
-	alice.wait("bob@localhost")
-	alice.makeKey()
+	alice.wait("Adding `bob@localhost' to contact list")
 	alice.do("/query bob")
 	s.talks("alice", xmppClient{
 		version: "3",
