@@ -87,7 +87,7 @@ func TestAPersonChatsWithEveryPeer(t *testing.T) {
 		c.enters("use #include <stdio.h> and a<b && c>d &amp; <Enter> <b>")
 		r.wait("text", 2)
 		r.do("say", "two\nlines \x1b[31m")
-		c.sees("peer: two\n      lines \\x1b[31m")
+		c.sees("peer: two\n              lines \\x1b[31m")
 
 		c.enters("/smp")
 		c.sees("(it is not shown):")

@@ -127,6 +127,36 @@ func TestTheWayToTheOtherEndIsCheckedAtOnce(t *testing.T) {
 	}
 }
 
+func TestTheSameWayServesForAnotherConnection(t *testing.T) {
+	cfg := newConfig(t)
+	e, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.FindWay([]string{"sh"}); err != nil {
+		t.Fatal(err)
+	}
+	if way, err := e.WayAgain(); err != nil || len(way.Command) != 1 || way.Command[0] != "sh" {
+		t.Errorf("a COMMAND: %+v, %v", way, err)
+	}
+	cfg.Given[options.ListenFlag] = []string{"127.0.0.1:0"}
+	if err := e.FindWay(nil); err != nil {
+		t.Fatal(err)
+	}
+	first := e.Way().Listener
+	_, err = e.WayAgain()
+	refused(t, err, exit.Failure, "--listen "+first.Address()) // it still listens
+	first.Close()
+	way, err := e.WayAgain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer way.Listener.Close()
+	if way.Listener.Address() != first.Address() {
+		t.Errorf("it listened on %s, and now on %s", first.Address(), way.Listener.Address())
+	}
+}
+
 func TestASessionWithoutANameGetsTheCommandsAndANumber(t *testing.T) {
 	cfg := newConfig(t)
 	for _, want := range []string{"connect", "connect-2", "connect-3"} {
