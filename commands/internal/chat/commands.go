@@ -219,7 +219,7 @@ func (h *Chat) abort(string) {
 		h.refuse(err)
 		return
 	}
-	h.answers.Note("SMP is aborted")
+	h.answers.Warning(live.ErrSMPAborted.Error()) // as the peer is told, and as a failure is
 }
 
 // fingerprints shows both ends' keys of the session's version; without a session, all of ours.

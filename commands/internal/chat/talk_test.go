@@ -446,7 +446,7 @@ func TestASecretIsComparedWhileTheTalkGoesOn(t *testing.T) {
 	s.sees("no time left")
 
 	s.enters("/abort")
-	s.sees("SMP is aborted")
+	s.sees("SMP was aborted")
 	s.fail("abort", errors.New("there is none"))
 	s.enters("/abort")
 	s.sees("there is none")
