@@ -23,6 +23,12 @@ type chatter struct {
 // chat begins a chat in which a peer is the transport.
 func (h *home) chat(version string, r *remote) *chatter {
 	h.t.Helper()
+	return h.chatOver(append([]string{h.program, "chat", "--otr", version, "--"}, r.argv...)...)
+}
+
+// chatOver begins a chat by a command.
+func (h *home) chatOver(command ...string) *chatter {
+	h.t.Helper()
 	folder, err := shortFolder()
 	if err != nil {
 		h.t.Fatal(err)
@@ -33,7 +39,7 @@ func (h *home) chat(version string, r *remote) *chatter {
 		os.RemoveAll(folder)
 	})
 	c.run(append([]string{"-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "40", "sh", "-c",
-		`"$@"; echo "left with $?"; exec cat`, "sh", h.program, "chat", "--otr", version, "--"}, r.argv...)...)
+		`"$@"; echo "left with $?"; exec cat`, "sh"}, command...)...)
 	return c
 }
 

@@ -22,7 +22,7 @@ const ngircdConf = `[Global]
 Name = irc.invalid
 Info = a server for tests
 Listen = 127.0.0.1
-Ports = %d
+Ports = %[1]d
 MotdPhrase = welcome
 [Limits]
 MaxConnectionsIP = 0
@@ -97,21 +97,29 @@ func program(t *testing.T, name, pack string) string {
 	return path
 }
 
-// startServer starts an IRC server on loopback.
+// startServer starts an IRC server on loopback that takes lines as fast as they come.
 func startServer(t *testing.T) string {
 	t.Helper()
 	ngircd := program(t, "ngircd", "ngircd")
+	return startServerWith(t, ngircdConf, func(conf string) *exec.Cmd { return exec.Command(ngircd, "-n", "-f", conf) })
+}
+
+// startServerWith starts an IRC server on loopback with a configuration, in which %[1]d is its
+// port and %[2]s a folder of its own.
+func startServerWith(t *testing.T, configuration string, command func(conf string) *exec.Cmd) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	conf := filepath.Join(t.TempDir(), "ngircd.conf")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, ngircdConf, port), 0o644); err != nil {
+	folder := t.TempDir()
+	conf := filepath.Join(folder, "conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, configuration+"%.0[2]s", port, folder), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	background(t, exec.Command(ngircd, "-n", "-f", conf))
+	background(t, command(conf))
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	eventually(t, "the IRC server", func() bool {
 		c, err := net.Dial("tcp", addr)
@@ -149,7 +157,15 @@ type irssi struct {
 	home   string
 }
 
+// startIrssi starts an irssi that sends its lines at once: by itself it sends one in two
+// seconds, and a long one in six.
 func startIrssi(t *testing.T, r *recorder, nick string) *irssi {
+	t.Helper()
+	return startIrssiWith(t, r, nick, "SET cmds_max_at_once 100\nSET cmd_queue_speed 10msec\n")
+}
+
+// startIrssiWith starts irssi with its plugin and with commands of the user's.
+func startIrssiWith(t *testing.T, r *recorder, nick, commands string) *irssi {
 	t.Helper()
 	client := program(t, "irssi", "irssi irssi-plugin-otr")
 	plugins, _ := filepath.Glob("/usr/lib*/**/irssi/modules/libotr_core.so")
@@ -162,9 +178,7 @@ func startIrssi(t *testing.T, r *recorder, nick string) *irssi {
 		t.Fatal(err)
 	}
 	s := &irssi{t: t, tmux: program(t, "tmux", "tmux"), home: home, socket: filepath.Join(home, "tmux")}
-	// Without the settings irssi sends a line each two seconds.
-	startup := "LOAD otr\nSET cmds_max_at_once 100\nSET cmd_queue_speed 10msec\n"
-	if err := os.WriteFile(filepath.Join(home, "startup"), []byte(startup), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(home, "startup"), []byte("LOAD otr\n"+commands), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -293,6 +307,16 @@ func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
 	l.wait("the second secret\n")
 	l.say(strings.Repeat("a long secret ", 150) + "\n")
 	alice.wait("a long secret a long secret")
+
+	// What irssi sends is text as it stands, until it has shown that it is HTML.
+	alice.do("a&amp;b <c>")
+	l.wait("a&amp;b <c>\n")
+	l.say("x&lt;y\n")
+	alice.wait("<bob> x&lt;y")
+	alice.do("<b>bold</b> a&amp;b &lt;c&gt;")
+	l.wait("\nbold a&b <c>\n")
+	l.say("p<q & r\n")
+	alice.wait("<bob> p&lt;q &amp; r")
 
 	alice.do("/otr auth sesame") // it takes one word
 	eventually(t, "irssi's SMP", func() bool {

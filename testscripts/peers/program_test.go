@@ -177,6 +177,12 @@ func (l *live) wait(text string) {
 // left waits until the program leaves and returns its exit code.
 func (l *live) left() int {
 	l.t.Helper()
+	return l.leaves(patience)
+}
+
+// leaves is left for a program that may take longer.
+func (l *live) leaves(patience time.Duration) int {
+	l.t.Helper()
 	kill := time.AfterFunc(patience, func() { l.cmd.Process.Kill() })
 	defer kill.Stop()
 	return exitCode(l.t, l.cmd.Wait())

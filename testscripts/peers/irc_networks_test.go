@@ -1,0 +1,255 @@
+package peers
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// slow is how long something may take on a server and with a client that send one line in
+// several seconds.
+const slow = 5 * time.Minute
+
+// ngircdAsShipped has ngircd's penalties for what comes too fast.
+const ngircdAsShipped = `[Global]
+Name = irc.invalid
+Info = a server for tests
+Listen = 127.0.0.1
+Ports = %[1]d
+MotdPhrase = welcome
+[Limits]
+MaxConnectionsIP = 0
+[Options]
+DNS = no
+Ident = no
+PAM = no
+`
+
+// inspircdAsShipped has InspIRCd's fakelag, and what else Debian's example sets for a
+// connection.
+const inspircdAsShipped = `
+<server name="irc.invalid" description="a server for tests" network="Test">
+<admin name="a" nick="a" email="a@irc.invalid">
+<bind address="127.0.0.1" port="%[1]d" type="clients">
+<connect allow="*" timeout="60" threshold="10" pingfreq="120" hardsendq="262144" softsendq="8192" recvq="8192"
+  localmax="10" globalmax="10" resolvehostnames="no">
+<dns server="127.0.0.1" timeout="1">
+<path configdir="%[2]s" datadir="%[2]s" logdir="%[2]s" runtimedir="%[2]s">
+`
+
+// eachNetwork runs a story on every server as it ships. The home's scripts keep the pauses
+// between lines that they have by default.
+func eachNetwork(t *testing.T, story func(t *testing.T, server string)) {
+	onNetworks(t)
+	t.Run("ngircd", func(t *testing.T) {
+		t.Parallel()
+		ngircd := program(t, "ngircd", "ngircd")
+		story(t, startServerWith(t, ngircdAsShipped, func(conf string) *exec.Cmd { return exec.Command(ngircd, "-n", "-f", conf) }))
+	})
+	t.Run("InspIRCd", func(t *testing.T) {
+		t.Parallel()
+		inspircd := program(t, "inspircd", "inspircd")
+		story(t, startServerWith(t, inspircdAsShipped, func(conf string) *exec.Cmd {
+			return exec.Command(inspircd, "--runasroot", "--nofork", "--nopid", "--config", conf)
+		}))
+	})
+}
+
+func newPatientHome(t *testing.T) *home {
+	h := newHome(t)
+	h.env = append(h.env, "OTR_IRC_PAUSE=", "OTR_IRC_BURST=")
+	return h
+}
+
+// startLoggedIrssi starts an irssi as it ships that writes what it shows to files as well.
+func startLoggedIrssi(t *testing.T, server, nick string) (s *irssi, shown func() string) {
+	t.Helper()
+	logs := t.TempDir()
+	s = startIrssiWith(t, record(t, server), nick, "SET autolog_path "+logs+"/$$0.log\nSET autolog ON\n")
+	return s, func() string {
+		var all strings.Builder
+		files, _ := filepath.Glob(logs + "/*")
+		for _, file := range files {
+			text, _ := os.ReadFile(file)
+			all.Write(text)
+		}
+		return all.String()
+	}
+}
+
+// A pipe of one line, and then one of nineteen kilobytes, reach irssi whole: with its own send
+// queue, and with a key that it makes when it needs it first. From the second session on it
+// needs to say nothing for the program to know that they have.
+func TestAPipeReachesIrssiAsItShips(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, server string) {
+		h := newPatientHome(t)
+		alice, shown := startLoggedIrssi(t, server, "alice")
+		sees := func(text string) {
+			t.Helper()
+			within(t, slow, "irssi to show "+text[:min(60, len(text))], func() bool { return strings.Contains(shown(), text) }, alice.screen)
+		}
+		pipe := func(text string) *live {
+			l := h.begin("../../scripts/otr-irc", "--plain", server, "bob", "alice", "--contact", "alice")
+			l.say(text)
+			l.in.Close()
+			return l
+		}
+		l := pipe("up 3 days\n")
+		sees("up 3 days")
+		alice.do("/query bob")
+		alice.do("thank you")
+		if code := l.leaves(slow); code != 0 {
+			t.Errorf("at the first meeting: exit code %d", code)
+		}
+		l = pipe("up 4 days\n")
+		if code := l.leaves(slow); code != 0 {
+			t.Errorf("then: exit code %d", code)
+		}
+		sees("up 4 days")
+
+		var long strings.Builder
+		for n := 0; long.Len() < 19000; n++ {
+			fmt.Fprintf(&long, "word %d, ", n)
+		}
+		l = pipe(long.String() + "\n")
+		if code := l.leaves(slow); code != 0 {
+			t.Errorf("19 kB: exit code %d", code)
+		}
+		sees(long.String())
+		for _, noise := range []string{"Terminated", "no such process"} {
+			if strings.Contains(l.stderr.String(), noise) {
+				t.Errorf("it says %q", noise)
+			}
+		}
+	})
+}
+
+// Nineteen kilobytes of lines reach another otr-irc whole, and both know it.
+func TestAPipeReachesAnotherOtrIRC(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, server string) {
+		alice, bob := newPatientHome(t), newPatientHome(t)
+		var long strings.Builder
+		for n := 0; long.Len() < 19000; n++ {
+			fmt.Fprintf(&long, "line %d %s\n", n, strings.Repeat("of many ", 40))
+		}
+		hears := bob.begin("../../scripts/otr-irc", "--plain", server, "bob", "alice")
+		says := alice.begin("../../scripts/otr-irc", "--plain", server, "alice", "bob")
+		says.say(long.String())
+		says.in.Close()
+		hears.in.Close()
+		if code := says.leaves(slow); code != 0 {
+			t.Errorf("the sender's exit code is %d", code)
+		}
+		if code := hears.leaves(slow); code != 0 {
+			t.Errorf("the receiver's exit code is %d", code)
+		}
+		if hears.out.String() != long.String() {
+			t.Errorf("%d bytes have arrived, of %d", len(hears.out.String()), long.Len())
+		}
+	})
+}
+
+// Whoever types six texts and /quit has said six texts, and ended the session.
+func TestQuittingAChatDeliversWhatWasTyped(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, server string) {
+		h := newPatientHome(t)
+		alice, shown := startLoggedIrssi(t, server, "alice")
+		script, err := filepath.Abs("../../scripts/otr-irc")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := h.chatOver(script, "--plain", server, "bob", "alice")
+		within(t, slow, "a session", func() bool { return strings.Contains(c.screen(), "otrpipe: secure with ") }, c.screen)
+		for n := range 6 {
+			c.enters(fmt.Sprintf("text %d of six", n))
+		}
+		c.enters("/quit")
+		within(t, slow, "the end", func() bool { return strings.Contains(shown(), "bob has finished the OTR session") }, alice.screen)
+		for n := range 6 {
+			if text := fmt.Sprintf("<bob> text %d of six", n); !strings.Contains(shown(), text) {
+				t.Errorf("%q has not arrived", text)
+			}
+		}
+		within(t, slow, "the exit code", func() bool { return strings.Contains(c.screen(), "left with 0") }, c.screen)
+		for _, noise := range []string{"Terminated", "no such process"} {
+			if strings.Contains(c.screen(), noise) {
+				t.Errorf("it says %q", noise)
+			}
+		}
+	})
+}
+
+// weechatOTR loads WeeChat's OTR script where Debian has it, with what makes its potr work
+// with the cryptography that Debian has: without that it cannot make a key.
+const weechatOTR = `import sys
+sys.path.insert(0, %q)
+import shim
+exec(compile(open("/usr/share/weechat/python/otr.py").read(), "otr.py", "exec"))
+`
+
+// weechatShown writes what WeeChat shows to a file.
+const weechatShown = `import weechat
+weechat.register("shown", "", "1", "MIT", "", "", "")
+def shown(data, buffer, date, tags, displayed, highlight, prefix, message):
+    with open(%q, "a") as f:
+        f.write("<%%s> %%s\n" %% (weechat.string_remove_color(prefix, ""), weechat.string_remove_color(message, "")))
+    return weechat.WEECHAT_RC_OK
+weechat.hook_print("", "", "", 0, "shown", "")
+`
+
+// A pipe reaches WeeChat, which speaks version 2 only, and what its user says comes back.
+func TestAPipeReachesWeeChat(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, server string) {
+		weechat := program(t, "weechat-headless", "weechat-headless weechat-python weechat-scripts python3-potr")
+		potr, err := filepath.Abs("potr")
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder := t.TempDir()
+		seen := filepath.Join(folder, "seen")
+		scripts := filepath.Join(folder, "python", "autoload")
+		if err := os.MkdirAll(scripts, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string]string{"otr.py": fmt.Sprintf(weechatOTR, potr), "shown.py": fmt.Sprintf(weechatShown, seen)} {
+			if err := os.WriteFile(filepath.Join(scripts, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		background(t, exec.Command(weechat, "-d", folder, "-r", "/server add net "+strings.Replace(server, ":", "/", 1),
+			"-r", "/set irc.server.net.nicks alice", "-r", "/connect net"))
+		shown := func() string {
+			text, _ := os.ReadFile(seen)
+			return string(text)
+		}
+		sees := func(text string) {
+			t.Helper()
+			within(t, slow, "WeeChat to show "+text, func() bool { return strings.Contains(shown(), text) }, shown)
+		}
+		sees("alice!") // the server's welcome
+		h := newPatientHome(t)
+		l := h.begin("../../scripts/otr-irc", "--plain", server, "bob", "alice")
+		l.say("up 3 days\n")
+		sees("<bob> up 3 days")
+		pipes, _ := filepath.Glob(folder + "/weechat_fifo_*")
+		if len(pipes) != 1 {
+			t.Fatalf("WeeChat has the pipes %q", pipes)
+		}
+		if err := os.WriteFile(pipes[0], []byte("irc.net.bob *thank you\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		within(t, slow, "WeeChat's words", func() bool { return strings.Contains(l.out.String(), "thank you\n") }, l.stderr.String)
+		l.in.Close()
+		if code := l.leaves(slow); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if !strings.Contains(l.stderr.String(), "the session is of OTR version 2") {
+			t.Error("it does not warn of version 2")
+		}
+		sees("bob has ended the private conversation")
+	})
+}
