@@ -313,8 +313,8 @@ func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
 	l.wait("a&amp;b <c>\n")
 	l.say("x&lt;y\n")
 	alice.wait("<bob> x&lt;y")
-	alice.do("<b>bold</b> a&amp;b &lt;c&gt;")
-	l.wait("\nbold a&b <c>\n")
+	alice.do("<b>bold</b> a&amp;b &lt;c&gt; d")
+	l.wait("\nbold a&b <c> d\n")
 	l.say("p<q & r\n")
 	alice.wait("<bob> p&lt;q &amp; r")
 
@@ -352,7 +352,7 @@ func TestOtrIRCStartsEverythingItself(t *testing.T) {
 	alice.do("/query bob")
 
 	var texts []string
-	l := h.begin("../../scripts/otr-irc", "--plain", server, "bob", "ali[ce")
+	l := h.begin("../../scripts/otr-irc", "--linger", "1s", "--plain", server, "bob", "ali[ce")
 	for i := range 12 {
 		texts = append(texts, fmt.Sprintf("secret %d of twelve", i))
 	}
@@ -360,6 +360,16 @@ func TestOtrIRCStartsEverythingItself(t *testing.T) {
 	alice.wait(texts[0])
 	alice.do("a sign of life") // other clients acknowledge nothing
 	l.wait("a sign of life\n")
+	// The server tells bob nothing of it, but the session is the same.
+	alice.do("/nick Alex{")
+	alice.wait("[Alex{")
+	alice.do("by another name")
+	eventually(t, "what is said by another name", func() bool { return strings.Contains(l.out.String(), "by another name\n") }, alice.screen)
+	if said := l.stderr.String(); !strings.Contains(said, "otr-irc: ali[ce is now called Alex{") {
+		t.Errorf("it says %q", said)
+	}
+	l.say("so I see\n")
+	alice.wait("so I see")
 	l.in.Close()
 	if code := l.left(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -390,7 +400,7 @@ func TestOtrIRCStartsEverythingItself(t *testing.T) {
 		args []string
 		say  string
 	}{
-		{[]string{"--plain", server, "Ali[ce", "bob"}, "the nick Ali[ce is taken"},
+		{[]string{"--plain", server, "Alex{", "bob"}, "the nick Alex{ is taken"},
 		{[]string{"--plain", server, "1bob", "bob"}, "does not allow the nick 1bob"},
 		{[]string{"--plain", "127.0.0.1:1", "bob", "alice"}, "no connection to 127.0.0.1, port 1: "},
 	} {

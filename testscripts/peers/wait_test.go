@@ -42,7 +42,13 @@ func background(t *testing.T, cmd *exec.Cmd) {
 // eventually waits until what is so; explain says what is instead.
 func eventually(t *testing.T, what string, so func() bool, explain func() string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !so(); time.Sleep(50 * time.Millisecond) {
+	within(t, patience, what, so, explain)
+}
+
+// within is eventually for what may take longer.
+func within(t *testing.T, limit time.Duration, what string, so func() bool, explain func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !so(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s:\n%s", what, explain())
 		}
