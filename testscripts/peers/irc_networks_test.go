@@ -41,10 +41,12 @@ const inspircdAsShipped = `
 <path configdir="%[2]s" datadir="%[2]s" logdir="%[2]s" runtimedir="%[2]s">
 `
 
-// eachNetwork runs a story on every server as it ships. The home's scripts keep the pauses
-// between lines that they have by default.
+// eachNetwork runs a story on every server as it ships, if -networks is given. Each takes
+// several minutes, so that it is for people who ask for it.
 func eachNetwork(t *testing.T, story func(t *testing.T, server string)) {
-	onNetworks(t)
+	if !*networks {
+		t.Skip("runs with -networks, for minutes")
+	}
 	t.Run("ngircd", func(t *testing.T) {
 		t.Parallel()
 		ngircd := program(t, "ngircd", "ngircd")
@@ -59,6 +61,7 @@ func eachNetwork(t *testing.T, story func(t *testing.T, server string)) {
 	})
 }
 
+// newPatientHome is a home in which otr-irc pauses between lines as it does by default.
 func newPatientHome(t *testing.T) *home {
 	h := newHome(t)
 	h.env = append(h.env, "OTR_IRC_PAUSE=", "OTR_IRC_BURST=")
