@@ -1,5 +1,6 @@
-// Package descriptor tells the file descriptors that the program's caller has
-// given it from those that the Go runtime has opened for itself.
+// Package descriptor is about open files: it tells those that the program's caller has
+// given it from those that the Go runtime has opened for itself, waits for them, and locks
+// them.
 package descriptor
 
 import "errors"

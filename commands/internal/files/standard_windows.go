@@ -8,9 +8,6 @@ import (
 	"otrpipe/keyfile"
 )
 
-// StandardInput would be a path that opens standard input. Windows has none.
-const StandardInput = ""
-
 // readStandardInput is Read for standard input. It does not tell whether others can read it.
 func readStandardInput(limit int) (b []byte, public bool, err error) {
 	b = make([]byte, limit+1)

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"otrpipe/commands/internal/files"
+	"otrpipe/commands/internal/descriptor"
 	protocol "otrpipe/otr/offline"
 )
 
@@ -33,7 +33,7 @@ type ensembleFile struct {
 
 func openEnsembles(path string) *ensembleFile {
 	if path == "-" {
-		path = files.StandardInput
+		path = "/dev/stdin"
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -91,12 +91,12 @@ func (e *ensembleFile) write(mark string) error {
 
 func (e *ensembleFile) lock() error {
 	for begun := time.Now(); !e.locked; time.Sleep(markPause) {
-		err := files.Lock(e.file)
+		err := descriptor.Lock(e.file)
 		switch {
 		case err == nil:
 			e.locked = true
 			return nil
-		case !errors.Is(err, files.ErrLocked):
+		case !errors.Is(err, descriptor.ErrLocked):
 			return err
 		case time.Since(begun) >= markPatience:
 			return errFileBusy

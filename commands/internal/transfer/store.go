@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 
-	"otrpipe/commands/internal/files"
+	"otrpipe/commands/internal/descriptor"
 )
 
 // What the hidden folder of an incomplete folder holds: the files that are complete, and
@@ -37,7 +37,7 @@ func used(dir *os.Root, name string) int64 {
 
 // lock keeps other receivers from f for as long as it is open.
 func lock(f *os.File) error {
-	if errors.Is(files.Lock(f), files.ErrLocked) {
+	if errors.Is(descriptor.Lock(f), descriptor.ErrLocked) {
 		return errInUse
 	}
 	return nil // file systems without locks have no such help

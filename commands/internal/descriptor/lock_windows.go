@@ -1,4 +1,4 @@
-package files
+package descriptor
 
 import (
 	"errors"
