@@ -2,6 +2,7 @@ package v3
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -455,5 +456,26 @@ func TestACommitmentThatComesAgainDoesNotEndACrossing(t *testing.T) {
 	}
 	if signature := must(t, s.alice, s.next); typeOf(t, signature) != wire.TypeSignature || !s.alice.Encrypted() {
 		t.Fatal("the winner's exchange does not go on")
+	}
+}
+
+func TestAKeyIDOfZeroIsRefusedThoughItIsSigned(t *testing.T) {
+	identity, theirs, ours := testKeys()[0], []byte{2}, []byte{3}
+	k := &sigKeys{}
+	for _, test := range []struct {
+		id      uint32
+		refused bool
+	}{{0, true}, {1, false}} {
+		x := wire.AppendInt(identity.Public().Append(nil), test.id)
+		sig, err := identity.Sign(rand.Reader, k.signed(theirs, ours, x))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x = append(x, sig...)
+		aesCTR(k.c[:], x)
+		_, id, err := k.verify(Signature{Encrypted: x, MAC: k.sum(x)}, theirs, ours)
+		if refused := errors.Is(err, ErrMalformed); refused != test.refused || !refused && (err != nil || id != test.id) {
+			t.Errorf("key id %d: %d, %v", test.id, id, err)
+		}
 	}
 }
