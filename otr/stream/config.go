@@ -3,11 +3,15 @@ package stream
 import (
 	"errors"
 	"io"
+	"math"
 	"time"
 
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
 )
+
+// Forever is a Config.Wait without an end.
+const Forever = time.Duration(math.MaxInt64)
 
 // DefaultWindow is the receive window of a Stream whose Config names none, in
 // bytes. Each acknowledged quarter lets the keys rotate, which costs both ends
@@ -85,9 +89,15 @@ type Config struct {
 	// OTR reads each of them. 0: no bound.
 	Queries int
 
-	// Timeout is how long it may take until payload may move: the key exchange,
-	// the peer's HELLO and SMP together. 0: for ever.
+	// Timeout is how long it may take until payload may move: the key exchange and
+	// the peer's HELLO together, and then SMP, where each message of the peer's may
+	// take so long. It counts from the transport's first line on. 0: for ever.
 	Timeout time.Duration
+
+	// Wait is how long the transport's first line may take before Timeout counts
+	// without it; Forever: as long as it likes. A negative Wait takes away from Timeout
+	// what has passed of it already.
+	Wait time.Duration
 
 	// Heartbeat is how long an end may be idle before it repeats where it
 	// stands. 0: none.

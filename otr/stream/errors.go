@@ -27,6 +27,8 @@ var (
 
 	// ErrTimeout says that Config.Timeout passed before payload could move.
 	ErrTimeout = errors.New("stream: time is up")
+	// ErrSilent is an ErrTimeout: nothing has come from the transport.
+	ErrSilent = fmt.Errorf("%w: nothing has come", ErrTimeout)
 	// ErrNoStream is an ErrTimeout: there is a session, but the peer sends no
 	// HELLO. It is no Stream; Lines would do.
 	ErrNoStream = fmt.Errorf("%w: the peer sends no byte stream", ErrTimeout)

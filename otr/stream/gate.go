@@ -14,9 +14,16 @@ const (
 	// for the other to do so. Then it starts itself: the peer has no secret of
 	// its own in its configuration, and a person is to answer.
 	starterWait = time.Second
+	// maxSteps bounds how often the comparison has Config.Timeout count anew: when it
+	// begins, when the peer has started it, when it has done so after a crossing, and when
+	// the outcome has been shown. So no peer can hold us up for ever.
+	maxSteps = 4
 	// crossedWait is how long the end that is to start again after a crossing
 	// waits for the peer's abort. The other waits twice as long for that start.
 	crossedWait = 10 * time.Second
+	// maxGateTrip bounds what is believed of the transport's delay, there and back, by
+	// which these waits are longer: some network clients need ten seconds for a message.
+	maxGateTrip = 30 * time.Second
 )
 
 // A gate is the comparison of secrets that comes before payload. All of it is the
@@ -38,6 +45,7 @@ type gate struct {
 	delayed bool      // SMPConfig.Delay has been asked
 	opensAt time.Time // until then nothing is started or answered
 	at      time.Time // when we start, or answer a peer that has started; zero: we don't
+	steps   int       // how often Config.Timeout has counted anew
 }
 
 // A gateState says how far the comparison has come.
@@ -105,16 +113,37 @@ func (l *link) prove() {
 		}
 		delay = max(delay, 0)
 		g.opensAt = l.now.Add(delay)
-		if !l.readyBy.IsZero() {
-			l.readyBy = l.readyBy.Add(delay)
-		}
 	}
-	g.delayed = true
+	if !g.delayed {
+		g.delayed = true
+		l.gateStep()
+	}
 	wait := time.Duration(0)
 	if !l.session.FirstHalfBold {
-		wait = starterWait
+		wait = starterWait + l.gateTrip()
 	}
 	l.compareAfter(wait)
+}
+
+// gateTrip is how long an answer of the peer's takes to come.
+func (l *link) gateTrip() time.Duration {
+	return max(l.roundTrip, min(l.conv.RoundTrip(), maxGateTrip))
+}
+
+// gateStep has Config.Timeout count anew, for the comparison has come further: on some
+// transports each of its messages takes ten seconds. Where we put it off, the time counts
+// from when it is due.
+func (l *link) gateStep() {
+	g := &l.gate
+	if l.opened || l.cfg.Timeout <= 0 || g.steps == maxSteps {
+		return
+	}
+	g.steps++
+	from := l.now
+	if from.Before(g.opensAt) {
+		from = g.opensAt
+	}
+	l.readyBy = from.Add(l.cfg.Timeout)
 }
 
 // gateClosed is what the peer is told when the comparison has failed.
@@ -161,11 +190,13 @@ func (l *link) gateEvent(e otr.Event) {
 	}
 	switch e := e.(type) {
 	case otr.SMPAsked:
+		l.gateStep()
 		l.compareAfter(0)
 		if l.due(g.at) {
 			l.compare()
 		}
 	case otr.SMPShown:
+		l.gateStep()
 		g.state, g.at = gateShown, time.Time{}
 	case otr.SMPSucceeded:
 		g.state, g.passedBy, g.at = gatePassed, l.session.Fingerprint, time.Time{}
@@ -195,7 +226,7 @@ func (l *link) gateCrossed() {
 		return
 	}
 	g.crossing = crossed
-	wait := crossedWait
+	wait := crossedWait + l.gateTrip()
 	if !l.session.FirstHalfBold {
 		wait *= 2
 	}

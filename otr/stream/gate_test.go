@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,6 +175,54 @@ func TestAComparisonThatMayNotBeginIsAFailure(t *testing.T) {
 			t.Errorf("%v; %v", ea.events(), eb.events())
 		}
 		eb.Wait()
+	})
+}
+
+// Some networks take ten seconds for each message: seventy seconds are enough for the
+// key exchange, and for the comparison, but not for both.
+func TestEachMessageOfTheComparisonHasItsTime(t *testing.T) {
+	for seed := range uint64(4) {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := cable(t, relay{delay: 10 * time.Second}, relay{delay: 10 * time.Second})
+			same := func(c *Config) {
+				secret("same")(c)
+				c.Timeout = 70 * time.Second
+			}
+			ea, eb := openPair(t, a, b, setting{seed: seed, config: same}, setting{seed: seed, config: same})
+			for _, e := range []*end{ea, eb} {
+				if err := e.Handshake(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// A peer that goes on with the comparison has more time for the next step, but not for ever.
+func TestAComparisonThatStandsStillIsATimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		e, x := meet(t, setting{config: secret("the secret")})
+		for !slices.ContainsFunc(x.told, func(e otr.Event) bool { _, asked := e.(otr.SMPAsked); return asked }) {
+			if _, ok := x.listen(); !ok {
+				t.Fatal("the comparison was not begun")
+			}
+		}
+		time.Sleep(50 * time.Second)
+		lines, err := x.c.AnswerSMP([]byte("the secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range lines {
+			x.out.Write(append(line, '\n'))
+		}
+		go io.Copy(io.Discard, x.in) // it says nothing more
+		if err := e.Wait(); !errors.Is(err, ErrBrokenOff) {
+			t.Errorf("%v", err)
+		}
+		if d := time.Since(start); d < 109*time.Second || d > 113*time.Second {
+			t.Errorf("it took %v", d)
+		}
 	})
 }
 

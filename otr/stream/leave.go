@@ -74,6 +74,8 @@ func (l *link) end(result error, reason string) {
 		l.leaveBy = after(l.now, l.cfg.Timeout)
 	case l.hasty && l.everSecure:
 		l.leaveBy = l.now.Add(l.hastyWait())
+	case l.hasty:
+		l.leaveBy = l.now // nobody misses a query
 	}
 	l.beginDraining()
 	if l.writeError {
@@ -226,8 +228,11 @@ func (l *link) transportError(err error) error {
 
 // timeoutError is the result when Config.Timeout passed.
 func (l *link) timeoutError() error {
-	if l.secure {
+	switch {
+	case l.secure:
 		return fmt.Errorf("%w: the comparison of secrets was not finished", ErrTimeout)
+	case !l.heardAny:
+		return ErrSilent
 	}
 	return fmt.Errorf("%w: no session", ErrTimeout)
 }

@@ -132,3 +132,22 @@ func TestATransportThatFailsToWriteIsBroken(t *testing.T) {
 		}
 	})
 }
+
+func TestQuittingBeforeThereIsASessionWaitsForNothing(t *testing.T) {
+	for _, lines := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, _ := net.Pipe() // it takes nothing, not even the query
+			e := open(t, a, setting{lines: lines})
+			start := time.Now()
+			var err error
+			if lines {
+				err = e.lines.Close()
+			} else {
+				err = e.Abort("interrupted")
+			}
+			if !errors.Is(err, ErrClosed) || time.Since(start) > 0 {
+				t.Errorf("lines %v: %v after %v", lines, err, time.Since(start))
+			}
+		})
+	}
+}

@@ -139,6 +139,7 @@ type link struct {
 	owesMark      bool             // we have to say it
 	toldDowngrade bool
 	opened        bool      // payload may move, or could once
+	heardAny      bool      // the transport has given something
 	heard         time.Time // when an authentic message came last
 	beat          time.Time // when we last showed where we stand
 	asked         time.Time // when the peer was asked for a sign of life last
@@ -267,12 +268,25 @@ func (l *link) run() {
 		}
 		l.now = l.cfg.Clock.Now()
 		if got != nil {
+			l.heardFirst()
 			l.receive(l.gather(got))
 		}
 		l.logKeys()
 	}
 	l.logKeys()
 	l.close()
+}
+
+// heardFirst has Config.Timeout count from the transport's first line on, unless it does
+// so already.
+func (l *link) heardFirst() {
+	if l.heardAny {
+		return
+	}
+	l.heardAny = true
+	if l.phase == running && !l.opened {
+		l.readyBy = earlier(l.readyBy, after(l.now, l.cfg.Timeout))
+	}
 }
 
 // prepare has the Conversation's next keys made while there is nothing else to do, beside
@@ -299,8 +313,11 @@ func (l *link) logKeys() {
 // begin starts the clocks and says the first word.
 func (l *link) begin() {
 	l.offer = l.conv.Versions()
-	if l.cfg.Timeout > 0 {
-		l.readyBy = l.now.Add(l.cfg.Timeout)
+	if l.cfg.Wait != Forever {
+		l.readyBy = after(l.now, l.cfg.Timeout)
+		if !l.readyBy.IsZero() {
+			l.readyBy = l.readyBy.Add(l.cfg.Wait)
+		}
 	}
 	l.conv.TrackDepartures()
 	if l.cfg.Initiate {

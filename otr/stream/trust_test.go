@@ -121,6 +121,43 @@ func TestALineThatNeverEndsIsATimeout(t *testing.T) {
 	}
 }
 
+// saysAfter is a transport whose other end says one line of nonsense after a while.
+func saysAfter(t *testing.T, d time.Duration) net.Conn {
+	a, b := net.Pipe()
+	go io.Copy(io.Discard, b)
+	line := time.AfterFunc(d, func() { io.WriteString(b, "?OTR:nonsense.\n") })
+	t.Cleanup(func() { line.Stop(); b.Close() })
+	return a
+}
+
+func TestTheTimeLimitCountsFromTheFirstLineWhereItWaitsForThat(t *testing.T) {
+	for _, test := range []struct {
+		name             string
+		wait, says, want time.Duration
+		silent           bool
+	}{
+		{"without a wait it counts at once", 0, 40 * time.Second, time.Minute, false},
+		{"and nothing may come", 0, time.Hour, time.Minute, true},
+		{"some of it has passed", -10 * time.Second, time.Hour, 50 * time.Second, true},
+		{"within the wait", time.Hour, 40 * time.Minute, 41 * time.Minute, false},
+		{"after the wait", time.Minute, 90 * time.Second, 2 * time.Minute, false},
+		{"the wait and the time limit pass", time.Minute, time.Hour, 2 * time.Minute, true},
+		{"a wait without an end", Forever, 100 * time.Hour, 100*time.Hour + time.Minute, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			e := open(t, saysAfter(t, test.says), setting{config: func(c *Config) { c.Wait = test.wait }})
+			err := e.Wait()
+			if !errors.Is(err, ErrTimeout) || errors.Is(err, ErrSilent) != test.silent {
+				t.Errorf("%s: %v", test.name, err)
+			}
+			if d := time.Since(start); d != test.want {
+				t.Errorf("%s: after %v, not %v", test.name, d, test.want)
+			}
+		})
+	}
+}
+
 func TestATransportThatTakesNothingIsATimeoutToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := net.Pipe()
