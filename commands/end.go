@@ -156,6 +156,8 @@ func checkWay(c *cli.Context, name string, command, dialled bool) error {
 		return exit.Errorf(exit.Usage, "--%s needs a COMMAND, whose status it is", options.TransportStatusFlag)
 	case c.IsSet(options.MaxSessionsFlag) && !c.IsSet(flagListen):
 		return exit.Errorf(exit.Usage, "--%s needs --listen", options.MaxSessionsFlag)
+	case c.IsSet(options.WaitFlag) && c.IsSet(flagListen) && !hasTCP:
+		return exit.Errorf(exit.Usage, "--%s is for one other end; --listen serves callers until a signal ends it", options.WaitFlag)
 	case command || dialled || hasTCP && (c.IsSet(flagTCP) || c.IsSet(flagListen)):
 		return nil
 	case hasTCP && name != "":

@@ -53,6 +53,7 @@ func runTransfer(c *cli.Context, t *exchange.Transfer, opposite string, way opti
 		Secret:  c.IsSet(flagSMPSecret+secret.FileFlag) || c.IsSet(flagSMPSecret+secret.FDFlag),
 		Contact: c.IsSet(flagContact),
 		Expect:  c.IsSet(flagExpect),
+		Listens: c.IsSet(flagListen),
 		Trust:   valueOf(c, flagTrust),
 
 		Identity:     identityOf(c),

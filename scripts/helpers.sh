@@ -38,13 +38,15 @@ shown() {
 # The flags of otrpipe that need no value, and those that need one. go generate ./commands
 # writes them.
 switches=(
-  --quiet -q --verbose -v --ephemeral --stay --raw --progress
+  --quiet -q --verbose -v --ephemeral --stay --raw --send-only --recv-only
+  --progress
 )
 valued=(
   --home --identity -i --identity-file --passphrase-file --passphrase-fd
   --contact --trust --expect --smp-secret-file --smp-secret-fd --smp-question
-  --account --peer-account --session -s --otr --timeout --heartbeat --expire
-  --dead --mode --max-size --pad --linger --drain --html --keylog --events
+  --account --peer-account --session -s --otr --timeout --wait --heartbeat
+  --expire --dead --mode --max-size --pad --linger --drain --html --keylog
+  --events
 )
 # End of the flags.
 
@@ -151,8 +153,8 @@ take_netcat() {
   ! given -q --quiet || text=
   # -N passes the end of our input on
   command=(bash -c "$(declare -f netcat); netcat \"\$@\"" "$me" "$work" "$text" -N ${listen:+-l} "$@")
-  if [ -n "$listen" ] && ! given --timeout; then
-    flags+=(--timeout=1h)
+  if [ -n "$listen" ] && ! given --timeout --wait; then
+    flags+=(--wait=1h)
   fi
 }
 

@@ -33,7 +33,8 @@ type Stream struct {
 	taken              int64 // bytes handed to the reader
 	takenGoal          int64 // the owner wants to know when taken gets here
 	readStopped        *string
-	stopping           bool // readStopped's STOP has yet to be sent
+	stopping           bool  // readStopped's STOP has yet to be sent
+	readBytes          int64 // bytes that the reader had when it stopped
 }
 
 // Open starts a Stream over transport, whose lines go both ways. The transport
@@ -146,7 +147,7 @@ func (s *Stream) CloseRead(reason string) error {
 	}
 	if s.readStopped == nil {
 		s.readStopped = &reason
-		s.stopping = !s.inEnded
+		s.stopping, s.readBytes = !s.inEnded, s.taken
 		s.discard()
 		s.readable.Broadcast()
 		s.rouse()

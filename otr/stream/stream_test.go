@@ -293,3 +293,26 @@ func TestAConfigThatLacksSomethingIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWhatWasNotReadBeforeAStopHasNotArrived(t *testing.T) {
+	for _, read := range []int{0, 5, 10} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := cable(t, relay{}, relay{})
+			ea, eb := openPair(t, a, b, setting{}, setting{})
+			handshakeBoth(t, ea, eb)
+			io.WriteString(eb, "ten bytes!")
+			if _, err := io.ReadFull(ea, make([]byte, read)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // all of it is there
+			ea.CloseRead("enough")
+			ea.CloseWrite()
+			if err := ea.Wait(); err != nil {
+				t.Errorf("the reader has %v", err)
+			}
+			if err := eb.Wait(); errors.Is(err, ErrStopped) != (read < 10) || err != nil && read == 10 {
+				t.Errorf("of ten bytes %d were read, and the writer has %v", read, err)
+			}
+		})
+	}
+}

@@ -368,10 +368,14 @@ func (s *Stream) addAck(free bool) {
 	if !(s.owesStand || s.ackDue() || free && s.taken > s.ackSent) {
 		return
 	}
-	s.addOffset(typeAck, s.taken)
-	s.ackSent = s.taken
+	ack := s.taken
+	if s.stopping {
+		ack = s.readBytes // what was dropped must not count as read when STOP comes
+	}
+	s.addOffset(typeAck, ack)
+	s.ackSent = ack
 	s.takenGoal = s.ackSent + s.quarter()
-	s.endAnswered = s.allTaken()
+	s.endAnswered = s.allTaken() && ack == s.taken
 }
 
 // addClose adds CLOSE when we have nothing more to say. The mutex is held.

@@ -16,8 +16,8 @@ import (
 // where one is.
 const CodeFlag = "code"
 
-// madeCodeWait is the default time limit of an end that has made a code: a person has to
-// carry it to the other end.
+// madeCodeWait is how long an end that has made a code and does not listen waits by default:
+// a person has to carry the code to the other end.
 const madeCodeWait = "10m0s"
 
 // Given is what a command line says of how the other end is verified.
@@ -27,6 +27,7 @@ type Given struct {
 	Secret  bool           // the flags say where a secret of SMP is
 	Contact bool           // a contact is named
 	Expect  bool           // a fingerprint is expected
+	Listens bool           // the end waits for callers
 	Trust   *string        // the value of --trust; nil: it was not given
 
 	Identity identities.Choice
@@ -73,7 +74,9 @@ func (g Given) byCode() (*Verification, error) {
 	var err error
 	switch {
 	case v.made:
-		v.Defaults[options.TimeoutFlag] = []string{madeCodeWait}
+		if !g.Listens {
+			v.Defaults[options.WaitFlag] = []string{madeCodeWait}
+		}
 		v.Code, err = code.New(rand.Reader)
 	case g.Code.FromFlags():
 		v.Code, err = givenCode(g.Code)

@@ -72,16 +72,21 @@ func TestWhatVerifiesTheOtherEndSetsTheDefaults(t *testing.T) {
 }
 
 func TestAnEndWithNothingElseMakesACode(t *testing.T) {
-	v, err := Given{Code: inFile(t, ""), Identity: emptyHome(t)}.Verification()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := options.Values{options.EphemeralFlag: {"true"}, options.TimeoutFlag: {madeCodeWait}}
-	if parsed, err := code.Parse(v.Code); err != nil || !slices.Equal(parsed, v.Code) || !v.made {
-		t.Errorf("the code is %q, %v", v.Code, err)
-	}
-	if !maps.EqualFunc(v.Defaults, want, slices.Equal) {
-		t.Errorf("the defaults are %v", v.Defaults)
+	for _, listens := range []bool{false, true} {
+		v, err := Given{Code: inFile(t, ""), Identity: emptyHome(t), Listens: listens}.Verification()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := options.Values{options.EphemeralFlag: {"true"}}
+		if !listens { // which waits for ever anyhow
+			want[options.WaitFlag] = []string{madeCodeWait}
+		}
+		if parsed, err := code.Parse(v.Code); err != nil || !slices.Equal(parsed, v.Code) || !v.made {
+			t.Errorf("the code is %q, %v", v.Code, err)
+		}
+		if !maps.EqualFunc(v.Defaults, want, slices.Equal) {
+			t.Errorf("the defaults are %v", v.Defaults)
+		}
 	}
 }
 

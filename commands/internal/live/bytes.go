@@ -20,11 +20,23 @@ const pumpSize = 256 << 10
 // returns yields the error of writing plaintext, once all that came has been
 // written.
 func (s *Session) moveBytes(b *stream.Stream, p *Payload) <-chan error {
-	go s.send(b, p)
+	if s.options.ReceiveOnly {
+		_ = b.CloseWrite() // if it fails, so does the stream
+	} else {
+		go s.send(b, p)
+	}
 	received := make(chan error, 1)
-	go func() { received <- s.receive(b, p) }()
+	if s.options.SendOnly {
+		_ = b.CloseRead(sendsOnly)
+		received <- p.DoneOut()
+	} else {
+		go func() { received <- s.receive(b, p) }()
+	}
 	return received
 }
+
+// sendsOnly is what the peer of an end that only sends is told.
+const sendsOnly = "this end only sends"
 
 // send moves payload to the peer.
 func (s *Session) send(b *stream.Stream, p *Payload) {

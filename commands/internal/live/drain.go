@@ -17,6 +17,15 @@ const (
 	forEver = 100 * 365 * 24 * time.Hour
 )
 
+// grace is how long COMMAND, the transport, may take to leave by itself. Where there has been
+// no session nobody misses what it still has to send.
+func (s *Session) grace() time.Duration {
+	if s.peer == nil {
+		return process.Brief
+	}
+	return process.Patience
+}
+
 // drainTime is how long the transport may take nothing of what is left at the end.
 func (s *Session) drainTime() time.Duration {
 	if s.options.Drain == 0 {

@@ -232,9 +232,18 @@ func (s *Session) streamEnded(e stream.Event, what stream.StreamEnded) {
 	s.log(e, events.Record{Event: events.StreamEnded, Direction: direction, Bytes: &what.Bytes})
 	s.Detail("all %s have been %s", bytesOf(what.Bytes), direction)
 	s.halves.end(what)
-	if terminal.Is(s.Messages.File()) && !s.setup.Served {
+	if terminal.Is(s.Messages.File()) && !s.setup.Served && s.bothWays(what) {
 		time.AfterFunc(notice, s.tellHalfEnded)
 	}
+}
+
+// bothWays reports whether the end of a direction is news to a person: not where our end was
+// not to say anything, or the other end.
+func (s *Session) bothWays(what stream.StreamEnded) bool {
+	if what.Sent {
+		return what.Bytes > 0
+	}
+	return !s.options.SendOnly
 }
 
 // peerEnded follows the end of a session that the peer has ended.

@@ -53,7 +53,7 @@ func (s *Session) explain(err error) error {
 		return exit.Errorf(exit.Timeout, "the session is encrypted, but %s sends no byte stream within %v", s.peerName(), s.options.Timeout).
 			WithHint("another OTR client, or an otrpipe in mode lines, needs --mode lines here too")
 	case errors.Is(err, stream.ErrTimeout):
-		return s.timedOut()
+		return s.timedOut(err)
 	case errors.Is(err, stream.ErrClosedBeforeSession) && s.offline:
 		return exit.Errorf(exit.Broken, "what came was a message to somebody who is away, not a live session").WithHint(offlineHint)
 	case errors.Is(err, stream.ErrClosedBeforeSession) && s.exchangeHint() != "":
@@ -144,12 +144,16 @@ func (s *Session) statusAfter(err error) string {
 }
 
 // timedOut is for a handshake that took too long.
-func (s *Session) timedOut() error {
+func (s *Session) timedOut(err error) error {
 	if s.peer != nil && s.comparesFirst() {
-		return exit.Errorf(exit.Timeout, "SMP was not finished within %v", s.options.Timeout).
+		return exit.Errorf(exit.Timeout, "SMP was not finished: no answer within %v", s.options.Timeout).
 			WithHint("%s answers with the same --smp-secret-file, or by hand with otrpipe smp", s.otherEnd())
 	}
-	late := exit.Errorf(exit.Timeout, "there is no session after %v", s.options.Timeout)
+	after := s.options.Timeout
+	if errors.Is(err, stream.ErrSilent) {
+		after = s.longest()
+	}
+	late := exit.Errorf(exit.Timeout, "there is no session after %v", after)
 	switch {
 	case s.exchangeHint() != "":
 		return late.WithHint("%s", s.exchangeHint())

@@ -136,6 +136,7 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 	standing := trust.Standing(p.Trust)
 	if s.comparesFirst() && standing != trust.Verified {
 		s.Note("secure with OTRv%d key %v", secure.Version, secure.Fingerprint)
+		s.noticeAnswer()
 		return // it is about to prove itself, and has no name until then
 	}
 	switch standing {

@@ -19,7 +19,7 @@ func (s *Session) showProgress() (end func()) {
 	if !s.wantsProgress() {
 		return func() {}
 	}
-	line := s.Messages.Progress(time.Now(), s.remaining())
+	line, brief := s.Messages.Progress(time.Now(), s.remaining()), s.endsWithFirstByte()
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -30,6 +30,9 @@ func (s *Session) showProgress() (end func()) {
 			select {
 			case now := <-tick.C:
 				stats := s.connected.Load().Stats()
+				if brief && stats.ReceivedBytes > 0 {
+					return
+				}
 				line.Show(now, stats.SentBytes, stats.ReceivedBytes, s.trustInPeer())
 			case <-s.stopped:
 				return
@@ -48,17 +51,25 @@ func (s *Session) showProgress() (end func()) {
 }
 
 // wantsProgress reports whether there is a progress line: only ever on a
-// terminal. It is guessed on where the payload is elsewhere; but not for serve,
-// of which several may run at one terminal.
+// terminal. It is guessed on where the payload is elsewhere, or comes from a file; but not
+// for serve, of which several may run at one terminal.
 func (s *Session) wantsProgress() bool {
 	switch {
 	case s.cfg.OwnProgress || !terminal.Is(s.Messages.File()):
 		return false
 	case s.options.Progress:
 		return true
+	case s.Quiet || s.setup.Served:
+		return false
 	}
-	return !s.Quiet && !s.setup.Served && !slices.ContainsFunc(s.setup.Streams, terminal.Is)
+	return !s.payloadOnTerminal() || s.remaining() > 0
 }
+
+func (s *Session) payloadOnTerminal() bool { return slices.ContainsFunc(s.setup.Streams, terminal.Is) }
+
+// endsWithFirstByte reports whether the progress line gives way to what the peer sends,
+// which is shown on the terminal.
+func (s *Session) endsWithFirstByte() bool { return !s.options.Progress && s.payloadOnTerminal() }
 
 // remaining is how many bytes of plaintext there are still to send; 0: nobody
 // knows.

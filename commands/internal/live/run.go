@@ -319,8 +319,9 @@ func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
 	if s.comparesFirst() {
 		cfg.SMP = &stream.SMPConfig{Secret: s.options.SMP, Question: s.options.Question, Delay: s.beginGate}
 	}
-	if s.options.Timeout > 0 {
-		cfg.Timeout = max(s.options.Timeout-time.Since(s.begun), time.Millisecond)
+	cfg.Timeout, cfg.Wait = s.options.Timeout, s.waitTime()
+	if cfg.Wait != stream.Forever {
+		cfg.Wait -= time.Since(s.begun)
 	}
 	return cfg
 }
@@ -344,6 +345,8 @@ func (s *Session) Run(c *otr.Conversation, transport io.ReadWriteCloser, open fu
 	}
 	move := s.start(c, transport)
 	link := s.connected.Load().link
+	noticed := s.noticeWait()
+	defer noticed()
 	if err := link.Handshake(context.Background()); err != nil {
 		_ = link.Wait() // for the last words
 		return s.outcome(err, nil)
@@ -449,7 +452,7 @@ func (s *Session) Serve(command []string, c *otr.Conversation, transport io.Read
 	if application == nil {
 		return err
 	}
-	application.Leave()
+	application.Leave(process.Patience)
 	if err != nil {
 		return err
 	}

@@ -123,11 +123,15 @@ type Session struct {
 	// between is set by the owner while it waits for another caller, after one has been
 	// turned away.
 	between atomic.Bool
+	// toldWaiting is set by whoever tells first that the other end is waited for.
+	toldWaiting atomic.Bool
 
 	// The owner's, all up to mu.
 	logs      []*events.Log
 	started   bool  // the events say that the session has begun
 	ending    error // of the stream that has ended last, as package stream tells it
+	listens   bool  // the other end calls us
+	spoken    bool  // the other end of the transport has said something already
 	mayLiveOn bool  // at a peer that was cut off before this one, a session may live on
 	state     control.State
 	keeper    *trust.Keeper
@@ -249,6 +253,7 @@ func (s *Session) Stop(cause error, reason string) {
 	}
 	s.cause = cause
 	close(s.stopped)
+	time.AfterFunc(leavingNotice, s.tellLeaving)
 	if s.abort != nil {
 		go s.abort(reason)
 	}

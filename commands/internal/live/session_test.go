@@ -70,14 +70,20 @@ type side struct {
 	ended  chan error
 }
 
-// connect runs two sessions over a connection.
+// connect runs two sessions with the same flags over a connection.
 func connect(t *testing.T, values options.Values) (a, b side) {
+	t.Helper()
+	return connectAs(t, values, values)
+}
+
+// connectAs runs two sessions over a connection.
+func connectAs(t *testing.T, values ...options.Values) (a, b side) {
 	t.Helper()
 	wires := [2]net.Conn{}
 	wires[0], wires[1] = net.Pipe()
 	var sides [2]side
 	for i := range sides {
-		o, err := values.Options(nil)
+		o, err := values[i].Options(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -204,7 +204,7 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 	}
 	o.meet(t)
 	o.options.SMP, o.options.Timeout = []byte("secret"), time.Minute
-	if got := exit.As(o.explain(stream.ErrTimeout)); !strings.Contains(got.Error(), "SMP was not finished within 1m0s") {
+	if got := exit.As(o.explain(stream.ErrTimeout)); !strings.Contains(got.Error(), "SMP was not finished: no answer within 1m0s") {
 		t.Errorf("in the middle of a comparison: %v", got)
 	}
 }

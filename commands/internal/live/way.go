@@ -1,10 +1,10 @@
 package live
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"otrpipe/commands/internal/control"
@@ -13,7 +13,6 @@ import (
 	"otrpipe/commands/internal/guesses"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/process"
-	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/transport"
 	"otrpipe/otr"
 	"otrpipe/otr/stream"
@@ -23,8 +22,6 @@ const (
 	// stallTime is how long a caller may take for the key exchange while another one
 	// waits: many round trips of the slowest line.
 	stallTime = 10 * time.Second
-	// notice is how long the session waits for the other end before it says so.
-	notice = 2 * time.Second
 )
 
 // A Way is how a session reaches the other end. Exactly one of Command, Dial and Listener
@@ -58,20 +55,12 @@ func (s *Session) RunOver(w Way, stderr *os.File, c *otr.Conversation, open func
 		// What a slow transport has not taken waits here, where it is seen, and not there.
 		process.Narrow(command.In)
 	}
-	if terminal.Is(s.Messages.File()) {
-		longer := time.AfterFunc(notice, func() {
-			if s.Snapshot().Peer == nil && !s.isFinished() {
-				s.tellWaiting()
-			}
-		})
-		defer longer.Stop()
-	}
 	err = s.drain(command, s.Run(c, command.Transport(), open))
 	wanted := err == nil && s.options.TransportStatus
 	if wanted {
 		command.Finish(s.stopped)
 	}
-	command.Leave()
+	command.Leave(s.grace())
 	command.Sweep()
 	switch {
 	case wanted && s.Cause() != nil: // while the transport was finishing
@@ -85,30 +74,23 @@ func (s *Session) RunOver(w Way, stderr *os.File, c *otr.Conversation, open func
 // runDialer dials until the other end is there, and runs the session. A connection that
 // closes before a byte has come was nobody, and is dialled again.
 func (s *Session) runDialer(address string, c *otr.Conversation, open func() (*Payload, error)) error {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := s.whileWaiting()
 	defer cancel()
-	if s.options.Timeout > 0 {
-		ctx, cancel = context.WithDeadline(ctx, s.begun.Add(s.options.Timeout))
-		defer cancel()
-	}
-	go func() {
-		select {
-		case <-s.stopped:
-			cancel()
-		case <-ctx.Done():
+	var latest atomic.Pointer[error]
+	dialer := transport.Dialer{Address: address, Failed: func(err error) { latest.Store(&err) }}
+	longer := time.AfterFunc(notice, func() {
+		more := " at " + address
+		if err := latest.Load(); err != nil {
+			more += fmt.Sprintf(": %v", *err)
 		}
-	}()
-	quiet := time.Now().Add(notice)
-	dialer := transport.Dialer{Address: address, Failed: func(err error) {
-		if now := time.Now(); now.After(quiet) {
-			quiet = now.Add(time.Hour) // once is enough
-			s.Note("waiting for %s at %s: %v%s", s.otherEnd(), address, err, s.waysOut())
-		}
-	}}
+		s.tellWaiting(more)
+	})
+	defer longer.Stop()
 	s.state = control.StateHandshake
 	s.publish()
 	for {
 		conn, err := dialer.Dial(ctx)
+		longer.Stop()
 		if cause := s.Cause(); cause != nil {
 			if conn != nil {
 				conn.Close()
@@ -124,6 +106,7 @@ func (s *Session) runDialer(address string, c *otr.Conversation, open func() (*P
 			return err
 		}
 		dialer.Failed(errors.New("the connection was closed at once"))
+		longer.Reset(notice)
 		begun := s.begun
 		if c, err = s.again(); err != nil {
 			return err
@@ -142,7 +125,7 @@ func (s *Session) unreached(address string, err error) error {
 	if errors.As(err, &unreached) && unreached.Latest != nil {
 		why = fmt.Sprintf(" (%v)", unreached.Latest)
 	}
-	return exit.Errorf(exit.Timeout, "%s could not be reached within %v%s", address, s.options.Timeout, why).
+	return exit.Errorf(exit.Timeout, "%s could not be reached within %v%s", address, s.longest(), why).
 		WithHint("is %s listening there? --timeout D tries for longer", s.otherEnd())
 }
 
@@ -150,15 +133,22 @@ func (s *Session) unreached(address string, err error) error {
 // asked of it.
 func (s *Session) runListener(l *transport.Listener, c *otr.Conversation, open func() (*Payload, error)) error {
 	defer l.Close()
+	s.listens = true
 	s.tellListening(l)
-	longer := time.AfterFunc(notice, s.tellWaiting)
+	longer := time.AfterFunc(notice, func() { s.tellWaiting("") })
 	defer longer.Stop()
+	ctx, cancel := s.whileWaiting()
+	defer cancel()
 	for {
-		caller, err := l.Accept(s.stopped)
+		caller, err := l.Accept(ctx.Done())
 		longer.Stop()
-		if err != nil {
-			return s.outcome(s.Cause(), nil)
+		switch cause := s.Cause(); {
+		case err != nil && cause == nil:
+			return s.outcome(s.uncalled(), nil)
+		case err != nil:
+			return s.outcome(cause, nil)
 		}
+		s.spoken = true
 		s.between.Store(false)
 		s.begun = time.Now()
 		s.Detail("a caller from %s", caller.Address())
@@ -181,34 +171,12 @@ func (s *Session) runListener(l *transport.Listener, c *otr.Conversation, open f
 			err = exit.Errorf(exit.Timeout, "it said nothing more for %v, and another caller waited", stallTime)
 		}
 		s.turnedAway(caller.Address(), err, caller.Refuse())
+		s.spoken = false
 		s.between.Store(true)
 		if c, err = s.again(); err != nil {
 			return err
 		}
 	}
-}
-
-// tellWaiting says that the other end is not there yet. In a chat the person sees that.
-func (s *Session) tellWaiting() {
-	if !s.cfg.AtTerminal {
-		s.Note("waiting for %s%s", s.otherEnd(), s.waysOut())
-	}
-}
-
-// otherEnd is what a message calls the other end before there is a session.
-func (s *Session) otherEnd() string {
-	if s.options.Contact != "" {
-		return s.contactName()
-	}
-	return "the other end"
-}
-
-// waysOut says, behind a message about a wait, how a person leaves.
-func (s *Session) waysOut() string {
-	if s.cfg.AtTerminal || !terminal.Is(s.Messages.File()) {
-		return ""
-	}
-	return " (Ctrl-C leaves)"
 }
 
 // tellListening says where the session listens.

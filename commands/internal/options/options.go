@@ -33,12 +33,16 @@ type Options struct {
 	MaxSize     int
 	Pad         int
 
-	Timeout   time.Duration // 0: none
+	Timeout   time.Duration  // 0: none
+	Wait      *time.Duration // for the other end's first byte, before Timeout begins; nil: not given
 	Heartbeat time.Duration
 	Expire    time.Duration
 	Dead      time.Duration
 	Linger    time.Duration
 	Drain     time.Duration // 0: for ever
+
+	SendOnly    bool // nothing of the peer's is read
+	ReceiveOnly bool // our input is not read; not with SendOnly
 
 	Raw      bool
 	HTML     string
@@ -82,6 +86,11 @@ func (v Values) Options(secret []byte) (*Options, error) {
 		PeerAccount: v.one(PeerAccountFlag, ""),
 	}
 	o.TransportStatus = v.has(TransportStatusFlag)
+	o.SendOnly, o.ReceiveOnly = v.has(SendOnlyFlag), v.has(ReceiveOnlyFlag)
+	if v.has(WaitFlag) {
+		wait := v.duration(WaitFlag, 0)
+		o.Wait = &wait
+	}
 	o.MaxSessions = DefaultMaxSessions
 	if v.has(MaxSessionsFlag) {
 		o.MaxSessions = v.number(MaxSessionsFlag)
@@ -101,6 +110,13 @@ func (v Values) Options(secret []byte) (*Options, error) {
 		}
 		if o.HTML == HTMLText {
 			return nil, exit.Errorf(exit.Usage, "--html text needs --mode lines")
+		}
+	}
+	if o.Mode == ModeLines {
+		for _, name := range []string{SendOnlyFlag, ReceiveOnlyFlag} {
+			if v.has(name) {
+				return nil, exit.Errorf(exit.Usage, "--%s needs --mode stream", name)
+			}
 		}
 	}
 	var err error
@@ -123,6 +139,9 @@ func (v Values) Check() error {
 	if v.has(TrustFlag) && !v.has(ContactFlag) {
 		return exit.Errorf(exit.Usage, "--trust needs --contact: whose key should be trusted").
 			WithHint("without a contact, --expect FINGERPRINT takes one key only")
+	}
+	if v.has(SendOnlyFlag) && v.has(ReceiveOnlyFlag) {
+		return exit.Errorf(exit.Usage, "--%s and --%s contradict each other", SendOnlyFlag, ReceiveOnlyFlag)
 	}
 	if v.has(AccountFlag) != v.has(PeerAccountFlag) {
 		return exit.Errorf(exit.Usage, "--account and --peer-account need each other")

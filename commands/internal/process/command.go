@@ -14,11 +14,17 @@ import (
 	"otrpipe/commands/internal/exit"
 )
 
-// How long a COMMAND that does not leave after the end is let alone, and how
-// long after the end it is killed.
+// How long a COMMAND that does not leave after the end is let alone.
 const (
-	patience  = 2 * time.Second
-	killAfter = 5 * time.Second
+	// Patience is for one that may still have something to do.
+	Patience = 2 * time.Second
+	// Brief is for one that has nothing to do any more.
+	Brief = 100 * time.Millisecond
+)
+
+const (
+	// killAfter is how long after it has been told to leave COMMAND is killed.
+	killAfter = 3 * time.Second
 	// exitLag is how long after the end of its output it may take until it is
 	// known how a process has ended, on a machine that has much to do.
 	exitLag = time.Second
@@ -169,14 +175,14 @@ func (c *Command) Drain(d time.Duration, surplus int, stop <-chan struct{}, tell
 }
 
 // Leave sees COMMAND off after the end: its input is closed, its output read
-// and dropped, and if that does not make it leave it is told to, and then
+// and dropped, and if that does not make it leave within grace it is told to, and then
 // killed.
-func (c *Command) Leave() {
+func (c *Command) Leave(grace time.Duration) {
 	_ = c.CloseIn()
 	c.mute()
-	term := time.NewTimer(patience)
+	term := time.NewTimer(grace)
 	defer term.Stop()
-	kill := time.NewTimer(killAfter)
+	kill := time.NewTimer(grace + killAfter)
 	defer kill.Stop()
 	for {
 		select {

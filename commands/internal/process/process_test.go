@@ -59,7 +59,7 @@ func TestBytesGoThroughACommandBothWays(t *testing.T) {
 	if err != nil || string(got) != text {
 		t.Errorf("%d bytes came back, %v", len(got), err)
 	}
-	c.Leave()
+	c.Leave(Patience)
 	if err := c.Result(); err != nil {
 		t.Errorf("the result is %v", err)
 	}
@@ -84,7 +84,7 @@ func TestTheResultOfACommandIsHowItEnded(t *testing.T) {
 		if !strings.Contains(c.Describe(), test.text) {
 			t.Errorf("%s: %s", test.script, c.Describe())
 		}
-		c.Leave()
+		c.Leave(Patience)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestACommandIsLetAloneAsLongAsItTakesWhatIsLeft(t *testing.T) {
 				t.Errorf("%d bytes are left", left)
 			}
 			if test.name == "slowly" {
-				c.Leave()
+				c.Leave(Patience)
 				if err := c.Result(); err != nil {
 					t.Errorf("it was not let alone: %s", c.Describe())
 				}
@@ -164,7 +164,7 @@ func TestACommandThatDoesNotLeaveIsKilled(t *testing.T) {
 		t.Skip("takes five seconds")
 	}
 	c := start(t, "trap '' TERM; while :; do sleep 1; done")
-	c.Leave()
+	c.Leave(Patience)
 	if _, killedBy := c.Status(); killedBy != syscall.SIGKILL {
 		t.Error(c.Describe())
 	}

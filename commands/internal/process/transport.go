@@ -50,7 +50,7 @@ const lastOutput = 100 * time.Millisecond
 func (c *Command) Output() io.Reader {
 	go func() {
 		<-c.Exited
-		_ = c.Out.SetReadDeadline(time.Now().Add(patience))
+		_ = c.Out.SetReadDeadline(time.Now().Add(Patience))
 	}()
 	return &output{c}
 }
