@@ -77,16 +77,31 @@ func runSMP(c *cli.Context) error {
 			request.Run = session.Run
 		}
 	}
+	p, peer := ioOf(c), smpPeer(session)
+	watched := !request.Abort && terminal.Is(p.Messages.File())
+	if watched && session.Asked == nil {
+		p.Note("waiting for %s's answer (Ctrl-C gives up)", peer)
+	}
 	_, err = session.Do(c.Context, control.Request{SMP: request})
+	if watched && err == nil {
+		p.Note("%s", live.SMPSucceeded(peer))
+	}
 	return err
+}
+
+// smpPeer is what the peer of a session is called.
+func smpPeer(session *control.Client) string {
+	if session.Status != nil && session.Status.Contact != nil {
+		return terminal.Visible(*session.Status.Contact)
+	}
+	return "the peer"
 }
 
 // smpSecret gets the secret: from the flags, or from the terminal, with the
 // peer's question if it waits with one.
 func smpSecret(c *cli.Context, session *control.Client) ([]byte, error) {
-	peer, asks := "the peer", "The peer asks"
+	peer, asks := smpPeer(session), "The peer asks"
 	if session.Status != nil && session.Status.Contact != nil {
-		peer = terminal.Visible(*session.Status.Contact)
 		asks = peer + " asks"
 	}
 	prompt := "Secret to compare with " + peer + "'s"

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"otrpipe/commands/internal/control"
@@ -22,9 +23,13 @@ const (
 	crossedWait = 10 * time.Second
 )
 
+// smpHint is what usually makes two people's secrets differ.
+const smpHint = "capitals and blanks count: agree on how the secret is written, and compare again"
+
 // How a run of SMP can end that an event has told of.
 var (
-	ErrSMPFailed    error = exit.Errorf(exit.SMP, "SMP failed: the secrets differ, or someone is in the middle")
+	ErrSMPFailed error = exit.Errorf(exit.SMP, "SMP failed: the secrets differ, or someone is in the middle").
+			WithHint(smpHint)
 	ErrSMPBrokenOff error = exit.Errorf(exit.SMP, "SMP failed: it was broken off after its outcome had been shown; somebody may be guessing")
 	ErrSMPAborted   error = exit.Errorf(exit.SMP, "SMP was aborted")
 )
@@ -62,11 +67,13 @@ func (s *Session) CompareSecret(ctx context.Context, r *control.SMP) error {
 	}
 	run := &smpRun{waiter: newWaiter(), begin: make(chan struct{}, 1)}
 	run.session = session
+	started := false // and not answered
 	err = s.doIn(session, func(c *otr.Conversation) ([][]byte, error) {
 		if s.waiters.smp != nil {
 			return nil, exit.Errorf(exit.Failure, "SMP is under way already").
 				WithHint("%s ends it", s.byHand("/abort", "otrpipe smp --abort"))
 		}
+		started = s.smp.asked == nil
 		lines, err := s.beginSMP(c, r, false)
 		if err == nil {
 			s.waiters.smp = run
@@ -75,6 +82,9 @@ func (s *Session) CompareSecret(ctx context.Context, r *control.SMP) error {
 	})
 	if err != nil {
 		return err
+	}
+	if started {
+		s.tellPerson(fmt.Sprintf("waiting for %s's answer; /abort gives up", s.otherEnd()))
 	}
 	return s.awaitSMP(ctx, run, r, late)
 }
@@ -252,20 +262,19 @@ func (s *Session) smpSucceeded(e stream.Event) {
 	verified := s.peer != nil && trust.Standing(s.peer.Trust) == trust.Verified
 	s.smpEnded(nil)
 	s.log(e, events.Record{Event: events.SMPSucceeded})
+	s.Note("%s", SMPSucceeded(s.peerName()))
 	switch {
-	case answered:
-		s.Note("SMP succeeded: %s knows now who you are", s.peerName())
-		if !verified {
-			s.Advise("to verify %s, ask a question of your own: %s", s.peerName(), s.byHand("/smp QUESTION", "otrpipe smp --question Q"))
-		}
-	default:
-		s.Note("SMP succeeded: %s knows the secret", s.peerName())
-		if s.trusted {
-			standing, err := s.keeper.Proven(s.session, e.Time)
-			s.remembered(s.session, standing, err)
-		}
+	case answered && !verified:
+		s.Advise("that shows %s who you are; to verify %s, ask a question of your own: %s",
+			s.peerName(), s.peerName(), s.byHand("/smp QUESTION", "otrpipe smp --question Q"))
+	case !answered && s.trusted:
+		standing, err := s.keeper.Proven(s.session, e.Time)
+		s.remembered(s.session, standing, err)
 	}
 }
+
+// SMPSucceeded says, at both ends in the same words, that a comparison has succeeded.
+func SMPSucceeded(peer string) string { return "SMP succeeded: " + peer + " knows the secret" }
 
 // smpFailed tells that a comparison has failed.
 func (s *Session) smpFailed(e stream.Event, what otr.SMPFailed) {
@@ -276,6 +285,9 @@ func (s *Session) smpFailed(e stream.Event, what otr.SMPFailed) {
 		return // it is what we leave with
 	}
 	s.Warn("%v", failureOf(what))
+	if !what.BrokenOff {
+		s.Advise(smpHint)
+	}
 	if n := s.failedComparisons(); n > 1 {
 		s.Warn("%s have failed in this session: somebody may be guessing", terminal.Count(n, "comparison"))
 	}

@@ -93,7 +93,7 @@ func TestWhatHappensIsTold(t *testing.T) {
 		{stream.Downgraded{Session: met, Common: 4}, "both ends offered OTR version 4, but the session is of version 3"},
 		{stream.Told{Session: met}, "told its OTRv4 key in this session"},
 		{otr.SMPAsked{Question: "where?"}, "asks with SMP: where\\?\n.*hint: answer with: otrpipe smp -s owned"},
-		{otr.SMPFailed{}, "SMP failed"},
+		{otr.SMPFailed{}, "SMP failed: .*\n.*hint: capitals and blanks count"},
 		{otr.SMPAsked{}, "wants to compare a secret with SMP"},
 		{otr.SMPAborted{}, "SMP was aborted"},
 		{otr.SMPSucceeded{}, "SMP succeeded: the peer knows the secret"},
@@ -138,7 +138,7 @@ func TestAPersonIsToldWhatTheyCanDo(t *testing.T) {
 	}
 	o.smp.answered = true
 	o.tell(otr.SMPSucceeded{})
-	if got := said(); !strings.Contains(got, "knows now who you are") || !strings.Contains(got, "ask a question of your own: /smp QUESTION") {
+	if got := said(); !strings.Contains(got, "SMP succeeded: the peer knows the secret\n") || !strings.Contains(got, "that shows the peer who you are") || !strings.Contains(got, "ask a question of your own: /smp QUESTION") {
 		t.Errorf("%q", got)
 	}
 	o.tellPerson("another shell was here")
