@@ -44,6 +44,7 @@ func (e *End) hostOne(name string) (*live.Session, error) {
 	own.Messages = own.Messages.About(one.name.Session)
 	cfg := live.Config{
 		IO: &own, Name: one.name, Dir: e.dir, Home: e.cfg.Identity.Home, Listener: listener, Given: e.cfg.Given,
+		OneOfMany: true,
 	}
 	if e.events != nil {
 		if cfg.Events, err = events.Share(e.events); err != nil {

@@ -23,6 +23,7 @@ const clocksHint = "compare the date and the time of both machines; more than a 
 func (s *Session) event(e stream.Event) {
 	switch what := e.What.(type) {
 	case otr.Secure:
+		s.stepped(e.Time)
 		s.secured(e, what)
 		finishAll(&s.waiters.secure, e.Session)
 	case stream.Trusted:
@@ -65,6 +66,7 @@ func (s *Session) event(e stream.Event) {
 
 // smpEvent follows a run of SMP.
 func (s *Session) smpEvent(e stream.Event) {
+	s.stepped(e.Time)
 	switch what := e.What.(type) {
 	case otr.SMPAsked:
 		s.smpAsked(e, what)

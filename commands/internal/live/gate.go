@@ -22,6 +22,7 @@ func (s *Session) beginGate() (time.Duration, error) {
 		s.Warn("failed comparisons cannot be counted: %v", exit.Plain(err))
 	}
 	s.comparison = c
+	s.stepped(time.Now().Add(c.Wait))
 	if c.Wait > 0 {
 		s.Note("waiting %v before the secrets are compared: %s failed lately, and somebody may be guessing",
 			c.Wait.Round(time.Second), terminal.Count(c.Failures, "comparison"))

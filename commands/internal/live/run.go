@@ -338,6 +338,7 @@ func (clock) AfterFunc(d time.Duration, f func()) stream.Timer { return time.Aft
 // is over.
 func (s *Session) Run(c *otr.Conversation, transport io.ReadWriteCloser, open func() (*Payload, error)) error {
 	s.state = control.StateHandshake
+	s.step.Store(time.Now().UnixNano())
 	s.publish()
 	s.logStarted()
 	for _, f := range s.setup.Streams {

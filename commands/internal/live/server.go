@@ -95,9 +95,7 @@ func (v *Server) tellListening() {
 func (v *Server) serveAll(stop context.Context) error {
 	places := make(chan struct{}, v.Max)
 	for {
-		select {
-		case places <- struct{}{}:
-		case <-stop.Done():
+		if !v.place(places, stop.Done()) {
 			return context.Cause(stop)
 		}
 		caller, err := v.Listener.Accept(stop.Done())
@@ -119,6 +117,23 @@ func (v *Server) serveAll(stop context.Context) error {
 			v.mu.Unlock()
 			<-places
 		})
+	}
+}
+
+// place waits for a place for another session; false: stop was closed. Where there is none, a
+// caller that stands still gives way to one that waits.
+func (v *Server) place(places chan<- struct{}, stop <-chan struct{}) bool {
+	tick := time.NewTicker(stallPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case places <- struct{}{}:
+			return true
+		case now := <-tick.C:
+			v.makeRoom(now)
+		case <-stop:
+			return false
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func serve(t *testing.T, secret string, most int, script string) (address string
 			if err != nil {
 				return nil, err
 			}
-			s := New(Config{IO: io, Name: name, Dir: dir, Home: keyfile.Open(filepath.Join(dir, "home")), Listener: listener})
+			s := New(Config{IO: io, Name: name, Dir: dir, Home: keyfile.Open(filepath.Join(dir, "home")), Listener: listener, OneOfMany: true})
 			go listener.Serve(s)
 			sessions <- s
 			return s, nil
@@ -124,5 +124,15 @@ func TestAServerHasNoMoreSessionsAtOnceThanItMay(t *testing.T) {
 	}
 	if err := wait(t, ended); exit.As(err).Code != 130 {
 		t.Errorf("the server leaves with %v", err)
+	}
+}
+
+func TestASignalOfTheServersDoesNotEndTheProcessTwice(t *testing.T) {
+	s := newSession(t, "one of many")
+	s.cfg.OneOfMany = true
+	s.Stop(exit.Silently(143), "interrupted") // by the server, which has heard the signal first
+	s.Signal(syscall.SIGTERM)                 // and by itself; else this process is over
+	if err := s.Finish(s.Cause()); exit.As(err).Code != 143 {
+		t.Errorf("it leaves with %v", err)
 	}
 }

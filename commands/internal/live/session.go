@@ -66,6 +66,8 @@ type Config struct {
 	// Restore, unless nil, gives the terminal back before the process is ended by a
 	// second signal.
 	Restore func()
+	// OneOfMany says that the process hosts other sessions too, and hears signals for all.
+	OneOfMany bool
 	// Ended, unless nil, is told the outcome before the session's name is given up.
 	Ended func(error)
 }
@@ -123,6 +125,8 @@ type Session struct {
 	// between is set by the owner while it waits for another caller, after one has been
 	// turned away.
 	between atomic.Bool
+	// step is when the other end came further last, in nanoseconds of Unix; the owner stores it.
+	step atomic.Int64
 	// toldWaiting is set by whoever tells first that the other end is waited for.
 	toldWaiting atomic.Bool
 
@@ -145,11 +149,12 @@ type Session struct {
 	halves endedWays // of the stream; guards itself
 
 	// Guarded by mu.
-	mu       sync.Mutex
-	cause    error            // why we leave of our own accord
-	finished bool             // the outcome is known
-	abort    func(string)     // ends the stream before its time; nil: it does not run
-	child    *process.Command // COMMAND, where there is one
+	mu        sync.Mutex
+	cause     error            // why we leave of our own accord
+	finished  bool             // the outcome is known
+	signalled bool             // a signal has come
+	abort     func(string)     // ends the stream before its time; nil: it does not run
+	child     *process.Command // COMMAND, where there is one
 }
 
 // A peerState is what is known of the peer at the other end of the transport, and of the
@@ -324,7 +329,14 @@ func (s *Session) heedSignals() {
 func (s *Session) Signal(signal syscall.Signal) {
 	s.mu.Lock()
 	leaving, command := s.cause != nil || s.finished, s.child
+	// A session that ends by itself, or has been stopped for this very signal already, must
+	// not end the others at the first.
+	first := s.cfg.OneOfMany && !s.signalled
+	s.signalled = true
 	s.mu.Unlock()
+	if leaving && first {
+		return
+	}
 	if !leaving {
 		s.Stop(exit.Silently(128+int(signal)), "interrupted")
 		return

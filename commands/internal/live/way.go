@@ -18,12 +18,6 @@ import (
 	"otrpipe/otr/stream"
 )
 
-const (
-	// stallTime is how long a caller may take for the key exchange while another one
-	// waits: many round trips of the slowest line.
-	stallTime = 10 * time.Second
-)
-
 // A Way is how a session reaches the other end. Exactly one of Command, Dial and Listener
 // is set.
 type Way struct {
@@ -167,8 +161,8 @@ func (s *Session) runListener(l *transport.Listener, c *otr.Conversation, open f
 		switch {
 		case err == nil:
 			err = exit.Errorf(exit.Broken, "it left")
-		case stalled:
-			err = exit.Errorf(exit.Timeout, "it said nothing more for %v, and another caller waited", stallTime)
+		case stalled > 0:
+			err = errStalled(stalled)
 		}
 		s.turnedAway(caller.Address(), err, caller.Refuse())
 		s.spoken = false
@@ -193,49 +187,6 @@ func listeningText(l *transport.Listener) string {
 		return fmt.Sprintf("listening on %s, on every address of this machine", l.Address())
 	}
 	return "listening on " + l.Address()
-}
-
-// dropStalled breaks the connection with a caller that does not go on with the key exchange
-// while another one waits. The function that it returns ends the watch, and says whether
-// that has happened.
-func (s *Session) dropStalled(l *transport.Listener) (stop func() bool) {
-	quit, stalled := make(chan struct{}), make(chan bool, 1)
-	go func() {
-		after := time.NewTimer(stallTime)
-		defer after.Stop()
-		for {
-			select {
-			case <-quit:
-				stalled <- false
-				return
-			case <-after.C:
-			}
-			if s.Snapshot().Peer != nil {
-				after.Stop() // SMP may take a person's time
-				continue
-			}
-			if l.Waiting() > 0 && s.breakOff("another caller waits") {
-				stalled <- true
-				return
-			}
-			after.Reset(time.Second)
-		}
-	}()
-	return func() bool {
-		close(quit)
-		return <-stalled
-	}
-}
-
-// breakOff ends the stream that runs, and not the session.
-func (s *Session) breakOff(reason string) bool {
-	s.mu.Lock()
-	abort := s.abort
-	s.mu.Unlock()
-	if abort != nil {
-		abort(reason)
-	}
-	return abort != nil
 }
 
 // isOurs reports whether an attempt has failed for a reason that the next caller would meet
