@@ -175,6 +175,7 @@ func (s *Session) tellReplaced(now otr.Session) {
 // trustedNow follows the last check that was asked for.
 func (s *Session) trustedNow(session stream.SessionID) {
 	s.trusted = true
+	s.stepsOver()
 	clear(s.options.SMP) // it has been compared, which happens once in a connection
 	s.state = control.StateEncrypted
 	finishAll(&s.waiters.trusted, session)

@@ -225,6 +225,7 @@ func New(cfg Config) *Session {
 	if cfg.Events != nil {
 		s.LogTo(cfg.Events)
 	}
+	s.stepsOver() // until it runs
 	s.publish()
 	go s.heedSignals()
 	return s

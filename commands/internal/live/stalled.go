@@ -1,6 +1,7 @@
 package live
 
 import (
+	"math"
 	"time"
 
 	"otrpipe/commands/internal/exit"
@@ -22,14 +23,15 @@ const (
 // off until then. The owner calls it.
 func (s *Session) stepped(at time.Time) { s.step.Store(max(s.step.Load(), at.UnixNano())) }
 
+// stepsOver notes that the caller has passed every check, and may be silent from now on. The
+// owner calls it.
+func (s *Session) stepsOver() { s.step.Store(math.MaxInt64) }
+
 // stalledFor returns how long ago it was that the caller came further, if that is longer than
 // it may take where another one waits; 0: it is not.
 func (s *Session) stalledFor(now time.Time) time.Duration {
-	state, limit := s.Snapshot(), stallTime
-	if state.Passed || !s.isRunning() {
-		return 0
-	}
-	if state.Peer != nil {
+	limit := stallTime
+	if s.Snapshot().Peer != nil {
 		limit = smpStallTime
 	}
 	if stood := now.Sub(time.Unix(0, s.step.Load())); stood > limit {

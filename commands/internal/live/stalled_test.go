@@ -61,11 +61,11 @@ func TestACallerStandsStillOnlyIfItIsNotThroughAndDoesNothing(t *testing.T) {
 	} {
 		o := own(t)
 		o.step.Store(now.UnixNano())
-		state := Snapshot{Passed: test.passed}
-		if test.met {
-			state.Peer = new(events.Peer)
+		if test.passed {
+			o.meet(t)
+		} else if test.met {
+			o.snapshot.Store(&Snapshot{Peer: new(events.Peer)})
 		}
-		o.snapshot.Store(&state)
 		if got := o.stalledFor(now.Add(test.stood)); got > 0 != test.stalls {
 			t.Errorf("%s: after %v it is %v", test.name, test.stood, got)
 		}

@@ -35,6 +35,8 @@ type Way struct {
 // Prepare has made; stderr is the standard error of a program. open is called once at most,
 // when a peer has met what was asked of it.
 func (s *Session) RunOver(w Way, stderr *os.File, c *otr.Conversation, open func() (*Payload, error)) error {
+	s.toldWaiting.Store(false)
+	s.spoken = false
 	switch {
 	case w.Listener != nil:
 		return s.runListener(w.Listener, c, open)
