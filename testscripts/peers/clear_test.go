@@ -18,13 +18,14 @@ import (
 
 var clearRounds = flag.Int("clear-rounds", 1, "how often TestAFriendsWordsNeverGoOutInClear starts, refreshes and crashes the program")
 
-// A relay carries lines between one peer, which runs all the time, and the runs of the
-// program, which dial it one after another. It counts what the peer says in clear.
+// A relay carries lines between peers, which run all the time, and the runs of the program,
+// which dial it one after another. It counts what the peers say in clear.
 type relay struct {
 	listener net.Listener
 
 	mu      sync.Mutex
 	program net.Conn // the latest; nil: none
+	peers   []io.Writer
 	clear   []string // lines of the peer's that are neither OTR nor part of a query
 }
 
@@ -34,6 +35,16 @@ func newRelay(t *testing.T, r *remote) *relay {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { listener.Close() })
+	w := &relay{listener: listener}
+	w.join(t, r)
+	go w.toPeers()
+	return w
+}
+
+// join starts a peer that says and hears from now on what others do.
+func (w *relay) join(t *testing.T, r *remote) {
+	t.Helper()
 	cmd := exec.Command(r.argv[0], r.argv[1:]...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -47,17 +58,16 @@ func newRelay(t *testing.T, r *remote) *relay {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		listener.Close()
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	w := &relay{listener: listener}
+	w.mu.Lock()
+	w.peers = append(w.peers, in)
+	w.mu.Unlock()
 	go w.toProgram(out)
-	go w.toPeer(in)
-	return w
 }
 
-// toProgram hands the peer's lines to the program, and drops them while there is none.
+// toProgram hands a peer's lines to the program, and drops them while there is none.
 func (w *relay) toProgram(out io.Reader) {
 	lines := bufio.NewReader(out)
 	for {
@@ -76,8 +86,8 @@ func (w *relay) toProgram(out io.Reader) {
 	}
 }
 
-// toPeer hands what the runs of the program write to the peer, line by line.
-func (w *relay) toPeer(in io.Writer) {
+// toPeers hands what the runs of the program write to the peers, line by line.
+func (w *relay) toPeers() {
 	for {
 		c, err := w.listener.Accept()
 		if err != nil {
@@ -90,7 +100,11 @@ func (w *relay) toPeer(in io.Writer) {
 		for {
 			line, err := lines.ReadBytes('\n')
 			if len(line) > 0 && bytes.HasSuffix(line, []byte{'\n'}) {
-				in.Write(line)
+				w.mu.Lock()
+				for _, in := range w.peers {
+					in.Write(line)
+				}
+				w.mu.Unlock()
 			}
 			if err != nil {
 				break
@@ -236,4 +250,28 @@ func secured(r *remote) (all []event) {
 		}
 	}
 	return all
+}
+
+// A friend's second client, with a key of its own, that begins a key exchange in a good session
+// does not end it: the session goes on with the first, and the second hears no text.
+func TestAFriendsSecondClientDoesNotEndTheSession(t *testing.T) {
+	program(t, "socat", "socat")
+	h, first := newHome(t), newRemote(t, libotr, "--versions", "3")
+	w := newRelay(t, first)
+	l := h.begin("otrpipe", "connect", "--mode", "lines", "--otr", "3", "--", "socat", "-", "TCP:"+w.listener.Addr().String())
+	first.wait("secure", 1)
+	l.say("to the first\n")
+	first.wait("text", 1)
+	second := newRemote(t, libotr, "--versions", "3", "--on", "start=commit")
+	w.join(t, second)
+	second.wait("done", 1)
+	first.do("say", "still here")
+	l.wait("still here\n")
+	l.say("and so are we\n")
+	if e := first.wait("text", 2); e.Text != "and so are we" {
+		t.Errorf("the first client has heard %q", e.Text)
+	}
+	if got := second.texts(); len(got) != 0 {
+		t.Errorf("the second client has heard %q", got)
+	}
 }

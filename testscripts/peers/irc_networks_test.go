@@ -72,7 +72,7 @@ func newPatientHome(t *testing.T) *home {
 func startLoggedIrssi(t *testing.T, server, nick string) (s *irssi, shown func() string) {
 	t.Helper()
 	logs := t.TempDir()
-	s = startIrssiWith(t, record(t, server), nick, "SET autolog_path "+logs+"/$$0.log\nSET autolog ON\n")
+	s = startIrssiWith(t, record(t, server), nick, "SET autolog_path "+logs+"/$$0.log\nSET autolog_level ALL\nSET autolog ON\n")
 	return s, func() string {
 		var all strings.Builder
 		files, _ := filepath.Glob(logs + "/*")
@@ -139,7 +139,7 @@ func TestAPipeReachesAnotherOtrIRC(t *testing.T) {
 		for n := 0; long.Len() < 19000; n++ {
 			fmt.Fprintf(&long, "line %d %s\n", n, strings.Repeat("of many ", 40))
 		}
-		hears := bob.begin("../../scripts/otr-irc", "--plain", server, "bob", "alice")
+		hears := bob.begin("../../scripts/otr-irc", "--linger", "1m", "--plain", server, "bob", "alice")
 		says := alice.begin("../../scripts/otr-irc", "--plain", server, "alice", "bob")
 		says.say(long.String())
 		says.in.Close()
