@@ -148,6 +148,7 @@ type Reader struct {
 	err     error // what broke the stream; it sticks
 
 	started bool // the first message has come
+	headed  bool // the stream's HEAD has come
 	ended   bool
 	ecdh    []byte // of the ratchet of the first message
 	ratchet uint32 // its id
@@ -456,10 +457,10 @@ func (r *Reader) record(got *Result, i int, t wire.TLV) error {
 		if err != nil {
 			return err
 		}
-		if r.offset != 0 || got.Head != nil || i != 0 || r.ended {
+		if r.headed || i != 0 {
 			return fmt.Errorf("%w: a second HEAD", ErrBroken)
 		}
-		got.Head = &head
+		got.Head, r.headed = &head, true
 	case typeData:
 		offset, err := parseOffset(t.Value)
 		if err != nil {
