@@ -64,8 +64,8 @@ func (s *Session) whileWaiting() (context.Context, context.CancelFunc) {
 	if longest == stream.Forever {
 		return ctx, cancel
 	}
-	ctx, late := context.WithDeadline(ctx, s.begun.Add(longest))
-	return ctx, func() { late(); cancel() }
+	bounded, late := context.WithDeadline(ctx, s.begun.Add(longest)) // the goroutine reads ctx
+	return bounded, func() { late(); cancel() }
 }
 
 // noticeWait tells a person after a while that the other end is not there yet, where that
