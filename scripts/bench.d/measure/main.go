@@ -39,7 +39,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 4 {
-		return errors.New("usage: measure start|answer|through NAME NUMBER COMMAND...")
+		return errors.New("wanted: start, answer or through, a name, a number and a command")
 	}
 	name, command := args[1], args[3:]
 	n, err := strconv.ParseInt(args[2], 10, 64)
