@@ -166,8 +166,8 @@ func TestAPeerThatMakesItsKeyFirstIsWaitedFor(t *testing.T) {
 func TestAMessageThatArrivesInPiecesIsWaitedFor(t *testing.T) {
 	for name, version := range bothVersions {
 		t.Run(name, func(t *testing.T) {
-			alice, bob := newPair(t, policy(version))
-			bob = newEnd(t, "bob", 1, 2, alice.clock, policy(version), func(c *otr.Config) { c.MaxSize = 250 })
+			alice, _ := newPair(t, policy(version))
+			bob := newEnd(t, "bob", 1, 2, alice.clock, policy(version), func(c *otr.Config) { c.MaxSize = 250 })
 			sent := slowly(t, alice, bob, alice.Query(), 6*time.Second, 60, nothingIsLost)
 			wantSameSession(t, alice, bob)
 			if got := kinds(sent); got != "query, D-H Key, Signature" {
@@ -225,8 +225,8 @@ func TestAfterASessionTheNextBeginsWithAnOffer(t *testing.T) {
 // The client that was met last and has answered is no longer one that keeps silent, however
 // slowly it goes on.
 func TestAKnownPeerThatAnswersSlowlyIsWaitedFor(t *testing.T) {
-	alice, bob := newPair(t, policy(otr.AllowV3))
-	alice = newEnd(t, "alice", 0, 1, bob.clock, func(c *otr.Config) {
+	_, bob := newPair(t, policy(otr.AllowV3))
+	alice := newEnd(t, "alice", 0, 1, bob.clock, func(c *otr.Config) {
 		c.Policy, c.Peer = otr.AllowV3, otr.Peer{Version: 3, Instance: bob.InstanceTag()}
 	})
 	lines, err := alice.Start()
