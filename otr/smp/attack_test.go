@@ -361,6 +361,26 @@ func TestPeerCannotRepeatOurP(t *testing.T) {
 	}
 }
 
+func TestEitherRepeatedValueIsRefused(t *testing.T) {
+	p := inState(t, StateAwaitingSecret).machine.run.(*party[[]byte, []byte])
+	element := func(exponent byte) []byte { return p.suite.base([]byte{exponent}) }
+	p.pb, p.qb = element(2), element(3)
+	for _, test := range []struct {
+		name   string
+		pa, qa byte
+		want   error
+	}{
+		{"other values", 4, 5, nil},
+		{"Pa is Pb", 2, 5, ErrRepeated},
+		{"Qa is Qb", 4, 3, ErrRepeated},
+		{"both are", 2, 3, ErrRepeated},
+	} {
+		if err := p.setRatio(commitment[[]byte, []byte]{p: element(test.pa), q: element(test.qa)}); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
 func TestRepeatedValuesAreNoticedByTheInitiatorToo(t *testing.T) {
 	// Both draw the same numbers: with the same secret even Q is the same.
 	alice, bob := newAlice(), newBob()
