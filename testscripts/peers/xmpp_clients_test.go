@@ -394,7 +394,7 @@ func TestOtrIRCTalksThroughBitlbee(t *testing.T) {
 	eventually(t, "the gateway to be on XMPP", func() bool { return strings.Contains(wire.String(), "Logging in: Logged in") }, wire.String)
 
 	bob := s.user(newHome(t), "bob", "alice", "--linger", "1m")
-	alice := newHome(t).begin("../../scripts/otr-irc", folder, "bob", "--linger", "1m",
+	alice := newHome(t).begin("../../scripts/otr-irc", folder, "bob",
 		"--account", "alice@localhost", "--peer-account", "bob@localhost") // as the other end has them
 	long := strings.Repeat("Grüße, a&b <b>; ", 300) + "."
 	bob.say(long + "\n")
