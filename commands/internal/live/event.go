@@ -60,8 +60,8 @@ func (s *Session) event(e stream.Event) {
 	default:
 		s.dropped(e)
 	}
-	s.advanceSMP(e.What)
 	s.publish()
+	s.advanceSMP(e.What) // whoever is told the outcome sees what has come of it
 }
 
 // smpEvent follows a run of SMP.
