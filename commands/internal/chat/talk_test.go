@@ -507,7 +507,7 @@ var cut = exit.Errorf(exit.Broken, "the line was cut").WithHint("look at the plu
 
 func TestALineThatIsCutIsToldAndNothingTypedLeavesTheChat(t *testing.T) {
 	s := newScene(t, "bob")
-	show := <-s.show
+	<-s.show
 	s.trusted(fingerprint("b"), trust.Verified)
 	s.enters("will this arrive")
 	s.sees("you: will this arrive")
@@ -524,7 +524,7 @@ func TestALineThatIsCutIsToldAndNothingTypedLeavesTheChat(t *testing.T) {
 	s.hears("again")
 	s.sees("connecting again")
 	s.sees("[bob unencrypted] half a li") // as it was
-	show = <-s.show
+	show := <-s.show
 	s.trusted(fingerprint("b"), trust.Verified)
 	s.sees("[bob verified] half a li")
 	show("there you are")

@@ -539,7 +539,7 @@ func TestAMarkIsSetInAMessageThatIsOnTheScreen(t *testing.T) {
 		t.Error("a message on the first row is not marked")
 	}
 	d.shows("          two three\n          four\nx at the edge\n0\n1\n2\n3\n[bob] ‸")
-	done = begin(d.console.ReadLine)
+	begin(d.console.ReadLine)
 	d.press("\x0c") // an empty screen
 	d.shows("[bob] ‸")
 	if d.console.Set(second, "x", "x") {
