@@ -138,6 +138,10 @@ type Conversation struct {
 	errorReply limiter // error messages that we send
 	restarts   limiter // key exchanges begun because the peer lost its session
 	answers    limiter // key exchanges begun because the peer asked
+	seconds    limiter // other instances that the user is told of
+
+	// toldOf are the tags of those instances, in this session; at most maxInstances.
+	toldOf []uint32
 
 	// Buffers that messages are built and taken apart in.
 	decoded, sealed []byte
@@ -184,6 +188,7 @@ func New(cfg Config) (*Conversation, error) {
 		errorReply: limiter{limit: maxErrorsAMinute},
 		restarts:   limiter{limit: maxRestartsAMinute},
 		answers:    limiter{limit: maxAnswersAMinute},
+		seconds:    limiter{limit: maxSecondClientsAMinute},
 	}
 	if cfg.LogKeys {
 		c.log = new(keyLog)

@@ -99,6 +99,15 @@ type (
 		Instance    uint32
 	}
 
+	// SecondClient says that another instance than the session's has taken part in a key
+	// exchange and gets no session: the one that is alive goes on. It comes once per
+	// instance and session, and a limited number of times a minute. Anybody can write such
+	// messages; where the exchange has shown another key there is OtherKey.
+	SecondClient struct {
+		Version  int
+		Instance uint32
+	}
+
 	// ExchangeBegun says that an instance of the peer, for the first time, has sent a
 	// message of a key exchange that is of its form. It is not authenticated yet. In
 	// version 4 no session comes of it where the two ends do not name the same accounts.
@@ -175,6 +184,7 @@ func (PeerError) event()        {}
 func (Queried) event()          {}
 func (OtherInstance) event()    {}
 func (OtherKey) event()         {}
+func (SecondClient) event()     {}
 func (ExchangeBegun) event()    {}
 func (ProfileExpired) event()   {}
 func (Echo) event()             {}
@@ -269,6 +279,10 @@ func (e OtherInstance) String() string {
 
 func (e OtherKey) String() string {
 	return fmt.Sprintf("somebody else, with OTRv%d key %s, was refused: the session goes on", e.Version, e.Fingerprint)
+}
+
+func (e SecondClient) String() string {
+	return fmt.Sprintf("a second client of the peer's (instance %08x) asked for a session; this one goes on with the first", e.Instance)
 }
 
 func (e ExchangeBegun) String() string {

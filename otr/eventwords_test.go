@@ -38,6 +38,7 @@ func TestEventsSayWhatHappenedInOneLine(t *testing.T) {
 		{otr.Queried{Offered: wire.MakeVersions(3), Common: 3, Answer: 3}, []string{"answered with version 3"}},
 		{otr.OtherInstance{Tag: 0x1234}, []string{"00001234", "ignored"}},
 		{otr.OtherKey{Fingerprint: session.Fingerprint, Version: 3}, []string{"refused", hex}},
+		{otr.SecondClient{Version: 3, Instance: 0x1234}, []string{"second client", "00001234", "goes on"}},
 		{otr.ExchangeBegun{Version: 4, Instance: 0x1234}, []string{"version 4", "00001234"}},
 		{otr.ProfileExpired{Expires: day, Now: day.AddDate(0, 0, 7)}, []string{"2030-01-02", "2030-01-09", "clocks"}},
 		{otr.Echo{}, []string{"our own message"}},

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"otrpipe/otr/smp"
@@ -369,6 +370,7 @@ func (c *Conversation) succeeded(p *peer, got *Received) {
 		c.becomeSecure(p, got)
 		return
 	}
+	c.noteSecond(p.id)
 	got.event(OtherKey{Fingerprint: p.engine.peerFingerprint(), Version: p.id.version, Instance: p.id.tag})
 	last, err := p.engine.sealLast(nil, wire.FlagIgnoreUnreadable, wire.Plaintext{TLVs: []wire.TLV{{Type: wire.TLVDisconnected}}})
 	if err != nil {
@@ -380,9 +382,35 @@ func (c *Conversation) succeeded(p *peer, got *Received) {
 	delete(c.peers, p.id)
 }
 
+// tellSecond tells the user that another instance than the session's has taken part in a
+// key exchange and gets no session, once per instance. Where one of the two has no
+// instance tag, as in version 2, they may be the same client.
+func (c *Conversation) tellSecond(id peerID, got *Received) {
+	if c.state != StateEncrypted || id.tag == 0 || c.active.id.tag == 0 || id.tag == c.active.id.tag ||
+		slices.Contains(c.toldOf, id.tag) || !c.seconds.allow(c.cfg.Now()) {
+		return
+	}
+	c.noteSecond(id)
+	got.event(SecondClient{Version: id.version, Instance: id.tag})
+}
+
+// noteSecond notes that the user is told of another instance.
+func (c *Conversation) noteSecond(id peerID) {
+	if slices.Contains(c.toldOf, id.tag) {
+		return
+	}
+	if len(c.toldOf) == maxInstances {
+		c.toldOf = slices.Delete(c.toldOf, 0, 1)
+	}
+	c.toldOf = append(c.toldOf, id.tag)
+}
+
 // becomeSecure makes p's new session the conversation's.
 func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	refreshed := c.state == StateEncrypted
+	if !refreshed {
+		c.toldOf = c.toldOf[:0]
+	}
 	switch {
 	case c.SMPOutcomeShown():
 		c.smpEnds(got)

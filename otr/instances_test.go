@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"otrpipe/otr"
+	"otrpipe/otr/wire"
 )
 
 // newCrowd returns alice, who has a session with bob, and another instance of
@@ -179,4 +180,46 @@ func TestEndedSessionIsNotBegunAgainByWhatIsOnItsWay(t *testing.T) {
 	if send := bob.all(late); kinds(send) != "error" {
 		t.Fatal(kinds(send))
 	}
+}
+
+// The user is told, once, of a second client that begins a key exchange in a session.
+func TestASecondClientThatOffersAKeyExchangeIsToldOfOnce(t *testing.T) {
+	alice, bob, beside := newCrowd(t)
+	for range 3 {
+		alice.all(beside.refresh())
+		beside.clock.advance(5 * time.Second)
+	}
+	if e := find[otr.SecondClient](t, alice.take()); e.Instance != beside.InstanceTag() || e.Version != 3 {
+		t.Fatalf("%+v", e)
+	}
+	wantSameSession(t, alice, bob)
+	wantTalk(t, alice, bob)
+}
+
+func TestAFloodOfSecondClientsIsToldOfAFewTimes(t *testing.T) {
+	alice, bob, beside := newCrowd(t)
+	offer := beside.refresh()[0]
+	for i := range uint32(40) {
+		alice.receive(fromInstance(t, offer, 0x1000+i))
+	}
+	if n := count[otr.SecondClient](alice.take()); n == 0 || n > 3 {
+		t.Fatalf("told %d times", n)
+	}
+	wantSameSession(t, alice, bob)
+	wantTalk(t, alice, bob)
+}
+
+// fromInstance returns a message of version 3 with another instance tag of its sender.
+func fromInstance(t *testing.T, line []byte, tag uint32) []byte {
+	t.Helper()
+	msg, err := wire.AppendDearmored(nil, line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, body, err := wire.ParseHeader(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Sender = tag
+	return wire.AppendArmor(nil, append(h.Append(nil), body...))
 }

@@ -17,6 +17,9 @@ const (
 	// maxAnswersAMinute bounds the key exchanges begun because the peer asked;
 	// a person who tries again and again stays far below it.
 	maxAnswersAMinute = 30
+	// maxSecondClientsAMinute bounds how many other instances of the peer the user is told
+	// of: a person has a few devices, and anybody can make up instance tags.
+	maxSecondClientsAMinute = 3
 	// maxInstances bounds the instances of the peer that are kept apart: a
 	// person is logged in a few times, and each costs a kilobyte or two.
 	maxInstances = 16

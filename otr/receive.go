@@ -262,6 +262,7 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 	p := c.instance(id)
 	if !c.mayExchange(p) {
 		got.event(OtherInstance{Tag: id.tag})
+		c.tellSecond(id, got)
 		return nil
 	}
 	before, lost := p.engine.sessions(), p.engine.crossed()
@@ -284,7 +285,12 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 				return err
 			}
 		}
-	case ignored, busy:
+	case ignored:
+		if c.state == StateEncrypted && p != c.active {
+			c.tellSecond(id, got) // an answer to an offer that the first has taken
+		}
+		return nil
+	case busy:
 		return nil
 	case expired:
 		c.tellExpired(id, err, got)

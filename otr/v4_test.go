@@ -738,3 +738,31 @@ func TestAnExtraKeyRecordThatIsTooShortHasAContextOfZeros(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A second client's query is answered with an offer to all. The session's peer takes it
+// first; then the user is told, once, that the second client gets no session.
+func TestASecondClientThatAsksInASessionOfVersion4IsToldOf(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	second := newV4End(t, "second", nil)
+	for _, e := range []*v4End{alice, bob, second} {
+		e.now = e.now.Add(3 * time.Second)
+	}
+	offer := bob.take(second.Query())
+	late := second.take(offer)
+	if carry(alice.take(offer), bob, alice); len(late) == 0 {
+		t.Fatal("the second client does not answer")
+	}
+	bob.events = nil
+	for range 2 {
+		if answer := bob.take(late); len(answer) != 0 {
+			t.Errorf("bob answers %q", answer)
+		}
+	}
+	if told := happened[otr.SecondClient](bob); len(told) != 1 || told[0].Instance != second.InstanceTag() || told[0].Version != 4 {
+		t.Errorf("bob is told %+v", told)
+	}
+	if _, secure := second.Session(); secure {
+		t.Error("the second client believes in a session")
+	}
+	wantV4Session(t, alice, bob)
+}

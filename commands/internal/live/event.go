@@ -55,7 +55,7 @@ func (s *Session) event(e stream.Event) {
 	case stream.Text:
 		s.Warn("%s wrote %s of text%s, which mode stream has no place for", s.peerName(), bytesOf(int64(len(what.Text))), times(e.Count))
 		s.Advise("with another OTR client use --mode lines")
-	case otr.ExchangeBegun, otr.Restarted, otr.OtherKey, otr.ProfileExpired:
+	case otr.ExchangeBegun, otr.Restarted, otr.OtherKey, otr.SecondClient, otr.ProfileExpired:
 		s.exchangeEvent(e)
 	default:
 		s.dropped(e)
@@ -95,6 +95,8 @@ func (s *Session) exchangeEvent(e stream.Event) {
 	case otr.OtherKey:
 		s.Warn("another client asked for a session and was refused; this session goes on; the other one's OTRv%d key: %v", what.Version, what.Fingerprint)
 		s.Advise("if that is another device of %s: contacts add takes its key for the next session", s.peerName())
+	case otr.SecondClient:
+		s.Note("a second client of %s asked for a session; this one goes on with the first", s.peerName())
 	case otr.ProfileExpired:
 		s.expired = &what
 		s.Warn("%v", what)

@@ -74,6 +74,7 @@ func TestWhatHappensIsTold(t *testing.T) {
 		{otr.Echo{}, "otrpipe: "},
 		{otr.Restarted{}, "otrpipe: "},
 		{otr.OtherKey{Version: 3}, "another client asked for a session and was refused; .* OTRv3 key: "},
+		{otr.SecondClient{Version: 3, Instance: 0x1234}, "a second client of the peer asked for a session; this one goes on with the first"},
 		{otr.ExchangeBegun{Version: 4}, "otrpipe: "},
 		{otr.ProfileExpired{}, "hint: " + clocksHint},
 		{otr.ExtraKeyReceived{Use: 7, Key: []byte("key")}, "will use the extra symmetric key for use 7"},
