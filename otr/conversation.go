@@ -167,6 +167,10 @@ type peer struct {
 	retried time.Time
 	retries int
 	told    bool // that a key exchange with it has begun
+
+	// second is set when another instance has taken the offer that this one has answered:
+	// the session that its Signature begins is refused.
+	second bool
 }
 
 // New returns a conversation in StatePlaintext.

@@ -47,6 +47,10 @@ type engine interface {
 type exchangeEngine interface {
 	begin(o offer)
 	forget()
+	// relinquish is forget, unless the peer may have a session by now that we could only
+	// learn of by its last message: then that message still begins it, until forget, and
+	// the answer is true.
+	relinquish() bool
 	authState() AuthState
 	// exchanging says that a data message sent now could get lost: the peer may
 	// already have the keys of a session that we do not have yet.

@@ -62,6 +62,7 @@ type engineV3 struct {
 
 func (e engineV3) begin(o offer)         { e.Begin(o.(offerV3).Offer) }
 func (e engineV3) forget()               { e.Forget() }
+func (e engineV3) relinquish() bool      { return e.Relinquish() }
 func (e engineV3) sessions() int         { return e.Sessions() }
 func (e engineV3) expire(time.Time)      {} // keys go when their successors come
 func (e engineV3) nextExpiry() time.Time { return time.Time{} }

@@ -103,6 +103,13 @@ func (e engineV4) nextExpiry() time.Time { return e.NextExpiry() }
 func (e engineV4) drop() { e.Drop() }
 func (e engineV4) wipe() { e.Wipe() }
 
+// relinquish: a peer that answers our Identity message has no session before our Auth-I,
+// and with that we have ours.
+func (e engineV4) relinquish() bool {
+	e.Forget()
+	return false
+}
+
 func (e engineV4) authState() AuthState {
 	if s := e.AuthState(); s != v4.AuthNone {
 		return authV4 + AuthState(s)

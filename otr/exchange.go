@@ -165,6 +165,10 @@ func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 	o.sends++
 	for id, p := range c.peers {
 		if id.version == version && (open || id.tag == receiver) {
+			if p.second {
+				p.second = false // it may have the next session
+				p.engine.forget()
+			}
 			p.engine.begin(o.offer)
 			p.stepped = now
 		}
@@ -193,7 +197,9 @@ func (c *Conversation) withdraw() {
 		return
 	}
 	for _, p := range c.peers {
-		p.engine.forget()
+		if !p.second {
+			p.engine.forget()
+		}
 	}
 	c.pending.wipe()
 	c.pending = nil
@@ -363,15 +369,27 @@ func (c *Conversation) mayExchange(p *peer) bool {
 
 // succeeded follows a key exchange that has succeeded with p. A session that is
 // alive gives way to the same key only: to its peer, which has new keys or comes
-// back under another instance tag. Somebody else is refused and told of.
+// back under another instance tag. Somebody else is refused and told of, and so is an
+// instance with the same key where the session's own has answered the same offer.
 func (c *Conversation) succeeded(p *peer, got *Received) {
-	if c.state != StateEncrypted || p == c.active || c.silent() || c.upgrades(p) ||
-		p.engine.peerFingerprint() == c.active.engine.peerFingerprint() {
+	same := c.active != nil && p.engine.peerFingerprint() == c.active.engine.peerFingerprint()
+	second := p.second || p != c.active && c.state == StateEncrypted && c.pending != nil && c.pending.open &&
+		c.active.engine.authState() == AuthAwaitingSig
+	switch {
+	case !second && (same || c.state != StateEncrypted || p == c.active || c.silent() || c.upgrades(p)):
 		c.becomeSecure(p, got)
 		return
+	case same || c.state != StateEncrypted:
+		c.tellSecond(p.id, got)
+	default:
+		c.noteSecond(p.id)
+		got.event(OtherKey{Fingerprint: p.engine.peerFingerprint(), Version: p.id.version, Instance: p.id.tag})
 	}
-	c.noteSecond(p.id)
-	got.event(OtherKey{Fingerprint: p.engine.peerFingerprint(), Version: p.id.version, Instance: p.id.tag})
+	c.refuse(p, got)
+}
+
+// refuse ends the session that p has got, and tells p, and nobody else, by its end.
+func (c *Conversation) refuse(p *peer, got *Received) {
 	last, err := p.engine.sealLast(nil, wire.FlagIgnoreUnreadable, wire.Plaintext{TLVs: []wire.TLV{{Type: wire.TLVDisconnected}}})
 	if err != nil {
 		got.event(Malformed{Reason: err})
@@ -423,14 +441,14 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 		delete(c.peers, c.active.id)
 	}
 	p.retries = 0
+	for _, other := range c.peers {
+		if other != p && !other.second {
+			other.second = other.engine.relinquish()
+		}
+	}
 	if p.engine.authState() == AuthNone {
 		c.settle(p)
 		c.withdraw()
-	}
-	for _, other := range c.peers {
-		if other != p {
-			other.engine.forget()
-		}
 	}
 	c.active, c.state, c.closed, c.upgradable = p, StateEncrypted, false, false
 	c.left, c.deferred = peerID{}, deferredAnswer{}
@@ -609,6 +627,9 @@ func (c *Conversation) dueAt(since time.Time, d time.Duration) time.Time {
 // waits says until when a key exchange with p is waited for; false: there is
 // none.
 func (c *Conversation) waits(p *peer) (until time.Time, ok bool) {
+	if p.second {
+		return c.dueAt(p.moved(), exchangeTimeout), true
+	}
 	if p.engine.authState() == AuthNone {
 		return time.Time{}, false
 	}

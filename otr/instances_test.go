@@ -223,3 +223,94 @@ func fromInstance(t *testing.T, line []byte, tag uint32) []byte {
 	h.Sender = tag
 	return wire.AppendArmor(nil, append(h.Append(nil), body...))
 }
+
+// A second client's query is answered with an offer to all, which both clients take. The
+// first one keeps the session, whoever ends its exchange first; the second one, which has
+// a session by then, is told that it has ended, and so is the user.
+func TestASecondClientThatAsksIsRefusedAndTheSessionGoesOn(t *testing.T) {
+	const same, other = 1, 2
+	for _, test := range []struct {
+		name        string
+		key         int
+		secondFirst bool
+	}{
+		{"the same key", same, false},
+		{"the same key, in front", same, true},
+		{"another key", other, false},
+		{"another key, in front", other, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			alice, bob := newSession(t)
+			second := newEnd(t, "second", test.key, 7, alice.clock)
+			offer := cloneLines(alice.all(second.Query()))
+			ofBob, ofSecond := cloneLines(bob.all(offer)), cloneLines(second.all(offer))
+			ofBob = cloneLines(bob.all(cloneLines(alice.all(ofBob))))
+			ofSecond = cloneLines(second.all(cloneLines(alice.all(ofSecond))))
+			if second.State() != otr.StateEncrypted {
+				t.Fatal("the second client has no session to be refused")
+			}
+			alice.take()
+			if test.secondFirst {
+				second.all(cloneLines(alice.all(ofSecond)))
+				bob.all(cloneLines(alice.all(ofBob)))
+			} else {
+				bob.all(cloneLines(alice.all(ofBob)))
+				second.all(cloneLines(alice.all(ofSecond)))
+			}
+			if second.State() != otr.StateFinished {
+				t.Errorf("the second client is in %v", second.State())
+			}
+			events := alice.take()
+			if told := count[otr.SecondClient](events) + count[otr.OtherKey](events); told != 1 {
+				t.Errorf("alice is told %d times: %v", told, events)
+			}
+			if test.key == other && find[otr.OtherKey](t, events).Instance != second.InstanceTag() {
+				t.Errorf("%v", events)
+			}
+			wantSameSession(t, alice, bob)
+			wantTalk(t, alice, bob)
+		})
+	}
+}
+
+// A second client's Signature is waited for as long as a key exchange is; it is refused
+// after the end of the session, too.
+func TestASecondClientsSignatureBeginsNoSessionLater(t *testing.T) {
+	for _, test := range []struct {
+		name, answer string
+		later        func(alice, bob *end)
+	}{
+		{"after the wait", "", func(alice, _ *end) {
+			alice.clock.advance(61 * time.Second)
+			if _, err := alice.Tick(); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"after the peer's end", "Data", func(alice, bob *end) {
+			lines, err := bob.End()
+			if err != nil {
+				t.Fatal(err)
+			}
+			alice.all(lines)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			alice, bob := newSession(t)
+			second := newEnd(t, "second", 1, 7, alice.clock)
+			offer := cloneLines(alice.all(second.Query()))
+			ofBob, ofSecond := cloneLines(bob.all(offer)), cloneLines(second.all(offer))
+			ofBob = cloneLines(bob.all(cloneLines(alice.all(ofBob))))
+			ofSecond = cloneLines(second.all(cloneLines(alice.all(ofSecond))))
+			alice.all(ofBob)
+			test.later(alice, bob)
+			before := alice.State()
+			alice.take()
+			if answer := kinds(alice.all(ofSecond)); answer != test.answer {
+				t.Errorf("alice answers %q", answer)
+			}
+			if n := count[otr.Secure](alice.take()); n != 0 || alice.State() != before {
+				t.Errorf("alice is in %v, and was in %v", alice.State(), before)
+			}
+		})
+	}
+}

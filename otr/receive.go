@@ -260,7 +260,8 @@ func (c *Conversation) complain(text string, got *Received) {
 // receiveExchange handles a message of a key exchange.
 func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byte, got *Received) error {
 	p := c.instance(id)
-	if !c.mayExchange(p) {
+	last := p.second && h.Type == wire.TypeSignature // of what another instance has taken
+	if !last && !c.mayExchange(p) {
 		got.event(OtherInstance{Tag: id.tag})
 		c.tellSecond(id, got)
 		return nil
@@ -273,9 +274,12 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 	}
 	switch v {
 	case accepted:
-		if lost && p.engine.crossed() {
+		switch {
+		case last: // the exchange is over for us
+		case lost && p.engine.crossed():
 			p.seen = c.cfg.Now() // a winner that says no more than that it has won
-		} else {
+		default:
+			p.second = false
 			c.stepped(p, h.Type)
 		}
 	case beaten:

@@ -78,6 +78,16 @@ func (e *Engine) Forget() {
 	e.forgetLate()
 }
 
+// Relinquish returns to AuthNone without touching the session, and reports whether a
+// Signature may be on its way that still begins a session: that of a peer that has got our
+// Reveal Signature and has its session by then. The offer is not needed for that. Forget
+// ends the wait.
+func (e *Engine) Relinquish() bool {
+	e.keepLate()
+	e.exchange.clear()
+	return e.late != nil
+}
+
 // AuthState returns the authentication state.
 func (e *Engine) AuthState() AuthState { return e.exchange.state }
 
