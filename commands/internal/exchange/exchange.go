@@ -103,6 +103,8 @@ func (t *Transfer) outcome(err, sessionErr error) error {
 		return sessionErr
 	case errors.As(err, &stopped):
 		return exit.Errorf(exit.Failure, "%s stopped: %s", t.peer(), stopped.Reason)
+	case errors.Is(err, transfer.ErrNoReason):
+		return exit.Errorf(exit.Failure, "%s %w", t.peer(), exit.Plain(err))
 	}
 	return exit.Failed(err)
 }

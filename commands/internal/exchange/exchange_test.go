@@ -60,6 +60,7 @@ func TestATransferEndsWithItsOwnErrorOrElseTheSessions(t *testing.T) {
 		{io.ErrClosedPipe, broken, exit.Broken, "the stream broke"},
 		{&transfer.StoppedError{Reason: "the disk is full"}, broken, exit.Failure, "the receiver stopped: the disk is full"},
 		{transfer.ErrChecksum, broken, exit.Failure, "its checksum is wrong"},
+		{fmt.Errorf("%w (sending)", transfer.ErrNoReason), nil, exit.Failure, "the receiver stopped without giving a reason (sending)"},
 	} {
 		sending := &Transfer{other: "receiver"}
 		err := sending.outcome(test.transfer, test.session)
@@ -71,6 +72,21 @@ func TestATransferEndsWithItsOwnErrorOrElseTheSessions(t *testing.T) {
 		}
 		if e := exit.As(err); e.Code != test.code || e.Error() != test.text {
 			t.Errorf("%v and %v come to %d, %q", test.transfer, test.session, e.Code, e)
+		}
+	}
+}
+
+func TestATransferThatStopsNamesTheContact(t *testing.T) {
+	sending := &Transfer{Contact: "bob", other: "receiver"}
+	for _, test := range []struct {
+		transfer error
+		text     string
+	}{
+		{&transfer.StoppedError{Reason: "the disk is full"}, "bob stopped: the disk is full"},
+		{fmt.Errorf("%w (sending)", transfer.ErrNoReason), "bob stopped without giving a reason (sending)"},
+	} {
+		if err := sending.outcome(test.transfer, nil); err == nil || err.Error() != test.text {
+			t.Errorf("%v: %v, want %q", test.transfer, err, test.text)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func TestEveryRecordHasItsPlace(t *testing.T) {
 		if _, err := e.check(&record{kind: recordFail, reason: "why"}, nil); !errors.As(err, &stopped) || stopped.Reason != "why" {
 			t.Errorf("FAIL while %v: %v", s, err)
 		}
-		if _, err := e.check(nil, io.EOF); (err == io.EOF) != (s == awaitingEnd) || err == nil {
+		if _, err := e.check(nil, io.EOF); (err == io.EOF) != (s == awaitingEnd) || err != io.EOF && !errors.Is(err, ErrNoReason) {
 			t.Errorf("the end while %v: %v", s, err)
 		}
 	}

@@ -42,6 +42,9 @@ var (
 	ErrChecksum = errors.New("transfer: its checksum is wrong")
 	// ErrSameRole says that both ends send, or both receive.
 	ErrSameRole = errors.New("transfer: both ends do the same")
+	// ErrNoReason says that the other end stopped before the transfer was complete, and
+	// gave no reason.
+	ErrNoReason = errors.New("transfer: stopped without giving a reason")
 )
 
 // plain is an error without the path of the file that it is about, which the text
@@ -126,7 +129,7 @@ func (e *end) check(r *record, err error) (*record, error) {
 	case err == io.EOF && e.state == awaitingEnd:
 		return nil, io.EOF
 	case err == io.EOF:
-		return nil, fmt.Errorf("transfer: the other end stopped without saying why (%v)", e.state)
+		return nil, fmt.Errorf("%w (%v)", ErrNoReason, e.state)
 	case err != nil:
 		return nil, err
 	case r.kind == recordFail:
