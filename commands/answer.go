@@ -74,7 +74,7 @@ func outputFlag() cli.Flag {
 }
 
 func forceFlag() cli.Flag {
-	return &cli.BoolFlag{Name: flagForce, Category: groupFile, Usage: "replace a file that is there already", DisableDefaultText: true}
+	return &cli.BoolFlag{Name: flagForce, Category: groupFile, Usage: "replace an existing file", DisableDefaultText: true}
 }
 
 // outputFiles writes the files that the flags name.

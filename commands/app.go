@@ -67,13 +67,13 @@ func newApp(s *terminal.IO) *cli.App {
 		Flags: cmdline.In(groupEverywhere,
 			&cli.StringFlag{
 				Name:    "home",
-				Usage:   "identities and contacts are in `DIR`",
+				Usage:   "keep identities and contacts in `DIR`",
 				EnvVars: []string{"OTRPIPE_HOME"},
 				// The default needs the environment; openHome knows it.
 				DefaultText: "$XDG_DATA_HOME/otrpipe",
 			},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print errors only", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say more of what happens", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print more about what happens", DisableDefaultText: true},
 		),
 		Commands:                  commandList(),
 		DisableSliceFlagSeparator: true,

@@ -22,7 +22,7 @@ func chatCommand() *cli.Command {
 		Name:      commandChat,
 		Usage:     "talk with somebody at this terminal, over TCP or COMMAND",
 		ArgsUsage: cmdline.OwnArguments,
-		Description: "A line that is entered is a message; a pasted text is one too, its lines kept. The " +
+		Description: "Each line that you enter is a message; pasted text is one message and keeps its lines. The " +
 			"prompt shows who you are talking to and whether they are verified: unencrypted, and " +
 			"nothing can be sent; new, and it may be anybody; known, the same key as before; verified, by SMP or " +
 			"by comparing fingerprints. A line that begins with / is a command, of which /help says more, and one " +

@@ -26,7 +26,7 @@ func completionCommand() *cli.Command {
 		Name:      "completion",
 		Usage:     "print a shell completion script",
 		ArgsUsage: "bash|zsh|fish",
-		Description: "With it the tabulator key completes commands, flags and their values, and the\n" +
+		Description: "With it the Tab key completes commands, flags and their values, and the\n" +
 			"names of identities, contacts and live sessions.\n\n" +
 			"  source <(otrpipe completion bash)              # in ~/.bashrc\n" +
 			"  source <(otrpipe completion zsh)               # in ~/.zshrc\n" +

@@ -16,8 +16,8 @@ func connectCommand() *cli.Command {
 		Usage:     "talk with the other end, over TCP or COMMAND",
 		ArgsUsage: cmdline.OwnArguments,
 		Description: "Both halves in one process. Standard input and output are the plaintext. The lines of OTR go over a TCP\n" +
-			"connection, with --tcp or --listen, or over the standard input and output of COMMAND. Callers that do not meet what\n" +
-			"is asked of them do not end --listen.\n\n" +
+			"connection, with --tcp or --listen, or over the standard input and output of COMMAND. With --listen, a caller that\n" +
+			"fails the checks is turned away, and listening goes on.\n\n" +
 			"  otrpipe connect --contact bob --listen 9000 < /dev/null > file\n" +
 			"  otrpipe connect --contact alice --tcp host:9000 < file\n" +
 			"  otrpipe connect --smp-secret-file word -- ssh host otrpipe serve -- cat",

@@ -12,8 +12,8 @@ import (
 func contactsCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "contacts",
-		Usage: "manage who is who, and how far they are trusted",
-		Description: "A contact is a name for somebody and the keys that were met, or added, under it.\n\n" +
+		Usage: "manage contacts, and how far their keys are trusted",
+		Description: "A contact is your name for somebody, and the keys met or added under that name.\n\n" +
 			"  otrpipe contacts list\n" +
 			"  otrpipe contacts trust bob",
 		Subcommands: []*cli.Command{

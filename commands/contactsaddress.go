@@ -17,7 +17,7 @@ const flagForget = "forget"
 func contactsAddressCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "address",
-		Usage:     "note how a contact is reached, or print it",
+		Usage:     "note how to reach a contact, or print it",
 		ArgsUsage: "NAME" + cmdline.ThenCommand,
 		Description: "A contact with an address needs nothing more: otrpipe chat bob, otrpipe connect bob, otrpipe send FILE --to bob. The\n" +
 			"contact's key is required as with --contact. An address is a TCP address or a COMMAND that carries the lines.\n\n" +

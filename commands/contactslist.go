@@ -7,7 +7,7 @@ func contactsListCommand() *cli.Command {
 		Name:  "list",
 		Usage: "list all contacts",
 		Description: "Each key comes with how far it is trusted: known, verified by hand or verified by secret. A key that the\n" +
-			"contact has told in a session with the key above it is shown as not met yet: it is not trusted.\n\n" +
+			"contact announced in a session with the key above it is shown as not met yet: it is not trusted.\n\n" +
 			"  otrpipe contacts list\n" +
 			"  otrpipe contacts list --json",
 		Flags: []cli.Flag{jsonFlag()},

@@ -9,9 +9,9 @@ import (
 func contactsTrustCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "trust",
-		Usage:     "note that somebody has compared the fingerprint",
+		Usage:     "note that you have compared the fingerprint",
 		ArgsUsage: "NAME [FINGERPRINT]",
-		Description: "Where the contact has several keys the fingerprint says which one was compared.\n\n" +
+		Description: "If the contact has several keys, give the fingerprint of the one that was compared.\n\n" +
 			"  otrpipe contacts trust bob\n" +
 			"  otrpipe contacts trust bob 01234567 01234567 01234567 01234567 01234567",
 		Action: onContact(func(c *cli.Context, contact string, rest []string) error {

@@ -30,7 +30,8 @@ func encryptStreamCommand() *cli.Command {
 			"They find each other by the session's name, and may start in either order.\n\n" +
 			"  otrpipe encrypt-stream | nc -N -l 9000 | otrpipe decrypt-stream\n" +
 			"  otrpipe encrypt-stream -s work --contact bob < file > there\n\n" +
-			"With --to, somebody who is away can read it later and no answer is needed.\n\n" +
+			"With --to, the message is for somebody who is away and reads it later; no answer is\n" +
+			"needed.\n\n" +
 			"  otrpipe encrypt-stream --to ensembles --contact bob < file > message",
 		Flags: slices.Concat(identityFlags(), cmdline.In(groupOffline,
 			&cli.StringFlag{Name: flagTo, Usage: "encrypt to one of the ensembles in `FILE`, with no answer needed"},

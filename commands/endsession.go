@@ -10,7 +10,7 @@ func endCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "end",
 		Usage: "end a live session properly, and wait until it has ended",
-		Description: "The peer is told. A stream that was not at its end breaks: both of its ends leave\n" +
+		Description: "The peer is told. A stream that had not reached its end breaks: both ends leave\n" +
 			"with 5.\n\n" +
 			"  otrpipe end\n" +
 			"  otrpipe end -s work",

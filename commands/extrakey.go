@@ -25,9 +25,9 @@ func extraKeyCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "extra-key",
 		Usage: "print the extra symmetric key of a live session",
-		Description: "Both ends can derive a key from the session's that is theirs alone, for a file or a\n" +
-			"channel beside it: 64 bytes in version 4, 32 in version 3, in hexadecimal digits. --use and --data tell the peer what it is for; there an event\n" +
-			"extra_key comes, and extra-key --received prints the same key.\n\n" +
+		Description: "Both ends can derive a key from the session that nobody else has, for a file or a\n" +
+			"channel outside it: 64 bytes in version 4, 32 in version 3, in hexadecimal digits. --use and --data tell the peer what it is for; the peer gets the event\n" +
+			"extra_key, and extra-key --received prints the same key there.\n\n" +
 			"  otrpipe extra-key --use 1\n" +
 			"  otrpipe extra-key --received",
 		Flags: append(controlFlags(), cmdline.In(groupExtraKey,

@@ -18,7 +18,7 @@ const (
 	groupKeys       = "Our keys"
 	groupAddress    = "The address"
 	groupFile       = "The file"
-	groupAnswer     = "The answer"
+	groupAnswer     = "Output"
 	groupEverywhere = "Global flags"
 )
 

@@ -38,7 +38,7 @@ func homeIdentityFlags() []cli.Flag { return append([]cli.Flag{identityFlag()}, 
 func identityFlag() cli.Flag {
 	return &cli.StringFlag{
 		Name: flagIdentity, Aliases: []string{"i"}, Category: groupKeys,
-		Usage: "the identity's `NAME`; else $" + envIdentity, DefaultText: identities.Default,
+		Usage: "the identity's `NAME`; by default $" + envIdentity, DefaultText: identities.Default,
 	}
 }
 
@@ -53,14 +53,14 @@ func protectFlag() cli.Flag {
 // keepForgingFlag is the flag of every command that makes keys of version 4.
 func keepForgingFlag() cli.Flag {
 	return &cli.BoolFlag{Name: flagKeepForging, Category: groupKeys, DisableDefaultText: true,
-		Usage: "keep the private half of version 4's forging key too, which the protocol never needs; else nobody has it"}
+		Usage: "keep the private half of version 4's forging key too; the protocol never needs it, and otherwise nobody has it"}
 }
 
 // accountFlags are the flags that choose an account in a file of libotr's.
 func accountFlags() []cli.Flag {
 	return cmdline.In(groupFile,
 		&cli.StringFlag{Name: flagAccount, Usage: "the account's `NAME` in libotr's file"},
-		&cli.StringFlag{Name: flagProtocol, Usage: "the account's protocol in libotr's file, by the client's `NAME` for it"},
+		&cli.StringFlag{Name: flagProtocol, Usage: "the account's protocol in libotr's file, under the client's `NAME` for it"},
 	)
 }
 

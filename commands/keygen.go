@@ -7,7 +7,7 @@ func keygenCommand() *cli.Command {
 		Name:  "keygen",
 		Usage: "make an identity: its keys and its instance tag",
 		Description: "The identity is protected by a passphrase only with --protect or with a flag that\n" +
-			"says where the passphrase is. One that is there already is never overwritten.\n\n" +
+			"says where the passphrase is. An existing identity is never overwritten.\n\n" +
 			"  otrpipe keygen\n" +
 			"  otrpipe keygen -i work --protect",
 		Flags: append([]cli.Flag{identityFlag(), protectFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags()...),

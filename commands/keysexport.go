@@ -22,8 +22,8 @@ func keysExportCommand() *cli.Command {
 		Name:  "export",
 		Usage: "write an identity's private keys to a file",
 		Description: "For another program or another machine. In format otrpipe the file has all keys, and a protected identity stays protected.\n" +
-			"Libotr knows only the key of versions 2 and 3, and has no protection: with\n" +
-			"--format libotr whoever reads the file has the key.\n\n" +
+			"In format libotr it has only the key of versions 2 and 3 and is not protected:\n" +
+			"anyone who reads the file has the key.\n\n" +
 			"  otrpipe keys export --format otrpipe -o copy\n" +
 			"  otrpipe keys export --format libotr --account me -o otr.private_key",
 		Flags: slices.Concat(identityFlags(), accountFlags(), cmdline.In(groupFile,

@@ -12,12 +12,12 @@ import (
 func keysImportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "import",
-		Usage:     "take over an identity from a file of libotr's or our own",
+		Usage:     "import an identity from a file of libotr or otrpipe",
 		ArgsUsage: "FILE",
-		Description: "Libotr's is otr.private_key in Pidgin, otr.key in irssi. The\n" +
-			"identity is called by -i, else by the account's name. One that is protected\n" +
-			"stays so; --protect or a passphrase flag protects one of libotr's, which gets new\n" +
-			"keys of version 4 too.\n\n" +
+		Description: "Libotr's file is otr.private_key in Pidgin and otr.key in irssi. The new identity\n" +
+			"gets the name in -i, or else the account's name. A protected identity stays\n" +
+			"protected; --protect or a passphrase flag protects one from libotr, for which new\n" +
+			"keys of version 4 are made too.\n\n" +
 			"  otrpipe keys import copy\n" +
 			"  otrpipe keys import ~/.purple/otr.private_key --account me@example.org -i me",
 		Flags: slices.Concat(

@@ -15,13 +15,13 @@ func keysPassphraseCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "passphrase",
 		Usage: "set, change or remove an identity's passphrase",
-		Description: "The passphrase that is asked for everywhere opens the identity. The new one comes\n" +
+		Description: "The current passphrase is given as for any other command. The new one comes\n" +
 			"from --new-passphrase-file, --new-passphrase-fd, " + identities.EnvNewPassphrase + " or the\n" +
-			"terminal. An identity that has no passphrase yet takes the one that would open it.\n\n" +
+			"terminal. If the identity has no passphrase yet, the flags for the current one set it.\n\n" +
 			"  otrpipe keys passphrase\n" +
 			"  otrpipe keys passphrase -i work --remove",
 		Flags: append(flags,
-			&cli.BoolFlag{Name: flagRemove, Category: groupKeys, Usage: "take the passphrase away", DisableDefaultText: true}),
+			&cli.BoolFlag{Name: flagRemove, Category: groupKeys, Usage: "remove the passphrase", DisableDefaultText: true}),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err

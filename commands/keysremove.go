@@ -13,7 +13,7 @@ func keysRemoveCommand() *cli.Command {
 		Name:      "remove",
 		Usage:     "remove an identity for good",
 		ArgsUsage: "NAME",
-		Description: "Nothing brings the keys back, so at a terminal you are asked whether you are sure.\n\n" +
+		Description: "The keys cannot be restored, so at a terminal you are asked whether you are sure.\n\n" +
 			"  otrpipe keys remove work\n" +
 			"  otrpipe keys remove --yes -- -odd",
 		Flags: []cli.Flag{

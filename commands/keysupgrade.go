@@ -6,8 +6,8 @@ func keysUpgradeCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "upgrade",
 		Usage: "make the version 4 keys of an identity that has none",
-		Description: "All else stays as it is: the key of versions 2 and 3, the instance tag, the\n" +
-			"passphrase. Keys of version 4 that are there already stay too.\n\n" +
+		Description: "Nothing else changes: not the key of versions 2 and 3, the instance tag, or the\n" +
+			"passphrase. Existing keys of version 4 are kept.\n\n" +
 			"  otrpipe keys upgrade\n" +
 			"  otrpipe keys upgrade -i work --json",
 		Flags: append([]cli.Flag{identityFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags()...),

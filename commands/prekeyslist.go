@@ -6,7 +6,7 @@ func prekeysListCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Usage: "list unused prekeys and kept sessions",
-		Description: "What has expired is deleted first.\n\n" +
+		Description: "Expired ones are deleted first.\n\n" +
 			"  otrpipe prekeys list\n" +
 			"  otrpipe prekeys list --json",
 		Flags: append(homeIdentityFlags(), jsonFlag()),

@@ -16,13 +16,13 @@ const defaultPrekeys = 20
 
 func prekeysPublishCommand() *cli.Command {
 	flags := append(homeIdentityFlags(),
-		cmdline.In(groupPeer, &cli.StringFlag{Name: flagContact, Usage: "they take messages of contact `NAME` only"})...)
+		cmdline.In(groupPeer, &cli.StringFlag{Name: flagContact, Usage: "accept messages from contact `NAME` only"})...)
 	return &cli.Command{
 		Name:  "publish",
-		Usage: "make prekeys and write their ensembles, a line each",
+		Usage: "make prekeys and write their ensembles, one per line",
 		Description: "Nothing in them is secret. Mail them, put them on a web server, or hand them out one\n" +
-			"by one: each line serves one message, and of two messages to one line the second is\n" +
-			"refused. They can be used for a week, and read for a day longer.\n\n" +
+			"by one: each line serves one message, and a second message to the same line is\n" +
+			"refused. They can be used for a week, and the messages read for one more day.\n\n" +
 			"  otrpipe prekeys publish > ensembles\n" +
 			"  otrpipe prekeys publish -n 5 --contact alice -o for-alice",
 		Flags: append(flags, cmdline.In(groupFile,

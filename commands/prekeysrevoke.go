@@ -14,13 +14,13 @@ const flagAll = "all"
 
 func prekeysRevokeCommand() *cli.Command {
 	flags := append(homeIdentityFlags(),
-		cmdline.In(groupPeer, &cli.StringFlag{Name: flagContact, Usage: "those made for contact `NAME`"})...)
+		cmdline.In(groupPeer, &cli.StringFlag{Name: flagContact, Usage: "the prekeys made for contact `NAME`"})...)
 	return &cli.Command{
 		Name:      "revoke",
 		Usage:     "delete unused prekeys, or a kept session",
 		ArgsUsage: "[ID…]",
-		Description: "What was written to a deleted prekey cannot be read. An ID is that of a prekey,\n" +
-			"eight digits, or of a session, sixteen.\n\n" +
+		Description: "Messages written to a deleted prekey can no longer be read. The ID of a prekey has\n" +
+			"eight digits, that of a session sixteen.\n\n" +
 			"  otrpipe prekeys revoke --contact alice\n" +
 			"  otrpipe prekeys revoke --all",
 		Flags: append(flags, cmdline.In(groupFile,

@@ -18,9 +18,9 @@ func receiveCommand() *cli.Command {
 		Name:      commandReceive,
 		Usage:     "receive files and folders from otrpipe send",
 		ArgsUsage: "[DIR]" + cmdline.ThenCommand,
-		Description: "What the other end sends goes to the folder DIR, or to this one, by the names that it was sent with. Nothing is\n" +
-			"overwritten. Standard output says where each file or folder is. The other end is verified as for otrpipe send; with\n" +
-			"--code its code is asked for, where the Tab key completes a word after its first three letters.\n\n" +
+		Description: "Files go to the folder DIR, or to the current one, under the names they were sent with. Nothing is overwritten.\n" +
+			"Standard output says where each file or folder is. The other end is verified as for otrpipe send; with --code you\n" +
+			"are asked for its code, and the Tab key completes a word after its first three letters.\n\n" +
 			"  otrpipe receive --code --tcp alices.host:9000\n" +
 			"  otrpipe receive --from alice --listen 9000 incoming",
 		Flags:  append(transferFlags("from"), &cli.StringFlag{Name: flagMaxBytes, Category: groupStream, Usage: "refuse more than `N` bytes in all, such as 500000 or 2G"}),

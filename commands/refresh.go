@@ -9,8 +9,8 @@ import (
 func refreshCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "refresh",
-		Usage: "make a new key exchange in a live session, and wait for it",
-		Description: "All keys of the session become new ones. What is on its way arrives all the same.\n\n" +
+		Usage: "run a new key exchange in a live session, and wait for it",
+		Description: "All keys of the session are replaced. Messages on their way still arrive.\n\n" +
 			"  otrpipe refresh\n" +
 			"  otrpipe refresh -s work",
 		Flags:  controlFlags(),

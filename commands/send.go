@@ -15,13 +15,13 @@ func sendCommand() *cli.Command {
 		Name:      commandSend,
 		Usage:     "send files and folders to otrpipe receive",
 		ArgsUsage: "FILE|DIR|-..." + cmdline.ThenCommand,
-		Description: "Each FILE or folder DIR goes to the other end, which stores it by its name, whole or not at all; - is standard\n" +
-			"input. Nothing is sent before the other end is verified: by a contact, a shared secret, or a code of three words,\n" +
-			"which is made and shown where nothing else is given, together with the command for the other end. Then no identity\n" +
-			"is needed. When a transfer was cut, the same command continues it.\n\n" +
+		Description: "Each FILE or folder DIR goes to the other end, which stores it under its name, as a whole or not at all; - is\n" +
+			"standard input. Nothing is sent before the other end is verified: by a contact, a shared secret, or a code of three\n" +
+			"words. If none of these is given, a code is made and shown together with the command for the other end; then no\n" +
+			"identity is needed. If a transfer is interrupted, the same command continues it.\n\n" +
 			"  otrpipe send holiday.jpg --listen 9000\n" +
 			"  otrpipe send --to bob photos notes.txt       # at bob's address on file",
-		Flags:  append(transferFlags("to"), &cli.StringFlag{Name: exchange.AsFlag, Category: groupStream, Usage: "the `NAME` by which a single file, folder or standard input is sent"}),
+		Flags:  append(transferFlags("to"), &cli.StringFlag{Name: exchange.AsFlag, Category: groupStream, Usage: "send a single file or folder, or standard input, under this `NAME`"}),
 		Action: runSend,
 	}
 }

@@ -17,7 +17,7 @@ func serveCommand() *cli.Command {
 		Usage:     "let COMMAND, an application, talk with the other end",
 		ArgsUsage: cmdline.OwnArguments,
 		Description: "Both halves in one process. Standard input and output carry the lines of OTR; COMMAND reads and writes the\n" +
-			"plaintext. It is started when the peer has met what was asked of it. With --listen the lines come from TCP, and each\n" +
+			"plaintext. It is started once the peer has passed the checks. With --listen the lines come from TCP, and each\n" +
 			"caller has a session and a COMMAND of its own, until a signal ends the server.\n\n" +
 			"  otrpipe serve --listen 9000 -- cat\n" +
 			"  otrpipe serve --contact bob --trust verified -- sh",

@@ -30,8 +30,8 @@ func smpCommand() *cli.Command {
 		Name:  "smp",
 		Usage: "compare a secret with the peer's: start, or answer",
 		Description: "The socialist millionaires' protocol shows both ends whether they know the same\n" +
-			"secret, and nothing else: not even to each other, if they do not. It waits for the\n" +
-			"result: 0 if the secrets are the same, 4 if not.\n\n" +
+			"secret, and nothing else: if the secrets differ, neither end learns the other's. The\n" +
+			"command waits for the result: 0 if the secrets are the same, 4 if not.\n\n" +
 			"  otrpipe smp\n" +
 			"  otrpipe smp -s work --question 'Where did we meet?'",
 		Flags:  append(controlFlags(), cmdline.In(groupSMP, smp...)...),

@@ -16,8 +16,8 @@ import (
 func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "status",
-		Usage: "what live sessions there are, and how they stand",
-		Description: "Without --session all are shown; where there is none, nothing is.\n\n" +
+		Usage: "show the live sessions and their state",
+		Description: "Without --session all are shown; if there are none, nothing is printed.\n\n" +
 			"  otrpipe status\n" +
 			"  otrpipe status -s work --json",
 		Flags: append(controlFlags(), jsonFlag()),

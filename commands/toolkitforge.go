@@ -22,8 +22,8 @@ func toolkitForgeCommand() *cli.Command {
 		Name:      "forge",
 		Usage:     "make a conversation that never happened",
 		ArgsUsage: "[SCRIPT]",
-		Description: "SCRIPT, a file or standard input, has lines of the form NAME: TEXT, of two people. What is\n" +
-			"printed is a whole transcript: key exchange, messages, revealed MAC keys, end. In version 4 it\n" +
+		Description: "SCRIPT, a file or standard input, has lines of the form NAME: TEXT, of two people. The\n" +
+			"output is a whole transcript: key exchange, messages, revealed MAC keys, end. In version 4 it\n" +
 			"passes every check, and nobody can tell which of the two made it. In version 3 the peer's\n" +
 			"signature in the key exchange cannot be forged; only someone who has a secret of the exchange\n" +
 			"can see that.\n\n" +
@@ -33,7 +33,7 @@ func toolkitForgeCommand() *cli.Command {
 			&cli.StringFlag{Name: flagAs, Usage: "we are `NAME` in the script"},
 			&cli.StringFlag{Name: flagProfile, Usage: "take the peer's client profile from a message in `FILE`, a log (version 4)"},
 			&cli.BoolFlag{Name: flagPeerFrom, Usage: "let the peer begin the key exchange", DisableDefaultText: true},
-			&cli.BoolFlag{Name: flagAway, Usage: "forge messages to somebody who is away: to the peer of whom --profile has a prekey ensemble, or, if the peer speaks first, to us", DisableDefaultText: true},
+			&cli.BoolFlag{Name: flagAway, Usage: "forge messages to somebody who is away: to the peer, with a prekey ensemble in --profile, or, if the peer's text is first, to us", DisableDefaultText: true},
 			&cli.IntFlag{Name: flagOTR, Usage: "forge a conversation of `VERSION` 3 or 4", DefaultText: "4"},
 		), identityFlags()...),
 		Action: forgeConversation,

@@ -13,8 +13,8 @@ func toolkitMACKeyCommand() *cli.Command {
 		Name:      "mackey",
 		Usage:     "show the MAC key that follows from an encryption key",
 		ArgsUsage: "KEY",
-		Description: "KEY is an AES key of versions 2 and 3, of 32 hexadecimal digits, or a message key of\n" +
-			"version 4, of 128.\n\n" +
+		Description: "KEY is an AES key of versions 2 and 3 (32 hexadecimal digits) or a message key of\n" +
+			"version 4 (128 digits).\n\n" +
 			"  otrpipe toolkit mackey @key\n" +
 			"  otrpipe toolkit mackey 00112233445566778899aabbccddeeff",
 		Action: func(c *cli.Context) error {

@@ -13,10 +13,10 @@ import (
 func toolkitModifyCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "modify",
-		Usage:     "replace a text that is guessed, knowing only a MAC key",
+		Usage:     "replace text that you can guess, with a MAC key alone",
 		ArgsUsage: "MAC_KEY OLD NEW OFFSET",
-		Description: "OLD is what stands at byte OFFSET of the text, which need not be readable. NEW has\n" +
-			"as many bytes. MAC_KEY has 40 hexadecimal digits in versions 2 and 3 and 128 in version 4;\n" +
+		Description: "OLD is the text at byte OFFSET of the message, which need not be readable. NEW must\n" +
+			"have the same length. MAC_KEY has 40 hexadecimal digits in versions 2 and 3 and 128 in version 4;\n" +
 			"clients reveal these keys once they are used up, and toolkit parse shows them.\n\n" +
 			"  otrpipe toolkit modify @mackey noon nine 8 < log\n" +
 			"  otrpipe toolkit modify --number 7 @mackey noon nine 8 < log",

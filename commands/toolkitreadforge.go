@@ -18,8 +18,8 @@ func toolkitReadForgeCommand() *cli.Command {
 		Name:      "readforge",
 		Usage:     "decrypt data messages, or put another text into them",
 		ArgsUsage: "[KEY]",
-		Description: "KEY is an AES key of versions 2 and 3, of 32 hexadecimal digits, or a message key or\n" +
-			"a chain key of version 4, of 128. Messages under other keys are passed over; if the key fits\n" +
+		Description: "KEY is an AES key of versions 2 and 3 (32 hexadecimal digits), or a message key or\n" +
+			"chain key of version 4 (128 digits). Messages under other keys are skipped; if the key fits\n" +
 			"none, nothing is forged and the exit code is 1.\n\n" +
 			"  otrpipe toolkit readforge --keylog keys < log\n" +
 			"  otrpipe toolkit readforge @key --text 'never mind' < log",
