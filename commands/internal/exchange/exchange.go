@@ -65,7 +65,7 @@ func (t *Transfer) Over(e *ends.End, v *Verification, command []string) error {
 	link := &pipeLink{fromSession, fromUs}
 	finished := make(chan result, 1)
 	begun, started := false, time.Now()
-	sessionErr := e.RunOver(live.Config{OwnProgress: true}, nil, func(*live.Session) (*live.Payload, error) {
+	sessionErr := e.RunOver(live.Config{OwnProgress: true, ByCode: v.Code != nil}, nil, func(*live.Session) (*live.Payload, error) {
 		begun, started = true, time.Now()
 		go func() {
 			meter := newMeter(t.IO, t.verb)

@@ -59,7 +59,7 @@ func (s *Session) tellHalfEnded() {
 // tellMoved tells a person at the terminal that a stream has ended well, and what has moved
 // since it began.
 func (s *Session) tellMoved(begun time.Time) {
-	if s.options.Mode != options.ModeStream || s.setup.Served || s.cfg.AtTerminal || !terminal.Is(s.Messages.File()) {
+	if s.options.Mode != options.ModeStream || s.setup.Served || s.cfg.AtTerminal || s.cfg.OwnProgress || !terminal.Is(s.Messages.File()) {
 		return
 	}
 	stats := s.connected.Load().Stats()

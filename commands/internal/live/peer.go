@@ -135,7 +135,12 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 	}
 	standing := trust.Standing(p.Trust)
 	if s.comparesFirst() && standing != trust.Verified {
-		s.Note("secure with OTRv%d key %v", secure.Version, secure.Fingerprint)
+		if s.cfg.ByCode {
+			s.Note("encrypted with OTRv%d; comparing the codes", secure.Version)
+			s.Detail("the key is %v", secure.Fingerprint)
+		} else {
+			s.Note("secure with OTRv%d key %v", secure.Version, secure.Fingerprint)
+		}
 		s.noticeAnswer()
 		return // it is about to prove itself, and has no name until then
 	}

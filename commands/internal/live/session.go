@@ -61,8 +61,11 @@ type Config struct {
 	// is for how many texts the latest stands. It is called by the goroutine that owns the
 	// session.
 	InClear func(text stream.Unencrypted, count int)
-	// OwnProgress says that the command shows how far the transfer is.
+	// OwnProgress says that the command shows how far the transfer is, and what has moved.
 	OwnProgress bool
+	// ByCode says that the ends know each other by a code for this one session. Their keys
+	// are made for it too, so that people are not shown them.
+	ByCode bool
 	// Restore, unless nil, gives the terminal back before the process is ended by a
 	// second signal.
 	Restore func()

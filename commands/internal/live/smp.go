@@ -262,7 +262,11 @@ func (s *Session) smpSucceeded(e stream.Event) {
 	verified := s.peer != nil && trust.Standing(s.peer.Trust) == trust.Verified
 	s.smpEnded(nil)
 	s.log(e, events.Record{Event: events.SMPSucceeded})
-	s.Note("%s", SMPSucceeded(s.peerName()))
+	if s.cfg.ByCode {
+		s.Note("both ends have the same code")
+	} else {
+		s.Note("%s", SMPSucceeded(s.peerName()))
+	}
 	switch {
 	case answered && !verified:
 		s.Advise("that shows %s who you are; to verify %s, ask a question of your own: %s",
