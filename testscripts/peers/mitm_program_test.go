@@ -123,11 +123,12 @@ var tapped = []struct {
 		l.in.Close()
 		// In mode lines an acknowledgement names the session. He passes it on into the
 		// other one, where it counts for nothing: if alice has one to wait for, she
-		// leaves with 5.
+		// leaves with 5, and may have sent it again before.
 		if code := l.left(); code != 0 && (code != 5 || p.mode != "lines") {
 			p.t.Errorf("exit code %d", code)
 		}
-		if got := p.payload(); got != "payload\npayload\n" && got != "payloadpayload" {
+		got := p.payload()
+		if strings.Count(got, "payload") < 2 || strings.Trim(strings.ReplaceAll(got, "payload", ""), "\n") != "" {
 			p.t.Errorf("he read %q", got)
 		}
 	}},

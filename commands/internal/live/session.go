@@ -332,7 +332,7 @@ func (s *Session) heedSignals() {
 // second the process.
 func (s *Session) Signal(signal syscall.Signal) {
 	s.mu.Lock()
-	leaving, command := s.cause != nil || s.finished, s.child
+	leaving, finished, command := s.cause != nil || s.finished, s.finished, s.child
 	// A session that ends by itself, or has been stopped for this very signal already, must
 	// not end the others at the first.
 	first := s.cfg.OneOfMany && !s.signalled
@@ -352,7 +352,26 @@ func (s *Session) Signal(signal syscall.Signal) {
 	if s.cfg.Restore != nil {
 		s.cfg.Restore()
 	}
-	os.Exit(128 + int(signal))
+	code := 128 + int(signal)
+	s.logCutOff(finished, code)
+	os.Exit(code)
+}
+
+// logCutOff has events written that say how the process ends, although its session has no
+// time to end. A terminal that goes away does this too: its end of input may be seen before its
+// signal.
+func (s *Session) logCutOff(finished bool, code int) {
+	if finished {
+		select {
+		case <-s.ended: // Finish has written it
+		case <-time.After(lastAnswers):
+		}
+	} else {
+		s.logEnded(exit.Silently(code))
+	}
+	for _, log := range s.logs {
+		log.Close()
+	}
 }
 
 // byHand says how our user does something: at the chat's own line, or else from
