@@ -54,7 +54,7 @@ func (g Given) Verification() (*Verification, error) {
 	case g.Contact && (g.Secret || g.Expect):
 		return &Verification{}, nil
 	case g.Contact && g.Trust != nil && *g.Trust == options.TrustNew:
-		return nil, exit.Errorf(exit.Usage, "--trust new lets the first comer in, and a file is for nobody else").
+		return nil, exit.Errorf(exit.Usage, "--trust new accepts any first caller, so it does not verify who the files are for").
 			WithHint("--smp-secret-file, or a key that is on file: otrpipe contacts add")
 	case g.Contact:
 		return &Verification{Defaults: options.Values{options.TrustFlag: {options.TrustKnown}}}, nil

@@ -88,7 +88,7 @@ func TestASessionGoesOnOverAnotherConnectionWithTheSameKey(t *testing.T) {
 		}
 		again()
 		ended, _ = meet(0, "")
-		if err := wait(t, ended); exit.As(err).Code != exit.Refused || !strings.Contains(err.Error(), "another key has come") {
+		if err := wait(t, ended); exit.As(err).Code != exit.Refused || !strings.Contains(err.Error(), "the key is not the same as before") {
 			t.Errorf("another key: %v", err)
 		}
 		again()

@@ -65,11 +65,11 @@ func (s *Session) drain(transport *process.Command, err error) error {
 
 // tellDraining tells the user what we wait for.
 func (s *Session) tellDraining(left int64) {
-	s.Note("%s have still to be sent; to leave without that, interrupt again", bytesOf(left))
+	s.Note("%s still to be sent; interrupt again to leave anyway", bytesOf(left))
 }
 
 // untaken is the outcome when the transport has not taken every text.
 func (s *Session) untaken() error {
-	return exit.Errorf(exit.Broken, "the transport did not take everything: not all of what was said has been sent%s", s.TransportStatus()).
+	return exit.Errorf(exit.Broken, "the transport did not take everything: some of our messages were not sent%s", s.TransportStatus()).
 		WithHint("--drain D waits longer for a transport that takes nothing for a while; now %v", s.options.Drain)
 }

@@ -29,10 +29,10 @@ func (s *Session) explain(err error) error {
 		return e
 	case errors.Is(err, stream.ErrDowngraded):
 		return exit.Errorf(exit.Refused, "both ends offered a newer version of OTR than the session's").
-			WithHint("somebody in between has altered what was said before the session began; an older version that both ends want: --otr 3 at both")
+			WithHint("someone in the middle has altered the offers made before the session began; if both ends want an older version: --otr 3 at both")
 	case errors.Is(err, stream.ErrRefused):
 		return exit.Errorf(exit.Refused, "%s came back with another key", s.endName()).
-			WithHint("somebody may be in between; ask %s through another channel which key is theirs", s.contactName())
+			WithHint("someone may be in the middle; ask %s through another channel which key is theirs", s.contactName())
 	case errors.Is(err, stream.ErrBrokenOff):
 		return exit.Errorf(exit.SMP, "%w", ErrSMPBrokenOff).
 			WithHint("each such connection is one guess; if it was the line that was cut, try again")
@@ -55,7 +55,7 @@ func (s *Session) explain(err error) error {
 	case errors.Is(err, stream.ErrTimeout):
 		return s.timedOut(err)
 	case errors.Is(err, stream.ErrClosedBeforeSession) && s.offline:
-		return exit.Errorf(exit.Broken, "what came was a message to somebody who is away, not a live session").WithHint(offlineHint)
+		return exit.Errorf(exit.Broken, "the transport carried a message to somebody who is away, not a live session").WithHint(offlineHint)
 	case errors.Is(err, stream.ErrClosedBeforeSession) && s.exchangeHint() != "":
 		return s.closedEarly().WithHint("%s", s.exchangeHint())
 	case errors.Is(err, stream.ErrClosedBeforeSession):
@@ -166,7 +166,7 @@ func (s *Session) timedOut(err error) error {
 	case s.offers != "":
 		return late.WithHint("what came asks for OTR version %s, which is not spoken here", s.offers)
 	case s.inClear:
-		return late.WithHint("what came was not encrypted; does %s speak OTR?", s.endName())
+		return late.WithHint("only unencrypted text arrived; does %s speak OTR?", s.endName())
 	}
 	if s.options.Mode == options.ModeLines && !s.cfg.AtTerminal && !s.options.Policy.Has(otr.AllowV2) {
 		return late.WithHint("is %s running? --timeout D gives it longer; WeeChat and profanity speak OTR version 2 only: --otr 234", s.endName())

@@ -15,7 +15,7 @@ import (
 func (s *Session) beginGate() (time.Duration, error) {
 	c, err := guesses.Open(s.cfg.Dir, s.cfg.Name.Home, time.Now).Begin()
 	if errors.Is(err, guesses.ErrQueue) {
-		return 0, exit.Errorf(exit.SMP, "the secrets are not compared: too many comparisons have failed or wait already").
+		return 0, exit.Errorf(exit.SMP, "the secrets are not compared: too many comparisons have failed or are already waiting").
 			WithHint("somebody may be guessing; try again in an hour")
 	}
 	if err != nil {

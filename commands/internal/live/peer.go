@@ -80,7 +80,7 @@ func (s *Session) vouched(met otr.Session, vouching keys.Fingerprint, standing t
 func (s *Session) strangerRefused(what stream.Refused) {
 	s.setUntrusted()
 	s.Warn("a session with another key was refused: %v", what.Session.Fingerprint)
-	s.Advise("somebody may be in between; waiting for %s", s.contactName())
+	s.Advise("someone may be in the middle; waiting for %s", s.contactName())
 }
 
 // downgraded follows the finding that the session has an older version of OTR than
@@ -89,7 +89,7 @@ func (s *Session) downgraded(e stream.Event, what stream.Downgraded) {
 	p := *s.peer
 	s.log(e, events.Record{Event: events.Downgraded, Peer: &p})
 	s.Warn("both ends offered OTR version %d, but the session is of version %d", what.Common, what.Session.Version)
-	s.Advise("somebody in between may have taken version %d away", what.Common)
+	s.Advise("someone in the middle may have removed version %d", what.Common)
 }
 
 // describe is a session's peer as events and status show it.
@@ -131,7 +131,7 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 		return
 	}
 	if secure.Version == 2 && (s.options.Policy.Allows(3) || s.options.Policy.Allows(4)) {
-		s.Warn("the session is of OTR version 2: %s speaks nothing newer, or somebody in between has altered what was offered", s.contactName())
+		s.Warn("the session is of OTR version 2: %s speaks nothing newer, or someone in the middle has altered the offer", s.contactName())
 	}
 	standing := trust.Standing(p.Trust)
 	if s.comparesFirst() && standing != trust.Verified {

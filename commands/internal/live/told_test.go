@@ -158,7 +158,7 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 		edit       func(*Session)
 	}{
 		{own, exit.Refused, "a reason of our own", "", "", nil},
-		{stream.ErrDowngraded, exit.Refused, "a newer version", "has altered what was said", "", nil},
+		{stream.ErrDowngraded, exit.Refused, "a newer version", "someone in the middle has altered the offers", "", nil},
 		{stream.ErrOtherKey, exit.Refused, "came back with another key", "", "", nil},
 		{stream.ErrBrokenOff, exit.SMP, "broken off", "one guess", "", nil},
 		{stream.ErrSMP, exit.SMP, "SMP failed: the secrets differ", "the very same secret", "", nil},
@@ -170,7 +170,7 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 		{stream.ErrTimeout, exit.Timeout, "", "sends back what we say", "", func(s *Session) { s.echoed = true }},
 		{stream.ErrTimeout, exit.Timeout, "", offlineHint, "", func(s *Session) { s.offline = true }},
 		{stream.ErrTimeout, exit.Timeout, "", "asks for OTR version 2", "", func(s *Session) { s.offers = "2" }},
-		{stream.ErrTimeout, exit.Timeout, "", "was not encrypted", "", func(s *Session) { s.inClear = true }},
+		{stream.ErrTimeout, exit.Timeout, "", "only unencrypted text arrived", "", func(s *Session) { s.inClear = true }},
 		{stream.ErrTimeout, exit.Timeout, "", "by our clock|expired", "", func(s *Session) { s.expired = &otr.ProfileExpired{} }},
 		{stream.ErrTimeout, exit.Timeout, "", "the program at the other end says: late", "", func(s *Session) { s.clocks = "late" }},
 		{stream.ErrTimeout, exit.Timeout, "", "may know account names", "", func(s *Session) { s.speaks4 = true }},

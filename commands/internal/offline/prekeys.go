@@ -20,7 +20,7 @@ func (c *Config) Publish(n int, contact string) (lines []byte, left int, err err
 		}
 		if len(whom.Keys) == 0 {
 			return nil, 0, exit.Errorf(exit.KeyFile, "no version 4 key of %s is on file", contact).
-				WithHint("without one nobody's message could be read; add it with otrpipe contacts add, or leave --contact out")
+				WithHint("without one no message could be read; add it with otrpipe contacts add, or leave --contact out")
 		}
 	}
 	err = c.update(func(store *protocol.Store) error {

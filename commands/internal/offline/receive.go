@@ -261,9 +261,9 @@ func (r *reading) explain(err error) error {
 		return exit.Errorf(exit.Failure, "the input has another message too, which was not read").
 			WithHint("each goes into a file and a run of otrpipe decrypt-stream of its own")
 	case errors.Is(err, protocol.ErrNoText):
-		return exit.Errorf(exit.Broken, "the message is a row of texts, not a stream of bytes").WithHint("read it with --mode lines")
+		return exit.Errorf(exit.Broken, "the message is a series of texts, not a stream of bytes").WithHint("read it with --mode lines")
 	case errors.Is(err, protocol.ErrNoStream):
-		return exit.Errorf(exit.Broken, "the message is a stream of bytes, not a row of texts").WithHint("read it without --mode lines")
+		return exit.Errorf(exit.Broken, "the message is a stream of bytes, not a series of texts").WithHint("read it without --mode lines")
 	case errors.Is(err, protocol.ErrCut):
 		return exit.Errorf(exit.Broken, "the message is cut off: its end is missing").
 			WithHint("get the whole of it and read it again")

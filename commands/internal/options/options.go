@@ -171,7 +171,7 @@ func (v Values) expected() ([]keys.Fingerprint, otr.Policy, error) {
 		}
 	}
 	if !speaks {
-		return nil, 0, exit.Errorf(exit.Usage, "no key given with --expect can be met in OTR version %v", named).
+		return nil, 0, exit.Errorf(exit.Usage, "no key given with --expect belongs to OTR version %v", named).
 			WithHint("40 digits are a key of versions 2 and 3, 112 of version 4")
 	}
 	return expect, policy, nil

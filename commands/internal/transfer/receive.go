@@ -138,7 +138,7 @@ func (r *receiver) checkOffer() error {
 		}
 		if item.size > 0 {
 			if counted += item.size; counted < 0 {
-				return fmt.Errorf("%w: nobody has room for that", ErrRefused)
+				return fmt.Errorf("%w: no disk has enough room for that", ErrRefused)
 			}
 			needed += item.size - min(item.size, used(r.Dir, partName(item.name)))
 		}

@@ -215,13 +215,13 @@ func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
 	}
 	standing, err := k.remember(s, level, now)
 	if told && errors.Is(err, keyfile.ErrChanged) {
-		return standing, exit.Errorf(exit.Refused, "the key that %s had told is on file for this contact no more: %v", k.cfg.Contact, s.Fingerprint).
+		return standing, exit.Errorf(exit.Refused, "the key that %s announced is no longer on file for this contact: %v", k.cfg.Contact, s.Fingerprint).
 			WithHint("if %s confirms it through another channel: otrpipe contacts add %s %s",
 				k.cfg.Contact, exit.ShellWord(k.cfg.Contact), s.Fingerprint.Hex())
 	}
 	if errors.Is(err, keyfile.ErrChanged) {
-		return standing, exit.Errorf(exit.Refused, "meanwhile another key of %s came on file than this one: %v", k.cfg.Contact, s.Fingerprint).
-			WithHint("two callers came at once: if %s confirms this key through another channel: otrpipe contacts add %s %s",
+		return standing, exit.Errorf(exit.Refused, "another key of %s was put on file in the meantime, so this one is refused: %v", k.cfg.Contact, s.Fingerprint).
+			WithHint("two callers connected at once; if %s confirms this key through another channel: otrpipe contacts add %s %s",
 				k.cfg.Contact, exit.ShellWord(k.cfg.Contact), s.Fingerprint.Hex())
 	}
 	k.passed, k.run = true, s.Fingerprint
@@ -337,18 +337,18 @@ func (k *Keeper) admit(s otr.Session, standing Standing) error {
 	}
 	switch {
 	case k.bound && name == "" && f != k.run && !k.continues(s):
-		return exit.Errorf(exit.Refused, "another key has come than before the connection was lost: %v", f).
-			WithHint("somebody may be in between; ask the peer through another channel which key is theirs")
+		return exit.Errorf(exit.Refused, "the key is not the same as before the connection was lost: %v", f).
+			WithHint("someone may be in the middle; ask the peer through another channel which key is theirs")
 	case standing == Changed:
 		return exit.Errorf(exit.Refused, "the key of %s has changed: it is now %v", name, f).
-			WithHint("somebody may be in between; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
+			WithHint("someone may be in the middle; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
 				name, exit.ShellWord(name), f.Hex())
 	case standing == New && !k.run.IsZero() && f != k.run && !k.continues(s):
-		return exit.Errorf(exit.Refused, "%s is on file no more, and another key has come: %v", name, f).
-			WithHint("somebody may be in between; end this session and begin another")
+		return exit.Errorf(exit.Refused, "%s is no longer on file, and the other end has another key: %v", name, f).
+			WithHint("someone may be in the middle; end this session and begin another")
 	case standing == New && k.cfg.Level == RequireKnown,
 		standing == New && k.cfg.Level == RequireVerified && !k.cfg.SMP:
-		return exit.Errorf(exit.Refused, "no key of %s is on file; the one that came: %v", name, f).
+		return exit.Errorf(exit.Refused, "no key of %s is on file; the other end's key: %v", name, f).
 			WithHint("if %s confirms it through another channel: otrpipe contacts add %s %s", name, exit.ShellWord(name), f.Hex())
 	case standing == Known && k.cfg.Level == RequireVerified && !k.cfg.SMP:
 		return exit.Errorf(exit.Refused, "the key of %s is not verified: %v", name, f).
@@ -380,8 +380,8 @@ func (k *Keeper) replaces(s otr.Session, standing Standing) error {
 	if !k.verified || standing == Verified || k.session.Fingerprint == s.Fingerprint {
 		return nil
 	}
-	return exit.Errorf(exit.Refused, "another key has come in the place of the verified one: %v", s.Fingerprint).
-		WithHint("somebody may be in between")
+	return exit.Errorf(exit.Refused, "an unverified key has replaced the verified one: %v", s.Fingerprint).
+		WithHint("someone may be in the middle")
 }
 
 // remember puts the key of a contact on file, and what its client profile says, and

@@ -37,10 +37,10 @@ func (k *Keeper) downgraded(contact keyfile.Contact, s otr.Session, now time.Tim
 	}
 	refusal := exit.Errorf(exit.Refused, "%s comes with OTR version %d, but is known to speak version 4", k.cfg.Contact, s.Version)
 	if says {
-		return true, refusal.WithHint("somebody in between may have taken version 4 away; if version %d, which %s speaks too, will do: --otr %d4",
+		return true, refusal.WithHint("someone in the middle may have removed version 4; if version %d, which %s speaks too, will do: --otr %d4",
 			s.Version, k.cfg.Contact, s.Version)
 	}
-	return true, refusal.WithHint("somebody in between may have taken version 4 away; if %s has given it up: --otr %d", k.cfg.Contact, s.Version)
+	return true, refusal.WithHint("someone in the middle may have removed version 4; if %s no longer speaks it: --otr %d", k.cfg.Contact, s.Version)
 }
 
 // speaks4 says whether a contact is known by a key of version 4.
