@@ -265,6 +265,9 @@ func TestAFriendsSecondClientDoesNotEndTheSession(t *testing.T) {
 	second := newRemote(t, libotr, "--versions", "3", "--on", "start=commit")
 	w.join(t, second)
 	second.wait("done", 1)
+	eventually(t, "the user to be told", func() bool {
+		return strings.Contains(l.stderr.String(), "a second client of the peer asked for a session; this one goes on with the first")
+	}, l.stderr.String)
 	first.do("say", "still here")
 	l.wait("still here\n")
 	l.say("and so are we\n")
