@@ -214,7 +214,7 @@ func TestAConversationIsForgedTakenApartAndChanged(t *testing.T) {
 		{exit.Failure, "the key", []string{"readforge", strings.Repeat("00", 16), "--text", "forged"}},
 		{exit.Usage, "contradict", []string{"readforge", strings.Repeat("00", 16), "--text", "forged", "--json"}},
 		{exit.Usage, "takes KEY", []string{"readforge"}},
-		{exit.Usage, "stands in the place of KEY", []string{"readforge", "00", "--keylog", "f"}},
+		{exit.Usage, "replaces KEY: give one of them", []string{"readforge", "00", "--keylog", "f"}},
 		{exit.KeyFile, "--keylog: ", []string{"readforge", "--keylog", filepath.Join(p.folder, "none")}},
 		{exit.KeyFile, `text.*\n.*hint: give a file that --keylog`, []string{"readforge", "--keylog", p.file("text", "no keys\n")}},
 		{exit.Failure, "an encryption key has 16 or 64 bytes, not 2", []string{"mackey", "0011"}},

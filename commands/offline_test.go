@@ -46,7 +46,7 @@ func TestALetterToSomebodyWhoIsAwayAndItsAnswer(t *testing.T) {
 	p.run("prekeys", "revoke", "-i", "alice", list.Sessions[0].Session).is(exit.OK)
 	p.run("prekeys", "list", "-i", "bob", "--json").json(&list)
 	p.run("prekeys", "revoke", "-i", "bob", list.Prekeys[0].ID).is(exit.OK).says("deleted 1 prekey")
-	p.run("prekeys", "revoke", "-i", "bob", list.Prekeys[0].ID).refused(exit.Failure, `of 1 prekey only 0 were there\n.*hint: otrpipe prekeys list`)
+	p.run("prekeys", "revoke", "-i", "bob", list.Prekeys[0].ID).refused(exit.Failure, `found and deleted only 0 of 1 prekey\n.*hint: otrpipe prekeys list`)
 	p.run("prekeys", "revoke", "-i", "bob", "--all").is(exit.OK)
 	p.run("prekeys", "list", "-i", "bob", "--json").answers(`"prekeys":\[\]`)
 }

@@ -54,8 +54,8 @@ func prekeysRevoke(c *cli.Context) error {
 		return err
 	}
 	if n < len(prekeys) {
-		return exit.Errorf(exit.Failure, "of %s only %d were there", terminal.Count(len(prekeys), "prekey"), n).
-			WithHint("otrpipe prekeys list shows those that are")
+		return exit.Errorf(exit.Failure, "found and deleted only %d of %s", n, terminal.Count(len(prekeys), "prekey")).
+			WithHint("otrpipe prekeys list shows the unused ones")
 	}
 	ioOf(c).Note("deleted %s", terminal.Count(n, "prekey"))
 	return nil

@@ -64,7 +64,7 @@ func readingKeys(c *cli.Context) (transcript.Keys, error) {
 		return transcript.Key(args[0]), nil
 	}
 	if c.Args().Present() {
-		return transcript.Keys{}, exit.Errorf(exit.Usage, "--%s stands in the place of KEY", flagKeyLog)
+		return transcript.Keys{}, exit.Errorf(exit.Usage, "--%s replaces KEY: give one of them", flagKeyLog)
 	}
 	return transcript.ReadKeyLog(name, flagKeyLog)
 }
