@@ -84,7 +84,7 @@ func (k *Keys) Read(p []byte) (int, error) {
 // not read: that would stop it.
 func (k *Keys) Discard() {
 	group, err := unix.IoctlGetInt(k.fd, unix.TIOCGPGRP)
-	if err == nil && group != unix.Getpgrp() { // an error: it is not our controlling terminal
+	if ours, _ := unix.Getpgid(0); err == nil && group != ours { // an error: it is not our controlling terminal
 		return
 	}
 	var buf [4096]byte
