@@ -38,12 +38,17 @@ func prepared(t *testing.T, who int, secret string) (*Session, *otr.Conversation
 	return s, c
 }
 
-// over runs a session over a wire.
-func over(s *Session, c *otr.Conversation, wire net.Conn) <-chan error {
-	ended := make(chan error, 1)
+// over runs a session over a wire, until the wire ends or at most until the test does.
+func over(t *testing.T, s *Session, c *otr.Conversation, wire net.Conn) <-chan error {
+	ended, gone := make(chan error, 1), make(chan struct{})
 	go func() {
+		defer close(gone)
 		ended <- s.Run(c, wire, func() (*Payload, error) { return &Payload{Show: func(string) {}}, nil })
 	}()
+	t.Cleanup(func() {
+		wire.Close()
+		<-gone
+	})
 	return ended
 }
 
@@ -64,8 +69,8 @@ func TestASessionGoesOnOverAnotherConnectionWithTheSameKey(t *testing.T) {
 		meet := func(who int, secret string) (<-chan error, net.Conn) {
 			a, b := net.Pipe()
 			peer, theirs := prepared(t, who, secret)
-			over(peer, theirs, b)
-			return over(s, c, a), b
+			over(t, peer, theirs, b)
+			return over(t, s, c, a), b
 		}
 		ended, wire := meet(1, secret)
 		s.awaitTrust(t)
