@@ -44,11 +44,10 @@ const inspircdAsShipped = `
 `
 
 // eachNetwork runs a story on every server as it ships, if -networks is given. Each takes
-// several minutes, so that it is for people who ask for it.
+// several minutes, most of which it waits, so that all run side by side.
 func eachNetwork(t *testing.T, story func(t *testing.T, server string)) {
-	if !*networks {
-		t.Skip("runs with -networks, for minutes")
-	}
+	onNetworks(t)
+	t.Parallel()
 	t.Run("ngircd", func(t *testing.T) {
 		t.Parallel()
 		ngircd := program(t, "ngircd", "ngircd")

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-var networks = flag.Bool("networks", false, "run the tests with clients as people have them, on servers as they come, which take a minute each")
+var networks = flag.Bool("networks", false, "run the tests with clients as people have them, on servers as they come, which take minutes")
 
-// onNetworks skips a test that takes a minute unless it was asked for.
+// onNetworks skips a test that takes minutes unless it was asked for.
 func onNetworks(t *testing.T) {
 	t.Helper()
 	if !*networks {
