@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -252,29 +254,43 @@ func secured(r *remote) (all []event) {
 	return all
 }
 
-// A friend's second client, with a key of its own, that begins a key exchange in a good session
-// does not end it: the session goes on with the first, and the second hears no text.
+// A friend's second client, with a key of its own, that asks for a session in a good one does
+// not end it: the session goes on with the first, the second hears no text, and the user and
+// --events are told of it.
 func TestAFriendsSecondClientDoesNotEndTheSession(t *testing.T) {
 	program(t, "socat", "socat")
-	h, first := newHome(t), newRemote(t, libotr, "--versions", "3")
-	w := newRelay(t, first)
-	l := h.begin("otrpipe", "connect", "--mode", "lines", "--otr", "3", "--", "socat", "-", "TCP:"+w.listener.Addr().String())
-	first.wait("secure", 1)
-	l.say("to the first\n")
-	first.wait("text", 1)
-	second := newRemote(t, libotr, "--versions", "3", "--on", "start=commit")
-	w.join(t, second)
-	second.wait("done", 1)
-	eventually(t, "the user to be told", func() bool {
-		return strings.Contains(l.stderr.String(), "a second client of the peer asked for a session; this one goes on with the first")
-	}, l.stderr.String)
-	first.do("say", "still here")
-	l.wait("still here\n")
-	l.say("and so are we\n")
-	if e := first.wait("text", 2); e.Text != "and so are we" {
-		t.Errorf("the first client has heard %q", e.Text)
-	}
-	if got := second.texts(); len(got) != 0 {
-		t.Errorf("the second client has heard %q", got)
+	for _, test := range []struct{ name, asks, told, event string }{
+		{"by a D-H Commit", "commit", "a second client of the peer asked for a session; this one goes on with the first", `"event":"second_client",`},
+		{"by a query", "query", "another client asked for a session and was refused; this session goes on", `"event":"other_key",`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h, first := newHome(t), newRemote(t, libotr, "--versions", "3")
+			w := newRelay(t, first)
+			events := filepath.Join(t.TempDir(), "events")
+			l := h.begin("otrpipe", "connect", "--mode", "lines", "--otr", "3", "--events", events,
+				"--", "socat", "-", "TCP:"+w.listener.Addr().String())
+			first.wait("secure", 1)
+			second := newRemote(t, libotr, "--versions", "3", "--on", "start="+test.asks)
+			w.join(t, second)
+			second.wait("done", 1)
+			eventually(t, "the user to be told", func() bool { return strings.Contains(l.stderr.String(), test.told) }, l.stderr.String)
+			first.do("say", "still here")
+			l.wait("still here\n")
+			l.say("and so are we\n")
+			if e := first.wait("text", 1); e.Text != "and so are we" {
+				t.Errorf("the first client has heard %q", e.Text)
+			}
+			if got := second.texts(); len(got) != 0 {
+				t.Errorf("the second client has heard %q", got)
+			}
+			eventually(t, "the event", func() bool {
+				log, _ := os.ReadFile(events)
+				return strings.Contains(string(log), test.event)
+			}, l.stderr.String)
+			if test.asks == "query" {
+				second.wait("ended", 1)
+			}
+		})
 	}
 }

@@ -29,7 +29,8 @@ type Record struct {
 	Mode     string `json:"mode,omitempty"`
 	PID      int    `json:"pid,omitempty"`
 
-	// secure, refreshed, told, vouched, downgraded
+	// secure, refreshed, told, vouched, downgraded; second_client and other_key, of
+	// whose client no contact, trust and session are known
 	*Peer
 
 	Vouching  string  `json:"vouching,omitempty"`  // told, vouched: the key of version 3
@@ -49,11 +50,11 @@ type Record struct {
 // A Peer is whom a session is with, as events and status tell it.
 type Peer struct {
 	Version     int     `json:"version"`
-	Fingerprint string  `json:"fingerprint"`
+	Fingerprint string  `json:"fingerprint,omitempty"` // not of second_client
 	Contact     *string `json:"contact"`
-	Trust       string  `json:"trust"`
+	Trust       string  `json:"trust,omitempty"`
 	By          string  `json:"by,omitempty"` // of a verified key: hand or secret
-	SSID        string  `json:"ssid"`
+	SSID        string  `json:"ssid,omitempty"`
 	Instance    *string `json:"instance"` // null in version 2, which has none
 }
 
@@ -67,6 +68,8 @@ const (
 	Told         = "told"
 	Vouched      = "vouched"
 	Downgraded   = "downgraded"
+	SecondClient = "second_client"
+	OtherKey     = "other_key"
 	SMPAsked     = "smp_asked"
 	SMPSucceeded = "smp_succeeded"
 	SMPFailed    = "smp_failed"

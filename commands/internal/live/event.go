@@ -93,9 +93,13 @@ func (s *Session) exchangeEvent(e stream.Event) {
 	case otr.Restarted:
 		s.Note("%v", what)
 	case otr.OtherKey:
+		s.log(e, events.Record{Event: events.OtherKey, Peer: &events.Peer{
+			Version: what.Version, Fingerprint: what.Fingerprint.Hex(), Instance: events.Instance(what.Instance),
+		}})
 		s.Warn("another client asked for a session and was refused; this session goes on; the other one's OTRv%d key: %v", what.Version, what.Fingerprint)
 		s.Advise("if that is another device of %s: contacts add takes its key for the next session", s.peerName())
 	case otr.SecondClient:
+		s.log(e, events.Record{Event: events.SecondClient, Peer: &events.Peer{Version: what.Version, Instance: events.Instance(what.Instance)}})
 		s.Note("a second client of %s asked for a session; this one goes on with the first", s.peerName())
 	case otr.ProfileExpired:
 		s.expired = &what

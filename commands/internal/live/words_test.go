@@ -86,6 +86,32 @@ func TestAnotherClientThatIsRefusedIsToldOf(t *testing.T) {
 	wantWords(t, said, key.String(), "was refused", "this session goes on", "hint: if that is another device of the peer: contacts add takes its key")
 }
 
+// A program that reads --events sees other clients of the peer as well.
+func TestOtherClientsAreEvents(t *testing.T) {
+	l := newListener(t, nil)
+	file := filepath.Join(t.TempDir(), "events")
+	f, err := events.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := events.NewLog(f, "a", t.Errorf)
+	l.logs = append(l.logs, log)
+	key, err := keys.ParseFingerprint(strings.Repeat("ab", 56))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.hears(otr.SecondClient{Version: 3, Instance: 0x1234})
+	l.hears(otr.OtherKey{Fingerprint: key, Version: 4, Instance: 0x5678})
+	log.Close()
+	written, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantWords(t, string(written),
+		`"event":"second_client","session":"a","version":3,"contact":null,"instance":"00001234"}`,
+		`"event":"other_key","session":"a","version":4,"fingerprint":"`+strings.Repeat("ab", 56)+`","contact":null,"instance":"00005678"}`)
+}
+
 // An expired profile is told as what it is at the end that has found it, and at the one
 // whose profile it is; so is the end that comes of it.
 func TestAProfileThatHasExpiredIsToldWithItsDateAndAWordOnClocks(t *testing.T) {
