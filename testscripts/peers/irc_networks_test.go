@@ -138,7 +138,7 @@ func TestAPipeReachesAnotherOtrIRC(t *testing.T) {
 		alice, bob := newPatientHome(t), newPatientHome(t)
 		var long strings.Builder
 		for n := 0; long.Len() < 19000; n++ {
-			fmt.Fprintf(&long, "line %d %s\n", n, strings.Repeat("of many ", 40))
+			fmt.Fprintf(&long, "line %d %s\n", n, strings.Repeat("of many ", 100))
 		}
 		hears := bob.begin("../../scripts/otr-irc", "--linger", "1m", "--plain", server, "bob", "alice")
 		says := alice.begin("../../scripts/otr-irc", "--plain", server, "alice", "bob")

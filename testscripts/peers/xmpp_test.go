@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -72,35 +71,23 @@ func startXMPP(t *testing.T, accounts ...string) *xmpp {
 	return s
 }
 
-// xmppPorts are the ports that BitlBee takes for an XMPP server's, and whether a test has
-// them.
-var xmppPorts = struct {
-	sync.Mutex
-	taken [10]bool
-}{}
-
-// xmppPort is one of them that is free until the test has ended.
+// xmppPort is one of the ports that BitlBee takes for an XMPP server's, which is free until
+// the test has ended. Whoever wants one of them holds the UDP port of the same number, so that
+// no test of this process or of another one takes it.
 func xmppPort(t *testing.T) string {
 	t.Helper()
-	xmppPorts.Lock()
-	defer xmppPorts.Unlock()
-	for i := range xmppPorts.taken {
-		port := strconv.Itoa(5220 + i)
-		if xmppPorts.taken[i] {
-			continue
-		}
-		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+	for port := 5220; port < 5230; port++ {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		held, err := net.ListenPacket("udp", addr)
 		if err != nil {
 			continue
 		}
-		l.Close()
-		xmppPorts.taken[i] = true
-		t.Cleanup(func() {
-			xmppPorts.Lock()
-			defer xmppPorts.Unlock()
-			xmppPorts.taken[i] = false
-		})
-		return port
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			t.Cleanup(func() { held.Close() })
+			return strconv.Itoa(port)
+		}
+		held.Close()
 	}
 	t.Fatal("no port from 5220 to 5229 is free")
 	return ""
