@@ -96,24 +96,32 @@ func TestWhatDoesNotFitIsRefused(t *testing.T) {
 	m, key := madeMessage(t, wire.Plaintext{Text: []byte("attack at dawn")})
 	mac, _ := MACKey(key)
 	query := reparse(t, []byte("?OTRv34?"))
+	damaged := reparse(t, wire.AppendArmor(nil, m.Raw[:len(m.Raw)-1]))
 	wrong := bytes.Repeat([]byte{1}, AESKeyLen)
 	for name, test := range map[string]struct {
 		do   func() error
 		want error
 	}{
-		"another key":          {func() error { _, err := Read(m, wrong); return err }, ErrWrongKey},
-		"another key to forge": {func() error { _, err := Forge(m, wrong, []byte("x")); return err }, ErrWrongKey},
-		"a NUL":                {func() error { _, err := Forge(m, key, []byte("a\x00b")); return err }, ErrText},
-		"a key of version 4":   {func() error { _, err := Read(m, make([]byte, Key4Len)); return err }, ErrKeyLength},
-		"no key":               {func() error { _, err := MACKey(nil); return err }, ErrKeyLength},
-		"a query":              {func() error { _, err := Read(query, key); return err }, ErrNotData},
-		"a MAC key of another": {func() error { _, err := Modify(m, wrong[:], []byte("a"), []byte("b"), 0); return err }, ErrKeyLength},
-		"a wrong MAC key":      {func() error { _, err := Modify(m, make([]byte, 20), []byte("a"), []byte("b"), 0); return err }, ErrWrongKey},
-		"past the end":         {func() error { _, err := Modify(m, mac, []byte("dawn"), []byte("noon"), 11); return err }, ErrOldText},
-		"far past the end":     {func() error { _, err := Modify(m, mac, []byte("dawn"), []byte("noon"), 1<<62); return err }, ErrOldText},
-		"before the start":     {func() error { _, err := Modify(m, mac, []byte("a"), []byte("b"), -1); return err }, ErrOldText},
-		"other lengths":        {func() error { _, err := Modify(m, mac, []byte("dawn"), []byte("nine"[:3]), 10); return err }, ErrOldText},
-		"nothing":              {func() error { _, err := Modify(m, mac, nil, nil, 0); return err }, ErrOldText},
+		"another key":                      {func() error { _, err := Read(m, wrong); return err }, ErrWrongKey},
+		"another key to forge":             {func() error { _, err := Forge(m, wrong, []byte("x")); return err }, ErrWrongKey},
+		"a NUL":                            {func() error { _, err := Forge(m, key, []byte("a\x00b")); return err }, ErrText},
+		"a key of version 4":               {func() error { _, err := Read(m, make([]byte, Key4Len)); return err }, ErrKeyLength},
+		"no key":                           {func() error { _, err := MACKey(nil); return err }, ErrKeyLength},
+		"a key of another length to forge": {func() error { _, err := Forge(m, key[:15], []byte("x")); return err }, ErrKeyLength},
+		"a query to forge":                 {func() error { _, err := Forge(query, key, []byte("x")); return err }, ErrNotData},
+		"a query to modify":                {func() error { _, err := Modify(query, mac, []byte("a"), []byte("b"), 0); return err }, ErrNotData},
+		"a query to remac":                 {func() error { _, err := Remac(query, mac); return err }, ErrNotData},
+		"a short MAC key":                  {func() error { _, err := Remac(m, mac[:19]); return err }, ErrKeyLength},
+		"a short MAC key to make one":      {func() error { _, err := Make3(Parts3{}, mac[:19]); return err }, ErrKeyLength},
+		"a damaged message":                {func() error { _, err := Remac(damaged, mac); return err }, v3.ErrMalformed},
+		"a query":                          {func() error { _, err := Read(query, key); return err }, ErrNotData},
+		"a MAC key of another":             {func() error { _, err := Modify(m, wrong[:], []byte("a"), []byte("b"), 0); return err }, ErrKeyLength},
+		"a wrong MAC key":                  {func() error { _, err := Modify(m, make([]byte, 20), []byte("a"), []byte("b"), 0); return err }, ErrWrongKey},
+		"past the end":                     {func() error { _, err := Modify(m, mac, []byte("dawn"), []byte("noon"), 11); return err }, ErrOldText},
+		"far past the end":                 {func() error { _, err := Modify(m, mac, []byte("dawn"), []byte("noon"), 1<<62); return err }, ErrOldText},
+		"before the start":                 {func() error { _, err := Modify(m, mac, []byte("a"), []byte("b"), -1); return err }, ErrOldText},
+		"other lengths":                    {func() error { _, err := Modify(m, mac, []byte("dawn"), []byte("nine"[:3]), 10); return err }, ErrOldText},
+		"nothing":                          {func() error { _, err := Modify(m, mac, nil, nil, 0); return err }, ErrOldText},
 		"a counter of 0": {func() error {
 			_, err := Make3(Parts3{Sender: 0x100, Receiver: 0x100, SenderKeyID: 1, RecipientKeyID: 1}, mac)
 			return err
@@ -180,5 +188,17 @@ func TestSessionKeysAgree(t *testing.T) {
 		if _, err := v3.DeriveSessionKeys(a, []byte(public)); err == nil {
 			t.Errorf("the public value %x was taken", public)
 		}
+	}
+}
+
+func TestAMessageOfVersion2IsMadeWithoutInstanceTags(t *testing.T) {
+	mac := bytes.Repeat([]byte{1}, MACKey3Len)
+	line, err := Make3(Parts3{SenderKeyID: 1, RecipientKeyID: 1, NextDH: []byte{9}, Counter: 1, Encrypted: []byte("text")}, mac)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := reparse(t, line)
+	if m.Err != nil || m.Fields.Get("version") != uint64(2) || m.Fields.Get("sender_instance") != nil {
+		t.Errorf("%v, %v", m.Fields, m.Err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"otrpipe/otr/keys"
+	"otrpipe/otr/v4"
+	"otrpipe/otr/wire"
 )
 
 // Whoever of the two has made the transcript up: every check that a judge can make passes.
@@ -242,5 +244,87 @@ func TestForgedMessagesToSomebodyWhoIsAwayPassEveryCheck(t *testing.T) {
 	}
 	if _, err := FindEnsemble(strings.NewReader(string(genuine.AppendArmor(nil))), bob.identity.Public()); !errors.Is(err, ErrNoEnsemble) {
 		t.Errorf("our own ensemble was taken: %v", err)
+	}
+}
+
+// Forged with profiles that expire before now, a conversation is of the time before.
+func TestAForgeryIsOfATimeWhenAllProfilesWereValid(t *testing.T) {
+	alice, bob := newParty(t, 1), newParty(t, 2)
+	script, err := ParseScript(testScript, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := forgerOf(alice)
+	f.Now = func() time.Time { return time.Unix(bob.profile.Expires, 0).Add(time.Hour) }
+	sent, err := f.Forge4(script, bob.profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := sigmas(parseText(t, transcript(sent))); len(got) != 2 || got[0] != sigmaValid || got[1] != sigmaValid {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWhatOnlyThePeerCouldHaveBegunIsNotForged(t *testing.T) {
+	alice, bob := newParty(t, 1), newParty(t, 2)
+	script, err := ParseScript(testScript, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sent, err := forgerOf(alice).ForgeFromProfile(script, bob.profile); !errors.Is(err, ErrForgery) || len(sent) > 0 {
+		t.Errorf("we write first: %d messages, %v", len(sent), err)
+	}
+	// The peer's signature can be made in a ring that has a key of ours, and in no other.
+	ring := v4.Ring{bob.identity.Public().Point(), bob.identity.Public().Point(), bob.identity.Public().Point()}
+	if sig, err := (&pretender{&memory{rand: steady(1)}}).SignRing(steady(2), ring, 0, []byte("m")); !errors.Is(err, ErrForgery) || sig != nil {
+		t.Errorf("in a foreign ring: %x, %v", sig, err)
+	}
+}
+
+func TestAProfileThatIsNotValidForgesNothing(t *testing.T) {
+	alice, bob := newParty(t, 1), newParty(t, 2)
+	mine, err := ParseScript(testScript, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := ParseScript("bob: hello", "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded := bob.profile.Append(nil)
+	encoded[len(encoded)-60] ^= 1 // of the signature
+	r := wire.NewReader(encoded)
+	false4, err := v4.ReadProfile(&r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sent, err := forgerOf(alice).Forge4(mine, false4); !errors.Is(err, v4.ErrProfile) || len(sent) > 0 {
+		t.Errorf("a conversation: %d messages, %v", len(sent), err)
+	}
+	if sent, err := forgerOf(alice).ForgeFromProfile(theirs, false4); !errors.Is(err, v4.ErrProfile) || len(sent) > 0 {
+		t.Errorf("messages to us: %d messages, %v", len(sent), err)
+	}
+	publication, err := bob.client.NewPublication(testTime.Add(7 * 24 * time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	prekey, err := bob.client.NewPrekey(func(uint32) bool { return false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := publication.Ensemble(prekey)
+	e.Client = false4
+	mine.Lines = mine.Lines[:1]
+	if sent, err := forgerOf(alice).ForgeToEnsemble(mine, e); !errors.Is(err, v4.ErrProfile) || len(sent) > 0 {
+		t.Errorf("messages from us: %d messages, %v", len(sent), err)
+	}
+}
+
+func TestAScriptHasSoManyTextsAndNoMore(t *testing.T) {
+	if _, err := ParseScript(strings.Repeat("alice: x\n", maxLines), "alice"); err != nil {
+		t.Error(err)
+	}
+	if _, err := ParseScript(strings.Repeat("alice: x\n", maxLines+1), "alice"); !errors.Is(err, ErrScript) {
+		t.Errorf("one more: %v", err)
 	}
 }

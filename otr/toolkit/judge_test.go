@@ -2,9 +2,11 @@ package toolkit
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
+	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
 )
 
@@ -115,5 +117,136 @@ func TestARingSignatureIsCheckedAgainstAFewMessages(t *testing.T) {
 		if check := got[len(got)-1].Fields.Get("sigma_check"); check != want {
 			t.Errorf("%d messages between: sigma is %v", between, check)
 		}
+	}
+}
+
+// What a judge keeps is bounded: the oldest message goes first.
+func TestAJudgeKeepsSoManyMessagesAndNoMore(t *testing.T) {
+	var j judge
+	m := &Message{Raw: make([]byte, 1<<20), Body: nil}
+	for n := range maxKept + 5 {
+		small := &Message{Number: n, Raw: []byte{1, 2, 3}}
+		j.keep(small, 0, nil)
+	}
+	if len(j.kept) != maxKept || j.kept[0].number != 5 || j.keptBytes != 3*maxKept {
+		t.Errorf("%d messages of %d bytes, from %d on", len(j.kept), j.keptBytes, j.kept[0].number)
+	}
+	for n := range 9 {
+		m.Number = n
+		j.keep(m, 0, nil)
+	}
+	if j.keptBytes > maxKeptBytes || len(j.kept) != maxKeptBytes>>20 || j.kept[0].number != 1 {
+		t.Errorf("%d messages of %d bytes, from %d on", len(j.kept), j.keptBytes, j.kept[0].number)
+	}
+	for n := range uint32(maxIdentities + 3) {
+		j.identity(wire.Header{Sender: n}, nil)
+	}
+	if len(j.identities) != maxIdentities || j.identities[0].sender != 3 {
+		t.Errorf("%d Identity messages, from %d on", len(j.identities), j.identities[0].sender)
+	}
+	for n := range uint32(maxEnsembles + 3) {
+		j.ensemble(&v4.Ensemble{Message: &v4.PrekeyMessage{ID: n}})
+	}
+	if len(j.ensembles) != maxEnsembles || j.ensembles[0].Message.ID != 3 {
+		t.Errorf("%d ensembles, from %d on", len(j.ensembles), j.ensembles[0].Message.ID)
+	}
+}
+
+// sigmas are what the ring signatures of a transcript turned out to be.
+func sigmas(all []Message) (checks []any) {
+	for _, m := range all {
+		if c := m.Fields.Get("sigma_check"); c != nil {
+			checks = append(checks, c)
+		}
+	}
+	return checks
+}
+
+// A ring signature is valid together with the messages that it signs, and with no others.
+func TestARingSignatureIsOfItsOwnMessages(t *testing.T) {
+	armored := func(m *Message) string { return string(wire.AppendArmor(nil, m.Raw)) + "\n" }
+	_, _, sent := forge4(t, true)
+	one := parseText(t, transcript(sent))
+	_, _, sent = forge4(t, false) // other keys, the same people
+	two := parseText(t, transcript(sent))
+	_, _, away := awayTranscript(t)
+	ensemble, rest, _ := strings.Cut(away, "\n")
+	first, _, _ := strings.Cut(rest, "\n")
+	bob := newParty(t, 2)
+	bob.client.Rand = steady(77)
+	publication, err := bob.client.NewPublication(testTime.AddDate(0, 0, 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	prekey, err := bob.client.NewPrekey(func(uint32) bool { return false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Another prekey of the same number, which the signature does not cover.
+	other := publication.Ensemble(prekey)
+	e, err := v4.ParseArmoredEnsemble([]byte(ensemble[strings.Index(ensemble, "?OTRP:"):]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Message.ID = e.Message.ID
+	foreign := string(other.AppendArmor(nil)) + "\n"
+
+	for name, test := range map[string]struct {
+		text string
+		want []any
+	}{
+		"as it was":                   {armored(&one[0]) + armored(&one[1]) + armored(&one[2]), []any{sigmaValid, sigmaValid}},
+		"without the first message":   {armored(&one[1]) + armored(&one[2]), []any{sigmaUnverified, sigmaUnverified}},
+		"without the second":          {armored(&one[0]) + armored(&one[2]), []any{sigmaUnverified}},
+		"of another exchange":         {armored(&two[0]) + armored(&two[1]) + armored(&two[0]) + armored(&two[2]), []any{sigmaValid, sigmaValid}},
+		"changed":                     {armored(&one[0]) + armored(flipped(&one[1])), []any{sigmaInvalid}},
+		"the last one changed":        {armored(&one[0]) + armored(&one[1]) + armored(flipped(&one[2])), []any{sigmaValid, sigmaInvalid}},
+		"away, as it was":             {ensemble + "\n" + first, []any{sigmaValid}},
+		"away, without the ensemble":  {first, []any{sigmaUnverified}},
+		"away, to another prekey":     {foreign + first, []any{sigmaInvalid}},
+		"away, and many prekeys":      {ensemble + "\n" + strings.Repeat(foreign, maxTried) + first, []any{sigmaTooMany}},
+		"away, and not so many":       {ensemble + "\n" + strings.Repeat(foreign, maxTried-1) + first, []any{sigmaValid}},
+		"another Auth-R in between":   {armored(&one[0]) + armored(&one[1]) + strings.Repeat(armored(&one[1]), maxTried-1) + armored(&one[2]), nil},
+		"so many that it is too much": {armored(&one[0]) + strings.Repeat(armored(&one[1]), maxTried+1) + armored(flipped(&one[2])), nil},
+	} {
+		got := sigmas(parseText(t, test.text))
+		if test.want == nil { // all but the last are valid
+			last := map[bool]string{true: sigmaTooMany, false: sigmaValid}[strings.HasPrefix(name, "so many")]
+			test.want = append(slices.Repeat([]any{sigmaValid}, len(got)-1), last)
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %q, not %q", name, got, test.want)
+		}
+	}
+}
+
+// flipped is a copy of a message with another byte in the middle of its last 100, which are
+// of its signature.
+func flipped(m *Message) *Message {
+	c := *m
+	c.Raw = bytes.Clone(m.Raw)
+	c.Raw[len(c.Raw)-1-50] ^= 1
+	return &c
+}
+
+func TestOnlySoManyAnswersAreKept(t *testing.T) {
+	_, _, sent := forge4(t, true)
+	all := parseText(t, transcript(sent))
+	identity, err := v4.ParseIdentity(all[0].Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := v4.ParseAuthR(all[1].Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := judge{accounts: []*v4.Accounts{nil}}
+	j.answers = make([]keptAnswer, maxIdentities)
+	j.identity(all[0].Header, identity)
+	if got := j.authR(all[1].Header, answer); got != sigmaValid {
+		t.Fatal(got)
+	}
+	if n := len(j.answers); n != maxIdentities || j.answers[n-1].alice != all[1].Header.Sender {
+		t.Errorf("%d Auth-R messages, the last of %#x", n, j.answers[n-1].alice)
 	}
 }

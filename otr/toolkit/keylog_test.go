@@ -35,6 +35,12 @@ func TestALoggedKeyIsFoundForItsMessage(t *testing.T) {
 	if _, ok := l.Find(other); ok {
 		t.Error("a key was found for a damaged message")
 	}
+	if _, ok := l.Find(reparse(t, []byte("?OTRv34?"))); ok {
+		t.Error("a key was found for a query")
+	}
+	if s := fmt.Sprintf("%v %+v", l, *l); strings.Count(s, "(…)") != 2 {
+		t.Errorf("the log is printed: %s", s)
+	}
 }
 
 func TestAKeyLogIsReadWholeOrRefusedWithItsLine(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"otrpipe/otr/v3"
@@ -208,8 +209,7 @@ func (p *Parser) fragment(m *Message, t Token) {
 	if whole == nil {
 		return
 	}
-	first := p.open[key]
-	delete(p.open, key)
+	first := p.close(key)
 	p.number++
 	p.pending = &Message{Position: first.at, Number: p.number, Pieces: int(f.N)}
 	p.encoded(p.pending, whole)
@@ -229,26 +229,26 @@ func (p *Parser) track(key fragmentKey, f wire.Fragment, at Position) {
 	}
 	p.open[key].came++
 	// The assembler forgets first what has waited longest for a piece.
-	for i, k := range p.order {
-		if k == key {
-			p.order = append(append(p.order[:i:i], p.order[i+1:]...), key)
-			break
-		}
-	}
+	i := slices.Index(p.order, key)
+	p.order = append(slices.Delete(p.order, i, i+1), key)
 }
 
 // forget gives a message up of which fragments are missing.
 func (p *Parser) forget(key fragmentKey) {
-	if lost := p.open[key]; lost != nil && len(p.lost) < maxIncomplete {
+	if lost := p.close(key); lost != nil && len(p.lost) < maxIncomplete {
 		p.lost = append(p.lost, lost)
 	}
+}
+
+// close removes a message from those with missing fragments, and returns it; nil: it is
+// none of them.
+func (p *Parser) close(key fragmentKey) *incomplete {
+	m := p.open[key]
 	delete(p.open, key)
-	for i, k := range p.order {
-		if k == key {
-			p.order = append(p.order[:i:i], p.order[i+1:]...)
-			break
-		}
+	if i := slices.Index(p.order, key); i >= 0 {
+		p.order = slices.Delete(p.order, i, i+1)
 	}
+	return m
 }
 
 // nextLost returns the next message that has stayed incomplete.
@@ -423,10 +423,8 @@ func (p *Parser) parse4(m *Message) error {
 		f.bytes("first_ecdh", b.FirstECDH)
 		f.bytes("first_dh", b.FirstDH)
 		f.add("sigma_check", p.judge.nonInteractiveAuth(m.Header, b))
-	case wire.TypeData:
-		return p.data4(m)
 	default:
-		return fmt.Errorf("%w: version %d, %v", wire.ErrMessageType, m.Header.Version, m.Header.Type)
+		return p.data4(m)
 	}
 	return nil
 }

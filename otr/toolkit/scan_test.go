@@ -54,6 +54,11 @@ func TestMessagesAreFoundInLogs(t *testing.T) {
 		{"no queries", "?OTR ?OTRv ?OTRx? ?OTR", ""},
 		{"a whitespace tag", "hello" + tag + "bob\n" + key, "1:6 whitespace_tag 23; 2:1 d_h_key; "},
 		{"an error", "<bob> ?OTR Error: it is broken " + key + "\n", "1:7 error; "},
+		{"a long error", "?OTR Error: " + long, "1:1 error; "},
+		{"an error without a line end", "?OTR Error: x", "1:1 error; "},
+		{"half a whitespace tag", tag[:12] + " " + key, "1:14 d_h_key; "},
+		{"a query with a long name", "?OTRv4xyz hello", "1:1 query 4; "},
+		{"fragments with other heads", "?OTR|x,1,2,a, ?OTR,1x,2,a, ?OTR,1,2", ""},
 		{"cut short", key[:20], "1:1  !1:21 toolkit: the message does not end; "},
 		{"cut by text", key[:20] + "! " + key, "1:1  !1:21 toolkit: the message does not end: byte 0x21 stands in it; 1:23 d_h_key; "},
 		{"cut by a message", key[:20] + key, "1:1  !1:21 toolkit: the message does not end: byte 0x3f stands in it; 1:21 d_h_key; "},
@@ -67,6 +72,15 @@ func TestMessagesAreFoundInLogs(t *testing.T) {
 		if got := summary(parseAll(t, iotest.OneByteReader(strings.NewReader(test.text)))); got != test.want {
 			t.Errorf("%s, byte by byte:\n%s", test.name, got)
 		}
+	}
+}
+
+func TestAMessageThatIsTooLongIsGivenUpAndTheNextOneIsFound(t *testing.T) {
+	key := armoredDHKey()
+	text := key[:20] + strings.Repeat(" ", maxToken) + key
+	want := fmt.Sprintf("1:1  !1:%d %v; 1:%d d_h_key; ", maxToken+1, ErrTooLong, maxToken+21)
+	if got := summary(parseText(t, text)); got != want {
+		t.Errorf("%s, not\n%s", got, want)
 	}
 }
 
