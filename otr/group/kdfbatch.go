@@ -38,6 +38,33 @@ func KDFs(dst [][]byte, usage Usage, keys, texts [][]byte) {
 	}
 }
 
+// MaxShortInput is the most bytes that an input of ShortKDFs has: what fits into one block.
+const MaxShortInput = shakeRate - len(kdfPrefix) - 1 - 1
+
+// ShortKDFs is KDF for up to KDFLanes inputs of at most MaxShortInput bytes, each with a
+// usage of its own: it fills dst[i] as KDF(dst[i], usages[i], inputs[i]) would. They are
+// hashed at once where that is quicker. dst may not have more than shakeRate bytes each, and
+// they may not overlap the inputs.
+func ShortKDFs(dst [][]byte, usages []Usage, inputs [][]byte) {
+	if len(dst) <= KDFLanes/2 || !keccakf1600.IsEnabledX4() {
+		for i := range dst {
+			KDF(dst[i], usages[i], inputs[i])
+		}
+		return
+	}
+	var state keccakf1600.StateX4
+	a := state.Initialize(false)
+	defer clear(a)
+	var blocks [KDFLanes][shakeRate]byte
+	defer clear(blocks[:])
+	for i, input := range inputs {
+		head := append(append(blocks[i][:0], kdfPrefix[:]...), byte(usages[i]))
+		pad(&blocks[i], len(head)+copy(blocks[i][len(head):shakeRate-1], input))
+	}
+	absorb(&state, a, blocks[0][:], blocks[1][:], blocks[2][:], blocks[3][:])
+	squeeze(dst, a, &blocks)
+}
+
 // longInput is from how many bytes the vector code is quicker for one input, with three
 // copies of it, than the standard library, if the processor has AVX-512.
 const longInput = 1 << 10
@@ -95,6 +122,11 @@ func kdf4(dst [][]byte, usage Usage, keys, texts [][]byte) {
 		}
 		absorb(&state, a, blocks[0][:], blocks[1][:], blocks[2][:], blocks[3][:])
 	}
+	squeeze(dst, a, &blocks)
+}
+
+// squeeze fills each of dst with the beginning of its state. It writes over blocks.
+func squeeze(dst [][]byte, a []uint64, blocks *[KDFLanes][shakeRate]byte) {
 	for lane := range dst {
 		out := &blocks[lane]
 		for i := range shakeLimbs {

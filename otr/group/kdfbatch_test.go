@@ -48,6 +48,30 @@ func TestHashesAtOnceAreThoseOfKDF(t *testing.T) {
 	}
 }
 
+func TestShortHashesAtOnceAreThoseOfKDF(t *testing.T) {
+	rng := rand.NewChaCha8([32]byte{4})
+	for count := range KDFLanes + 1 {
+		for size := range MaxShortInput + 1 {
+			var dst, inputs [][]byte
+			var usages []Usage
+			for i := range count {
+				input := make([]byte, (size+i*i)%(MaxShortInput+1))
+				rng.Read(input)
+				inputs, usages = append(inputs, input), append(usages, Usage(size+i))
+				dst = append(dst, make([]byte, (size*5+i)%(shakeRate+1)))
+			}
+			ShortKDFs(dst, usages, inputs)
+			for i := range dst {
+				want := make([]byte, len(dst[i]))
+				KDF(want, usages[i], inputs[i])
+				if !bytes.Equal(dst[i], want) {
+					t.Fatalf("hash %d of %d over %d bytes is %x, want %x", i, count, len(inputs[i]), dst[i], want)
+				}
+			}
+		}
+	}
+}
+
 // TestVectorCodesAbsorbAlike compares what this processor runs with the code for processors
 // without AVX-512, which the other tests never reach where it has that.
 func TestVectorCodesAbsorbAlike(t *testing.T) {
