@@ -48,13 +48,14 @@ func (s *Sealings) Finish(first, end int) {
 
 // finish is for up to Lanes messages.
 func finish(list []sealing) {
-	var macs, keys, texts [Lanes][]byte
+	var macs, encs, keys, texts, none [Lanes][]byte
 	for i := range list {
 		m := &list[i]
 		m.fill()
 		crypt(&m.enc, m.buf[m.text:m.mac])
-		macs[i], keys[i], texts[i] = m.authenticator(), m.macKey[:], m.covered()
+		macs[i], encs[i], keys[i], texts[i] = m.authenticator(), m.enc[:], m.macKey[:], m.covered()
 	}
+	group.KDFs(keys[:len(list)], group.UsageMACKey, encs[:len(list)], none[:len(list)])
 	group.KDFs(macs[:len(list)], group.UsageAuthenticator, keys[:len(list)], texts[:len(list)])
 }
 
@@ -70,18 +71,19 @@ func (Sealings) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Sealings(…
 // A Foresight has the keys of the messages that are expected next: those of the ratchet
 // that the peer is in, in their order. With them messages can be verified and decrypted
 // before the session has come to them. It changes nothing: Engine.ReceiveAhead does
-// everything that Receive does, and takes from the Foresight only that a message has been
-// verified by the very key that the session arrives at.
+// everything that Receive does, and takes from the Foresight only what follows from the very
+// chain key that the session arrives at, and that a message has been verified by it.
 type Foresight struct {
 	public [group.PointLen]byte // of the peer's ratchet
 	first  uint32               // the id of the first message
-	keys   []messageKeys
+	steps  []chainStep          // to the keys of each message
 }
 
 // An Ahead is what a Foresight has made of one message.
 type Ahead struct {
 	verified bool
-	enc      key // that the message was verified and decrypted with
+	to       chainStep // the step to the keys that the message was verified and decrypted with
+	mac      key       // MKmac of these
 }
 
 // Verified says that the message was authentic under keys that were foreseen.
@@ -89,7 +91,15 @@ func (a *Ahead) Verified() bool { return a.verified }
 
 // by says whether the message has been verified and decrypted with this key.
 func (a *Ahead) by(enc *key) bool {
-	return a != nil && a.verified && subtle.ConstantTimeCompare(a.enc[:], enc[:]) == 1
+	return a != nil && a.verified && subtle.ConstantTimeCompare(a.to.keys.enc[:], enc[:]) == 1
+}
+
+// step returns the step to the keys of the message, or nil.
+func (a *Ahead) step() *chainStep {
+	if a == nil || !a.verified {
+		return nil
+	}
+	return &a.to
 }
 
 // Foresee sets f to the keys of the next n messages; false: there is no way to tell them.
@@ -102,19 +112,22 @@ func (e *Engine) Foresee(f *Foresight, n int) bool {
 		r := e.session.ratchet
 		defer r.wipe()
 		f.public, f.first = r.theirPublic, r.k
-		if cap(f.keys) < n {
-			f.keys = make([]messageKeys, 0, n)
+		if cap(f.steps) < n {
+			f.steps = make([]chainStep, 0, n)
 		}
+		var step chainStep
+		defer func() { step = chainStep{} }()
 		for range n {
-			keys, err := r.nextReceiving()
-			if err != nil {
+			var err error
+			step.from = r.receiveChain
+			if step.keys, err = r.nextReceiving(nil); err != nil {
 				return // what is there will do
 			}
-			f.keys = append(f.keys, keys)
-			keys.wipe()
+			step.to = r.receiveChain
+			f.steps = append(f.steps, step)
 		}
 	})
-	return len(f.keys) > 0
+	return len(f.steps) > 0
 }
 
 // Open verifies messages, of which the first is the at-th that was foreseen, and decrypts
@@ -133,16 +146,16 @@ func (f *Foresight) Open(at int, msgs [][]byte, ahead []Ahead) {
 // open is for up to Lanes messages.
 func (f *Foresight) open(at int, msgs [][]byte, ahead []Ahead) {
 	var (
-		data              [Lanes]Data
-		macKeys           [Lanes]key
-		got               [Lanes][macLen]byte
-		index             [Lanes]int
-		macs, keys, texts [Lanes][]byte
+		data                          [Lanes]Data
+		macKeys                       [Lanes]key
+		got                           [Lanes][macLen]byte
+		index                         [Lanes]int
+		macs, encs, keys, texts, none [Lanes][]byte
 	)
 	n := 0
 	for i, msg := range msgs {
 		ahead[i] = Ahead{}
-		if at+i >= len(f.keys) {
+		if at+i >= len(f.steps) {
 			break
 		}
 		_, body, err := wire.ParseHeader(msg)
@@ -153,19 +166,18 @@ func (f *Foresight) open(at int, msgs [][]byte, ahead []Ahead) {
 		if err != nil || m.MessageID != f.first+uint32(at+i) || !bytes.Equal(m.ECDH, f.public[:]) {
 			continue
 		}
-		enc := &f.keys[at+i].enc
-		macKeys[n] = enc.derive(group.UsageMACKey)
-		macs[n], keys[n] = got[n][:], macKeys[n][:]
+		macs[n], encs[n], keys[n] = got[n][:], f.steps[at+i].keys.enc[:], macKeys[n][:]
 		texts[n] = msg[:len(msg)-len(body)+m.Authenticated]
 		data[n], index[n] = m, i
 		n++
 	}
+	group.KDFs(keys[:n], group.UsageMACKey, encs[:n], none[:n])
 	group.KDFs(macs[:n], group.UsageAuthenticator, keys[:n], texts[:n])
 	for j := range n {
 		if subtle.ConstantTimeCompare(got[j][:], data[j].MAC) == 1 {
 			i := index[j]
-			ahead[i] = Ahead{verified: true, enc: f.keys[at+i].enc}
-			crypt(&ahead[i].enc, data[j].Encrypted)
+			ahead[i] = Ahead{verified: true, to: f.steps[at+i], mac: macKeys[j]}
+			crypt(&ahead[i].to.keys.enc, data[j].Encrypted)
 		}
 	}
 	clear(macKeys[:])
@@ -173,8 +185,8 @@ func (f *Foresight) open(at int, msgs [][]byte, ahead []Ahead) {
 
 // Wipe forgets the keys.
 func (f *Foresight) Wipe() {
-	clear(f.keys)
-	f.keys = f.keys[:0]
+	clear(f.steps)
+	f.steps = f.steps[:0]
 }
 
 // Wipe forgets the key.

@@ -89,7 +89,7 @@ type sealing struct {
 	text, mac int            // where the encrypted part and the authenticator begin
 	plain     wire.Plaintext // what comes there; borrowed
 	enc       key
-	macKey    key
+	macKey    key // set when the message is finished
 }
 
 // settle takes the session to its next message and lays that out behind b: all of it but
@@ -137,7 +137,7 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all 
 	binary.BigEndian.PutUint32(b[m.text-4:], uint32(size))
 	e.tellKey(&d, &keys.enc, true)
 	m.mac = len(b)
-	m.enc, m.macKey = keys.enc, keys.enc.derive(group.UsageMACKey)
+	m.enc = keys.enc
 	var none [macLen]byte
 	b = append(b, none[:]...)
 
@@ -157,6 +157,7 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all 
 func (m *sealing) finish() {
 	m.fill()
 	crypt(&m.enc, m.buf[m.text:m.mac])
+	m.macKey = m.enc.derive(group.UsageMACKey)
 	authenticate(m.authenticator(), &m.macKey, m.covered())
 }
 
@@ -202,14 +203,19 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (w
 	}
 	if stored >= 0 {
 		keys = s.skipped[stored].keys
-	} else if keys, skipped, err = next.receive(&m, now); err != nil {
+	} else if keys, skipped, err = next.receive(&m, now, ahead.step()); err != nil {
 		return wire.Plaintext{}, err
 	}
-	mac := keys.enc.derive(group.UsageMACKey)
+	var mac key
 	defer clear(mac[:])
 	opened := ahead.by(&keys.enc)
-	if covered := len(msg) - len(body) + m.Authenticated; !opened && !authentic(m.MAC, &mac, msg[:covered]) {
-		return wire.Plaintext{}, ErrMAC
+	if opened {
+		mac = ahead.mac
+	} else {
+		mac = keys.enc.derive(group.UsageMACKey)
+		if !authentic(m.MAC, &mac, msg[:len(msg)-len(body)+m.Authenticated]) {
+			return wire.Plaintext{}, ErrMAC
+		}
 	}
 
 	if costly {
@@ -232,8 +238,9 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (w
 }
 
 // receive takes the ratchet to the message m, whose key is not stored, and returns its
-// keys and those of the messages that it has skipped.
-func (r *ratchet) receive(m *Data, now time.Time) (keys messageKeys, skipped skippedKeys, err error) {
+// keys and those of the messages that it has skipped. known, unless nil, is a step that may
+// be the last to be taken.
+func (r *ratchet) receive(m *Data, now time.Time, known *chainStep) (keys messageKeys, skipped skippedKeys, err error) {
 	switch {
 	case r.receiving && bytes.Equal(m.ECDH, r.theirPublic[:]):
 		err = r.receiveSame(m)
@@ -249,7 +256,7 @@ func (r *ratchet) receive(m *Data, now time.Time) (keys messageKeys, skipped ski
 		skipped, err = r.skipTo(m.MessageID, now, skipped)
 	}
 	if err == nil {
-		keys, err = r.nextReceiving()
+		keys, err = r.nextReceiving(known)
 	}
 	return keys, skipped, err
 }

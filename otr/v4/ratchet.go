@@ -1,6 +1,7 @@
 package v4
 
 import (
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -184,19 +185,40 @@ func (r *ratchet) nextSending() (messageKeys, error) {
 	return nextKeys(&r.sendChain), nil
 }
 
-// nextReceiving returns the keys of message k, the next of the receiving chain.
-func (r *ratchet) nextReceiving() (messageKeys, error) {
+// nextReceiving returns the keys of message k, the next of the receiving chain. known,
+// unless nil, spares their derivation if it is the step that is to be taken.
+func (r *ratchet) nextReceiving(known *chainStep) (messageKeys, error) {
 	if r.k == math.MaxUint32 {
 		return messageKeys{}, ErrExhausted
 	}
 	r.k++
+	if known != nil && subtle.ConstantTimeCompare(known.from[:], r.receiveChain[:]) == 1 {
+		r.receiveChain = known.to
+		return known.keys, nil
+	}
 	return nextKeys(&r.receiveChain), nil
 }
 
+// A chainStep is what nextKeys has made of one chain key.
+type chainStep struct {
+	from, to key
+	keys     messageKeys
+}
+
 // nextKeys takes a chain one message on, and returns the keys of that message.
-func nextKeys(chain *key) messageKeys {
-	keys := messageKeys{enc: chain.derive(group.UsageMessageKey), extra: extraSymmetricKey(chain)}
-	*chain = chain.derive(group.UsageNextChainKey)
+func nextKeys(chain *key) (keys messageKeys) {
+	var next key
+	var extra [1 + len(next)]byte
+	defer clear(extra[:])
+	extra[0] = extraKeyByte
+	copy(extra[1:], chain[:])
+	group.ShortKDFs(
+		[][]byte{keys.enc[:], keys.extra[:], next[:]},
+		[]group.Usage{group.UsageMessageKey, group.UsageExtraSymmKey, group.UsageNextChainKey},
+		[][]byte{chain[:], extra[:], chain[:]},
+	)
+	*chain = next
+	clear(next[:])
 	return keys
 }
 

@@ -139,11 +139,8 @@ func ratchetKeys(root, mixed *key) (next, chain key) {
 	return next, chain
 }
 
-// extraSymmetricKey is the extra symmetric key that belongs to a chain key.
-func extraSymmetricKey(chain *key) (extra key) {
-	group.KDF(extra[:], group.UsageExtraSymmKey, []byte{0xff}, chain[:])
-	return extra
-}
+// extraKeyByte is hashed before a chain key for the extra symmetric key that belongs to it.
+const extraKeyByte = 0xff
 
 // trimZeros returns b without leading zero bytes.
 func trimZeros(b []byte) []byte { return bytes.TrimLeft(b, "\x00") }

@@ -96,7 +96,7 @@ func (r *ratchet) skipTo(id uint32, now time.Time, skipped skippedKeys) (skipped
 	for r.k < id {
 		entry := skippedKey{ecdh: r.theirPublic, id: r.k, since: now}
 		var err error
-		if entry.keys, err = r.nextReceiving(); err != nil {
+		if entry.keys, err = r.nextReceiving(nil); err != nil {
 			return skipped, err
 		}
 		skipped = skipped.add(entry)
