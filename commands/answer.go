@@ -23,18 +23,18 @@ func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: flagJSON, Category: groupAnswer, Usage: "answer with one JSON document", DisableDefaultText: true}
 }
 
-// A document is an answer: text for people, or JSON for programs.
+// A document is what a command prints: text for people, or JSON for programs.
 type document interface {
 	Text() string
 }
 
-// A forTerminal is a document that has another layout for a person at a terminal: its
-// fingerprints have rows to be read from, where Text has a line for each.
+// A forTerminal is a document with a second layout for a terminal, which splits fingerprints
+// into rows that are easy to read; Text prints each on one line.
 type forTerminal interface {
 	TerminalText() string
 }
 
-// answer prints a document in the form that the flags ask for.
+// answer prints a document as text or as JSON, as the flags ask.
 func answer(c *cli.Context, d document) error {
 	if c.Bool(flagJSON) {
 		e := json.NewEncoder(output(c))
@@ -49,12 +49,11 @@ func answer(c *cli.Context, d document) error {
 	return err
 }
 
-// output is where a command prints its answer.
+// output returns the writer to which a command prints its result.
 func output(c *cli.Context) io.Writer { return c.App.Writer }
 
-// An answerWriter remembers the first error of writing an answer: the flag library ignores
-// the errors of printing help and the version, and an answer that is not delivered is a
-// failure.
+// An answerWriter remembers the first write error. The flag library ignores errors when it
+// prints help or the version, but output that cannot be written must make the program fail.
 type answerWriter struct {
 	w   io.Writer
 	err error
@@ -68,7 +67,7 @@ func (a *answerWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// outputFlag is the flag of every command that writes one file.
+// outputFlag is the output flag that all commands share that write one file.
 func outputFlag() cli.Flag {
 	return &cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Category: groupFile, Usage: "write to `FILE`", DefaultText: "standard output"}
 }
@@ -77,12 +76,12 @@ func forceFlag() cli.Flag {
 	return &cli.BoolFlag{Name: flagForce, Category: groupFile, Usage: "replace an existing file", DisableDefaultText: true}
 }
 
-// outputFiles writes the files that the flags name.
+// outputFiles writes to the files that the flags name.
 func outputFiles(c *cli.Context) files.Writer {
 	return files.Writer{Standard: output(c), Replace: c.Bool(flagForce)}
 }
 
-// valueOf is the value of a flag; nil: it was not given.
+// valueOf returns the value of a flag, or nil if it was not given.
 func valueOf(c *cli.Context, flag string) *string {
 	if !c.IsSet(flag) {
 		return nil
@@ -91,7 +90,7 @@ func valueOf(c *cli.Context, flag string) *string {
 	return &value
 }
 
-// noArguments refuses arguments of a command that has none.
+// noArguments refuses arguments to a command that takes none.
 func noArguments(c *cli.Context) error {
 	if c.Args().Present() {
 		return exit.Errorf(exit.Usage, "%s takes no argument, not %q", c.Command.HelpName, c.Args().First())
@@ -99,7 +98,7 @@ func noArguments(c *cli.Context) error {
 	return nil
 }
 
-// oneFile returns the one argument of a command that takes a file.
+// oneFile returns the only argument of a command that takes a file.
 func oneFile(c *cli.Context) (string, error) {
 	if c.NArg() != 1 {
 		return "", exit.Errorf(exit.Usage, "%s takes one file", c.Command.HelpName)

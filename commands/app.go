@@ -1,5 +1,5 @@
-// Package commands is otrpipe's command line: one file a command. Flags come
-// in, calls go out, text and exit codes come back. It holds no protocol, no
+// Package commands is otrpipe's command line, with one file per command. It turns flags into
+// calls of other packages, and their results into text and exit codes. It holds no protocol, no
 // cryptography and no file formats.
 package commands
 
@@ -22,11 +22,10 @@ import (
 
 const programName = "otrpipe"
 
-// lastMessages is how long the program waits at its end for a reader of its messages.
+// lastMessages is how long the program waits, before it exits, for its messages to be read.
 const lastMessages = 2 * time.Second
 
-// Run runs the program with args, the first of which is its name, and returns
-// the exit code.
+// Run runs the program and returns its exit code. args[0] is the program's name.
 func Run(args []string, stdin, stdout, stderr *os.File) int {
 	s := terminal.NewIO(programName, stdin, stdout, stderr)
 	defer s.Messages.Flush(lastMessages)
@@ -69,7 +68,7 @@ func newApp(s *terminal.IO) *cli.App {
 				Name:    "home",
 				Usage:   "keep identities and contacts in `DIR`",
 				EnvVars: []string{"OTRPIPE_HOME"},
-				// The default needs the environment; openHome knows it.
+				// openHome sets the default, which depends on the environment.
 				DefaultText: "$XDG_DATA_HOME/otrpipe",
 			},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print errors only", DisableDefaultText: true},
@@ -94,7 +93,7 @@ func newApp(s *terminal.IO) *cli.App {
 	return app
 }
 
-// prepare sets on c and its subcommands what holds for every command.
+// prepare gives c and its subcommands the settings that all commands share.
 func prepare(c *cli.Command) {
 	c.HideHelpCommand = true
 	c.OnUsageError = usageError
@@ -107,7 +106,7 @@ func prepare(c *cli.Command) {
 	}
 }
 
-// noCommand answers a call that names no command, or an unknown one.
+// noCommand returns the error for a command line that names no command or an unknown one.
 func noCommand(c *cli.Context) error {
 	path, commands := commandPath(c)
 	if c.Args().Present() {
@@ -123,7 +122,7 @@ func noCommand(c *cli.Context) error {
 		WithHint("%s --help", path)
 }
 
-// commandPath says which command c runs and what its subcommands are.
+// commandPath returns the path of the command that c runs, and its subcommands.
 func commandPath(c *cli.Context) (string, []*cli.Command) {
 	if c.Command.Name == programName || c.Command.Name == "" {
 		return programName, c.App.Commands
@@ -131,7 +130,7 @@ func commandPath(c *cli.Context) (string, []*cli.Command) {
 	return c.Command.HelpName, c.Command.Subcommands
 }
 
-// usageError gives the errors of the flag library our form and exit code.
+// usageError gives an error of the flag library our wording and exit code.
 func usageError(_ *cli.Context, err error, _ bool) error {
 	return exit.Errorf(exit.Usage, "%s", lowerFirst(err.Error()))
 }
@@ -143,7 +142,7 @@ func lowerFirst(s string) string {
 	return strings.ToLower(s[:1]) + s[1:]
 }
 
-// version is what the build says about itself: the version, the commit, and Go's version.
+// version describes the build: the version, the commit, and Go's version.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -170,15 +169,15 @@ func describeBuild(info *debug.BuildInfo) string {
 	return version + ", " + info.GoVersion
 }
 
-// ioKey is where a command's context keeps the standard streams.
+// ioKey is the key under which a command's context holds the standard streams.
 const ioKey = "io"
 
-// ioOf returns the streams of the program that runs the command of c.
+// ioOf returns the standard streams that belong to c.
 func ioOf(c *cli.Context) *terminal.IO {
 	return c.App.Metadata[ioKey].(*terminal.IO)
 }
 
-// readGlobalFlags reads the flags that hold everywhere.
+// readGlobalFlags reads the flags that every command has.
 func readGlobalFlags(s *terminal.IO, c *cli.Context) error {
 	s.Quiet, s.Verbose = c.Bool("quiet"), c.Bool("verbose")
 	if s.Quiet && s.Verbose {
@@ -187,7 +186,7 @@ func readGlobalFlags(s *terminal.IO, c *cli.Context) error {
 	return nil
 }
 
-// finish prints err, where there is one, and returns its exit code.
+// finish prints err, unless it is nil, and returns its exit code.
 func finish(s *terminal.IO, err error) int {
 	if err == nil {
 		return exit.OK

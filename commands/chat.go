@@ -38,11 +38,11 @@ func chatCommand() *cli.Command {
 	}
 }
 
-// chatDefaults are the flags of a chat that was not given others.
+// chatDefaults are the defaults for flags of chat that differ from those of connect.
 var chatDefaults = options.Values{
 	flagMode: {modeLines},
 	flagStay: {"true"},
-	flagRaw:  {"true"}, // a message may have several lines, and so shows them
+	flagRaw:  {"true"}, // a message may have several lines, and raw mode shows them
 	flagHTML: {htmlText},
 }
 
@@ -86,7 +86,7 @@ func runChat(c *cli.Context) error {
 	return err
 }
 
-// publicKeys are the fingerprints of our own keys; none if they cannot be read.
+// publicKeys returns the fingerprints of our own keys, or none if the keys cannot be read.
 func publicKeys(c *cli.Context) []keys.Fingerprint {
 	public, err := identityOf(c).Public()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"otrpipe/commands/internal/exit"
 )
 
-// The scripts ask the program itself what can come next: they hold no names of
-// commands or flags, and no name of a contact is ever part of a script.
+// The scripts ask the program itself what can come next. They contain no names of commands,
+// flags or contacts.
 var (
 	//go:embed completion.bash
 	completionBash string
@@ -46,9 +46,9 @@ func completionCommand() *cli.Command {
 	}
 }
 
-// completeCommand is what the scripts run; its arguments and its answer are those
-// of complete.Tables. It asks nothing and complains of nothing: what cannot be
-// found out is left out.
+// completeCommand is what the scripts run; complete.Tables describes its arguments and its
+// output. It never prompts and never reports errors: words that cannot be looked up are left
+// out.
 func completeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "__complete",

@@ -8,8 +8,8 @@ import (
 	"otrpipe/keyfile"
 )
 
-// flagValueWords says of every flag what its value can be; nil: only the user
-// knows.
+// flagValueWords returns, for each flag, the function that lists its possible values; nil means
+// that any value is possible.
 var flagValueWords = withStreamFlags(map[string]complete.Completer{
 	flagHome:                    complete.AFolder,
 	flagIdentity:                atHome(names.Identities),
@@ -40,7 +40,7 @@ var flagValueWords = withStreamFlags(map[string]complete.Completer{
 	flagAs:                      nil,
 })
 
-// withStreamFlags adds what the table of stream flags says of their values.
+// withStreamFlags adds the values from the table of stream flags.
 func withStreamFlags(words map[string]complete.Completer) map[string]complete.Completer {
 	for _, f := range options.Table {
 		switch f.Kind {
@@ -54,8 +54,8 @@ func withStreamFlags(words map[string]complete.Completer) map[string]complete.Co
 	return words
 }
 
-// streamCompleter is what the value of a stream flag can be; nil: only the user
-// knows.
+// streamCompleter returns the function that lists the possible values of a stream flag; nil
+// means that any value is possible.
 func streamCompleter(f *options.Flag) complete.Completer {
 	switch f.Completion {
 	case options.Fixed:
@@ -76,7 +76,7 @@ func streamCompleter(f *options.Flag) complete.Completer {
 	return nil
 }
 
-// argumentWords says of a command, by its path, what its arguments can be.
+// argumentWords returns the possible arguments of a command, which is given by its path.
 var argumentWords = map[string][]complete.Completer{
 	"keys remove":       {atHome(names.Identities)},
 	"keys import":       {complete.AFile},
@@ -94,7 +94,7 @@ var argumentWords = map[string][]complete.Completer{
 	"toolkit modify":    {complete.AFile},
 	"toolkit remac":     {complete.AFile},
 	"toolkit forge":     {complete.AFile},
-	"prekeys revoke":    {complete.These()}, // ids are known only with the passphrase
+	"prekeys revoke":    {complete.These()}, // ids can be read only with the passphrase
 	commandChat:         {atHome(names.Reachable)},
 	commandConnect:      {atHome(names.Reachable)},
 	"send":              {complete.AFile, complete.AFile, complete.AFile, complete.AFile},

@@ -22,8 +22,8 @@ func typedHome(t *complete.Typed) *keyfile.Home {
 	return home
 }
 
-// contactsFingerprints are those of the contact that the first argument names, or of all
-// contacts.
+// contactsFingerprints lists the fingerprints of the contact that the first argument names, or
+// of all contacts.
 func contactsFingerprints(t *complete.Typed) []complete.Word {
 	contact := ""
 	if len(t.Arguments) > 0 {
@@ -32,8 +32,9 @@ func contactsFingerprints(t *complete.Typed) []complete.Word {
 	return names.Fingerprints(typedHome(t), contact)
 }
 
-// sessionsForCommand are the live sessions that a command can use: a half joins one that waits
-// for it, and a controller asks any. Other ends need a name that no session has.
+// sessionsForCommand lists the live sessions that a command can use: for a half, those that wait
+// for one; for a control command, all. Any other end needs a new name, so there is nothing to
+// list.
 func sessionsForCommand(t *complete.Typed) []complete.Word {
 	switch name := t.Command.Name; {
 	case name == halves.Encrypt || name == halves.Decrypt:
@@ -44,7 +45,7 @@ func sessionsForCommand(t *complete.Typed) []complete.Word {
 	return nil
 }
 
-// versionsForCommand are the usual values of --otr, of which a fingerprint has only one.
+// versionsForCommand lists the usual values of --otr. A fingerprint belongs to a single version.
 func versionsForCommand(t *complete.Typed) complete.Completion {
 	if len(t.Path) > 0 && t.Path[0] == "fingerprint" {
 		return complete.These(digits(wire.MakeVersions(3), wire.MakeVersions(4))...)(t)
@@ -62,7 +63,7 @@ func digits(sets ...wire.Versions) (all []string) {
 	return all
 }
 
-// modesForCommand are those of a stream; a chat has only one.
+// modesForCommand lists the modes of a stream; chat has only one.
 func modesForCommand(t *complete.Typed) complete.Completion {
 	if t.Command.Name == commandChat {
 		return complete.These(modeLines)(t)

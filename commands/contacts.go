@@ -30,10 +30,10 @@ func contactsCommand() *cli.Command {
 	}
 }
 
-// contactsOf is the contacts of the home that the flags name.
+// contactsOf returns the contacts in the home that the flags name.
 func contactsOf(c *cli.Context) contacts.Book { return contacts.Book{IO: ioOf(c), Home: openHome(c)} }
 
-// onContact makes an action of one that is about a contact, whose name is the first argument.
+// onContact turns a function of a contact's name into an action. The name is the first argument.
 func onContact(do func(c *cli.Context, contact string, rest []string) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if !c.Args().Present() {
@@ -43,8 +43,8 @@ func onContact(do func(c *cli.Context, contact string, rest []string) error) cli
 	}
 }
 
-// keyOf reads the arguments after a contact's name as the fingerprint of one of its keys; nil:
-// there are none.
+// keyOf reads the arguments after a contact's name as the fingerprint of one of its keys. It
+// returns nil if there are none.
 func keyOf(rest []string) (*keys.Fingerprint, error) {
 	if len(rest) == 0 {
 		return nil, nil

@@ -57,7 +57,7 @@ func contactsAddress(c *cli.Context, contact string, command []string) error {
 	return contactsOf(c).SetAddress(contact, a)
 }
 
-// printAddress prints a contact's address as it is given here.
+// printAddress prints a contact's address in the form in which this command takes it.
 func printAddress(c *cli.Context, contact string) error {
 	known, err := contactsOf(c).Find(contact)
 	if err != nil {

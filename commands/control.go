@@ -15,8 +15,8 @@ func controlFlags() []cli.Flag {
 	), identityFlag())
 }
 
-// meantSessions says which live sessions the flags mean: of this home, of the identity if
-// one is named, of the name if one is given.
+// meantSessions returns the filter for the live sessions that the flags select: those of this
+// home, limited to an identity and a session name if they are given.
 func meantSessions(c *cli.Context) (dir string, filter control.Filter, err error) {
 	if !control.Reachable {
 		return "", filter, control.ErrUnreachable
@@ -40,8 +40,8 @@ func meantSessions(c *cli.Context) (dir string, filter control.Filter, err error
 	return dir, filter, err
 }
 
-// theSession returns the one live session that the flags mean. Its connection
-// is to be closed.
+// theSession connects to the only live session that the flags select. The caller closes the
+// connection.
 func theSession(c *cli.Context) (*control.Client, error) {
 	dir, filter, err := meantSessions(c)
 	if err != nil {

@@ -30,7 +30,7 @@ func decryptStreamCommand() *cli.Command {
 	}
 }
 
-// decryptStream decrypts a message to somebody who was away, or as a half.
+// decryptStream decrypts a message that was sent while we were away, or runs as a half.
 func decryptStream(c *cli.Context) error {
 	if !c.Bool(flagOffline) && !offline.IsMessage(ioOf(c).In) {
 		return runHalf(c, halves.Decrypt)

@@ -43,7 +43,7 @@ func encryptStreamCommand() *cli.Command {
 	}
 }
 
-// encryptStream encrypts for somebody who is away, or as a half.
+// encryptStream encrypts for a contact who is away, or runs as a half.
 func encryptStream(c *cli.Context) error {
 	switch {
 	case c.IsSet(flagTo) || c.IsSet(flagReplyTo):
@@ -88,8 +88,8 @@ func encryptOffline(c *cli.Context) error {
 	return config.Send(ensembles, c.String(flagTo), instance)
 }
 
-// toInstance reads an instance tag as it is printed: eight hexadecimal digits. It is 0 where
-// none is given.
+// toInstance reads an instance tag in its printed form, eight hexadecimal digits. It returns 0
+// if none is given.
 func toInstance(c *cli.Context) (uint32, error) {
 	if !c.IsSet(flagToInstance) {
 		return 0, nil

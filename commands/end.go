@@ -16,21 +16,21 @@ import (
 	"otrpipe/keyfile"
 )
 
-// newEnd reads the flags of a stream command. Those that were not given have the command's
+// newEnd reads the flags of a stream command. Flags that were not given have the command's
 // defaults.
 func newEnd(c *cli.Context, defaults options.Values) (*ends.End, error) {
 	return newSharing(c, defaults, nil)
 }
 
-// newSharing is newEnd for an end whose secret of SMP the command has already; nil: it has
-// none, and the flags say where one is. The session wipes it.
+// newSharing is newEnd for a command that already holds the SMP secret. If secret is nil, the
+// flags may name a source. The session wipes the secret.
 func newSharing(c *cli.Context, defaults options.Values, shared []byte) (*ends.End, error) {
 	given, err := options.Read(c)
 	if err != nil {
 		return nil, err
 	}
 	for name, value := range defaults {
-		if !c.IsSet(name) { // a switch may have been given as off
+		if !c.IsSet(name) { // the switch may have been turned off explicitly
 			given[name] = value
 		}
 	}
@@ -41,7 +41,7 @@ func newSharing(c *cli.Context, defaults options.Values, shared []byte) (*ends.E
 	if err != nil {
 		return nil, err
 	}
-	if c.Bool(options.EphemeralFlag) { // and not by default
+	if c.Bool(options.EphemeralFlag) { // only where it was turned on explicitly
 		if err := checkEphemeral(c); err != nil {
 			return nil, err
 		}
@@ -52,7 +52,7 @@ func newSharing(c *cli.Context, defaults options.Values, shared []byte) (*ends.E
 	})
 }
 
-// newWhole is newEnd for a command that is a whole end.
+// newWhole is newEnd for a command that both sends and receives.
 func newWhole(c *cli.Context, defaults options.Values) (*ends.End, error) {
 	command := c.Args().Slice()
 	name, named := contactArgument(c)
@@ -75,8 +75,8 @@ func newWhole(c *cli.Context, defaults options.Values) (*ends.End, error) {
 	return e, e.FindWay(command)
 }
 
-// contactArgument returns the contact whose name is the only argument, instead of a COMMAND.
-// It has an address, or the flags say how it is reached; else it is a COMMAND.
+// contactArgument returns the contact that the only argument names. If the contact has no
+// address and the flags name none, the argument is a COMMAND instead.
 func contactArgument(c *cli.Context) (name string, ok bool) {
 	if c.NArg() != 1 || !hasFlag(c, flagTCP) || cmdline.HasDashes(c.App) {
 		return "", false
@@ -88,9 +88,9 @@ func contactArgument(c *cli.Context) (name string, ok bool) {
 	return contact.Name, !contact.Address.IsZero() || c.IsSet(flagTCP) || c.IsSet(flagListen)
 }
 
-// findWay finds the way to the other end: the one that the flags or a COMMAND name, or else the
-// address on file of a contact; name is the contact that the command line names, if any. It
-// returns the flags and the COMMAND that lead there.
+// findWay finds the way to the other end: the flags or a COMMAND if they are given, or else the
+// saved address of the contact that the command line names (name, if any). It returns the flags
+// and the COMMAND that lead there.
 func findWay(c *cli.Context, name string, command []string) (options.Values, []string, error) {
 	way := options.Values{}
 	contact := keyfile.Contact{}
@@ -115,11 +115,11 @@ func findWay(c *cli.Context, name string, command []string) (options.Values, []s
 	return way, command, checkWay(c, name, len(command) > 0, len(way) > 0)
 }
 
-// checkContact refuses flags that contradict the name of a contact that is an argument.
+// checkContact refuses flags that contradict a contact's name given as an argument.
 func checkContact(c *cli.Context, name string) error {
 	switch {
 	case name == "" || name == c.String(flagContact):
-		return nil // which checkEphemeral refuses where it has to
+		return nil // checkEphemeral refuses the combination if necessary
 	case c.IsSet(flagContact):
 		return exit.Errorf(exit.Usage, "--contact names somebody else than %s", terminal.Visible(name))
 	case c.Bool(options.EphemeralFlag):
@@ -128,7 +128,7 @@ func checkContact(c *cli.Context, name string) error {
 	return nil
 }
 
-// together returns the defaults of a command with what was found out for this run.
+// together merges a command's defaults with those found for this run.
 func together(defaults, found options.Values) options.Values {
 	all := maps.Clone(defaults)
 	if all == nil {
@@ -144,7 +144,7 @@ func hasFlag(c *cli.Context, name string) bool {
 }
 
 // checkWay refuses a command line that does not name exactly one way to the other end. name is
-// the contact that it names, if any; command says whether there is a COMMAND, and dialled
+// the contact that it names, if any; command reports whether it has a COMMAND, and dialled
 // whether the contact has a TCP address.
 func checkWay(c *cli.Context, name string, command, dialled bool) error {
 	switch hasTCP := hasFlag(c, flagTCP); {
@@ -171,7 +171,7 @@ func checkWay(c *cli.Context, name string, command, dialled bool) error {
 		WithHint("%s [flags] -- COMMAND...", c.Command.HelpName)
 }
 
-// runHalf is encrypt-stream and decrypt-stream.
+// runHalf runs encrypt-stream or decrypt-stream.
 func runHalf(c *cli.Context, role string) error {
 	if err := noArguments(c); err != nil {
 		return err
@@ -183,7 +183,8 @@ func runHalf(c *cli.Context, role string) error {
 	return e.RunHalf(role)
 }
 
-// checkEphemeral refuses flags that say whose keys to use, or who should know them again.
+// checkEphemeral refuses, beside --ephemeral, flags that choose a stored key or remember the
+// peer.
 func checkEphemeral(c *cli.Context) error {
 	for _, flag := range []string{
 		flagContact, flagIdentity, flagIdentityFile, flagPassphrase + secret.FileFlag, flagPassphrase + secret.FDFlag,

@@ -17,7 +17,8 @@ const (
 	flagData     = "data"
 	flagReceived = "received"
 
-	// maxExtraData is the longest --data, in bytes: a TLV's value, less the use.
+	// maxExtraData is the maximum length of --data in bytes: that of a TLV's value, less the 4
+	// bytes of the use.
 	maxExtraData = 65535 - 4
 )
 

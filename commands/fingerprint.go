@@ -82,12 +82,12 @@ func contactFingerprints(c *cli.Context) error {
 	return answerFingerprints(c, contacts.Describe(contact), fps)
 }
 
-// otherVersion says of a key whether it is for another version than --otr asks for.
+// otherVersion reports whether a key is for a different version than --otr asks for.
 func otherVersion(c *cli.Context) func(keys.Fingerprint) bool {
 	return func(fp keys.Fingerprint) bool { return c.IsSet(flagOTR) && fp.OTR() != c.Int(flagOTR) }
 }
 
-// answerFingerprints prints keys, which are those of the document.
+// answerFingerprints prints the fingerprints of keys, which the document describes too.
 func answerFingerprints(c *cli.Context, d document, fps []keys.Fingerprint) error {
 	if c.Bool(flagJSON) {
 		return answer(c, d)

@@ -5,8 +5,7 @@ import (
 	"otrpipe/commands/internal/options"
 )
 
-// The groups of flags, in the order that help shows them. A flag's group is its
-// category.
+// The groups of flags, in the order in which help shows them. A flag's category is its group.
 const (
 	groupTransport  = options.TransportGroup
 	groupPeer       = options.PeerGroup
@@ -26,8 +25,8 @@ var flagGroups = []string{
 	groupTransport, groupPeer, groupOffline, groupSession, groupStream, groupSMP, groupExtraKey, groupKeys, groupAddress, groupFile, groupAnswer, groupEverywhere,
 }
 
-// The groups of commands, in the order that help shows them. A command's group
-// is its category.
+// The groups of commands, in the order in which help shows them. A command's category is its
+// group.
 const (
 	groupCommandsKeys    = "Keys and contacts"
 	groupCommandsStreams = "Streams"
@@ -37,7 +36,7 @@ const (
 
 var commandGroups = []string{groupCommandsKeys, groupCommandsStreams, groupCommandsLive, groupCommandsOther}
 
-// helpLayout is what the pages of help show.
+// helpLayout is the layout of the help pages.
 var helpLayout = cmdline.Layout{
 	FlagGroups:    flagGroups,
 	CommandGroups: commandGroups,
@@ -46,11 +45,11 @@ var helpLayout = cmdline.Layout{
 	CommandFooter: manPageOf,
 }
 
-// manPageOf names the manual page that says more about a command. A command's
-// subcommands are in its page.
+// manPageOf returns the name of the manual page of a command. A command's page also describes
+// its subcommands.
 func manPageOf(words []string) string { return "man " + programName + "-" + words[0] + " says more." }
 
-// shortHelp is for who has said nothing: what to say.
+// shortHelp is printed when no command is given.
 const shortHelp = `
   otrpipe keygen                          make your keys, once
   otrpipe fingerprint                     read this to the other end

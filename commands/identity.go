@@ -10,7 +10,7 @@ import (
 	"otrpipe/keyfile"
 )
 
-// The names of the flags that say whose keys are used and how they are opened.
+// The names of the flags that choose an identity and open its key file.
 const (
 	flagHome         = "home"
 	flagIdentity     = "identity"
@@ -20,8 +20,8 @@ const (
 	flagKeepForging  = "keep-forging-key"
 )
 
-// envIdentity is where the identity's name may come from. The flag library does not read it:
-// it takes an empty variable for a flag that was given.
+// envIdentity is the environment variable that can name the identity. We read it ourselves,
+// because the flag library treats an empty variable as a flag that was given.
 const envIdentity = "OTRPIPE_IDENTITY"
 
 // identityFlags are the flags of every command that opens an identity.
@@ -32,7 +32,7 @@ func identityFlags() []cli.Flag {
 	), passphraseFlags()...)
 }
 
-// homeIdentityFlags are the flags of every command for identities of the home alone.
+// homeIdentityFlags are the flags of every command that works only on identities in the home.
 func homeIdentityFlags() []cli.Flag { return append([]cli.Flag{identityFlag()}, passphraseFlags()...) }
 
 func identityFlag() cli.Flag {
@@ -56,7 +56,7 @@ func keepForgingFlag() cli.Flag {
 		Usage: "keep the private half of version 4's forging key too; the protocol never needs it, and otherwise nobody has it"}
 }
 
-// accountFlags are the flags that choose an account in a file of libotr's.
+// accountFlags are the flags that choose an account in one of libotr's files.
 func accountFlags() []cli.Flag {
 	return cmdline.In(groupFile,
 		&cli.StringFlag{Name: flagAccount, Usage: "the account's `NAME` in libotr's file"},
@@ -82,7 +82,7 @@ func openHome(c *cli.Context) *keyfile.Home {
 	return home
 }
 
-// identityOf is the identity that the flags choose.
+// identityOf returns the identity that the flags choose.
 func identityOf(c *cli.Context) identities.Choice {
 	return identities.Choice{
 		IO:      ioOf(c),

@@ -24,7 +24,7 @@ func keysListCommand() *cli.Command {
 	}
 }
 
-// keysList prints the identities that can be read, then the errors of the others.
+// keysList prints the identities that can be read, then the errors for those that cannot.
 func keysList(c *cli.Context) error {
 	list, failed := identities.All(openHome(c))
 	if err := answer(c, list); err != nil || len(failed) == 0 {

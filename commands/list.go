@@ -8,7 +8,7 @@ import (
 	"otrpipe/commands/internal/cmdline"
 )
 
-// commandList is every command, in the order that help shows them.
+// commandList returns all commands, in the order in which help shows them.
 func commandList() []*cli.Command {
 	return slices.Concat(
 		cmdline.InCategory(groupCommandsKeys,

@@ -8,8 +8,8 @@ import (
 	"otrpipe/commands/internal/options"
 )
 
-// offlineConfig is what the flags of encrypt-stream and decrypt-stream say where nobody
-// answers. The caller closes it.
+// offlineConfig reads the flags with which encrypt-stream and decrypt-stream work while the
+// other end is away. The caller closes it.
 func offlineConfig(c *cli.Context) (*offline.Config, error) {
 	given, err := options.Read(c)
 	if err != nil {
@@ -38,7 +38,7 @@ func offlineConfig(c *cli.Context) (*offline.Config, error) {
 	return config, nil
 }
 
-// prekeysConfig is what the flags of commands for prekeys say. The caller closes it.
+// prekeysConfig reads the flags of the prekeys commands. The caller closes it.
 func prekeysConfig(c *cli.Context) (*offline.Config, error) {
 	id, err := identityOf(c).OpenForOffline()
 	if err != nil {

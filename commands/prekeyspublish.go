@@ -11,7 +11,7 @@ import (
 	"otrpipe/commands/internal/terminal"
 )
 
-// defaultPrekeys is how many prekeys are made where no number is given.
+// defaultPrekeys is the number of prekeys to make if none is given.
 const defaultPrekeys = 20
 
 func prekeysPublishCommand() *cli.Command {

@@ -61,7 +61,7 @@ func prekeysRevoke(c *cli.Context) error {
 	return nil
 }
 
-// prekeysAndSessions reads ids, which are of prekeys or of sessions.
+// prekeysAndSessions sorts ids into those of prekeys and those of sessions.
 func prekeysAndSessions(ids []string) (prekeys []uint32, sessions []string, err error) {
 	for _, id := range ids {
 		number, err := strconv.ParseUint(id, 16, 64)

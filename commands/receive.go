@@ -36,7 +36,7 @@ func runReceive(c *cli.Context) error {
 	} else if len(args) > 1 {
 		return exit.Errorf(exit.Usage, "%s takes one folder, not %q too", c.Command.HelpName, args[1])
 	}
-	var limit int64 // none
+	var limit int64 // 0 means no limit
 	if c.IsSet(flagMaxBytes) {
 		var err error
 		if limit, err = exchange.MaxBytes(c.String(flagMaxBytes)); err != nil {

@@ -18,7 +18,7 @@ func refreshCommand() *cli.Command {
 	}
 }
 
-// ask has a live session do something that has no answer but its success.
+// ask makes a live session do something whose only result is success or an error.
 func ask(c *cli.Context, r control.Request) error {
 	if err := noArguments(c); err != nil {
 		return err

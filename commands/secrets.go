@@ -14,27 +14,26 @@ import (
 	"otrpipe/commands/internal/secret"
 )
 
-// The names of secrets: the flags that say where one is have -file and -fd behind
-// them.
+// The names of secrets. The flags that give a secret's source are named NAME-file and NAME-fd.
 const (
 	flagPassphrase    = "passphrase"
 	flagNewPassphrase = "new-passphrase"
 	flagSecret        = "secret"
 )
 
-// secretVariables are the variables that hold secrets, by the secret's name.
+// secretVariables maps a secret's name to the environment variable that can hold it.
 var secretVariables = map[string]string{
 	flagPassphrase:    identities.EnvPassphrase,
 	flagNewPassphrase: identities.EnvNewPassphrase,
 }
 
-// sharedSecrets are the secrets that anybody who has read them can pass SMP with.
-// Their files must be as private as a key file. A passphrase is of no use without
-// its key file, which is private already.
+// sharedSecrets are the secrets with which anybody who reads them can pass SMP, so their files
+// must be as private as a key file. A passphrase is useless without its key file, which is
+// private already.
 var sharedSecrets = []string{flagSMPSecret, flagSecret}
 
-// secretFlags are the two flags by which a secret can be given; what says in
-// the help which one it is.
+// secretFlags returns the two flags that can give a secret. what describes the secret in their
+// help.
 func secretFlags(name, what string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: name + secret.FileFlag, Usage: what + " is in `FILE`"},
@@ -42,8 +41,8 @@ func secretFlags(name, what string) []cli.Flag {
 	}
 }
 
-// Where a command's context keeps the secrets of the environment, by their names,
-// and the sources that its flags name.
+// The keys under which a command's context holds the secrets from the environment, by name, and
+// the sources that its flags name.
 const (
 	secretEnvKey     = "secret environment"
 	secretSourcesKey = "secret sources"
@@ -59,7 +58,7 @@ func takeSecretEnvironment(app *cli.App) {
 	app.Metadata[secretEnvKey] = taken
 }
 
-// wipeSecrets overwrites the secrets that were taken at the start.
+// wipeSecrets overwrites the secrets that were taken from the environment.
 func wipeSecrets(app *cli.App) {
 	taken, _ := app.Metadata[secretEnvKey].(map[string][]byte)
 	for _, value := range taken {
@@ -105,7 +104,7 @@ func openSecrets(c *cli.Context) error {
 	if len(c.Command.Subcommands) == 0 {
 		for name, value := range taken {
 			if !slices.ContainsFunc(all, func(f secret.Flags) bool { return f.Name == name }) {
-				clear(value) // the command has no use for it
+				clear(value) // the command does not use it
 			}
 		}
 	}
@@ -114,8 +113,7 @@ func openSecrets(c *cli.Context) error {
 	return err
 }
 
-// secretSource returns the source of the secret with a name that c's command has
-// flags for.
+// secretSource returns the source of the named secret. The command of c must have flags for it.
 func secretSource(c *cli.Context, name string) *secret.Source {
 	sources, _ := c.App.Metadata[secretSourcesKey].([]*secret.Source)
 	for _, source := range sources {

@@ -89,7 +89,7 @@ func runSMP(c *cli.Context) error {
 	return err
 }
 
-// smpPeer is what the peer of a session is called.
+// smpPeer returns the name by which messages call a session's peer.
 func smpPeer(session *control.Client) string {
 	if session.Status != nil && session.Status.Contact != nil {
 		return terminal.Visible(*session.Status.Contact)
@@ -97,8 +97,8 @@ func smpPeer(session *control.Client) string {
 	return "the peer"
 }
 
-// smpSecret gets the secret: from the flags, or from the terminal, with the
-// peer's question if it waits with one.
+// smpSecret reads the secret from the source that the flags name, or else from the terminal,
+// where it shows the peer's question if there is one.
 func smpSecret(c *cli.Context, session *control.Client) ([]byte, error) {
 	peer, asks := smpPeer(session), "The peer asks"
 	if session.Status != nil && session.Status.Contact != nil {

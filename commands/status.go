@@ -59,10 +59,10 @@ func statusOfAll(c *cli.Context) error {
 	return answer(c, all)
 }
 
-// A statusList is sessions as status prints them.
+// A statusList is the list of sessions that status prints.
 type statusList []statusDocument
 
-// Text has the text of each session.
+// Text joins the texts of the sessions.
 func (l statusList) Text() string {
 	var b strings.Builder
 	for _, d := range l {
@@ -71,7 +71,7 @@ func (l statusList) Text() string {
 	return b.String()
 }
 
-// TerminalText has the TerminalText of each session.
+// TerminalText joins the terminal texts of the sessions.
 func (l statusList) TerminalText() string {
 	var b strings.Builder
 	for _, d := range l {
@@ -80,10 +80,10 @@ func (l statusList) TerminalText() string {
 	return b.String()
 }
 
-// A statusDocument is a session as status prints it.
+// A statusDocument is the description of one session that status prints.
 type statusDocument struct {
 	*control.Status
-	verbose bool // people see the peer's key though it is known
+	verbose bool // text shows the peer's key even if it is known
 }
 
 // Text describes the session on several lines.
@@ -91,13 +91,13 @@ func (d statusDocument) Text() string {
 	return statusText(d.Status, d.verbose, func(fp keys.Fingerprint) []string { return []string{fp.String()} })
 }
 
-// TerminalText has the peer's key in rows to be read.
+// TerminalText shows the peer's key in rows that are easy to read.
 func (d statusDocument) TerminalText() string {
 	return statusText(d.Status, d.verbose, fingerprint.Rows)
 }
 
-// statusText is a session as people read it, on several lines. The peer's key is shown if it is
-// new or verbose is set; rows lays it out.
+// statusText describes the session in text of several lines. It shows the peer's key if the key
+// is new or verbose is set, laid out by rows.
 func statusText(s *control.Status, verbose bool, rows func(keys.Fingerprint) []string) string {
 	var b strings.Builder
 	field := func(name, format string, a ...any) {
@@ -132,7 +132,7 @@ func statusText(s *control.Status, verbose bool, rows func(keys.Fingerprint) []s
 	return b.String()
 }
 
-// peerKey describes the peer's key, which is shown where whole is set.
+// peerKey describes the peer's key, and includes its fingerprint if whole is set.
 func peerKey(field func(name, format string, a ...any), s *control.Status, whole bool, rows func(keys.Fingerprint) []string) {
 	fp, err := keys.ParseFingerprint(*s.Fingerprint)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"otrpipe/commands/internal/options"
 )
 
-// The names of the flags that stream commands share.
+// The names of the flags that the stream commands share.
 const (
 	flagSession     = options.SessionFlag
 	flagContact     = options.ContactFlag
@@ -46,10 +46,10 @@ const (
 	trustVerified = options.TrustVerified
 )
 
-// streamFlags are the stream flags of an end.
+// streamFlags returns the flags of an end of a stream.
 func streamFlags(end options.Ends) []cli.Flag { return options.Flags(end, secretFlags) }
 
-// sessionName reads -s; nil: no name is given.
+// sessionName reads the session name of -s; it is nil if no name is given.
 func sessionName(c *cli.Context) (*string, error) {
 	name := valueOf(c, flagSession)
 	if name != nil && control.CheckName(*name) != nil {

@@ -37,7 +37,8 @@ func numberFlag() cli.Flag {
 	return &cli.IntFlag{Name: flagNumber, Usage: "only message `N` of the input, as toolkit parse counts them", DefaultText: "all that the key fits"}
 }
 
-// transcriptOf is the transcript on standard input, or the message of it that --number chooses.
+// transcriptOf reads the transcript on standard input. It returns all messages, or the one that
+// --number chooses.
 func transcriptOf(c *cli.Context) (transcript.Input, error) {
 	in := transcript.Input{R: c.App.Reader, Number: c.Int(flagNumber)}
 	if c.IsSet(flagNumber) && in.Number < 1 {
@@ -46,7 +47,7 @@ func transcriptOf(c *cli.Context) (transcript.Input, error) {
 	return in, nil
 }
 
-// argumentCount refuses other arguments than those of the names.
+// argumentCount refuses a number of arguments that differs from that of names.
 func argumentCount(c *cli.Context, names ...string) error {
 	if c.NArg() != len(names) {
 		return exit.Errorf(exit.Usage, "%s takes %s", c.Command.HelpName, strings.Join(names, " "))
@@ -54,7 +55,7 @@ func argumentCount(c *cli.Context, names ...string) error {
 	return nil
 }
 
-// hexArguments reads exactly these arguments.
+// hexArguments reads exactly the named arguments, which are hexadecimal.
 func hexArguments(c *cli.Context, names ...string) ([][]byte, error) {
 	if err := argumentCount(c, names...); err != nil {
 		return nil, err

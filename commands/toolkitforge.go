@@ -66,7 +66,8 @@ func forgeConversation(c *cli.Context) error {
 	return forgery.Forge(cfg, output(c))
 }
 
-// checkForgery refuses flags that are missing or mean nothing for a conversation of a version.
+// checkForgery refuses a command line that lacks a flag which the conversation's version needs,
+// or has one that does not apply to it.
 func checkForgery(c *cli.Context, version int) error {
 	switch {
 	case c.NArg() > 1:

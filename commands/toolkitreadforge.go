@@ -53,7 +53,7 @@ func readForge(c *cli.Context) error {
 	return transcript.Read(in, keys, ioOf(c))
 }
 
-// readingKeys returns the key of the argument, or those of --keylog.
+// readingKeys returns the key given as an argument, or those of --keylog.
 func readingKeys(c *cli.Context) (transcript.Keys, error) {
 	name := c.String(flagKeyLog)
 	if name == "" {

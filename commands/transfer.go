@@ -12,7 +12,7 @@ import (
 
 const flagCode = exchange.CodeFlag
 
-// transferFlags are the flags that send and receive share; alias is another name for
+// transferFlags returns the flags that send and receive share. alias is another name for
 // --contact.
 func transferFlags(alias string) []cli.Flag {
 	flags := slices.Concat(identityFlags(), streamFlags(options.Transfer))
@@ -35,7 +35,7 @@ func transferFlags(alias string) []cli.Flag {
 	return flags
 }
 
-// ownArguments are the command's own arguments, and COMMAND.
+// ownArguments splits the command line into the command's own arguments and COMMAND.
 func ownArguments(c *cli.Context) (own, command []string) {
 	all := c.Args().Slice()
 	if i := slices.Index(all, "--"); i >= 0 {
@@ -44,8 +44,9 @@ func ownArguments(c *cli.Context) (own, command []string) {
 	return all, nil
 }
 
-// runTransfer runs the transfer of send or receive inside a session, over COMMAND or over what
-// the flags say, with those of way; opposite is the command for the other end.
+// runTransfer runs the transfer of send or receive inside a session, over COMMAND or over the
+// way that the flags choose. way holds the flags that the way adds; opposite is the command for
+// the other end.
 func runTransfer(c *cli.Context, t *exchange.Transfer, opposite string, way options.Values, command []string) error {
 	v, err := exchange.Given{
 		AskCode: c.Bool(flagCode),
