@@ -1,5 +1,5 @@
-// Package chat is a talk at a terminal: a line that is entered is a message or a
-// command, and what arrives is shown above the line that is edited.
+// Package chat holds a conversation at a terminal. Each line that the user enters is a message
+// or a command, and incoming messages appear above the line being edited.
 package chat
 
 import (
@@ -24,7 +24,7 @@ import (
 	"otrpipe/otr/stream"
 )
 
-// A Session is what a chat needs of the session that it is held in.
+// A Session is the part of an OTR session that a chat uses.
 type Session interface {
 	Prepare(live.Setup) (*otr.Conversation, error)
 	RunOver(way live.Way, stderr *os.File, c *otr.Conversation, open func() (*live.Payload, error)) error
@@ -32,9 +32,9 @@ type Session interface {
 	Again() (*otr.Conversation, error)
 	Snapshot() live.Snapshot
 	Status() *control.Status
-	// Running reports whether the transport carries the session by now.
+	// Running reports whether the transport carries the session yet.
 	Running() bool
-	// TransportStatus says how the transport has ended; "" if it has not.
+	// TransportStatus describes how the transport ended; "" if it still runs.
 	TransportStatus() string
 
 	Send(in stream.SessionID, text string) (number int64, err error)
@@ -46,7 +46,7 @@ type Session interface {
 	Query() error
 	End() error
 
-	// Stop ends the session, Stopped is closed then, Cause says why, and Signal does what a
+	// Stop ends the session, which closes Stopped; Cause returns the reason. Signal acts as a
 	// signal to the process does.
 	Stop(cause error, reason string)
 	Stopped() <-chan struct{}
@@ -57,11 +57,11 @@ type Session interface {
 // A Config describes a chat.
 type Config struct {
 	IO      *terminal.IO
-	Program string // the program's name, which leads what it says
-	Contact string // that should be the peer; "": anybody
-	Stay    bool   // when the peer has ended the session and its connection, the chat stays
-	Retry   bool   // a connection that is lost is made again without asking
-	Bell    bool   // the terminal's bell rings when a text arrives
+	Program string // the program's name, which begins its messages
+	Contact string // the expected peer; "": anybody
+	Stay    bool   // whether the chat goes on when the peer has ended the session and its connection
+	Retry   bool   // whether a lost connection is made again without asking
+	Bell    bool   // whether the terminal's bell rings when a text arrives
 	// Again returns the way to the other end for another connection.
 	Again func() (live.Way, error)
 	// Now is the clock of the time stamps.
@@ -70,33 +70,33 @@ type Config struct {
 	Keys func() []keys.Fingerprint
 	// CheckQuestion refuses a question that SMP cannot ask.
 	CheckQuestion func(string) error
-	// Suggest returns the one of names that a misspelled name was meant to be, or "".
+	// Suggest returns the entry of names that a misspelled name most resembles, or "".
 	Suggest func(name string, names []string) string
-	// StatusText words a session's status for people.
+	// StatusText describes a session's status in text.
 	StatusText func(*control.Status) string
 }
 
-// A Chat is a session that a person holds at a terminal.
+// A Chat is a session that a person uses at a terminal.
 type Chat struct {
 	cfg     Config
 	console atomic.Pointer[editor.Console] // nil until Run has opened it
-	answers *terminal.Printer              // what is told to the person who has asked; set by Run
+	answers *terminal.Printer              // prints answers to what the person asked; set by Run
 	session Session                        // set by Run before anything is entered
-	held    chan string                    // what was entered while there was no connection, cut off
-	later   chan func()                    // what shows something for the session's owner, which must not wait
-	told    error                          // the outcome that the person has been told; Run's
-	// compared is the peer's key that was shown last, for comparing it. It is for
-	// the goroutine that listens.
+	held    chan string                    // what was entered while there was no connection, shortened
+	later   chan func()                    // display work for the session's owner, which must not wait
+	told    error                          // the outcome that the person has been told; owned by Run
+	// compared is the peer's key that was last shown for comparison. Only the goroutine that
+	// listens uses it.
 	compared keys.Fingerprint
 
 	shownMu sync.Mutex
-	// shown is the session that stands in front of the line; guarded by shownMu. A line is
-	// for that session alone.
+	// shown is the session that the prompt shows; guarded by shownMu. A line goes to that
+	// session only.
 	shown stream.SessionID
 
 	texts texts // guards itself
-	// warned says that the person knows what unencrypted text is. It is for the goroutine
-	// that runs later.
+	// warned says that the warning about unencrypted text was shown. Only the goroutine that
+	// runs later uses it.
 	warned bool
 }
 
@@ -105,12 +105,11 @@ func New(cfg Config) *Chat {
 	return &Chat{cfg: cfg, held: make(chan string, 1), later: make(chan func(), maxLater)}
 }
 
-// maxLater is how much may wait to be shown while the terminal takes nothing, as after
-// Ctrl-S. What would be more is left out.
+// maxLater bounds the display work that waits while the terminal takes no output, as after
+// Ctrl-S. Anything beyond it is left out.
 const maxLater = 256
 
-// Changed shows how the session stands in front of the line. It is for
-// live.Config.
+// Changed updates the prompt to the state of the session. It is for live.Config.
 func (h *Chat) Changed(now live.Snapshot) {
 	if console := h.console.Load(); console != nil {
 		s := h.standingOf(now)
@@ -124,15 +123,15 @@ func (h *Chat) Changed(now live.Snapshot) {
 	}
 }
 
-// Restore gives the terminal back as it was. It is for live.Config.
+// Restore puts the terminal back into its original state. It is for live.Config.
 func (h *Chat) Restore() {
 	if console := h.console.Load(); console != nil {
 		console.Close()
 	}
 }
 
-// Run runs the session over a way to the other end, and over others when a connection has
-// ended, until the person leaves.
+// Run runs the session over a connection to the other end, and over further connections when one
+// has ended, until the person leaves.
 func (h *Chat) Run(s Session, setup live.Setup, way live.Way) error {
 	h.session = s
 	conversation, err := s.Prepare(setup) // it may ask for a passphrase
@@ -149,7 +148,7 @@ func (h *Chat) Run(s Session, setup live.Setup, way live.Way) error {
 	h.answers.Through(console)
 	h.console.Store(console)
 	if messages := h.cfg.IO.Messages; terminal.Is(messages.File()) {
-		messages.Through(console) // which breaks long lines after its end, too
+		messages.Through(console) // which also breaks long lines after it is closed
 	}
 	over := make(chan struct{})
 	defer close(over)
@@ -160,10 +159,10 @@ func (h *Chat) Run(s Session, setup live.Setup, way live.Way) error {
 	return h.stay(way, conversation)
 }
 
-// HasTold reports whether the person has read an outcome of Run already.
+// HasTold reports whether the person has already been told Run's outcome.
 func (h *Chat) HasTold(outcome error) bool { return outcome != nil && outcome == h.told }
 
-// talk holds the session over one connection.
+// talk runs the session over one connection.
 func (h *Chat) talk(way live.Way, conversation *otr.Conversation) error {
 	stderr, drain := h.cfg.IO.Messages.File(), func() {}
 	if terminal.Is(stderr) && len(way.Command) > 0 {
@@ -179,7 +178,7 @@ func (h *Chat) talk(way live.Way, conversation *otr.Conversation) error {
 	return err
 }
 
-// showLater shows what the session's owner has to show.
+// showLater runs the display work of the session's owner.
 func (h *Chat) showLater(over <-chan struct{}) {
 	for {
 		select {
@@ -191,15 +190,15 @@ func (h *Chat) showLater(over <-chan struct{}) {
 	}
 }
 
-// soon has something shown without a wait for the terminal.
+// soon queues display work without waiting for the terminal.
 func (h *Chat) soon(show func()) {
 	select {
 	case h.later <- show:
-	default: // the terminal takes nothing
+	default: // the terminal takes no output
 	}
 }
 
-// listen takes what the person enters, until the console is closed.
+// listen handles the lines that the person enters, until the console is closed.
 func (h *Chat) listen() {
 	for {
 		line, err := h.console.Load().ReadLine()
@@ -224,14 +223,14 @@ func (h *Chat) listen() {
 	}
 }
 
-// addressed is the session that the person sees in front of the line.
+// addressed returns the session that the prompt shows.
 func (h *Chat) addressed() stream.SessionID {
 	h.shownMu.Lock()
 	defer h.shownMu.Unlock()
 	return h.shown
 }
 
-// message shows a text behind a lead, above the line.
+// message shows a text after a lead, above the line being edited.
 func (h *Chat) message(lead, text string) { h.console.Load().Message(lead, text) }
 
 func (h *Chat) paint(text string, how ...color.Attribute) string {

@@ -22,14 +22,14 @@ import (
 
 // A slash is a command that a person enters in a chat.
 type slash struct {
-	name     string // with its /
-	argument string // what it may be followed by; "": nothing
+	name     string // including its /
+	argument string // describes its argument; "": it takes none
 	help     string
 	do       func(h *Chat, argument string)
 }
 
-// slashes are all of them, in the order of /help. It is a function because
-// /help is one of them.
+// slashes returns all commands, in the order of /help. It is a function because /help itself is
+// one of them.
 func slashes() []slash {
 	return []slash{
 		{"/me", "ACTION", "say what you do: /me waves is shown as * bob waves", (*Chat).act},
@@ -49,12 +49,12 @@ func slashes() []slash {
 // An entry is a line that a person has entered: a text, or a command.
 type entry struct {
 	text     string
-	command  string // with its /; "": the line is a text
+	command  string // including its /; "": the line is a text
 	argument string
 }
 
-// readEntry reads a line. Blanks before a command do not make it a text: what
-// stands behind it may not be for the peer.
+// readEntry reads a line. A command after blanks is still a command, because its argument may be
+// something that the peer must not see.
 func readEntry(line string) entry {
 	command := strings.TrimLeftFunc(line, unicode.IsSpace)
 	switch {
@@ -70,7 +70,7 @@ func readEntry(line string) entry {
 	return entry{command: command, argument: argument}
 }
 
-// find is the command of an entry; or why there is none.
+// find returns the command of an entry, or an error that says why there is none.
 func (e entry) find(suggest func(string, []string) string) (slash, error) {
 	for _, s := range slashes() {
 		if s.name == e.command {
@@ -87,14 +87,14 @@ func (e entry) find(suggest func(string, []string) string) (slash, error) {
 	return slash{}, err.WithHint("/help shows the commands; to send a text that begins with /, begin it with //")
 }
 
-// enter does what a line is for.
+// enter sends a line, or runs it as a command.
 func (h *Chat) enter(line string) {
 	if strings.TrimSpace(line) == "" {
 		return
 	}
 	h.reconsider()
 	e := readEntry(line)
-	// What stands behind /answer may well be the secret.
+	// The argument of /answer may well be the secret.
 	if e.command != "/answer" || e.argument == "" {
 		h.console.Load().Remember(line)
 	}
@@ -110,7 +110,7 @@ func (h *Chat) enter(line string) {
 	s.do(h, e.argument)
 }
 
-// refuse says why something cannot be done, and what can.
+// refuse tells the person why something cannot be done, and what they can do instead.
 func (h *Chat) refuse(err error) {
 	h.answers.Error(err.Error())
 	if tip := exit.As(err).Hint; tip != "" {
@@ -127,7 +127,7 @@ func (h *Chat) act(action string) {
 	h.send(actionPrefix + action)
 }
 
-// complete is what can follow what stands before the cursor: the rest of commands.
+// complete returns the possible rests of the command before the cursor.
 func complete(before string) (rests []string) {
 	begun := strings.TrimLeftFunc(before, unicode.IsSpace)
 	if !strings.HasPrefix(begun, "/") {
@@ -183,10 +183,10 @@ func (h *Chat) answerSMP(string) {
 	}
 }
 
-// asked is the question that the peer waits with; nil: it does not.
+// asked returns the question that the peer is waiting for an answer to, or nil.
 func (h *Chat) asked() *string { return h.session.Snapshot().Asked }
 
-// compare asks for a secret, and has SMP compare it while the chat goes on.
+// compare asks for a secret and compares it by SMP while the chat goes on.
 func (h *Chat) compare(prompt, question string) {
 	now := h.session.Snapshot()
 	asked, run := now.Asked, uint64(0)
@@ -219,10 +219,11 @@ func (h *Chat) abort(string) {
 		h.refuse(err)
 		return
 	}
-	h.answers.Warning(live.ErrSMPAborted.Error()) // as the peer is told, and as a failure is
+	h.answers.Warning(live.ErrSMPAborted.Error()) // in the words that the peer sees, and in which a failure is told
 }
 
-// fingerprints shows both ends' keys of the session's version; without a session, all of ours.
+// fingerprints shows both ends' keys of the session's version, or all of our keys if there is no
+// session.
 func (h *Chat) fingerprints(string) {
 	now := h.session.Snapshot()
 	s := h.standingOf(now)
@@ -237,8 +238,8 @@ func (h *Chat) fingerprints(string) {
 	}
 }
 
-// showKey speaks as the program does, which no message can: those begin with
-// another name.
+// showKey prints under the program's name. No message of the peer can look like that, because
+// messages begin with another name.
 func (h *Chat) showKey(whose string, fp keys.Fingerprint, trust string) {
 	lead := fmt.Sprintf("%s: %s key: ", h.cfg.Program, whose)
 	for row := range strings.Lines(fingerprints.Block(fp, "", trust)) {
@@ -255,7 +256,7 @@ func (h *Chat) trustPeer(string) {
 		h.refuse(live.ErrUnencrypted)
 		return
 	case h.compared != now.Fingerprint:
-		// Somebody in between could have shown one key and then come with another.
+		// An attacker in the middle could have shown one key and then switched to another.
 		h.refuse(exit.Errorf(exit.Refused, "the key that the session is with has not been shown").
 			WithHint("/fingerprint shows it; compare it, and then /trust"))
 		return
@@ -277,7 +278,7 @@ func (h *Chat) contactName() string {
 	return terminal.Visible(h.cfg.Contact)
 }
 
-// otherEnd is what messages call the other end where nothing has shown yet who is there.
+// otherEnd is what messages call the other end before it is known who is there.
 func (h *Chat) otherEnd() string {
 	if h.cfg.Contact == "" {
 		return "the other end"

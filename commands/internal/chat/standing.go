@@ -10,18 +10,18 @@ import (
 	"otrpipe/commands/internal/trust"
 )
 
-// maxWho is how many characters of a contact's name stand in front of the line.
+// maxWho is the maximum number of characters of a contact's name in the prompt.
 const maxWho = 32
 
-// A standing is what a person has to know of a session at every moment: who is
-// at the other end, and how far that is sure.
+// A standing is what the person must see at every moment: who is at the other end, and whether
+// they are verified.
 type standing struct {
 	who       string
-	encrypted bool // and every check that was asked for has passed
+	encrypted bool // and the peer has passed every check that was asked for
 	trust     trust.Standing
 }
 
-// word says it, and colour shows it.
+// word describes the standing in one word, which colour supports.
 func (s standing) word() string {
 	if !s.encrypted {
 		return "unencrypted"
@@ -39,10 +39,10 @@ func (s standing) colour() color.Attribute {
 	return color.FgYellow
 }
 
-// prompt is what stands in front of the line.
+// prompt returns the prompt for a standing.
 func (s standing) prompt() string { return "[" + s.who + " " + s.word() + "]" }
 
-// standing is how the session stands now.
+// standing returns the present standing of the session.
 func (h *Chat) standing() standing { return h.standingOf(h.session.Snapshot()) }
 
 func (h *Chat) standingOf(now live.Snapshot) standing {
@@ -56,8 +56,8 @@ func (h *Chat) standingOf(now live.Snapshot) standing {
 	return standing{who: h.notOurs(who), encrypted: now.Trusted, trust: now.Standing()}
 }
 
-// notOurs is a name that can stand before messages: not the one before ours, nor the
-// one before what the program says.
+// notOurs returns a name for the peer's messages that differs from the one before our own and
+// from the program's.
 func (h *Chat) notOurs(name string) string {
 	switch strings.ToLower(strings.TrimSpace(name)) {
 	case "you", h.cfg.Program:
@@ -66,8 +66,8 @@ func (h *Chat) notOurs(name string) string {
 	return name
 }
 
-// reconsider looks whether the contact's key is trusted otherwise by now, as
-// another shell may have seen to.
+// reconsider checks whether trust in the contact's key has changed since, for example from
+// another shell.
 func (h *Chat) reconsider() {
 	if h.cfg.Contact != "" && h.standing().encrypted {
 		h.session.Review()

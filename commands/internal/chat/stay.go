@@ -12,15 +12,15 @@ import (
 	"otrpipe/otr"
 )
 
-// With --retry, firstRetry is the time before another connection, and doubles up to maxRetry
-// while no connection comes to a session.
+// With --retry, firstRetry is the pause before the next connection. It doubles, up to maxRetry,
+// as long as no connection leads to a session.
 const (
 	firstRetry = time.Second
 	maxRetry   = 30 * time.Second
 )
 
-// stay talks over one connection after another, until the person leaves. A chat never leaves
-// by itself: what is being typed at that moment would end up in the shell.
+// stay talks over one connection after another until the person leaves. A chat never ends by
+// itself, because the shell would then receive what the person is typing.
 func (h *Chat) stay(way live.Way, conversation *otr.Conversation) error {
 	pause := firstRetry
 	for {
@@ -49,7 +49,7 @@ func (h *Chat) stay(way live.Way, conversation *otr.Conversation) error {
 	}
 }
 
-// left is the outcome of a chat that the person leaves after a connection has ended.
+// left returns the outcome of a chat that the person leaves after a connection has ended.
 func (h *Chat) left(err error) error {
 	if cause := h.session.Cause(); cause != nil && cause != live.ErrQuit && cause != live.ErrEndedHere {
 		return cause // a signal
@@ -58,12 +58,12 @@ func (h *Chat) left(err error) error {
 	return err
 }
 
-// isToConnectAgain tells the person how a connection has ended, and waits until they, or
-// --retry, want another one; false: they leave. What they type meanwhile is thrown away.
+// isToConnectAgain tells the person how a connection ended and waits until they, or --retry, ask
+// for another one. It returns false if they leave. It discards what they type meanwhile.
 func (h *Chat) isToConnectAgain(err error, pause time.Duration) bool {
 	console := h.console.Load()
 	select {
-	case <-h.held: // of a wait before this one
+	case <-h.held: // left over from an earlier wait
 	default:
 	}
 	again := mayConnectAgain(err)
@@ -98,7 +98,7 @@ func (h *Chat) isToConnectAgain(err error, pause time.Duration) bool {
 	}
 }
 
-// tellEnd tells the person how a connection has ended, and what may be lost with it.
+// tellEnd tells the person how a connection ended, and which messages may be lost.
 func (h *Chat) tellEnd(err error) {
 	if err == nil {
 		h.cfg.IO.Note("the transport has ended%s", h.session.TransportStatus())
@@ -110,9 +110,9 @@ func (h *Chat) tellEnd(err error) {
 	}
 }
 
-// mayConnectAgain reports whether another connection can do better than one that has ended
-// so. A key that was refused, or a secret that was not the same, is for the person to think
-// about, and a file of ours that is not as it should be stays so.
+// mayConnectAgain reports whether another connection may succeed after one that ended with this
+// error. A refused key or a wrong secret needs the person's attention, and a bad file of ours
+// would still be bad.
 func mayConnectAgain(err error) bool {
 	if err == nil {
 		return true

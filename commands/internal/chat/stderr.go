@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// maxLine is how long a line of the transport's messages may be until it is
-	// printed as several, in bytes.
+	// maxLine is the maximum length in bytes of a line of the transport's messages; longer ones
+	// are printed as several.
 	maxLine = 4 << 10
-	// lineWait is how long the rest of such a line may take.
+	// lineWait is how long to wait for the rest of such a line.
 	lineWait = 500 * time.Millisecond
-	// lastLines is how long the transport's last messages may take, when it has
-	// left something behind that still could write some.
+	// lastLines is how long to wait for the transport's last messages if it left a process
+	// behind that could still write.
 	lastLines = 500 * time.Millisecond
 )
 
-// overhear returns a standard error for COMMAND, of which each line is printed
-// above the one that is edited, and what is to be called when COMMAND has left.
+// overhear returns a standard error for COMMAND, and a function to call when COMMAND has ended.
+// Each line of it is printed above the line being edited.
 func (h *Chat) overhear(command string) (stderr *os.File, last func(), err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -50,8 +50,8 @@ func (h *Chat) overhear(command string) (stderr *os.File, last func(), err error
 	}, nil
 }
 
-// eachLine calls do for each line that is read from r, and closes r at its end.
-// A line that is long, or does not come to its end, is done in pieces.
+// eachLine calls do for each line that is read from r, and closes r at its end. A long or
+// unfinished line is passed on in pieces.
 func eachLine(r *os.File, do func(line []byte)) {
 	defer r.Close()
 	var line []byte

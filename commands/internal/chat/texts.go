@@ -14,11 +14,11 @@ import (
 	"otrpipe/otr/stream"
 )
 
-// keptTexts is how many messages are kept to be marked, or named when they do not arrive:
-// more than a person sends in the time until that is known.
+// keptTexts is how many sent messages are kept, so that they can be marked as delivered or
+// quoted as lost. A person sends fewer before their fate is known.
 const keptTexts = 200
 
-// maxNamed is how many characters of such a message are shown.
+// maxNamed is the maximum number of characters of such a message to quote.
 const maxNamed = 40
 
 // A sentText is a message that was sent.
@@ -34,11 +34,11 @@ type result int
 const (
 	unknown   result = iota
 	delivered        // the peer has acknowledged it
-	lost             // it was not sent, or did not arrive, or the session ended before that was known
+	lost             // not sent, or not delivered, or the session ended before that was known
 )
 
-// mark is how a result is shown before the message: in one column, otherwise where the
-// terminal cannot show it.
+// mark returns the one-column mark of a result, in ASCII if the terminal cannot show the usual
+// one.
 func (r result) mark() (mark, fallback string, colour color.Attribute) {
 	if r == delivered {
 		return "✓", "+", color.FgGreen
@@ -46,13 +46,13 @@ func (r result) mark() (mark, fallback string, colour color.Attribute) {
 	return "✗", "x", color.FgRed
 }
 
-// texts are the latest messages that were sent over a connection. Its methods may be called
-// from several goroutines.
+// texts holds the latest messages that were sent over a connection. Several goroutines may call
+// its methods.
 type texts struct {
 	mu    sync.Mutex
 	all   []sentText // guarded by mu
-	first int64      // guarded by mu: the number of the first of them
-	// early, guarded by mu, are results of messages that are still to be added.
+	first int64      // guarded by mu: the number of the first message in all
+	// early, guarded by mu, holds results that came before their messages were added.
 	early []span
 	// Guarded by mu: since the connection began,
 	met      bool // there was a session
@@ -60,13 +60,13 @@ type texts struct {
 	acks     bool // the peer acknowledges messages
 }
 
-// A span is a run of messages with one result.
+// A span is a run of messages that have the same result.
 type span struct {
 	first, n int64
 	result   result
 }
 
-// newConnection forgets all, for another connection counts anew.
+// newConnection forgets all messages, because each connection numbers them from the start.
 func (t *texts) newConnection() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -123,7 +123,8 @@ func (t *texts) add(number int64, text string, mark *editor.Mark) result {
 	return one.result
 }
 
-// settle notes the result of n messages from a first one on, and returns those that are kept.
+// settle records the result of n messages, the first of which is number first, and returns those
+// that are kept.
 func (t *texts) settle(first, n int64, result result) []sentText {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -143,8 +144,8 @@ func (t *texts) settle(first, n int64, result result) []sentText {
 	return settled
 }
 
-// unanswered is the last message, if nothing shows whether it has arrived; "" otherwise. A
-// peer that acknowledges messages leaves no doubt.
+// unanswered returns the last message if nothing shows whether it has arrived, and "" otherwise.
+// If the peer acknowledges messages, there is no doubt.
 func (t *texts) unanswered() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -154,7 +155,7 @@ func (t *texts) unanswered() string {
 	return ""
 }
 
-// quoted returns those messages that are still kept of n from a first one on.
+// quoted returns, in quotation marks, those of the n messages from first on that are still kept.
 func (t *texts) quoted(first, n int64) (all []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -166,12 +167,12 @@ func (t *texts) quoted(first, n int64) (all []string) {
 
 func quote(text string) string { return terminal.Visible(strconv.Quote(text)) }
 
-// SentTexts returns those messages, quoted, that are still kept of n from a
-// first one on. It is for live.Config.
+// SentTexts returns, in quotation marks, those of the n messages from first on that are still
+// kept. It is for live.Config.
 func (h *Chat) SentTexts(first, n int64) []string { return h.texts.quoted(first, n) }
 
-// LastText returns the message that was sent last, quoted, if nothing shows whether it has
-// arrived; "" otherwise. It is for live.Config.
+// LastText returns the last sent message, in quotation marks, if nothing shows whether it has
+// arrived, and "" otherwise. It is for live.Config.
 func (h *Chat) LastText() string {
 	if text := h.texts.unanswered(); text != "" {
 		return quote(text)
@@ -179,7 +180,7 @@ func (h *Chat) LastText() string {
 	return ""
 }
 
-// Settled marks messages that have arrived, or have not. It is for live.Config.
+// Settled marks messages as delivered or lost. It is for live.Config.
 func (h *Chat) Settled(first, n int64, arrived bool) {
 	result := lost
 	if arrived {
@@ -193,7 +194,7 @@ func (h *Chat) Settled(first, n int64, arrived bool) {
 	})
 }
 
-// mark marks a message. One that has arrived and is not on the screen any more is named.
+// mark marks a message. A delivered message that has scrolled off the screen is quoted instead.
 func (h *Chat) mark(t sentText, result result) {
 	mark, fallback, colour := result.mark()
 	if t.mark == nil || !h.console.Load().Set(t.mark, mark, fallback, colour) && result == delivered {
@@ -201,11 +202,11 @@ func (h *Chat) mark(t sentText, result result) {
 	}
 }
 
-// InClear shows text that came unencrypted, so that nobody takes it for the session's. It is
-// for live.Config.
+// InClear shows text that came unencrypted, in a way that cannot be mistaken for an encrypted
+// message. It is for live.Config.
 func (h *Chat) InClear(what stream.Unencrypted, count int) {
 	if what.Bytes == 0 {
-		return // a tag that offers OTR, and nothing else
+		return // it was only a tag that offers OTR
 	}
 	h.soon(func() {
 		text := string(what.Text)
@@ -224,7 +225,7 @@ func (h *Chat) InClear(what stream.Unencrypted, count int) {
 	})
 }
 
-// show shows a text of the peer's.
+// show shows one of the peer's texts.
 func (h *Chat) show(text string) {
 	h.texts.heard()
 	s := h.standing()
@@ -233,20 +234,20 @@ func (h *Chat) show(text string) {
 	h.ring()
 }
 
-// ring rings the bell, if that is wanted.
+// ring rings the bell if the person asked for it.
 func (h *Chat) ring() {
 	if h.cfg.Bell {
 		h.console.Load().Bell()
 	}
 }
 
-// stamp is the time, which leads a text.
+// stamp returns the time that begins a text.
 func (h *Chat) stamp() string {
 	return h.paint(h.cfg.Now().Local().Format("15:04"), color.Faint) + " "
 }
 
-// spoken is how a text of somebody's is shown: an action, which networks send as "/me waves",
-// without a colon.
+// spoken returns a text with its sender's name. An action, which networks send as "/me waves",
+// has no colon.
 func spoken(who, text string) (lead, shown string) {
 	if action, ok := strings.CutPrefix(text, actionPrefix); ok {
 		return "* " + who, action
@@ -254,10 +255,10 @@ func spoken(who, text string) (lead, shown string) {
 	return who + ":", text
 }
 
-// actionPrefix begins a text that says what its sender does.
+// actionPrefix begins a text that describes what its sender does.
 const actionPrefix = "/me "
 
-// send sends a message now, or not at all.
+// send sends a message now or reports that it cannot; it never queues.
 func (h *Chat) send(text string) {
 	running := h.session.Running()
 	number, err := h.session.Send(h.addressed(), text)

@@ -10,19 +10,19 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// A Layout says what the pages of help show, in which order.
+// A Layout gives the order of the help pages' parts.
 type Layout struct {
 	FlagGroups    []string // the categories of flags
 	CommandGroups []string // the categories of commands
-	GlobalGroup   string   // of FlagGroups, that of the program's own flags
+	GlobalGroup   string   // the one of FlagGroups with the program's own flags
 	Footer        string   // ends the page of the program
-	// CommandFooter ends the page of a command; it gets the command's words,
+	// CommandFooter returns the end of a command's page. Its argument is the command's words,
 	// without the program's name.
 	CommandFooter func(words []string) string
 }
 
-// Help is made for terminals of 80 columns. What flags and commands mean begins
-// at a column of its own.
+// Help is laid out for terminals of 80 columns. The descriptions of flags and commands begin at
+// a fixed column.
 const (
 	Width          = 80
 	flagsColumn    = 30
@@ -54,9 +54,8 @@ func InCategory(group string, commands ...*cli.Command) []*cli.Command {
 	return commands
 }
 
-// Text is the help of the program, or of a command that has been run. A
-// description is prose, which is wrapped here, and examples, which are the lines
-// that begin with two blanks.
+// Text returns the help of the program, or of the command that ran. A description consists of
+// prose, which is wrapped here, and of examples, which are the lines that begin with two blanks.
 func (l Layout) Text(app *cli.App, c *cli.Command) string {
 	h := &help{Layout: l}
 	footer := l.Footer
@@ -86,7 +85,7 @@ func (l Layout) Printer(app *cli.App) func(w io.Writer, template string, data an
 	}
 }
 
-// A help is a page of help while it is written.
+// A help is a help page being written.
 type help struct {
 	Layout
 	b strings.Builder
@@ -125,7 +124,7 @@ func (h *help) command(c *cli.Command) {
 	}
 }
 
-// description writes prose and then the Examples that are in it.
+// description writes a description's prose, then its examples.
 func (h *help) description(text string) {
 	prose, list := Examples(text)
 	for _, paragraph := range strings.Split(prose, "\n\n") {
@@ -142,7 +141,7 @@ func (h *help) description(text string) {
 	}
 }
 
-// Examples takes a description apart.
+// Examples splits a description into prose and examples.
 func Examples(description string) (prose string, list []string) {
 	var rest []string
 	for _, line := range strings.Split(description, "\n") {
@@ -155,7 +154,7 @@ func Examples(description string) (prose string, list []string) {
 	return strings.Join(rest, "\n"), list
 }
 
-// commands lists those of a group; "": all.
+// commands lists the commands of a group; "": all.
 func (h *help) commands(group string, all []*cli.Command) {
 	begun := false
 	for _, c := range all {
@@ -175,7 +174,7 @@ func (h *help) commands(group string, all []*cli.Command) {
 	}
 }
 
-// flags lists those of a group.
+// flags lists the flags of a group.
 func (h *help) flags(group string, all []cli.Flag) {
 	begun := false
 	for _, f := range all {
@@ -199,12 +198,12 @@ func (h *help) flags(group string, all []cli.Flag) {
 	}
 }
 
-// NoDefault is the default of a flag whose zero value would read like one.
+// NoDefault hides the zero value of a flag, which would look like a default.
 const NoDefault = "none"
 
-// FlagHead is a flag as it is given: the short name, the long one, the value.
+// FlagHead returns a flag as it is typed: its short name, its long name, its value.
 func FlagHead(f cli.Flag, value string) string {
-	head := "    " // where a short name would be
+	head := "    " // the place of a short name
 	for _, name := range f.Names() {
 		if len(name) == 1 {
 			head = "-" + name + ", "
@@ -221,7 +220,7 @@ func FlagHead(f cli.Flag, value string) string {
 	return head
 }
 
-// FlagGroup is the group of a flag.
+// FlagGroup returns the group of a flag.
 func FlagGroup(f cli.Flag) string {
 	if c, ok := f.(cli.CategorizableFlag); ok {
 		return c.GetCategory()
@@ -235,8 +234,8 @@ func Visible(f cli.Flag) bool {
 	return !ok || v.IsVisible()
 }
 
-// Placeholder takes the name of a flag's value, which stands in back quotes, out
-// of its usage.
+// Placeholder extracts the name of a flag's value, which is in back quotes, from the flag's
+// usage.
 func Placeholder(usage string) (value, text string) {
 	before, rest, ok := strings.Cut(usage, "`")
 	if !ok {
@@ -253,7 +252,7 @@ func (h *help) paragraph(text string) {
 	h.wrap("", text)
 }
 
-// entry writes a name and, beside it at a column, what it means.
+// entry writes a name and, at the fixed column, its description.
 func (h *help) entry(name, text string, column int) {
 	if utf8.RuneCountInString(name) > column-2 {
 		h.b.WriteString(name + "\n")
@@ -262,7 +261,7 @@ func (h *help) entry(name, text string, column int) {
 	h.wrap(name+strings.Repeat(" ", column-utf8.RuneCountInString(name)), text)
 }
 
-// wrap writes text behind head, and its further lines below their beginning.
+// wrap writes text after head and indents the further lines to the same column.
 func (h *help) wrap(head, text string) {
 	indent := strings.Repeat(" ", utf8.RuneCountInString(head))
 	line, words := head, 0

@@ -1,6 +1,5 @@
-// Package cmdline is what the program needs of a command line beyond the flag
-// library: flags wherever they stand, suggestions for misspelled names, and the
-// layout of help.
+// Package cmdline adds to the flag library: flags in any position, suggestions for misspelled
+// names, and the layout of help.
 package cmdline
 
 import (
@@ -14,21 +13,20 @@ import (
 	"otrpipe/commands/internal/exit"
 )
 
-// OwnArguments is the value of a command's ArgsUsage whose arguments are
-// another program's command line: no flag of ours comes after the first.
+// OwnArguments is the ArgsUsage of a command whose arguments are another program's command line.
+// None of our flags can follow the first argument.
 const OwnArguments = "-- COMMAND..."
 
-// ThenCommand ends the value of a command's ArgsUsage that has arguments of its own and
-// perhaps another program's command line behind them. Where that is given, "--" stands
-// before it among the arguments that the command gets.
+// ThenCommand ends the ArgsUsage of a command that has arguments of its own, optionally followed
+// by another program's command line. If that is given, the command's arguments contain "--"
+// before it.
 const ThenCommand = " [" + OwnArguments + "]"
 
-// Order puts a command line into the order that the flag library
-// reads: flags of the program, the command, its flags, "--", its arguments.
-// So a flag works wherever it stands, and what is refused is refused by name:
-// an unknown command or flag, a flag without its value. A flag that is given again
-// takes the last value, so that an alias of the shell can give one that the user
-// overrides; a flag that is a list has all its values.
+// Order rearranges a command line as the flag library expects it: flags of the program, the
+// command, its flags, "--", its arguments. So a flag works in any position, and errors name the
+// unknown command, the unknown flag, or the flag that lacks its value. If a flag is repeated,
+// the last value counts, so that the user can override a shell alias; a list flag keeps all its
+// values.
 func Order(app *cli.App, args []string) ([]string, error) {
 	o := ordering{
 		path:     app.Name,
@@ -58,21 +56,21 @@ func Order(app *cli.App, args []string) ([]string, error) {
 	return ordered, nil
 }
 
-// dashesKey is where the program's metadata say whether "--" stood in the command line.
+// dashesKey is the key in the program's metadata that records whether the command line had "--".
 const dashesKey = "dashes"
 
-// HasDashes reports whether "--" stood in the command line, as the user wrote it: behind it
-// stands COMMAND, whatever else its name is.
+// HasDashes reports whether the user's command line had "--". What follows it is COMMAND, even
+// if it looks like something else.
 func HasDashes(app *cli.App) bool {
 	dashes, _ := app.Metadata[dashesKey].(bool)
 	return dashes
 }
 
-// An ordering is a command line while it is read.
+// An ordering is the state of reading a command line.
 type ordering struct {
-	path     string         // the command so far, as the user writes it
+	path     string         // the command so far, as the user wrote it
 	command  *cli.Command   // nil until a command has been named
-	commands []*cli.Command // what may be named next
+	commands []*cli.Command // the commands that may be named next
 	global   []cli.Flag
 
 	globalArgs []string // each flag with its value, by its first name
@@ -114,7 +112,7 @@ func (o *ordering) read(args []string) error {
 	return nil
 }
 
-// readAfterDashes takes what follows "--": arguments all of it.
+// readAfterDashes takes everything after "--" as arguments.
 func (o *ordering) readAfterDashes(args []string) error {
 	o.dashes = true
 	if len(o.commands) > 0 && len(args) > 0 {
@@ -141,8 +139,7 @@ func (o *ordering) readCommand(name string) error {
 	return UnknownCommand(o.path, name, o.commands)
 }
 
-// readFlag takes a flag, and from args its value, and says how many of args
-// that were.
+// readFlag reads a flag and its value from args, and returns how many of args it used.
 func (o *ordering) readFlag(arg string, args []string) (int, error) {
 	name := flagName(arg)
 	value, hasValue := "", false
@@ -225,7 +222,7 @@ func (o *ordering) unknownFlag(name string) error {
 	return err.WithHint("%s --help", o.path)
 }
 
-// UnknownCommand refuses a name that is none of the commands of path.
+// UnknownCommand returns the error for a name that is not a command of path.
 func UnknownCommand(path, name string, commands []*cli.Command) error {
 	err := exit.Errorf(exit.Usage, "%s has no command %q", path, name)
 	if near := Nearest(name, append(CommandNames(commands), "help")); near != "" {
@@ -234,7 +231,7 @@ func UnknownCommand(path, name string, commands []*cli.Command) error {
 	return err.WithHint("%s --help", path)
 }
 
-// CommandNames are the names that help shows.
+// CommandNames returns the names that help shows.
 func CommandNames(commands []*cli.Command) []string {
 	var names []string
 	for _, c := range commands {
@@ -245,12 +242,11 @@ func CommandNames(commands []*cli.Command) []string {
 	return names
 }
 
-// likeness is how much two names must have in common, of 1, before one is
-// taken for a misspelling of the other: enough for a letter dropped, doubled
-// or swapped, too much for another word.
+// likeness is the similarity, from 0 to 1, from which one name is taken for a misspelling of
+// another. A dropped, doubled or swapped letter passes; another word does not.
 const likeness = 0.84
 
-// Nearest returns the one of names that name was probably meant to be, or "".
+// Nearest returns the entry of names that was probably meant by name, or "".
 func Nearest(name string, names []string) string {
 	best, nearest := likeness, ""
 	for _, n := range names {
@@ -261,13 +257,13 @@ func Nearest(name string, names []string) string {
 	return nearest
 }
 
-// flagName is the name in a flag as it was written, its value cut off.
+// flagName returns the name in a flag as typed, without its value.
 func flagName(arg string) string {
 	name, _, _ := strings.Cut(arg, "=")
 	return name
 }
 
-// Dashed writes a flag's name as the user does.
+// Dashed returns a flag's name as the user types it.
 func Dashed(name string) string {
 	if len(name) == 1 {
 		return "-" + name

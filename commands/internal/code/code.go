@@ -2,9 +2,9 @@
 // transfer: three words, told on the telephone or typed from a note. A code is a shared
 // secret of the socialist millionaires' protocol, where each connection allows one guess.
 //
-// The words are those of the second short list for dice by the Electronic Frontier
-// Foundation (CC BY 3.0 US), which differ in their first three letters; the one that has a
-// dash of its own is left out.
+// The words come from the Electronic Frontier Foundation's second short list for dice (CC BY 3.0
+// US), where no two words begin with the same three letters. The one word that contains a dash
+// is left out.
 package code
 
 import (
@@ -22,19 +22,19 @@ import (
 )
 
 const (
-	// Words is how many words a code has: about 31 bits, a chance of one in two billion
-	// for each guess.
+	// Words is the number of words in a code. They make about 31 bits, so a guess succeeds once
+	// in two billion times.
 	Words = 3
-	// maxLen is the longest code that is read, in bytes: far above three words, and
-	// small enough that a wrong file is not taken for one.
+	// maxLen is the maximum length in bytes of a code to read: far more than three words need,
+	// and too little for a wrong file.
 	maxLen    = 256
 	separator = '-'
 )
 
-// ErrCode says that what was typed cannot be a code.
+// ErrCode says that the input cannot be a code.
 var ErrCode = errors.New("code: not a code")
 
-// list is the words in order.
+// list returns the words in order.
 var list = sync.OnceValue(func() []string {
 	all := diceware.WordListEffSmall()
 	var words []string
@@ -47,10 +47,10 @@ var list = sync.OnceValue(func() []string {
 	return words
 })
 
-// first is the lowest throw of n dice.
+// first returns the lowest throw of n dice.
 func first(n int) []int { return slices.Repeat([]int{1}, n) }
 
-// next makes dice the next higher throw; false: there is none.
+// next advances dice to the next higher throw; false: there is none.
 func next(dice []int) bool {
 	for i := len(dice) - 1; i >= 0; i-- {
 		if dice[i] < 6 {
@@ -62,7 +62,7 @@ func next(dice []int) bool {
 	return false
 }
 
-// value is the number that the dice read as.
+// value returns the number that the dice show.
 func value(dice []int) (v int) {
 	for _, d := range dice {
 		v = 10*v + d
@@ -70,11 +70,11 @@ func value(dice []int) (v int) {
 	return v
 }
 
-// New makes a code from random bytes of rand, in the form in which both ends compare
-// it: lower-case words with dashes between them. The caller wipes it.
+// New makes a code from random bytes of rand. It returns the form that both ends compare:
+// lower-case words with dashes between them. The caller wipes it.
 func New(rand io.Reader) ([]byte, error) {
 	words := list()
-	// Values from here on would make the first words likelier than the others.
+	// Larger values would make the first words likelier than the others.
 	limit := 1<<16 - 1<<16%len(words)
 	var made []byte
 	for n := 0; n < Words; {
@@ -94,9 +94,9 @@ func New(rand io.Reader) ([]byte, error) {
 	return made, nil
 }
 
-// Parse reads a code as somebody has typed it: in any case, with blanks or dashes between
-// the words. It returns the form that New makes; the caller wipes it. The error is an
-// ErrCode and repeats no word.
+// Parse reads a code as a person types it: in any case, with blanks or dashes between the words.
+// It returns the form that New makes; the caller wipes it. The error is an ErrCode and contains
+// no word of the input.
 func Parse(typed []byte) ([]byte, error) {
 	if len(typed) > maxLen {
 		return nil, fmt.Errorf("%w: it has more than %d bytes", ErrCode, maxLen)
@@ -121,10 +121,10 @@ func Parse(typed []byte) ([]byte, error) {
 	return parsed, nil
 }
 
-// separates says whether r can stand between words: telephones make dashes long.
+// separates reports whether r can separate words. Mobile phones turn dashes into long ones.
 func separates(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) }
 
-// appendWord appends a word to a code, in memory of its own, and wipes the old.
+// appendWord copies a code and one more word into new memory and wipes the old.
 func appendWord(code, word []byte) []byte {
 	longer := make([]byte, 0, len(code)+1+len(word))
 	longer = append(longer, code...)
@@ -135,8 +135,8 @@ func appendWord(code, word []byte) []byte {
 	return append(longer, word...)
 }
 
-// Complete returns the words that can stand where typed ends, each with what is missing of
-// it: none where typed is not the beginning of a code.
+// Complete returns the words that can complete the last word of typed, each with the letters
+// that are missing. It returns none if typed is not the beginning of a code.
 func Complete(typed string) (missing []string) {
 	if len(typed) > maxLen || !utf8.ValidString(typed) {
 		return nil

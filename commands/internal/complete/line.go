@@ -7,7 +7,7 @@ import (
 
 // A lastWord is the last word of a line that is being typed.
 type lastWord struct {
-	raw   string // as it was typed
+	raw   string // as typed
 	text  string // without its quotes
 	quote byte   // ' or ", unless it is closed; else 0
 }
@@ -18,10 +18,10 @@ type lineWord struct {
 	at   int
 }
 
-// assignment is a word before a command's name that sets a variable for it.
+// assignment matches a word before a command's name that sets a variable for it.
 var assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
 
-// splitCommand is splitLine without what stands before the command's name.
+// splitCommand is splitLine without the words before the command's name.
 func splitCommand(line string) (words []lineWord, last lastWord) {
 	words, last = splitLine(line)
 	for len(words) > 0 && assignment.MatchString(words[0].text) {
@@ -30,9 +30,8 @@ func splitCommand(line string) (words []lineWord, last lastWord) {
 	return words, last
 }
 
-// splitLine takes a line of shell, as far as it has been typed, apart as bash
-// does: the words before the last, and the last. What would be expanded stays as
-// it is. Redirections are no words.
+// splitLine splits an unfinished line of shell as bash does, into the last word and the words
+// before it. It expands nothing and leaves redirections out.
 func splitLine(line string) (words []lineWord, last lastWord) {
 	s := splitter{line: line}
 	for i := 0; i < len(line); i++ {
@@ -54,8 +53,8 @@ type splitter struct {
 	words      []lineWord
 	begun      bool // a word has begun, at start
 	start      int
-	text       strings.Builder // of the word, without its quotes
-	quote      byte            // the one that is open; else 0
+	text       strings.Builder // the word's text, without its quotes
+	quote      byte            // the open quote, or 0
 	redirected bool            // the word is the file of a redirection
 }
 
@@ -88,7 +87,7 @@ func (s *splitter) unquoted(i int) int {
 		s.end()
 	case '<', '>':
 		if s.begun && strings.Trim(s.text.String(), "0123456789&") == "" {
-			s.drop() // it is the descriptor that is redirected
+			s.drop() // it was the number of the redirected descriptor
 		}
 		s.end()
 		s.redirected = true
@@ -124,14 +123,14 @@ func (s *splitter) drop() {
 	s.text.Reset()
 }
 
-// unquoted is the text of a part of a word.
+// unquoted returns the text of part of a word.
 func unquoted(raw string) string {
 	_, last := splitLine(raw)
 	return last.text
 }
 
-// quotedAs writes text so that bash reads it as it is, where the word has begun
-// with a quote or with none; false: it cannot be written there.
+// quotedAs quotes text for bash, to follow a word's beginning with or without an open quote. It
+// returns false if that is impossible.
 func quotedAs(quote byte, text string) (string, bool) {
 	special := " \t\n\"'\\`$&;|<>()[]{}*?!#~^"
 	switch quote {
@@ -140,7 +139,7 @@ func quotedAs(quote byte, text string) (string, bool) {
 	case '"':
 		special = "\"\\`$"
 		if strings.IndexByte(text, '!') >= 0 {
-			return "", false // history, whatever stands before it
+			return "", false // history expansion, which nothing there can quote
 		}
 	}
 	var b strings.Builder

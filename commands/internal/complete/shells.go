@@ -12,17 +12,17 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The shells that can ask.
+// The supported shells.
 const (
 	Bash = "bash"
 	Zsh  = "zsh"
 	Fish = "fish"
 )
 
-// Answer answers a shell: args are its name and what has been typed. In bash that
-// is the text that completion is to replace and the line up to the cursor, in fish
-// that line, in zsh the words after the program's name, the last of them as far
-// as it goes. The answer is one line for the shell,
+// Answer returns the completions for a shell. args are the shell's name and what has been typed:
+// in bash, the text that completion will replace, and the line up to the cursor; in fish, that
+// line; in zsh, the words after the program's name, of which the last may be unfinished. The
+// answer begins with one line for the shell,
 //
 //	words            nothing but what follows
 //	files PREFIX     a file, behind the prefix
@@ -30,8 +30,8 @@ const (
 //	command N        a command line of its own, from word N (0 is the first);
 //	                 in fish, that line in place of N
 //
-// and then the words that can come, one a line, a tabulator and its meaning
-// behind it except for bash. It is empty for what cannot be understood.
+// and goes on with the possible words, one per line, each followed by a tab and its description
+// except for bash. The answer is empty if the input cannot be understood.
 func (tables Tables) Answer(c *cli.Context, args []string) []byte {
 	if len(args) < 2 {
 		return nil
@@ -72,7 +72,7 @@ func texts(words []lineWord) []string {
 	return list
 }
 
-// withMeanings is the answer for shells that show what a word means.
+// withMeanings returns the answer for shells that show descriptions of words.
 func (completion Completion) withMeanings() []byte {
 	answer := fmt.Appendf(nil, "%s\n", completion.Action)
 	for _, w := range completion.Words {
@@ -85,8 +85,8 @@ func (completion Completion) withMeanings() []byte {
 	return answer
 }
 
-// bash answers bash, which gives the line as it was typed, and wants
-// words as they are to stand there in place of its last part.
+// bash returns the answer for bash, which passes the line as typed and inserts the words as they
+// are in place of the line's last part.
 func bash(tables Tables, c *cli.Context, part, line string) []byte {
 	words, last := splitCommand(line)
 	if len(words) == 0 || !strings.HasSuffix(last.raw, part) {
@@ -110,8 +110,8 @@ func bash(tables Tables, c *cli.Context, part, line string) []byte {
 	return answer
 }
 
-// programsIn are the programs of $PATH whose names begin with prefix, where
-// bash has nothing better to complete a command line with.
+// programsIn lists the programs in $PATH whose names begin with prefix. It is for bash without a
+// better completion for command lines.
 func programsIn(prefix string) []Word {
 	var words []Word
 	for _, folder := range filepath.SplitList(os.Getenv("PATH")) {

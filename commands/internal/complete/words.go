@@ -1,6 +1,5 @@
-// Package complete says what can come next on a command line that is being
-// typed, and tells bash, zsh and fish. What the values of flags and arguments can
-// be is in tables that are passed in.
+// Package complete finds the possible next words of an unfinished command line, for bash, zsh
+// and fish. The caller passes in tables of the possible values of flags and arguments.
 package complete
 
 import (
@@ -13,7 +12,7 @@ import (
 	"otrpipe/commands/internal/cmdline"
 )
 
-// What a shell is to offer besides words.
+// What a shell can offer besides words.
 const (
 	Words   = "words"
 	Files   = "files"
@@ -21,20 +20,20 @@ const (
 	Command = "command"
 )
 
-// A Completion is what can come next.
+// A Completion describes what can come next.
 type Completion struct {
-	Action  string // Words, Files or Folders, with a blank and a prefix behind it if there is one
+	Action  string // Words, Files or Folders, followed by a blank and a prefix if there is one
 	Words   []Word
 	command int // index of the word that begins a command line of its own; -1: none
 }
 
-// A Word is one that can come next, and what it means.
+// A Word is a possible next word with its description.
 type Word struct{ Text, Means string }
 
-// A Completer says what can stand as a value or an argument.
+// A Completer returns the possible values of a flag or an argument.
 type Completer func(*Typed) Completion
 
-// These offers words without meanings.
+// These offers words without descriptions.
 func These(texts ...string) Completer {
 	return func(*Typed) Completion {
 		completion := nothing()
@@ -62,13 +61,13 @@ func AFolder(*Typed) Completion { return Completion{Action: Folders, command: -1
 
 func nothing() Completion { return Completion{Action: Words, command: -1} }
 
-// Tables say what values and arguments can be.
+// Tables holds the completers of flags and arguments.
 type Tables struct {
-	Values    map[string]Completer   // of flags, by first name; nil is what only the user knows
+	Values    map[string]Completer   // of flags, by first name; nil: any value is possible
 	Arguments map[string][]Completer // of commands, by their words without the program's name
 }
 
-// next reads all words but the last and returns what the last can become.
+// next reads all words but the last and returns the completions of the last.
 func (tables Tables) next(c *cli.Context, words []string) Completion {
 	t := Typed{Values: map[string]string{}, tables: tables, Context: c, app: c.App, commands: c.App.Commands, nested: -1, given: map[string]bool{}}
 	last := words[len(words)-1]
@@ -82,28 +81,27 @@ func (tables Tables) next(c *cli.Context, words []string) Completion {
 	return completion
 }
 
-// A Typed is a command line as far as it has been typed. It takes flags wherever
-// they stand and refuses nothing.
+// A Typed is an unfinished command line. It accepts flags in any position and refuses nothing.
 type Typed struct {
 	Path      []string          // the command's words, without the program's name
 	Command   *cli.Command      // nil until there is one
-	Arguments []string          // before the one that is completed
+	Arguments []string          // before the one to complete
 	Values    map[string]string // of flags, by first name
 
-	// Context is of the command that answers the shell.
+	// Context belongs to the command that answers the shell.
 	Context *cli.Context
 
 	tables   Tables
 	app      *cli.App
-	commands []*cli.Command  // what may be named next
-	given    map[string]bool // flags by first name
-	waits    cli.Flag        // it has no value yet
-	dashes   bool            // no flag comes any more
+	commands []*cli.Command  // the commands that may be named next
+	given    map[string]bool // by the flag's first name
+	waits    cli.Flag        // a flag whose value comes next
+	dashes   bool            // no more flags can follow
 	help     bool
-	nested   int // where COMMAND begins; -1: nowhere yet
+	nested   int // the index at which COMMAND begins; -1: not seen yet
 }
 
-// read takes word i; false: it means nothing here.
+// read reads word i; it returns false if the word makes no sense there.
 func (t *Typed) read(i int, word string) bool {
 	switch {
 	case t.nested >= 0:
@@ -147,7 +145,7 @@ func (t *Typed) takesCommand() bool {
 
 func (t *Typed) namesCommand() bool { return len(t.commands) > 0 && len(t.Arguments) == 0 }
 
-// name takes the name of a command.
+// name reads the name of a command.
 func (t *Typed) name(name string) bool {
 	for _, c := range t.commands {
 		if c.HasName(name) {
@@ -176,7 +174,7 @@ func (t *Typed) flag(name string) cli.Flag {
 	return nil
 }
 
-// next is what word i can become.
+// next returns the completions of word i.
 func (t *Typed) next(i int, last string) Completion {
 	none := nothing()
 	switch {
@@ -227,7 +225,7 @@ func commandWords(commands []*cli.Command) []Word {
 	return words
 }
 
-// flagWords are the flags that can still be given, by their long names.
+// flagWords lists the flags that can still be given, by their long names.
 func (t *Typed) flagWords() []Word {
 	var words []Word
 	for _, f := range t.flags() {
@@ -247,8 +245,8 @@ func (t *Typed) flagWords() []Word {
 	return words
 }
 
-// valueOf is what the value of f can be; prefix is what stands before it in the
-// same word.
+// valueOf returns the possible values of f. prefix is the part of the same word before the
+// value.
 func (t *Typed) valueOf(f cli.Flag, prefix string) Completion {
 	what := t.tables.Values[f.Names()[0]]
 	if what == nil {
@@ -264,7 +262,7 @@ func (t *Typed) valueOf(f cli.Flag, prefix string) Completion {
 	return completion
 }
 
-// argument is what the next argument can be; false: there is none that is known.
+// argument returns the possible values of the next argument; false: none are known.
 func (t *Typed) argument() (Completion, bool) {
 	list := t.tables.Arguments[strings.Join(t.Path, " ")]
 	if len(t.Arguments) >= len(list) {

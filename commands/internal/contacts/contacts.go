@@ -1,6 +1,5 @@
-// Package contacts is what the program does with the contacts of its user: it lists and
-// changes them, and moves them from and to libotr's files of fingerprints. Errors have their
-// exit codes and hints.
+// Package contacts manages the user's contacts: it lists and changes them, and imports and
+// exports libotr's fingerprint files. Its errors carry exit codes and hints.
 package contacts
 
 import (
@@ -13,7 +12,7 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// A Book is the contacts of a home.
+// A Book manages the contacts of a home.
 type Book struct {
 	IO   *terminal.IO
 	Home *keyfile.Home
@@ -32,7 +31,7 @@ func (b Book) All() (List, error) {
 	return list, nil
 }
 
-// Find returns the contact of a name, or the error that there is none.
+// Find returns the contact with a name, or an error if there is none.
 func (b Book) Find(name string) (keyfile.Contact, error) {
 	contact, ok, err := b.Home.Contact(name)
 	if err == nil && !ok {
@@ -41,7 +40,7 @@ func (b Book) Find(name string) (keyfile.Contact, error) {
 	return contact, exit.Key(err)
 }
 
-// Add puts keys of a contact on file, not verified yet.
+// Add stores keys of a contact as not verified.
 func (b Book) Add(name string, fps []keys.Fingerprint) error {
 	if err := b.refuseOwnKeys(fps); err != nil {
 		return err
@@ -55,9 +54,9 @@ func (b Book) Add(name string, fps []keys.Fingerprint) error {
 }
 
 // refuseOwnKeys refuses fingerprints of our own identities. They are easily copied by mistake,
-// and a contact with our own key lets nobody in.
+// and a contact with our own key could never connect.
 func (b Book) refuseOwnKeys(fps []keys.Fingerprint) error {
-	ours, _ := b.Home.Publics() // identities that cannot be read are not needed here
+	ours, _ := b.Home.Publics() // unreadable identities do not matter here
 	for _, public := range ours {
 		for _, fp := range fps {
 			if slices.Contains(public.Keys, fp) {
@@ -69,7 +68,7 @@ func (b Book) refuseOwnKeys(fps []keys.Fingerprint) error {
 	return nil
 }
 
-// TrustOnly notes that the fingerprint of the only key of a contact has been compared.
+// TrustOnly records that the user has compared the fingerprint of a contact's only key.
 func (b Book) TrustOnly(name string) error {
 	contact, err := b.Find(name)
 	if err != nil {
@@ -86,8 +85,8 @@ func (b Book) TrustOnly(name string) error {
 	return b.Trust(name, []keys.Fingerprint{contact.Keys[0].Fingerprint})
 }
 
-// Trust notes that the fingerprints of keys of a contact have been compared: of all the given
-// ones or, if one is not on file, of none.
+// Trust records that the user has compared the given fingerprints of a contact. If one of them
+// is not on file, it changes nothing.
 func (b Book) Trust(name string, fps []keys.Fingerprint) error {
 	contact, err := b.Find(name)
 	if err != nil {
@@ -99,7 +98,7 @@ func (b Book) Trust(name string, fps []keys.Fingerprint) error {
 				WithHint("if you have compared it: otrpipe contacts add %s %s, and then trust it", exit.ShellWord(name), fp.Hex())
 		}
 		if _, ok := contact.Key(fp); !ok {
-			return exit.Key(b.Home.SetTrust(name, fp, keyfile.Verified)) // its error says so
+			return exit.Key(b.Home.SetTrust(name, fp, keyfile.Verified)) // its error names the key
 		}
 	}
 	for _, fp := range fps {
@@ -111,7 +110,7 @@ func (b Book) Trust(name string, fps []keys.Fingerprint) error {
 	return nil
 }
 
-// Distrust takes trust in a key of a contact back; without a key, in all of them.
+// Distrust withdraws trust in a key of a contact, or in all its keys if none is given.
 func (b Book) Distrust(name string, fp *keys.Fingerprint) error {
 	if fp == nil {
 		return exit.Key(b.Home.Distrust(name))
@@ -119,7 +118,7 @@ func (b Book) Distrust(name string, fp *keys.Fingerprint) error {
 	return exit.Key(b.Home.SetTrust(name, *fp, keyfile.Seen))
 }
 
-// Remove forgets a key of a contact; without a key, the contact.
+// Remove removes a key of a contact, or the whole contact if no key is given.
 func (b Book) Remove(name string, fp *keys.Fingerprint) error {
 	if _, err := b.Find(name); err != nil {
 		return err
@@ -130,12 +129,12 @@ func (b Book) Remove(name string, fp *keys.Fingerprint) error {
 	return exit.Key(b.Home.RemoveKey(name, *fp))
 }
 
-// SetAddress notes how a contact is reached; with the zero address it is forgotten.
+// SetAddress stores a contact's address; the zero address removes it.
 func (b Book) SetAddress(name string, a keyfile.Address) error {
 	return exit.Key(b.Home.SetAddress(name, a))
 }
 
-// Rename gives a contact another name.
+// Rename changes a contact's name.
 func (b Book) Rename(old, name string) error {
 	if _, err := b.Find(old); err != nil {
 		return err

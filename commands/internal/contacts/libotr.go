@@ -10,7 +10,7 @@ import (
 	"otrpipe/keyfile"
 )
 
-// Import takes over the contacts of an account from libotr's file of fingerprints.
+// Import adds the contacts of an account in libotr's fingerprint file.
 func (b Book) Import(path string, account keyfile.Account) error {
 	file, _, err := files.Read(path, keyfile.MaxLibotrList)
 	if err != nil {
@@ -32,11 +32,10 @@ func (b Book) Import(path string, account keyfile.Account) error {
 	return b.reportBadRows(path, bad)
 }
 
-// maxBadRows is how many lines that cannot be imported are listed: nobody would read more.
+// maxBadRows is the maximum number of unusable lines to list; nobody would read more.
 const maxBadRows = 20
 
-// reportBadRows lists the lines that were not imported, and returns the error that there are
-// some.
+// reportBadRows lists the lines that were not imported, and returns an error if there are any.
 func (b Book) reportBadRows(path string, bad []*keyfile.RowError) error {
 	if len(bad) == 0 {
 		return nil
@@ -52,8 +51,8 @@ func (b Book) reportBadRows(path string, bad []*keyfile.RowError) error {
 		WithHint("mend or rename them in a copy, or give the key by hand: otrpipe contacts add NAME FINGERPRINT")
 }
 
-// Export writes the contacts as libotr's file of fingerprints, for an account that is
-// completed with the name of the identity.
+// Export writes the contacts as libotr's fingerprint file. An incomplete account is completed
+// with the identity's name.
 func (b Book) Export(out files.Writer, path string, account keyfile.Account, identity string) error {
 	contacts, err := b.Home.Contacts()
 	if err != nil {

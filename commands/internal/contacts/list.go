@@ -10,22 +10,22 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// A Document is a contact as commands print it in JSON.
+// A Document is a contact in the form in which commands print it as JSON.
 type Document struct {
 	Contact string           `json:"contact"`
-	Address *addressDocument `json:"address,omitempty"` // where it is known
+	Address *addressDocument `json:"address,omitempty"` // if it is known
 	Keys    []keyDocument    `json:"keys"`
 
 	contact keyfile.Contact
 }
 
-// An addressDocument is how a contact is reached. One of its fields is there.
+// An addressDocument is a contact's address. Exactly one of its fields is set.
 type addressDocument struct {
 	TCP     string   `json:"tcp,omitempty"`
 	Command []string `json:"command,omitempty"`
 }
 
-// AddressText is an address as it is given on a command line.
+// AddressText returns an address as it is typed on a command line.
 func AddressText(a keyfile.Address) string {
 	if a.TCP != "" {
 		return "--tcp " + exit.ShellWord(a.TCP)
@@ -40,18 +40,18 @@ func AddressText(a keyfile.Address) string {
 type keyDocument struct {
 	fingerprint.Key
 	Trust     string `json:"trust"`
-	By        string `json:"by,omitempty"` // of a verified key: hand or secret
+	By        string `json:"by,omitempty"` // how the key was verified: hand or secret
 	FirstSeen string `json:"first_seen"`   // RFC 3339
 	LastSeen  string `json:"last_seen"`
 
-	Profile *profileDocument `json:"profile,omitempty"` // of a key of version 4 that has been met
-	Told    string           `json:"told,omitempty"`    // a key of version 4 that this key has told and that has not been met yet
+	Profile *profileDocument `json:"profile,omitempty"` // for a key of version 4 that has been used
+	Told    string           `json:"told,omitempty"`    // a key of version 4 that was announced under this key and has not been used yet
 }
 
-// A profileDocument is the last client profile of a contact that we have seen.
+// A profileDocument is the latest client profile that we have seen of a contact.
 type profileDocument struct {
-	Versions string `json:"versions"` // which the contact speaks: "4" or "34"
-	Expires  string `json:"expires"`  // RFC 3339; from then on the profile means nothing
+	Versions string `json:"versions"` // the versions that the contact speaks: "4" or "34"
+	Expires  string `json:"expires"`  // RFC 3339; the profile is invalid from then on
 }
 
 // Describe returns a contact with its keys.
@@ -79,15 +79,15 @@ func Describe(contact keyfile.Contact) Document {
 	return d
 }
 
-// Text has the contact's name and, below it, a line for each key with how far it is trusted. A
-// key that was told follows the key that told it.
+// Text has the contact's name and, below it, one line per key with its trust. An announced key
+// follows the key under which it was announced.
 func (d Document) Text() string {
 	return d.text(func(fp keys.Fingerprint, trust string) string {
 		return "  " + fingerprint.Line(fp) + " " + trust + "\n"
 	})
 }
 
-// TerminalText has the keys in rows to be read.
+// TerminalText shows the keys in rows that are easy to read.
 func (d Document) TerminalText() string {
 	return d.text(func(fp keys.Fingerprint, trust string) string { return fingerprint.Block(fp, "  ", trust) })
 }
@@ -107,7 +107,7 @@ func (d Document) text(key func(fp keys.Fingerprint, trust string) string) strin
 	return b.String()
 }
 
-// TrustText says for people how far a key on file is trusted.
+// TrustText describes the trust in a key on file.
 func TrustText(t keyfile.Trust) string {
 	switch t {
 	case keyfile.Verified:
@@ -118,10 +118,10 @@ func TrustText(t keyfile.Trust) string {
 	return "known"
 }
 
-// A List is contacts as commands print them.
+// A List is the list of contacts that commands print.
 type List []Document
 
-// Text has the text of each contact.
+// Text joins the texts of the contacts.
 func (l List) Text() string {
 	var b strings.Builder
 	for _, d := range l {
@@ -130,7 +130,7 @@ func (l List) Text() string {
 	return b.String()
 }
 
-// TerminalText has the TerminalText of each contact.
+// TerminalText joins the terminal texts of the contacts.
 func (l List) TerminalText() string {
 	var b strings.Builder
 	for _, d := range l {

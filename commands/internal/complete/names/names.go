@@ -1,6 +1,6 @@
-// Package names lists what completion offers of a home: its identities, its contacts and their
-// fingerprints, and its live sessions. It asks nothing and complains of nothing: names that
-// cannot be found out are left out.
+// Package names lists the names in a home for completion: its identities, its contacts and their
+// fingerprints, and its live sessions. It never prompts and never reports errors: names that
+// cannot be looked up are left out.
 package names
 
 import (
@@ -18,11 +18,12 @@ import (
 	"otrpipe/keyfile"
 )
 
-// sessionWait is how long a live session may take to say its name: less than a person notices.
-// A session whose process is stopped says nothing.
+// sessionWait is how long a live session may take to tell its name. It is short enough not to be
+// noticed; a session whose process is stopped never answers.
 const sessionWait = 200 * time.Millisecond
 
-// Home returns the home in a folder as it is typed, before a shell has replaced its ~.
+// Home opens the home in a folder that was typed on a command line, where no shell has replaced
+// ~ yet.
 func Home(folder string) *keyfile.Home {
 	if rest, ok := strings.CutPrefix(folder, "~/"); ok {
 		if user, err := os.UserHomeDir(); err == nil {
@@ -32,7 +33,7 @@ func Home(folder string) *keyfile.Home {
 	return keyfile.Open(folder)
 }
 
-// Identities are those of the home.
+// Identities lists the identities of the home.
 func Identities(home *keyfile.Home) []complete.Word {
 	list, _ := home.Publics()
 	var words []complete.Word
@@ -42,7 +43,7 @@ func Identities(home *keyfile.Home) []complete.Word {
 	return words
 }
 
-// Contacts are those of the home.
+// Contacts lists the contacts of the home.
 func Contacts(home *keyfile.Home) []complete.Word {
 	list, _ := home.Contacts()
 	var words []complete.Word
@@ -52,7 +53,7 @@ func Contacts(home *keyfile.Home) []complete.Word {
 	return words
 }
 
-// Reachable are the contacts of the home that have an address.
+// Reachable lists the contacts of the home that have an address.
 func Reachable(home *keyfile.Home) []complete.Word {
 	list, _ := home.Contacts()
 	var words []complete.Word
@@ -64,7 +65,8 @@ func Reachable(home *keyfile.Home) []complete.Word {
 	return words
 }
 
-// Fingerprints are those of a contact; of all contacts if it has no name.
+// Fingerprints lists the fingerprints of the named contact, or of all contacts if the name is
+// "".
 func Fingerprints(home *keyfile.Home, of string) []complete.Word {
 	list, _ := home.Contacts()
 	var words []complete.Word
@@ -80,17 +82,17 @@ func Fingerprints(home *keyfile.Home, of string) []complete.Word {
 	return words
 }
 
-// Sessions are the live sessions of the home.
+// Sessions lists the live sessions of the home.
 func Sessions(home *keyfile.Home) []complete.Word {
 	return sessions(home, func(*control.Client) bool { return true }, true)
 }
 
-// WaitingFor are the live sessions of the home that wait for a half of a role.
+// WaitingFor lists the live sessions of the home that wait for a half of the given role.
 func WaitingFor(home *keyfile.Home, role string) []complete.Word {
 	return sessions(home, func(c *control.Client) bool { return c.Waits == halves.Other(role) }, false)
 }
 
-// sessions are those that answer and are meant, and with silent also those that do not answer.
+// sessions lists the sessions that answer and match; with silent, also those that do not answer.
 func sessions(home *keyfile.Home, meant func(*control.Client) bool, silent bool) []complete.Word {
 	dir, err := control.Dir()
 	if err != nil {
