@@ -8,17 +8,17 @@ import (
 	"otrpipe/commands/internal/exit"
 )
 
-// namedAnswerTime is how long a session that the user has named may take to answer:
-// nobody else is held up by it.
+// namedAnswerTime is how long a session that the user named may take to answer. No other session
+// has to wait for it.
 const namedAnswerTime = 5 * time.Second
 
-// ErrUnreachable is the error of commands about live sessions where those cannot be reached.
+// ErrUnreachable says that this system has no way to reach live sessions.
 var ErrUnreachable error = exit.Errorf(exit.Usage, "on Windows no other command can reach a live session").
 	WithHint("use the lines of otrpipe chat, such as /smp, or give the session's own command the flags it needs")
 
-// Choose returns a client of the one live session in dir that the filter means, which is
-// to be closed. Where there is none, or several, or it does not answer, the error says
-// which sessions there are.
+// Choose returns a client of the only live session in dir that matches the filter; the caller
+// closes it. If no session or several match, or the session does not answer, the error lists the
+// sessions that exist.
 func Choose(dir string, filter Filter) (*Client, error) {
 	limit := AnswerTime
 	if filter.Session != "" {
@@ -58,12 +58,12 @@ func (s Silent) err(limit time.Duration) error {
 		WithHint("process %d may be stopped: fg in its shell, or kill -CONT %d, lets it go on", s.PID, s.PID)
 }
 
-// Status is what is known of the session.
+// Status returns what is known of the session.
 func (s Silent) Status() *Status {
 	return &Status{Session: s.Session, Identity: s.Identity, State: StateSilent, PID: s.PID}
 }
 
-// listed names sessions, with what tells them apart.
+// listed lists sessions with the parts of their names that differ.
 func listed(answered []*Client, silent []Silent) string {
 	var names []string
 	for _, c := range answered {

@@ -12,42 +12,40 @@ import (
 	"otrpipe/commands/internal/exit"
 )
 
-// A Client is a connection to a live session, for a process that asks something
-// of it. It is for one goroutine.
+// A Client is a process's connection to a live session. Only one goroutine may use it.
 type Client struct {
-	Status *Status // when the session was found; not nil
-	Home   string  // where its identity is
-	Waits  string  // the half that waits for the other one; "": neither
-	Asked  *string // the question that the peer's SMP waits with; nil: it does not
-	Run    uint64  // tells that question from others
+	Status *Status // at the time the session was found; not nil
+	Home   string  // the home that has its identity
+	Waits  string  // the half that waits for its other half; "": neither
+	Asked  *string // the question of the peer's SMP that waits for an answer; nil: there is none
+	Run    uint64  // identifies that question
 	conn   *Conn
 }
 
-// AnswerTime is how long a session that is asked together with others may take to
-// answer: a stopped one must not hold up the others.
+// AnswerTime is how long each session may take to answer if several are asked together, so that
+// a stopped one does not hold up the others.
 const AnswerTime = 500 * time.Millisecond
 
-// A Filter says which sessions are meant. An empty field means any.
+// A Filter selects sessions. An empty field matches any.
 type Filter Name
 
-// matches reports whether the filter means the session called n.
+// matches reports whether the filter selects the session called n.
 func (f Filter) matches(n Name) bool {
 	return (f.Home == "" || f.Home == n.Home) &&
 		(f.Identity == "" || f.Identity == n.Identity) &&
 		(f.Session == "" || f.Session == n.Session)
 }
 
-// A Silent is a live session that did not answer: its process is stopped, or has no
-// time.
+// A Silent is a live session that did not answer, because its process is stopped or overloaded.
 type Silent struct {
 	Name
 	PID int
 }
 
-// Find asks the sessions of the user whose sockets are in dir and that the filter means, all
-// at once, how they are. It returns clients of those that answer within the limit, which
-// are to be closed, and the names of those that do not, each sorted by session and
-// identity. A session that comes or goes just now is left out.
+// Find asks all of the user's sessions in dir that match the filter for their status, at the
+// same time. It returns clients of those that answer within the limit, which the caller closes,
+// and the names of those that do not, both sorted by session and identity. Sessions that are
+// just starting or ending are left out.
 func Find(dir string, limit time.Duration, filter Filter) (answered []*Client, silent []Silent) {
 	type answer struct {
 		client *Client
@@ -65,7 +63,7 @@ func Find(dir string, limit time.Duration, filter Filter) (answered []*Client, s
 	for range hosts {
 		switch a := <-answers; {
 		case a.err == nil && !filter.matches(a.client.name()):
-			a.client.Close() // its socket did not say whose it is
+			a.client.Close() // the socket did not tell which session it belongs to
 		case a.err == nil:
 			answered = append(answered, a.client)
 		case errors.Is(a.err, os.ErrDeadlineExceeded), errors.Is(a.err, syscall.EAGAIN):
@@ -81,7 +79,7 @@ func Find(dir string, limit time.Duration, filter Filter) (answered []*Client, s
 	return answered, silent
 }
 
-// ask connects to the session at a socket and asks how it is.
+// ask connects to the session at a socket and asks for its status.
 func ask(socket string, limit time.Duration) (*Client, error) {
 	conn, err := dialPath(socket)
 	if err != nil {
@@ -104,9 +102,9 @@ func ask(socket string, limit time.Duration) (*Client, error) {
 	return &Client{reply.Status, reply.Home, reply.Waits, reply.Asked, reply.Run, conn}, nil
 }
 
-// Do sends a request to the session and returns its answer, and the error that the
-// answer tells of. Where ctx ends before, the session notices that nobody waits
-// any longer, and the Client is closed.
+// Do sends a request to the session and returns the answer, with the error that it contains, if
+// any. If ctx ends first, the Client is closed, by which the session notices that nobody waits
+// any longer.
 func (c *Client) Do(ctx context.Context, r Request) (Reply, error) {
 	stop := context.AfterFunc(ctx, c.conn.Close)
 	defer stop()

@@ -15,18 +15,17 @@ import (
 
 const (
 	// maxMessage bounds the JSON of one message between processes, in bytes. The largest
-	// is a half's flags, or the answer of status.
+	// messages carry a half's flags or the answer to status.
 	maxMessage = 256 << 10
-	// maxSecret bounds each secret of a message, in bytes: no source of a secret gives
-	// more.
+	// maxSecret bounds each secret of a message, in bytes. No source of a secret returns more.
 	maxSecret = 4096
 )
 
-// maxFiles is how many files a message may bring: a half's two streams and
-// its events.
+// maxFiles is the maximum number of files that come with a message: a half's two streams and its
+// events.
 const maxFiles = 4
 
-// ErrMessage says that the other process sent something that is no message.
+// ErrMessage says that the other process sent an invalid message.
 var ErrMessage = errors.New("control: a malformed message")
 
 // A Conn carries messages between two processes. A message is the length of a JSON text, in
@@ -48,7 +47,7 @@ type Message interface {
 	secrets() []*[]byte
 }
 
-// Send sends a message, and with it the files. Its secrets remain the caller's to wipe.
+// Send sends a message, and with it the files. The caller still has to wipe its secrets.
 func (c *Conn) Send(m Message, files ...*os.File) error {
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -81,9 +80,9 @@ func (c *Conn) Send(m Message, files ...*os.File) error {
 	return nil
 }
 
-// Receive reads the next message into m, which is empty, and returns the files that came
-// with it. Its secrets are the caller's to wipe, and the files to close; with an error there
-// are none. It fails with io.EOF where the other process has left.
+// Receive reads the next message into m, which must be empty, and returns the files that came
+// with it. The caller wipes the secrets and closes the files; if there is an error, there are
+// none. The error is io.EOF if the other process has left.
 func (c *Conn) Receive(m Message) (files []*os.File, err error) {
 	defer func() {
 		files, c.files = c.files, nil
@@ -123,7 +122,8 @@ func wipeSecrets(m Message) {
 	}
 }
 
-// readSecret reads a secret into memory that nothing else uses; nil: there is none.
+// readSecret reads a secret into memory that nothing else shares. It returns nil if there is
+// none.
 func (c *Conn) readSecret() ([]byte, error) {
 	length, err := c.readLength()
 	switch {
@@ -157,7 +157,7 @@ func (c *Conn) readFull(p []byte) error {
 	return nil
 }
 
-// read reads what is there, and keeps the files that came with it.
+// read reads the bytes that have arrived and keeps the files that came with them.
 func (c *Conn) read(p []byte) (int, error) {
 	rights := make([]byte, rightsSize)
 	n, rn, flags, _, err := c.c.ReadMsgUnix(p, rights)
@@ -177,8 +177,7 @@ func (c *Conn) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// SetDeadline bounds how long Send and Receive may take; the zero time takes
-// the bound away.
+// SetDeadline bounds how long Send and Receive may take; the zero time removes the bound.
 func (c *Conn) SetDeadline(t time.Time) { _ = c.c.SetDeadline(t) }
 
 func (c *Conn) setWriteDeadline(t time.Time) { _ = c.c.SetWriteDeadline(t) }
@@ -188,7 +187,7 @@ func (c *Conn) Close() {
 	c.c.Close()
 }
 
-// CloseFiles closes the files that a message brought.
+// CloseFiles closes the files that came with a message.
 func CloseFiles(files []*os.File) {
 	for _, f := range files {
 		f.Close()

@@ -12,10 +12,9 @@ import (
 	"syscall"
 )
 
-// Dir returns the folder for the user's sockets and makes it if need be:
-// otrpipe in $XDG_RUNTIME_DIR, else a folder of the user's in the temporary
-// folder. It refuses with ErrDir a folder that is a link, another user's, or
-// open to others.
+// Dir returns the folder for the user's sockets and creates it if necessary: otrpipe in
+// $XDG_RUNTIME_DIR, or else a folder per user in the temporary folder. It returns ErrDir for a
+// folder that is a link, belongs to another user, or is open to others.
 func Dir() (string, error) {
 	dir := filepath.Join(os.TempDir(), "otrpipe-"+strconv.Itoa(os.Getuid()))
 	if run := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(run) && ours(run) {
@@ -24,8 +23,7 @@ func Dir() (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("control: %w", err)
 	}
-	// The folder may be another's who was here first; Lstat sees a link as
-	// what it is.
+	// Another user may have created the folder first. Lstat does not follow links.
 	info, err := os.Lstat(dir)
 	switch {
 	case err != nil:
@@ -40,8 +38,8 @@ func Dir() (string, error) {
 	return dir, nil
 }
 
-// ours reports whether dir is a folder of this user, and not of the one that
-// a root shell was started from.
+// ours reports whether dir belongs to this user. In a root shell, the folder in the environment
+// may belong to the user who started the shell.
 func ours(dir string) bool {
 	info, err := os.Stat(dir)
 	return err == nil && info.IsDir() && owner(info) == os.Getuid()

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// Dir returns the folder where the user's sessions reserve their names and makes it if need
-// be. It is in the user's own folder for programs' data, which others cannot write to.
+// Dir returns the folder in which the user's sessions reserve their names, and creates it if
+// necessary. It is inside the user's folder for application data, which others cannot write to.
 func Dir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -11,15 +11,14 @@ import (
 
 const holdSuffix = ".hold"
 
-// A Held is a thing that only one live session of the user may use.
+// A Held is a reservation of something that only one live session of the user may use.
 type Held struct {
 	lock *flock.Flock
 	left bool
 }
 
-// Hold reserves a thing, called by what, until Release or Leave is called or the process
-// ends. It returns nil and false where another process, or another part of this one, holds
-// it.
+// Hold reserves the thing named what until Release or Leave is called or the process ends. It
+// returns nil and false if another process, or another part of this one, holds it.
 func Hold(dir string, what ...string) (h *Held, ok bool) {
 	sum := sha256.Sum256([]byte(strings.Join(what, "\x00")))
 	path := filepath.Join(dir, hex.EncodeToString(sum[:12])+holdSuffix)
@@ -34,15 +33,15 @@ func Hold(dir string, what ...string) (h *Held, ok bool) {
 	return h, true
 }
 
-// Left reports whether the one that held it before has never released it: it was killed,
-// or has called Leave.
+// Left reports whether the previous holder never released it, because it was killed or called
+// Leave.
 func (h *Held) Left() bool { return h.left }
 
-// Release gives it up.
+// Release ends the reservation.
 func (h *Held) Release() {
 	unmark(h.lock)
 	dropLock(h.lock)
 }
 
-// Leave gives it up, and Left tells all that come after.
+// Leave ends the reservation in such a way that Left is true for all later holders.
 func (h *Held) Leave() { h.lock.Close() }

@@ -8,18 +8,19 @@ import (
 	"strings"
 )
 
-// maxHost bounds the file that says whose a socket is, in bytes: two paths and a
+// maxHost bounds the file that says which session a socket belongs to, in bytes: two paths and a
 // session's name, with every byte escaped.
 const maxHost = 64 << 10
 
-// A socketHost is a process that hosts a session, as the lock file beside its socket says.
+// A socketHost describes the process that hosts a session, as recorded in the lock file beside
+// its socket.
 type socketHost struct {
 	Silent
 	socket string
 }
 
-// writeHost says in a lock file which session its holder hosts, so that others know it
-// without an answer.
+// writeHost records in a lock file which session its holder hosts, so that others know even if
+// the host does not answer.
 func writeHost(path string, n Name) error {
 	line, err := json.Marshal(Silent{n, os.Getpid()})
 	if err != nil {
@@ -39,8 +40,8 @@ func writeHost(path string, n Name) error {
 	return nil
 }
 
-// hostsIn returns the sockets in dir whose session the filter means, and those of which
-// nobody says whose they are. Without the folder there are none.
+// hostsIn returns the sockets in dir whose session matches the filter, and those whose session
+// is unknown. If the folder does not exist, there are none.
 func hostsIn(dir string, filter Filter) (hosts []socketHost) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {

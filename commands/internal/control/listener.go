@@ -22,20 +22,20 @@ var ErrTaken = errors.New("control: taken")
 
 var errOtherUser = errors.New("control: the other process belongs to another user")
 
-// A Listener is the right to host a session, and the socket where the others
-// come in. A process that dies loses it at once.
+// A Listener is the right to host a session, with the socket to which other processes connect. A
+// process that dies loses it at once.
 type Listener struct {
 	lock     *flock.Flock
 	socket   string            // path of the listener's socket
 	listener *net.UnixListener // nil until it listens, and where sessions are not Reachable
 	once     sync.Once
-	// answering holds one for each request that is being answered.
+	// answering counts the requests that are being answered.
 	answering chan struct{}
 }
 
-// Listen begins to host the session called n in dir, or fails with ErrTaken.
-// What a dead process left behind is taken over: the lock goes with its
-// process, and only its holder touches the socket.
+// Listen begins to host the session called n in dir, or returns ErrTaken. It takes over what a
+// dead process left behind: a lock ends with its process, and only the lock's holder touches the
+// socket.
 func Listen(dir string, n Name) (*Listener, error) {
 	path := filepath.Join(dir, n.file())
 	lock, err := takeLock(path + lockSuffix)
@@ -61,9 +61,8 @@ func Listen(dir string, n Name) (*Listener, error) {
 	return l, nil
 }
 
-// accept waits for the next process that comes in and returns the connection
-// to it. Processes of other users are turned away. It fails with
-// net.ErrClosed once the listener is closed.
+// accept waits for the next process to connect. It turns away processes of other users. It
+// returns net.ErrClosed once the listener is closed.
 func (l *Listener) accept() (*Conn, error) {
 	if l.listener == nil {
 		return nil, net.ErrClosed
@@ -81,7 +80,7 @@ func (l *Listener) accept() (*Conn, error) {
 	}
 }
 
-// Close gives the session's name up. Processes that have come in stay.
+// Close gives up the session's name. Existing connections stay.
 func (l *Listener) Close() {
 	l.once.Do(func() {
 		if l.listener != nil {
@@ -92,8 +91,8 @@ func (l *Listener) Close() {
 	})
 }
 
-// Dial connects to the process that hosts the session called n. The error is
-// fs.ErrNotExist or syscall.ECONNREFUSED where there is none.
+// Dial connects to the process that hosts the session called n. The error is fs.ErrNotExist or
+// syscall.ECONNREFUSED if there is none.
 func Dial(dir string, n Name) (*Conn, error) {
 	return dialPath(filepath.Join(dir, n.file()+socketSuffix))
 }

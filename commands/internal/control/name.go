@@ -1,9 +1,7 @@
-// Package control is where the processes of one user that share a live
-// session meet: the two halves of one end, and the controllers that ask
-// something of it. They meet at a Unix socket in a folder that only the user
-// can enter, named after home, identity and session; one process hosts the
-// session, the others talk to it in single lines of JSON, and a half hands
-// its streams over as file descriptors.
+// Package control connects the processes of one user that share a live session: the two halves
+// of one end, and the commands that control it. They meet at a Unix socket in a folder that only
+// the user can enter, named after home, identity and session. One process hosts the session; the
+// others exchange JSON messages with it, and a half passes its streams as file descriptors.
 package control
 
 import (
@@ -16,16 +14,16 @@ import (
 	"otrpipe/commands/internal/exit"
 )
 
-// A Name says which session is meant. Sessions of the same name in another
-// home, or of another identity, are others.
+// A Name identifies a session. Sessions of the same name in another home, or of another
+// identity, are different ones.
 type Name struct {
 	Home     string // absolute path
 	Identity string // name, or absolute path of an identity file
 	Session  string
 }
 
-// maxName bounds a session's name, in bytes: it stands in every event and in
-// the answers of status.
+// maxName bounds a session's name, in bytes, because the name is in every event and in the
+// answers to status.
 const maxName = 128
 
 // ErrName says that a session cannot have this name.
@@ -44,9 +42,8 @@ func CheckName(s string) error {
 	return nil
 }
 
-// file is the name of the session's files, without what tells them apart. It
-// is a hash so that any name fits the hundred bytes or so of a Unix socket's
-// path.
+// file returns the name of the session's files without their endings. It is a hash, so that any
+// session name fits into the path of a Unix socket, which has about a hundred bytes.
 func (n Name) file() string {
 	h := sha256.New()
 	for _, s := range []string{n.Home, n.Identity, n.Session} {
@@ -56,7 +53,7 @@ func (n Name) file() string {
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
-// Taken is the error of an end that comes too late for a session's name.
+// Taken returns the error for a session name that is already in use.
 func (n Name) Taken() *exit.Error {
 	return exit.Errorf(exit.Session, "session %q is taken: another end is live under that name", n.Session).
 		WithHint("give this end a name of its own, to both its halves: -s NAME")

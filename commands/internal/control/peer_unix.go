@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// checkPeer refuses a connection whose other end is not this user's. peerUID,
-// which each system has its own way for, asks the kernel.
+// checkPeer refuses a connection from another user's process. peerUID asks the kernel, in each
+// system's own way.
 func checkPeer(c *net.UnixConn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rightsSize is the room that the files of a message need, in bytes.
+// rightsSize is the space that the files of a message need, in bytes.
 var rightsSize = unix.CmsgSpace(4 * maxFiles)
 
-// rightsOf returns a socket's control message that hands files over; nil: there are none.
+// rightsOf returns the socket control message that passes files; nil: there are none.
 func rightsOf(files []*os.File) []byte {
 	if len(files) == 0 {
 		return nil
@@ -23,10 +23,10 @@ func rightsOf(files []*os.File) []byte {
 	return unix.UnixRights(fds...)
 }
 
-// isCut reports whether the flags of a received message say that files of it were lost.
+// isCut reports whether the flags of a received message say that some of its files were lost.
 func isCut(flags int) bool { return flags&unix.MSG_CTRUNC != 0 }
 
-// filesOf opens the file descriptors in a socket's control messages.
+// filesOf returns the files whose descriptors are in a socket's control messages.
 func filesOf(rights []byte) ([]*os.File, error) {
 	messages, err := unix.ParseSocketControlMessage(rights)
 	if err != nil {

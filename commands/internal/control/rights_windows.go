@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// Windows hands no files over by sockets, and no process hosts a session that another could
-// reach; see Reachable.
+// Windows cannot pass files over sockets, and no other process can reach a session; see
+// Reachable.
 const rightsSize = 0
 
 func rightsOf([]*os.File) []byte { return nil }

@@ -11,29 +11,28 @@ import (
 )
 
 const (
-	// maxGuests is how many processes may be connected to a session at once.
+	// maxGuests is the maximum number of processes connected to a session at the same time.
 	maxGuests = 64
-	// Greeting is how long a process that comes in may take to say what it
-	// wants, and how long a process may take to read an answer.
+	// Greeting is how long a process may take to send its first request after connecting, and to
+	// read an answer.
 	Greeting = 10 * time.Second
-	// acceptPause is the time before another try after a process could not be let
-	// in: probably we are out of file descriptors.
+	// acceptPause is the pause before another attempt when a process could not be accepted,
+	// probably because we are out of file descriptors.
 	acceptPause = 10 * time.Millisecond
 )
 
-// A Handler answers the processes that come to a session. Its methods are called
-// by several goroutines.
+// A Handler answers the processes that connect to a session. Several goroutines call its
+// methods.
 type Handler interface {
-	// Handle answers a request that is not a Join. The context ends when the
-	// process that asked has left.
+	// Handle answers a request other than a Join. The context ends when the process that asked
+	// has left.
 	Handle(ctx context.Context, r *Request) Reply
-	// Join takes the other half of an end over, with its connection, its files and its
-	// secrets.
+	// Join takes over the other half of an end: its connection, its files and its secrets.
 	Join(conn *Conn, join *Join, files []*os.File)
 }
 
-// Serve lets processes in and has h answer them, until l is closed. Those that are
-// in then are served until they leave.
+// Serve accepts processes and lets h answer them until l is closed. Processes that are connected
+// then are served until they leave.
 func (l *Listener) Serve(h Handler) {
 	places := make(chan struct{}, maxGuests)
 	for {
@@ -57,7 +56,7 @@ func (l *Listener) Serve(h Handler) {
 	}
 }
 
-// A message is a request as it was received.
+// A message is a received request.
 type message struct {
 	request Request
 	files   []*os.File
@@ -91,14 +90,14 @@ func (l *Listener) serve(conn *Conn, h Handler) {
 			next <- m
 		}()
 		if l.answer(ctx, conn, h, &m.request) != nil {
-			conn.Close() // it takes no answers any more
+			conn.Close() // it reads no more answers
 		}
 		m = <-next
 		left()
 	}
 }
 
-// answer has one request answered.
+// answer answers one request.
 func (l *Listener) answer(ctx context.Context, conn *Conn, h Handler, r *Request) error {
 	l.answering <- struct{}{}
 	defer func() { <-l.answering }()
@@ -108,7 +107,7 @@ func (l *Listener) answer(ctx context.Context, conn *Conn, h Handler, r *Request
 	return conn.Reply(reply)
 }
 
-// Drain waits until every request has its answer, but not longer than limit.
+// Drain waits until every request has been answered, but no longer than limit.
 func (l *Listener) Drain(limit time.Duration) {
 	late := time.After(limit)
 	for range maxGuests {
@@ -121,7 +120,7 @@ func (l *Listener) Drain(limit time.Duration) {
 	}
 }
 
-// Reply sends an answer to a process, which may take only so long to read it.
+// Reply sends an answer to a process, which has limited time to read it.
 func (c *Conn) Reply(r Reply) error {
 	c.setWriteDeadline(time.Now().Add(Greeting))
 	err := c.Send(&r)
@@ -129,7 +128,7 @@ func (c *Conn) Reply(r Reply) error {
 	return err
 }
 
-// ReplyOf is the answer that tells of an error, or of success if it is nil.
+// ReplyOf returns the answer that reports err, or success if err is nil.
 func ReplyOf(err error) Reply {
 	if err == nil {
 		return Reply{}
@@ -138,7 +137,7 @@ func ReplyOf(err error) Reply {
 	return Reply{Code: e.Code, Error: err.Error(), Hint: e.Hint, Silent: e.Silent}
 }
 
-// Err is the error that an answer tells of; nil for success.
+// Err returns the error that an answer reports; nil for success.
 func (r Reply) Err() error {
 	switch {
 	case r.Code == exit.OK:

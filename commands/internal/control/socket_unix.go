@@ -20,8 +20,8 @@ const Reachable = true
 // noFollow opens a link itself instead of what it leads to, or fails.
 const noFollow = syscall.O_NOFOLLOW
 
-// takeLock locks the file at path, which its holder removes when it leaves:
-// a lock on a file that is no longer there is none.
+// takeLock locks the file at path, which its holder removes when it leaves. A lock on a file
+// that has been removed does not count.
 func takeLock(path string) (*flock.Flock, error) {
 	for {
 		lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW), flock.SetPermissions(0o600))
@@ -46,8 +46,8 @@ func takeLock(path string) (*flock.Flock, error) {
 	}
 }
 
-// dropLock removes a lock's file while it is still held, so that nobody can
-// hold it in between, and lets go.
+// dropLock removes the lock's file while it still holds the lock, so that nobody can take it in
+// between, and then releases it.
 func dropLock(lock *flock.Flock) {
 	os.Remove(lock.Path())
 	lock.Close()
@@ -70,8 +70,8 @@ func dialPath(path string) (*Conn, error) {
 	return newConn(c), nil
 }
 
-// listenAt listens at a socket at path, which the caller removes: the listener
-// knows it by a name that may be valid for this call only.
+// listenAt listens at a socket at path. The caller removes the socket, because the listener
+// knows it by a name that may be valid during this call only.
 func listenAt(path string) (*net.UnixListener, error) {
 	short, done, err := shorten(path)
 	if err != nil {
@@ -86,12 +86,12 @@ func listenAt(path string) (*net.UnixListener, error) {
 	return l, nil
 }
 
-// maxPath is how long the path of a Unix socket may be everywhere: the field
-// for it has 104 bytes on the BSDs and 108 on Linux, with a NUL.
+// maxPath is the length that every system allows for the path of a Unix socket. Its field has
+// 104 bytes on the BSDs and 108 on Linux, including a NUL.
 const maxPath = 103
 
-// shorten returns a path to the same file that fits a socket's address, valid
-// until done is called.
+// shorten returns a path to the same file that fits into a socket's address. It is valid until
+// done is called.
 func shorten(path string) (short string, done func(), err error) {
 	if len(path) <= maxPath {
 		return path, func() {}, nil
@@ -108,8 +108,8 @@ func shorten(path string) (short string, done func(), err error) {
 	return short, func() { dir.Close() }, nil
 }
 
-// isMarked reports whether the one that held the lock before has not released it: dropLock
-// removes the file, and until then something is in it.
+// isMarked reports whether the previous holder never released the lock: dropLock removes the
+// file, which has contents until then.
 func isMarked(lock *flock.Flock) bool {
 	info, err := lock.Stat()
 	return err != nil || info.Size() > 0
@@ -118,5 +118,5 @@ func isMarked(lock *flock.Flock) bool {
 // mark marks that the lock is held.
 func mark(lock *flock.Flock) error { return os.WriteFile(lock.Path(), []byte("held\n"), 0o600) }
 
-// unmark does nothing: the mark goes with the file.
+// unmark does nothing, because removing the file removes the mark.
 func unmark(*flock.Flock) {}

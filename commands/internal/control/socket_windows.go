@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Reachable says that other processes can reach a live session. Windows has no sockets that
-// tell whose the process at the other end is. So a session only reserves its name.
+// Reachable says that other processes can reach a live session. On Windows a socket cannot tell
+// which user runs the process at its other end, so a session only reserves its name.
 const Reachable = false
 
 // noFollow opens a link itself instead of what it leads to, or fails.
@@ -30,8 +30,8 @@ func takeLock(path string) (*flock.Flock, error) {
 	return lock, nil
 }
 
-// dropLock lets a lock go and removes its file. Where another process has taken it in
-// between, Windows does not remove the file, because it is open.
+// dropLock releases a lock and removes its file. If another process has taken it in between, the
+// file is open, and Windows does not remove it.
 func dropLock(lock *flock.Flock) {
 	lock.Close()
 	os.Remove(lock.Path())
@@ -47,11 +47,11 @@ func listenAt(path string) (*net.UnixListener, error) {
 
 func checkPeer(*net.UnixConn) error { return errOtherUser }
 
-// A mark says in a file of its own that a thing was held: what is locked cannot be written to
-// on Windows by another handle.
+// A mark records in a separate file that something was held, because Windows does not let
+// another handle write to a locked file.
 func markPath(lock *flock.Flock) string { return lock.Path() + ".mark" }
 
-// isMarked reports whether the one that held the lock before has not released it.
+// isMarked reports whether the previous holder never released the lock.
 func isMarked(lock *flock.Flock) bool {
 	_, err := os.Lstat(markPath(lock))
 	return err == nil

@@ -13,11 +13,11 @@ import (
 // started.
 const ErrClosedInput = unix.EBADF
 
-// Restore makes a standard input or output that the caller had closed fail again. The Go
-// runtime opens /dev/null in its place before the program begins, so that output would be
-// lost, and an input found empty, without an error. After Restore, reading such an input is
-// ErrClosedInput, and writing such an output is EPIPE, as when the reader of a pipe has gone. A closed
-// standard error stays /dev/null: there is nobody to tell.
+// Restore makes a standard input or output that the caller had closed fail again. The Go runtime
+// opens /dev/null in its place before the program begins, so that output would be lost, and an
+// input found empty, without an error. After Restore, reading such an input is ErrClosedInput,
+// and writing such an output is EPIPE, as when the reader of a pipe has gone. A closed standard
+// error stays /dev/null, because nobody would read an error.
 //
 // The runtime leaves no trace of what it opened, so this needs code that runs before it:
 // a program built without cgo sees nothing, and Restore does nothing there.
@@ -36,8 +36,8 @@ func Restore() error {
 	return nil
 }
 
-// restoreInput puts a file that cannot be read in the place of standard input. Leaving
-// the descriptor closed would give its number to the next file that is opened.
+// restoreInput replaces standard input by a file that cannot be read. Leaving the descriptor
+// closed would give its number to the next file that is opened.
 func restoreInput() error {
 	f, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -47,7 +47,7 @@ func restoreInput() error {
 	return replace(unix.Stdin, f)
 }
 
-// restoreOutput puts a pipe without a reader in the place of standard output.
+// restoreOutput replaces standard output by a pipe without a reader.
 func restoreOutput() error {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -58,7 +58,7 @@ func restoreOutput() error {
 	return replace(unix.Stdout, w)
 }
 
-// replace makes fd another descriptor of f, in blocking mode as standard streams are.
+// replace makes fd a second descriptor of f, in blocking mode like any standard stream.
 func replace(fd int, f *os.File) error {
 	// Fd puts the file into blocking mode.
 	source := int(f.Fd())

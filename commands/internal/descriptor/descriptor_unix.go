@@ -22,5 +22,6 @@ func Check(fd int) error {
 	return nil
 }
 
-// ReaderGone reports whether err, of writing to a pipe, means that nobody reads it any more.
+// ReaderGone reports whether err, returned when writing to a pipe, means that the pipe has no
+// reader any more.
 func ReaderGone(err error) bool { return errors.Is(err, syscall.EPIPE) }

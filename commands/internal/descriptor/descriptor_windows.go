@@ -12,11 +12,11 @@ import (
 // started.
 const ErrClosedInput = windows.ERROR_INVALID_HANDLE
 
-// Restore does nothing: on Windows a standard stream that is closed fails by itself.
+// Restore does nothing, because on Windows a closed standard stream fails by itself.
 func Restore() error { return nil }
 
-// Check returns ErrNotGiven for all but the standard streams: Windows hands no others over by
-// their number.
+// Check returns ErrNotGiven for all but the standard streams. Windows passes no others by
+// number.
 func Check(fd int) error {
 	if fd < 0 || fd > 2 {
 		return fmt.Errorf("file descriptor %d: %w (Windows hands over only the standard streams)", fd, ErrNotGiven)
@@ -24,13 +24,14 @@ func Check(fd int) error {
 	return nil
 }
 
-// ReaderGone reports whether err, of writing to a pipe, means that nobody reads it any more.
+// ReaderGone reports whether err, returned when writing to a pipe, means that the pipe has no
+// reader any more.
 func ReaderGone(err error) bool {
 	return errors.Is(err, windows.ERROR_BROKEN_PIPE) || errors.Is(err, windows.ERROR_NO_DATA) ||
 		errors.Is(err, windows.ERROR_PIPE_NOT_CONNECTED)
 }
 
-// A Stream is a file whose Read and Write wait, as all do on Windows.
+// A Stream is a file whose Read and Write block, as all do on Windows.
 type Stream struct{ File *os.File }
 
 func (s Stream) Read(p []byte) (int, error) { return s.File.Read(p) }

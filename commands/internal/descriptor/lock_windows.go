@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockedByte is the place of the byte that is locked, in units of 4 GiB: beyond what any file
-// has, for what is locked cannot be read by others.
+// lockedByte is the position of the locked byte, in units of 4 GiB. It is beyond the end of any
+// file, because others cannot read what is locked.
 const lockedByte = 1 << 30
 
 // Lock locks an open file until it is closed, or fails with ErrLocked. Other errors mean that

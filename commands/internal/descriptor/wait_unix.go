@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waitStep bounds one wait for a descriptor, in milliseconds, so that a reader notices
-// when its file has been closed meanwhile.
+// waitStep bounds one wait for a descriptor, in milliseconds, so that a reader notices when its
+// file has been closed.
 const waitStep = 1000
 
-// A Stream is a file whose Read and Write wait, whatever mode its descriptor is in. A
-// process that shares the descriptor, such as a transport, can make it non-blocking at any
-// time; then reads and writes of the file itself fail with EAGAIN.
+// A Stream is a file whose Read and Write block, whatever mode its descriptor is in. A process
+// that shares the descriptor, such as a transport, can make it non-blocking at any time; reads
+// and writes of the plain file would then fail with EAGAIN.
 type Stream struct{ File *os.File }
 
 func (s Stream) Read(p []byte) (int, error) {
