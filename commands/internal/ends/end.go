@@ -1,5 +1,5 @@
-// Package ends is one end of a stream, or a half of one, as its command line describes it: it
-// checks that home, identity and contacts can be used, and begins the session.
+// Package ends sets up one end of a stream, or a half of one, from its command line: it checks
+// that home, identity and contacts can be used, and begins the session.
 package ends
 
 import (
@@ -18,32 +18,32 @@ import (
 	"otrpipe/keyfile"
 )
 
-// A Config is what a command line says of an end.
+// A Config is an end as a command line describes it.
 type Config struct {
 	IO       *terminal.IO
 	Command  string            // the command's name
 	Given    options.Values    // the stream flags
 	Session  *string           // the session's name; nil: it is chosen here
-	Identity identities.Choice // of whom the end is, unless Given makes it ephemeral
+	Identity identities.Choice // our identity, unless Given makes it ephemeral
 	Secret   *secret.Source    // of SMP
-	Shared   []byte            // the secret of SMP itself, where the command has it; nil: Secret says
-	Events   *string           // where the events are written; nil: nowhere
+	Shared   []byte            // the SMP secret itself, if the command has it; nil: read it from Secret
+	Events   *string           // the file for events; nil: none
 }
 
 // An End is one end of a stream, or a half of one, before its session begins.
 type End struct {
 	cfg    Config
 	name   control.Name
-	dir    string   // where sessions meet
+	dir    string   // the folder for sockets
 	secret []byte   // of SMP; nil: none was given
 	events *os.File // nil: none are wanted
-	way    live.Way // to the other end; of an end that is one process
+	way    live.Way // the way to the other end, unless this is a half
 }
 
-// ephemeralIdentity is what status calls an identity that lives in memory.
+// ephemeralIdentity is the name that status shows for an identity that exists only in memory.
 const ephemeralIdentity = "ephemeral"
 
-// New makes an end. What can be refused before anything has begun is refused here.
+// New makes an end. It reports every error that can be found before the session begins.
 func New(cfg Config) (*End, error) {
 	e := &End{cfg: cfg}
 	if cfg.Session != nil {
@@ -76,13 +76,13 @@ func New(cfg Config) (*End, error) {
 	return e, nil
 }
 
-// Contact is the contact that should be at the other end; "": none was named.
+// Contact returns the contact expected at the other end; "": none was named.
 func (e *End) Contact() string { return e.cfg.Given.Contact() }
 
 // locate finds home, identity and contacts, and fails if they cannot be used.
 func (e *End) locate() error {
 	if e.cfg.Given.Ephemeral() {
-		e.name.Identity = ephemeralIdentity // which is in no home
+		e.name.Identity = ephemeralIdentity // an ephemeral identity is in no home
 		return nil
 	}
 	choice := e.cfg.Identity
@@ -91,7 +91,7 @@ func (e *End) locate() error {
 		return err
 	}
 	if choice.File != nil {
-		// The file is opened only once, when its passphrase is known.
+		// The file is opened later, when its passphrase is known, and only once.
 		if _, err := os.Stat(*choice.File); err != nil {
 			return exit.Key(err)
 		}
@@ -108,8 +108,8 @@ func (e *End) locate() error {
 	return exit.Key(err)
 }
 
-// setup is what the session needs to run. other is the passphrase that the other half was
-// given, if any.
+// setup returns everything that the session needs to run. other is the passphrase given to the
+// other half, if any.
 func (e *End) setup(o *options.Options, other []byte) live.Setup {
 	return live.Setup{
 		Options: o,
@@ -122,8 +122,8 @@ func (e *End) setup(o *options.Options, other []byte) live.Setup {
 	}
 }
 
-// open opens the identity. other is the passphrase that the other half was given, if any.
-// Once stop is closed it no longer asks for one. Afterwards no passphrase is kept.
+// open opens the identity. other is the passphrase given to the other half, if any. It does not
+// prompt for one after stop is closed. No passphrase is kept afterwards.
 func (e *End) open(stop <-chan struct{}, other []byte) (*keyfile.Identity, error) {
 	defer e.cfg.Identity.Passphrase.Wipe()
 	defer clear(other)
@@ -141,7 +141,7 @@ func (e *End) open(stop <-chan struct{}, other []byte) (*keyfile.Identity, error
 	})
 }
 
-// passphrase is the one that this end was given; nil: none.
+// passphrase returns the passphrase given to this end; nil: none.
 func (e *End) passphrase() ([]byte, error) {
 	return e.cfg.Identity.Passphrase.Given()
 }

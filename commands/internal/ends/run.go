@@ -12,7 +12,7 @@ import (
 	"otrpipe/commands/internal/options"
 )
 
-// Host hosts the session of an end that is one process, and has run run it.
+// Host hosts the session of an end that is not a half, and calls run to run it.
 func (e *End) Host(cfg live.Config, run func(*live.Session, live.Setup) error) error {
 	listener, err := e.listen()
 	if err != nil {
@@ -31,11 +31,10 @@ func (e *End) Host(cfg live.Config, run func(*live.Session, live.Setup) error) e
 	return s.Finish(run(s, setup))
 }
 
-// options puts the flags of an end that is one process together.
+// options merges the flags of an end that is not a half.
 func (e *End) options() (*options.Options, error) { return e.cfg.Given.Options(e.secret) }
 
-// listen listens under the name that the session was given, or else under one that no other
-// session has.
+// listen listens under the session's given name, or else under an unused one.
 func (e *End) listen() (*control.Listener, error) {
 	if e.cfg.Session != nil {
 		listener, err := control.Listen(e.dir, e.name)
@@ -47,7 +46,7 @@ func (e *End) listen() (*control.Listener, error) {
 	return e.listenAs(e.cfg.Command)
 }
 
-// listenAs listens under a name, or where that is taken under the name and a number.
+// listenAs listens under a name. If the name is taken, it appends a number.
 func (e *End) listenAs(name string) (*control.Listener, error) {
 	for n := 1; ; n++ {
 		e.name.Session = name
@@ -61,7 +60,7 @@ func (e *End) listenAs(name string) (*control.Listener, error) {
 	}
 }
 
-// RunHalf runs an end that is half of one, encrypt-stream or decrypt-stream, by its role.
+// RunHalf runs a half of an end, whose role is encrypt-stream or decrypt-stream.
 func (e *End) RunHalf(role string) error {
 	if e.cfg.Session == nil {
 		e.name.Session = options.DefaultSession

@@ -6,8 +6,8 @@ import (
 	"otrpipe/commands/internal/live"
 )
 
-// ServeCallers serves the callers of --listen, each in a session and with a COMMAND of its
-// own, until a signal ends it.
+// ServeCallers serves the callers of --listen, each with its own session and its own COMMAND,
+// until a signal ends it.
 func (e *End) ServeCallers() error {
 	o, err := e.options()
 	if err != nil {
@@ -32,8 +32,8 @@ func (e *End) ServeCallers() error {
 	return server.Run()
 }
 
-// hostOne begins to host one of several sessions, under a name of its own that stands in
-// what it prints.
+// hostOne begins to host one of several sessions, under its own name, which its messages
+// include.
 func (e *End) hostOne(name string) (*live.Session, error) {
 	one := *e
 	listener, err := one.listenAs(name)

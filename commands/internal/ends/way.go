@@ -9,8 +9,8 @@ import (
 	"otrpipe/commands/internal/transport"
 )
 
-// FindWay looks at the way to the other end that the flags or a COMMAND name: the COMMAND must
-// be there, and a port to listen on free. It is for an end that is one process.
+// FindWay checks the way to the other end that the flags or a COMMAND name: the COMMAND must
+// exist, and a port to listen on must be free. It is not for halves.
 func (e *End) FindWay(command []string) error {
 	o, err := e.options()
 	if err != nil {
@@ -29,16 +29,16 @@ func (e *End) FindWay(command []string) error {
 	return nil
 }
 
-// Way is the way to the other end that FindWay found.
+// Way returns the way to the other end that FindWay has checked.
 func (e *End) Way() live.Way { return e.way }
 
-// WayAgain is the same way for another connection, after one has ended. With --listen it
-// listens again where it has listened.
+// WayAgain returns the same way for another connection after one has ended. With --listen it
+// listens at the same address again.
 func (e *End) WayAgain() (live.Way, error) {
 	if e.way.Listener == nil {
 		return e.way, nil
 	}
-	address := e.way.Listener.Address() // with the port that was taken for port 0
+	address := e.way.Listener.Address() // includes the port that the system chose for port 0
 	l, err := transport.Listen(address, e.tellDismissed)
 	if err != nil {
 		return live.Way{}, exit.Errorf(exit.Failure, "--listen %s: %w", address, exit.Plain(err))
@@ -47,7 +47,8 @@ func (e *End) WayAgain() (live.Way, error) {
 	return e.way, nil
 }
 
-// tellDismissed tells of a caller that does not speak OTR; of many callers it tells of few.
+// tellDismissed reports a caller that does not speak OTR. Of many such callers it reports only a
+// few.
 func (e *End) tellDismissed(address string, why error, total int) {
 	if total&(total-1) == 0 { // 1, 2, 4, 8, …
 		e.cfg.IO.Note("a caller from %s was turned away: %v; callers turned away so far: %d", address, why, total)
@@ -56,9 +57,9 @@ func (e *End) tellDismissed(address string, why error, total int) {
 	e.cfg.IO.Detail("a caller from %s was turned away: %v", address, why)
 }
 
-// RunOver hosts a session over the way to the other end. Once the peer has met every check,
-// open says what moves through the session; RunOver returns when all is over. input is the
-// file that the plaintext comes from; nil: none.
+// RunOver hosts a session over the way to the other end and returns when it has ended. Once the
+// peer has passed every check, it calls open for the payload to move. input is the file that the
+// plaintext comes from; nil: none.
 func (e *End) RunOver(cfg live.Config, input *os.File, open func(*live.Session) (*live.Payload, error)) error {
 	return e.Host(cfg, func(s *live.Session, setup live.Setup) error {
 		setup.Input = input

@@ -4,8 +4,8 @@ package events
 
 import "golang.org/x/sys/unix"
 
-// takeDescriptor returns another descriptor of the file behind fd, which programs that are
-// started from now on do not inherit: neither it nor, if it is not a standard stream, fd.
+// takeDescriptor returns a second descriptor of the file behind fd. Programs started from now on
+// inherit neither it nor, unless it is a standard stream, fd.
 func takeDescriptor(fd int) (uintptr, error) {
 	own, err := duplicate(uintptr(fd))
 	if err == nil && fd > 2 {
@@ -14,7 +14,7 @@ func takeDescriptor(fd int) (uintptr, error) {
 	return own, err
 }
 
-// duplicate returns another descriptor of the same file, which no program inherits.
+// duplicate returns a second descriptor of the same file, which no program inherits.
 func duplicate(fd uintptr) (uintptr, error) {
 	own, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3)
 	return uintptr(own), err

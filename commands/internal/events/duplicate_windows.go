@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// takeDescriptor returns another handle of standard error, the only descriptor for output
-// that Windows hands over by its number.
+// takeDescriptor returns a second handle of standard error, the only output descriptor besides
+// standard output that Windows passes by number.
 func takeDescriptor(int) (uintptr, error) { return duplicate(os.Stderr.Fd()) }
 
-// duplicate returns another handle of the same file, which no program inherits.
+// duplicate returns a second handle of the same file, which no program inherits.
 func duplicate(handle uintptr) (uintptr, error) {
 	process, err := windows.GetCurrentProcess()
 	if err != nil {

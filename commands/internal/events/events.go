@@ -1,4 +1,4 @@
-// Package events writes what happens in a session as lines of JSON, for --events.
+// Package events writes the events of a session as lines of JSON, for --events.
 package events
 
 import (
@@ -44,18 +44,18 @@ type Record struct {
 	Address   string  `json:"address,omitempty"`   // listening, turned_away
 	Code      *int    `json:"code,omitempty"`      // turned_away, ended
 	Message   string  `json:"message,omitempty"`   // turned_away, ended
-	Count     int     `json:"count,omitempty"`     // how many this one stands for, if more than one
+	Count     int     `json:"count,omitempty"`     // how many events this record stands for, if more than one
 }
 
-// A Peer is whom a session is with, as events and status tell it.
+// A Peer describes a session's peer in events and in status.
 type Peer struct {
 	Version     int     `json:"version"`
 	Fingerprint string  `json:"fingerprint,omitempty"` // not of second_client
 	Contact     *string `json:"contact"`
 	Trust       string  `json:"trust,omitempty"`
-	By          string  `json:"by,omitempty"` // of a verified key: hand or secret
+	By          string  `json:"by,omitempty"` // how the key was verified: hand or secret
 	SSID        string  `json:"ssid,omitempty"`
-	Instance    *string `json:"instance"` // null in version 2, which has none
+	Instance    *string `json:"instance"` // null in version 2, which has no instance tags
 }
 
 // The names of events.
@@ -85,25 +85,25 @@ const (
 	Ended        = "ended"
 )
 
-// queueSize is how many events may wait for a reader of --events that is
-// slow. Floods are summed up before, so this is minutes of them.
+// queueSize is the maximum number of events that wait for a slow reader of --events. Floods are
+// summarized before, so it is enough for minutes.
 const queueSize = 1024
 
-// flushTime is how long the end waits for such a reader.
+// flushTime is how long the program waits for such a reader before it exits.
 const flushTime = 2 * time.Second
 
-// A Log writes events, as they happen, without making the session wait.
+// A Log writes events as they happen, without making the session wait.
 type Log struct {
 	session string
 	queue   chan []byte
-	written chan struct{} // closed when all of queue is written
+	written chan struct{} // closed when the whole queue has been written
 
 	mu     sync.Mutex
 	closed bool
 }
 
-// Open opens the value of --events: a file that is appended to, or a
-// file descriptor that the program was given.
+// Open opens the value of --events: a file, to append to, or a file descriptor that the program
+// was given.
 func Open(value string) (*os.File, error) {
 	if number, ok := strings.CutPrefix(value, "fd:"); ok {
 		return openDescriptor(number)
@@ -119,8 +119,8 @@ func Open(value string) (*os.File, error) {
 	return f, nil
 }
 
-// Check refuses a value of --events that names a file descriptor which the
-// program was not started with. It opens nothing.
+// Check refuses a value of --events that names a file descriptor that the program was not given.
+// It opens nothing.
 func Check(value string) error {
 	if number, ok := strings.CutPrefix(value, "fd:"); ok {
 		_, err := checkDescriptor(number)
@@ -144,8 +144,8 @@ func checkDescriptor(number string) (fd int, err error) {
 	return fd, nil
 }
 
-// openDescriptor takes over a file descriptor that we were started with,
-// so that COMMAND does not have it too.
+// openDescriptor takes over a file descriptor that the program was given, so that COMMAND does
+// not inherit it.
 func openDescriptor(number string) (*os.File, error) {
 	fd, err := checkDescriptor(number)
 	if err != nil {
@@ -158,7 +158,7 @@ func openDescriptor(number string) (*os.File, error) {
 	return os.NewFile(own, "file descriptor "+number), nil
 }
 
-// Share returns another descriptor of the same file, for another Log.
+// Share returns a second descriptor of the same file, for another Log.
 func Share(f *os.File) (*os.File, error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -175,8 +175,8 @@ func Share(f *os.File) (*os.File, error) {
 	return os.NewFile(own, f.Name()), nil
 }
 
-// NewLog starts writing the events of a session to f. A write that fails
-// is told to report, once, and ends the log.
+// NewLog starts writing the events of a session to f. The first write that fails is passed to
+// report and ends the log.
 func NewLog(f *os.File, session string, report func(format string, a ...any)) *Log {
 	l := &Log{session: session, queue: make(chan []byte, queueSize), written: make(chan struct{})}
 	go func() {
@@ -195,7 +195,7 @@ func NewLog(f *os.File, session string, report func(format string, a ...any)) *L
 	return l
 }
 
-// Write queues r, which happened at t. A nil log takes nothing.
+// Write queues r, which happened at t. A nil log ignores it.
 func (l *Log) Write(t time.Time, r Record) {
 	if l == nil {
 		return
@@ -213,11 +213,11 @@ func (l *Log) Write(t time.Time, r Record) {
 	}
 	select {
 	case l.queue <- append(line, '\n'):
-	default: // nobody has read for very long
+	default: // nothing has been read for a very long time
 	}
 }
 
-// Close waits until everything is written, but not for ever.
+// Close waits until everything has been written, but no longer than flushTime.
 func (l *Log) Close() {
 	if l == nil {
 		return
@@ -234,7 +234,7 @@ func (l *Log) Close() {
 	}
 }
 
-// Instance writes an instance tag; 0 is none.
+// Instance returns an instance tag in hexadecimal, or nil for 0.
 func Instance(tag uint32) *string {
 	if tag == 0 {
 		return nil

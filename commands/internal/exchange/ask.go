@@ -16,8 +16,8 @@ import (
 	"otrpipe/commands/internal/terminal/editor"
 )
 
-// askCode asks for a code at the terminal until one is entered. It is shown: it is good for
-// one connection only.
+// askCode prompts for a code at the terminal until one is entered. The code is shown while it is
+// typed, because it works for one connection only.
 func askCode() ([]byte, error) {
 	in, out, err := terminal.Open()
 	if err != nil {
@@ -30,7 +30,7 @@ func askCode() ([]byte, error) {
 		return nil, exit.Errorf(exit.KeyFile, "the terminal cannot be asked for the code: %w", err)
 	}
 	defer console.Close()
-	var ended atomic.Int32 // by a signal
+	var ended atomic.Int32 // the signal that ended the prompt; 0: none
 	signals, asked := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)

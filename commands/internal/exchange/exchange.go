@@ -1,6 +1,6 @@
-// Package exchange is what send and receive do around a transfer: they verify the other end,
-// by a code of their own where nothing else is given, run the transfer inside a session, show
-// how far it is, and say what has arrived.
+// Package exchange implements what send and receive do around a transfer: they verify the other
+// end (by a code if nothing else is given), run the transfer inside a session, show its
+// progress, and report what has arrived.
 package exchange
 
 import (
@@ -16,21 +16,21 @@ import (
 	"otrpipe/commands/internal/transfer"
 )
 
-// A Transfer is what one end does inside its session. NewSending and NewReceiving make one.
+// A Transfer is one end's part of a transfer. NewSending and NewReceiving make one.
 type Transfer struct {
 	IO       *terminal.IO
 	Opposite string // the command for the other end, without its flags
-	Contact  string // who should be at the other end; "": none was named
+	Contact  string // the contact expected at the other end; "": none was named
 
-	verb  string // what is done to files: sent or received
-	other string // the other end, by what it does
-	where string // the files have arrived, for people; "": at the other end
+	verb  string // what happens to the files: sent or received
+	other string // the other end's role
+	where string // where the files have arrived, in text; "": at the other end
 	run   func(transfer.Link, transfer.Progress) ([]transfer.Done, error)
-	// arrived, unless nil, is told of the files that are here.
+	// arrived, unless nil, is called with the files that have arrived here.
 	arrived func([]transfer.Done) error
 }
 
-// A pipeLink is the transfer's end of the pipes to its session.
+// A pipeLink is the transfer's side of the pipes to its session.
 type pipeLink struct {
 	in  *io.PipeReader
 	out *io.PipeWriter
@@ -42,17 +42,17 @@ func (l *pipeLink) Write(p []byte) (int, error) { return l.out.Write(p) }
 
 func (l *pipeLink) CloseWrite() error { return l.out.Close() }
 
-// A result is what a transfer has come to.
+// A result is the outcome of a transfer.
 type result struct {
 	done []transfer.Done
 	err  error
 }
 
-// errSessionOver ends a transfer whose session has ended.
+// errSessionOver ends a transfer when its session has ended.
 var errSessionOver = errors.New("the session has ended")
 
-// Over runs the transfer inside a session of e, which was made with v, over COMMAND or over
-// what the flags say. It returns when both are over.
+// Over runs the transfer inside a session of e, which was made with v, over COMMAND or the way
+// that the flags name. It returns when transfer and session have ended.
 func (t *Transfer) Over(e *ends.End, v *Verification, command []string) error {
 	if err := e.FindWay(command); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (t *Transfer) Over(e *ends.End, v *Verification, command []string) error {
 	return told
 }
 
-// outcome is the error that the program ends with: err is the transfer's, and sessionErr the
+// outcome returns the error to end the program with: err is the transfer's error, sessionErr the
 // session's.
 func (t *Transfer) outcome(err, sessionErr error) error {
 	stopped := (*transfer.StoppedError)(nil)
@@ -109,7 +109,7 @@ func (t *Transfer) outcome(err, sessionErr error) error {
 	return exit.Failed(err)
 }
 
-// place is where the files have arrived, for people.
+// place describes where the files have arrived.
 func (t *Transfer) place() string {
 	switch {
 	case t.where != "":
@@ -120,7 +120,7 @@ func (t *Transfer) place() string {
 	return "at the other end"
 }
 
-// peer is what messages call the peer, which has met every check by then.
+// peer returns the name that messages use for the peer, which has passed every check by then.
 func (t *Transfer) peer() string {
 	if t.Contact != "" {
 		return terminal.Visible(t.Contact)
@@ -128,7 +128,7 @@ func (t *Transfer) peer() string {
 	return "the " + t.other
 }
 
-// closingLine says what has arrived, and where.
+// closingLine reports what has arrived, and where.
 func closingLine(where string, done []transfer.Done, took time.Duration) string {
 	files, bytes := 0, int64(0)
 	for _, d := range done {

@@ -7,21 +7,21 @@ import (
 	"otrpipe/commands/internal/terminal"
 )
 
-// A meter shows on the terminal how far a transfer is. Its progress is called by the
-// transfer's goroutine, and what it is told is read by the one that draws.
+// A meter shows the progress of a transfer on the terminal. The transfer's goroutine calls
+// progress; another goroutine draws what it has reported.
 type meter struct {
 	latest atomic.Pointer[moved]
 	stop   chan struct{}
 	over   chan struct{}
 }
 
-// moved is what a meter was told last.
+// moved is the latest progress that was reported to a meter.
 type moved struct {
 	name        string
 	done, total int64
 }
 
-// meterEvery is how often the line is drawn anew.
+// meterEvery is the time between two updates of the line.
 const meterEvery = 200 * time.Millisecond
 
 func newMeter(p *terminal.IO, verb string) *meter {
@@ -58,7 +58,7 @@ func newMeter(p *terminal.IO, verb string) *meter {
 // progress is the transfer's Progress.
 func (m *meter) progress(name string, done, total int64) { m.latest.Store(&moved{name, done, total}) }
 
-// end takes the line away; a terminal that takes nothing holds up no end.
+// end removes the line. It does not wait for a terminal that takes no output.
 func (m *meter) end() {
 	close(m.stop)
 	select {

@@ -18,9 +18,9 @@ import (
 // MaxBytesFlag limits what is received.
 const MaxBytesFlag = "max-bytes"
 
-// NewReceiving makes the transfer of an end that receives into the folder dir, at most limit
-// bytes; 0: there is no limit. Where each file or folder is goes to out, a line each. The
-// caller closes the folder.
+// NewReceiving makes the transfer of an end that receives at most limit bytes into the folder
+// dir; 0: any number. It writes the path of each received file or folder to out, one per line.
+// The caller closes the folder.
 func NewReceiving(p *terminal.IO, out io.Writer, dir string, limit int64) (t *Transfer, folder io.Closer, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -59,7 +59,7 @@ func NewReceiving(p *terminal.IO, out io.Writer, dir string, limit int64) (t *Tr
 	}, root, nil
 }
 
-// isHome says whether dir is the user's home folder.
+// isHome reports whether dir is the user's home folder.
 func isHome(dir string) bool {
 	home, err := os.UserHomeDir()
 	if err != nil {

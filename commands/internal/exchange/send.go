@@ -7,12 +7,12 @@ import (
 	"otrpipe/commands/internal/transfer"
 )
 
-// AsFlag names what is sent.
+// AsFlag sets the name under which a single item is sent.
 const AsFlag = "as"
 
-// NewSending makes the transfer of an end that sends files, folders, and standard input,
-// which is "-". name is the name by which a single one is sent; "": its own. All of them are
-// looked at before anything is sent.
+// NewSending makes the transfer of an end that sends files, folders, or standard input, which is
+// "-". name is the name under which a single item is sent; "": its own. All items are checked
+// before anything is sent.
 func NewSending(p *terminal.IO, name string, files []string) (*Transfer, error) {
 	var items []*transfer.Item
 	for _, file := range files {
@@ -33,7 +33,7 @@ func NewSending(p *terminal.IO, name string, files []string) (*Transfer, error) 
 	}, nil
 }
 
-// newItem is what an argument names.
+// newItem returns the item that an argument names.
 func newItem(p *terminal.IO, name, file string) (*transfer.Item, error) {
 	var it *transfer.Item
 	var err error

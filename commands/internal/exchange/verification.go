@@ -12,39 +12,39 @@ import (
 	"otrpipe/keyfile"
 )
 
-// CodeFlag is the switch that has a code asked for; with -file or -fd behind it, it says
-// where one is.
+// CodeFlag is the switch to prompt for a code. With -file or -fd appended, it is the flag that
+// names the code's source.
 const CodeFlag = "code"
 
-// madeCodeWait is how long an end that has made a code and does not listen waits by default:
-// a person has to carry the code to the other end.
+// madeCodeWait is how long an end that has made a code and does not listen waits by default. It
+// allows for a person to bring the code to the other end.
 const madeCodeWait = "10m0s"
 
-// Given is what a command line says of how the other end is verified.
+// Given holds the flags that choose how the other end is verified.
 type Given struct {
-	AskCode bool           // the code is asked for at the terminal
-	Code    *secret.Source // where the code is, if the flags say so
-	Secret  bool           // the flags say where a secret of SMP is
-	Contact bool           // a contact is named
-	Expect  bool           // a fingerprint is expected
-	Listens bool           // the end waits for callers
+	AskCode bool           // whether to prompt for the code at the terminal
+	Code    *secret.Source // the source of the code, if the flags name one
+	Secret  bool           // whether the flags name a source of an SMP secret
+	Contact bool           // whether a contact is named
+	Expect  bool           // whether a fingerprint is expected
+	Listens bool           // whether the end waits for callers
 	Trust   *string        // the value of --trust; nil: it was not given
 
 	Identity identities.Choice
-	// NotEphemeral says why the end cannot have an ephemeral identity, which a code needs;
-	// nil: it can.
+	// NotEphemeral is the reason why the end cannot have an ephemeral identity, which a code
+	// needs; nil: it can.
 	NotEphemeral error
 }
 
-// A Verification is how the ends of a transfer know each other.
+// A Verification is the way in which the ends of a transfer verify each other.
 type Verification struct {
 	Defaults options.Values // of the stream flags that were not given
-	Code     []byte         // the secret of SMP; nil: the flags say where one is, if any
-	made     bool           // the code, by this end
+	Code     []byte         // the SMP secret; nil: the flags name a source, or there is none
+	made     bool           // whether this end made the code
 }
 
-// Verification finds out how the other end is verified, asking for the code if it has to.
-// It refuses a transfer whose other end would not be verified.
+// Verification decides how the other end is verified, and prompts for the code if necessary. It
+// refuses a transfer whose other end would not be verified.
 func (g Given) Verification() (*Verification, error) {
 	switch {
 	case g.codeGiven() && (g.Secret || g.Contact || g.Expect):
@@ -68,7 +68,7 @@ func (g Given) Verification() (*Verification, error) {
 	return g.byCode()
 }
 
-// byCode is the verification by a code: the one given or asked for, or else a new one.
+// byCode returns a verification by a code: the given or entered one, or else a new one.
 func (g Given) byCode() (*Verification, error) {
 	v := &Verification{Defaults: options.Values{options.EphemeralFlag: {"true"}}, made: !g.codeGiven()}
 	var err error
@@ -89,10 +89,10 @@ func (g Given) byCode() (*Verification, error) {
 	return v, nil
 }
 
-// codeGiven says whether the flags give a code, or have it asked for.
+// codeGiven reports whether the flags name a code or ask for a prompt.
 func (g Given) codeGiven() bool { return g.AskCode || g.Code.FromFlags() }
 
-// hasIdentity says whether there is an identity, or one is asked for.
+// hasIdentity reports whether an identity exists or was chosen.
 func (g Given) hasIdentity() bool {
 	if g.Identity.Flag != nil || g.Identity.File != nil || g.Identity.Env != "" {
 		return true
@@ -101,7 +101,7 @@ func (g Given) hasIdentity() bool {
 	return !errors.Is(err, keyfile.ErrNotFound)
 }
 
-// givenCode reads the code from where the flags say.
+// givenCode reads the code from the source that the flags name.
 func givenCode(source *secret.Source) ([]byte, error) {
 	typed, _, err := source.Read()
 	if err != nil {

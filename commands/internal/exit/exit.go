@@ -1,5 +1,5 @@
-// Package exit holds the exit codes of the program, the errors that end it with
-// one of them, and the wording of the packages' errors for people.
+// Package exit defines the exit codes of the program and the errors that end it with one of
+// them, and turns other packages' errors into messages for users.
 package exit
 
 import (
@@ -29,11 +29,11 @@ const (
 type Error struct {
 	Code   int
 	Err    error  // never nil
-	Hint   string // what the user can do next; "": nothing to say
-	Silent bool   // only the code is left: everything has been printed
+	Hint   string // what the user can do next; "": none
+	Silent bool   // only the code counts, because everything has been printed already
 }
 
-// Errorf makes an Error; format may wrap another error with %w.
+// Errorf makes an Error. Its format may wrap another error with %w.
 func Errorf(code int, format string, a ...any) *Error {
 	return &Error{Code: code, Err: fmt.Errorf(format, a...)}
 }
@@ -58,8 +58,8 @@ type silent interface {
 	SilentExitCode() int
 }
 
-// As returns err, which is not nil, as an Error: the one that it wraps, or a new
-// one with the code Failure.
+// As returns err, which must not be nil, as an Error: the one that it wraps, or a new one with
+// the code Failure.
 func As(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -72,8 +72,8 @@ func As(err error) *Error {
 	return Errorf(Failure, "%w", err)
 }
 
-// packages are the names of those of this module's packages that lead the errors that they
-// make. A test compares them with the code.
+// packages lists the packages of this module whose errors begin with the package's name. A test
+// compares the list with the code.
 var packages = []string{
 	"code",
 	"control",
@@ -97,18 +97,17 @@ var packages = []string{
 	"wire",
 }
 
-// Plain is err without the names of the packages that it comes from: people
-// know files and peers, not packages.
+// Plain returns the text of err without package names, which mean nothing to users.
 func Plain(err error) error {
 	const separator = ": "
 	parts := strings.Split(err.Error(), separator)
-	last := len(parts) - 1 // it leads nothing, so it is no package's name
+	last := len(parts) - 1 // it is at the end, so it is not a package's name
 	plain := slices.DeleteFunc(parts[:last:last], func(part string) bool { return slices.Contains(packages, part) })
 	return Rephrase(err, strings.Join(append(plain, parts[last]), separator))
 }
 
-// Failed gives another package's error the code Failure and plain words; nil stays
-// nil.
+// Failed returns another package's error with the code Failure and without package names. It
+// returns nil for nil.
 func Failed(err error) error {
 	if err == nil {
 		return nil
@@ -119,7 +118,7 @@ func Failed(err error) error {
 // Rephrase wraps err with another text for the user.
 func Rephrase(err error, text string) error { return &rephrased{err, text} }
 
-// A rephrased error is one with a text for the user.
+// A rephrased error wraps an error with a text for the user.
 type rephrased struct {
 	err  error
 	text string

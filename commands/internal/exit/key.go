@@ -7,14 +7,14 @@ import (
 	"otrpipe/keyfile"
 )
 
-// keyFileErrors are the errors about key files that the user has to look into.
+// keyFileErrors are the key file errors that only the user can resolve.
 var keyFileErrors = []error{
 	keyfile.ErrNotFound, keyfile.ErrExists, keyfile.ErrUnsafe, keyfile.ErrPassphrase,
 	fs.ErrNotExist, fs.ErrPermission,
 }
 
-// Key gives an error of package keyfile its exit code and a hint. It returns nil
-// for nil, and leaves alone an error that has its exit code already.
+// Key gives an error of package keyfile its exit code and a hint. It returns nil for nil, and an
+// error that already has an exit code unchanged.
 func Key(err error) error {
 	var e *Error
 	var s silent

@@ -1,5 +1,5 @@
 // Package files reads and writes the files that a user names on the command line. The name -
-// is a standard stream, and no file is replaced unless that was asked for.
+// means a standard stream. No file is replaced unless the user asked for that.
 package files
 
 import (
@@ -14,8 +14,8 @@ import (
 // standard is the name of standard input or output.
 const standard = "-"
 
-// Read reads a file of at most limit bytes. Public tells whether others can read it. An error
-// has its exit code.
+// Read reads a file of at most limit bytes. public reports whether others can read it. Errors
+// carry exit codes.
 func Read(path string, limit int) (b []byte, public bool, err error) {
 	if path == standard {
 		b, public, err = readStandardInput(limit)
@@ -41,8 +41,8 @@ func (w Writer) Check(path string) error {
 
 const hintReplace = "replace it with --force"
 
-// Write writes a file whole or not at all; without a name, or with that of standard output,
-// it writes there. An error has its exit code.
+// Write writes a file whole or not at all. It writes to standard output if there is no name or
+// the name is "-". Errors carry exit codes.
 func (w Writer) Write(path string, data []byte) error {
 	if isStandard(path) {
 		_, err := w.Standard.Write(data)
@@ -57,12 +57,11 @@ func (w Writer) Write(path string, data []byte) error {
 
 func isStandard(path string) bool { return path == "" || path == standard }
 
-// defaultProtocol is what Pidgin calls XMPP, the network where most of libotr's files come
-// from.
+// defaultProtocol is Pidgin's name for XMPP, the network that most of libotr's files are for.
 const defaultProtocol = "prpl-jabber"
 
-// ExportAccount is the account that a file for libotr is about: the given one, completed with
-// name and the usual protocol. The user is told of what was completed.
+// ExportAccount returns the account for one of libotr's files: the given one, completed with
+// name and the usual protocol. It tells the user what it added.
 func ExportAccount(io *terminal.IO, given keyfile.Account, name string) keyfile.Account {
 	account := given
 	if account.Name == "" {

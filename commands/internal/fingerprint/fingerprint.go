@@ -1,5 +1,5 @@
-// Package fingerprint holds the forms in which people and programs exchange the fingerprints
-// of keys: lines of text, QR codes and JSON.
+// Package fingerprint reads and writes fingerprints in the forms that people and programs
+// exchange: lines of text, QR codes and JSON.
 package fingerprint
 
 import (
@@ -13,19 +13,19 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// labelPrefix and a version lead the line of a fingerprint.
+// labelPrefix and a version begin the line of a fingerprint.
 const labelPrefix = "OTRv"
 
-// Line is a fingerprint as the command fingerprint prints it: the version of OTR that the key
-// is for, then the digits in groups.
+// Line returns a fingerprint as the fingerprint command prints it: the key's version of OTR,
+// then the digits in groups.
 func Line(fp keys.Fingerprint) string { return fmt.Sprintf("%s%d %v", labelPrefix, fp.OTR(), fp) }
 
-// rowGroups is how many groups of digits a row has: four are as many as a person keeps in mind
-// while comparing, and fit the narrowest terminals.
+// rowGroups is the number of digit groups in a row. A person can keep four in mind while
+// comparing, and they fit the narrowest terminals.
 const rowGroups = 4
 
-// Rows is a fingerprint laid out to be read: the groups of a key of version 4 in rows of four,
-// those of version 3, of which there are five, in one row.
+// Rows lays a fingerprint out to be read: version 4 in rows of four groups, version 3 with its
+// five groups in one row.
 func Rows(fp keys.Fingerprint) []string {
 	if fp.OTR() == 3 {
 		return []string{fp.String()}
@@ -37,8 +37,8 @@ func Rows(fp keys.Fingerprint) []string {
 	return rows
 }
 
-// Weaker marks a key for people that is weaker than one of version 4: those of versions 2 and 3,
-// with DSA of 1024 bits and SHA-1. It is "" for others.
+// Weaker returns a note for keys that are weaker than those of version 4: the keys of versions 2
+// and 3, with 1024-bit DSA and SHA-1. It returns "" for others.
 func Weaker(fp keys.Fingerprint) string {
 	if fp.OTR() == 3 {
 		return "weaker"
@@ -46,9 +46,8 @@ func Weaker(fp keys.Fingerprint) string {
 	return ""
 }
 
-// Block is a fingerprint as a person reads it at a terminal: the version of OTR that the key is
-// for and its rows, behind indent. A note and the mark of a weaker key end the first row. Parse
-// reads it too.
+// Block returns a fingerprint for a terminal: the key's version of OTR and its rows, all
+// indented. The first row ends with a note and the mark of a weaker key. Parse can read it.
 func Block(fp keys.Fingerprint, indent, note string) string {
 	label := fmt.Sprintf("%s%d ", labelPrefix, fp.OTR())
 	notes := slices.DeleteFunc([]string{Weaker(fp), note}, func(n string) bool { return n == "" })
@@ -72,11 +71,11 @@ type Key struct {
 	Fingerprint string `json:"fingerprint"`
 }
 
-// JSON returns a fingerprint as it stands in JSON.
+// JSON returns a fingerprint for JSON output.
 func JSON(fp keys.Fingerprint) Key { return Key{fp.OTR(), fp.Hex()} }
 
-// Parse reads a fingerprint from arguments, which a shell may have split at its blanks. Its
-// error has an exit code.
+// Parse reads a fingerprint from arguments, which a shell may have split at blanks. Its errors
+// carry exit codes.
 func Parse(args []string) (keys.Fingerprint, error) {
 	fp, err := Read(strings.Join(args, " "))
 	if err != nil {
@@ -85,7 +84,7 @@ func Parse(args []string) (keys.Fingerprint, error) {
 	return fp, nil
 }
 
-// ParseAll is Parse for several fingerprints, one per line, as the command fingerprint prints
+// ParseAll is Parse for several fingerprints, one per line, as the fingerprint command prints
 // them.
 func ParseAll(args []string) ([]keys.Fingerprint, error) {
 	var all []keys.Fingerprint
@@ -99,13 +98,14 @@ func ParseAll(args []string) ([]keys.Fingerprint, error) {
 	return all, nil
 }
 
-// Lines returns the lines of a text in which each key has a line. A line that begins with a
-// blank goes on with the key before it, as the rows of a Block do.
+// Lines splits a text into one line per key. A line that begins with a blank continues the key
+// before it, like the rows of a Block.
 func Lines(text string) []string {
 	return strings.Split(continued().ReplaceAllString(strings.TrimRight(text, "\n"), " "), "\n")
 }
 
-// continued is what separates two rows of a key, and notes what may end a row of a Block.
+// continued matches the separator of two rows of a key, and notes matches the notes at the end
+// of a Block's row.
 var (
 	continued = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?: \([a-z, ]*\))?\n[ \t]+`) })
 	notes     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(` \([a-z, ]*\)$`) })

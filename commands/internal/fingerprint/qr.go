@@ -13,19 +13,19 @@ import (
 //
 //	otr-fingerprint:VERSION:DIGITS
 //
-// VERSION is the version of OTR that the key is for, 3 (which includes 2) or 4, and DIGITS
-// are the 40 or 112 hexadecimal digits of the fingerprint in lower case, without blanks.
-// Nothing else is in it: a code has one key, and no name, because the code could not vouch
-// for a name. "contacts add" takes the text as a fingerprint.
+// VERSION is the version of OTR that the key is for, 3 (which includes 2) or 4, and DIGITS are
+// the 40 or 112 hexadecimal digits of the fingerprint in lower case, without blanks. It contains
+// nothing else: one key, and no name, because the code could not vouch for a name. "contacts
+// add" takes the text as a fingerprint.
 const qrPrefix = "otr-fingerprint:"
 
 func qrText(fp keys.Fingerprint) string {
 	return fmt.Sprintf("%s%d:%s", qrPrefix, fp.OTR(), fp.Hex())
 }
 
-// QR draws the QR code of a fingerprint with half blocks, so that a line of text has two rows
-// of dots, or, for a terminal that has no blocks, with a line for each row. Without colour the
-// drawing is for light text on a dark ground; with colour it sets both.
+// QR draws the QR code of a fingerprint. It uses half blocks, which show two rows of dots per
+// line of text, or one line per row for a terminal that has no blocks. Without colour, the
+// drawing suits light text on a dark background; with colour, it sets both.
 func QR(fp keys.Fingerprint, colour, blocks bool) []byte {
 	var drawn bytes.Buffer
 	config := qrterminal.Config{

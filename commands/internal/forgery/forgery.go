@@ -1,5 +1,5 @@
-// Package forgery makes a whole conversation that never happened, from a script and the keys
-// of one of its two people.
+// Package forgery makes a whole conversation that never took place, from a script and the keys
+// of one of the two people.
 package forgery
 
 import (
@@ -19,28 +19,28 @@ import (
 )
 
 const (
-	// awayName is the name of the peer in the log where the script does not name them.
+	// awayName is the peer's name in the log if the script does not name them.
 	awayName = "the peer"
 	// maxScript bounds a script, in bytes.
 	maxScript = 64 << 20
 )
 
-// A Config says which conversation is forged.
+// A Config describes the conversation to forge.
 type Config struct {
 	IO         *terminal.IO
 	Version    int       // 3 or 4
 	Script     io.Reader // lines of the form NAME: TEXT
-	As         string    // who we are in the script
+	As         string    // our name in the script
 	PeerBegins bool      // the peer begins the key exchange
-	// Away, in version 4, makes messages to people who are away: to the peer or, if the
-	// peer speaks first, to us.
+	// Away, in version 4, forges messages to someone who is away: the peer or, if the peer
+	// speaks first, us.
 	Away bool
-	// Log, in version 4, is the name of a log from which the peer's client profile or prekey
-	// ensemble is taken.
+	// Log, in version 4, is the name of a log that contains the peer's client profile or prekey
+	// ensemble.
 	Log string
 	// Open opens our identity, once the script has been read.
 	Open func() (*keyfile.Identity, error)
-	// Home keeps our client profile; nil: none does.
+	// Home keeps our client profile; nil: the profile is not kept.
 	Home *keyfile.Home
 }
 
@@ -82,7 +82,7 @@ func Forge(cfg Config, w io.Writer) error {
 	return nil
 }
 
-// tell says how far the forgery can be told from the truth.
+// tell explains how the forgery might be distinguished from a real conversation.
 func (cfg Config) tell(s *toolkit.Script) {
 	cfg.IO.Warn("this conversation never happened: both sides were made here")
 	if cfg.Version == 4 {
@@ -130,7 +130,7 @@ func (cfg Config) forge4(f *toolkit.Forger, id *keyfile.Identity, s *toolkit.Scr
 	}
 	var err error
 	if cfg.Away {
-		f.DSA = nil // messages to people who are away have a profile of version 4 alone
+		f.DSA = nil // messages to people who are away use profiles of version 4 only
 	} else if f.Profile, err = cfg.shownProfile(id); err != nil {
 		return nil, err
 	}
@@ -159,13 +159,13 @@ func (cfg Config) forge4(f *toolkit.Forger, id *keyfile.Identity, s *toolkit.Scr
 	return sent, exit.Failed(err)
 }
 
-// notFound is the error of a log that does not have what it needs.
+// notFound returns the error for a log that lacks a required part.
 func (cfg Config) notFound(err error, needs string) error {
 	return exit.Errorf(exit.Failure, "%s: %w", cfg.Log, exit.Plain(err)).WithHint("%s", needs)
 }
 
-// shownProfile returns the client profile that our sessions show: a forgery with another one
-// would give away who made it.
+// shownProfile returns the client profile that our sessions show. A forgery with a different
+// profile would reveal who made it.
 func (cfg Config) shownProfile(id *keyfile.Identity) ([]byte, error) {
 	if cfg.Home == nil {
 		return nil, nil
