@@ -125,8 +125,15 @@ func (e engineV3) settle(s *sealings, b []byte, flags byte, p wire.Plaintext) ([
 	return e.Settle(&s.v3, b, flags, p)
 }
 
-// prepare: a key of version 3 takes a tenth of a millisecond.
-func (e engineV3) prepare() func() { return nil }
+// prepare leaves an error, which is that of the source of randomness, to the message that
+// needs the keys.
+func (e engineV3) prepare() func() {
+	p, err := e.Prepare()
+	if p == nil || err != nil {
+		return nil
+	}
+	return p.Run
+}
 
 func (e engineV3) foresee(f *foresight, _ int) bool {
 	f.version = v3.Version3

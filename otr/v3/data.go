@@ -55,6 +55,9 @@ type session struct {
 	// they were needed.
 	pairs [2][2]*pairKeys
 
+	// prepared is work for the present keys that has been given out; nil: none.
+	prepared *Preparation
+
 	reveal []byte // receiving MAC keys to reveal in the next data message
 	onKey  func(UsedKey)
 
@@ -275,12 +278,18 @@ func (e *Engine) rotation(our, their int, nextTheirs []byte) (next rotation, err
 		if e.session.ourID == math.MaxUint32 {
 			return next, ErrExhausted
 		}
-		next.ours, err = newDHKey(e.rand)
+		if next.ours = e.session.prepared.takeNext(); next.ours == nil {
+			next.ours, err = newDHKey(e.rand)
+		}
 	}
 	return next, err
 }
 
 func (s *session) rotate(next rotation) {
+	if next.ours != nil || next.theirs != nil {
+		s.prepared.drop()
+		s.prepared = nil
+	}
 	if next.ours != nil {
 		s.rotateOurs(next.ours)
 	}
@@ -314,9 +323,14 @@ func (s *session) slots(m *Data) (our, their int, ok bool) {
 func (s *session) pair(our, their int) (*pairKeys, error) {
 	p := s.pairs[our][their]
 	if p == nil {
-		var err error
-		if p, err = newPairKeys(s.ours[our], s.theirs[their]); err != nil {
-			return nil, err
+		if their == latest {
+			p = s.prepared.takePair(our)
+		}
+		if p == nil {
+			var err error
+			if p, err = newPairKeys(s.ours[our], s.theirs[their]); err != nil {
+				return nil, err
+			}
 		}
 		s.pairs[our][their] = p
 		s.tellKeys(p, s.ourID-uint32(latest-our), s.theirID-uint32(latest-their))
@@ -397,6 +411,7 @@ func (s *session) revealAll(reveal []byte) []byte {
 }
 
 func (s *session) wipe() {
+	s.prepared.drop()
 	for our := range s.pairs {
 		s.ours[our].wipe()
 		for _, p := range s.pairs[our] {

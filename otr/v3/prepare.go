@@ -1,0 +1,135 @@
+package v3
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"otrpipe/internal/secret"
+	"otrpipe/otr/group"
+)
+
+// A Preparation computes what the next messages need before there are any: the session
+// keys with the peer's latest key, for what we send and for what answers it, and our next
+// D-H key. Run may be called in any goroutine; the session takes what is there when it
+// comes to it, and computes the rest itself. It never waits.
+type Preparation struct {
+	// Set by Prepare. While Run is under way they are its own.
+	ours   [2]dhKey // copies of the session's
+	theirs []byte   // the peer's latest
+	wanted [2]bool  // the keys of ours[i] with theirs are not there yet
+	next   dhKey    // our next one; Run computes its public value
+
+	mu      sync.Mutex
+	running bool // guarded by mu, as what follows
+	dropped bool
+	hasNext bool
+	pairs   [2]*pairKeys // of ours[i] with theirs, once they are there
+}
+
+// Prepare returns work for the next messages, or nil if there is none that has not been
+// given out. It reads the secret of our next key from the engine's source of randomness.
+func (e *Engine) Prepare() (*Preparation, error) {
+	s := e.session
+	if s == nil || s.prepared != nil {
+		return nil, nil
+	}
+	p := &Preparation{theirs: s.theirs[latest]}
+	if _, err := io.ReadFull(e.rand, p.next.secret[:]); err != nil {
+		clear(p.next.secret[:])
+		return nil, fmt.Errorf("v3: D-H key: %w", err)
+	}
+	for our := range s.ours {
+		copy(p.ours[our].secret[:], s.ours[our].secret[:])
+		p.ours[our].public = s.ours[our].public
+		p.wanted[our] = s.pairs[our][latest] == nil
+	}
+	s.prepared = p
+	return p, nil
+}
+
+// Run does the work.
+func (p *Preparation) Run() {
+	p.mu.Lock()
+	begins := !p.running && !p.dropped && !p.hasNext
+	p.running = p.running || begins
+	p.mu.Unlock()
+	if !begins {
+		return
+	}
+	secret.Do(func() {
+		// What an answer needs comes first: it may be wanted at once.
+		for _, our := range []int{previous, latest} {
+			if !p.wanted[our] {
+				continue
+			}
+			// Where a key of the peer's is not valid the session finds that out itself.
+			if keys, err := newPairKeys(&p.ours[our], p.theirs); err == nil {
+				p.mu.Lock()
+				p.pairs[our] = keys
+				p.mu.Unlock()
+			}
+		}
+		p.next.public = group.MODP1536().ExpBase(p.next.secret[:])
+	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running, p.hasNext = false, true
+	if p.dropped {
+		p.wipe()
+	}
+}
+
+// takePair returns the keys of our key in a slot with the peer's latest; nil: they are not
+// there.
+func (p *Preparation) takePair(our int) (keys *pairKeys) {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	keys, p.pairs[our] = p.pairs[our], nil
+	return keys
+}
+
+// takeNext returns our next key; nil: it is not there.
+func (p *Preparation) takeNext() *dhKey {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.hasNext || p.dropped {
+		return nil
+	}
+	k := &dhKey{public: p.next.public}
+	copy(k.secret[:], p.next.secret[:])
+	return k
+}
+
+// drop ends the Preparation and wipes its secrets; work that is under way is for nothing.
+func (p *Preparation) drop() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropped = true
+	if !p.running {
+		p.wipe()
+	}
+}
+
+// wipe is for when Run is not under way.
+func (p *Preparation) wipe() {
+	for i := range p.ours {
+		p.ours[i].wipe()
+		p.pairs[i].wipe()
+		p.pairs[i] = nil
+	}
+	p.next.wipe()
+}
+
+// Format prints a placeholder, whatever the verb. Its receiver is a pointer: a Preparation
+// is not copied.
+func (*Preparation) Format(f fmt.State, _ rune) { io.WriteString(f, "v3.Preparation(…)") }
