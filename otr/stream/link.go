@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"io"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -290,13 +291,17 @@ func (l *link) heardFirst() {
 }
 
 // prepare has the Conversation's next keys made while there is nothing else to do, beside
-// the owner.
+// the owner. The goroutines that the owner has just woken, which write a line or read a
+// text, go first: the work takes longer than they do, and there may be one core only.
 func (l *link) prepare() {
 	if l.phase != running || !l.secure {
 		return
 	}
 	if work := l.conv.Prepare(); work != nil {
-		go work()
+		go func() {
+			runtime.Gosched()
+			work()
+		}()
 	}
 }
 
