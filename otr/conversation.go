@@ -95,6 +95,7 @@ type Conversation struct {
 	// left is the instance that has ended the last session, until there is another.
 	left     peerID
 	deferred deferredAnswer
+	beside   besideMessage
 	peers    map[peerID]*peer
 	pending  *pendingOffer
 	settling settling
@@ -160,6 +161,7 @@ type peer struct {
 	id     peerID
 	engine engine
 	seen   time.Time // when something authentic, or a key exchange, came last
+	heard  int       // how often that was
 	// stepped is when its key exchange came further last.
 	stepped time.Time
 	// retried is when it was moved by us last because it stood still, and retries
@@ -171,6 +173,15 @@ type peer struct {
 	// second is set when another instance has taken the offer that this one has answered:
 	// the session that its Signature begins is refused.
 	second bool
+	// refused is set when the session's instance has shown that it is alive after this one
+	// has asked for a session: what comes of the key exchange is refused.
+	refused bool
+}
+
+// hear notes that something authentic, or a message of a key exchange, has come.
+func (p *peer) hear(now time.Time) {
+	p.seen = now
+	p.heard++
 }
 
 // New returns a conversation in StatePlaintext.
@@ -372,6 +383,7 @@ func (c *Conversation) Wipe() {
 	c.settled()
 	c.early.forget()
 	c.held, c.queried = heldAnswer{}, time.Time{}
+	c.beside = besideMessage{}
 	c.stored.forget()
 	c.state, c.active, c.upgradable = StatePlaintext, nil, false
 }

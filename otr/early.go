@@ -8,7 +8,8 @@ import (
 )
 
 // An earlyMessage is a data message that came while its key exchange had still to
-// end here, which may be that it has overtaken the Auth-I.
+// end here: it may have overtaken the Auth-I, or the last message of the exchange waits to
+// be looked at (see besideMessage).
 type earlyMessage struct {
 	from peerID
 	msg  []byte
@@ -50,6 +51,9 @@ func (c *Conversation) earlyAt() time.Time {
 		return time.Time{}
 	}
 	m := c.early.kept[0]
+	if c.beside.line != nil && m.from == c.beside.from {
+		return c.beside.until
+	}
 	if p := c.peers[m.from]; p == nil || p.engine.authState() != AuthWaitingAuthI {
 		return m.came
 	}

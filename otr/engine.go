@@ -96,6 +96,9 @@ type dataEngine interface {
 // An identityEngine says who the peer of the session is.
 type identityEngine interface {
 	peerFingerprint() keys.Fingerprint
+	// namesPeer reports whether a message that begins a key exchange names the key of the
+	// session's peer, which shows nothing; false where such a message names none.
+	namesPeer(sender uint32, body []byte) bool
 	// vouchingFingerprint is that of a key of version 3 whose transitional signature
 	// the peer shows, or zero.
 	vouchingFingerprint() keys.Fingerprint

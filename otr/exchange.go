@@ -169,6 +169,7 @@ func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 				p.second = false // it may have the next session
 				p.engine.forget()
 			}
+			p.refused = false
 			p.engine.begin(o.offer)
 			p.stepped = now
 		}
@@ -181,6 +182,9 @@ func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 // lost that exchange. What was sent before it comes before it.
 func (c *Conversation) answered() *peer {
 	for _, p := range c.peers {
+		if p.refused {
+			continue
+		}
 		switch p.engine.authState() {
 		case AuthAwaitingRevealSig, AuthAwaitingSig, AuthWaitingAuthI:
 			if c.passed(p.stepped) < c.retryAfter(p.retries+1) {
@@ -373,7 +377,7 @@ func (c *Conversation) mayExchange(p *peer) bool {
 // instance with the same key where the session's own has answered the same offer.
 func (c *Conversation) succeeded(p *peer, got *Received) {
 	same := c.active != nil && p.engine.peerFingerprint() == c.active.engine.peerFingerprint()
-	second := p.second || p != c.active && c.state == StateEncrypted && c.pending != nil && c.pending.open &&
+	second := p.second || p.refused && c.state == StateEncrypted || p != c.active && c.state == StateEncrypted && c.pending != nil && c.pending.open &&
 		c.active.engine.authState() == AuthAwaitingSig
 	switch {
 	case !second && (same || c.state != StateEncrypted || p == c.active || c.silent() || c.upgrades(p)):
@@ -506,6 +510,9 @@ func (c *Conversation) settled() {
 // retryAt returns when something is to be done about a key exchange with p that
 // stands still; zero: never.
 func (c *Conversation) retryAt(p *peer) time.Time {
+	if p.refused {
+		return time.Time{} // it gets no session
+	}
 	switch state := p.engine.authState(); {
 	case state == AuthAwaitingRevealSig && p.engine.crossed() && c.pending != nil:
 		// Some peers that have won wait for a message that never comes, until they

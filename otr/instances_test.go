@@ -163,12 +163,60 @@ func TestPeerThatLostItsSessionGetsANewOne(t *testing.T) {
 	}
 }
 
+// The peer comes back as another instance after a crash. The session becomes its when the
+// first instance has not answered for as long as an answer may take, and what it says
+// meanwhile is not lost.
 func TestPeerThatComesBackAsAnotherInstanceGetsASessionByAQuery(t *testing.T) {
 	alice, _, beside := newCrowd(t)
 	converse(beside, alice, beside.Query())
 	find[otr.Restarted](t, alice.take())
+	if lines := alice.all(beside.say("early")); len(lines) != 0 || len(alice.texts) != 0 {
+		t.Fatalf("alice reads %q and answers %s", alice.texts, kinds(lines))
+	}
+	alice.clock.advance(2 * time.Second)
+	for next := alice.NextTick(); !next.IsZero() && !next.After(alice.clock.now); next = alice.NextTick() {
+		got, err := alice.Tick()
+		if err != nil {
+			t.Fatal(err)
+		}
+		alice.note(got)
+		converse(alice, beside, got.Send)
+	}
+	if len(alice.texts) != 1 || alice.texts[0] != "early" {
+		t.Errorf("alice has read %q", alice.texts)
+	}
 	wantSameSession(t, alice, beside)
 	wantTalk(t, alice, beside)
+}
+
+// A second client may be much quicker than the first, which sends one line in seconds, and
+// end its key exchange before the first one has answered at all.
+func TestASecondClientThatIsQuickerThanTheFirstIsRefused(t *testing.T) {
+	alice, bob, second := newCrowd(t)
+	offer := cloneLines(alice.all(second.Query()))
+	converse(second, alice, cloneLines(second.all(offer)))
+	if second.State() != otr.StateEncrypted {
+		t.Fatalf("the second client is in %v", second.State())
+	}
+	alice.clock.advance(time.Second)
+	converse(bob, alice, bob.all(offer))
+	alice.clock.advance(time.Second)
+	for next := alice.NextTick(); !next.IsZero() && !next.After(alice.clock.now); next = alice.NextTick() {
+		got, err := alice.Tick()
+		if err != nil {
+			t.Fatal(err)
+		}
+		alice.note(got)
+		second.all(got.Send)
+	}
+	if second.State() != otr.StateFinished {
+		t.Errorf("the second client is in %v", second.State())
+	}
+	if e := find[otr.SecondClient](t, alice.take()); e.Instance != second.InstanceTag() {
+		t.Errorf("%+v", e)
+	}
+	wantSameSession(t, alice, bob)
+	wantTalk(t, alice, bob)
 }
 
 func TestEndedSessionIsNotBegunAgainByWhatIsOnItsWay(t *testing.T) {

@@ -220,6 +220,10 @@ func (c *Conversation) receiveBinary(line, msg []byte, many *bulkMessage, got *R
 		c.deferAnswer(line)
 		return nil
 	}
+	if c.waitsForFirst(id, h.Type, body) {
+		c.holdBeside(id, h.Type, line, got)
+		return nil
+	}
 	return c.receiveExchange(id, h, body, msg, got)
 }
 
@@ -277,13 +281,13 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 		switch {
 		case last: // the exchange is over for us
 		case lost && p.engine.crossed():
-			p.seen = c.cfg.Now() // a winner that says no more than that it has won
+			p.hear(c.cfg.Now()) // a winner that says no more than that it has won
 		default:
 			p.second = false
 			c.stepped(p, h.Type)
 		}
 	case beaten:
-		p.seen = c.cfg.Now()
+		p.hear(c.cfg.Now())
 		if o := c.pending; o != nil && c.passed(o.since) >= c.patience(o.sends) {
 			if reply, err = c.offer(id.version, id.tag); err != nil {
 				return err
@@ -338,7 +342,7 @@ func (c *Conversation) stepped(p *peer, t wire.MessageType) {
 	if c.pending != nil {
 		c.pending.known = false
 	}
-	p.seen = c.cfg.Now()
+	p.hear(c.cfg.Now())
 	p.stepped, p.retried = p.seen, time.Time{}
 }
 
@@ -358,7 +362,9 @@ func (c *Conversation) tellExpired(id peerID, err error, got *Received) {
 func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, many *bulkMessage, got *Received) error {
 	p := c.peers[id]
 	if c.state == StateEncrypted && p != c.active {
-		got.event(OtherInstance{Tag: id.tag})
+		if now := c.cfg.Now(); c.beside.line == nil || c.beside.from != id || !c.early.keep(id, msg, now) {
+			got.event(OtherInstance{Tag: id.tag})
+		}
 		return nil
 	}
 	if c.state != StateEncrypted {
@@ -397,7 +403,7 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, m
 	if cap(text.TLVs) > cap(*tlvs) {
 		*tlvs = text.TLVs[:0]
 	}
-	p.seen = c.cfg.Now()
+	p.hear(c.cfg.Now())
 	c.noteRotation(p.seen)
 	got.DataMessage = true
 	got.Text, got.HasText = Authenticated(text.Text), len(text.Text) > 0

@@ -65,6 +65,9 @@ func (c *Conversation) NextTick() time.Time {
 	if c.deferred.line != nil {
 		at(c.deferred.until)
 	}
+	if c.beside.line != nil {
+		at(c.beside.until)
+	}
 	return next
 }
 
@@ -100,6 +103,9 @@ func (c *Conversation) TickWith(last ...wire.TLV) (Received, error) {
 	c.answerHeld(now, &got)
 	c.retryAll(now, &got)
 	if err := c.takeDeferred(&got); err != nil {
+		return got, err
+	}
+	if err := c.takeBeside(&got); err != nil {
 		return got, err
 	}
 	if at := c.earlyAt(); !at.IsZero() && !now.Before(at) {

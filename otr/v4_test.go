@@ -704,8 +704,9 @@ func TestAPeerThatLostItsVersion4SessionGetsAnotherByAsking(t *testing.T) {
 	}
 }
 
-// An Identity message of another instance is answered in a session too. If it has the
-// peer's key it is the peer, started again; else it is refused and told of.
+// An Identity message of another instance is answered in a session too. If it has another
+// key it is refused and told of. If it has the peer's, and the session's own instance gives no
+// sign of life, it is the peer, started again.
 func TestAnotherInstanceTakesASessionOfVersion4OverWithItsKeyOnly(t *testing.T) {
 	var first otr.Config
 	alice, bob := newV4End(t, "alice", func(c *otr.Config) { first = *c }), newV4End(t, "bob", nil)
@@ -722,8 +723,81 @@ func TestAnotherInstanceTakesASessionOfVersion4OverWithItsKeyOnly(t *testing.T) 
 	}
 	wantV4Session(t, alice, bob)
 	again := newV4End(t, "alice, started again", func(c *otr.Config) { c.Ed448, c.Forging = first.Ed448, first.Forging })
-	carry(again.must(again.Refresh()), bob, again)
+	asks := again.must(again.Refresh())
+	carry(bob.take(asks), again, bob) // bob asks alice, who is gone
+	if _, secure := again.Session(); secure {
+		t.Error("the session is taken over at once")
+	}
+	pass(again, bob, 2*time.Second)
 	wantV4Session(t, again, bob)
+}
+
+// A second client that has the peer's key, too, and begins a key exchange in a session does
+// not end it, as long as the first one answers: it is told so, and so is the user.
+func TestASecondClientWithThePeersKeyDoesNotTakeASessionOfVersion4Over(t *testing.T) {
+	for _, begins := range []string{"Identity", "a query"} {
+		t.Run(begins, func(t *testing.T) {
+			var first otr.Config
+			alice, bob := newV4End(t, "alice", func(c *otr.Config) { first = *c }), newV4End(t, "bob", nil)
+			carry(alice.Query(), bob, alice)
+			second := newV4End(t, "second", func(c *otr.Config) { c.Ed448, c.Forging = first.Ed448, first.Forging })
+			for _, e := range []*v4End{alice, bob, second} {
+				e.now = e.now.Add(3 * time.Second)
+			}
+			bob.events = nil
+			asks := second.Query()
+			if begins == "Identity" {
+				asks = second.must(second.Refresh())
+			}
+			offer := bob.take(asks)
+			if answer := bob.take(second.take(offer)); len(answer) != 0 { // it is quicker than alice
+				t.Errorf("bob answers %q", answer)
+			}
+			carry(alice.take(offer), bob, alice)
+			second.now = second.now.Add(2 * time.Second)
+			alice.now, bob.now = alice.now.Add(2*time.Second), bob.now.Add(2*time.Second)
+			carry(bob.tick(), second, bob)
+			if told := happened[otr.SecondClient](bob); len(told) != 1 || told[0].Instance != second.InstanceTag() {
+				t.Errorf("bob is told %+v", told)
+			}
+			if _, secure := second.Session(); secure {
+				t.Error("the second client believes in a session")
+			}
+			if begins == "Identity" && second.State() != otr.StateFinished {
+				t.Error("the second client is not told that there is no session for it")
+			}
+			wantV4Session(t, alice, bob)
+		})
+	}
+}
+
+// Anybody can write Identity messages that name the peer's key: they cost no more than a
+// bounded number of new keys per minute.
+func TestIdentityMessagesThatNameThePeersKeyAreBounded(t *testing.T) {
+	var first otr.Config
+	alice, bob := newV4End(t, "alice", func(c *otr.Config) { first = *c }), newV4End(t, "bob", nil)
+	carry(alice.Query(), bob, alice)
+	sent := 0
+	for i := range uint32(40) {
+		second := newV4End(t, "second", func(c *otr.Config) {
+			c.Ed448, c.Forging, c.InstanceTag = first.Ed448, first.Forging, 0x1000+i
+		})
+		second.now = bob.now
+		probe := bob.take(second.must(second.Refresh()))
+		sent += len(probe)
+		carry(alice.take(probe), bob, alice)
+		alice.now, bob.now = alice.now.Add(500*time.Millisecond), bob.now.Add(500*time.Millisecond)
+		answers := bob.tick() // to none of them that goes on
+		sent += len(answers)
+		carry(answers, alice, bob)
+	}
+	if sent == 0 || sent > 30 {
+		t.Errorf("%d messages", sent)
+	}
+	carry(alice.must(alice.Send([]byte("still here"))), bob, alice)
+	if !slices.Contains(bob.texts, "still here") {
+		t.Error("bob has lost the session")
+	}
 }
 
 func TestAnExtraKeyRecordThatIsTooShortHasAContextOfZeros(t *testing.T) {

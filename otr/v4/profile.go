@@ -163,6 +163,16 @@ func (k *PeerKey) Fingerprint() keys.Fingerprint {
 	return keys.Ed448Fingerprint(k.Public, k.Forging)
 }
 
+// Names reports whether a profile names the same keys, valid or not.
+func (k *PeerKey) Names(p *Profile) bool {
+	h, err := keys.ParseEd448PublicKey(p.PublicKey)
+	if err != nil {
+		return false
+	}
+	f, err := keys.ParseForgingKey(p.ForgingKey)
+	return err == nil && keys.Ed448Fingerprint(h, f) == k.Fingerprint()
+}
+
 // Validate checks the profile of a message that the instance sender has sent and that
 // came at now, in the order of the section "Validating a Client Profile". The error
 // wraps ErrProfile.
