@@ -1,11 +1,10 @@
-// Package guesses makes failed comparisons of secrets cost time. A connection allows one
-// guess at a shared secret; a listener that is started for every connection would allow
-// as many as somebody dials. So the comparisons of one home that have failed make the
-// next ones wait: a second at first, then twice as long, a minute at most, until one
-// succeeds or an hour has passed without a failure.
+// Package guesses makes failed comparisons of secrets cost time. A connection allows one guess
+// at a shared secret, but an attacker could dial a listener as often as they like. So each
+// failed comparison in a home makes the following ones wait: one second at first, then twice as
+// long each time, up to a minute, until one succeeds or an hour passes without a failure.
 //
-// What is kept is a small file in the folder of the user's sockets: how many have failed
-// and when. Nothing in it is derived from a secret.
+// The count is kept in a small file in the folder of the user's sockets, with the times of the
+// failures. Nothing in it is derived from a secret.
 package guesses
 
 import (
@@ -27,28 +26,28 @@ import (
 const (
 	firstWait = time.Second
 	maxWait   = time.Minute
-	// forgetAfter is how long failures count: long enough that a guesser who comes back
-	// gains nothing, and short enough for people who mistyped their word.
+	// forgetAfter is how long failures count: long enough that a returning attacker gains
+	// nothing, and short enough for people who mistyped their secret.
 	forgetAfter = time.Hour
-	// openFor is how long a comparison counts as under way at most; a process that
-	// was killed cannot take its own away.
+	// openFor is how long a comparison counts as under way at most, because a killed process
+	// cannot remove its own.
 	openFor = time.Minute
-	// freeOpen is how many comparisons may be under way at once without waiting: a
-	// server's honest callers take a moment each. Without this bound a guesser would
-	// dial a thousand times at once, before the first failure is known.
+	// freeOpen is how many comparisons may be under way at once without waiting, since a
+	// server's honest callers take a moment each. Without a bound an attacker could make a
+	// thousand connections at once, before the first failure is known.
 	freeOpen = 4
-	// maxOpen bounds what is kept of those under way.
+	// maxOpen bounds the number of comparisons under way that are kept.
 	maxOpen = 64
 	// maxFile bounds the file, in bytes: maxOpen times and a few numbers.
 	maxFile = 16 << 10
 )
 
 var (
-	// ErrFile says that the file of failures cannot be used.
+	// ErrFile says that the file with the failures cannot be used.
 	ErrFile = errors.New("guesses: the file of failed comparisons")
-	// ErrQueue says that the comparisons that wait already fill the next hour. A longer
-	// queue would keep honest callers out for longer after a flood, and a shorter wait
-	// would let several of those who wait guess at the same time.
+	// ErrQueue says that waiting comparisons already fill the next hour. A longer queue would
+	// keep honest callers out for longer after a flood; shorter waits would let several waiting
+	// attackers guess at the same time.
 	ErrQueue = errors.New("guesses: too many comparisons wait already")
 )
 
@@ -58,50 +57,51 @@ type Log struct {
 	now  func() time.Time
 }
 
-// Open returns the Log of a home, in a folder that is the user's alone. Nothing is read yet.
+// Open returns the Log of a home, kept in a folder that only the user can access. It reads
+// nothing yet.
 func Open(dir, home string, now func() time.Time) *Log {
 	sum := sha256.Sum256([]byte(home))
 	return &Log{path: filepath.Join(dir, hex.EncodeToString(sum[:12])+".guesses"), now: now}
 }
 
-// An Outcome is how a comparison ended.
+// An Outcome is the outcome of a comparison.
 type Outcome int
 
 // The outcomes.
 const (
-	Unknown   Outcome = iota // no outcome was shown to anybody
+	Unknown   Outcome = iota // nobody learned an outcome
 	Succeeded                // the secrets are the same
-	Failed                   // they are not, or the peer alone knows
+	Failed                   // they differ, or only the peer knows the outcome
 )
 
-// state is the content of the file.
+// state is the contents of the file.
 type state struct {
 	Failures int         `json:"failures"`
-	Last     time.Time   `json:"last"` // when the latest failed
-	Open     []time.Time `json:"open"` // when those under way began
-	Free     time.Time   `json:"free"` // where some have failed: no other begins before
+	Last     time.Time   `json:"last"` // when the latest failure occurred
+	Open     []time.Time `json:"open"` // when the comparisons under way began
+	Free     time.Time   `json:"free"` // after failures: the next comparison may begin from then on
 	Seen     time.Time   `json:"seen"` // when this was written
 }
 
-// isSane says whether this program can have written s, by the clock that it has now.
+// isSane reports whether this program can have written s, judging by the present time.
 func (s *state) isSane(now time.Time) bool {
 	return s.Failures >= 0 && len(s.Open) <= maxOpen && !s.Seen.After(now) &&
 		!s.Free.After(s.Seen.Add(forgetAfter+maxWait))
 }
 
-// A Comparison is one under way.
+// A Comparison is a comparison under way.
 type Comparison struct {
-	// Wait is how long it has to wait before it shows or answers anything.
+	// Wait is how long the comparison must wait before it reveals or answers anything.
 	Wait time.Duration
-	// Failures is how many have failed, which is why.
+	// Failures is the number of failures that cause the wait.
 	Failures int
 
 	log   *Log
 	began time.Time
 }
 
-// Begin begins a comparison. Without a file to count in it may begin at once: the error
-// says why, and wraps ErrFile. With ErrQueue there is no comparison.
+// Begin begins a comparison. If the file cannot be used, the comparison need not wait, and the
+// error wraps ErrFile. With ErrQueue there is no comparison.
 func (l *Log) Begin() (*Comparison, error) {
 	c := &Comparison{log: l, began: l.now()}
 	full := false
@@ -129,7 +129,7 @@ func (l *Log) Begin() (*Comparison, error) {
 	return c, err
 }
 
-// End ends a comparison with its outcome. The error wraps ErrFile.
+// End ends a comparison with its outcome. Its error wraps ErrFile.
 func (c *Comparison) End(o Outcome) error {
 	return c.log.change(func(s *state) {
 		if i := slices.IndexFunc(s.Open, c.began.Equal); i >= 0 {
@@ -145,7 +145,7 @@ func (c *Comparison) End(o Outcome) error {
 	})
 }
 
-// cost is how long one waits after n failures.
+// cost returns the wait after n failures.
 func cost(n int) time.Duration {
 	if n <= 0 {
 		return 0
@@ -178,8 +178,8 @@ func (l *Log) change(f func(*state)) error {
 	return nil
 }
 
-// read returns what is on file. A file that makes no sense counts as one failure: it
-// may have been cut, or the clock set back.
+// read returns the contents of the file. An invalid file counts as one failure: it may have been
+// truncated, or the clock set back.
 func (l *Log) read() (s state) {
 	f, err := os.Open(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -202,7 +202,7 @@ func (l *Log) read() (s state) {
 	return s
 }
 
-// replace writes a file whole.
+// replace replaces the file with a complete new one.
 func replace(path string, b []byte) error {
 	whole := path + ".new"
 	if err := os.WriteFile(whole, b, 0o600); err != nil {

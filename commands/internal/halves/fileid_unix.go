@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// fileID says which file f is, the same in every process.
+// fileID identifies the file behind f, in the same way in every process.
 func fileID(f *os.File) string {
 	var id string
 	conn, err := f.SyscallConn()

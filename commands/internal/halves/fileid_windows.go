@@ -2,5 +2,5 @@ package halves
 
 import "os"
 
-// fileID would say which file f is. There are no halves on Windows that need it.
+// fileID would identify the file behind f. Only halves need it, and Windows has none.
 func fileID(*os.File) string { return "" }

@@ -1,7 +1,6 @@
-// Package halves is where encrypt-stream and decrypt-stream, the two halves of one
-// end, find each other before their session runs. The half that comes first hosts
-// the session; the other brings its flags and its streams and leaves as the host
-// does.
+// Package halves joins encrypt-stream and decrypt-stream, the two halves of one end, before
+// their session runs. The half that starts first hosts the session; the other hands over its
+// flags and streams, and exits as the host does.
 package halves
 
 import (
@@ -23,7 +22,7 @@ const (
 	Decrypt = "decrypt-stream"
 )
 
-// Other is the role that a half waits for.
+// Other returns the role of the half that a half waits for.
 func Other(role string) string {
 	if role == Encrypt {
 		return Decrypt
@@ -32,36 +31,34 @@ func Other(role string) string {
 }
 
 const (
-	// notice is how long a half waits for the other before it says so.
+	// notice is how long a half waits for the other before it tells the user.
 	notice = 2 * time.Second
-	// pause is the time between two tries at a session whose host is just coming or
-	// going, and patience how long that may take.
+	// pause is the time between two attempts to reach a host that is just starting or ending,
+	// and patience is how long to keep trying.
 	pause    = 10 * time.Millisecond
 	patience = 10 * time.Second
 )
 
-// A Config is what one half was given.
+// A Config is what one half's command line gives.
 type Config struct {
 	Role   string
 	IO     *terminal.IO
 	Name   control.Name
-	Dir    string // where sessions meet
+	Dir    string // the folder for sockets
 	Home   *keyfile.Home
 	Given  options.Values
-	Secret []byte   // of SMP; nil: none was given. Run wipes it
+	Secret []byte   // the SMP secret; nil: none was given. Run wipes it
 	Events *os.File // nil: none are wanted
-	// Passphrase returns the passphrase that this half was given; nil: none. The caller
-	// wipes it.
+	// Passphrase returns the passphrase given to this half; nil: none. The caller wipes it.
 	Passphrase func() ([]byte, error)
-	// Forget wipes what Passphrase has returned copies of, once the host has it.
+	// Forget wipes the original of Passphrase's copies, once the host has one.
 	Forget func()
-	// Setup makes what the session needs to run from what both halves were given.
-	// passphrase is the other half's; nil: it was given none. The streams are filled
-	// in here.
+	// Setup makes everything that the session needs to run from the flags of both halves.
+	// passphrase is the other half's; nil: it was given none. This package sets the streams.
 	Setup func(o *options.Options, passphrase []byte) live.Setup
 }
 
-// Run is one half of an end, from its beginning to its end.
+// Run runs one half of an end.
 func Run(cfg Config) error {
 	if !control.Reachable {
 		return exit.Errorf(exit.Usage, "on Windows the two halves of an end cannot find each other").
@@ -79,7 +76,7 @@ func Run(cfg Config) error {
 		if joined || err != nil {
 			return err
 		}
-		// The host is not there yet, or not any more.
+		// The host is just starting, or has just ended.
 		if time.Now().After(until) {
 			return exit.Errorf(exit.Session, "the process that holds session %q does not answer", cfg.Name.Session).
 				WithHint("end it, or give this end another name with -s NAME")

@@ -15,31 +15,30 @@ import (
 	"otrpipe/commands/internal/process"
 )
 
-// A meeting is a session whose host is one half, while it waits for the other and
-// until both leave. It answers for the session.
+// A meeting is a session hosted by one half, from waiting for the other half until both leave.
+// It answers control requests.
 type meeting struct {
-	// Set by host and never changed.
+	// Set by host and not changed later.
 	*live.Session
 	cfg    Config
 	joined chan struct{} // closed when partner is set
 
 	mu sync.Mutex
 	// Guarded by mu.
-	partner *partner // the other half, once it has been let in
-	ended   bool     // the outcome is known: nobody is let in any more
+	partner *partner // the other half, once it has joined
+	ended   bool     // the outcome is known, and nobody can join any more
 }
 
-// A partner is the other half, seen from the half that hosts the session.
-// Nothing of it changes.
+// A partner is the other half, as the hosting half sees it. It does not change.
 type partner struct {
 	role       string
 	conn       *control.Conn
 	in, out    *os.File // its standard input and output
 	events     *os.File // for its events; nil: it wants none, or ours are the same
 	passphrase []byte
-	silent     bool           // its standard error is ours: what we print is enough
-	values     options.Values // what both halves were given
-	secret     []byte         // of SMP, that one of the halves was given; nil: none
+	silent     bool           // it shares our standard error, so what we print is enough
+	values     options.Values // the merged flags of both halves
+	secret     []byte         // the SMP secret that was given to one of the halves; nil: none
 }
 
 // host hosts the session and waits for the other half.
@@ -87,9 +86,9 @@ func (m *meeting) run() error {
 	})
 }
 
-// await waits until the other half has come.
+// await waits until the other half has joined.
 func (m *meeting) await() (*partner, error) {
-	timeout := m.cfg.Given.Timeout() // the half that comes may bring another one
+	timeout := m.cfg.Given.Timeout() // the half that joins may bring a different one
 	var late <-chan time.Time
 	if timeout > 0 {
 		late = time.After(timeout)
@@ -114,8 +113,7 @@ func (m *meeting) await() (*partner, error) {
 	}
 }
 
-// hint says how the other half is started; or, where one waits that
-// cannot find us, why.
+// hint tells the user how to start the other half or, if a waiting half cannot find us, why.
 func (m *meeting) hint() string {
 	all, _ := control.Find(m.cfg.Dir, control.AnswerTime, control.Filter{})
 	for _, session := range all {
@@ -140,7 +138,7 @@ func (m *meeting) hint() string {
 	return both
 }
 
-// Handle answers as the session does, and says which half waits for the other.
+// Handle answers like the session, and adds which half waits for the other.
 func (m *meeting) Handle(ctx context.Context, r *control.Request) control.Reply {
 	reply := m.Session.Handle(ctx, r)
 	if r.Status {
@@ -153,15 +151,15 @@ func (m *meeting) Handle(ctx context.Context, r *control.Request) control.Reply 
 	return reply
 }
 
-// Join serves the other half: it is let in or not, may pass signals on,
-// and must not die before we do.
+// Join serves the other half: it lets it in or refuses it, takes the signals that it passes on,
+// and ends the session if it dies first.
 func (m *meeting) Join(conn *control.Conn, join *control.Join, files []*os.File) {
 	p, refused := m.admit(conn, join, files)
 	if p == nil {
 		clear(join.Passphrase)
 		clear(join.SMPSecret)
 		control.CloseFiles(files)
-		if refused != nil { // without an answer it tries again
+		if refused != nil { // if it gets no answer, it tries again
 			_ = conn.Reply(control.ReplyOf(refused))
 		}
 		conn.Close()
@@ -174,16 +172,16 @@ func (m *meeting) Join(conn *control.Conn, join *control.Join, files []*os.File)
 		switch {
 		case err != nil:
 			m.Stop(exit.Errorf(exit.Broken, "the other half, otrpipe %s, was killed", p.role), "one half was killed")
-			return // it is told the outcome all the same, if it lives
+			return // if it is still alive, it is told the outcome nevertheless
 		case request.Signal != 0:
 			m.Stop(exit.Silently(128+request.Signal), "interrupted")
 		}
 	}
 }
 
-// admit lets the other half in, says why not, or returns neither where the session
-// is ending. The files are its streams. Who has been let in is told the outcome,
-// for both are done with the mutex held.
+// admit lets the other half in, or returns an error that says why not, or returns neither if the
+// session is ending. The files are the half's streams. A half that was let in is always told the
+// outcome, because both happen with the mutex held.
 func (m *meeting) admit(conn *control.Conn, join *control.Join, files []*os.File) (*partner, error) {
 	want := 2
 	if join.Events {
@@ -219,13 +217,13 @@ func (m *meeting) admit(conn *control.Conn, join *control.Join, files []*os.File
 			files[2].Close()
 		}
 	}
-	_ = conn.Reply(control.Reply{}) // if it has died the next read says so
+	_ = conn.Reply(control.Reply{}) // if it has died, the next read fails
 	m.partner = p
 	close(m.joined)
 	return p, nil
 }
 
-// merge puts together what both halves were given.
+// merge merges the flags of both halves.
 func (m *meeting) merge(join *control.Join) (options.Values, []byte, error) {
 	contradiction := func(flag string) error {
 		return exit.Errorf(exit.Usage, "--%s contradicts what the other half of session %q was given", flag, m.cfg.Name.Session).
@@ -242,12 +240,11 @@ func (m *meeting) merge(join *control.Join) (options.Values, []byte, error) {
 	if len(secret) == 0 {
 		return together, join.SMPSecret, nil
 	}
-	clear(join.SMPSecret) // it is ours too
+	clear(join.SMPSecret) // our own secret is the same
 	return together, secret, nil
 }
 
-// end tells the partner the outcome, so that it leaves as we do. From then on
-// nobody is let in.
+// end tells the partner the outcome, so that it exits as we do. After that nobody can join.
 func (m *meeting) end(err error) {
 	m.mu.Lock()
 	m.ended = true
@@ -258,7 +255,7 @@ func (m *meeting) end(err error) {
 	}
 	reply := control.ReplyOf(err)
 	reply.Silent = reply.Silent || err != nil && p.silent
-	_ = p.conn.Reply(reply) // it has died, or leaves without us
+	_ = p.conn.Reply(reply) // it has died, or exits by itself
 	p.conn.Close()
 	clear(p.passphrase)
 	clear(p.secret)

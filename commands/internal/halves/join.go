@@ -12,8 +12,8 @@ import (
 	"otrpipe/commands/internal/process"
 )
 
-// join brings our streams to the session's host and leaves as it does.
-// It reports false where there is no host after all.
+// join hands our streams to the session's host and exits as the host does. It reports false if
+// there turns out to be no host.
 func join(cfg Config) (joined bool, err error) {
 	conn, err := control.Dial(cfg.Dir, cfg.Name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
@@ -43,7 +43,7 @@ func join(cfg Config) (joined bool, err error) {
 	defer clear(request.Passphrase)
 	reply, err := letIn(conn, watch, cfg, control.Request{Join: request}, files)
 	if err != nil || reply == nil {
-		return false, err // there may be another try, which needs the secrets again
+		return false, err // the next attempt needs the secrets again
 	}
 	clear(request.Passphrase)
 	clear(cfg.Secret)
@@ -51,22 +51,22 @@ func join(cfg Config) (joined bool, err error) {
 	if reply.Code != exit.OK {
 		return true, reply.Err()
 	}
-	// The streams are the host's alone now. Close our copies so that it is seen
-	// where the host closes one.
+	// Only the host should hold the streams now. Close our copies so that the host's close is
+	// seen.
 	for _, f := range files {
 		f.Close()
 	}
 	return true, awaitOutcome(conn, watch, cfg.Role)
 }
 
-// sendWait is how long a half that was told to leave waits until its request has gone. It
-// goes at once, unless a stopped host has not read what came before.
+// sendWait is how long a half that was told to leave waits for its request to be sent. Sending
+// takes no time unless a stopped host has not read earlier requests.
 const sendWait = 200 * time.Millisecond
 
-// letIn asks the host to let us in and returns its answer; nil where there is no host
-// after all. A host that is stopped does not answer: the wait ends at a signal, and when
-// the time for finding the other half is over. The signal is passed on, because the host may
-// have let us in already.
+// letIn asks the host to let us in and returns its answer, or nil if there turns out to be no
+// host. A stopped host does not answer, so the wait ends at a signal or when the time for
+// finding the other half is over. The signal is passed on, because the host may have let us in
+// already.
 func letIn(conn *control.Conn, watch *process.SignalWatch, cfg Config, r control.Request, files []*os.File) (*control.Reply, error) {
 	sent, answers := make(chan struct{}), make(chan *control.Reply, 1)
 	go func() {
@@ -97,7 +97,7 @@ func letIn(conn *control.Conn, watch *process.SignalWatch, cfg Config, r control
 		failed = exit.Silently(128 + n)
 		select {
 		case <-sent:
-			_ = conn.Send(&control.Request{Signal: n}) // or the host sees that we have left
+			_ = conn.Send(&control.Request{Signal: n}) // if that fails, the host sees that we have left
 		case <-time.After(sendWait):
 		}
 	case <-late:
@@ -106,17 +106,17 @@ func letIn(conn *control.Conn, watch *process.SignalWatch, cfg Config, r control
 			WithHint("it may be stopped: fg in its shell, or kill -CONT, lets it go on")
 	}
 	conn.Close()
-	<-answers // it may still read the request
+	<-answers // the host may still read the request
 	return nil, failed
 }
 
-// lastWait is how long a half that was told to leave waits for its host to end the
-// session properly. It is longer than a transport may take to leave.
+// lastWait is how long a half that was told to leave waits for its host to end the session
+// properly. It is longer than a transport may take to exit.
 const lastWait = 10 * time.Second
 
-// awaitOutcome waits until the session has ended and leaves as its host does.
-// The signals that we get are passed on; at the second we leave at once, and after the
-// first where the host does not react, because it is stopped for example.
+// awaitOutcome waits until the session has ended and exits as its host does. It passes on the
+// signals that we get. It leaves at once at the second signal, and after the first if the host
+// does not react, for example because it is stopped.
 func awaitOutcome(conn *control.Conn, watch *process.SignalWatch, role string) error {
 	type answer struct {
 		reply control.Reply
@@ -143,7 +143,7 @@ func awaitOutcome(conn *control.Conn, watch *process.SignalWatch, role string) e
 			}
 			signalled = n
 			last = time.After(lastWait)
-			go func() { _ = conn.Send(&control.Request{Signal: n}) }() // or the outcome comes by itself
+			go func() { _ = conn.Send(&control.Request{Signal: n}) }() // if that fails, the outcome is about to arrive
 		case <-last:
 			return exit.Silently(128 + signalled)
 		}

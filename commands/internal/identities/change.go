@@ -12,8 +12,8 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// Generate makes the identity, which must not exist yet. With keepForging it keeps the private
-// half of the forging key.
+// Generate makes the identity, which must not exist yet. With keepForging, the private half of
+// the forging key is kept.
 func (c Choice) Generate(keepForging bool) (Document, error) {
 	name, err := c.Name()
 	if err != nil {
@@ -36,7 +36,7 @@ func (c Choice) Generate(keepForging bool) (Document, error) {
 	return c.create(id, passphrase)
 }
 
-// TellSaved says where the identity is kept, and what its user can do next.
+// TellSaved tells the user where the identity was saved and what to do next.
 func (c Choice) TellSaved() error {
 	name, err := c.Name()
 	if err != nil {
@@ -68,7 +68,7 @@ func (c Choice) create(id *keyfile.Identity, passphrase []byte) (Document, error
 	return Describe(id.Public()), nil
 }
 
-// taken is exit.Key for an error about a new identity.
+// taken adds the exit code and a hint to an error about a new identity.
 func taken(err error) error {
 	if errors.Is(err, keyfile.ErrExists) {
 		return exit.Errorf(exit.KeyFile, "%w", exit.Plain(err)).WithHint("choose another name with -i, or see otrpipe keys remove")
@@ -76,8 +76,8 @@ func taken(err error) error {
 	return exit.Key(err)
 }
 
-// Upgrade makes the version 4 keys of an identity of the home that has none. With keepForging
-// an identity that has them gets another forging key, whose private half is kept.
+// Upgrade adds version 4 keys to an identity of the home that has none. With keepForging, an
+// identity that already has them gets a new forging key, whose private half is kept.
 func (c Choice) Upgrade(keepForging bool) (Document, error) {
 	name, err := c.Name()
 	if err != nil {
@@ -124,7 +124,7 @@ func (c Choice) SetPassphrase(newOne *secret.Source) error {
 	return nil
 }
 
-// RemovePassphrase takes the passphrase of the identity away.
+// RemovePassphrase removes the passphrase of the identity.
 func (c Choice) RemovePassphrase() error {
 	id, err := c.Open()
 	if err != nil {
@@ -142,8 +142,8 @@ func (c Choice) RemovePassphrase() error {
 	return nil
 }
 
-// Remove removes the identity of a name from the home for good. Unless sure, a person at a
-// terminal is asked first.
+// Remove permanently removes the named identity from the home. Unless sure is set, it asks for
+// confirmation at the terminal.
 func (c Choice) Remove(name string, sure bool) error {
 	_, err := c.Home.Public(name)
 	there := !errors.Is(err, keyfile.ErrNotFound) // damaged identities can be removed too

@@ -1,6 +1,6 @@
-// Package identities is what the program does with its user's identities: it finds and opens
-// the one that the command line names, makes, changes and removes identities, and moves them
-// between files and the home. Errors have their exit codes and hints.
+// Package identities manages the user's identities: it finds and opens the one that the command
+// line names, makes, changes and removes identities, and imports and exports them. Its errors
+// carry exit codes and hints.
 package identities
 
 import (
@@ -11,21 +11,21 @@ import (
 	"otrpipe/keyfile"
 )
 
-// Default is the name of the identity that is used where none is named.
+// Default is the name of the identity that is used if none is named.
 const Default = "default"
 
-// A Choice says whose keys a command uses, and how they are opened.
+// A Choice is the identity that a command line chooses, with the way to open it.
 type Choice struct {
 	IO         *terminal.IO
 	Home       *keyfile.Home
 	Flag       *string         // the name that --identity gives; nil: none
 	Env        string          // the name that the environment gives; "": none
 	File       *string         // --identity-file; nil: none
-	Account    keyfile.Account // of File, where it has several
+	Account    keyfile.Account // selects a key if File has several
 	Passphrase Passphrase
 }
 
-// given returns the name that the flag or else the environment gives, if any.
+// given returns the name in the flag or else in the environment, if any.
 func (c Choice) given() (name string, ok bool) {
 	if c.Flag != nil {
 		return *c.Flag, true
@@ -33,7 +33,7 @@ func (c Choice) given() (name string, ok bool) {
 	return c.Env, c.Env != ""
 }
 
-// Name is the name of the identity in the home, whether or not there is one.
+// Name returns the name of the identity in the home, whether or not it exists.
 func (c Choice) Name() (string, error) {
 	name, ok := c.given()
 	if !ok {
@@ -48,8 +48,8 @@ func (c Choice) Name() (string, error) {
 // Open opens the identity, asking for a passphrase if it is protected. The caller wipes it.
 func (c Choice) Open() (*keyfile.Identity, error) { return c.openFrom(c.Passphrase.source()) }
 
-// OpenWith is Open with another source of the passphrase: given returns it, or nil where it has
-// to be asked for with ask.
+// OpenWith is Open with a different source of the passphrase: given returns it, or nil if ask
+// has to be called for it.
 func (c Choice) OpenWith(given func() ([]byte, error), ask keyfile.PassphraseFunc) (*keyfile.Identity, error) {
 	return c.openFrom(source{given, ask})
 }
@@ -75,8 +75,8 @@ func (c Choice) openOnce(pass keyfile.PassphraseFunc) (*keyfile.Identity, error)
 	if c.Flag != nil {
 		return nil, exit.Errorf(exit.Usage, "--identity and --identity-file contradict each other")
 	}
-	// --account also has other meanings in some commands, so it chooses a key only where the
-	// file has several.
+	// In some commands --account has other meanings too, so it chooses a key only if the file
+	// has several.
 	id, err := c.Home.IdentityFile(*c.File, keyfile.Account{}, pass)
 	if choice := (*keyfile.ChoiceError)(nil); errors.As(err, &choice) && c.Account != (keyfile.Account{}) {
 		id, err = c.Home.IdentityFile(*c.File, c.Account, pass)
@@ -84,8 +84,8 @@ func (c Choice) openOnce(pass keyfile.PassphraseFunc) (*keyfile.Identity, error)
 	return id, exit.Key(err)
 }
 
-// OpenForOffline opens an identity that prekeys and sessions can be kept with: one of the
-// home, with keys of version 4. The caller wipes it.
+// OpenForOffline opens an identity that can have prekeys and stored sessions: one in the home,
+// with keys of version 4. The caller wipes it.
 func (c Choice) OpenForOffline() (*keyfile.Identity, error) {
 	if c.File != nil {
 		return nil, exit.Errorf(exit.Usage, "--identity-file: what is kept of offline messages belongs to an identity of the home").
@@ -103,8 +103,7 @@ func (c Choice) OpenForOffline() (*keyfile.Identity, error) {
 	return id, nil
 }
 
-// Public returns what is known of the identity, without its passphrase where that is
-// possible.
+// Public returns the public part of the identity, without using its passphrase if possible.
 func (c Choice) Public() (keyfile.Public, error) {
 	if c.File == nil {
 		name, err := c.Name()
@@ -122,8 +121,8 @@ func (c Choice) Public() (keyfile.Public, error) {
 	return id.Public(), nil
 }
 
-// NoVersion refuses an identity that has no key for a version of OTR: the identities of older
-// programs have none for version 4.
+// NoVersion returns the error for an identity that has no key for a version of OTR. Identities
+// of older programs have none for version 4.
 func (c Choice) NoVersion(name string, version int) error {
 	e := exit.Errorf(exit.KeyFile, "identity %q has no key for OTR version %d", name, version)
 	if c.File != nil {
@@ -132,10 +131,10 @@ func (c Choice) NoVersion(name string, version int) error {
 	return e.WithHint("make it: %s", UpgradeCommand(name))
 }
 
-// UpgradeCommand is the command that makes an identity's keys of version 4.
+// UpgradeCommand returns the command that adds version 4 keys to an identity.
 func UpgradeCommand(name string) string { return forIdentity("otrpipe keys upgrade", name) }
 
-// forIdentity is a command for the identity of a name.
+// forIdentity returns a command line for the named identity.
 func forIdentity(command, name string) string {
 	if name == Default {
 		return command
@@ -143,7 +142,7 @@ func forIdentity(command, name string) string {
 	return command + " -i " + exit.ShellWord(name)
 }
 
-// missing is exit.Key for an error about the identity of a name in the home.
+// missing adds the exit code and a hint to an error about a named identity in the home.
 func missing(err error, name string) error {
 	if errors.Is(err, keyfile.ErrNotFound) {
 		return exit.Errorf(exit.KeyFile, "%w", exit.Plain(err)).WithHint("make it: %s", forIdentity("otrpipe keygen", name))

@@ -9,10 +9,10 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// A Document is an identity as commands print it.
+// A Document is the form in which commands print an identity.
 type Document struct {
 	Identity  string            `json:"identity"`
-	Instance  *string           `json:"instance"` // 8 hexadecimal digits; null where a file of libotr has none
+	Instance  *string           `json:"instance"` // 8 hexadecimal digits; null if a file of libotr has none
 	Keys      []fingerprint.Key `json:"keys"`
 	Protected *bool             `json:"protected,omitempty"`
 
@@ -32,13 +32,13 @@ func Describe(public keyfile.Public) Document {
 	return d
 }
 
-// Text has a line for each key.
+// Text has one line per key.
 func (d Document) Text() string { return d.text("", line) }
 
-// TerminalText has the keys in rows to be read.
+// TerminalText shows the keys in rows that are easy to read.
 func (d Document) TerminalText() string { return d.text("", block) }
 
-// A layout writes a key behind an indent.
+// A layout formats a key with an indent.
 type layout func(fp keys.Fingerprint, indent string) string
 
 func line(fp keys.Fingerprint, indent string) string { return indent + fingerprint.Line(fp) + "\n" }
@@ -53,11 +53,11 @@ func (d Document) text(indent string, key layout) string {
 	return b.String()
 }
 
-// A List is all identities of a home as commands print them.
+// A List is the list of identities that commands print.
 type List []Document
 
-// All returns the identities of a home. Those that can be read are returned even where there
-// are errors.
+// All returns the identities of a home. If some cannot be read, it returns the others together
+// with an error.
 func All(home *keyfile.Home) (List, []error) {
 	publics, err := home.Publics()
 	list := List{}
@@ -74,10 +74,10 @@ func All(home *keyfile.Home) (List, []error) {
 	return list, nil
 }
 
-// Text has the name of each identity and, below it, a line for each of its keys.
+// Text has the name of each identity and, below it, one line per key.
 func (l List) Text() string { return l.text(line) }
 
-// TerminalText has the keys in rows to be read.
+// TerminalText shows the keys in rows that are easy to read.
 func (l List) TerminalText() string { return l.text(block) }
 
 func (l List) text(key layout) string {

@@ -6,7 +6,7 @@ import (
 	"otrpipe/keyfile"
 )
 
-// Export writes the identity's private key file, as it is in the home. It needs no passphrase.
+// Export writes a copy of the identity's private key file. It needs no passphrase.
 func (c Choice) Export(out files.Writer, path string) error {
 	name, err := c.Name()
 	if err != nil {
@@ -20,8 +20,8 @@ func (c Choice) Export(out files.Writer, path string) error {
 	return out.Write(path, file)
 }
 
-// ExportLibotr writes the key of versions 2 and 3 as libotr's file of private keys, and the
-// instance tag as libotr's file of those, unless that has no name.
+// ExportLibotr writes the key of versions 2 and 3 as libotr's private key file, and the instance
+// tag as libotr's instance tag file if a name is given for it.
 func (c Choice) ExportLibotr(out files.Writer, path, tagsPath string) error {
 	id, err := c.Open()
 	if err != nil {

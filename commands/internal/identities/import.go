@@ -10,15 +10,15 @@ import (
 	"otrpipe/keyfile"
 )
 
-// An Import says how an identity is taken over from a file, of otrpipe or libotr.
+// An Import describes how to import an identity from a file of otrpipe or libotr.
 type Import struct {
 	Path         string
-	Format       string // refuse a file of another format; "": either is good
-	InstanceTags string // libotr's file of instance tags; "": none is read
-	KeepForging  bool   // of version 4 keys that are made, keep the forging key's private half
+	Format       string // refuse any other format; "": accept both
+	InstanceTags string // libotr's instance tag file; "": read none
+	KeepForging  bool   // if version 4 keys are made, keep the forging key's private half
 }
 
-// CheckFormat refuses what is no format of a file with private keys; "" is one.
+// CheckFormat refuses an unknown format of private key files; "" is valid.
 func CheckFormat(format string) error {
 	switch format {
 	case "", keyfile.FormatLibotr, keyfile.FormatOTRPipe:
@@ -27,7 +27,7 @@ func CheckFormat(format string) error {
 	return exit.Errorf(exit.Usage, "--format: %q is neither libotr nor otrpipe", format)
 }
 
-// An Imported is an identity that Import took over.
+// An Imported is an identity that was imported.
 type Imported struct {
 	Document
 	choice      Choice
@@ -35,8 +35,7 @@ type Imported struct {
 	hasVersion4 bool
 }
 
-// Import takes an identity over into the home: under the name that was given, else under its
-// own.
+// Import imports an identity into the home, under the given name or else its own.
 func (c Choice) Import(i Import) (*Imported, error) {
 	id, passphrase, format, err := c.read(i)
 	if err != nil {
@@ -72,8 +71,8 @@ func (c Choice) Import(i Import) (*Imported, error) {
 	return &Imported{document, c, format == keyfile.FormatLibotr, id.Ed448 != nil}, nil
 }
 
-// read reads the file of an import. The passphrase that opened it protects the identity in the
-// home too. The caller wipes both.
+// read reads the file of an import. The passphrase that opened the file also protects the
+// identity in the home. The caller wipes both.
 func (c Choice) read(i Import) (id *keyfile.Identity, passphrase []byte, format string, err error) {
 	file, public, err := files.Read(i.Path, keyfile.MaxKeyFile)
 	if err != nil {
@@ -83,7 +82,7 @@ func (c Choice) read(i Import) (id *keyfile.Identity, passphrase []byte, format 
 	err = c.Passphrase.source().open(c.IO, func(pass keyfile.PassphraseFunc) error {
 		id, format, err = keyfile.ReadIdentity(file, i.Path, c.Account, func(prompt string) ([]byte, error) {
 			secret, err := pass(prompt)
-			clear(passphrase) // of the attempt before
+			clear(passphrase) // of the previous attempt
 			passphrase = bytes.Clone(secret)
 			return secret, err
 		})
@@ -108,7 +107,7 @@ func (c Choice) read(i Import) (id *keyfile.Identity, passphrase []byte, format 
 	return id, passphrase, format, nil
 }
 
-// check refuses a file of the wrong format.
+// check refuses a file whose format differs from Format.
 func (i Import) check(format string) error {
 	if i.Format != "" && i.Format != format {
 		return exit.Errorf(exit.KeyFile, "%s is a file of %s, not of %s", i.Path, format, i.Format).
@@ -120,8 +119,8 @@ func (i Import) check(format string) error {
 	return nil
 }
 
-// adoptTag gives an imported identity its instance tag: the one in libotr's file of tags, if
-// there is one, else its own, else a new one.
+// adoptTag sets an imported identity's instance tag: the one in libotr's instance tag file if
+// there is one, or else its own, or else a new one.
 func (c Choice) adoptTag(id *keyfile.Identity, path string) error {
 	if path != "" {
 		file, _, err := files.Read(path, keyfile.MaxLibotrList)
@@ -141,7 +140,7 @@ func (c Choice) adoptTag(id *keyfile.Identity, path string) error {
 	return exit.Key(err)
 }
 
-// Tell says what the user should know of the keys of version 4.
+// Tell tells the user what to know about the version 4 keys.
 func (i *Imported) Tell() {
 	switch {
 	case i.fromLibotr:

@@ -11,44 +11,45 @@ import (
 )
 
 const (
-	// EnvPassphrase is where a passphrase may come from when no flag says where.
+	// EnvPassphrase is the environment variable that may hold a passphrase if no flag names a
+	// source.
 	EnvPassphrase = "OTRPIPE_PASSPHRASE"
-	// EnvNewPassphrase is its companion for a change of the passphrase.
+	// EnvNewPassphrase is the same for the new passphrase when it is changed.
 	EnvNewPassphrase = "OTRPIPE_NEW_PASSPHRASE"
-	// InsteadOfAsking is how a passphrase is given where there is no terminal to ask on.
+	// InsteadOfAsking is the hint on how to give a passphrase without a terminal.
 	InsteadOfAsking = "--passphrase-file, --passphrase-fd or " + EnvPassphrase
 )
 
-// A Passphrase gets the passphrase of an identity: from the flags, else the environment, else
-// the terminal.
+// A Passphrase gets the passphrase of an identity from the flags, or else the environment, or
+// else the terminal.
 type Passphrase struct {
 	*secret.Source
-	Protect bool // a new identity is protected even if no flag says where the passphrase is
+	Protect bool // protect a new identity even if no flag names a source of the passphrase
 }
 
-// Given gets the passphrase from the flags or the environment; nil: it is not there.
+// Given gets the passphrase from the flags or the environment; nil: neither has it.
 func (p Passphrase) Given() ([]byte, error) {
 	passphrase, _, err := p.Read()
 	return passphrase, err
 }
 
-// attempts is how often a passphrase may be typed to open an identity: after three mistakes
-// it was not a slip of the finger.
+// attempts is how often the user may try to type a passphrase. Three mistakes are no typing
+// errors.
 const attempts = 3
 
-// A source says where the passphrase of an identity comes from: given returns it, or nil where
-// it has to be asked for with ask.
+// A source is the source of an identity's passphrase: given returns it, or nil if ask has to be
+// called for it.
 type source struct {
 	given func() ([]byte, error)
 	ask   keyfile.PassphraseFunc
 }
 
-// source is the flags, else the environment, else the terminal.
+// source returns a source that tries the flags, then the environment, then the terminal.
 func (p Passphrase) source() source {
 	return source{p.Given, func(prompt string) ([]byte, error) { return secret.Ask(prompt, InsteadOfAsking) }}
 }
 
-// open calls do, which opens an identity. If a passphrase was typed and is wrong it is called
+// open calls do, which opens an identity. If the user mistyped the passphrase, it calls do
 // again.
 func (s source) open(p *terminal.IO, do func(keyfile.PassphraseFunc) error) error {
 	for attempt := 1; ; attempt++ {
@@ -67,8 +68,8 @@ func (s source) open(p *terminal.IO, do func(keyfile.PassphraseFunc) error) erro
 	}
 }
 
-// protecting gets the passphrase for an identity of a name that has none yet; nil if it is to
-// have none. The environment and the terminal count only where protection was asked for.
+// protecting gets the first passphrase for the named identity, or nil if it should have none.
+// The environment and the terminal count only if protection was asked for.
 func (p Passphrase) protecting(name string) ([]byte, error) {
 	if !p.FromFlags() && !p.Protect {
 		return nil, nil
@@ -86,14 +87,14 @@ func (p Passphrase) protecting(name string) ([]byte, error) {
 	return passphrase, nil
 }
 
-// changing gets the new passphrase of an identity that was opened.
+// changing gets the new passphrase of an open identity.
 func (p Passphrase) changing(id *keyfile.Identity, newOne *secret.Source) ([]byte, error) {
 	passphrase, ok, err := newOne.Read()
 	if ok || err != nil {
 		return passphrase, err
 	}
 	if !id.Protected {
-		// The identity was opened without a passphrase, so the given one is the new one.
+		// The identity was opened without a passphrase, so the given one must be the new one.
 		if passphrase, ok, err = p.Read(); ok || err != nil {
 			return passphrase, err
 		}

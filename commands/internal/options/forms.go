@@ -15,22 +15,22 @@ import (
 
 // Bounds with their reasons.
 const (
-	// maxPad keeps a padded message small beside the bound on a line.
+	// maxPad keeps a padded message well below the bound on a line.
 	maxPad = 1 << 16
-	// maxQuestion is the longest SMP question, in bytes: package otr sends no
-	// longer one, for it is shown to a person.
+	// maxQuestion is the maximum length of an SMP question in bytes. It is package otr's bound;
+	// a person has to read the question.
 	maxQuestion = 4096
 	// mostSessions bounds the sessions of one server: each needs a few file descriptors and
 	// up to some tens of megabytes.
 	mostSessions = 1024
-	// minLine is the shortest bound on a line that leaves room for a piece of a
-	// message beside a fragment's header, and maxLine the longest line there is.
+	// minLine is the lowest bound on a line that leaves room for part of a message beside a
+	// fragment's header. maxLine is the length of the longest possible line.
 	minLine, maxLine = 64, 1 << 20
 )
 
 func asIs(v string) (string, error) { return v, nil }
 
-// absolutePath lets a half open a file that the other half names.
+// absolutePath makes a path absolute, so that one half can open a file that the other names.
 func absolutePath(v string) (string, error) {
 	if v == "" {
 		return "", errors.New("a file has a name")
@@ -60,7 +60,7 @@ func number(least, most int) func(string) (string, error) {
 	}
 }
 
-// Duration reads a duration such as 90s, which is not negative.
+// Duration reads a duration such as 90s. It refuses negative ones.
 func Duration(v string) (string, error) {
 	d, err := time.ParseDuration(v)
 	if err != nil {

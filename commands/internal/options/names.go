@@ -50,7 +50,7 @@ const (
 	HTMLText = "text"
 )
 
-// How far a contact's key must be trusted: the values of --trust.
+// The values of --trust: how far the peer's key must be trusted.
 const (
 	TrustNew      = "new"
 	TrustKnown    = "known"
@@ -66,6 +66,6 @@ const (
 	DefaultDead      = 5 * time.Minute
 	DefaultLinger    = time.Second
 	DefaultDrain     = time.Minute
-	// DefaultMaxSessions is how many callers a server serves at once.
+	// DefaultMaxSessions is the maximum number of callers that a server serves at once.
 	DefaultMaxSessions = 16
 )

@@ -13,8 +13,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Values holds the stream flags that were given, each value in the one canonical
-// form that two halves can compare.
+// Values holds the given stream flags. Each value is in canonical form, so that two halves can
+// compare them.
 type Values map[string][]string
 
 // Options is what the flags of a stream come to.
@@ -22,11 +22,11 @@ type Options struct {
 	Contact     string
 	Trust       string
 	Expect      []keys.Fingerprint
-	SMP         []byte // the shared secret; nil: SMP is not run
+	SMP         []byte // the shared secret; nil: run no SMP
 	Question    string
 	Policy      otr.Policy
-	Named       wire.Versions // those given with --otr; none: it was not given
-	Account     string        // ours and the peer's; both empty, or neither
+	Named       wire.Versions // the versions given with --otr; empty: none were given
+	Account     string        // our account and the peer's; both are empty, or neither is
 	PeerAccount string
 	Mode        string
 	Stay        bool
@@ -34,32 +34,31 @@ type Options struct {
 	Pad         int
 
 	Timeout   time.Duration  // 0: none
-	Wait      *time.Duration // for the other end's first byte, before Timeout begins; nil: not given
+	Wait      *time.Duration // how long to wait for the other end's first byte, before Timeout begins; nil: not given
 	Heartbeat time.Duration
 	Expire    time.Duration
 	Dead      time.Duration
 	Linger    time.Duration
 	Drain     time.Duration // 0: for ever
 
-	SendOnly    bool // nothing of the peer's is read
-	ReceiveOnly bool // our input is not read; not with SendOnly
+	SendOnly    bool // ignore the peer's payload
+	ReceiveOnly bool // do not read our input; excludes SendOnly
 
 	Raw      bool
 	HTML     string
 	Progress bool
-	KeyLog   string // the file for the session's keys; "": none is written
+	KeyLog   string // the file for the session's keys; "": write none
 
 	TCP    string // the address to dial; "": none
 	Listen string // the address to listen on; "": none
-	// TransportStatus makes a stream that ended well leave with the exit status of
-	// COMMAND, the transport.
+	// TransportStatus makes a program whose stream ended well exit with the status of COMMAND,
+	// the transport.
 	TransportStatus bool
-	// MaxSessions is how many callers a server serves at once.
+	// MaxSessions is the maximum number of callers that a server serves at once.
 	MaxSessions int
 }
 
-// Options puts the values together. It refuses flags that contradict each
-// other, with exit code 2.
+// Options interprets the values. It refuses flags that contradict each other with exit code 2.
 func (v Values) Options(secret []byte) (*Options, error) {
 	o := &Options{
 		Contact:     v.one(ContactFlag, ""),
@@ -97,7 +96,7 @@ func (v Values) Options(secret []byte) (*Options, error) {
 	}
 	o.Dead = v.duration(DeadFlag, DefaultDead)
 	if o.Mode == ModeLines && !v.has(DeadFlag) {
-		o.Dead = 0 // a quiet friend's client may send no heartbeats
+		o.Dead = 0 // a friend's client may send no heartbeats while the friend is silent
 	}
 	if err := v.Check(); err != nil {
 		return nil, err
@@ -124,8 +123,8 @@ func (v Values) Options(secret []byte) (*Options, error) {
 	return o, err
 }
 
-// KeepsToVersion3 reports whether the keys of --expect are of version 3 only, so that the session
-// is too, and the user has not asked for that with --otr.
+// KeepsToVersion3 reports whether the session is limited to version 3 only because all keys of
+// --expect are of that version, and not by --otr.
 func (v Values) KeepsToVersion3() bool {
 	isOld := func(hex string) bool {
 		f, err := keys.ParseFingerprint(hex)
@@ -134,7 +133,7 @@ func (v Values) KeepsToVersion3() bool {
 	return v.has(ExpectFlag) && !v.has(OTRFlag) && !slices.ContainsFunc(v[ExpectFlag], func(hex string) bool { return !isOld(hex) })
 }
 
-// Check refuses flags that already the half they were given to cannot take.
+// Check refuses flags that the half they were given to can already see to be wrong.
 func (v Values) Check() error {
 	if v.has(TrustFlag) && !v.has(ContactFlag) {
 		return exit.Errorf(exit.Usage, "--trust needs --contact: whose key should be trusted").
@@ -150,8 +149,8 @@ func (v Values) Check() error {
 	return err
 }
 
-// expected is which keys are let in, and which versions are allowed: those
-// that --otr names and, if keys are expected, that have such a key.
+// expected returns the keys that are let in and the versions that are allowed: those of --otr,
+// limited to versions with an expected key if any keys are expected.
 func (v Values) expected() ([]keys.Fingerprint, otr.Policy, error) {
 	var expect []keys.Fingerprint
 	for _, hex := range v[ExpectFlag] {
@@ -177,16 +176,15 @@ func (v Values) expected() ([]keys.Fingerprint, otr.Policy, error) {
 	return expect, policy, nil
 }
 
-// keyOf says whether a fingerprint is of a key that a version uses.
+// keyOf reports whether a fingerprint belongs to a kind of key that a version uses.
 func keyOf(version int) func(keys.Fingerprint) bool {
 	return func(f keys.Fingerprint) bool {
 		return (f.OTR() == 4) == (version == 4)
 	}
 }
 
-// Merge returns v together with what the other half was given. Where both halves
-// were given a flag with different values it returns the flag's name. Neither v nor
-// other changes.
+// Merge returns the union of v and the other half's values. If both halves have a flag with
+// different values, it returns the flag's name. It changes neither v nor other.
 func (v Values) Merge(other Values) (together Values, contradiction string) {
 	for name, theirs := range other {
 		if ours, ok := v[name]; ok && !slices.Equal(ours, theirs) {
@@ -201,16 +199,16 @@ func (v Values) Merge(other Values) (together Values, contradiction string) {
 	return together, ""
 }
 
-// Timeout is how long the other half, the handshake and SMP may take; 0: for ever.
+// Timeout returns how long the other half, the handshake and SMP may take; 0: any time.
 func (v Values) Timeout() time.Duration { return v.duration(TimeoutFlag, DefaultTimeout) }
 
-// Mode is the stream's mode.
+// Mode returns the stream's mode.
 func (v Values) Mode() string { return v.one(ModeFlag, ModeStream) }
 
-// Contact is the contact that should be the peer; "": none was named.
+// Contact returns the name of the contact expected as the peer; "": none was named.
 func (v Values) Contact() string { return v.one(ContactFlag, "") }
 
-// Ephemeral says that the identity is made for one run and kept nowhere.
+// Ephemeral reports whether the identity is made for one run and stored nowhere.
 func (v Values) Ephemeral() bool { return v.has(EphemeralFlag) }
 
 func (v Values) has(name string) bool { return len(v[name]) > 0 }
@@ -246,9 +244,8 @@ var spoken = []struct {
 	{4, otr.AllowV4},
 }
 
-// Spoken is the set of the versions that the program speaks, and DefaultVersions all of
-// them but version 2, which protects nothing against mixing up instances and is there for
-// old peers only.
+// Spoken is the set of versions that the program speaks. DefaultVersions is the same without
+// version 2, which has no instance tags and exists for old peers only.
 var (
 	Spoken          = wire.MakeVersions(2, 3, 4)
 	DefaultVersions = wire.MakeVersions(3, 4)

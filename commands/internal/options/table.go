@@ -20,11 +20,11 @@ const (
 	StreamGroup    = "The stream"
 )
 
-// NoDefault is the default of a flag whose zero value would read like one; help
-// leaves it out.
+// NoDefault marks a flag whose zero value would look like a default, so that help does not show
+// it.
 const NoDefault = "none"
 
-// A Kind says how a flag is given.
+// A Kind is a flag's syntax.
 type Kind int
 
 // The kinds of flags.
@@ -35,10 +35,10 @@ const (
 	Secret             // --NAME-file FILE or --NAME-fd N
 )
 
-// A Completion says what the value of a flag can be.
+// A Completion is the kind of a flag's values.
 type Completion int
 
-// The completions. Free values are what only the user knows.
+// The completions. A free value can be anything.
 const (
 	Free Completion = iota
 	Fixed
@@ -50,7 +50,7 @@ const (
 	Modes
 )
 
-// Ends are kinds of an end, each with a command of its own.
+// Ends is a set of kinds of ends, each of which has its own command.
 type Ends int
 
 // The kinds of ends.
@@ -62,32 +62,31 @@ const (
 	Transfer // send and receive
 )
 
-// talks are the ends whose plaintext is what people and programs read and write.
+// talks are the ends whose plaintext people and programs read and write themselves.
 const talks = Halves | Connect | Serve | Chat
 
-// A Flag is a stream flag: a row of the table.
+// A Flag is a row of the table of stream flags.
 type Flag struct {
 	Name    string
 	Short   string // "": none
 	Kind    Kind
 	Group   string
 	Usage   string // the value's name in back quotes
-	Default string // as help shows it; "": none
-	// Form returns the canonical form of a value, in which two halves compare it,
-	// or refuses it. Without one the flag is its half's own affair, and not in
-	// Values.
+	Default string // shown in help; "": none
+	// Form returns the canonical form of a value, in which two halves compare it, or an error
+	// for an invalid value. A flag without Form concerns one half only and is not in Values.
 	Form       func(value string) (canonical string, err error)
 	Completion Completion
 	Values     []string // where Completion is Fixed
 	LinesOnly  bool     // it needs --mode lines
-	Only       Ends     // which ends have the flag; 0: all
-	Offline    bool     // it also means something where nobody answers
+	Only       Ends     // the ends that have the flag; 0: all
+	Offline    bool     // it also applies to messages to someone who is away
 
-	// What help says of a chat instead of Usage and Default.
+	// The texts that the help of chat shows instead of Usage and Default.
 	ChatUsage, ChatDefault string
 }
 
-// Table has all stream flags, in the order that help shows them.
+// Table holds all stream flags, in the order in which help shows them.
 var Table = []Flag{
 	{Name: TCPFlag, Group: TransportGroup, Usage: "dial `HOST:PORT` until the other end is there, instead of running COMMAND",
 		Form: transport.DialAddress, Only: Connect | Chat | Transfer},
@@ -148,7 +147,7 @@ var Table = []Flag{
 
 var trustLevels = []string{TrustNew, TrustKnown, TrustVerified}
 
-// Flags are the flags of an end. secretFlags makes the two flags of a secret.
+// Flags returns the flags of an end. secretFlags makes the two flags of a secret.
 func Flags(end Ends, secretFlags func(name, what string) []cli.Flag) []cli.Flag {
 	var flags []cli.Flag
 	for _, f := range Table {
@@ -166,7 +165,7 @@ func Flags(end Ends, secretFlags func(name, what string) []cli.Flag) []cli.Flag 
 	return flags
 }
 
-// CheckOffline refuses flags that mean nothing where nobody answers.
+// CheckOffline refuses flags that do not apply to messages to someone who is away.
 func CheckOffline(c *cli.Context) error {
 	for _, f := range Table {
 		if f.Offline {
@@ -181,7 +180,7 @@ func CheckOffline(c *cli.Context) error {
 	return nil
 }
 
-// names are the names of the flag library's flags for a row, without the short one.
+// names returns the names of the flag library's flags for a row, without the short one.
 func (f *Flag) names() []string {
 	if f.Kind == Secret {
 		return []string{f.Name + secret.FileFlag, f.Name + secret.FDFlag}
@@ -189,7 +188,7 @@ func (f *Flag) names() []string {
 	return []string{f.Name}
 }
 
-// flags are the flag library's flags for a row.
+// flags returns the flag library's flags for a row.
 func (f *Flag) flags(secretFlags func(name, what string) []cli.Flag) []cli.Flag {
 	var aliases []string
 	if f.Short != "" {
@@ -215,8 +214,8 @@ func (f *Flag) flags(secretFlags func(name, what string) []cli.Flag) []cli.Flag 
 	return []cli.Flag{&cli.StringFlag{Name: f.Name, Aliases: aliases, Category: f.Group, Usage: f.Usage, DefaultText: f.Default}}
 }
 
-// Read reads the flags that a command was given and that halves compare, each in
-// its canonical form. An error is one of usage.
+// Read reads those flags of a command line that halves compare, in canonical form. Its errors
+// have exit code 2.
 func Read(c *cli.Context) (Values, error) {
 	given := Values{}
 	for _, f := range Table {

@@ -1,4 +1,4 @@
-// Package process runs COMMAND and watches for the signals that end a session.
+// Package process runs COMMAND and handles the signals that end a session.
 package process
 
 import (
@@ -14,30 +14,30 @@ import (
 	"otrpipe/commands/internal/exit"
 )
 
-// How long a COMMAND that does not leave after the end is let alone.
+// How long a COMMAND may take to exit after the end.
 const (
-	// Patience is for one that may still have something to do.
+	// Patience is for a COMMAND that may still have work to do.
 	Patience = 2 * time.Second
-	// Brief is for one that has nothing to do any more.
+	// Brief is for a COMMAND that has no more work to do.
 	Brief = 100 * time.Millisecond
 )
 
 const (
-	// killAfter is how long after it has been told to leave COMMAND is killed.
+	// killAfter is the time between telling COMMAND to exit and killing it.
 	killAfter = 3 * time.Second
-	// exitLag is how long after the end of its output it may take until it is
-	// known how a process has ended, on a machine that has much to do.
+	// exitLag is how long after the end of a process's output its exit status may take to be
+	// known on a busy machine.
 	exitLag = time.Second
-	// drainPoll is how often Drain looks how much COMMAND has taken, and drainNews
-	// how often it tells what is left.
+	// drainPoll is the time between Drain's checks of how much COMMAND has read, and drainNews
+	// the time between its reports.
 	drainPoll = 20 * time.Millisecond
 	drainNews = 10 * time.Second
 )
 
-// A Command is COMMAND while it runs, between two pipes.
+// A Command is a running COMMAND with its two pipes.
 //
-// Its fields are set by Start and never changed, but for those of CloseIn; cmd's
-// ProcessState is read after Exited is closed.
+// Start sets its fields, which never change afterwards, except those of CloseIn. cmd's
+// ProcessState is read only after Exited is closed.
 type Command struct {
 	In     *os.File      // to its standard input
 	Out    *os.File      // from its standard output
@@ -45,15 +45,15 @@ type Command struct {
 
 	name  string
 	cmd   *exec.Cmd
-	group bool // it leads a process group of its own
+	group bool // it leads its own process group
 
-	ending  sync.Once // guards the two below
-	rest    *os.File  // the other end of In, to see what is left in it; nil: that cannot be seen
-	inError error     // of closing In
+	ending  sync.Once // guards rest and inError
+	rest    *os.File  // the other end of In, to see how much is left in it; nil: the system cannot tell
+	inError error     // the error of closing In
 	muting  sync.Once // guards the goroutine of mute
 }
 
-// Find fails with exit code 127 where the program cannot be run.
+// Find returns an error with exit code 127 if the program cannot be run.
 func Find(command []string) error {
 	if _, err := exec.LookPath(command[0]); err != nil {
 		return cannotRun(command[0], err)
@@ -104,14 +104,14 @@ func Start(command []string, stderr *os.File, w *SignalWatch) (*Command, error) 
 		return nil, cannotRun(c.name, err)
 	}
 	go func() {
-		_ = c.cmd.Wait() // Status says how it has ended
+		_ = c.cmd.Wait() // Status reports how it ended
 		close(c.Exited)
 	}()
 	return c, nil
 }
 
-// Finish closes the input of COMMAND, whose exit status matters, drops its output, and
-// waits until it has exited or stop is closed.
+// Finish is for a COMMAND whose exit status matters. It closes COMMAND's input, discards its
+// output, and waits until it has exited or stop is closed.
 func (c *Command) Finish(stop <-chan struct{}) {
 	_ = c.CloseIn()
 	c.mute()
@@ -121,7 +121,7 @@ func (c *Command) Finish(stop <-chan struct{}) {
 	}
 }
 
-// CloseIn ends COMMAND's input, once. What has been written stays for it to read.
+// CloseIn closes COMMAND's input, once. COMMAND can still read what has been written.
 func (c *Command) CloseIn() error {
 	c.ending.Do(func() {
 		c.rest = readingEnd(c.In)
@@ -130,18 +130,18 @@ func (c *Command) CloseIn() error {
 	return c.inError
 }
 
-// mute reads what COMMAND still writes and drops it, for it might wait for a reader.
+// mute discards what COMMAND still writes, so that COMMAND does not wait for a reader.
 func (c *Command) mute() {
 	c.muting.Do(func() {
 		go func() { _, _ = io.Copy(io.Discard, c.Out) }()
 	})
 }
 
-// Drain closes COMMAND's input and waits until COMMAND has taken what was written to
-// it, but for surplus bytes at the end that nobody misses; or has exited, or has taken
-// nothing for d; or stop is closed. It returns how many bytes COMMAND has not taken; 0
-// too where the system cannot tell. Every ten seconds tell is told how many are left. It
-// is to be called once, and before Leave.
+// Drain closes COMMAND's input and waits until COMMAND has read all of it except the last
+// surplus bytes, which do not matter. It also returns if COMMAND has exited, has read nothing
+// for d, or stop is closed. It returns the number of bytes that COMMAND has not read, or 0 if
+// the system cannot tell. Every ten seconds it passes the number of bytes left to tell. It must
+// be called at most once, before Leave.
 func (c *Command) Drain(d time.Duration, surplus int, stop <-chan struct{}, tell func(left int)) (left int) {
 	_ = c.CloseIn()
 	if c.rest == nil {
@@ -174,9 +174,8 @@ func (c *Command) Drain(d time.Duration, surplus int, stop <-chan struct{}, tell
 	return left
 }
 
-// Leave sees COMMAND off after the end: its input is closed, its output read
-// and dropped, and if that does not make it leave within grace it is told to, and then
-// killed.
+// Leave ends COMMAND: it closes its input and discards its output. If COMMAND does not exit
+// within grace, Leave tells it to, and finally kills it.
 func (c *Command) Leave(grace time.Duration) {
 	_ = c.CloseIn()
 	c.mute()
@@ -196,8 +195,8 @@ func (c *Command) Leave(grace time.Duration) {
 	}
 }
 
-// Status is COMMAND's exit code, or the signal that killed it; to be called
-// once it has exited.
+// Status returns COMMAND's exit code, or the signal that killed it. It must not be called before
+// COMMAND has exited.
 func (c *Command) Status() (code int, killedBy syscall.Signal) {
 	state, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if ok && state.Signaled() {
@@ -206,7 +205,8 @@ func (c *Command) Status() (code int, killedBy syscall.Signal) {
 	return c.cmd.ProcessState.ExitCode(), 0
 }
 
-// HasExited waits a moment for COMMAND to exit, of which some sign was seen.
+// HasExited waits a moment for COMMAND to exit. It is for when there are signs that COMMAND is
+// about to.
 func (c *Command) HasExited() bool {
 	select {
 	case <-c.Exited:
@@ -216,8 +216,8 @@ func (c *Command) HasExited() bool {
 	}
 }
 
-// Describe says how COMMAND has ended, for a message; to be called once it has
-// exited.
+// Describe returns the words that tell how COMMAND ended. It must not be called before COMMAND
+// has exited.
 func (c *Command) Describe() string {
 	code, killedBy := c.Status()
 	if killedBy != 0 {

@@ -2,6 +2,6 @@
 
 package process
 
-// becomeUndumpable does nothing where the system has no way, and in builds with the tag
-// scannable: the test that looks for secrets in the memory of the program makes such a one.
+// becomeUndumpable does nothing on systems that have no such feature, and in builds with the tag
+// scannable, which the test that searches the program's memory for secrets uses.
 func becomeUndumpable() error { return nil }

@@ -8,11 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ForbidDumps keeps the memory of this process, which has keys in it, out of core files
-// and, where the system has a way, from other processes of the same user: debuggers, and
-// readers of /proc. It is for the beginning, before there are secrets. Programs that are
-// started from here inherit the limit of core files, which they may raise again, and
-// nothing else.
+// ForbidDumps keeps this process's memory, which holds keys, out of core files and, on systems
+// that can do so, away from other processes of the same user, such as debuggers and readers of
+// /proc. Call it at the start, before there are secrets. Programs started from here inherit only
+// the limit on core files, which they can raise again.
 func ForbidDumps() error {
 	var limit unix.Rlimit
 	err := unix.Getrlimit(unix.RLIMIT_CORE, &limit)

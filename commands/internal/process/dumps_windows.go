@@ -1,5 +1,5 @@
 package process
 
-// ForbidDumps does nothing: Windows writes dumps of programs only where its owner has set
-// that up, and lets no program refuse its own user's debuggers.
+// ForbidDumps does nothing. Windows dumps programs only if its owner has set that up, and a
+// program cannot refuse its own user's debuggers.
 func ForbidDumps() error { return nil }

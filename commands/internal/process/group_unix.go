@@ -9,11 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// start starts the process so that what interrupts us does not interrupt it:
-// the end of the session still has to pass through it. In a process group of
-// its own the terminal's signals do not reach it. But where we are in the
-// terminal's foreground it has to be there too, or it could not ask for a
-// password; then it ignores those signals instead.
+// start shields the process from the terminal's signals, because the end of the session still
+// has to pass through it. In its own process group they do not reach it. But if we are in the
+// terminal's foreground, the process must be there too so that it can ask for a password; then
+// it ignores those signals instead.
 func (c *Command) start(w *SignalWatch) error {
 	if !inForeground() {
 		c.group = true
@@ -38,17 +37,16 @@ func inForeground() bool {
 	return err == nil && front == own
 }
 
-// Sweep ends what COMMAND has started and left behind. It is for a transport,
-// of which no part is good for anything after the end; an application may have
-// started what is to stay.
+// Sweep ends the processes that COMMAND has left behind. It is for a transport, whose leftover
+// processes are useless after the end; an application may have started processes that are meant
+// to stay.
 func (c *Command) Sweep() {
 	if c.group {
 		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGTERM)
 	}
 }
 
-// Signal sends a signal to COMMAND, and to what it has started where that is
-// in a group with it.
+// Signal sends a signal to COMMAND and to the processes in its group.
 func (c *Command) Signal(s syscall.Signal) {
 	if c.group {
 		_ = syscall.Kill(-c.cmd.Process.Pid, s)

@@ -6,15 +6,15 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// start starts the process so that Ctrl-C in our console does not reach it: the end of the
-// session still has to pass through it.
+// start shields the process from Ctrl-C in our console, because the end of the session still has
+// to pass through it.
 func (c *Command) start(*SignalWatch) error {
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
 	return c.cmd.Start()
 }
 
-// Sweep would end what COMMAND has started and left behind. Windows does not tell what that
-// is.
+// Sweep would end the processes that COMMAND has left behind, but Windows does not tell which
+// they are.
 func (c *Command) Sweep() {}
 
 // Signal ends COMMAND if s is SIGKILL. Windows has no other signal for processes.

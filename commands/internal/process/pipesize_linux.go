@@ -7,12 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeSize is how many bytes our pipes to COMMAND hold: enough for a long
-// message, so that the ends take turns less often. It is what an unprivileged
-// user may ask for.
+// pipeSize is the size of our pipes to COMMAND in bytes. A long message fits, so the ends take
+// turns less often. An unprivileged user may ask for this much.
 const pipeSize = 1 << 20
 
-// Widen lets a pipe hold more. Where that is not allowed it stays as it is.
+// Widen lets a pipe hold more. If that is not allowed, the pipe stays as it is.
 func Widen(f *os.File) {
 	onDescriptor(f, func(fd int) {
 		if size, err := unix.FcntlInt(uintptr(fd), unix.F_GETPIPE_SZ, 0); err == nil && size < pipeSize {
@@ -21,16 +20,16 @@ func Widen(f *os.File) {
 	})
 }
 
-// Narrow lets a pipe hold as little as possible, a page: what a slow reader has not
-// taken is then seen to wait.
+// Narrow lets a pipe hold as little as possible, one page, so that we see when a slow reader
+// falls behind.
 func Narrow(f *os.File) {
 	onDescriptor(f, func(fd int) {
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, os.Getpagesize())
 	})
 }
 
-// readingEnd opens the other end of a pipe that we write to; nil: that fails. It is for
-// looking, and not for reading.
+// readingEnd opens the other end of a pipe that we write to, to inspect it without reading; nil:
+// that failed.
 func readingEnd(f *os.File) (end *os.File) {
 	onDescriptor(f, func(fd int) {
 		end, _ = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDONLY|unix.O_NONBLOCK, 0)

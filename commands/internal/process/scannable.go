@@ -9,10 +9,10 @@ import (
 	"os"
 )
 
-// ScannedRandom is the variable of the environment that names a file for all the randomness
-// of a program that was built with the tag scannable: each draw with its length in front, in
-// four bytes. The test that looks for secrets in the memory of such a program learns from it
-// which private keys the program has made.
+// ScannedRandom is the environment variable that names a file in which a program built with the
+// tag scannable records all its randomness: each draw, preceded by its length in four bytes. The
+// test that searches such a program's memory for secrets learns from it which private keys the
+// program has made.
 const ScannedRandom = "OTRPIPE_SCANNED_RANDOM"
 
 func init() {
@@ -27,7 +27,7 @@ func init() {
 	rand.Reader = &recorder{rand.Reader, file}
 }
 
-// A recorder writes down what it reads. It keeps no copy in memory.
+// A recorder writes everything it reads to a file. It keeps no copy in memory.
 type recorder struct {
 	from io.Reader
 	file *os.File
