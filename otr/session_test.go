@@ -394,15 +394,18 @@ func TestUnusableConfigurations(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*otr.Config){
-		"no randomness":     func(c *otr.Config) { c.Rand = nil },
-		"no clock":          func(c *otr.Config) { c.Now = nil },
-		"no version":        func(c *otr.Config) { c.Policy = otr.RequireEncryption },
-		"no key":            func(c *otr.Config) { c.DSA = nil },
-		"a low tag":         func(c *otr.Config) { c.InstanceTag = 0xff },
-		"lines too short":   func(c *otr.Config) { c.MaxSize = 63 },
-		"negative padding":  func(c *otr.Config) { c.Pad = -1 },
-		"too much padding":  func(c *otr.Config) { c.Pad = 65536 },
-		"broken randomness": func(c *otr.Config) { c.Rand = strings.NewReader("") },
+		"no randomness":      func(c *otr.Config) { c.Rand = nil },
+		"no clock":           func(c *otr.Config) { c.Now = nil },
+		"no version":         func(c *otr.Config) { c.Policy = otr.RequireEncryption },
+		"no key":             func(c *otr.Config) { c.DSA = nil },
+		"a low tag":          func(c *otr.Config) { c.InstanceTag = 0xff },
+		"lines too short":    func(c *otr.Config) { c.MaxSize = 63 },
+		"a peer's low tag":   func(c *otr.Config) { c.Peer.Instance = 0xff },
+		"a tag in version 2": func(c *otr.Config) { c.Peer.Version, c.Peer.Instance = 2, 0x1234 },
+		"a query of lines":   func(c *otr.Config) { c.QueryText = "one\ntwo" },
+		"negative padding":   func(c *otr.Config) { c.Pad = -1 },
+		"too much padding":   func(c *otr.Config) { c.Pad = 65536 },
+		"broken randomness":  func(c *otr.Config) { c.Rand = strings.NewReader("") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := good

@@ -419,6 +419,33 @@ func TestAKeyCannotBeMadeFromABrokenSource(t *testing.T) {
 	}
 }
 
+// counted counts what is read.
+type counted struct {
+	source io.Reader
+	n      int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.source.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// Wherever randomness runs out, in q, p or x, there is no key.
+func TestWithoutRandomnessThereIsNoDSAKey(t *testing.T) {
+	source := &counted{source: mathrand.NewChaCha8([32]byte{7})}
+	if _, err := GenerateDSA(source); err != nil {
+		t.Fatal(err)
+	}
+	const ofX = dsaScalarLen + 8
+	for _, n := range []int64{0, dsaScalarLen - 1, source.n - ofX - dsaBits/8, source.n - ofX - 1, source.n - ofX, source.n - 1} {
+		k, err := GenerateDSA(io.LimitReader(mathrand.NewChaCha8([32]byte{7}), n))
+		if k != nil || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("of %d bytes from %d: %v, %v", n, source.n, k, err)
+		}
+	}
+}
+
 func TestTheSieveTakesAwayWhatSmallPrimesDivideAndNothingElse(t *testing.T) {
 	q := new(big.Int).SetBytes(unhex(libotrQ))
 	step := new(big.Int).Lsh(q, 1)
