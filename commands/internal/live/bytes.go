@@ -12,13 +12,12 @@ import (
 	"otrpipe/otr/stream"
 )
 
-// pumpSize is how much plaintext is moved at once, in bytes: more than a pipe
-// holds, and enough that the cost of a call does not show.
+// pumpSize is the amount of plaintext to move at once, in bytes. It is more than a pipe holds,
+// and so large that the cost of a call does not matter.
 const pumpSize = 256 << 10
 
-// moveBytes moves payload both ways until both directions have ended. What it
-// returns yields the error of writing plaintext, once all that came has been
-// written.
+// moveBytes moves payload both ways until both directions have ended. The function that it
+// returns waits until all received plaintext has been written, and returns the error of that.
 func (s *Session) moveBytes(b *stream.Stream, p *Payload) <-chan error {
 	if s.options.ReceiveOnly {
 		_ = b.CloseWrite() // if it fails, so does the stream
@@ -35,7 +34,7 @@ func (s *Session) moveBytes(b *stream.Stream, p *Payload) <-chan error {
 	return received
 }
 
-// sendsOnly is what the peer of an end that only sends is told.
+// sendsOnly is the reason that an end which only sends gives its peer.
 const sendsOnly = "this end only sends"
 
 // send moves payload to the peer.
@@ -45,7 +44,7 @@ func (s *Session) send(b *stream.Stream, p *Payload) {
 		n, err := p.In.Read(buf)
 		if n > 0 {
 			if _, err := b.Write(buf[:n]); err != nil {
-				return // the stream knows why
+				return // the stream has the reason
 			}
 		}
 		if err != nil {
@@ -55,7 +54,7 @@ func (s *Session) send(b *stream.Stream, p *Payload) {
 	}
 }
 
-// inputEnded ends our direction, properly if the input has ended so.
+// inputEnded ends our direction, properly if the input ended without an error.
 func (s *Session) inputEnded(err error, end func()) {
 	var e *exit.Error
 	switch {
@@ -70,8 +69,8 @@ func (s *Session) inputEnded(err error, end func()) {
 	}
 }
 
-// receive moves payload from the peer. An application that leaves before it
-// has read all needs no more of it.
+// receive moves payload from the peer. An application that exits before it has read everything
+// does not need the rest.
 func (s *Session) receive(b *stream.Stream, p *Payload) error {
 	if p.Application != nil {
 		go func() {
@@ -104,14 +103,13 @@ func (s *Session) receive(b *stream.Stream, p *Payload) error {
 	}
 }
 
-// left says whether err, of writing, comes from an application that reads no
-// more.
+// left reports whether err, returned by a write, means that the application reads no more.
 func (p *Payload) left(err error) bool {
 	return p.Application != nil && (descriptor.ReaderGone(err) || errors.Is(err, fs.ErrClosed))
 }
 
-// outputLost ends the session when standard output takes no more plaintext,
-// and returns the error that this is.
+// outputLost ends the session when standard output takes no more plaintext, and returns the
+// error for that.
 func (s *Session) outputLost(err error) error {
 	lost := exit.Errorf(exit.Failure, "writing the plaintext: %w", withoutName(err))
 	switch {
@@ -124,12 +122,12 @@ func (s *Session) outputLost(err error) error {
 	return lost
 }
 
-// hangup is the outcome of a session whose terminal is gone. The signal that says so
-// may come later, or not to us.
+// hangup is the outcome of a session whose terminal is gone. The signal for that may come later,
+// or not to this process.
 func hangup() *exit.Error { return exit.Silently(128 + int(syscall.SIGHUP)) }
 
-// withoutName is an error of a file without the file's name, which the user does not
-// know: it is a standard stream.
+// withoutName returns a file's error without the file's name, which means nothing to the user if
+// the file is a standard stream.
 func withoutName(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {

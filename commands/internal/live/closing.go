@@ -10,14 +10,14 @@ import (
 	"otrpipe/otr/stream"
 )
 
-// An endedWays says which directions of a stream have ended. Its methods may be called from
-// several goroutines.
+// An endedWays records which directions of a stream have ended. Several goroutines may call its
+// methods.
 type endedWays struct {
 	mu             sync.Mutex
-	sent, received *int64 // how many bytes there were; nil: the direction goes on
+	sent, received *int64 // the number of bytes; nil: the direction goes on
 }
 
-// end takes note of the end of a direction.
+// end records the end of a direction.
 func (e *endedWays) end(what stream.StreamEnded) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -28,8 +28,8 @@ func (e *endedWays) end(what stream.StreamEnded) {
 	}
 }
 
-// text says what a stream waits for of which one direction has ended; "": it waits for
-// nothing. typed says that our plaintext is typed at a terminal.
+// text describes what a stream is waiting for after one direction has ended; "": nothing. typed
+// says that our plaintext is typed at a terminal.
 func (e *endedWays) text(peer string, typed bool) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -44,8 +44,8 @@ func (e *endedWays) text(peer string, typed bool) string {
 	return ""
 }
 
-// tellHalfEnded tells a person at the terminal why the stream goes on although one direction
-// has ended: often somebody has forgotten that an end with nothing to say reads /dev/null.
+// tellHalfEnded tells a person at the terminal why the stream goes on although one direction has
+// ended. Often somebody forgot to give an end that has nothing to send /dev/null as its input.
 func (s *Session) tellHalfEnded() {
 	if s.isFinished() {
 		return
@@ -56,8 +56,8 @@ func (s *Session) tellHalfEnded() {
 	}
 }
 
-// tellMoved tells a person at the terminal that a stream has ended well, and what has moved
-// since it began.
+// tellMoved tells a person at the terminal that a stream has ended properly, and how much it has
+// moved.
 func (s *Session) tellMoved(begun time.Time) {
 	if s.options.Mode != options.ModeStream || s.setup.Served || s.cfg.AtTerminal || s.cfg.OwnProgress || !terminal.Is(s.Messages.File()) {
 		return
@@ -67,7 +67,7 @@ func (s *Session) tellMoved(begun time.Time) {
 		terminal.Size(stats.SentBytes), terminal.Size(stats.ReceivedBytes), rounded(time.Since(begun)))
 }
 
-// rounded is a duration as a person reads it.
+// rounded returns a duration rounded for people.
 func rounded(d time.Duration) time.Duration {
 	if d < 10*time.Second {
 		return d.Round(100 * time.Millisecond)

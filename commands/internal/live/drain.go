@@ -8,17 +8,18 @@ import (
 )
 
 const (
-	// briefDrain is how long COMMAND may take nothing of what is left when we are told to
-	// leave: as long as a slow IRC client takes for a line. A second signal ends it.
+	// briefDrain is how long COMMAND may go without reading the remaining lines when we are told
+	// to leave: the time that a slow IRC client takes per line. A second signal ends the wait.
 	briefDrain = 10 * time.Second
-	// failedDrain is how long when the session has failed, and only a farewell is left.
+	// failedDrain is the same bound for a session that has failed, where only a farewell is
+	// left.
 	failedDrain = 2 * time.Second
-	// forEver is longer than anybody waits.
+	// forEver stands for no limit.
 	forEver = 100 * 365 * 24 * time.Hour
 )
 
-// grace is how long COMMAND, the transport, may take to leave by itself. Where there has been
-// no session nobody misses what it still has to send.
+// grace returns how long COMMAND, the transport, may take to exit by itself. If there was no
+// session, nobody needs what it still has to send.
 func (s *Session) grace() time.Duration {
 	if s.peer == nil {
 		return process.Brief
@@ -26,7 +27,8 @@ func (s *Session) grace() time.Duration {
 	return process.Patience
 }
 
-// drainTime is how long the transport may take nothing of what is left at the end.
+// drainTime returns how long the transport may go without reading the remaining lines at the
+// end.
 func (s *Session) drainTime() time.Duration {
 	if s.options.Drain == 0 {
 		return forEver
@@ -34,12 +36,12 @@ func (s *Session) drainTime() time.Duration {
 	return s.options.Drain
 }
 
-// drain waits until COMMAND, the transport, has taken what is left for it, and returns
-// err, the outcome so far, or that COMMAND has not taken every text.
+// drain waits until COMMAND, the transport, has read the remaining lines. It returns err, the
+// outcome so far, or an error if COMMAND has not read every text.
 func (s *Session) drain(transport *process.Command, err error) error {
 	patience, stop := s.drainTime(), (<-chan struct{})(s.stopped)
 	switch cause := s.Cause(); {
-	case s.peer == nil: // nobody misses anything
+	case s.peer == nil: // there was no session, so nothing can be lost
 		patience = 0
 	case cause != nil && cause != ErrEndedHere && cause != ErrQuit:
 		patience = min(patience, briefDrain)
@@ -47,7 +49,7 @@ func (s *Session) drain(transport *process.Command, err error) error {
 		patience = min(patience, failedDrain)
 	}
 	if s.Cause() != nil {
-		stop = nil // that has been heeded
+		stop = nil // the stop has taken effect
 	}
 	lines, surplus := s.linesNow(), int64(0)
 	if lines != nil {
@@ -63,12 +65,12 @@ func (s *Session) drain(transport *process.Command, err error) error {
 	return s.untaken()
 }
 
-// tellDraining tells the user what we wait for.
+// tellDraining tells the user what we are waiting for.
 func (s *Session) tellDraining(left int64) {
 	s.Note("%s still to be sent; interrupt again to leave anyway", bytesOf(left))
 }
 
-// untaken is the outcome when the transport has not taken every text.
+// untaken is the outcome when the transport has not read every text.
 func (s *Session) untaken() error {
 	return exit.Errorf(exit.Broken, "the transport did not take everything: some of our messages were not sent%s", s.TransportStatus()).
 		WithHint("--drain D waits longer for a transport that takes nothing for a while; now %v", s.options.Drain)

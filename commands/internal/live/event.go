@@ -15,11 +15,10 @@ import (
 	"otrpipe/otr/stream"
 )
 
-// clocksHint is what can be done about a client profile that has expired on its way.
+// clocksHint is the hint for a client profile that was expired when it arrived.
 const clocksHint = "compare the date and the time of both machines; more than a week of difference is too much for version 4"
 
-// event writes down and tells what happens, and acts on it where it is ours to
-// act. It is the stream's Event.
+// event logs an event, tells the user, and acts on it. It is the stream's Event.
 func (s *Session) event(e stream.Event) {
 	switch what := e.What.(type) {
 	case otr.Secure:
@@ -61,10 +60,10 @@ func (s *Session) event(e stream.Event) {
 		s.dropped(e)
 	}
 	s.publish()
-	s.advanceSMP(e.What) // whoever is told the outcome sees what has come of it
+	s.advanceSMP(e.What) // before the outcome is told, so that its effects are visible then
 }
 
-// smpEvent follows a run of SMP.
+// smpEvent handles an event of SMP.
 func (s *Session) smpEvent(e stream.Event) {
 	s.stepped(e.Time)
 	switch what := e.What.(type) {
@@ -77,14 +76,14 @@ func (s *Session) smpEvent(e stream.Event) {
 		s.endGate(guesses.Failed)
 		s.smpFailed(e, what)
 	case otr.SMPCrossed:
-		// Both runs are over, and one of the ends starts again.
+		// Both runs are over, and one end starts again.
 		s.smp.crossed = s.waiters.smp != nil
 	case otr.SMPAborted:
 		s.smpAborted(e)
 	}
 }
 
-// exchangeEvent tells of a key exchange that has led to no session yet.
+// exchangeEvent handles an event of a key exchange that has not led to a session yet.
 func (s *Session) exchangeEvent(e stream.Event) {
 	switch what := e.What.(type) {
 	case otr.ExchangeBegun:
@@ -108,7 +107,7 @@ func (s *Session) exchangeEvent(e stream.Event) {
 	}
 }
 
-// dropped tells what came and was not for the session.
+// dropped reports input that was not part of the session.
 func (s *Session) dropped(e stream.Event) {
 	switch what := e.What.(type) {
 	case otr.Echo:
@@ -155,7 +154,7 @@ func (s *Session) dropped(e stream.Event) {
 	}
 }
 
-// errorText is an error message of the peer's, its code in words.
+// errorText returns an error message of the peer, with its code in words.
 func errorText(e otr.PeerError) string {
 	if e.Meaning() == "" {
 		return e.Text
@@ -163,7 +162,7 @@ func errorText(e otr.PeerError) string {
 	return e.Meaning() + " (" + e.Text + ")"
 }
 
-// textsMoved tells what became of messages.
+// textsMoved handles events about the delivery of messages.
 func (s *Session) textsMoved(e stream.Event) {
 	switch what := e.What.(type) {
 	case stream.Lost:
@@ -196,15 +195,14 @@ func (s *Session) textsMoved(e stream.Event) {
 	}
 }
 
-// settled tells a person's terminal whether texts have arrived.
+// settled passes the fate of texts on to a person's terminal.
 func (s *Session) settled(first, n int64, arrived bool) {
 	if s.cfg.Settled != nil {
 		s.cfg.Settled(first, n, arrived)
 	}
 }
 
-// aboutTexts tells what became of messages of ours: a person which ones, others how
-// many.
+// aboutTexts reports the fate of our messages: to a person, which ones; to others, how many.
 func (s *Session) aboutTexts(tell func(format string, a ...any), what string, first, n int64) {
 	if s.cfg.SentTexts != nil {
 		if texts := s.cfg.SentTexts(first, n); len(texts) == int(n) {
@@ -217,20 +215,20 @@ func (s *Session) aboutTexts(tell func(format string, a ...any), what string, fi
 	tell("%s: %s", what, terminal.Count(int(n), "message"))
 }
 
-// queried follows a query of the peer's.
+// queried handles a query of the peer.
 func (s *Session) queried(what otr.Queried) {
 	if what.Common != 0 {
 		s.Detail("%v", what)
 		return
 	}
 	offers := what.Offered.String()
-	if s.offers != offers { // a peer that waits for a session asks again and again
+	if s.offers != offers { // a peer that waits for a session repeats its query
 		s.Warn("%s asks for versions of OTR that are not allowed here: %v", s.endName(), what.Offered)
 	}
 	s.offers, s.offered = offers, what.Offered
 }
 
-// streamEnded follows the end of one direction.
+// streamEnded handles the end of one direction.
 func (s *Session) streamEnded(e stream.Event, what stream.StreamEnded) {
 	direction := "sent"
 	if !what.Sent {
@@ -245,8 +243,8 @@ func (s *Session) streamEnded(e stream.Event, what stream.StreamEnded) {
 	}
 }
 
-// bothWays reports whether the end of a direction is news to a person: not where our end was
-// not to say anything, or the other end.
+// bothWays reports whether the end of a direction tells a person anything new. It does not if
+// either end was never meant to send.
 func (s *Session) bothWays(what stream.StreamEnded) bool {
 	if what.Sent {
 		return what.Bytes > 0
@@ -254,7 +252,7 @@ func (s *Session) bothWays(what stream.StreamEnded) bool {
 	return !s.options.SendOnly
 }
 
-// peerEnded follows the end of a session that the peer has ended.
+// peerEnded handles the end of a session by the peer.
 func (s *Session) peerEnded(e stream.Event) {
 	s.setUntrusted()
 	s.log(e, events.Record{Event: events.PeerEnded})
@@ -263,10 +261,9 @@ func (s *Session) peerEnded(e stream.Event) {
 	}
 }
 
-// endedHere follows the end of a session that we have ended, or that had the
-// same keys for too long.
+// endedHere handles the end of a session that we ended, or that had the same keys for too long.
 func (s *Session) endedHere(e otr.Ended) {
-	lapsed := e.Expired && s.options.Mode == options.ModeLines // and comes back
+	lapsed := e.Expired && s.options.Mode == options.ModeLines // and can begin again
 	if !s.options.Stay && !lapsed {
 		s.Detail("%v", e)
 		return
@@ -277,7 +274,7 @@ func (s *Session) endedHere(e otr.Ended) {
 	}
 }
 
-// log writes an event that the stream told to --events.
+// log writes an event of the stream to --events.
 func (s *Session) log(e stream.Event, out events.Record) {
 	if e.Count > 1 {
 		out.Count = e.Count
@@ -294,7 +291,7 @@ func (s *Session) logNow(out events.Record) {
 	}
 }
 
-// logStarted writes down, once, that the session has begun.
+// logStarted logs, once, that the session has begun.
 func (s *Session) logStarted() {
 	if s.started {
 		return
@@ -315,7 +312,7 @@ func (s *Session) logEnded(err error) {
 	s.logNow(events.Record{Event: events.Ended, Code: &code, Message: message})
 }
 
-// times says how often something happened that is told only once.
+// times returns words for how often something happened that is reported only once.
 func times(n int) string {
 	if n <= 1 {
 		return ""

@@ -14,18 +14,17 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// offlineHint is for a live session to which a message for package offline came.
+// offlineHint is the hint for a live session that receives a message meant for decrypt-stream.
 const offlineHint = "otrpipe decrypt-stream --offline reads it"
 
-// explain gives the end of a stream its exit code, and says what can be done
-// about it.
+// explain gives the error that ended a stream its exit code and a hint.
 func (s *Session) explain(err error) error {
 	var e *exit.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &e):
-		// The judge has refused the key, or there is a reason of our own.
+		// The key was refused, or we stopped for a reason of our own.
 		return e
 	case errors.Is(err, stream.ErrDowngraded):
 		return exit.Errorf(exit.Refused, "both ends offered a newer version of OTR than the session's").
@@ -64,7 +63,7 @@ func (s *Session) explain(err error) error {
 	return s.explainBreak(err)
 }
 
-// explainBreak is explain for a session that broke, or was ended, after it had begun.
+// explainBreak is explain for a session that broke or was ended after it had begun.
 func (s *Session) explainBreak(err error) error {
 	switch {
 	case errors.Is(err, stream.ErrBroken) && s.options.Mode == options.ModeStream:
@@ -90,13 +89,13 @@ func (s *Session) explainBreak(err error) error {
 	return err
 }
 
-// closedEarly is for a transport that closed before there was a session.
+// closedEarly is explain for a transport that closed before there was a session.
 func (s *Session) closedEarly() *exit.Error {
 	return exit.Errorf(exit.Broken, "%s", "the transport closed before there was a session"+s.TransportStatus())
 }
 
-// exchangeHint says why a key exchange that the peer has taken part in has not come to a
-// session; "": it has not, or nobody can know.
+// exchangeHint says why a key exchange in which the peer took part has not led to a session; "":
+// the peer did not take part, or the reason is unknown.
 func (s *Session) exchangeHint() string {
 	switch {
 	case s.expired != nil:
@@ -109,7 +108,7 @@ func (s *Session) exchangeHint() string {
 	return ""
 }
 
-// accountsHint is for a peer that speaks version 4 and with which no key exchange
+// accountsHint is the hint for a peer that speaks version 4 but with which no key exchange
 // succeeds.
 func (s *Session) accountsHint() string {
 	if s.options.Account == "" {
@@ -120,8 +119,8 @@ func (s *Session) accountsHint() string {
 		"or give neither at both ends", s.endName(), exit.ShellWord(s.options.PeerAccount), exit.ShellWord(s.options.Account))
 }
 
-// howFar says how much of a stream that broke has arrived, so that nobody takes a
-// part for the whole.
+// howFar says how much of a broken stream has arrived, so that nobody mistakes a part for the
+// whole.
 func (s *Session) howFar() string {
 	stats := s.connected.Load().Stats()
 	switch {
@@ -135,7 +134,7 @@ func (s *Session) howFar() string {
 	return "the stream was cut short before anything arrived"
 }
 
-// statusAfter is the transport's status, if the stream broke because of it.
+// statusAfter returns the transport's status if the stream broke because of it.
 func (s *Session) statusAfter(err error) string {
 	if errors.Is(err, stream.ErrTransport) {
 		return s.TransportStatus()
@@ -143,7 +142,7 @@ func (s *Session) statusAfter(err error) string {
 	return ""
 }
 
-// timedOut is for a handshake that took too long.
+// timedOut is explain for a handshake that took too long.
 func (s *Session) timedOut(err error) error {
 	if s.peer != nil && s.comparesFirst() {
 		return exit.Errorf(exit.Timeout, "SMP was not finished: no answer within %v", s.options.Timeout).
@@ -174,8 +173,8 @@ func (s *Session) timedOut(err error) error {
 	return late.WithHint("is %s running? --timeout D gives it longer", s.endName())
 }
 
-// withOffered are the versions that are allowed here, and those that the peer has asked
-// for, as --otr takes them.
+// withOffered returns the versions that are allowed here together with those that the peer has
+// asked for, in the form of --otr.
 func (s *Session) withOffered() string {
 	all := s.offered & options.Spoken
 	for v := range 10 {
@@ -186,7 +185,7 @@ func (s *Session) withOffered() string {
 	return all.Digits()
 }
 
-// Reword is an error of package stream for the user.
+// Reword returns an error of package stream in words for the user.
 func Reword(err error) error {
 	e := exit.Plain(err)
 	if rest, ok := strings.CutPrefix(e.Error(), "broken: "); ok {
@@ -195,7 +194,7 @@ func Reword(err error) error {
 	return e
 }
 
-// reword is Reword, with the peer's name where it is known.
+// reword is Reword with the peer's name, if it is known.
 func (s *Session) reword(err error) error {
 	e := Reword(err)
 	if rest, ok := strings.CutPrefix(e.Error(), "the peer "); ok {
@@ -204,7 +203,7 @@ func (s *Session) reword(err error) error {
 	return e
 }
 
-// TransportStatus says how COMMAND has ended, where it is the transport.
+// TransportStatus describes how COMMAND ended, if it is the transport.
 func (s *Session) TransportStatus() string {
 	s.mu.Lock()
 	c := s.child

@@ -9,9 +9,9 @@ import (
 	"otrpipe/commands/internal/terminal"
 )
 
-// beginGate begins the comparison of secrets that comes before payload, and returns how
-// long it has to wait because others of this home have failed. An error refuses the
-// comparison. It is called by the session's owner.
+// beginGate begins the comparison of secrets that must precede payload. It returns how long the
+// comparison has to wait because earlier ones of this home have failed. An error refuses the
+// comparison. The session's owner calls it.
 func (s *Session) beginGate() (time.Duration, error) {
 	c, err := guesses.Open(s.cfg.Dir, s.cfg.Name.Home, time.Now).Begin()
 	if errors.Is(err, guesses.ErrQueue) {

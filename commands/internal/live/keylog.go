@@ -15,16 +15,16 @@ import (
 type keyLog struct {
 	file   *os.File
 	line   []byte
-	failed bool // it has been told that the file cannot be written
+	failed bool // the user knows that the file cannot be written
 }
 
-// openKeyLog opens a file for keys, or makes it. One that others can read is refused, and
-// so is what is no file: nothing may hold up the session.
+// openKeyLog opens or creates a file for keys. It refuses a file that others can read, and
+// anything that is not a regular file, because writing to it could block the session.
 func openKeyLog(home *keyfile.Home, path string) (*keyLog, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, notRegular(path)
 	}
-	// Without blocking: a FIFO may have been put in the file's place since.
+	// Do not block: a FIFO may have replaced the file since.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, exit.Errorf(exit.KeyFile, "--keylog: %w", err)
@@ -46,13 +46,13 @@ func openKeyLog(home *keyfile.Home, path string) (*keyLog, error) {
 	return &keyLog{file: f}, nil
 }
 
-// notRegular refuses what is no file for keys.
+// notRegular refuses anything but a regular file.
 func notRegular(path string) error {
 	return exit.Errorf(exit.KeyFile, "--keylog: %s is not a regular file", path).
 		WithHint("name a file; it is made if there is none")
 }
 
-// logKeys writes keys of the session to the file of --keylog, and wipes them.
+// logKeys writes keys of the session to the file of --keylog and wipes them.
 func (s *Session) logKeys(keys []otr.SessionKey) {
 	l := s.keyLog
 	for _, k := range keys {
@@ -70,8 +70,8 @@ func (s *Session) logKeys(keys []otr.SessionKey) {
 	}
 }
 
-// announceKeyLog says that the keys are written down, to those who want quiet too: whoever
-// reads the file can read the session.
+// announceKeyLog tells the user, even with --quiet, that the keys are written to a file: anybody
+// who reads the file can read the session.
 func (s *Session) announceKeyLog() {
 	s.Messages.Warning(fmt.Sprintf("the keys of this session are being written to %s: anyone who reads it can read, change and forge every message", s.options.KeyLog))
 }

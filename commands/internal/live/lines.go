@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// lastLine is how long a session that the peer has ended waits for the end of our
-	// input, which a reader may be about to find.
+	// lastLine is how long a session that the peer has ended waits for the end of our input,
+	// which may be about to arrive.
 	lastLine = 100 * time.Millisecond
-	// lastOutput is how long it waits for the end of COMMAND's output, whose input has
+	// lastOutput is how long it waits for the end of COMMAND's output after COMMAND's input has
 	// ended.
 	lastOutput = 2 * time.Second
 )
 
-// moveLines moves texts both ways, a line each, until the session ends. What
-// it returns yields the error of writing texts, or of one that could not be
-// sent, once all that came has been written.
+// moveLines moves texts both ways, one per line, until the session ends. The function that it
+// returns waits until all received texts have been written, and returns the error of that, or of
+// a text that could not be sent.
 func (s *Session) moveLines(lines *stream.Lines, p *Payload) <-chan error {
 	if p.Show != nil {
 		received := make(chan error, 1)
@@ -46,9 +46,9 @@ func (s *Session) moveLines(lines *stream.Lines, p *Payload) <-chan error {
 	return received
 }
 
-// restOfInput returns what became of our input when the session has ended: only where
-// its end has been reached is all of it sent. A person at a terminal and a COMMAND
-// that says nothing have no more of it, and a user who ends the session wants no more sent.
+// restOfInput returns an error if the session ended before all of our input was sent, that is,
+// before its end was reached. A person at a terminal and a silent COMMAND have no more input,
+// and a user who ends the session wants no more sent.
 func (s *Session) restOfInput(sent <-chan error, p *Payload) error {
 	wait := lastLine
 	if p.Application != nil {
@@ -68,7 +68,7 @@ func (s *Session) restOfInput(sent <-chan error, p *Payload) error {
 // errUnsent says that some of our input was not sent.
 var errUnsent = exit.Errorf(exit.Broken, "not everything of our input was sent")
 
-// sendLines sends a line a message.
+// sendLines sends one message per line.
 func (s *Session) sendLines(lines *stream.Lines, p *Payload) error {
 	in := bufio.NewReaderSize(p.In, stream.MaxText+1)
 	var unsent error
@@ -76,7 +76,7 @@ func (s *Session) sendLines(lines *stream.Lines, p *Payload) error {
 		line, err := in.ReadSlice('\n')
 		tooLong := errors.Is(err, bufio.ErrBufferFull)
 		if tooLong {
-			// At once: the end of such a line may never come.
+			// Do not wait for the end of such a line, which may never come.
 			s.Warn("line %d of the input is not sent: it is longer than %d bytes", number, stream.MaxText)
 			unsent = errUnsent
 		}
@@ -103,7 +103,7 @@ func (s *Session) sendLines(lines *stream.Lines, p *Payload) error {
 	}
 }
 
-// receiveLines writes a message a line.
+// receiveLines writes one line per message.
 func (s *Session) receiveLines(lines *stream.Lines, p *Payload) error {
 	var buf []byte
 	out := p.Out
@@ -127,8 +127,8 @@ func (s *Session) receiveLines(lines *stream.Lines, p *Payload) error {
 	}
 }
 
-// readText appends the next text to buf, which is empty, as it is to be shown. What
-// the peer's program says is plain is never taken for HTML.
+// readText appends the next text to buf, which is empty, in the form to show. A text that the
+// peer's program marks as plain is never treated as HTML.
 func (s *Session) readText(lines *stream.Lines, buf []byte) ([]byte, error) {
 	buf, plain, err := lines.ReadText(buf)
 	if err == nil && !plain && s.options.HTML == options.HTMLText {
@@ -137,7 +137,7 @@ func (s *Session) readText(lines *stream.Lines, buf []byte) ([]byte, error) {
 	return buf, err
 }
 
-// asTyped is what to send so that the peer's client shows text as it was typed.
+// asTyped returns what to send so that the peer's client shows text exactly as typed.
 func (s *Session) asTyped(text string) string {
 	if s.options.HTML != options.HTMLText {
 		return text
@@ -145,7 +145,7 @@ func (s *Session) asTyped(text string) string {
 	return s.markup.ofPeer(s.Snapshot()).Escape(text)
 }
 
-// showLines shows the texts that come.
+// showLines shows the texts that arrive.
 func (s *Session) showLines(lines *stream.Lines, show func(text string)) error {
 	for {
 		text, err := s.readText(lines, nil)
@@ -159,20 +159,20 @@ func (s *Session) showLines(lines *stream.Lines, show func(text string)) error {
 	}
 }
 
-// A markup is how the client that the session is with writes.
+// A markup knows whether the peer's present client writes HTML.
 type markup struct {
 	mu   sync.Mutex
-	html terminal.HTML // guarded by mu, and by itself
+	html terminal.HTML // guarded by mu; also safe by itself
 	of   client        // guarded by mu
 }
 
-// A client is one of a peer: whether it writes HTML is not known of another.
+// A client identifies one of the peer's clients. Each may or may not write HTML.
 type client struct {
 	fingerprint keys.Fingerprint
 	instance    uint32
 }
 
-// ofPeer is the markup of the client that the session is with now.
+// ofPeer returns the markup of the client that the session is with now.
 func (m *markup) ofPeer(now Snapshot) *terminal.HTML {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -20,8 +20,8 @@ func (s *Session) verify(met otr.Session) error {
 	defer s.publish()
 	v := s.keeper.Meet(met, time.Now())
 	p := s.describe(met, v.Standing, v.By)
-	// What the checks have said so far, they have said of one key, and of the one that
-	// it has told.
+	// The results of the checks so far apply to one key, and to the version 4 key that it
+	// announced.
 	s.trusted = s.trusted && s.keeper.Passed()
 	s.peer, s.session, s.formerInstance = p, met, s.session.PeerInstance
 	s.refusal = v.Err != nil
@@ -34,8 +34,7 @@ func (s *Session) verify(met otr.Session) error {
 	return v.Err
 }
 
-// admit has the last word when every check has passed: the peer's key is put on
-// file. It is the stream's Admit.
+// admit runs when every check has passed, and stores the peer's key. It is the stream's Admit.
 func (s *Session) admit(met otr.Session) error {
 	defer s.publish()
 	standing, err := s.keeper.Trusted(met, time.Now())
@@ -47,7 +46,7 @@ func (s *Session) admit(met otr.Session) error {
 	return nil
 }
 
-// keepTold keeps the key of version 4 that the peer has told inside the session. It is the
+// keepTold stores the version 4 key that the peer has announced inside the session. It is the
 // stream's Told.
 func (s *Session) keepTold(in otr.Session, f keys.Fingerprint) error {
 	err := s.keeper.Told(in, f)
@@ -57,7 +56,7 @@ func (s *Session) keepTold(in otr.Session, f keys.Fingerprint) error {
 	return err
 }
 
-// told follows that.
+// told handles the event that follows.
 func (s *Session) told(e stream.Event, what stream.Told) {
 	p := s.describe(what.Session, trust.Told, "")
 	p.Version, p.Fingerprint = 4, what.Fingerprint.Hex()
@@ -65,8 +64,8 @@ func (s *Session) told(e stream.Event, what stream.Told) {
 	s.Detail("%s told its OTRv4 key in this session: %v", s.contactName(), what.Fingerprint)
 }
 
-// vouched follows the proof that the peer has the key of version 4 that the key vouching, of
-// version 3, had told.
+// vouched handles the proof that the peer has the version 4 key that was announced under
+// vouching, a version 3 key.
 func (s *Session) vouched(met otr.Session, vouching keys.Fingerprint, standing trust.Standing) {
 	p := s.describe(met, standing, s.keeper.By())
 	s.logNow(events.Record{Event: events.Vouched, Peer: p, Vouching: vouching.Hex()})
@@ -75,16 +74,15 @@ func (s *Session) vouched(met otr.Session, vouching keys.Fingerprint, standing t
 	}
 }
 
-// strangerRefused follows a session with another key than the one that the run belongs
-// to, which was ended at once.
+// strangerRefused handles a session that was ended at once because its key is not the one that
+// this run is bound to.
 func (s *Session) strangerRefused(what stream.Refused) {
 	s.setUntrusted()
 	s.Warn("a session with another key was refused: %v", what.Session.Fingerprint)
 	s.Advise("someone may be in the middle; waiting for %s", s.contactName())
 }
 
-// downgraded follows the finding that the session has an older version of OTR than
-// both ends offered.
+// downgraded handles a session whose version of OTR is older than both ends offered.
 func (s *Session) downgraded(e stream.Event, what stream.Downgraded) {
 	p := *s.peer
 	s.log(e, events.Record{Event: events.Downgraded, Peer: &p})
@@ -92,7 +90,7 @@ func (s *Session) downgraded(e stream.Event, what stream.Downgraded) {
 	s.Advise("someone in the middle may have removed version %d", what.Common)
 }
 
-// describe is a session's peer as events and status show it.
+// describe returns a session's peer in the form of events and status.
 func (s *Session) describe(met otr.Session, standing trust.Standing, by trust.By) *events.Peer {
 	p := &events.Peer{
 		Version:     met.Version,
@@ -108,7 +106,7 @@ func (s *Session) describe(met otr.Session, standing trust.Standing, by trust.By
 	return p
 }
 
-// secured tells whom a session is with.
+// secured tells the user who a new session is with.
 func (s *Session) secured(e stream.Event, secure otr.Secure) {
 	p := *s.peer
 	name := events.Secure
@@ -123,9 +121,9 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 		}
 	}
 	if s.refusal {
-		return // the error says so, and nothing here may sound like a session with the contact
+		return // the error reports it, and no message may look as if there were a session with the contact
 	}
-	if s.trusted { // it has been told, but the peer's profile is a newer one
+	if s.trusted { // the user knows, but the peer's profile is newer
 		standing, err := s.keeper.Refreshed(secure.Session, e.Time)
 		s.remembered(secure.Session, standing, err)
 		return
@@ -142,7 +140,7 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 			s.Note("secure with OTRv%d key %v", secure.Version, secure.Fingerprint)
 		}
 		s.noticeAnswer()
-		return // it is about to prove itself, and has no name until then
+		return // the peer is about to prove itself and has no name until then
 	}
 	switch standing {
 	case trust.Unverified:
@@ -160,9 +158,9 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 	}
 }
 
-// tellReplaced tells a person that the peer has begun a session in the place of one that
-// it had not ended, unless that is a new key exchange of a client that leaves no doubt about
-// texts.
+// tellReplaced tells a person that the peer has replaced a session that had not ended. It says
+// nothing about a new key exchange of a client that acknowledges texts, where none can be in
+// doubt.
 func (s *Session) tellReplaced(now otr.Session) {
 	if s.cfg.LastText == nil {
 		return
@@ -177,18 +175,18 @@ func (s *Session) tellReplaced(now otr.Session) {
 	}
 }
 
-// trustedNow follows the last check that was asked for.
+// trustedNow runs when the last required check has passed.
 func (s *Session) trustedNow(session stream.SessionID) {
 	s.trusted = true
 	s.stepsOver()
-	clear(s.options.SMP) // it has been compared, which happens once in a connection
+	clear(s.options.SMP) // it has been compared, which happens once per connection
 	s.state = control.StateEncrypted
 	finishAll(&s.waiters.trusted, session)
 }
 
-// remembered follows putting the peer's key on file. A home that cannot be written
-// to does not stop the stream: the peer has met what was asked, but the next time
-// we will not know it, and the user must.
+// remembered runs after an attempt to store the peer's key. A home that cannot be written to
+// does not stop the stream, because the peer has passed its checks. But the key will be unknown
+// next time, so the user is told.
 func (s *Session) remembered(met otr.Session, standing trust.Standing, err error) {
 	if err != nil {
 		s.Warn("the key of %s cannot be remembered: %v", s.contactName(), exit.Plain(err))
@@ -206,7 +204,7 @@ func (s *Session) setStanding(standing trust.Standing) {
 	}
 }
 
-// setUntrusted follows the end of a session.
+// setUntrusted runs when a session ends.
 func (s *Session) setUntrusted() {
 	s.trusted = false
 	s.keeper.SessionEnded()
@@ -217,8 +215,8 @@ func (s *Session) setUntrusted() {
 	}
 }
 
-// MarkVerified records that the user has compared the fingerprint of the peer. It
-// fails where the session is with another key by now.
+// MarkVerified records that the user has compared the peer's fingerprint. It fails if the
+// session is with a different key by now.
 func (s *Session) MarkVerified(compared keys.Fingerprint) error {
 	if !s.isRunning() {
 		return ErrUnencrypted
@@ -235,13 +233,13 @@ func (s *Session) MarkVerified(compared keys.Fingerprint) error {
 	})
 }
 
-// Review looks whether the contact's key is trusted otherwise by now, as another
-// process may have seen to.
+// Review checks whether the trust in the contact's key has changed, for example by another
+// process.
 func (s *Session) Review() {
 	if !s.isRunning() {
 		return
 	}
-	_ = s.do(func(*otr.Conversation) ([][]byte, error) { // after the end there is nothing to review
+	_ = s.do(func(*otr.Conversation) ([][]byte, error) { // an error means that the session has ended, with nothing to review
 		if s.trusted {
 			s.setStanding(s.keeper.Review())
 		}
@@ -249,7 +247,7 @@ func (s *Session) Review() {
 	})
 }
 
-// contactName is what the contact that should be the peer is called in messages.
+// contactName returns the name that messages use for the contact expected as the peer.
 func (s *Session) contactName() string {
 	if s.options.Contact != "" {
 		return terminal.Visible(s.options.Contact)
@@ -257,8 +255,7 @@ func (s *Session) contactName() string {
 	return "the peer"
 }
 
-// endName is what the far end of the transport is called in messages where nothing has shown
-// yet who is there.
+// endName returns the name that messages use for the other end before it is known who is there.
 func (s *Session) endName() string {
 	if s.options.Contact != "" {
 		return s.contactName() + "'s end"
@@ -266,8 +263,8 @@ func (s *Session) endName() string {
 	return "the other end"
 }
 
-// peerName is what the peer is called in messages: by its contact's name only if
-// every check that was asked for has passed.
+// peerName returns the name that messages use for the peer: the contact's name only if every
+// required check has passed.
 func (s *Session) peerName() string {
 	if s.keeper != nil && s.keeper.Passed() {
 		return s.contactName()

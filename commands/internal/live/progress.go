@@ -9,12 +9,12 @@ import (
 	"otrpipe/commands/internal/terminal"
 )
 
-// progressEvery is how often the progress line is drawn anew: often enough to
-// look alive, and no load on a slow terminal.
+// progressEvery is the time between updates of the progress line: short enough to look alive,
+// long enough for a slow terminal.
 const progressEvery = 200 * time.Millisecond
 
-// showProgress shows on the terminal how far the transfer is, until we are
-// told to leave or the function it returns is called.
+// showProgress shows the progress of the transfer on the terminal until we are told to leave or
+// the function that it returns is called.
 func (s *Session) showProgress() (end func()) {
 	if !s.wantsProgress() {
 		return func() {}
@@ -45,13 +45,13 @@ func (s *Session) showProgress() (end func()) {
 		close(stop)
 		select {
 		case <-stopped:
-		case <-time.After(progressEvery): // a terminal that takes nothing holds up no end
+		case <-time.After(progressEvery): // do not wait for a terminal that takes no output
 		}
 	}
 }
 
-// wantsProgress reports whether there is a progress line: only ever on a
-// terminal. It is guessed on where the payload is elsewhere, or comes from a file; but not
+// wantsProgress reports whether to show a progress line. Without an explicit choice, there is
+// one if standard error is a terminal and the payload is elsewhere or comes from a file, but not
 // for serve, of which several may run at one terminal.
 func (s *Session) wantsProgress() bool {
 	switch {
@@ -67,12 +67,11 @@ func (s *Session) wantsProgress() bool {
 
 func (s *Session) payloadOnTerminal() bool { return slices.ContainsFunc(s.setup.Streams, terminal.Is) }
 
-// endsWithFirstByte reports whether the progress line gives way to what the peer sends,
-// which is shown on the terminal.
+// endsWithFirstByte reports whether the progress line disappears when the peer's first byte
+// arrives, because its payload is shown on the terminal.
 func (s *Session) endsWithFirstByte() bool { return !s.options.Progress && s.payloadOnTerminal() }
 
-// remaining is how many bytes of plaintext there are still to send; 0: nobody
-// knows.
+// remaining returns the number of bytes of plaintext still to send; 0: unknown.
 func (s *Session) remaining() int64 {
 	in := s.setup.Input
 	if in == nil {
@@ -89,8 +88,7 @@ func (s *Session) remaining() int64 {
 	return max(0, info.Size()-at)
 }
 
-// trustInPeer says, for the progress line, who the peer is and how far it is
-// trusted.
+// trustInPeer describes, for the progress line, who the peer is and how far it is trusted.
 func (s *Session) trustInPeer() string {
 	now := s.Snapshot()
 	switch {

@@ -12,11 +12,11 @@ import (
 	"otrpipe/otr/stream"
 )
 
-// ErrUnencrypted is for what needs a session.
+// ErrUnencrypted is the error of operations that need a session when there is none.
 var ErrUnencrypted error = exit.Errorf(exit.Failure, "there is no encrypted session").
 	WithHint("/refresh begins one")
 
-// Handle does what a controller asks, which waits for it as long as ctx goes on.
+// Handle carries out a controller's request. The controller waits for it until ctx ends.
 func (s *Session) Handle(ctx context.Context, r *control.Request) control.Reply {
 	switch {
 	case r.Status:
@@ -46,11 +46,11 @@ func (s *Session) Handle(ctx context.Context, r *control.Request) control.Reply 
 	return control.ReplyOf(exit.Errorf(exit.Failure, "the session's host does not know how to do that"))
 }
 
-// Join refuses a half: this end has none.
+// Join refuses a half, because this end has none.
 func (s *Session) Join(conn *control.Conn, _ *control.Join, files []*os.File) {
 	defer conn.Close()
 	control.CloseFiles(files)
-	if !s.Leaving() { // without an answer it tries again
+	if !s.Leaving() { // if it gets no answer, it tries again
 		_ = conn.Reply(control.ReplyOf(s.cfg.Name.Taken()))
 	}
 }
@@ -81,7 +81,7 @@ func (s *Session) Refresh(ctx context.Context) error {
 	}, &s.waiters.secure)
 }
 
-// hasLapsed reports whether a session in mode lines has ended that may begin again.
+// hasLapsed reports whether a session in mode lines has ended but may begin again.
 func (s *Session) hasLapsed() bool {
 	now := s.Snapshot()
 	return s.isRunning() && now.Mode == options.ModeLines && now.Peer != nil && !now.Trusted && !s.isFinished()
@@ -93,7 +93,7 @@ func (s *Session) isFinished() bool {
 	return s.finished
 }
 
-// Query asks the peer for a session where there is none.
+// Query asks the peer for a session if there is none.
 func (s *Session) Query() error {
 	if !s.isRunning() {
 		return ErrUnencrypted
@@ -101,7 +101,7 @@ func (s *Session) Query() error {
 	return s.do((*otr.Conversation).Start)
 }
 
-// End ends the session with the peer, which is told. It is for mode lines.
+// End ends the session and tells the peer. It is for mode lines.
 func (s *Session) End() error {
 	lines := s.linesNow()
 	if lines == nil {
@@ -113,8 +113,8 @@ func (s *Session) End() error {
 	return nil
 }
 
-// Send sends a text in mode lines as it was typed, in one session or not at all, and
-// returns its number. Its error is one of package stream.
+// Send sends a text as typed in mode lines, in the given session or not at all, and returns its
+// number. Its errors are those of package stream.
 func (s *Session) Send(in stream.SessionID, text string) (number int64, err error) {
 	lines := s.linesNow()
 	if lines == nil {
@@ -123,7 +123,7 @@ func (s *Session) Send(in stream.SessionID, text string) (number int64, err erro
 	return lines.WriteTextIn(in, []byte(s.asTyped(text)))
 }
 
-// linesNow is the stream of mode lines that runs or has run last; nil: there is none.
+// linesNow returns the stream of mode lines that runs or ran last; nil: there is none.
 func (s *Session) linesNow() *stream.Lines {
 	if c := s.connected.Load(); c != nil {
 		return c.lines
@@ -131,18 +131,17 @@ func (s *Session) linesNow() *stream.Lines {
 	return nil
 }
 
-// Running reports whether the transport carries the session by now.
+// Running reports whether the transport carries the session yet.
 func (s *Session) Running() bool { return s.isRunning() }
 
 // An extraKey is an extra symmetric key that the peer has announced.
 type extraKey struct {
-	session stream.SessionID // which it is of
+	session stream.SessionID // the session that it belongs to
 	use     uint32
 	key     []byte
 }
 
-// keepExtraKey keeps the key that the peer announced last, for extra-key
-// --received.
+// keepExtraKey keeps the latest key that the peer announced, for extra-key --received.
 func (s *Session) keepExtraKey(in stream.SessionID, e otr.ExtraKeyReceived) {
 	if s.extra != nil {
 		clear(s.extra.key)
@@ -169,7 +168,7 @@ func (s *Session) ExtraKey(ctx context.Context, r *control.ExtraKey) (key []byte
 	}
 	err = s.doIn(session, func(c *otr.Conversation) ([][]byte, error) {
 		if r.Received {
-			// The key of the present session's peer, once it has met what was asked of it.
+			// Only the key of the present session, and only if its peer has passed every check.
 			now, ok := s.connected.Load().Session()
 			if s.extra == nil || !s.trusted || !ok || now != s.extra.session {
 				return nil, missing
