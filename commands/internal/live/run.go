@@ -21,28 +21,29 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// lastBytes is how long plaintext that has arrived may take to be written when
-// we are told to leave and its reader does not read.
+// lastBytes is how long to keep trying to write received plaintext when we are told to leave and
+// its reader does not read.
 const lastBytes = time.Second
 
 const (
-	// queryText is for a friend whose program does not speak OTR and so shows the query.
+	// queryText is part of the query, for a friend whose program does not speak OTR and shows
+	// the query.
 	queryText = "This asks your program for a private conversation by OTR (Off-the-Record). " +
 		"If you can read it, your program does not speak OTR, or has it turned off."
-	// mostQueries is how often such a friend has to read it.
+	// mostQueries is the number of times to show it to such a friend.
 	mostQueries = 3
 )
 
 var (
 	// ErrEndedHere is the cause of a session that our user has ended.
 	ErrEndedHere error = exit.Errorf(exit.Broken, "the session was ended with otrpipe end")
-	// ErrQuit is the cause of a session that its person leaves. What is left to say
-	// then is why the last words could not be sent.
+	// ErrQuit is the cause of a session that its user leaves. The only thing left to report then
+	// is why the last words could not be sent.
 	ErrQuit error = exit.Errorf(exit.Broken, "the session was ended")
 )
 
-// whyNot returns why a question at the terminal has no answer: the session was stopped
-// meanwhile, or else err.
+// whyNot returns the reason why a question at the terminal got no answer: the cause if the
+// session was stopped meanwhile, or else err.
 func (s *Session) whyNot(err error) error {
 	if errors.Is(err, terminal.ErrStopped) {
 		return s.Cause()
@@ -50,8 +51,8 @@ func (s *Session) whyNot(err error) error {
 	return err
 }
 
-// Prepare opens the identity and makes the conversation. The time that the user
-// takes for a passphrase or a secret is not the peer's.
+// Prepare opens the identity and makes the conversation. The time that the user takes to type a
+// passphrase or a secret does not count against the peer.
 func (s *Session) Prepare(setup Setup) (*otr.Conversation, error) {
 	if err := s.openAll(setup); err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func (s *Session) openAll(setup Setup) error {
 	return nil
 }
 
-// conversation makes a conversation with a peer of whom nothing is known yet.
+// conversation makes a conversation with a peer about whom nothing is known yet.
 func (s *Session) conversation() (*otr.Conversation, error) {
 	id := s.identity
 	policy, err := s.policyOf(id)
@@ -101,7 +102,7 @@ func (s *Session) conversation() (*otr.Conversation, error) {
 	}
 	ed448, forging := id.Ed448, id.Forging
 	if !policy.Has(otr.AllowV4) {
-		ed448, forging = nil, nil // what is not to be spoken is not to be told either
+		ed448, forging = nil, nil // do not announce keys of a version that must not be used
 	}
 	policy = s.policyFor(contact, policy)
 	peer := s.firstClient(contact, policy)
@@ -151,30 +152,31 @@ func (s *Session) newKeeper(policy otr.Policy) *trust.Keeper {
 	})
 }
 
-// comparesFirst reports whether SMP is run before anything moves over the present connection.
-// A key that has proved itself over one before need not do so again, and the secret is wiped.
+// comparesFirst reports whether SMP must succeed before anything moves over the present
+// connection. A key that has passed over an earlier connection need not pass again, and the
+// secret has been wiped.
 func (s *Session) comparesFirst() bool { return s.options.SMP != nil && s.bound == nil }
 
-// firstClient is the client that a session begins with, by a key exchange of ours and not
-// by a query: a client of version 3 or older may answer a query in a session that it still
-// has by sending the next texts in clear. Another otrpipe never does, nor does anybody
-// in version 4, and a query finds them wherever they are.
+// firstClient returns the client with which a session begins by a key exchange instead of a
+// query. A client of version 3 or older may react to a query within a session that it still has
+// by sending the next texts in clear. Other otrpipes and clients in version 4 never do that, and
+// a query finds them whatever their instance is.
 func (s *Session) firstClient(contact keyfile.Contact, policy otr.Policy) otr.Peer {
 	peer := trust.LastClient(contact, policy.Allows)
 	if s.options.Mode != options.ModeLines || peer.Version >= 4 {
 		return otr.Peer{}
 	}
-	// Whichever instance is there may answer: after a crash it has another tag.
+	// Any instance may answer, because after a crash it has a new tag.
 	return otr.Peer{Version: peer.Version}
 }
 
-// keptProfile is the client profile that the home keeps for a client of an identity; nil
-// where it keeps none.
+// keptProfile returns the client profile that the home keeps for a client of an identity; nil if
+// it keeps none.
 func (s *Session) keptProfile(id *keyfile.Identity, client int, cfg otr.Config) []byte {
 	if !s.setup.AtHome || cfg.Ed448 == nil {
 		return nil
 	}
-	cfg.Policy |= otr.AllowV4 // a session may come to it later
+	cfg.Policy |= otr.AllowV4 // a session may use version 4 later
 	versions := wire.MakeVersions(4)
 	if cfg.Policy.Has(otr.AllowV3) {
 		versions = wire.MakeVersions(3, 4)
@@ -189,17 +191,17 @@ func (s *Session) keptProfile(id *keyfile.Identity, client int, cfg otr.Config) 
 	return profile
 }
 
-// takeInstanceTag returns the instance tag of the first client of the identity that no other
-// live session is: a peer of both has to tell them apart, and so have they if they are each
-// other's. A client that has left without ending its session is passed over: some clients,
-// asked by a query, put a session with the same tag that is still alive to plaintext. Where
-// the home keeps no client that is free the tag is a new one, and client is 0. A session with
-// several callers stays the client that it is.
+// takeInstanceTag returns the instance tag of the identity's first client that no other live
+// session uses, because a peer of two sessions must be able to tell them apart, and so must two
+// sessions with each other. It skips a client that left without ending its session: a query
+// makes some peers' clients put a session that is still alive with that tag to plaintext. If no
+// stored client is free, the tag is new and client is 0. A session with several callers keeps
+// its client.
 //
-// A tag that is to be fresh is a new one too. It is for sessions that begin with a query to a
-// client of which nothing is known: even if the last session has ended properly, and the
-// friend's client says so and sends nothing, a query and a key exchange with the same tag make
-// some clients send the friend's next texts in clear.
+// With fresh, the tag is new too. That is for sessions that begin with a query to an unknown
+// client: even if the last session ended properly, and the friend's client knows that and sends
+// nothing, a query and a key exchange with the same tag make some clients send the friend's next
+// texts in clear.
 func (s *Session) takeInstanceTag(id *keyfile.Identity, fresh bool) (tag uint32, client int, err error) {
 	if s.tag == nil && !fresh {
 		s.tag, s.client = s.freeClient()
@@ -236,8 +238,8 @@ func (s *Session) freeClient() (*control.Held, int) {
 	return nil, 0
 }
 
-// giveTagBack gives the client's instance tag to the next run. Where a session with it may
-// live on at the peer, that is for ever.
+// giveTagBack releases the client's instance tag for the next run. If a session with it may live
+// on at the peer, the tag is never used again.
 func (s *Session) giveTagBack(err error) {
 	var e *exit.Error
 	switch {
@@ -249,17 +251,16 @@ func (s *Session) giveTagBack(err error) {
 	}
 }
 
-// meetsAnyClient reports whether a person at this terminal talks with somebody whose
-// client is not known, and it may speak version 2 only, as some do to this day. Where the
-// peer is checked before anything is said, nobody shall be able to choose that version by
-// altering a query.
+// meetsAnyClient reports whether a person at this terminal talks with somebody whose client is
+// unknown and may speak version 2 only, as some still do. If the peer is checked before anything
+// is said, version 2 is not offered, so that nobody can force it by altering a query.
 func (s *Session) meetsAnyClient(contact keyfile.Contact) bool {
 	return s.cfg.AtTerminal && s.options.Named == 0 && len(contact.Keys) == 0 &&
 		len(s.options.Expect) == 0 && s.options.SMP == nil && s.options.Trust == options.TrustNew
 }
 
-// policyOf is the policy for an identity. An identity of an older program has no key
-// of version 4: then the version is left out, unless it was asked for.
+// policyOf returns the policy for an identity. If an identity of an older program has no version
+// 4 key, the policy leaves that version out unless the user asked for it.
 func (s *Session) policyOf(id *keyfile.Identity) (otr.Policy, error) {
 	policy := s.options.Policy
 	if id.Ed448 != nil || !policy.Has(otr.AllowV4) {
@@ -273,7 +274,7 @@ func (s *Session) policyOf(id *keyfile.Identity) (otr.Policy, error) {
 	return policy, nil
 }
 
-// policyFor is the policy of an identity, fitted to a contact and to the mode.
+// policyFor returns the policy of an identity, adapted to a contact and to the mode.
 func (s *Session) policyFor(contact keyfile.Contact, policy otr.Policy) otr.Policy {
 	if policy.Has(otr.AllowV4|otr.AllowV3) && trust.OnlyVersion3(contact) {
 		policy &^= otr.AllowV4
@@ -288,7 +289,7 @@ func (s *Session) policyFor(contact keyfile.Contact, policy otr.Policy) otr.Poli
 	return policy
 }
 
-// streamConfig is how a stream is run over the conversation.
+// streamConfig returns the configuration of a stream over the conversation.
 func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
 	cfg := stream.Config{
 		Conversation: c,
@@ -326,16 +327,15 @@ func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
 	return cfg
 }
 
-// clock is the machine's clock.
+// clock reads the machine's clock.
 type clock struct{}
 
 func (clock) Now() time.Time { return time.Now() }
 
 func (clock) AfterFunc(d time.Duration, f func()) stream.Timer { return time.AfterFunc(d, f) }
 
-// Run holds the conversation over a transport, and moves the payload that
-// open names once the peer has met what was asked of it. It returns when all
-// is over.
+// Run runs the conversation over a transport. Once the peer has passed every check, it moves the
+// payload that open returns. It returns when everything has ended.
 func (s *Session) Run(c *otr.Conversation, transport io.ReadWriteCloser, open func() (*Payload, error)) error {
 	s.state = control.StateHandshake
 	s.step.Store(time.Now().UnixNano())
@@ -349,7 +349,7 @@ func (s *Session) Run(c *otr.Conversation, transport io.ReadWriteCloser, open fu
 	noticed := s.noticeWait()
 	defer noticed()
 	if err := link.Handshake(context.Background()); err != nil {
-		_ = link.Wait() // for the last words
+		_ = link.Wait() // to deliver the last words
 		return s.outcome(err, nil)
 	}
 	p, err := open()
@@ -370,8 +370,8 @@ func (s *Session) Run(c *otr.Conversation, transport io.ReadWriteCloser, open fu
 	return err
 }
 
-// start starts the stream, which is the session's owner from then on, and returns
-// what moves a payload through it. An earlier request to stop takes effect now.
+// start starts the stream, which owns the session from then on, and returns the function that
+// moves a payload through it. An earlier request to stop takes effect now.
 func (s *Session) start(c *otr.Conversation, transport io.ReadWriteCloser) (move func(*Payload) (received <-chan error)) {
 	var abort func(string)
 	cfg := s.streamConfig(c)
@@ -398,8 +398,8 @@ func (s *Session) start(c *otr.Conversation, transport io.ReadWriteCloser) (move
 	return move
 }
 
-// outcome is what a stream's end comes to, once the plaintext that arrived
-// before it has been written.
+// outcome returns the outcome of a stream's end, after the plaintext received before it has been
+// written.
 func (s *Session) outcome(err error, received <-chan error) error {
 	s.state, s.ending = control.StateFinished, err
 	s.publish()
@@ -411,7 +411,7 @@ func (s *Session) outcome(err error, received <-chan error) error {
 	cause := s.Cause()
 	switch {
 	case cause == ErrEndedHere && err == nil:
-		return nil // all that was written has been sent
+		return nil // everything that was written has been sent
 	case cause == ErrQuit && (err == nil || errors.Is(err, stream.ErrClosed)):
 		return nil
 	case cause == ErrQuit:
@@ -422,8 +422,8 @@ func (s *Session) outcome(err error, received <-chan error) error {
 	return s.explain(err)
 }
 
-// written waits until the plaintext that arrived has been written, and returns
-// the error of that. What we are told to leave unwritten is lost too.
+// written waits until all received plaintext has been written, and returns the error of that.
+// Being told to leave before that counts as an error.
 func (s *Session) written(received <-chan error) error {
 	select {
 	case lost := <-received:
@@ -438,8 +438,8 @@ func (s *Session) written(received <-chan error) error {
 	}
 }
 
-// Serve runs the session over a transport for COMMAND, an application, which is
-// started when the peer has met what was asked of it.
+// Serve runs the session over a transport for COMMAND, an application, which it starts when the
+// peer has passed every check.
 func (s *Session) Serve(command []string, c *otr.Conversation, transport io.ReadWriteCloser) error {
 	var application *process.Command
 	err := s.Run(c, transport, func() (p *Payload, err error) {
@@ -460,7 +460,7 @@ func (s *Session) Serve(command []string, c *otr.Conversation, transport io.Read
 	return application.Result()
 }
 
-// Start runs COMMAND as a part of the session.
+// Start starts COMMAND as part of the session.
 func (s *Session) Start(command []string, stderr *os.File) (*process.Command, error) {
 	c, err := process.Start(command, stderr, s.watch)
 	if err != nil {
@@ -472,8 +472,8 @@ func (s *Session) Start(command []string, stderr *os.File) (*process.Command, er
 	return c, nil
 }
 
-// Standard is the payload of standard input and output, or of those that the other
-// half has brought.
+// Standard returns the payload of standard input and output, or of those that the other half has
+// handed over.
 func (s *Session) Standard(in, out *os.File) *Payload {
 	return &Payload{In: terminal.NewReader(in), Out: s.Messages.Output(out), DoneOut: out.Close}
 }

@@ -16,30 +16,30 @@ import (
 	"otrpipe/keyfile"
 )
 
-// A Server lets an application talk with callers, each in a session of its own.
+// A Server lets an application talk with callers, each in its own session.
 type Server struct {
 	IO       *terminal.IO
 	Listener *transport.Listener // Run closes it
-	Max      int                 // how many sessions there are at once; more callers wait
+	Max      int                 // the maximum number of sessions at once; more callers wait
 	Command  []string            // the application, which is started once per session
 	Options  *options.Options
-	// Setup is what each session needs to run. Its Open and AskSecret are called once,
-	// for all of them.
+	// Setup is what each session needs to run. Open and AskSecret are called only once, for all
+	// sessions.
 	Setup Setup
-	// Host begins to host a session under a name of its own.
+	// Host begins to host a session under its own name.
 	Host func() (*Session, error)
-	// Events, unless nil, is for what happens to the server and not in a session.
+	// Events, unless nil, receives the events of the server itself.
 	Events *events.Log
 
-	// Run's.
+	// Owned by Run.
 	identity *keyfile.Identity
 	running  sync.WaitGroup
 	mu       sync.Mutex
-	sessions map[*Session]struct{} // guarded by mu: those that run
+	sessions map[*Session]struct{} // guarded by mu: the running sessions
 }
 
-// Run serves callers until a signal ends it, and then the sessions that run; its error is
-// that of a process that a signal has ended.
+// Run serves callers until a signal ends it together with the running sessions. Its error is
+// that of a process ended by a signal.
 func (v *Server) Run() error {
 	defer v.Listener.Close()
 	watch := process.Watch()
@@ -65,7 +65,7 @@ func (v *Server) Run() error {
 	v.sessions = map[*Session]struct{}{}
 	err := v.serveAll(stop)
 	v.mu.Lock()
-	for s := range v.sessions { // it may be too young to have heard the signal itself
+	for s := range v.sessions { // it may have begun too late to see the signal itself
 		s.Stop(err, "interrupted")
 	}
 	v.mu.Unlock()
@@ -73,7 +73,7 @@ func (v *Server) Run() error {
 	return err
 }
 
-// open opens what all sessions need.
+// open opens the identity and the secret, which all sessions share.
 func (v *Server) open(stop <-chan struct{}) (err error) {
 	if v.Options.Question != "" && v.Options.SMP == nil {
 		if v.Options.SMP, err = v.Setup.AskSecret(stop); err != nil {
@@ -90,8 +90,8 @@ func (v *Server) tellListening() {
 	v.IO.Note("%s", listeningText(v.Listener))
 }
 
-// serveAll serves one caller after another until stop ends, and returns its cause or why a
-// session cannot be hosted. Callers who come while there is no place wait in the listener.
+// serveAll serves callers until stop ends, and returns the cause of that, or the error if a
+// session cannot be hosted. Callers that find no free place wait in the listener.
 func (v *Server) serveAll(stop context.Context) error {
 	places := make(chan struct{}, v.Max)
 	for {
@@ -120,8 +120,8 @@ func (v *Server) serveAll(stop context.Context) error {
 	}
 }
 
-// place waits for a place for another session; false: stop was closed. Where there is none, a
-// caller that stands still gives way to one that waits.
+// place waits for a free place for another session; it returns false if stop was closed. If no
+// place is free, a caller that makes no progress gives way to one that waits.
 func (v *Server) place(places chan<- struct{}, stop <-chan struct{}) bool {
 	tick := time.NewTicker(stallPoll)
 	defer tick.Stop()
@@ -137,7 +137,7 @@ func (v *Server) place(places chan<- struct{}, stop <-chan struct{}) bool {
 	}
 }
 
-// serve is one caller's session, from its beginning to its end.
+// serve runs one caller's session.
 func (v *Server) serve(s *Session, caller *transport.Caller) {
 	s.Note("a caller from %s", caller.Address())
 	o := *v.Options
@@ -156,7 +156,7 @@ func (v *Server) serve(s *Session, caller *transport.Caller) {
 	s.Messages.Flush(lastAnswers)
 }
 
-// tellEnded tells how a session has ended.
+// tellEnded reports how a session ended.
 func (v *Server) tellEnded(s *Session, err error) {
 	if err == nil {
 		s.Note("the session ended")

@@ -1,6 +1,5 @@
-// Package live is the session that a process hosts: a conversation over a
-// transport, what moves through it, and what other processes of the user ask of
-// it.
+// Package live runs the OTR session that a process hosts: a conversation over a transport, the
+// payload that moves through it, and the requests of the user's other processes.
 package live
 
 import (
@@ -26,52 +25,50 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// lastAnswers is how long a session that has ended waits for other processes to
-// take their answers.
+// lastAnswers is how long a session that has ended waits for other processes to read their
+// answers.
 const lastAnswers = time.Second
 
-// A Config describes a session when its process begins to host it.
+// A Config describes a session that its process begins to host.
 type Config struct {
 	IO       *terminal.IO
 	Name     control.Name
-	Dir      string // where sessions meet
+	Dir      string // the folder for sockets
 	Home     *keyfile.Home
 	Listener *control.Listener // serves the Session or a Handler around it; Finish closes it
-	Events   *os.File          // for the events; nil: none are wanted
+	Events   *os.File          // the file for events; nil: none
 	Given    options.Values    // the flags, as far as they are known
 
-	// AtTerminal says that a person talks in the session at this terminal. Hints
-	// name the chat's commands then, and the stream is for one session's peer.
+	// AtTerminal says that a person talks in the session at this terminal. Hints then name the
+	// chat's commands, and the stream is bound to one session's peer.
 	AtTerminal bool
-	// Changed, unless nil, is told how the session stands whenever that may have
-	// changed. It is called by the goroutine that owns the session.
+	// Changed, unless nil, is called with a snapshot whenever the session may have changed, by
+	// the goroutine that owns the session.
 	Changed func(Snapshot)
-	// SentTexts, unless nil, returns those of n texts, from the one with the number
-	// first on, that are still known, quoted for people. It is called by the goroutine
-	// that owns the session.
+	// SentTexts, unless nil, returns in quotation marks those of the n texts from number first
+	// on that are still known. The goroutine that owns the session calls it.
 	SentTexts func(first, n int64) []string
-	// LastText, unless nil, returns the text that was sent last, quoted for people, if nothing
-	// shows whether it has arrived. It is called by the goroutine that owns the session.
+	// LastText, unless nil, returns in quotation marks the last sent text if nothing shows
+	// whether it has arrived. The goroutine that owns the session calls it.
 	LastText func() string
-	// Settled, unless nil, is told of which texts, by their numbers, it is known by now that
-	// they have arrived, or that they have not or may not have. It is called by the goroutine
-	// that owns the session.
+	// Settled, unless nil, is called with the numbers of texts that have now been delivered, or
+	// are lost or may be. The goroutine that owns the session calls it.
 	Settled func(first, n int64, arrived bool)
-	// InClear, unless nil, shows text that came in clear, which anyone may have written; count
-	// is for how many texts the latest stands. It is called by the goroutine that owns the
-	// session.
+	// InClear, unless nil, shows text that came unencrypted, which anyone may have written.
+	// count is the number of texts that the shown one stands for. The goroutine that owns the
+	// session calls it.
 	InClear func(text stream.Unencrypted, count int)
-	// OwnProgress says that the command shows how far the transfer is, and what has moved.
+	// OwnProgress says that the command itself shows the progress and the amount of data moved.
 	OwnProgress bool
-	// ByCode says that the ends know each other by a code for this one session. Their keys
-	// are made for it too, so that people are not shown them.
+	// ByCode says that the ends verify each other by a code for this session only. Their keys
+	// are made for it too, so they are not shown to people.
 	ByCode bool
-	// Restore, unless nil, gives the terminal back before the process is ended by a
-	// second signal.
+	// Restore, unless nil, restores the terminal before a second signal ends the process.
 	Restore func()
-	// OneOfMany says that the process hosts other sessions too, and hears signals for all.
+	// OneOfMany says that the process hosts other sessions too, and handles signals for all of
+	// them.
 	OneOfMany bool
-	// Ended, unless nil, is told the outcome before the session's name is given up.
+	// Ended, unless nil, is called with the outcome before the session's name is released.
 	Ended func(error)
 }
 
@@ -82,111 +79,109 @@ type Setup struct {
 	Open func(stop <-chan struct{}) (*keyfile.Identity, error)
 	// AskSecret asks for the secret that answers Options.Question, until stop is closed.
 	AskSecret func(stop <-chan struct{}) ([]byte, error)
-	// KeepIdentity says that the identity is shared with other sessions, and is not to be
-	// wiped at the end of this one.
+	// KeepIdentity says that other sessions share the identity, so that it must not be wiped
+	// when this one ends.
 	KeepIdentity bool
-	// AtHome says that the identity is one of the home, which keeps its client profile.
+	// AtHome says that the identity is in the home, which keeps its client profile.
 	AtHome bool
-	// UpgradeHint is the command that makes an identity's keys of version 4.
+	// UpgradeHint is the command that adds version 4 keys to the identity.
 	UpgradeHint string
-	// Streams are the standard streams of the end: plaintext and transport.
+	// Streams are the end's standard streams, for plaintext and transport.
 	Streams []*os.File
-	// Input is where the plaintext comes from, if it is a file; nil: it is not.
+	// Input is the file that the plaintext comes from; nil: it comes from no file.
 	Input *os.File
-	// Served says that COMMAND is an application and not the transport. Several such
-	// sessions may run at one terminal, so progress is shown only where it is asked
-	// for.
+	// Served says that COMMAND is an application and not the transport. Several such sessions
+	// may run at one terminal, so progress is shown only on request.
 	Served bool
 }
 
-// A Session is an OTR session that this process hosts.
+// A Session is an OTR session hosted by this process.
 //
-// Its owner is the goroutine that calls Prepare, Run, RunOver and Finish, and while the
-// stream runs the stream's own, which calls Verify, Event and the functions given
-// to Do.
+// Its owner is the goroutine that calls Prepare, Run, RunOver and Finish; while the stream runs,
+// the owner is the stream's goroutine, which calls Verify, Event and the functions passed to Do.
 type Session struct {
-	// Set by New and never changed.
+	// Set by New and not changed later.
 	*terminal.IO
 	cfg     Config
 	watch   *process.SignalWatch
 	stopped chan struct{} // closed when cause is set
-	running chan struct{} // closed by Run when the stream runs: connected and options may be read
-	ended   chan struct{} // closed by Finish: nothing can be asked of the session any more
+	running chan struct{} // closed by Run when the stream runs; connected and options may be read from then on
+	ended   chan struct{} // closed by Finish; the session takes no more requests
 
 	// Set by Prepare or Run and not changed after running is closed.
 	begun    time.Time
 	options  *options.Options
 	setup    Setup
 	identity *keyfile.Identity
-	tag      *control.Held // of the client whose instance tag it is; nil: of none that is kept
-	client   int           // whose tag it is, from 1 on
-	keyLog   *keyLog       // nil: the session's keys are not written down
+	tag      *control.Held // the reservation of the stored client whose instance tag is used; nil: no stored client is used
+	client   int           // the number of that client, from 1 on
+	keyLog   *keyLog       // nil: do not log the session's keys
 
-	// connected is the stream that runs or has run last; nil: none has. The owner stores it.
+	// connected is the stream that runs or ran last; nil: none. The owner stores it.
 	connected atomic.Pointer[connection]
 	snapshot  atomic.Pointer[Snapshot] // stored by the owner
-	// between is set by the owner while it waits for another caller, after one has been
-	// turned away.
+	// between is set by the owner while it waits for another caller after turning one away.
 	between atomic.Bool
-	// step is when the other end came further last, in nanoseconds of Unix; the owner stores it.
+	// step is the Unix time, in nanoseconds, of the other end's latest progress; the owner
+	// stores it.
 	step atomic.Int64
-	// toldWaiting is set by whoever tells first that the other end is waited for.
+	// toldWaiting is set when the user has been told that we wait for the other end.
 	toldWaiting atomic.Bool
 
-	// The owner's, all up to mu.
+	// The fields from here to mu belong to the owner.
 	logs      []*events.Log
-	started   bool  // the events say that the session has begun
-	ending    error // of the stream that has ended last, as package stream tells it
+	started   bool  // the start of the session has been logged
+	ending    error // the error of the last stream, as package stream returned it
 	listens   bool  // the other end calls us
-	spoken    bool  // the other end of the transport has said something already
-	mayLiveOn bool  // at a peer that was cut off before this one, a session may live on
+	spoken    bool  // the other end of the transport has sent something
+	mayLiveOn bool  // a session may live on at an earlier peer that was cut off
 	state     control.State
 	keeper    *trust.Keeper
-	bound     *trust.Keeper // of a connection before in which a key has passed every check; nil: there was none
+	bound     *trust.Keeper // the Keeper of an earlier connection in which a key has passed every check; nil: there was none
 	peerState
-	// comparison is the one that comes before payload, while it is under way.
+	// comparison is the comparison that must precede payload, while it is under way.
 	comparison *guesses.Comparison
 	waiters    waiters
 
-	markup markup    // of the peer's client; guards itself
-	halves endedWays // of the stream; guards itself
+	markup markup    // of the peer's client; safe for several goroutines
+	halves endedWays // of the stream; safe for several goroutines
 
 	// Guarded by mu.
 	mu        sync.Mutex
-	cause     error            // why we leave of our own accord
+	cause     error            // our own reason for leaving
 	finished  bool             // the outcome is known
-	signalled bool             // a signal has come
-	abort     func(string)     // ends the stream before its time; nil: it does not run
-	child     *process.Command // COMMAND, where there is one
+	signalled bool             // a signal has arrived
+	abort     func(string)     // ends the stream early; nil: it does not run
+	child     *process.Command // COMMAND, if there is one
 }
 
-// A peerState is what is known of the peer at the other end of the transport, and of the
-// session with it. It belongs to the session's owner. With another transport it begins anew.
+// A peerState is what is known of the peer and of the session with it. It belongs to the
+// session's owner. It is reset for each new transport.
 type peerState struct {
-	peer    *events.Peer // whom the session is with; nil: nobody yet
+	peer    *events.Peer // the session's peer; nil: there is none yet
 	session otr.Session  // if peer is not nil
-	// formerInstance is the peer's instance in the session before that one; 0: there was none.
+	// formerInstance is the peer's instance in the previous session; 0: there was none.
 	formerInstance uint32
-	trusted        bool                // every check that was asked for has passed
-	refusal        bool                // the key of session is being refused
-	complete       bool                // mode stream: the peer's authenticated end has come
+	trusted        bool                // the peer has passed every required check
+	refusal        bool                // the session's key is being refused
+	complete       bool                // mode stream: the peer's authenticated end has arrived
 	echoed         bool                // what we sent came back
-	expired        *otr.ProfileExpired // the last one; nil: none
-	clocks         string              // what the peer's program said of our client profile, which has expired by its clock; "": nothing
-	speaks4        bool                // the peer has begun, or answered, a key exchange of version 4
-	advised        bool                // the user knows that the account names may be the reason
-	inClear        bool                // what came was unencrypted text
-	offline        bool                // what came was a message to somebody who is away
-	offers         string              // the versions that the peer asked for last, if none of them is allowed here
-	offered        wire.Versions       // the same
-	extra          *extraKey           // announced by the peer last
+	expired        *otr.ProfileExpired // the latest; nil: none
+	clocks         string              // what the peer's program said about our client profile, which has expired by its clock; "": nothing
+	speaks4        bool                // the peer has begun or answered a version 4 key exchange
+	advised        bool                // the user has been told that the account names may be the reason
+	inClear        bool                // unencrypted text arrived
+	offline        bool                // a message for someone who is away arrived
+	offers         string              // the versions that the peer asked for last, if we allow none of them
+	offered        wire.Versions       // the same as a set
+	extra          *extraKey           // the latest that the peer announced
 	smp            smpState
 }
 
 // A connection is a stream over a transport.
 type connection struct {
 	link
-	lines *stream.Lines // the link, in mode lines; nil in mode stream
+	lines *stream.Lines // the link in mode lines; nil in mode stream
 }
 
 // A link is what a session runs on: a stream.Stream or stream.Lines.
@@ -199,20 +194,20 @@ type link interface {
 	Stats() stream.Stats
 }
 
-// A Payload is where plaintext comes from and goes to.
+// A Payload holds the source and the destination of plaintext.
 type Payload struct {
 	In      io.Reader
 	Out     io.Writer
-	DoneOut func() error // nothing more will be written to Out
-	// Show, unless nil, is given the texts of mode lines instead; they are sent with
+	DoneOut func() error // called when nothing more will be written to Out
+	// Show, unless nil, is called with the texts of mode lines instead. Texts are then sent with
 	// Send.
 	Show func(text string)
-	// Application, unless nil, reads Out: if it leaves only that direction ends.
+	// Application, unless nil, reads Out. If it exits, only that direction ends.
 	Application *process.Command
 }
 
-// New begins to host a session. Finish must be called. The caller has the listener
-// serve the Session.
+// New begins to host a session. The caller must call Finish, and make the listener serve the
+// Session.
 func New(cfg Config) *Session {
 	s := &Session{
 		IO:      cfg.IO,
@@ -234,26 +229,26 @@ func New(cfg Config) *Session {
 	return s
 }
 
-// LogTo has the events written to f too. It is called before Run.
+// LogTo makes the session write its events to f too. It must be called before Run.
 func (s *Session) LogTo(f *os.File) {
 	s.logs = append(s.logs, events.NewLog(f, s.cfg.Name.Session, s.Report))
 }
 
-// Stopped is closed when the session is to end before its time; Cause says why.
+// Stopped is closed when the session must end early; Cause returns the reason.
 func (s *Session) Stopped() <-chan struct{} { return s.stopped }
 
 // Over is closed when the session has ended.
 func (s *Session) Over() <-chan struct{} { return s.ended }
 
-// Cause returns why the session was stopped; nil: it was not.
+// Cause returns the reason why the session was stopped; nil: it was not stopped.
 func (s *Session) Cause() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cause
 }
 
-// Stop ends the session for a reason of our own; the first one counts. The
-// peer is told reason.
+// Stop ends the session for a reason of our own; only the first call counts. The peer is told
+// reason.
 func (s *Session) Stop(cause error, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -268,16 +263,15 @@ func (s *Session) Stop(cause error, reason string) {
 	}
 }
 
-// Leaving reports whether the session ends or has ended, so that a new process can
-// soon host another one of its name.
+// Leaving reports whether the session is ending or has ended, so that another process can soon
+// host one under the same name.
 func (s *Session) Leaving() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cause != nil || s.finished
 }
 
-// Finish ends the session for all that take part in it and returns err, the
-// outcome.
+// Finish ends the session for all its participants and returns err, the outcome.
 func (s *Session) Finish(err error) error {
 	s.mu.Lock()
 	s.finished = true
@@ -315,8 +309,7 @@ func (s *Session) wipe() {
 	}
 }
 
-// heedSignals ends the session at the first signal, and the process at the
-// second.
+// heedSignals ends the session at the first signal and the process at the second.
 func (s *Session) heedSignals() {
 	for {
 		select {
@@ -328,13 +321,12 @@ func (s *Session) heedSignals() {
 	}
 }
 
-// Signal does what a signal to this process does: the first ends the session, the
-// second the process.
+// Signal acts like a signal to this process: the first ends the session, the second the process.
 func (s *Session) Signal(signal syscall.Signal) {
 	s.mu.Lock()
 	leaving, finished, command := s.cause != nil || s.finished, s.finished, s.child
-	// A session that ends by itself, or has been stopped for this very signal already, must
-	// not end the others at the first.
+	// If the session is ending by itself, or was already stopped for this signal, the first
+	// signal must not end the process and its other sessions.
 	first := s.cfg.OneOfMany && !s.signalled
 	s.signalled = true
 	s.mu.Unlock()
@@ -357,9 +349,8 @@ func (s *Session) Signal(signal syscall.Signal) {
 	os.Exit(code)
 }
 
-// logCutOff has events written that say how the process ends, although its session has no
-// time to end. A terminal that goes away does this too: its end of input may be seen before its
-// signal.
+// logCutOff logs how the process ends when its session has no time to end. It also applies to a
+// terminal that goes away, whose end of input may be seen before its signal.
 func (s *Session) logCutOff(finished bool, code int) {
 	if finished {
 		select {
@@ -374,8 +365,8 @@ func (s *Session) logCutOff(finished bool, code int) {
 	}
 }
 
-// byHand says how our user does something: at the chat's own line, or else from
-// another shell.
+// byHand returns how our user can do something: by a command of the chat, or else from another
+// shell.
 func (s *Session) byHand(line, shell string) string {
 	if s.cfg.AtTerminal {
 		return line
@@ -383,7 +374,7 @@ func (s *Session) byHand(line, shell string) string {
 	return shell
 }
 
-// tellPerson tells a person who talks in the session what another shell does to it.
+// tellPerson tells a person who talks in the session what a command in another shell did to it.
 func (s *Session) tellPerson(text string) {
 	if s.cfg.AtTerminal {
 		s.Note("%s", text)

@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// AnswerTime is how long the peer's person has to find the answer.
+	// AnswerTime is how long the person at the other end may take to answer.
 	AnswerTime = 5 * time.Minute
-	// crossedWait is how long a run that crossed one of the peer's waits for the
-	// peer to settle it. A client that does not will not start again either.
+	// crossedWait is how long a run that crossed one of the peer's waits for the peer to resolve
+	// it. A client that has not done so by then will not start again either.
 	crossedWait = 10 * time.Second
 )
 
-// smpHint is what usually makes two people's secrets differ.
+// smpHint names the usual reasons why two people's secrets differ.
 const smpHint = "capitals and blanks count: agree on how the secret is written, and compare again"
 
-// How a run of SMP can end that an event has told of.
+// The ends of an SMP run that an event reports.
 var (
 	ErrSMPFailed error = exit.Errorf(exit.SMP, "SMP failed: the secrets differ, or someone is in the middle").
 			WithHint(smpHint)
@@ -34,30 +34,29 @@ var (
 	ErrSMPAborted   error = exit.Errorf(exit.SMP, "SMP was aborted")
 )
 
-// A smpState is what a session knows of SMP. It belongs to the session's owner.
+// A smpState is a session's state of SMP. It belongs to the session's owner.
 type smpState struct {
-	asked    *string // the question that the peer waits with; nil: it does not
-	run      uint64  // which one that is, or was last
-	answered bool    // the run under way answers a question of the peer's
+	asked    *string // the question that the peer waits for an answer to; nil: none
+	run      uint64  // the number of that question, or of the last one
+	answered bool    // the run under way answers a question of the peer
 	crossed  bool    // both ends have started; the peer's abort is on its way
 }
 
-// A smpRun is a run of SMP that a process or a person waits for. The owner is told
-// of every event and says when to begin again, which it cannot do itself within
-// an event.
+// A smpRun is an SMP run that a process or a person waits for. The owner sees every event and
+// decides when to begin again, but cannot do so itself while handling an event.
 type smpRun struct {
 	*waiter
-	begin chan struct{} // holds one: look whether to start, or answer, once more
+	begin chan struct{} // of capacity one: check whether to start or answer again
 
-	// The owner's.
+	// Owned by the session's owner.
 	crossed bool // both ends have started
-	settled bool // after that the peer's abort, which belongs to it, has come
-	due     bool // it is time to begin once more
-	again   bool // it has begun once more
+	settled bool // the abort that the peer sends after a crossing has arrived
+	due     bool // it is time to begin again
+	again   bool // it has begun again
 }
 
-// CompareSecret starts SMP, or answers where the peer has started, and waits for
-// the result. It wipes the secret.
+// CompareSecret starts SMP, or answers if the peer has started, and waits for the result. It
+// wipes the secret.
 func (s *Session) CompareSecret(ctx context.Context, r *control.SMP) error {
 	defer clear(r.Secret)
 	late := limit(r.Timeout)
@@ -67,7 +66,7 @@ func (s *Session) CompareSecret(ctx context.Context, r *control.SMP) error {
 	}
 	run := &smpRun{waiter: newWaiter(), begin: make(chan struct{}, 1)}
 	run.session = session
-	started := false // and not answered
+	started := false // as opposed to answered
 	err = s.doIn(session, func(c *otr.Conversation) ([][]byte, error) {
 		if s.waiters.smp != nil {
 			return nil, exit.Errorf(exit.Failure, "SMP is under way already").
@@ -89,7 +88,7 @@ func (s *Session) CompareSecret(ctx context.Context, r *control.SMP) error {
 	return s.awaitSMP(ctx, run, r, late)
 }
 
-// awaitSMP waits for the result of a run and begins it again where that is due.
+// awaitSMP waits for the result of a run and begins it again when that is due.
 func (s *Session) awaitSMP(ctx context.Context, run *smpRun, r *control.SMP, late deadline) error {
 	for {
 		select {
@@ -98,7 +97,7 @@ func (s *Session) awaitSMP(ctx context.Context, run *smpRun, r *control.SMP, lat
 		case <-run.begin:
 			err := s.doIn(run.session, func(c *otr.Conversation) ([][]byte, error) {
 				if s.waiters.smp != run || run.again && !run.due {
-					return nil, nil // it has its result, or the peer was quicker than the clock
+					return nil, nil // there is a result, or the peer was quicker than the timer
 				}
 				run.again, run.due = true, false
 				return s.beginSMP(c, r, true)
@@ -116,9 +115,9 @@ func (s *Session) awaitSMP(ctx context.Context, run *smpRun, r *control.SMP, lat
 	}
 }
 
-// leaveSMP aborts a run that nobody waits for any longer, because of err.
+// leaveSMP aborts a run that nobody waits for any longer. err is the reason.
 func (s *Session) leaveSMP(run *smpRun, err error) error {
-	aborted := s.do(func(c *otr.Conversation) ([][]byte, error) { // or the session has ended
+	aborted := s.do(func(c *otr.Conversation) ([][]byte, error) { // an error means that the session has ended
 		if s.waiters.smp != run {
 			return nil, nil
 		}
@@ -131,7 +130,7 @@ func (s *Session) leaveSMP(run *smpRun, err error) error {
 	return err
 }
 
-// AbortSMP ends the run under way.
+// AbortSMP aborts the run under way.
 func (s *Session) AbortSMP() error {
 	if !s.isRunning() {
 		return nil
@@ -139,7 +138,7 @@ func (s *Session) AbortSMP() error {
 	return s.do(s.abortRun)
 }
 
-// abortRun ends the run under way, and the wait for it. The owner calls it.
+// abortRun aborts the run under way and ends the wait for it. The owner calls it.
 func (s *Session) abortRun(c *otr.Conversation) ([][]byte, error) {
 	shown := c.SMPOutcomeShown()
 	lines, err := c.AbortSMP()
@@ -147,7 +146,7 @@ func (s *Session) abortRun(c *otr.Conversation) ([][]byte, error) {
 		return nil, err
 	}
 	s.smpEnded(nil)
-	if shown { // which the stream tells of
+	if shown { // the stream reports it
 		return lines, ErrSMPBrokenOff
 	}
 	s.log(stream.Event{Time: time.Now(), Count: 1}, events.Record{Event: events.SMPAborted})
@@ -155,9 +154,9 @@ func (s *Session) abortRun(c *otr.Conversation) ([][]byte, error) {
 	return lines, nil
 }
 
-// beginSMP answers the peer if it waits for an answer, and else starts. After
-// a crossing the secret was not chosen for the peer's question, so that the
-// result counts whoever asked. The owner calls it.
+// beginSMP answers if the peer waits for an answer, and starts a run otherwise. After a
+// crossing, the secret was not chosen for the peer's question, so the result counts whichever
+// end asked. The owner calls it.
 func (s *Session) beginSMP(c *otr.Conversation, r *control.SMP, again bool) ([][]byte, error) {
 	asked := s.smp.asked
 	if !again && (r.Run != 0 && (asked == nil || r.Run != s.smp.run) || r.Run == 0 && asked != nil && *asked != "") {
@@ -170,7 +169,7 @@ func (s *Session) beginSMP(c *otr.Conversation, r *control.SMP, again bool) ([][
 	return c.StartSMP(r.Secret, r.Question)
 }
 
-// finishSMP gives the process that waits for the run under way its result.
+// finishSMP passes the result to the process that waits for the run under way.
 func (s *Session) finishSMP(err error) {
 	if run := s.waiters.smp; run != nil {
 		s.waiters.smp = nil
@@ -178,7 +177,7 @@ func (s *Session) finishSMP(err error) {
 	}
 }
 
-// advanceSMP tells the run that a process waits for of an event.
+// advanceSMP applies an event to the run that a process waits for.
 func (s *Session) advanceSMP(e any) {
 	run := s.waiters.smp
 	if run == nil {
@@ -202,8 +201,8 @@ func (s *Session) advanceSMP(e any) {
 			return
 		}
 		run.settled = true
-		// The end that starts again after a crossing is the one that does so at the
-		// beginning of a stream too.
+		// After a crossing, the end that starts again is the one that starts SMP at the
+		// beginning of a stream.
 		if s.session.FirstHalfBold {
 			run.due = true
 			run.rouse()
@@ -214,20 +213,20 @@ func (s *Session) advanceSMP(e any) {
 			run.rouse()
 		}
 	case otr.PeerEnded, otr.Ended, otr.Secure, stream.Refused:
-		// The secret was not for the peer of the next session.
+		// The secret was not meant for the peer of the next session.
 		s.finishSMP(s.endedBeforeSMP())
 	}
 }
 
-// rouse has whoever waits for the run look whether it is to begin once more.
+// rouse makes the process that waits for the run check whether to begin again.
 func (r *smpRun) rouse() {
 	select {
 	case r.begin <- struct{}{}:
-	default: // it is about to look
+	default: // it is about to check
 	}
 }
 
-// errAsksOtherwise keeps a secret from answering a question that it was not given for.
+// errAsksOtherwise prevents a secret from answering a question that it was not given for.
 var errAsksOtherwise error = exit.Errorf(exit.Failure, "meanwhile another question was asked").
 	WithHint("look at the question, and answer that")
 
@@ -235,8 +234,8 @@ func (s *Session) endedBeforeSMP() error {
 	return exit.Errorf(exit.SMP, "session %q ended before SMP did", s.cfg.Name.Session)
 }
 
-// smpAsked tells that the peer has started SMP. Where the stream has a secret
-// of its own it answers by itself.
+// smpAsked reports that the peer has started SMP. If the stream has a secret, it answers by
+// itself.
 func (s *Session) smpAsked(e stream.Event, what otr.SMPAsked) {
 	s.log(e, events.Record{Event: events.SMPAsked, Question: &what.Question})
 	if s.proving() {
@@ -254,9 +253,9 @@ func (s *Session) smpAsked(e stream.Event, what otr.SMPAsked) {
 	s.Advise("answer with: %s", s.byHand("/answer", "otrpipe smp -s "+exit.ShellWord(s.cfg.Name.Session)))
 }
 
-// smpSucceeded raises the trust in the peer's key. An end that has only answered a
-// question of the peer's has shown who it is, and knows no more of the peer:
-// anybody can ask what everybody knows.
+// smpSucceeded raises the trust in the peer's key, but not if we only answered the peer's
+// question. Answering authenticates us to the peer, not the peer to us: anybody can ask what
+// everybody knows.
 func (s *Session) smpSucceeded(e stream.Event) {
 	answered := s.smp.answered
 	verified := s.peer != nil && trust.Standing(s.peer.Trust) == trust.Verified
@@ -277,16 +276,16 @@ func (s *Session) smpSucceeded(e stream.Event) {
 	}
 }
 
-// SMPSucceeded says, at both ends in the same words, that a comparison has succeeded.
+// SMPSucceeded is the text for a successful comparison, the same at both ends.
 func SMPSucceeded(peer string) string { return "SMP succeeded: " + peer + " knows the secret" }
 
-// smpFailed tells that a comparison has failed.
+// smpFailed reports that a comparison has failed.
 func (s *Session) smpFailed(e stream.Event, what otr.SMPFailed) {
 	proving := s.proving()
 	s.smpEnded(nil)
 	s.log(e, events.Record{Event: events.SMPFailed})
 	if proving {
-		return // it is what we leave with
+		return // the exit error reports it
 	}
 	s.Warn("%v", failureOf(what))
 	if !what.BrokenOff {
@@ -311,8 +310,7 @@ func failureOf(e otr.SMPFailed) error {
 	return ErrSMPFailed
 }
 
-// smpAborted tells that the run under way was aborted, unless that belongs to
-// a crossing.
+// smpAborted reports that the run under way was aborted, unless the abort is part of a crossing.
 func (s *Session) smpAborted(e stream.Event) {
 	crossed := s.smp.crossed
 	s.smp.crossed = false
@@ -322,16 +320,16 @@ func (s *Session) smpAborted(e stream.Event) {
 	proving := s.proving()
 	s.smpEnded(nil)
 	s.log(e, events.Record{Event: events.SMPAborted})
-	if !proving { // or it is what we leave with
+	if !proving { // otherwise the exit error reports it
 		s.Warn("%v", ErrSMPAborted)
 	}
 }
 
-// proving says that the peer has still to prove itself by SMP, without which there
-// is no session.
+// proving reports whether the peer still has to pass SMP before the session can be used.
 func (s *Session) proving() bool { return s.comparesFirst() && !s.trusted }
 
-// smpEnded says that no run is under way; asked is the question of another.
+// smpEnded records that no run is under way. asked is the question of another run that the peer
+// has begun.
 func (s *Session) smpEnded(asked *string) {
 	s.smp.asked, s.smp.answered = asked, false
 }

@@ -11,24 +11,24 @@ import (
 	"otrpipe/otr/stream"
 )
 
-// A Snapshot is how a session stands at a moment. Nobody changes it.
+// A Snapshot is the state of a session at one moment. It never changes.
 type Snapshot struct {
 	State       control.State
-	Peer        *events.Peer     // whom the session is with; nil: nobody yet
+	Peer        *events.Peer     // the session's peer; nil: there is none yet
 	Version     int              // of OTR, if Peer is not nil
 	Fingerprint keys.Fingerprint // of the peer's key, if Peer is not nil
 	Instance    uint32           // of the peer, if Peer is not nil
 	KeysSince   time.Time        // if Peer is not nil
-	Trusted     bool             // every check that was asked for has passed
+	Trusted     bool             // the peer has passed every required check
 	Passed      bool             // the key has passed every check, now or before
-	Asked       *string          // the question that the peer's SMP waits with; nil: it does not
-	Run         uint64           // tells that question from others
-	Session     stream.SessionID // which session it is, if Trusted; zero: none
+	Asked       *string          // the question of the peer's SMP that waits for an answer; nil: none
+	Run         uint64           // identifies that question
+	Session     stream.SessionID // identifies the session if Trusted is set; zero otherwise
 	Mode        string
-	Contact     string // that should be the peer; "": anybody
+	Contact     string // the expected peer; "": anybody
 }
 
-// Standing is what is known of the peer's key; "" if there is no peer.
+// Standing describes what is known of the peer's key; "" if there is no peer.
 func (s Snapshot) Standing() trust.Standing {
 	if s.Peer == nil {
 		return ""
@@ -36,10 +36,11 @@ func (s Snapshot) Standing() trust.Standing {
 	return trust.Standing(s.Peer.Trust)
 }
 
-// Snapshot returns how the session stands now.
+// Snapshot returns the present state of the session.
 func (s *Session) Snapshot() Snapshot { return *s.snapshot.Load() }
 
-// publish shows all others how the session stands. Only the owner calls it.
+// publish makes the present state of the session visible to other goroutines. Only the owner
+// calls it.
 func (s *Session) publish() {
 	now := &Snapshot{
 		State:   s.state,
@@ -75,7 +76,7 @@ func (s *Session) isRunning() bool {
 	}
 }
 
-// Status is the answer of the command status.
+// Status returns the answer to the status command.
 func (s *Session) Status() *control.Status {
 	now := s.Snapshot()
 	status := &control.Status{

@@ -9,26 +9,26 @@ import (
 )
 
 const (
-	// stallTime is how long a caller may take for the key exchange while another one
-	// waits: many round trips of the slowest line.
+	// stallTime is how long a caller may take for the key exchange while another one waits: many
+	// round trips on the slowest line.
 	stallTime = 10 * time.Second
 	// smpStallTime is how long it may take for its next step in the comparison of secrets,
-	// where a person may have to look for the answer.
+	// because a person may have to find the answer.
 	smpStallTime = 30 * time.Second
-	// stallPoll is how often callers that stand still are looked for.
+	// stallPoll is the time between checks for callers that make no progress.
 	stallPoll = 200 * time.Millisecond
 )
 
-// stepped notes that the other end has come further at a time, or that what comes next is put
-// off until then. The owner calls it.
+// stepped records that the other end made progress at the given time, or that its next step is
+// not due before then. The owner calls it.
 func (s *Session) stepped(at time.Time) { s.step.Store(max(s.step.Load(), at.UnixNano())) }
 
-// stepsOver notes that the caller has passed every check, and may be silent from now on. The
+// stepsOver records that the caller has passed every check and may be silent from now on. The
 // owner calls it.
 func (s *Session) stepsOver() { s.step.Store(math.MaxInt64) }
 
-// stalledFor returns how long ago it was that the caller came further, if that is longer than
-// it may take where another one waits; 0: it is not.
+// stalledFor returns the time since the caller's latest progress if it exceeds what is allowed
+// while another caller waits, and 0 otherwise.
 func (s *Session) stalledFor(now time.Time) time.Duration {
 	limit := stallTime
 	if s.Snapshot().Peer != nil {
@@ -40,17 +40,17 @@ func (s *Session) stalledFor(now time.Time) time.Duration {
 	return 0
 }
 
-// errStalled is the outcome for a caller that stood still while another one waited.
+// errStalled is the outcome for a caller that made no progress while another one waited.
 func errStalled(stood time.Duration) error {
 	return exit.Errorf(exit.Timeout, "it did nothing more for %v, and another caller waited", stood.Round(time.Second))
 }
 
-// anotherWaits is what such a caller is told.
+// anotherWaits is the reason that such a caller is given.
 const anotherWaits = "another caller waits"
 
-// dropStalled breaks the connection with a caller that does not go on with the key exchange,
-// or the comparison of secrets, while another one waits. The function that it returns ends the
-// watch, and says for how long such a caller had stood still; 0: there was none.
+// dropStalled breaks the connection with a caller that makes no progress in the key exchange or
+// the comparison of secrets while another one waits. The function that it returns ends the watch
+// and returns for how long such a caller had made no progress; 0: there was none.
 func (s *Session) dropStalled(l *transport.Listener) (stop func() time.Duration) {
 	quit, stalled := make(chan struct{}), make(chan time.Duration, 1)
 	go func() {
@@ -75,7 +75,7 @@ func (s *Session) dropStalled(l *transport.Listener) (stop func() time.Duration)
 	}
 }
 
-// breakOff ends the stream that runs, and not the session.
+// breakOff ends the running stream, but not the session.
 func (s *Session) breakOff(reason string) bool {
 	s.mu.Lock()
 	abort := s.abort
@@ -86,7 +86,7 @@ func (s *Session) breakOff(reason string) bool {
 	return abort != nil
 }
 
-// makeRoom ends the session of the caller that has stood still for longest, if there is one
+// makeRoom ends the session of the caller that has made no progress for longest, if there is one
 // and another caller waits.
 func (v *Server) makeRoom(now time.Time) {
 	if v.Listener.Waiting() == 0 {

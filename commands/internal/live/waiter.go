@@ -10,13 +10,13 @@ import (
 	"otrpipe/otr/stream"
 )
 
-// controlTimeout is how long the peer has to answer a key exchange.
+// controlTimeout is how long the peer may take to answer a key exchange.
 const controlTimeout = time.Minute
 
 // A waiter waits for one result. The owner sets session and err and closes done.
 type waiter struct {
 	done    chan struct{}
-	session stream.SessionID // which one it is about; read after done is closed
+	session stream.SessionID // the session that it is about; read after done is closed
 	err     error            // read after done is closed
 }
 
@@ -27,15 +27,15 @@ func (w *waiter) finish(err error) {
 	close(w.done)
 }
 
-// waiters are those that wait for something, by what it is. They belong to the
-// session's owner. The end of the session wakes them too: that is Session.over.
+// waiters holds the waiters by what they wait for. It belongs to the session's owner. The end of
+// the session wakes them too, through Session.over.
 type waiters struct {
-	trusted map[*waiter]struct{} // a peer that has passed every check
-	secure  map[*waiter]struct{} // the end of a key exchange
-	smp     *smpRun              // the result of SMP; nil: nobody waits for one
+	trusted map[*waiter]struct{} // wait for a peer that has passed every check
+	secure  map[*waiter]struct{} // wait for the end of a key exchange
+	smp     *smpRun              // waits for the result of SMP; nil: nobody does
 }
 
-// finishAll tells all of a set of a session.
+// finishAll gives all waiters in a set their result.
 func finishAll(set *map[*waiter]struct{}, session stream.SessionID) {
 	for w := range *set {
 		w.session = session
@@ -51,12 +51,12 @@ func add(set *map[*waiter]struct{}, w *waiter) {
 	(*set)[w] = struct{}{}
 }
 
-// do has the owner run f, as link.Do does, and shows what has changed.
+// do makes the owner run f, as link.Do does, and publishes the changes.
 func (s *Session) do(f func(*otr.Conversation) ([][]byte, error)) error {
 	return s.doIn(stream.SessionID{}, f)
 }
 
-// doIn is do in one session only, as link.DoIn does; in any where the session is zero.
+// doIn is do in one session only, as link.DoIn does. A zero session means any.
 func (s *Session) doIn(session stream.SessionID, f func(*otr.Conversation) ([][]byte, error)) error {
 	shown := func(c *otr.Conversation) ([][]byte, error) {
 		lines, err := f(c)
@@ -75,7 +75,7 @@ func (s *Session) doIn(session stream.SessionID, f func(*otr.Conversation) ([][]
 	return nil
 }
 
-// refused is the error of an operation on the conversation.
+// refused returns the error of a failed operation on the conversation.
 func (s *Session) refused(err error) error {
 	select {
 	case <-s.ended:
@@ -96,8 +96,7 @@ func (s *Session) sessionEnded() error {
 	return exit.Errorf(exit.Session, "session %q ended", s.cfg.Name.Session)
 }
 
-// A deadline is how long a request may take. Its channel is nil where there is no
-// limit.
+// A deadline is the time limit of a request. Its channel is nil if there is no limit.
 type deadline <-chan time.Time
 
 func limit(d time.Duration) deadline {
@@ -107,8 +106,8 @@ func limit(d time.Duration) deadline {
 	return time.After(d)
 }
 
-// awaitSecure waits until the session is encrypted with a peer that has met what
-// was asked of it, and returns which session that is.
+// awaitSecure waits for an encrypted session with a peer that has passed every check, and
+// returns that session.
 func (s *Session) awaitSecure(ctx context.Context, late deadline) (session stream.SessionID, err error) {
 	select {
 	case <-s.running:
@@ -143,8 +142,8 @@ func (s *Session) notEncrypted() error {
 	return exit.Errorf(exit.Timeout, "session %q is not encrypted yet", s.cfg.Name.Session)
 }
 
-// await waits for w, which is in a set of waiters and is taken out where nobody
-// waits any longer.
+// await waits for w, which is in a set of waiters, and removes it from the set if the wait ends
+// early.
 func (s *Session) await(ctx context.Context, w *waiter, late deadline, tooLate func() error, set *map[*waiter]struct{}) error {
 	var err error
 	select {

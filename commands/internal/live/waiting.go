@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// notice is how long the session waits for the other end before it says so.
+	// notice is how long the session waits for the other end before it tells the user.
 	notice = 2 * time.Second
-	// leavingNotice is how long leaving may take before a person is told that it goes on:
-	// longer than it usually takes.
+	// leavingNotice is how long leaving may take before a person is told about it. It usually
+	// takes less.
 	leavingNotice = 500 * time.Millisecond
 )
 
-// waitTime is how long the other end may say nothing before the time limit counts:
-// stream.Forever where we listen, and where a person sees that we wait and can leave. The
-// owner calls it.
+// waitTime returns how long the other end may be silent before the time limit starts to count:
+// stream.Forever if we listen, or if a person sees that we wait and can leave. The owner calls
+// it.
 func (s *Session) waitTime() time.Duration {
 	switch {
 	case s.spoken:
@@ -34,13 +34,13 @@ func (s *Session) waitTime() time.Duration {
 	return 0
 }
 
-// hasPerson reports whether somebody at a terminal reads what the session says.
+// hasPerson reports whether a person at a terminal reads the session's messages.
 func (s *Session) hasPerson() bool {
 	return s.cfg.AtTerminal || !s.Quiet && terminal.Is(s.Messages.File())
 }
 
-// longest is how long a session may wait in all for another end that says nothing, from
-// its beginning on; stream.Forever: there is no limit.
+// longest returns how long a session may wait in total for an end that says nothing;
+// stream.Forever: no limit.
 func (s *Session) longest() time.Duration {
 	wait := s.waitTime()
 	if wait == stream.Forever || s.options.Timeout <= 0 {
@@ -49,8 +49,8 @@ func (s *Session) longest() time.Duration {
 	return wait + s.options.Timeout
 }
 
-// whileWaiting returns a context that ends when the session is stopped, or has waited for
-// as long as it may.
+// whileWaiting returns a context that ends when the session is stopped or has waited as long as
+// it may.
 func (s *Session) whileWaiting() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -68,8 +68,8 @@ func (s *Session) whileWaiting() (context.Context, context.CancelFunc) {
 	return bounded, func() { late(); cancel() }
 }
 
-// noticeWait tells a person after a while that the other end is not there yet, where that
-// has not been told already. The function that it returns ends that.
+// noticeWait tells a person after a while that the other end is not there yet, unless they have
+// been told already. The function that it returns cancels this.
 func (s *Session) noticeWait() (stop func()) {
 	if !terminal.Is(s.Messages.File()) || s.setup.Served {
 		return func() {}
@@ -82,16 +82,16 @@ func (s *Session) noticeWait() (stop func()) {
 	return func() { t.Stop() }
 }
 
-// tellWaiting says once that the other end is not there yet; more says where, or why not. In
-// a chat the person sees that, unless there is more.
+// tellWaiting tells the user once that the other end is not there yet; more adds where or why.
+// In a chat, the prompt already shows it, so only more is worth telling.
 func (s *Session) tellWaiting(more string) {
 	if (!s.cfg.AtTerminal || more != "") && s.toldWaiting.CompareAndSwap(false, true) {
 		s.Note("waiting for %s%s%s", s.otherEnd(), more, s.waysOut())
 	}
 }
 
-// noticeAnswer tells a person after a while that the peer has not answered the comparison
-// of secrets that comes before payload.
+// noticeAnswer tells a person after a while that the peer has not answered the comparison of
+// secrets that must precede payload.
 func (s *Session) noticeAnswer() {
 	if !s.hasPerson() || s.setup.Served {
 		return
@@ -103,14 +103,14 @@ func (s *Session) noticeAnswer() {
 	})
 }
 
-// tellLeaving tells a person that the session still ends.
+// tellLeaving tells a person that the session is still ending.
 func (s *Session) tellLeaving() {
 	if s.hasPerson() && !s.isFinished() {
 		s.Note("leaving… (Ctrl-C leaves at once)")
 	}
 }
 
-// otherEnd is what a message calls the other end before there is a session.
+// otherEnd returns the name that messages use for the other end before there is a session.
 func (s *Session) otherEnd() string {
 	if s.options.Contact != "" {
 		return s.contactName()
@@ -118,7 +118,7 @@ func (s *Session) otherEnd() string {
 	return "the other end"
 }
 
-// waysOut says, behind a message about a wait, how a person leaves.
+// waysOut returns the end of a message about a wait, which says how a person can leave.
 func (s *Session) waysOut() string {
 	if s.cfg.AtTerminal || !terminal.Is(s.Messages.File()) {
 		return ""
@@ -126,7 +126,7 @@ func (s *Session) waysOut() string {
 	return " (Ctrl-C leaves)"
 }
 
-// uncalled is the outcome when nobody has called in time.
+// uncalled returns the outcome if nobody has called in time.
 func (s *Session) uncalled() error {
 	return exit.Errorf(exit.Timeout, "%s has not called within %v", s.otherEnd(), s.longest()).
 		WithHint("is otrpipe running there, and does it dial this address? --wait D waits for longer")

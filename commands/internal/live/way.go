@@ -18,22 +18,21 @@ import (
 	"otrpipe/otr/stream"
 )
 
-// A Way is how a session reaches the other end. Exactly one of Command, Dial and Listener
-// is set.
+// A Way is the way to the other end. Exactly one of Command, Dial and Listener is set.
 type Way struct {
 	Command []string // a program, the transport
-	// Dial is a HOST:PORT in the form of transport.DialAddress. It is dialled until the
-	// other end is there, within the time limit of the session.
+	// Dial is a HOST:PORT in the form of transport.DialAddress. It is dialled again and again
+	// until the other end is there, within the session's time limit.
 	Dial string
-	// Listener gives the session one caller after another. One that does not meet what
-	// was asked of it is told, and the next one is heard; the first that does ends the
-	// listening. RunOver closes the listener.
+	// Listener accepts callers one after another. A caller that fails a check is told and turned
+	// away, and the next one gets its turn; the first that passes ends the listening. RunOver
+	// closes the listener.
 	Listener *transport.Listener
 }
 
 // RunOver runs the session over a way to the other end; see Run. c is the conversation that
-// Prepare has made; stderr is the standard error of a program. open is called once at most,
-// when a peer has met what was asked of it.
+// Prepare made; stderr is the standard error of a program. open is called at most once, when a
+// peer has passed every check.
 func (s *Session) RunOver(w Way, stderr *os.File, c *otr.Conversation, open func() (*Payload, error)) error {
 	s.toldWaiting.Store(false)
 	s.spoken = false
@@ -48,7 +47,8 @@ func (s *Session) RunOver(w Way, stderr *os.File, c *otr.Conversation, open func
 		return err
 	}
 	if s.options.Mode == options.ModeLines {
-		// What a slow transport has not taken waits here, where it is seen, and not there.
+		// Keep the pipe small, so that lines which a slow transport has not read wait here,
+		// where we can see them.
 		process.Narrow(command.In)
 	}
 	err = s.drain(command, s.Run(c, command.Transport(), open))
@@ -59,7 +59,7 @@ func (s *Session) RunOver(w Way, stderr *os.File, c *otr.Conversation, open func
 	command.Leave(s.grace())
 	command.Sweep()
 	switch {
-	case wanted && s.Cause() != nil: // while the transport was finishing
+	case wanted && s.Cause() != nil: // stopped while the transport was finishing
 		return s.Cause()
 	case wanted:
 		return command.Result()
@@ -67,8 +67,8 @@ func (s *Session) RunOver(w Way, stderr *os.File, c *otr.Conversation, open func
 	return err
 }
 
-// runDialer dials until the other end is there, and runs the session. A connection that
-// closes before a byte has come was nobody, and is dialled again.
+// runDialer dials until the other end is there, and runs the session. If a connection closes
+// before a byte has arrived, it dials again.
 func (s *Session) runDialer(address string, c *otr.Conversation, open func() (*Payload, error)) error {
 	ctx, cancel := s.whileWaiting()
 	defer cancel()
@@ -107,11 +107,11 @@ func (s *Session) runDialer(address string, c *otr.Conversation, open func() (*P
 		if c, err = s.again(); err != nil {
 			return err
 		}
-		s.begun = begun // it is the same wait
+		s.begun = begun // the wait goes on
 	}
 }
 
-// unreached is the error of a dial that has failed for good.
+// unreached returns the error of a dial that has finally failed.
 func (s *Session) unreached(address string, err error) error {
 	if errors.Is(err, transport.ErrHost) {
 		return exit.Errorf(exit.Failure, "--tcp: %w", exit.Plain(err))
@@ -125,8 +125,7 @@ func (s *Session) unreached(address string, err error) error {
 		WithHint("is %s listening there? --timeout D tries for longer", s.otherEnd())
 }
 
-// runListener runs the session with one caller after another, until one has met what was
-// asked of it.
+// runListener runs the session with one caller after another until one passes every check.
 func (s *Session) runListener(l *transport.Listener, c *otr.Conversation, open func() (*Payload, error)) error {
 	defer l.Close()
 	s.listens = true
@@ -175,7 +174,7 @@ func (s *Session) runListener(l *transport.Listener, c *otr.Conversation, open f
 	}
 }
 
-// tellListening says where the session listens.
+// tellListening tells the user where the session listens.
 func (s *Session) tellListening(l *transport.Listener) {
 	address := l.Address()
 	s.logStarted()
@@ -183,7 +182,7 @@ func (s *Session) tellListening(l *transport.Listener) {
 	s.Note("%s", listeningText(l))
 }
 
-// listeningText says where a listener listens.
+// listeningText describes where a listener listens.
 func listeningText(l *transport.Listener) string {
 	if l.Everywhere() {
 		return fmt.Sprintf("listening on %s, on every address of this machine", l.Address())
@@ -191,14 +190,14 @@ func listeningText(l *transport.Listener) string {
 	return "listening on " + l.Address()
 }
 
-// isOurs reports whether an attempt has failed for a reason that the next caller would meet
-// too: our own files.
+// isOurs reports whether an attempt failed because of our own files, so that it would fail for
+// the next caller too.
 func isOurs(err error) bool {
 	var e *exit.Error
 	return errors.As(err, &e) && e.Code == exit.KeyFile
 }
 
-// turnedAway tells of a caller that has not met what was asked of it.
+// turnedAway reports a caller that has failed a check.
 func (s *Session) turnedAway(address string, err error, total int) {
 	e := exit.As(err)
 	s.logNow(events.Record{Event: events.TurnedAway, Address: address, Code: &e.Code, Message: err.Error(), Count: total})
@@ -209,33 +208,33 @@ func (s *Session) turnedAway(address string, err error, total int) {
 	s.Note("still listening; callers turned away: %d", total)
 }
 
-// Again makes the session ready for another connection, after RunOver has returned, and
-// returns a new conversation. The run belongs to the key that has passed every check in it,
-// if there is one.
+// Again makes the session ready for another connection, after RunOver has returned, and returns
+// a new conversation. The run stays bound to the key that has passed every check in it, if there
+// is one.
 func (s *Session) Again() (*otr.Conversation, error) {
 	if next := s.keeper.Again(); next.Bound() {
 		s.bound = next
 	}
 	if s.mayLiveOn = s.mayLiveOn || s.wasCutOff(); s.mayLiveOn && s.session.Version < 4 && s.tag != nil {
-		// Some clients, asked by a query under this tag, would go on in clear.
+		// After a query under this tag, some clients would go on in clear.
 		s.tag.Leave()
 		s.tag, s.client, s.mayLiveOn = nil, 0, false
 	}
 	return s.renew()
 }
 
-// wasCutOff reports whether the connection that has ended was cut off in a session, which
-// may live on at the peer.
+// wasCutOff reports whether the last connection was cut off during a session, which may live on
+// at the peer.
 func (s *Session) wasCutOff() bool { return s.peer != nil && errors.Is(s.ending, stream.ErrBroken) }
 
-// again makes the session ready for another peer, after one that has not met what was
-// asked of it, and returns a new conversation.
+// again makes the session ready for another peer after one that failed a check, and returns a
+// new conversation.
 func (s *Session) again() (*otr.Conversation, error) {
 	s.mayLiveOn = s.mayLiveOn || s.wasCutOff()
 	return s.renew()
 }
 
-// renew forgets the connection that has ended, and returns a new conversation.
+// renew forgets the last connection and returns a new conversation.
 func (s *Session) renew() (*otr.Conversation, error) {
 	s.mu.Lock()
 	s.abort = nil
