@@ -35,7 +35,7 @@ func Run(args []string, stdin, stdout, stderr *os.File) int {
 	if err := process.ForbidDumps(); err != nil {
 		s.Warn("the memory of this process can be dumped: %v", err)
 	}
-	app := newApp(s)
+	app := newApp(s, commandsFor(args))
 	takeSecretEnvironment(app)
 	defer wipeSecrets(app)
 	ordered, err := cmdline.Order(app, args)
@@ -48,8 +48,8 @@ func Run(args []string, stdin, stdout, stderr *os.File) int {
 	return finish(s, err)
 }
 
-// newApp describes the whole command line.
-func newApp(s *terminal.IO) *cli.App {
+// newApp describes the command line with these commands.
+func newApp(s *terminal.IO, commands []*cli.Command) *cli.App {
 	cli.VersionFlag = &cli.BoolFlag{Category: groupEverywhere, Name: "version", Usage: "print the version", DisableDefaultText: true}
 	cli.HelpFlag = &cli.BoolFlag{Category: groupEverywhere, Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
 	app := &cli.App{
@@ -74,7 +74,7 @@ func newApp(s *terminal.IO) *cli.App {
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print errors only", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print more about what happens", DisableDefaultText: true},
 		),
-		Commands:                  commandList(),
+		Commands:                  commands,
 		DisableSliceFlagSeparator: true,
 		HideHelpCommand:           true,
 		Reader:                    descriptor.Stream{File: s.In},

@@ -17,7 +17,7 @@ import (
 // order puts a command line in order as Run does.
 func order(t *testing.T, args ...string) ([]string, error) {
 	t.Helper()
-	app := newApp(terminal.NewIO(programName, os.Stdin, os.Stdout, os.Stderr))
+	app := newApp(terminal.NewIO(programName, os.Stdin, os.Stdout, os.Stderr), commandList())
 	got, err := cmdline.Order(app, append([]string{programName}, args...))
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func TestWhatIsRefusedIsRefusedByName(t *testing.T) {
 }
 
 func TestEveryCommandHasHelpAndNoNameTwice(t *testing.T) {
-	app := newApp(terminal.NewIO(programName, os.Stdin, os.Stdout, os.Stderr))
+	app := newApp(terminal.NewIO(programName, os.Stdin, os.Stdout, os.Stderr), commandList())
 	var check func(path string, c *cli.Command, outer []string)
 	check = func(path string, c *cli.Command, outer []string) {
 		path += " " + c.Name

@@ -33,7 +33,7 @@ func walkCommands(app *cli.App, do func(path []string, c *cli.Command)) {
 }
 
 func testApp() *cli.App {
-	return newApp(terminal.NewIO(programName, os.Stdin, os.Stdout, os.Stderr))
+	return newApp(terminal.NewIO(programName, os.Stdin, os.Stdout, os.Stderr), commandList())
 }
 
 // run runs the program in this process and returns its code and what it wrote.
