@@ -3,6 +3,7 @@ package complete
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // A lastWord is the last word of a line that is being typed.
@@ -19,12 +20,12 @@ type lineWord struct {
 }
 
 // assignment matches a word before a command's name that sets a variable for it.
-var assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+var assignment = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`) })
 
 // splitCommand is splitLine without the words before the command's name.
 func splitCommand(line string) (words []lineWord, last lastWord) {
 	words, last = splitLine(line)
-	for len(words) > 0 && assignment.MatchString(words[0].text) {
+	for len(words) > 0 && assignment().MatchString(words[0].text) {
 		words = words[1:]
 	}
 	return words, last
