@@ -11,9 +11,9 @@ fail() {
   exit 1
 }
 
-# build FILE: the program as it stands in this tree.
+# build FILE: the program as it stands in this tree, as scripts/release builds it.
 build() {
-  (cd "$root" && go build -buildvcs=false -tags urfave_cli_no_docs -o "$1" .) || fail "the program does not build"
+  (cd "$root" && CGO_ENABLED=0 go build -buildvcs=false -tags urfave_cli_no_docs -o "$1" .) || fail "the program does not build"
 }
 
 # listening PORT: something listens there. The kernel is asked, since a netcat
