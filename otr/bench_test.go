@@ -130,7 +130,10 @@ func handshake(b testing.TB, alice, bob *otr.Conversation) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	rounds := 0
 	for to, from := bob, alice; len(lines) > 0; to, from = from, to {
+		mayGoOn(b, rounds)
+		rounds++
 		var answer [][]byte
 		for _, line := range lines {
 			got, err := to.Receive(line)

@@ -98,7 +98,11 @@ func (w twins) append(ms []otr.Message) [][]byte {
 
 // send hands lines to another pair of twins, and the answers back and forth.
 func (w twins) send(other twins, lines [][]byte) {
+	w.t.Helper()
+	rounds := 0
 	for to, from := other, w; len(lines) > 0; to, from = from, to {
+		mayGoOn(w.t, rounds)
+		rounds++
 		lines = to.receive(lines)
 	}
 }

@@ -149,14 +149,24 @@ func (e *end) take() []otr.Event {
 	return events
 }
 
+// maxRounds bounds how often two ends answer each other: no honest exchange takes as many
+// rounds.
+const maxRounds = 100
+
+// mayGoOn fails the test if two ends have answered each other too often.
+func mayGoOn(t testing.TB, rounds int) {
+	t.Helper()
+	if rounds == maxRounds {
+		t.Fatal("the two never stop")
+	}
+}
+
 // converse delivers lines of from to to, the answers back, and so on until
 // nobody has anything to say.
 func converse(from, to *end, lines [][]byte) {
 	from.t.Helper()
 	for rounds := 0; len(lines) > 0; rounds++ {
-		if rounds == 100 {
-			from.t.Fatal("the two never stop")
-		}
+		mayGoOn(from.t, rounds)
 		lines = to.all(lines)
 		from, to = to, from
 	}

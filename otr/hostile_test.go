@@ -15,7 +15,8 @@ func TestLinesOfAnEarlierSessionChangeNothing(t *testing.T) {
 		alice, bob := newPair(t, inVersion(t, version))
 		recorded := map[*end][][]byte{} // by the end that they are for
 		run := func(from, to *end, lines [][]byte) {
-			for len(lines) > 0 {
+			for rounds := 0; len(lines) > 0; rounds++ {
+				mayGoOn(t, rounds)
 				recorded[to] = append(recorded[to], cloneLines(lines)...)
 				lines = cloneLines(to.all(lines))
 				from, to = to, from

@@ -245,7 +245,8 @@ func seedHigher(t *testing.T, which int) uint64 {
 // waiting. It returns the choices of the next order, nil after the last.
 func (n *network) inOrder(choices []int) (next []int) {
 	taken := []int{}
-	for len(n.queues[0])+len(n.queues[1]) > 0 {
+	for rounds := 0; len(n.queues[0])+len(n.queues[1]) > 0; rounds++ {
+		mayGoOn(n.ends[0].t, rounds)
 		to := 0
 		switch {
 		case len(n.queues[0]) == 0:

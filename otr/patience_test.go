@@ -276,7 +276,8 @@ func TestAKnownPeerThatKeepsSilentIsFollowedByAQuery(t *testing.T) {
 			t.Fatalf("%+v is met by %s", peer, kinds(lines))
 		}
 		began := alice.clock.now
-		for alice.UnderWay() {
+		for rounds := 0; alice.UnderWay(); rounds++ {
+			mayGoOn(t, rounds)
 			alice.clock.advance(time.Second)
 			for _, line := range tickOf(t, alice) {
 				if kinds([][]byte{line}) != "D-H Commit" {

@@ -97,7 +97,9 @@ func (e *v4End) must(lines [][]byte, err error) [][]byte {
 
 // carry carries lines to an end, and answers to and fro until there are none.
 func carry(lines [][]byte, to, from *v4End) {
-	for len(lines) > 0 {
+	to.t.Helper()
+	for rounds := 0; len(lines) > 0; rounds++ {
+		mayGoOn(to.t, rounds)
 		lines = to.take(lines)
 		to, from = from, to
 	}
@@ -298,7 +300,10 @@ func TestRefreshesThatCrossInVersion4EndInOneSession(t *testing.T) {
 func TestVersion4InFragmentsOfAnyOrder(t *testing.T) {
 	alice, bob := newV4End(t, "alice", func(c *otr.Config) { c.MaxSize = 120 }), newV4End(t, "bob", func(c *otr.Config) { c.MaxSize = wire.MinFragmentSize })
 	lines := alice.Query()
+	rounds := 0
 	for to, from := bob, alice; len(lines) > 0; to, from = from, to {
+		mayGoOn(t, rounds)
+		rounds++
 		slices.Reverse(lines)
 		lines = to.take(lines)
 		for _, line := range lines {
@@ -438,7 +443,8 @@ func TestARefreshInVersion4LosesNothing(t *testing.T) {
 func TestAKeyExchangeOfVersion4ThatIsNotAnsweredIsGivenUp(t *testing.T) {
 	alice, bob := v4Pair(t, nil)
 	bob.must(bob.Refresh()) // and it gets lost
-	for !bob.NextTick().IsZero() && bob.Exchanging() {
+	for rounds := 0; !bob.NextTick().IsZero() && bob.Exchanging(); rounds++ {
+		mayGoOn(t, rounds)
 		bob.now = bob.NextTick()
 		if _, err := bob.Tick(); err != nil {
 			t.Fatal(err)

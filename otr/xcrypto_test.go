@@ -57,7 +57,8 @@ func (f *foreigner) last() xotr.SecurityChange {
 // exchange delivers lines to the foreigner, the answers to us, and so on.
 func (f *foreigner) exchange(with *end, lines [][]byte) {
 	f.t.Helper()
-	for len(lines) > 0 {
+	for rounds := 0; len(lines) > 0; rounds++ {
+		mayGoOn(f.t, rounds)
 		lines = with.all(f.all(lines))
 	}
 }
