@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,7 @@ func TestEveryRecordHasItsPlace(t *testing.T) {
 }
 
 // receiveFrom runs a receiver against what a sender of any kind says.
-func receiveFrom(t testing.TB, dir string, said []byte) ([]Done, error) {
+func receiveFrom(t testing.TB, dir string, said []byte, configure ...func(*ReceiveConfig)) ([]Done, error) {
 	t.Helper()
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -61,9 +62,13 @@ func receiveFrom(t testing.TB, dir string, said []byte) ([]Done, error) {
 		_ = sending.CloseWrite()
 	}()
 	go func() { _, _ = io.Copy(io.Discard, sending) }()
-	return Receive(receiving, ReceiveConfig{
+	cfg := ReceiveConfig{
 		Dir: root, Progress: func(string, int64, int64) {}, KeptAside: func(string, string) {}, Kept: func(string, int64) {},
-	})
+	}
+	for _, f := range configure {
+		f(&cfg)
+	}
+	return Receive(receiving, cfg)
 }
 
 func records(all ...*record) (b []byte) {
@@ -121,6 +126,51 @@ func TestASenderThatIsUpToSomethingLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	if done, err := receiveFrom(t, dir, file(5, data, summed("right"))); err != nil || len(done) != 1 || !strings.HasSuffix(tree(t, dir)["file"], "right") {
 		t.Errorf("a proper sender: %v, %v", done, err)
+	}
+}
+
+func TestANameThatIsNotTakenIsRefusedBeforeAnythingIsWritten(t *testing.T) {
+	noDotFiles := func(cfg *ReceiveConfig) { cfg.NoDotFiles = "the folder is the user's own" }
+	twice := records(&record{kind: recordHello, role: roleSender},
+		&record{kind: recordOffer, items: []described{{kind: kindFile, name: "a", modified: time.Unix(0, 0)}, {kind: kindFile, name: "a", modified: time.Unix(0, 0)}}})
+	empty := records(&record{kind: recordStart}, summed(""))
+	for name, said := range map[string][]byte{
+		"an option":               offering(kindFile, "-rf", 0),
+		"a control character":     offering(kindFile, "a\nb", 0),
+		"another incomplete file": offering(kindFile, partName("a"), 0),
+		"a dotfile":               offering(kindFile, ".bashrc", 0),
+		"the same name twice":     append(twice, empty...),
+	} {
+		dir := t.TempDir()
+		done, err := receiveFrom(t, dir, append(said, records(summed(""))...), noDotFiles)
+		if !errors.Is(err, ErrName) || len(done) != 0 {
+			t.Errorf("%s: %v, %v", name, done, err)
+		}
+		if all := tree(t, dir); len(all) != 0 {
+			t.Errorf("%s: %v is there", name, all)
+		}
+	}
+}
+
+func TestNoMoreIsWrittenOfAFileThanWasOffered(t *testing.T) {
+	dir := t.TempDir()
+	said := append(offering(kindFile, "file", 4), records(&record{kind: recordData, data: []byte("right")}, summed("right"))...)
+	if _, err := receiveFrom(t, dir, said); !errors.Is(err, ErrRecord) {
+		t.Errorf("%v", err)
+	}
+	if all := tree(t, dir); len(all) != 0 {
+		t.Errorf("%v is there", all)
+	}
+}
+
+// Nobody knows beforehand how long a stream is.
+func TestAStreamEndsAtTheReceiversLimit(t *testing.T) {
+	said := append(offering(kindStream, "notes", -1), records(&record{kind: recordData, data: []byte("right")}, summed("right"))...)
+	for limit, want := range map[int64]bool{4: false, 5: true} {
+		done, err := receiveFrom(t, t.TempDir(), said, func(cfg *ReceiveConfig) { cfg.MaxBytes = limit })
+		if (err == nil) != want || len(done) == 1 != want || err != nil && !errors.Is(err, ErrRefused) {
+			t.Errorf("at most %d bytes: %v, %v", limit, done, err)
+		}
 	}
 }
 
@@ -297,6 +347,41 @@ func TestAReasonIsBoundedAndWhole(t *testing.T) {
 	}
 	if _, err := parseRecord(recordFail, []byte(text)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestARecordIsAsLongAsItSays(t *testing.T) {
+	for _, r := range []*record{
+		{kind: recordHello, role: roleSender}, {kind: recordAccept}, {kind: recordHave, offset: 7, sum: sum{1}},
+		{kind: recordOffer, items: []described{{kind: kindFile, name: "a", modified: time.Unix(5, 0)}}},
+		{kind: recordStart, offset: 7}, {kind: recordSum}, {kind: recordStored},
+	} {
+		value := appendRecord(nil, r)[headerLen:]
+		if _, err := parseRecord(r.kind, value); err != nil {
+			t.Errorf("%v: %v", r.kind, err)
+		}
+		if _, err := parseRecord(r.kind, append(value, 0)); !errors.Is(err, ErrRecord) {
+			t.Errorf("%v with a byte behind it: %v", r.kind, err)
+		}
+	}
+	for kind := recordHello; kind <= recordFail; kind++ {
+		tooLong := binary.BigEndian.AppendUint32([]byte{byte(kind)}, uint32(maxLen(kind))+1)
+		if _, err := (&reader{r: bytes.NewReader(tooLong)}).next(); !errors.Is(err, ErrRecord) {
+			t.Errorf("%v of a byte too many: %v", kind, err)
+		}
+	}
+}
+
+func TestAPathIsBounded(t *testing.T) {
+	deepest := strings.Repeat("d/", maxDepth-1) + "x"
+	longest := strings.Repeat("n", 200) + strings.Repeat("/"+strings.Repeat("n", 200), 19)
+	for path, taken := range map[string]bool{
+		deepest: true, "d/" + deepest: false,
+		longest: true, longest + "/" + strings.Repeat("n", 200): false,
+	} {
+		if err := checkPath(path); (err == nil) != taken || err != nil && !errors.Is(err, ErrFolder) {
+			t.Errorf("%d folders, %d bytes: %v", strings.Count(path, "/"), len(path), err)
+		}
 	}
 }
 

@@ -261,9 +261,10 @@ func TestRoomAndLimitsAreCheckedFirst(t *testing.T) {
 	if o.sendErr != nil || o.receiveErr != nil {
 		t.Errorf("%v, %v", o.sendErr, o.receiveErr)
 	}
-	endless, _ := NewStream("endless", zeros{})
-	o = trial{items: []*Item{endless}, dir: to, cutSent: -1, cutBack: -1, configure: func(r *receiver) { r.MaxBytes = 1 << 20 }}.run(t)
-	if !errors.Is(o.receiveErr, ErrRefused) || o.sendErr == nil || taken2(to, "endless") {
+	// Longer than the limit and than what is on the way at once, but not endless.
+	long, _ := NewStream("long", io.LimitReader(zeros{}, 8<<20))
+	o = trial{items: []*Item{long}, dir: to, cutSent: -1, cutBack: -1, configure: func(r *receiver) { r.MaxBytes = 1 << 20 }}.run(t)
+	if !errors.Is(o.receiveErr, ErrRefused) || o.sendErr == nil || taken2(to, "long") {
 		t.Errorf("%v, %v", o.sendErr, o.receiveErr)
 	}
 }
