@@ -3,6 +3,8 @@ package live
 import (
 	"bytes"
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -91,7 +93,8 @@ func (v *Server) tellListening() {
 }
 
 // serveAll serves callers until stop ends, and returns the cause of that, or the error if a
-// session cannot be hosted. Callers that find no free place wait in the listener.
+// session cannot be hosted. A caller that arrives while the machine has no room for a session is
+// turned away. Callers that find no free place wait in the listener.
 func (v *Server) serveAll(stop context.Context) error {
 	places := make(chan struct{}, v.Max)
 	for {
@@ -103,7 +106,11 @@ func (v *Server) serveAll(stop context.Context) error {
 			return context.Cause(stop)
 		}
 		s, err := v.Host()
-		if err != nil {
+		if isShortage(err) {
+			v.turnAway(caller, err)
+			<-places
+			continue
+		} else if err != nil {
 			caller.Close()
 			return err
 		}
@@ -118,6 +125,22 @@ func (v *Server) serveAll(stop context.Context) error {
 			<-places
 		})
 	}
+}
+
+// isShortage reports whether an error says that the machine has run out of something, such as
+// descriptors. That passes, for example when other callers leave, so it does not end a server.
+func isShortage(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EDQUOT, syscall.EAGAIN},
+		func(shortage error) bool { return errors.Is(err, shortage) })
+}
+
+// turnAway turns away a caller for whom there is no session.
+func (v *Server) turnAway(caller *transport.Caller, err error) {
+	e, address := exit.As(err), caller.Address()
+	v.Events.Write(time.Now(), events.Record{
+		Event: events.TurnedAway, Address: address, Code: &e.Code, Message: err.Error(), Count: caller.Refuse(),
+	})
+	v.IO.Warn("the caller from %s was turned away: %v", address, err)
 }
 
 // place waits for a free place for another session; it returns false if stop was closed. If no

@@ -4,7 +4,11 @@ package live
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,8 +22,9 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// serve starts a server on a free port of loopback, and yields the sessions that it hosts.
-func serve(t *testing.T, secret string, most int, script string) (address string, hosted <-chan *Session, ended <-chan error) {
+// serve starts a server on a free port of loopback, and yields the sessions that it hosts. It
+// cannot host a session for the first callers, one for each failure, because of that.
+func serve(t *testing.T, secret string, most int, script string, failures ...error) (address string, hosted <-chan *Session, ended <-chan error) {
 	t.Helper()
 	dir := t.TempDir()
 	nowhere, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -27,7 +32,7 @@ func serve(t *testing.T, secret string, most int, script string) (address string
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nowhere.Close() })
-	io := terminal.NewIO("otrpipe", nowhere, nowhere, nowhere)
+	streams := terminal.NewIO("otrpipe", nowhere, nowhere, nowhere)
 	o, err := version3.Options([]byte(secret))
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +46,7 @@ func serve(t *testing.T, secret string, most int, script string) (address string
 	}
 	opened, hosts, l, sessions := false, 0, listenTCP(t), make(chan *Session, 100)
 	server := &Server{
-		IO: io, Listener: l, Max: most, Command: []string{"sh", "-c", script}, Options: o,
+		IO: streams, Listener: l, Max: most, Command: []string{"sh", "-c", script}, Options: o,
 		Setup: Setup{Open: func(<-chan struct{}) (*keyfile.Identity, error) {
 			if opened {
 				t.Error("the identity is opened once more")
@@ -50,13 +55,15 @@ func serve(t *testing.T, secret string, most int, script string) (address string
 			return &keyfile.Identity{Name: "default", InstanceTag: 0x200, DSA: dsa}, nil
 		}},
 		Host: func() (*Session, error) {
-			hosts++
+			if hosts++; hosts <= len(failures) {
+				return nil, exit.Failed(&fs.PathError{Op: "open", Path: "lock", Err: failures[hosts-1]})
+			}
 			name := control.Name{Home: dir, Identity: "default", Session: fmt.Sprint(hosts)}
 			listener, err := control.Listen(dir, name)
 			if err != nil {
 				return nil, err
 			}
-			s := New(Config{IO: io, Name: name, Dir: dir, Home: keyfile.Open(filepath.Join(dir, "home")), Listener: listener, OneOfMany: true})
+			s := New(Config{IO: streams, Name: name, Dir: dir, Home: keyfile.Open(filepath.Join(dir, "home")), Listener: listener, OneOfMany: true})
 			go listener.Serve(s)
 			sessions <- s
 			return s, nil
@@ -123,6 +130,51 @@ func TestAServerHasNoMoreSessionsAtOnceThanItMay(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := wait(t, ended); exit.As(err).Code != 130 {
+		t.Errorf("the server leaves with %v", err)
+	}
+}
+
+// speak calls a server, says that it speaks OTR, and returns once the server has closed the
+// connection.
+func speak(t *testing.T, address string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("?OTRv3?\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(conn); err == nil && len(got) > 0 {
+		t.Errorf("the server says %q", got)
+	}
+}
+
+func TestAServerThatHasRunOutOfSomethingTurnsTheCallerAwayAndGoesOn(t *testing.T) {
+	address, hosted, ended := serve(t, "", 1, "echo ready; cat", syscall.EMFILE, syscall.ENOSPC)
+	speak(t, address)
+	speak(t, address)
+	caller := overTCP(t, 1, "", version3, Way{Dial: address}, "one")
+	if err := wait(t, caller.ended); err != nil {
+		t.Errorf("the next caller leaves with %v", err)
+	}
+	if got := wait(t, caller.received); got != "ready\none" {
+		t.Errorf("%q arrived", got)
+	}
+	wait(t, hosted)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := wait(t, ended); exit.As(err).Code != 143 {
+		t.Errorf("the server leaves with %v", err)
+	}
+}
+
+func TestAServerThatCanHostNoSessionEnds(t *testing.T) {
+	address, _, ended := serve(t, "", 1, "cat", syscall.EACCES)
+	speak(t, address)
+	if err := wait(t, ended); !errors.Is(err, syscall.EACCES) {
 		t.Errorf("the server leaves with %v", err)
 	}
 }
