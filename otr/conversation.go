@@ -48,7 +48,7 @@ type Config struct {
 	ClientProfile []byte
 
 	Rand io.Reader        // the only source of randomness; required
-	Now  func() time.Time // the clock; required
+	Now  func() time.Time // the clock, which never goes back, as time.Now does not; required
 
 	// Account and PeerAccount are the names that the network knows both sides by.
 	// Version 4 binds a session to them: both ends name the same two, crosswise, or

@@ -158,6 +158,8 @@ type SMPConfig struct {
 // A Clock tells the time and calls functions later, as package time does. The
 // functions do not block.
 type Clock interface {
+	// Now may jump forward, but never goes back. That holds for time.Now, whose times are
+	// compared by their monotonic readings.
 	Now() time.Time
 	// AfterFunc calls f in a goroutine of its own when d has passed.
 	AfterFunc(d time.Duration, f func()) Timer
