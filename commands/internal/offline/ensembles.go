@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// markPatience is how long another process that holds the lock of a file of ensembles is
-	// waited for: our own hold it for the time of one write to the home.
+	// markPatience is how long to wait for another process that holds the lock of an ensemble
+	// file. Other otrpipes hold it for one write to the home.
 	markPatience = 2 * time.Second
 	markPause    = 10 * time.Millisecond
 )
 
 var errFileBusy = errors.New("another process holds its lock")
 
-// An ensembleFile is the user's file of ensembles, open to mark in it which are used. One
-// that is not a regular file, or that we may not write, is nil: nothing is marked in it.
-// From the first mark on it is locked, so that of several senders who share the file, with
-// homes of their own, each takes another ensemble.
+// An ensembleFile is the user's file of ensembles, open for marking the used ones. It is nil for
+// a file that is not regular or not writable, in which nothing is marked. It is locked from the
+// first mark on, so that senders who share the file, each with their own home, take different
+// ensembles.
 type ensembleFile struct {
 	file   *os.File
 	locked bool
-	places []int // where the mark of this process is
+	places []int // the places of this process's mark
 }
 
 func openEnsembles(path string) *ensembleFile {
@@ -46,8 +46,8 @@ func openEnsembles(path string) *ensembleFile {
 	return &ensembleFile{file: f}
 }
 
-// mark marks the ensemble of r as used. It says false if the ensemble is not in the file any
-// more: another process has taken it. Where nothing can be marked it says true, with an
+// mark marks the ensemble of r as used. It returns false if the ensemble is no longer in the
+// file because another process has taken it. If nothing can be marked, it returns true, with an
 // error that says why unless the file is nil.
 //
 // The mark is written over the beginning of the ensemble: the file keeps its length, owner,
@@ -73,10 +73,10 @@ func (e *ensembleFile) mark(r *protocol.Recipient) (there bool, err error) {
 	return true, e.write(protocol.UsedMark)
 }
 
-// unmark takes the mark back: the ensemble has not been used after all.
+// unmark removes the mark of an ensemble that was not used after all.
 func (e *ensembleFile) unmark() {
 	if e != nil && e.file != nil {
-		e.write(protocol.UnusedMark) // or an ensemble is wasted
+		e.write(protocol.UnusedMark) // if this fails, an ensemble is wasted
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	protocol "otrpipe/otr/offline"
 )
 
-// A List is what is kept for messages to people who are away, as prekeys list prints it.
+// A List holds what is stored for messages to people who are away, as prekeys list prints it.
 type List struct {
 	Identity string          `json:"identity"`
 	Prekeys  []listedPrekey  `json:"prekeys"`
@@ -28,12 +28,12 @@ type listedSession struct {
 	Session     string  `json:"session"`
 	Contact     *string `json:"contact"`
 	Fingerprint string  `json:"fingerprint"`
-	Began       string  `json:"began"` // who wrote first: "us" or "peer"
+	Began       string  `json:"began"` // who wrote the first message: "us" or "peer"
 	Unread      bool    `json:"unread"`
 	Used        string  `json:"used"` // RFC 3339
 }
 
-// List reads what is kept. What has expired is deleted first.
+// List reads what is stored, after deleting what has expired.
 func (c *Config) List() (List, error) {
 	list := List{Identity: c.Identity.Name, Prekeys: []listedPrekey{}, Sessions: []listedSession{}}
 	state, err := c.Home.Offline(c.Identity)
@@ -72,8 +72,8 @@ func (c *Config) List() (List, error) {
 	return list, nil
 }
 
-// usableAfter is how long a prekey is kept after it has expired, for messages that were
-// encrypted to it before.
+// usableAfter is how long an expired prekey is kept for messages that were encrypted to it
+// before it expired.
 const usableAfter = 24 * time.Hour
 
 func named(contact string) *string {
@@ -85,8 +85,7 @@ func named(contact string) *string {
 
 func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Text counts prekeys by the contact that they are for and by when they expire, and has a line
-// for each session.
+// Text counts the prekeys by contact and expiry, and has one line per session.
 func (l List) Text() string {
 	type kind struct{ contact, expires string }
 	counts := map[kind]int{}

@@ -1,5 +1,5 @@
-// Package offline runs encrypt-stream and decrypt-stream for somebody who is away, and the
-// prekeys that this takes.
+// Package offline runs encrypt-stream and decrypt-stream for messages to people who are away,
+// and manages the prekeys for them.
 package offline
 
 import (
@@ -20,7 +20,7 @@ import (
 	protocol "otrpipe/otr/offline"
 )
 
-// A Config says who works offline and what is asked of the peer.
+// A Config holds the identity to use and the checks that the peer must pass.
 type Config struct {
 	*terminal.IO
 	Home     *keyfile.Home
@@ -33,10 +33,10 @@ type Config struct {
 	MaxSize              int           // of a line; 0: any
 	Last                 bool          // end the session with this message
 	Raw                  bool          // texts as they came, newlines included
-	Timeout              time.Duration // how long another process is waited for; 0: for ever
+	Timeout              time.Duration // how long to wait for another process; 0: forever
 }
 
-// Apply sets what the flags of a stream say.
+// Apply sets the fields that the flags of a stream determine.
 func (c *Config) Apply(o *options.Options) {
 	c.Account, c.PeerAccount = o.Account, o.PeerAccount
 	c.Texts, c.MaxSize, c.Raw, c.Timeout = o.Mode == options.ModeLines, o.MaxSize, o.Raw, o.Timeout
@@ -49,7 +49,7 @@ func (c *Config) Close() {
 	c.Log.Close()
 }
 
-// parse reads a store from the bytes in which it is kept.
+// parse reads a store from its stored form.
 func (c *Config) parse(state []byte) (*protocol.Store, error) {
 	return protocol.Parse(protocol.Config{
 		InstanceTag: c.Identity.InstanceTag,
@@ -60,7 +60,7 @@ func (c *Config) parse(state []byte) (*protocol.Store, error) {
 	}, state)
 }
 
-// load returns the store as it is now.
+// load returns the present contents of the store.
 func (c *Config) load() (*protocol.Store, error) {
 	state, err := c.Home.Offline(c.Identity)
 	if err != nil {
@@ -95,7 +95,7 @@ func (c *Config) update(change func(store *protocol.Store) error) error {
 	return exit.Key(err)
 }
 
-// put stores a session as it will be after ahead more messages.
+// put stores a session in the state that it will have after ahead more messages.
 func (c *Config) put(t *protocol.Session, ahead int) error {
 	return c.update(func(store *protocol.Store) error { return store.Put(t, ahead) })
 }
@@ -119,12 +119,12 @@ func (c *Config) lock() (unlock func(), err error) {
 // A peer is whom a message is to or from.
 type peer struct {
 	fingerprint keys.Fingerprint
-	session     string // its id; "": there is none yet
+	session     string // the session's id; "": there is none yet
 	instance    uint32
 }
 
-// meet asks every question about a peer's key before anything is encrypted to it or shown of
-// it, and then puts it on file. doing says what for: "encrypting to" or "from".
+// meet makes every check of a peer's key before anything is encrypted to it or shown from it,
+// and then stores the key. doing completes messages: "encrypting to" or "from".
 func (c *Config) meet(p peer, doing string) error {
 	keeper := trust.NewKeeper(c.Trust)
 	s := otr.Session{Version: 4, Fingerprint: p.fingerprint, PeerInstance: p.instance, Since: time.Now()}
@@ -174,7 +174,7 @@ func (c *Config) contact() *string {
 
 func (c *Config) event(r events.Record) { c.Log.Write(time.Now(), r) }
 
-// ended writes the event that there is of every end, and returns err.
+// ended logs the event with which every run ends, and returns err.
 func (c *Config) ended(err error) error {
 	code, message := exit.OK, ""
 	if err != nil {

@@ -7,11 +7,11 @@ import (
 	protocol "otrpipe/otr/offline"
 )
 
-// MaxPrekeys is how many prekeys are kept unused at most.
+// MaxPrekeys is the maximum number of unused prekeys to store.
 const MaxPrekeys = protocol.MaxPrekeys
 
-// Publish makes n prekeys and returns their ensembles, a line each, and how many unused ones
-// there are now. With a contact they take messages of its keys only.
+// Publish makes n prekeys. It returns their ensembles, one per line, and the number of unused
+// prekeys. With a contact, they accept messages of that contact's keys only.
 func (c *Config) Publish(n int, contact string) (lines []byte, left int, err error) {
 	whom := protocol.For{Contact: contact}
 	if contact != "" {
@@ -39,8 +39,8 @@ func (c *Config) Publish(n int, contact string) (lines []byte, left int, err err
 	return lines, left, err
 }
 
-// Revoke deletes unused prekeys: those of a contact, those with an id, or all. It returns how
-// many there were.
+// Revoke deletes unused prekeys: those for a contact, those with an id, or all. It returns how
+// many it deleted.
 func (c *Config) Revoke(all bool, contact string, ids []uint32) (n int, err error) {
 	err = c.update(func(store *protocol.Store) error {
 		n = store.Revoke(func(k protocol.Prekey) bool {
@@ -59,7 +59,7 @@ func (c *Config) Revoke(all bool, contact string, ids []uint32) (n int, err erro
 	return n, err
 }
 
-// Forget deletes the kept session of a name, here only.
+// Forget deletes the named stored session, on this side only.
 func (c *Config) Forget(name string) error {
 	return c.update(func(store *protocol.Store) error {
 		t, err := store.Session(name)

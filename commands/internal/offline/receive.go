@@ -15,15 +15,15 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// maxLine is the longest line of input, as everywhere.
+// maxLine is the maximum length of an input line, the same as in live sessions.
 const maxLine = wire.MaxMessage
 
-// peekLen is how much of a file is looked at to see what it is: the first OTR message begins
-// there, below a mail's headers.
+// peekLen is how much of a file to inspect to find out what it is. The first OTR message begins
+// within it, even below the headers of a mail.
 const peekLen = 64 << 10
 
-// IsMessage says whether f is a regular file whose first OTR message, from where it is read
-// next, was written to somebody who was away. It reads nothing.
+// IsMessage reports whether f is a regular file whose first OTR message, from the present
+// position on, was written to someone who was away. It does not move the position.
 func IsMessage(f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
@@ -56,7 +56,7 @@ func (c *Config) receive() error {
 		return err
 	}
 	defer unlock()
-	// What has expired goes, even where nothing can be read.
+	// Delete what has expired, even if nothing can be read.
 	if err := c.update(func(*protocol.Store) error { return nil }); err != nil {
 		return err
 	}
@@ -82,11 +82,11 @@ type reading struct {
 	reader *protocol.Reader
 	out    io.Writer
 	bytes  int64
-	kept   bool // the session is stored as it is after the end
+	kept   bool // the session has been stored in its final state
 }
 
-// lines gives the reader every line of the input, some at a time where they are there: each
-// batch is opened together.
+// lines passes every line of the input to the reader. Lines that have already arrived are opened
+// together, in batches.
 func (r *reading) lines(in *bufio.Reader) error {
 	var batch [protocol.Batch][]byte
 	for {
@@ -99,7 +99,7 @@ func (r *reading) lines(in *bufio.Reader) error {
 				batch[n] = append(batch[n][:0], line...)
 				n++
 			}
-			// What has come is not held back for what has not.
+			// Do not hold back lines that have arrived for lines that have not.
 			ahead, _ := in.Peek(in.Buffered())
 			ended = err != nil || bytes.IndexByte(ahead, '\n') < 0
 		}
@@ -117,7 +117,7 @@ func (r *reading) lines(in *bufio.Reader) error {
 	}
 }
 
-// next reads a line, without its line end; an empty one counts for nothing.
+// next reads a line and removes its line end. It skips empty lines.
 func (r *reading) next(in *bufio.Reader) ([]byte, error) {
 	line, err := in.ReadSlice('\n')
 	tooLong := errors.Is(err, bufio.ErrBufferFull)
@@ -175,18 +175,18 @@ func (r *reading) line(line []byte) error {
 	return nil
 }
 
-// oneLine shows a text's line ends as the two characters that stand for them.
+// oneLine shows each line end in a text as two characters.
 func oneLine(text []byte) []byte {
 	text = bytes.ReplaceAll(text, []byte("\r"), []byte(`\r`))
 	return bytes.ReplaceAll(text, []byte("\n"), []byte(`\n`))
 }
 
-// begin checks whom the message is from. Then, before a byte of it is shown, the prekey that
-// it has used is deleted on the disk and its session stored, in one write.
+// begin checks who the message is from. Then, before any byte of it is shown, one write to the
+// disk deletes the used prekey and stores the session.
 func (r *reading) begin(auth []byte) error {
 	t := r.reader.Session()
 	if r.Trust.Contact == "" {
-		r.Trust.Contact = t.Contact // the prekey was for that contact, or the session is with it
+		r.Trust.Contact = t.Contact // the prekey or the session belongs to that contact
 	}
 	if err := r.meet(peer{t.Fingerprint(), t.ID(), t.PeerInstance()}, "from"); err != nil {
 		return err
@@ -205,7 +205,7 @@ func (r *reading) begin(auth []byte) error {
 	})
 }
 
-// keep stores the session as it is after the message, once.
+// keep stores the session in its state after the message, once.
 func (r *reading) keep() error {
 	if r.kept || !r.reader.Keep() {
 		return nil
@@ -214,7 +214,7 @@ func (r *reading) keep() error {
 	return r.put(r.reader.Session(), 0)
 }
 
-// finish says what became of the input.
+// finish returns the outcome for the whole input.
 func (r *reading) finish() error {
 	err := r.reader.Finish()
 	if keepErr := r.keep(); err == nil {
@@ -231,7 +231,7 @@ func (r *reading) finish() error {
 	return nil
 }
 
-// explain gives an error of the reader its exit code and what can be done.
+// explain gives an error of the reader its exit code and a hint.
 func (r *reading) explain(err error) error {
 	var e *exit.Error
 	if errors.As(err, &e) {

@@ -19,15 +19,15 @@ import (
 	protocol "otrpipe/otr/offline"
 )
 
-// MaxEnsembleFile is how long a file of ensembles may be, in bytes: a thousand of them, of
-// four kilobytes at most, with as much text around.
+// MaxEnsembleFile is the maximum length of an ensemble file in bytes: a thousand ensembles of up
+// to four kilobytes, with as much text between them.
 const MaxEnsembleFile = 8 << 20
 
-// shownRefusals is how many ensembles that do not count are told one by one.
+// shownRefusals is how many unusable ensembles are reported one by one.
 const shownRefusals = 5
 
-// Send encrypts the input to one of the ensembles in file, whose name is path. instance, if
-// not 0, says which instance of the recipient is meant.
+// Send encrypts the input to one of the ensembles in file, whose name is path. instance, if not
+// 0, selects an instance of the recipient.
 func (c *Config) Send(file []byte, path string, instance uint32) error {
 	c.event(events.Record{Event: events.Started, Identity: c.Identity.Name, Mode: c.mode(), PID: os.Getpid()})
 	return c.ended(c.send(file, path, instance))
@@ -70,9 +70,9 @@ func (c *Config) send(file []byte, path string, instance uint32) error {
 	return c.write(t, line)
 }
 
-// take begins a session with the owner of to, on one of their ensembles: any will do, for
-// another process may have taken to meanwhile. The ensemble is marked as used in the file,
-// where it can be, and in the home, which never uses it again whatever becomes of the file.
+// take begins a session with the owner of to, using any of their ensembles, because another
+// process may have taken to meanwhile. It marks the ensemble as used in the file, if possible,
+// and in the home, so that the home never uses it again whatever happens to the file.
 func (c *Config) take(to *protocol.Recipient, valid []*protocol.Recipient, path string) (t *protocol.Session, line []byte, err error) {
 	file := openEnsembles(path)
 	defer file.close()
@@ -106,7 +106,8 @@ func (c *Config) take(to *protocol.Recipient, valid []*protocol.Recipient, path 
 	return t, line, err
 }
 
-// wanted are the keys that the flags name, to choose by in a file of several owners.
+// wanted returns the keys that the flags name, which select an owner in a file of several
+// owners.
 func (c *Config) wanted() ([]keys.Fingerprint, error) {
 	if len(c.Trust.Expect) > 0 || c.Trust.Contact == "" {
 		return c.Trust.Expect, nil
@@ -114,7 +115,7 @@ func (c *Config) wanted() ([]keys.Fingerprint, error) {
 	return contactKeys(c.Home, c.Trust.Contact)
 }
 
-// contactKeys are the keys of version 4 on file for a contact.
+// contactKeys returns the version 4 keys on file for a contact.
 func contactKeys(home *keyfile.Home, name string) (of []keys.Fingerprint, err error) {
 	contact, _, err := home.Contact(name)
 	if err != nil {
@@ -128,7 +129,7 @@ func contactKeys(home *keyfile.Home, name string) (of []keys.Fingerprint, err er
 	return of, nil
 }
 
-// chooseError explains why no ensemble can be chosen; used says that the file has used ones.
+// chooseError explains why no ensemble can be chosen. used says that the file has used ones.
 func chooseError(err error, valid []*protocol.Recipient, path string, used bool) error {
 	switch {
 	case errors.Is(err, protocol.ErrSeveral):
@@ -148,8 +149,8 @@ func chooseError(err error, valid []*protocol.Recipient, path string, used bool)
 	return exit.Failed(err)
 }
 
-// Reply encrypts the input in a session that is kept: name is its id, the beginning of it, or
-// its contact.
+// Reply encrypts the input in a stored session. name is the session's id, the beginning of that,
+// or the session's contact.
 func (c *Config) Reply(name string) error {
 	c.event(events.Record{Event: events.Started, Identity: c.Identity.Name, Mode: c.mode(), PID: os.Getpid()})
 	return c.ended(c.reply(name))
@@ -193,7 +194,8 @@ func (c *Config) mode() string {
 	return "stream"
 }
 
-// write encrypts the input in the session t, behind first, the line that begins it.
+// write writes first, the line that begins the message, and then the input encrypted in the
+// session t.
 func (c *Config) write(t *protocol.Session, first []byte) error {
 	config := protocol.WriterConfig{Save: c.put, MaxLine: c.MaxSize, Rand: rand.Reader}
 	w, err := protocol.NewWriter(t, protocol.Head{Size: inputSize(c.In)}, config)
@@ -229,7 +231,7 @@ func (c *Config) write(t *protocol.Session, first []byte) error {
 	return nil
 }
 
-// inputSize is how much there is to read of a regular file, else -1.
+// inputSize returns the number of bytes left to read in a regular file, and -1 for others.
 func inputSize(f *os.File) int64 {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
@@ -319,7 +321,7 @@ func readError(err error) error {
 		WithHint("what was written so far is no message: its end is missing")
 }
 
-// out writes lines to standard output.
+// out writes lines to standard output in order.
 func (c *Config) out(lines []byte) error {
 	if _, err := (descriptor.Stream{File: c.Out}).Write(lines); err != nil {
 		return outputError(err)

@@ -8,14 +8,13 @@ import (
 	"otrpipe/commands/internal/terminal"
 )
 
-// Ask asks for a secret on the terminal, without echo. instead names the flags
-// that give the secret where there is no terminal. The caller wipes the secret.
+// Ask asks for a secret on the terminal, without echo. instead names the flags to use without a
+// terminal. The caller wipes the secret.
 func Ask(prompt, instead string) ([]byte, error) {
 	return AskUntil(nil, prompt, instead)
 }
 
-// AskUntil is Ask for as long as stop is not closed; then the error is
-// terminal.ErrStopped.
+// AskUntil is Ask until stop is closed, which makes it return terminal.ErrStopped.
 func AskUntil(stop <-chan struct{}, prompt, instead string) ([]byte, error) {
 	secret, err := terminal.ReadSecret(stop, prompt)
 	switch {
@@ -27,11 +26,11 @@ func AskUntil(stop <-chan struct{}, prompt, instead string) ([]byte, error) {
 	return secret, err
 }
 
-// newAttempts is how often a new secret may be typed differently the second time.
+// newAttempts is how often the two entries of a new secret may differ.
 const newAttempts = 3
 
-// AskNew asks twice, so that nobody sets a secret with a slip of the finger, and begins again
-// where the two differ.
+// AskNew asks twice, so that a typing error does not become the secret, and begins again if the
+// two entries differ.
 func AskNew(prompt, instead string) ([]byte, error) {
 	return askNew(func(prompt string) ([]byte, error) { return Ask(prompt, instead) }, prompt)
 }

@@ -8,14 +8,14 @@ import (
 	"unsafe"
 )
 
-// initial is the environment as the program got it: one string for each that the
-// kernel put behind the arguments.
+// initial is the environment that the program was started with: one string for each that the
+// kernel put after the arguments.
 var initial = os.Environ()
 
-// overwriteInitial overwrites the value of a variable in the memory in which the
-// kernel handed the environment over. Its strings follow the last argument, which
-// os.Args refers to in place. Each is compared with the runtime's copy before the
-// next is looked at: where a system has another order the first already differs.
+// overwriteInitial overwrites the value of a variable in the memory in which the kernel passed
+// the environment. Its strings follow the last argument, to which os.Args refers in place. Each
+// string is compared with the runtime's copy before the next is read; on a system with a
+// different layout, the first one already differs.
 func overwriteInitial(name string) {
 	if len(os.Args) == 0 {
 		return

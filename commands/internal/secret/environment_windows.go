@@ -1,5 +1,5 @@
 package secret
 
-// overwriteInitial does nothing: Windows removes a variable from the memory that it handed
-// over when it is unset.
+// overwriteInitial does nothing. Windows removes a variable from the process's environment
+// memory when it is unset.
 func overwriteInitial(string) {}

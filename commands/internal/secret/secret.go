@@ -14,8 +14,8 @@ import (
 	"otrpipe/commands/internal/exit"
 )
 
-// MaxLen is the longest secret in bytes. A longer one means that the user has
-// named the wrong file.
+// MaxLen is the maximum length of a secret in bytes. If a file is longer, the user has named the
+// wrong one.
 const MaxLen = 4096
 
 // The endings of the two flags that name a secret's source.
@@ -24,23 +24,21 @@ const (
 	FDFlag   = "-fd"
 )
 
-// Flags is what the user gave of the two flags of one secret, --NAME-file and
-// --NAME-fd.
+// Flags holds the values of the two flags of a secret, --NAME-file and --NAME-fd.
 type Flags struct {
 	Name    string // NAME
 	File    string
 	HasFile bool
 	FD      int
 	HasFD   bool
-	// Env is the secret that the environment holds for when neither flag is given,
-	// from TakeEnv. The Source takes it over.
+	// Env is the secret from the environment, returned by TakeEnv, for use if neither flag is
+	// given. The Source takes ownership of it.
 	Env []byte
 	// CheckFile, unless nil, refuses a file that is not private enough.
 	CheckFile func(path string, info fs.FileInfo) error
 }
 
-// check refuses flags that contradict each other and descriptors that the
-// caller did not give.
+// check refuses flags that contradict each other and descriptors that the program was not given.
 func (f *Flags) check() error {
 	if f.HasFile && f.HasFD {
 		return exit.Errorf(exit.Usage, "--%s and --%s contradict each other", f.Name+FileFlag, f.Name+FDFlag)
@@ -61,17 +59,16 @@ func (f *Flags) check() error {
 	return nil
 }
 
-// A Source is where one secret comes from, as the user has said it.
+// A Source is the source of one secret, as the user has chosen it.
 type Source struct {
 	flags Flags
 	value []byte // from a descriptor or the environment; owned by the Source
 	given bool   // value is the secret, even an empty one
 }
 
-// Open makes the sources that all of a command's flags name. It first checks all
-// of them, then reads and closes every descriptor, so that no program started
-// later inherits one, whether or not its secret is ever needed. Descriptor 0 is
-// stdin, which is read to its end and stays open.
+// Open makes the sources for all secret flags of a command. It first checks all of them, then
+// reads and closes every descriptor, so that no program started later inherits one, even if its
+// secret is never needed. Descriptor 0 is stdin, which is read to its end and stays open.
 func Open(all []Flags, stdin *os.File) ([]*Source, error) {
 	byFD := map[int]string{}
 	for i := range all {
@@ -122,15 +119,14 @@ func (s *Source) readDescriptor(stdin *os.File) error {
 	return nil
 }
 
-// Name is the common part of the names of the secret's two flags.
+// Name returns the common part of the names of the secret's two flags.
 func (s *Source) Name() string { return s.flags.Name }
 
 // FromFlags reports whether one of the secret's two flags was given.
 func (s *Source) FromFlags() bool { return s.flags.HasFile || s.flags.HasFD }
 
-// Read returns the secret, without a newline at its end; ok is false where the
-// user has named no source. The caller wipes what it gets: each call returns a
-// copy of its own.
+// Read returns the secret without the newline at its end; ok is false if the user has named no
+// source. Each call returns a separate copy, which the caller wipes.
 func (s *Source) Read() (secret []byte, ok bool, err error) {
 	if s.flags.HasFile {
 		secret, err = s.readFile()

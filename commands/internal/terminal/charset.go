@@ -17,16 +17,16 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// A Charset is how a terminal encodes its characters. The zero Charset is UTF-8.
+// A Charset is the character encoding of a terminal. The zero Charset is UTF-8.
 type Charset struct {
 	name     string            // of the locale; "": UTF-8
-	encoding encoding.Encoding // nil: UTF-8, or a charset that is not known, of which only ASCII is
+	encoding encoding.Encoding // nil: UTF-8, or an unknown charset, of which only ASCII is supported
 	single   bool              // each character is one byte
 }
 
-// Locale returns the charset of the locale, which is the terminal's: that of LC_ALL,
-// LC_CTYPE or LANG, the first that is set. A locale that names none has UTF-8, or
-// ISO-8859-15 where it is for the euro.
+// Locale returns the terminal's charset, which the first of LC_ALL, LC_CTYPE and LANG that is
+// set determines. A locale that names no charset means UTF-8, or ISO-8859-15 if it has the
+// modifier euro.
 func Locale() *Charset { return locale() }
 
 var locale = sync.OnceValue(func() *Charset { return charsetOf(os.Getenv) })
@@ -56,7 +56,8 @@ func CharsetOf(locale string) *Charset {
 	return &Charset{name: name, encoding: e, single: single}
 }
 
-// shortName is a charset's name without what locales write differently.
+// shortName returns a charset's name without the parts that are written differently in different
+// locales.
 func shortName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -66,8 +67,8 @@ func shortName(name string) string {
 	}, name)
 }
 
-// charsets are those that a locale can name, by their short names. ASCII is a part of each
-// and means itself: keys and the terminal's own sequences are of it.
+// charsets maps the short names that a locale can use to charsets. All of them contain ASCII
+// unchanged, in which keys and the terminal's sequences are written.
 var charsets = sync.OnceValue(func() map[string]encoding.Encoding {
 	all := map[string]encoding.Encoding{
 		"eucjp": japanese.EUCJP, "ujis": japanese.EUCJP, "sjis": japanese.ShiftJIS, "shiftjis": japanese.ShiftJIS,
@@ -113,11 +114,11 @@ func (c *Charset) String() string {
 	return c.name
 }
 
-// A Decoder makes UTF-8 of what a terminal sends, however it is cut. What is no character of
-// the charset becomes the byte 0xff, which UTF-8 does not have.
+// A Decoder converts a terminal's input to UTF-8, however the input is split. Bytes that are no
+// character of the charset become 0xff, which never occurs in UTF-8.
 type Decoder struct {
-	from transform.Transformer // nil: nothing is to be done
-	part []byte                // the beginning of a character whose end has not come yet
+	from transform.Transformer // nil: no conversion is needed
+	part []byte                // the beginning of a character whose rest has not arrived
 }
 
 // NewDecoder returns a Decoder for one terminal.
@@ -128,8 +129,8 @@ func (c *Charset) NewDecoder() *Decoder {
 	return &Decoder{from: c.encoding.NewDecoder()}
 }
 
-// Append appends what src, which may be of a secret, says to dst. It keeps no more of it than
-// the beginning of a character.
+// Append appends the decoded src to dst. src may be part of a secret, so Append keeps nothing of
+// it but the beginning of an unfinished character.
 func (d *Decoder) Append(dst, src []byte) []byte {
 	if d.from == nil {
 		return append(dst, src...)
@@ -143,7 +144,7 @@ func (d *Decoder) Append(dst, src []byte) []byte {
 		n, read, err := d.from.Transform(decoded[:], rest, false)
 		for text := decoded[:n]; len(text) > 0; {
 			r, size := utf8.DecodeRune(text)
-			if r == utf8.RuneError { // by which decoders tell what they cannot read
+			if r == utf8.RuneError { // the decoder could not read this
 				dst = append(dst, 0xff)
 			} else {
 				dst = append(dst, text[:size]...)
@@ -159,7 +160,7 @@ func (d *Decoder) Append(dst, src []byte) []byte {
 	return dst
 }
 
-// Decode returns what a terminal has sent, all of it; see Decoder.
+// Decode decodes the whole input of a terminal; see Decoder.
 func (c *Charset) Decode(b []byte) []byte {
 	d := c.NewDecoder()
 	decoded := d.Append(nil, b)
@@ -170,13 +171,13 @@ func (c *Charset) Decode(b []byte) []byte {
 	return decoded
 }
 
-// lookalikes stand for characters that many people write and few charsets have.
+// lookalikes maps common characters that few charsets have to similar ones.
 var lookalikes = map[rune]string{
 	'…': "...", '‘': "'", '’': "'", '‚': ",", '“': `"`, '”': `"`, '„': `"`, '–': "-", '—': "-", '•': "*",
 }
 
-// Shown returns s with what the terminal can show: a character that it does not have
-// becomes one that looks like it, or else a question mark.
+// Shown returns s as the terminal can show it. A character that its charset lacks becomes a
+// similar one or a question mark.
 func (c *Charset) Shown(s string) string {
 	if c.UTF8() {
 		return s
@@ -197,9 +198,9 @@ func (c *Charset) Shown(s string) string {
 	return b.String()
 }
 
-// has reports whether the charset has a character. Of those of one byte, the bytes 0x80
-// to 0x9f are left out: a terminal whose charset is another than the locale says may take
-// them for control characters.
+// has reports whether the charset has a character. In single-byte charsets, the bytes 0x80 to
+// 0x9f do not count, because a terminal whose charset differs from the locale's may treat them
+// as control characters.
 func (c *Charset) has(r rune) bool {
 	if r < utf8.RuneSelf {
 		return true
@@ -208,7 +209,7 @@ func (c *Charset) has(r rune) bool {
 	return len(b) > 0 && !(c.single && b[0] < 0xa0)
 }
 
-// encoded returns a character as the terminal has it; nil if it does not.
+// encoded returns a character in the terminal's charset; nil if the charset lacks it.
 func (c *Charset) encoded(r rune) []byte {
 	if r < utf8.RuneSelf {
 		return []byte{byte(r)}
@@ -247,7 +248,7 @@ func (c *Charset) Writer(w io.Writer) io.Writer {
 type encoder struct {
 	charset *Charset
 	w       io.Writer
-	part    []byte // the beginning of a character whose end has not come yet
+	part    []byte // the beginning of a character whose rest has not arrived
 }
 
 func (e *encoder) Write(p []byte) (int, error) {

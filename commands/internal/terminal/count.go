@@ -2,7 +2,7 @@ package terminal
 
 import "fmt"
 
-// Count is a number with its noun, in the plural where it belongs.
+// Count returns a number with its noun, in the plural if needed.
 func Count(n int, noun string) string {
 	if n != 1 {
 		noun += "s"

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// An IO is the standard streams of one run of the program, and how much the user
-// wants to read about it. Nobody changes it after the program's flags have been
-// read; its methods may be called from several goroutines.
+// An IO holds the standard streams of one run of the program and how much the user wants to
+// read. It does not change after the program's flags have been read. Several goroutines may call
+// its methods.
 type IO struct {
 	In       *os.File // standard input
 	Out      *os.File // standard output
@@ -23,7 +23,7 @@ func NewIO(name string, in, out, messages *os.File) *IO {
 	return &IO{In: in, Out: out, Messages: NewPrinter(messages, name)}
 }
 
-// Note prints what happened, unless the user wants quiet.
+// Note prints what happened, unless Quiet is set.
 func (s *IO) Note(format string, a ...any) {
 	if !s.Quiet {
 		s.Messages.Note(fmt.Sprintf(format, a...))
@@ -37,29 +37,26 @@ func (s *IO) Detail(format string, a ...any) {
 	}
 }
 
-// Warn prints what the user should know before relying on the rest, unless
-// the user wants quiet.
+// Warn prints what the user should know before relying on the rest, unless Quiet is set.
 func (s *IO) Warn(format string, a ...any) {
 	if !s.Quiet {
 		s.Messages.Warning(fmt.Sprintf(format, a...))
 	}
 }
 
-// Report prints an error that does not end the program, however little the user wants
-// to read.
+// Report prints an error that does not end the program, even if Quiet is set.
 func (s *IO) Report(format string, a ...any) {
 	s.Messages.Error(fmt.Sprintf(format, a...))
 }
 
-// Advise prints what the user can do next, unless the user wants quiet.
+// Advise prints what the user can do next, unless Quiet is set.
 func (s *IO) Advise(format string, a ...any) {
 	if !s.Quiet {
 		s.Messages.Hint(fmt.Sprintf(format, a...))
 	}
 }
 
-// Confirm asks a person at a terminal, who has to say yes. Where no person is,
-// it returns true.
+// Confirm asks a person at a terminal, who must answer yes. Without a terminal it returns true.
 func (s *IO) Confirm(question string) bool {
 	if !Is(s.In) || !Is(s.Messages.File()) {
 		return true

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Keys is a terminal whose keys come one by one: nothing is echoed, and no key
-// means a signal.
+// Keys is a terminal from which keys are read one by one: nothing is echoed, and no key sends a
+// signal.
 type Keys struct {
 	fd    int
 	saved *term.State
@@ -20,7 +20,7 @@ type Keys struct {
 	wake, waking *os.File
 }
 
-// TakeKeys makes the keys of the terminal f come one by one, until Restore.
+// TakeKeys switches the terminal f to reading keys one by one, until Restore.
 func TakeKeys(f *os.File) (*Keys, error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -44,11 +44,11 @@ func TakeKeys(f *os.File) (*Keys, error) {
 	return k, nil
 }
 
-// Size is how many columns and rows the terminal has.
+// Size returns the number of columns and rows of the terminal.
 func (k *Keys) Size() (width, height int, err error) { return term.GetSize(k.fd) }
 
-// Wait waits until there are keys, for limit milliseconds at most; -1 is no limit. It fails
-// with ErrWoken once Wake has been called. It is for one goroutine, as Read is.
+// Wait waits until there are keys, for at most limit milliseconds; -1 is no limit. It returns
+// ErrWoken once Wake has been called. Only one goroutine may call Wait and Read.
 func (k *Keys) Wait(limit int) (ready bool, err error) {
 	fds := []unix.PollFd{
 		{Fd: int32(k.fd), Events: unix.POLLIN},
@@ -66,7 +66,8 @@ func (k *Keys) Wait(limit int) (ready bool, err error) {
 	return n > 0, nil
 }
 
-// Read reads what there is, which may be nothing. A terminal that is gone is an error.
+// Read reads the keys that are there, possibly none. It returns an error if the terminal is
+// gone.
 func (k *Keys) Read(p []byte) (int, error) {
 	n, err := unix.Read(k.fd, p)
 	switch {
@@ -80,8 +81,8 @@ func (k *Keys) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Discard throws away what has been typed and not been read. A program in the background must
-// not read: that would stop it.
+// Discard throws away what has been typed but not read. It does nothing in a background process,
+// which the system would stop for it.
 func (k *Keys) Discard() {
 	group, err := unix.IoctlGetInt(k.fd, unix.TIOCGPGRP)
 	if ours, _ := unix.Getpgid(0); err == nil && group != ours { // an error: it is not our controlling terminal
@@ -100,11 +101,11 @@ func (k *Keys) Discard() {
 	}
 }
 
-// Wake ends all waits, now and later. It is to be called once at most.
+// Wake ends all present and future waits. It must be called at most once.
 func (k *Keys) Wake() { k.waking.Close() }
 
-// Retake makes the keys come one by one again, after the process was stopped
-// and whoever had the terminal meanwhile has left it in another mode.
+// Retake switches to reading keys one by one again after the process was stopped, since another
+// program may have left the terminal in a different mode.
 func (k *Keys) Retake() error {
 	if _, err := term.MakeRaw(k.fd); err != nil {
 		return err
@@ -113,12 +114,12 @@ func (k *Keys) Retake() error {
 	if err != nil {
 		return err
 	}
-	// What other programs write and read, as a transport that asks for a
-	// password, shall look as always.
+	// Input and output of other programs, such as a transport that asks for a password, should
+	// look as usual.
 	mode.Oflag |= unix.OPOST | unix.ONLCR
 	mode.Iflag |= unix.ICRNL
-	// It means nothing in this mode. But those who ask for a password clear it,
-	// and so are noticed by Ours.
+	// It has no effect in this mode. But programs that ask for a password clear it, by which
+	// Ours notices them.
 	mode.Lflag |= unix.ECHONL
 	if err := unix.IoctlSetTermios(k.fd, setTermios, mode); err != nil {
 		return err
@@ -130,12 +131,12 @@ func (k *Keys) Retake() error {
 	return nil
 }
 
-// Ours says that nobody else has changed the terminal's mode: another program
-// that has is about to read the keys.
+// Ours reports whether the terminal still has our mode. If another program has changed it, that
+// program is about to read keys.
 func (k *Keys) Ours() bool {
 	mode, err := unix.IoctlGetTermios(k.fd, getTermios)
 	return err != nil || mode.Lflag == k.mode.Lflag && mode.Iflag == k.mode.Iflag
 }
 
-// Restore gives the terminal back as it was.
+// Restore restores the terminal's original mode.
 func (k *Keys) Restore() { _ = term.Restore(k.fd, k.saved) }

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Keys is a console whose keys come one by one: nothing is echoed, and no key means a
-// signal. Keys without a character come as the sequences that Unix terminals send for them.
+// Keys is a console from which keys are read one by one: nothing is echoed, and no key sends a
+// signal. Keys without a character are read as the sequences that Unix terminals send for them.
 type Keys struct {
 	console
 	out             *os.File // the console's screen
@@ -16,14 +16,14 @@ type Keys struct {
 	wake            windows.Handle
 }
 
-// The modes of a console in which Keys come.
+// The console modes for reading keys.
 const (
 	takenOff = windows.ENABLE_ECHO_INPUT | windows.ENABLE_PROCESSED_INPUT | windows.ENABLE_LINE_INPUT
 	takenOn  = windows.ENABLE_VIRTUAL_TERMINAL_INPUT
 	screenOn = windows.ENABLE_PROCESSED_OUTPUT | windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING
 )
 
-// TakeKeys makes the keys of the console f come one by one, until Restore.
+// TakeKeys switches the console f to reading keys one by one, until Restore.
 func TakeKeys(f *os.File) (*Keys, error) {
 	k := new(Keys)
 	conn, err := f.SyscallConn()
@@ -55,11 +55,11 @@ func TakeKeys(f *os.File) (*Keys, error) {
 
 func (k *Keys) screen() windows.Handle { return windows.Handle(k.out.Fd()) }
 
-// Size is how many columns and rows the console has.
+// Size returns the number of columns and rows of the console.
 func (k *Keys) Size() (width, height int, err error) { return term.GetSize(int(k.out.Fd())) }
 
-// Wait waits until there are keys, for limit milliseconds at most; -1 is no limit. It fails
-// with ErrWoken once Wake has been called. It is for one goroutine, as Read is.
+// Wait waits until there are keys, for at most limit milliseconds; -1 is no limit. It returns
+// ErrWoken once Wake has been called. Only one goroutine may call Wait and Read.
 func (k *Keys) Wait(limit int) (ready bool, err error) {
 	ready, woken, err := k.wait(k.wake, limit)
 	if woken {
@@ -68,16 +68,16 @@ func (k *Keys) Wait(limit int) (ready bool, err error) {
 	return ready, err
 }
 
-// Read reads what there is. A console that is gone is an error.
+// Read reads the keys that are there. It returns an error if the console is gone.
 func (k *Keys) Read(p []byte) (int, error) { return k.read(p) }
 
-// Discard throws away what has been typed and not been read.
+// Discard throws away what has been typed but not read.
 func (k *Keys) Discard() { _ = windows.FlushConsoleInputBuffer(k.in) }
 
-// Wake ends all waits, now and later. It is to be called once at most.
+// Wake ends all present and future waits. It must be called at most once.
 func (k *Keys) Wake() { _ = windows.SetEvent(k.wake) }
 
-// Retake makes the keys come one by one again, after another program has had the console.
+// Retake switches to reading keys one by one again after another program has used the console.
 func (k *Keys) Retake() error {
 	if err := windows.SetConsoleMode(k.screen(), k.outMode|screenOn); err != nil {
 		return err
@@ -87,14 +87,14 @@ func (k *Keys) Retake() error {
 
 func (k *Keys) taken() uint32 { return k.inMode&^takenOff | takenOn }
 
-// Ours says that nobody else has changed the console's mode: another program that has is
-// about to read the keys.
+// Ours reports whether the console still has our mode. If another program has changed it, that
+// program is about to read keys.
 func (k *Keys) Ours() bool {
 	var mode uint32
 	return windows.GetConsoleMode(k.in, &mode) != nil || mode == k.taken()
 }
 
-// Restore gives the console back as it was.
+// Restore restores the console's original mode.
 func (k *Keys) Restore() {
 	_ = windows.SetConsoleMode(k.in, k.inMode)
 	_ = windows.SetConsoleMode(k.screen(), k.outMode)

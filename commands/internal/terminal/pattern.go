@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// pattern returns a regular expression that is compiled when it is needed first. Most runs
-// of the program need none, and compiling them would be a good part of its start.
+// pattern returns a regular expression that is compiled on first use. Most runs of the program
+// need none, and compiling them all would slow down every start.
 func pattern(expression string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }

@@ -9,10 +9,9 @@ import (
 	"github.com/fatih/color"
 )
 
-// A Printer writes the program's messages to standard error, each a line led
-// by the program's name, and keeps them apart from a progress line. Messages that
-// nobody reads are queued, and summed up at last. It may be used from several
-// goroutines.
+// A Printer writes the program's messages to standard error, each on a line that begins with the
+// program's name, and separates them from a progress line. If nobody reads standard error, it
+// queues messages and finally summarizes them. Several goroutines may use it.
 type Printer struct {
 	name   string
 	err    *color.Color
@@ -24,13 +23,13 @@ type Printer struct {
 	mu     sync.Mutex
 	w      io.Writer // guarded by mu
 	status *Progress // guarded by mu: the progress line on the terminal, or nil
-	// midLine, guarded by mu, is set while payload without a line's end stands
-	// on the terminal.
+	// midLine, guarded by mu, is set while the payload on the terminal ends in the middle of a
+	// line.
 	midLine bool
 }
 
-// NewPrinter returns a Printer for the program called name that writes to f,
-// in colour where f shows it.
+// NewPrinter returns a Printer for the program called name that writes to f, in colour if f
+// supports it.
 func NewPrinter(f *os.File, name string) *Printer {
 	p := &Printer{
 		name:  name,
@@ -51,8 +50,8 @@ func NewPrinter(f *os.File, name string) *Printer {
 	return p
 }
 
-// About returns a Printer for messages about one of several things, whose name stands
-// behind the program's.
+// About returns a Printer for messages about one of several things, whose name follows the
+// program's.
 func (p *Printer) About(thing string) *Printer {
 	return NewPrinter(p.file, p.name+": "+Visible(thing))
 }
@@ -72,7 +71,7 @@ func (p *Printer) Note(text string) { p.print(p.plain, text) }
 // Hint prints what the user can do next, after what failed.
 func (p *Printer) Hint(text string) { p.print(p.hint, "hint: "+text) }
 
-// Ask prints a question; the answer is typed behind it.
+// Ask prints a question. The answer is typed on the same line.
 func (p *Printer) Ask(question string) {
 	p.Flush(writeTime)
 	p.mu.Lock()
@@ -80,7 +79,7 @@ func (p *Printer) Ask(question string) {
 	fmt.Fprintf(p.w, "%s: %s", p.name, Visible(question))
 }
 
-// print queues a message. On a terminal a long fingerprint in it has rows of its own.
+// print queues a message. On a terminal, a long fingerprint in it gets its own rows.
 func (p *Printer) print(c *color.Color, text string) {
 	text = Visible(text)
 	if Is(p.file) {

@@ -14,32 +14,32 @@ import (
 )
 
 const (
-	// usualWidth is how many columns a terminal that does not say has.
+	// usualWidth is the assumed width of a terminal that does not report one.
 	usualWidth = 80
-	// rateSamples is over how many drawings a rate is taken: long enough not to
-	// jump, short enough to show a stall.
+	// rateSamples is the number of updates over which a rate is measured: enough for a steady
+	// figure, few enough to show a stall.
 	rateSamples = 16
 )
 
-// A Progress is one line at the bottom of the terminal that says how far a
-// transfer is. It takes turns with what else its Printer writes there.
+// A Progress is a line at the bottom of the terminal that shows the progress of a transfer. It
+// takes turns with its Printer's messages.
 type Progress struct {
 	printer *Printer
 	total   int64
 	verb    string // of a transfer of files: sent or received; "": both directions are shown
 	// Guarded by the printer's lock.
-	shown   string // what is drawn
+	shown   string // the line on the screen
 	samples []sample
 }
 
-// A sample is where a transfer stood at a time.
+// A sample is the progress of a transfer at one time.
 type sample struct {
 	at             time.Time
 	sent, received int64
 }
 
-// Progress starts a progress line for a transfer that begins now. total is how
-// many bytes will be sent in all, or 0 where that is not known.
+// Progress starts a progress line for a transfer that begins now. total is the number of bytes
+// that will be sent, or 0 if unknown.
 func (p *Printer) Progress(now time.Time, total int64) *Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -47,17 +47,17 @@ func (p *Printer) Progress(now time.Time, total int64) *Progress {
 	return p.status
 }
 
-// TransferProgress is Progress for files that are all sent or all received, as verb says.
-// Show is given what has moved as sent then, and as trust the name of what moves.
+// TransferProgress is Progress for files that are all sent or all received, as verb says. The
+// sent argument of Show is then the amount moved, and trust the name of the file.
 func (p *Printer) TransferProgress(now time.Time, verb string, total int64) *Progress {
 	g := p.Progress(now, total)
 	g.verb = verb
 	return g
 }
 
-// Show draws the line anew: how many bytes of payload have been sent and
-// received by now, and how far the peer is trusted. It draws nothing while the
-// program is in the terminal's background, or payload stands on the line.
+// Show updates the line with the number of payload bytes sent and received so far, and the trust
+// in the peer. It draws nothing while the program is in the terminal's background or there is
+// payload on the line.
 func (g *Progress) Show(now time.Time, sent, received int64, trust string) {
 	p := g.printer
 	p.mu.Lock()
@@ -77,12 +77,12 @@ func (g *Progress) Show(now time.Time, sent, received int64, trust string) {
 	if line == g.shown {
 		return
 	}
-	// A line that cannot be drawn is no failure.
+	// Failing to draw the line does not matter.
 	fmt.Fprintf(p.w, "\r%s%s", line, blank(min(columns(g.shown), room)-columns(line)))
 	g.shown = line
 }
 
-// End takes the line away.
+// End removes the line.
 func (g *Progress) End() {
 	g.printer.mu.Lock()
 	defer g.printer.mu.Unlock()
@@ -97,22 +97,22 @@ func (g *Progress) clear() {
 	if g.shown == "" {
 		return
 	}
-	// All of it: the terminal may have put a ^C behind it.
+	// Clear the whole row, because the terminal may have printed ^C after the line.
 	fmt.Fprintf(g.printer.w, "\r%s\r", blank(width(g.printer.file)-1))
 	g.shown = ""
 }
 
 func blank(columns int) string { return strings.Repeat(" ", max(0, columns)) }
 
-// A field is a part of the line. Where it is too long, the fields of the
-// highest rank are left out first.
+// A field is a part of the line. If the line is too long, the fields with the highest rank are
+// left out first.
 type field struct {
 	text string
 	rank int
-	next bool // begins a new part, after a comma
+	next bool // begins a new part, separated by a comma
 }
 
-// fields are what there is to say, the most important with the lowest rank.
+// fields returns the parts of the line. The most important ones have the lowest rank.
 func (g *Progress) fields(trust string) []field {
 	oldest, now := g.samples[0], g.samples[len(g.samples)-1]
 	seconds := now.at.Sub(oldest.at).Seconds()
@@ -150,8 +150,8 @@ func (g *Progress) fields(trust string) []field {
 	return fields
 }
 
-// minor is the rank of a direction: of none, unless it has moved so much less
-// than the other that it is only answers.
+// minor returns the rank of a direction. A direction that has moved far less than the other
+// carries only answers and is less important.
 func minor(n, other int64) int {
 	if n < other/100 {
 		return 4
@@ -159,8 +159,7 @@ func minor(n, other int64) int {
 	return 0
 }
 
-// maxWait is the longest wait that is told: what lasts longer nobody can
-// foretell.
+// maxWait is the longest remaining time to show. Longer ones cannot be predicted.
 const maxWait = 1000 * time.Hour
 
 func perSecond(n int64, seconds float64) float64 {
@@ -193,17 +192,17 @@ func fit(fields []field, room int) string {
 			return line
 		}
 		if rank == 0 {
-			return line[:max(0, min(room, len(line)))] // ASCII: trust is gone
+			return line[:max(0, min(room, len(line)))] // only ASCII is left, because trust has been dropped
 		}
 	}
 }
 
-// columns is how many columns s takes on a terminal.
+// columns returns the number of terminal columns that s takes.
 func columns(s string) int { return uniseg.StringWidth(s) }
 
-// Output returns where a peer's bytes may be written: f itself, or, where f is
-// a terminal, a filter that makes control characters visible, keeps line ends
-// and tabs, and takes turns with the progress line.
+// Output returns a writer that is safe for a peer's bytes: f itself or, if f is a terminal, a
+// filter that makes control characters visible, keeps line ends and tabs, and takes turns with
+// the progress line.
 func (p *Printer) Output(f *os.File) io.Writer {
 	if Is(f) && Is(p.file) {
 		return NewFilter(&turns{p, writer{descriptor.Stream{File: f}}})
@@ -211,7 +210,7 @@ func (p *Printer) Output(f *os.File) io.Writer {
 	return Output(f)
 }
 
-// A turns writes to the terminal between two drawings of the progress line.
+// A turns writes to the terminal between two updates of the progress line.
 type turns struct {
 	printer *Printer
 	w       io.Writer
@@ -230,7 +229,7 @@ func (t *turns) Write(b []byte) (int, error) {
 	return t.w.Write(b)
 }
 
-// width is how many columns the terminal f has.
+// width returns the number of columns of the terminal f.
 func width(f *os.File) int {
 	columns := usualWidth
 	control(f, func(fd int) {
@@ -241,15 +240,15 @@ func width(f *os.File) int {
 	return columns
 }
 
-// control calls do with the file descriptor of f; Fd would put it into
-// blocking mode.
+// control calls do with the file descriptor of f. Unlike Fd, it does not put f into blocking
+// mode.
 func control(f *os.File, do func(fd int)) {
 	if conn, err := f.SyscallConn(); err == nil {
 		_ = conn.Control(func(fd uintptr) { do(int(fd)) })
 	}
 }
 
-// Size writes a number of bytes for people.
+// Size returns a number of bytes in a form for people.
 func Size(n int64) string {
 	if n < 1000 {
 		return fmt.Sprintf("%d B", n)

@@ -15,7 +15,7 @@ import (
 )
 
 // askOnTerminal asks for a secret on the controlling terminal. The answer is in the terminal's
-// charset, and may be empty.
+// charset and may be empty.
 func askOnTerminal(stop <-chan struct{}, prompt string) ([]byte, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
@@ -28,29 +28,29 @@ func askOnTerminal(stop <-chan struct{}, prompt string) ([]byte, error) {
 		return nil, ErrNoTerminal
 	}
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP} {
-		if !signal.Ignored(s) { // as the hangup is for a program that nohup has started
+		if !signal.Ignored(s) { // nohup, for example, ignores the hangup
 			signal.Notify(q.signals, s)
 		}
 	}
 	signal.Notify(q.signals, syscall.SIGCONT)
 	defer signal.Stop(q.signals)
 	secret, err := q.answer(stop)
-	if q.answers == nil { // nobody reads, who would close it
+	if q.answers == nil { // there is no reader that would close it
 		tty.Close()
 	}
 	return secret, err
 }
 
-// A question is asked on a terminal; its answer is not shown.
+// A question is asked on a terminal. The answer is not shown while it is typed.
 type question struct {
 	tty       *os.File
 	fd        int
 	prompt    string
 	signals   chan os.Signal
-	abandoned chan struct{} // closed when nobody waits for the answer any more
+	abandoned chan struct{} // closed when the answer is no longer needed
 
 	asked   time.Time   // when it was asked last
-	saved   *term.State // the terminal's mode, to be restored; nil: it is as we found it
+	saved   *term.State // the terminal's mode to restore; nil: the mode has not been changed
 	answers chan answer // nil: nothing has been read yet
 }
 
@@ -60,19 +60,19 @@ type answer struct {
 }
 
 const (
-	// resumePause is how long a stopped process waits for the signal that continues it,
-	// which is sent before it runs. One that the system does not stop, because no
-	// shell is there to continue it, goes on after it.
+	// resumePause is how long a stopped process waits for the signal that continues it. A
+	// process that the system does not stop, because there is no shell to continue it, goes on
+	// after this time.
 	resumePause = 200 * time.Millisecond
-	// readPause is how long the reader of an answer takes to notice that nobody waits
-	// for it.
+	// readPause is how long the reader of an answer takes to notice that the answer is no longer
+	// needed.
 	readPause = 50 * time.Millisecond
-	// maxBackground is how often a process that is in the background, and is not
-	// stopped for asking there, looks whether that has changed.
+	// maxBackground is how often a background process that was not stopped for asking checks
+	// whether it is in the foreground again.
 	maxBackground = 5
 )
 
-// answer asks until there is an answer, a signal that ends the program, or stop is closed.
+// answer asks until there is an answer, a signal ends the program, or stop is closed.
 func (q *question) answer(stop <-chan struct{}) ([]byte, error) {
 	resume := time.After(0)
 	for background := 0; ; {
@@ -108,8 +108,8 @@ func (q *question) answer(stop <-chan struct{}) ([]byte, error) {
 			case background == maxBackground:
 				return nil, ErrNoTerminal
 			default:
-				// What the terminal does to a background process that reads. The signal
-				// that continues it may have another behind it that ends it.
+				// Do what the terminal does to a background process that reads. After the signal
+				// that continues it, another one may follow that ends it.
 				background++
 				syscall.Kill(0, syscall.SIGTTIN)
 				resume = time.After(resumePause)
@@ -118,8 +118,7 @@ func (q *question) answer(stop <-chan struct{}) ([]byte, error) {
 	}
 }
 
-// hide turns echo off before the question is there to be answered, or a quick answer
-// would show, and asks.
+// hide turns echo off and asks, in this order, so that a quick answer does not show.
 func (q *question) hide() error {
 	if q.saved == nil {
 		saved, err := term.GetState(q.fd)
@@ -145,7 +144,8 @@ func (q *question) hide() error {
 	return nil
 }
 
-// show gives the terminal back as it was. In the background it is another's.
+// show restores the terminal's mode, unless we are in the background, where the terminal belongs
+// to another process.
 func (q *question) show() {
 	if q.saved == nil || !q.foreground() {
 		return
@@ -155,9 +155,9 @@ func (q *question) show() {
 	fmt.Fprintln(q.tty)
 }
 
-// Read reads from the terminal once there is something to read and it is ours. A read
-// that waited would stop the process again as soon as it is continued in the background,
-// before it has heard the signal that ends it.
+// Read reads from the terminal when there is input and we are in the foreground. A blocking read
+// would stop the process again as soon as it is continued in the background, before it has seen
+// the signal that ends it.
 func (q *question) Read(b []byte) (int, error) {
 	for {
 		select {
@@ -180,19 +180,19 @@ func (q *question) Read(b []byte) (int, error) {
 	}
 }
 
-// foreground reports whether the terminal's input is for us.
+// foreground reports whether we are in the terminal's foreground.
 func (q *question) foreground() bool {
 	return !behind(q.fd)
 }
 
-// stopProcess stops this process as the key does. The others of its group have heard the key
-// themselves; a signal from outside was for us alone. SIGTSTP would come back to us, as
-// the runtime keeps a handler once it has one; SIGTTOU stops too, and as SIGTSTP does it
-// stops nobody where no shell is there to go on from.
+// stopProcess stops this process as Ctrl-Z does. The other processes of the group have received
+// the key's signal themselves, and a signal from outside was for us only. It uses SIGTTOU,
+// because our handler would catch SIGTSTP: the runtime never removes it. Like SIGTSTP, SIGTTOU
+// has no effect if there is no shell to continue us.
 func stopProcess() { syscall.Kill(os.Getpid(), syscall.SIGTTOU) }
 
-// readLine reads one line without its end. It changes no mode of the terminal,
-// so that an interruption finds the one it has to change back.
+// readLine reads one line without its end. It does not change the terminal's mode, so that an
+// interruption restores the right one.
 func readLine(r io.Reader) ([]byte, error) {
 	line := make([]byte, 0, maxLine)
 	var b [1]byte
@@ -204,7 +204,7 @@ func readLine(r io.Reader) ([]byte, error) {
 			b[0] = 0
 		case n == 1:
 			return line, nil
-		case err == io.EOF: // the key for it, with or without a line before
+		case err == io.EOF: // Ctrl-D, with or without a line before it
 			return line, nil
 		case err != nil:
 			clear(line)
@@ -213,7 +213,7 @@ func readLine(r io.Reader) ([]byte, error) {
 	}
 }
 
-// noEcho turns echo off; lines stay lines, and the keys for signals work.
+// noEcho turns echo off. The terminal still reads whole lines, and keys send signals.
 func noEcho(fd int) error {
 	mode, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 )
 
 // signalPause is how long, in milliseconds, a question takes to notice a signal, or that its
-// answer is not needed any more.
+// answer is no longer needed.
 const signalPause = 50
 
-// The keys that a question knows, besides those that are a part of the answer.
+// The keys with a meaning in a question, besides those of the answer itself.
 const (
 	keyCtrlC     = 0x03
 	keyBackspace = 0x08
@@ -36,7 +36,7 @@ func askOnTerminal(stop <-chan struct{}, prompt string) ([]byte, error) {
 	if err := windows.GetConsoleMode(c.in, &mode); err != nil {
 		return nil, ErrNoTerminal
 	}
-	// Without their sequences, keys that stand for no character do not come at all.
+	// Without this mode, keys that stand for no character are not reported at all.
 	if err := windows.SetConsoleMode(c.in, mode&^(takenOff|takenOn)); err != nil {
 		return nil, ErrNoTerminal
 	}
@@ -75,7 +75,7 @@ func askOnTerminal(stop <-chan struct{}, prompt string) ([]byte, error) {
 	}
 }
 
-// key reads what was entered since, and does what it says to an answer.
+// key reads the entered keys and applies them to an answer.
 func (c *console) key(answer []byte) (_ []byte, done bool, err error) {
 	var typed [64]byte
 	defer clear(typed[:])

@@ -7,28 +7,27 @@ import (
 )
 
 const (
-	// maxQueued is how many messages may wait for a reader of standard error that is
-	// slow. The events that they tell of are summed up before, so this is minutes of them.
+	// maxQueued is the maximum number of messages that wait for a slow reader of standard error.
+	// Floods of events are summarized before, so it is enough for minutes.
 	maxQueued = 256
-	// writeTime is how long a caller waits until its message is written, so that messages
-	// and other output keep their order. After a wait in vain no caller waits until all
-	// has been written.
+	// writeTime is how long a caller waits for its message to be written, so that messages and
+	// other output keep their order. After a wait has timed out, no caller waits until
+	// everything has been written.
 	writeTime = 50 * time.Millisecond
 )
 
-// A queue holds messages until a goroutine of its own has written them, so that nobody
-// who has something to say is held up by a standard error that nobody reads. The zero
-// queue is ready.
+// A queue holds messages until its own goroutine has written them, so that a standard error that
+// nobody reads does not block the program. The zero queue is ready to use.
 type queue struct {
 	mu      sync.Mutex
-	lines   []string      // guarded by mu: to be written, the oldest first
+	lines   []string      // guarded by mu: the lines to write, oldest first
 	dropped int           // guarded by mu: messages after lines that did not fit
-	writing chan struct{} // guarded by mu: closed when all is written; nil: all is
-	slow    bool          // guarded by mu: a caller has waited in vain
+	writing chan struct{} // guarded by mu: closed when everything has been written; nil: nothing is being written
+	slow    bool          // guarded by mu: a caller's wait has timed out
 }
 
-// add has write write a line, and waits a moment for that. summary makes the line that
-// stands for a number of others.
+// add makes write write a line and waits a moment for that. summary makes the line that replaces
+// a number of others.
 func (q *queue) add(line string, write func(string), summary func(dropped int) string) {
 	q.mu.Lock()
 	switch {
@@ -53,7 +52,7 @@ func (q *queue) add(line string, write func(string), summary func(dropped int) s
 	}
 }
 
-// drain writes until nothing is left.
+// drain writes until the queue is empty.
 func (q *queue) drain(write func(string), summary func(int) string) {
 	for {
 		q.mu.Lock()
@@ -77,7 +76,8 @@ func (q *queue) drain(write func(string), summary func(int) string) {
 	}
 }
 
-// flush waits until all is written, but not longer than limit, and reports whether it is.
+// flush waits until everything has been written, but no longer than limit, and reports whether
+// it has.
 func (q *queue) flush(limit time.Duration) bool {
 	q.mu.Lock()
 	writing := q.writing
@@ -95,10 +95,10 @@ func (q *queue) flush(limit time.Duration) bool {
 	}
 }
 
-// Flush waits until the messages are written, but not longer than limit.
+// Flush waits until all messages have been written, but no longer than limit.
 func (p *Printer) Flush(limit time.Duration) { p.queue.flush(limit) }
 
-// summary is the message that stands for others.
+// summary returns the message that replaces a number of others.
 func (p *Printer) summary(dropped int) string {
 	if dropped == 1 {
 		return fmt.Sprintf("%s: 1 message was left out, because standard error was not read\n", p.name)

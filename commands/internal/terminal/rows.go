@@ -4,15 +4,14 @@ import (
 	"strings"
 )
 
-// longKey is the fingerprint of a key of version 4 as it stands in a message: fourteen groups of
-// eight digits. A terminal would cut it somewhere inside a group.
+// longKey matches a version 4 fingerprint in a message: fourteen groups of eight digits. A
+// terminal would break it inside a group.
 var longKey = pattern(`[:,]? (?:[0-9A-F]{8} ){13}[0-9A-F]{8}[.,;]?`)
 
-// rowLen is the length of four groups of digits, which have a row for themselves.
+// rowLen is the length of a row of four groups of digits.
 const rowLen = 4*8 + 3
 
-// withRows puts each long fingerprint of a message below what stands before it, in rows of four
-// groups.
+// withRows moves each long fingerprint of a message to lines of its own, in rows of four groups.
 func withRows(text string) string {
 	return longKey().ReplaceAllStringFunc(text, func(key string) string {
 		digits := strings.Trim(key, ":,.; ")

@@ -7,18 +7,17 @@ import (
 	"syscall"
 )
 
-// ErrNoTerminal says that a secret was needed and no terminal is there to ask
-// for it.
+// ErrNoTerminal says that a secret is needed and there is no terminal to ask for it on.
 var ErrNoTerminal = errors.New("terminal: no terminal to ask on")
 
-// ErrNoSecret says that the question was answered with nothing.
+// ErrNoSecret says that the answer was empty.
 var ErrNoSecret = errors.New("terminal: nothing was entered")
 
-// ErrCharset says that what was entered is not of the terminal's charset, as the locale has
-// it. Another end, or another terminal, would not read it as the same.
+// ErrCharset says that the answer is not in the terminal's charset according to the locale. The
+// other end, or another terminal, would read it differently.
 var ErrCharset = errors.New("terminal: what was entered is not of the locale's encoding (LC_ALL, LC_CTYPE, LANG)")
 
-// ErrStopped says that nobody needs the secret any more. The terminal echoes again.
+// ErrStopped says that the secret is no longer needed. The terminal echoes again.
 var ErrStopped = errors.New("terminal: the secret is not needed any more")
 
 // An Interrupted error says that a signal came while the terminal waited for
