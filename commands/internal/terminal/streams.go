@@ -11,16 +11,16 @@ import (
 	"otrpipe/commands/internal/descriptor"
 )
 
-// ErrHangup says that the terminal that was read or written is gone.
+// ErrHangup says that the terminal that is being read or written is gone.
 var ErrHangup = errors.New("terminal: hung up")
 
-// A Reader reads a file, in whatever mode its descriptor is. What is typed at a terminal is
-// text, in the locale's charset, and becomes UTF-8. If the terminal goes away, the error is
-// ErrHangup and not an end: what was to be typed has not all been typed.
+// A Reader reads a file, whatever mode its descriptor is in. It converts what is typed at a
+// terminal from the locale's charset to UTF-8. If the terminal goes away, the error is ErrHangup
+// instead of io.EOF, because the input may be incomplete.
 type Reader struct {
 	stream   descriptor.Stream
 	terminal bool
-	decoder  *Decoder // of a terminal that is not UTF-8; else nil
+	decoder  *Decoder // for a terminal that is not UTF-8; otherwise nil
 	decoded  []byte   // what has not been read yet
 }
 
@@ -60,15 +60,15 @@ func (r *Reader) read(p []byte) (int, error) {
 	return n, err
 }
 
-// hungUp reports whether f, which was a terminal, is none any more. The end of its input
-// looks like one that was typed.
+// hungUp reports whether f, which was a terminal, has gone away. The end of its input looks like
+// a typed one.
 func hungUp(f *os.File) bool {
 	gone := false
 	control(f, func(fd int) { gone = !term.IsTerminal(fd) })
 	return gone
 }
 
-// A writer writes a terminal, which may go away.
+// A writer writes to a terminal, which may go away.
 type writer struct{ stream descriptor.Stream }
 
 func (w writer) Write(p []byte) (int, error) {

@@ -1,7 +1,6 @@
-// Package terminal is what the program knows about the person at the
-// keyboard: secrets asked for on the terminal and never echoed, colour and
-// progress only where a terminal shows them, and a peer's text made harmless
-// before a terminal sees it.
+// Package terminal handles the person at the keyboard: it asks for secrets without echo, shows
+// colour and progress only on a terminal, and makes a peer's text harmless before a terminal
+// sees it.
 package terminal
 
 import (
@@ -31,8 +30,8 @@ func Is(f *os.File) bool {
 	return err == nil && is
 }
 
-// Text returns where the program's own text, which is UTF-8, is written for the reader of
-// f: f itself, or, where f is a terminal, what writes it in the terminal's charset.
+// Text returns a writer for the program's own text, which is UTF-8: f itself or, if f is a
+// terminal, one that converts to the terminal's charset.
 func Text(f *os.File) io.Writer {
 	if Is(f) {
 		return Locale().Writer(descriptor.Stream{File: f})
@@ -40,15 +39,14 @@ func Text(f *os.File) io.Writer {
 	return descriptor.Stream{File: f}
 }
 
-// HasBlocks reports whether text written to f may have the half blocks that QR codes are
-// drawn with.
+// HasBlocks reports whether text written to f may contain the half blocks that draw QR codes.
 func HasBlocks(f *os.File) bool {
 	const blocks = "█▀▄"
 	return !Is(f) || Locale().Shown(blocks) == blocks
 }
 
-// Colour reports whether text written to f may be coloured: f is a terminal
-// that can show it, and NO_COLOR (https://no-color.org) is not set.
+// Colour reports whether text written to f may be coloured: f must be a terminal that supports
+// it, and NO_COLOR (https://no-color.org) must not be set.
 func Colour(f *os.File) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && Is(f)
 }

@@ -22,14 +22,14 @@ func Open() (in, out *os.File, err error) {
 	return in, out, nil
 }
 
-// background reports whether f is our terminal and others are in its
-// foreground: then the line that the cursor stands on is theirs.
+// background reports whether f is our terminal and other processes are in its foreground, so
+// that the cursor's line is theirs.
 func background(f *os.File) (is bool) {
 	control(f, func(fd int) { is = behind(fd) })
 	return is
 }
 
-// behind reports whether fd is our terminal and others are in its foreground.
+// behind reports whether fd is our terminal and other processes are in its foreground.
 func behind(fd int) bool {
 	front, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 	if err != nil {

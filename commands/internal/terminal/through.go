@@ -2,8 +2,8 @@ package terminal
 
 import "io"
 
-// Through has the messages written to w from now on, which shares the terminal that
-// they are for.
+// Through makes the Printer write its messages to w from now on. w must write to the same
+// terminal.
 func (p *Printer) Through(w io.Writer) {
 	p.Flush(writeTime)
 	p.mu.Lock()

@@ -11,10 +11,10 @@ import (
 	"otrpipe/commands/internal/descriptor"
 )
 
-// Visible returns s on one line and harmless to a terminal: control
-// characters, line ends, bytes that are not UTF-8, and characters that nobody
-// sees or that turn the direction of text are written as escapes such as \n,
-// \x1b or \u202e. Text that has none of them comes back as it is.
+// Visible returns s on one line and harmless to a terminal: control characters, line ends, bytes
+// that are not UTF-8, and characters that nobody sees or that turn the direction of text are
+// written as escapes such as \n, \x1b or \u202e. Text without such characters is returned
+// unchanged.
 func Visible(s string) string {
 	var b strings.Builder
 	clean := 0
@@ -38,9 +38,9 @@ func Visible(s string) string {
 	return b.String()
 }
 
-// Output returns where a peer's bytes may be written: f itself, or, where f is
-// a terminal, a filter that makes control characters visible and keeps line
-// ends and tabs. The terminal gets it in its charset.
+// Output returns a writer that is safe for a peer's bytes: f itself or, if f is a terminal, a
+// filter that makes control characters visible, keeps line ends and tabs, and converts to the
+// terminal's charset.
 func Output(f *os.File) io.Writer {
 	if Is(f) {
 		return NewFilter(Locale().Writer(writer{descriptor.Stream{File: f}}))
@@ -48,13 +48,12 @@ func Output(f *os.File) io.Writer {
 	return descriptor.Stream{File: f}
 }
 
-// A Filter makes the control characters of what is written through it
-// visible, except line feeds and tabs.
+// A Filter makes control characters visible, except line feeds and tabs.
 type Filter struct {
 	w    io.Writer
 	part []byte // the beginning of a character whose end has not come yet
 	out  []byte
-	// before is the character that was written last.
+	// before is the last character that was written.
 	before rune
 }
 
@@ -98,15 +97,15 @@ const (
 	blackFlag  = '\U0001f3f4' // before tags it is a region's flag
 )
 
-// invisible are characters that show nothing by themselves. Format characters that
-// are seen, such as the Arabic sign of a year, are not among them.
+// invisible holds characters that show nothing by themselves. Visible format characters, such as
+// the Arabic sign of a year, are not among them.
 func invisible(r rune) bool {
 	return unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r) ||
 		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// joins reports whether the invisible character r has a meaning behind another, in
-// an emoji of several characters or in a script whose letters are joined.
+// joins reports whether the invisible character r has a meaning after another one, in an emoji
+// of several characters or in a script with joined letters.
 func joins(before, r rune) bool {
 	switch {
 	case r == textStyle || r == emojiStyle:
@@ -125,11 +124,11 @@ func joins(before, r rune) bool {
 	return false
 }
 
-// pictured reports whether r can be of an emoji: a symbol, or the colour of a skin.
+// pictured reports whether r can be part of an emoji: a symbol or a skin colour.
 func pictured(r rune) bool { return unicode.In(r, unicode.So, unicode.Sk, unicode.Sm) && r >= 0x80 }
 
-// hidden reports whether the character r, which stands behind another and was read
-// from n bytes, must not reach a terminal as it is.
+// hidden reports whether the character r must not reach a terminal unchanged. n is the number of
+// bytes that it was read from.
 func hidden(before, r rune, n int) bool {
 	switch {
 	case r == utf8.RuneError && n <= 1: // not UTF-8
@@ -142,7 +141,7 @@ func hidden(before, r rune, n int) bool {
 	return unicode.Is(unicode.Bidi_Control, r) || invisible(r) && !joins(before, r)
 }
 
-// escape writes the character r, of which first is the first byte.
+// escape returns the escape for the character r, whose first byte is first.
 func escape(r rune, first byte) string {
 	switch r {
 	case '\a':

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// DialAddress returns the canonical form of HOST:PORT, an address that can be dialled. An
-// IPv6 address stands in brackets. The error says what is wrong with it.
+// DialAddress returns the canonical form of HOST:PORT, an address that can be dialled. An IPv6
+// address is in brackets. The error says what is wrong with it.
 func DialAddress(text string) (string, error) {
 	host, port, err := splitAddress(text)
 	switch {
@@ -23,8 +23,8 @@ func DialAddress(text string) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
-// ListenAddress returns the canonical form of [HOST:]PORT, an address to listen on. Port 0
-// stands for any free port. Without HOST it is every address of this machine.
+// ListenAddress returns the canonical form of [HOST:]PORT, an address to listen on. Port 0 means
+// any free port. Without HOST, it means every address of this machine.
 func ListenAddress(text string) (string, error) {
 	if text != "" && strings.Trim(text, "0123456789") == "" {
 		text = ":" + text
@@ -36,7 +36,7 @@ func ListenAddress(text string) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
-// splitAddress takes HOST:PORT apart.
+// splitAddress splits HOST:PORT.
 func splitAddress(text string) (host string, port int, err error) {
 	host, digits, err := net.SplitHostPort(text)
 	var wrong *net.AddrError

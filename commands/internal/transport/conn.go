@@ -8,25 +8,24 @@ import (
 	"time"
 )
 
-// lastRead bounds how long Close waits for the other end to close too. A connection that
-// is closed while bytes of the other end are unread is reset, which can destroy what we
-// have just sent.
+// lastRead bounds how long Close waits for the other end to close too. Closing a connection with
+// unread bytes resets it, which can destroy what we have just sent.
 const lastRead = time.Second
 
-// A Conn is a connection to the other end, whose lines are those of a session. Its methods
-// may be called from several goroutines; one at a time reads and one at a time writes.
+// A Conn is a connection to the other end that carries the lines of a session. Several
+// goroutines may call its methods, but only one at a time may read and only one may write.
 type Conn struct {
 	tcp   net.Conn
-	first []byte // read already; the reader's
+	first []byte // bytes that were read before; owned by the reader
 	heard atomic.Int64
 	once  sync.Once
-	err   error // of the first Close
+	err   error // the error of the first Close
 }
 
-// Address is the other end's, as IP:PORT.
+// Address returns the other end's address as IP:PORT.
 func (c *Conn) Address() string { return c.tcp.RemoteAddr().String() }
 
-// Heard is how many bytes have been read.
+// Heard returns the number of bytes read.
 func (c *Conn) Heard() int64 { return c.heard.Load() }
 
 func (c *Conn) Read(p []byte) (int, error) {
@@ -43,8 +42,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 func (c *Conn) Write(p []byte) (int, error) { return c.tcp.Write(p) }
 
-// Close ends what we write, waits a moment for the other end to do the same, and closes
-// the connection. A Read or Write that is blocked returns at once.
+// Close closes our direction, waits a moment for the other end to do the same, and closes the
+// connection. Blocked Reads and Writes return at once.
 func (c *Conn) Close() error {
 	c.once.Do(func() {
 		now := time.Now()
@@ -58,5 +57,5 @@ func (c *Conn) Close() error {
 	return c.err
 }
 
-// maxDiscard bounds what Close reads, in bytes: more than can be on its way.
+// maxDiscard bounds what Close reads, in bytes. It is more than can be in transit.
 const maxDiscard = 64 << 20

@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// The time between two attempts to dial: short at first, since the other end may be about
-// to listen, and never so long that a person wonders.
+// The pause between two attempts to dial: short at first, since the other end may be about to
+// listen, and never so long that a person would notice.
 const (
 	firstPause = 100 * time.Millisecond
 	maxPause   = 2 * time.Second
-	// oneDial bounds a single attempt: a host that is switched off answers nothing, and
+	// oneDial bounds a single attempt, because a host that is switched off never answers, and
 	// may be switched on meanwhile.
 	oneDial = 15 * time.Second
 )
 
-// ErrHost says that there is no host of that name. Other failures may pass, and are tried
-// again.
+// ErrHost says that there is no host of that name. Other failures may be temporary, so Dial
+// tries again.
 var ErrHost = errors.New("transport: no such host")
 
-// An UnreachedError says that the time was up before the other end answered.
+// An UnreachedError says that the other end did not answer in time.
 type UnreachedError struct {
 	Latest error // why the latest attempt failed; nil: none had failed yet
 }
@@ -40,16 +40,14 @@ func (e *UnreachedError) Unwrap() error { return e.Latest }
 // A Dialer dials one address.
 type Dialer struct {
 	Address string // HOST:PORT
-	// Failed, unless nil, is told of each attempt that fails, before the pause that
-	// follows.
+	// Failed, unless nil, is called for each failed attempt, before the following pause.
 	Failed func(error)
 
 	pause time.Duration // before the next attempt; 0: none has been made
 }
 
 // Dial dials until the other end answers, or until ctx ends: then it returns an
-// *UnreachedError. A Dialer that has connected once and dials again pauses first, for a
-// port may accept connections while nobody is behind it.
+// *UnreachedError. A Dialer that has connected once pauses before it dials again, because a port may accept connections with nobody behind it.
 func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 	var latest error
 	for {
@@ -66,7 +64,7 @@ func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 		switch {
 		case err == nil:
 			return &Conn{tcp: conn}, nil
-		case ctx.Err() != nil || isPast(ctx): // of the two clocks, either may be first
+		case ctx.Err() != nil || isPast(ctx): // either of the two timers may be first
 			return nil, &UnreachedError{latest}
 		case errors.As(err, &dns) && dns.IsNotFound:
 			return nil, fmt.Errorf("%w: %s", ErrHost, dns.Name)
@@ -85,7 +83,7 @@ func (d *Dialer) once(ctx context.Context) (net.Conn, error) {
 	return dialer.DialContext(ctx, "tcp", d.Address)
 }
 
-// reason is why a dial failed, without the address, which the user knows.
+// reason returns why a dial failed, without the address, which the user knows.
 func reason(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {

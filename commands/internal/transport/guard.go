@@ -6,35 +6,35 @@ import (
 )
 
 const (
-	// firstHold is how long the next connection from an address waits after a caller
-	// from there has failed; it doubles with each failure, up to maxHold, which leaves
-	// half of the default time limit to an honest caller behind the same address.
+	// firstHold is how long the next connection from an address waits after a failed caller. The
+	// wait doubles with each failure, up to maxHold, which leaves an honest caller behind the
+	// same address half of the default time limit.
 	firstHold = 500 * time.Millisecond
 	maxHold   = 30 * time.Second
-	// maxQueue is how long the queue of one address may be: connections that come all
-	// at once wait one after another.
+	// maxQueue bounds the queue of one address. Connections that arrive at the same time wait
+	// one after another.
 	maxQueue = 2 * time.Minute
 	// forgetAfter is how long failures count.
 	forgetAfter = time.Hour
-	// maxHosts bounds the addresses whose failures are kept. When there are more, the
-	// one that has failed least recently is forgotten.
+	// maxHosts bounds the number of addresses whose failures are kept. If there are more, the
+	// one that failed least recently is forgotten.
 	maxHosts = 1024
 )
 
-// A guard slows down addresses whose callers have failed. It is for one goroutine at a time.
+// A guard slows down addresses whose callers have failed. Only one goroutine at a time may use
+// it.
 type guard map[string]*record
 
 // A record is what is known of an address.
 type record struct {
 	failures int
 	last     time.Time // when the latest failed
-	free     time.Time // no connection from there is heard before
+	free     time.Time // no connection from there is accepted earlier
 }
 
 func newGuard() guard { return guard{} }
 
-// wait returns how long a connection from a host has to wait before it is heard; false: the
-// queue is too long.
+// wait returns how long a connection from a host must wait; false: the queue is too long.
 func (g guard) wait(host string, now time.Time) (time.Duration, bool) {
 	r := g[host]
 	if r == nil || now.Sub(r.last) >= forgetAfter {
@@ -80,8 +80,8 @@ func (g guard) forgetOldest() {
 // forgive forgets the failures of a host.
 func (g guard) forgive(host string) { delete(g, host) }
 
-// hostOf is what an address counts as: an IPv4 address, or the network of an IPv6 address,
-// of which one machine has as many as it likes.
+// hostOf returns the unit in which an address is counted: an IPv4 address, or the network of an
+// IPv6 address, because one machine can have any number of those.
 func hostOf(address net.Addr) string {
 	tcp, ok := address.(*net.TCPAddr)
 	if !ok {

@@ -12,34 +12,32 @@ import (
 )
 
 const (
-	// speakTime is how long a caller may take to say something. An otrpipe does so at
-	// once; a slow line may take a few round trips. Silent callers keep nobody else
-	// waiting.
+	// speakTime is how long a caller may take to send its first line. An otrpipe sends it at
+	// once; a slow line may take a few round trips. Silent callers do not delay others.
 	speakTime = 30 * time.Second
-	// maxFirstLine is how much of a caller's first line is looked at, in bytes: every
-	// query and every first message of a key exchange says what it is far sooner, and a
-	// text with a whitespace tag is a sentence or two.
+	// maxFirstLine is how much of a caller's first line is inspected, in bytes. A query or the
+	// first message of a key exchange is recognized far sooner, and a text with a whitespace tag
+	// is a sentence or two.
 	maxFirstLine = 4096
-	// maxCallers bounds the connections that wait, with what they have said first: at
-	// most 256 KiB. One more takes the place of the one that has been silent for longest.
+	// maxCallers bounds the number of waiting connections, and so the memory for their first
+	// lines to 256 KiB. A further one replaces the one that has been silent for longest.
 	maxCallers = 64
-	// acceptPause is the time before another try after accepting a connection has
-	// failed: probably we are out of file descriptors.
+	// acceptPause is the pause before another attempt when a connection could not be accepted,
+	// probably because we are out of file descriptors.
 	acceptPause = 50 * time.Millisecond
-	// lastLine is how long a caller that is turned away may take to read why.
+	// lastLine is how long a caller that is turned away may take to read the reason.
 	lastLine = time.Second
 )
 
-// turnedAway is what callers that do not speak OTR are told: in an error message of OTR,
-// which any client shows.
+// turnedAway is the OTR error message for callers that do not speak OTR. Any client shows it.
 const turnedAway = "?OTR Error: this port is for OTR; goodbye\n"
 
 // ErrClosed says that the listener was closed.
 var ErrClosed = errors.New("transport: the listener is closed")
 
-// A Listener waits for callers.
+// A Listener accepts callers.
 type Listener struct {
-	// Set by Listen and never changed.
+	// Set by Listen and not changed later.
 	tcp     net.Listener
 	spoken  chan *Caller  // callers that have spoken OTR
 	closed  chan struct{} // closed by Close
@@ -47,9 +45,9 @@ type Listener struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	waiting []*Caller // every caller that Accept has not returned, oldest first
+	waiting []*Caller // all callers that Accept has not returned, oldest first
 	guard   guard
-	total   int // callers that were turned away or refused
+	total   int // the number of callers that were turned away or refused
 	over    bool
 }
 
@@ -60,7 +58,7 @@ type Caller struct {
 	spoke    bool // guarded by the listener's mu
 }
 
-// Errors about callers that were turned away, as Listen's dismiss is told.
+// The reasons that are passed to Listen's dismiss.
 var (
 	ErrSilent   = errors.New("it said nothing")
 	ErrNoOTR    = errors.New("it does not speak OTR")
@@ -69,8 +67,8 @@ var (
 )
 
 // Listen begins to listen on address, in the form of ListenAddress. dismiss, unless nil, is
-// told of each caller that is turned away before Accept returns it: its IP:PORT, why, and
-// how many there have been in all. It is called from other goroutines.
+// called for each caller that is turned away before Accept returns it, with its IP:PORT, the
+// reason, and the total number of such callers. Other goroutines call it.
 func Listen(address string, dismiss func(address string, why error, total int)) (*Listener, error) {
 	tcp, err := net.Listen("tcp", address)
 	if err != nil {
@@ -84,7 +82,7 @@ func Listen(address string, dismiss func(address string, why error, total int)) 
 	return l, nil
 }
 
-// Address is where the listener listens, as IP:PORT.
+// Address returns the listener's address as IP:PORT.
 func (l *Listener) Address() string { return l.tcp.Addr().String() }
 
 // Everywhere reports whether it listens on every address of this machine.
@@ -110,11 +108,11 @@ func (l *Listener) Accept(stop <-chan struct{}) (*Caller, error) {
 	}
 }
 
-// Waiting is how many callers Accept could return at once.
+// Waiting returns the number of callers that Accept could return at once.
 func (l *Listener) Waiting() int { return len(l.spoken) }
 
-// Close ends the listening. Callers that wait are turned away without a word; those that
-// Accept has returned stay.
+// Close ends the listening. Waiting callers are disconnected without a message; callers that
+// Accept has returned stay connected.
 func (l *Listener) Close() {
 	l.mu.Lock()
 	waiting := l.waiting
@@ -130,8 +128,8 @@ func (l *Listener) Close() {
 	}
 }
 
-// Refuse closes a caller that has failed a check, and returns how many callers have been
-// turned away or refused by now. The next connections from its address wait.
+// Refuse closes a caller that has failed a check, and returns the number of callers that have
+// been turned away or refused so far. The next connections from its address must wait.
 func (c *Caller) Refuse() (total int) {
 	_ = c.Close()
 	return c.listener.count(c)
@@ -200,12 +198,12 @@ func (l *Listener) admit(c *Caller) bool {
 	l.waiting = append(l.waiting, c)
 	l.mu.Unlock()
 	if silent != nil {
-		silent.tcp.Close() // the goroutine that reads it sees that it is no longer waiting
+		silent.tcp.Close() // the goroutine that reads from it then sees that it is no longer waiting
 	}
 	return true
 }
 
-// remove takes a caller from those that wait; false: it was not among them.
+// remove removes a caller from the waiting ones; false: it was not among them.
 func (l *Listener) remove(c *Caller) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -223,7 +221,7 @@ func (l *Listener) drop(c *Caller) bool {
 	return false
 }
 
-// hear waits until a caller has spoken OTR, and lets Accept return it; or turns it away.
+// hear waits until a caller speaks OTR and lets Accept return it, or turns it away.
 func (l *Listener) hear(c *Caller) {
 	l.mu.Lock()
 	wait, ok := l.guard.wait(c.host(), time.Now())
@@ -252,7 +250,7 @@ func (l *Listener) hear(c *Caller) {
 	for _, waiting := range l.waiting {
 		if waiting == c {
 			c.spoke = true
-			l.spoken <- c // it has room for all that wait
+			l.spoken <- c // it has room for all waiting callers
 			return
 		}
 	}
@@ -267,7 +265,7 @@ func (l *Listener) dismissed(c *Caller, why error) {
 	}
 }
 
-// turnAway tells a caller that this is not for it, and counts it.
+// turnAway tells a caller that it does not belong here, and counts it.
 func (l *Listener) turnAway(c *Caller, why error) {
 	total := l.count(c)
 	if l.dismiss != nil {
@@ -278,8 +276,8 @@ func (l *Listener) turnAway(c *Caller, why error) {
 	_ = c.Close()
 }
 
-// firstLine reads until a caller has said that it speaks OTR, and returns all that was
-// read. Blank lines do not count.
+// firstLine reads until the caller shows that it speaks OTR, and returns everything that was
+// read. It skips blank lines.
 func firstLine(tcp net.Conn) ([]byte, error) {
 	buf := make([]byte, 0, maxFirstLine)
 	for {

@@ -1,6 +1,5 @@
-// Package trust decides who may talk: whether the key of a session's peer meets
-// what --contact, --trust, --expect and SMP ask of it, and what is put on file
-// about it.
+// Package trust decides whether to accept the key of a session's peer, by what --contact,
+// --trust, --expect and SMP require, and what to store about it.
 package trust
 
 import (
@@ -20,17 +19,17 @@ type Standing string
 
 // The standings of a key, as events and status print them.
 const (
-	New        Standing = "new"        // the contact's first key, until the session ends in which it was met
-	Known      Standing = "known"      // on file for the contact
+	New        Standing = "new"        // the contact's first key, until the session in which it was first used ends
+	Known      Standing = "known"      // stored for the contact
 	Verified   Standing = "verified"   // by hand or by a shared secret: see By
 	Unverified Standing = "unverified" // no contact was named: it may be anyone's
 	Changed    Standing = "changed"    // the contact has other keys on file
-	Told       Standing = "told"       // told by another key, and not met yet: no key of the contact's
+	Told       Standing = "told"       // announced under another key and not used yet; it does not count as the contact's key
 )
 
-// ForPeople is the standing in one of the three words that people read: new, known or verified.
-// A key of which nothing is known, because no contact was named or the contact has others on
-// file, is new.
+// ForPeople returns the standing as one of the three words that people read: new, known or
+// verified. A key about which nothing is known, because no contact was named or the contact has
+// other keys on file, is new.
 func (s Standing) ForPeople() string {
 	switch s {
 	case Known, Verified:
@@ -48,7 +47,7 @@ const (
 	BySecret By = "secret" // the peer has proved by SMP that it knows a shared secret
 )
 
-// A Level is how far a contact's key must be trusted: a value of --trust.
+// A Level is a value of --trust: how far a contact's key must be trusted.
 type Level string
 
 // The levels.
@@ -58,70 +57,70 @@ const (
 	RequireVerified Level = "verified" // a verified key
 )
 
-// A Config is what is asked of the peer.
+// A Config holds the checks that the peer must pass.
 type Config struct {
 	Home    *keyfile.Home
 	Contact string // "": anybody
 	Level   Level  // for a contact
 	Expect  []keys.Fingerprint
 	SMP     bool // SMP proves the peer before any payload moves
-	// Live says that the peer of each session has shown in its key exchange that it has the
-	// session's key. Keys that a contact has told count only then.
+	// Live says that the peer of each session proves in its key exchange that it has the
+	// session's key. Keys that a contact has announced count only then.
 	Live    bool
 	Speaks4 bool          // version 4 is allowed here
-	Named   wire.Versions // those that --otr names; none: it was not given
+	Named   wire.Versions // the versions named with --otr; empty: none were
 }
 
-// A Verdict is what a Keeper says of a session's peer.
+// A Verdict is a Keeper's decision about a session's peer.
 type Verdict struct {
 	Standing Standing
-	By       By // of a verified key
-	// Downgraded is set where the contact is known to speak a newer version of OTR
-	// than this session's, which both ends could speak.
+	By       By // how a verified key was verified
+	// Downgraded is set if the session's version of OTR is older than one that the contact is
+	// known to speak and that both ends could use.
 	Downgraded bool
-	// Err, an *exit.Error, refuses the key.
+	// Err, an *exit.Error, is why the key is refused; nil: it is accepted.
 	Err error
 }
 
-// A Keeper decides about the peers of one stream. It belongs to the goroutine
-// that owns the stream, as all its fields do.
+// A Keeper decides about the peers of one stream. It and all its fields belong to the goroutine
+// that owns the stream.
 type Keeper struct {
 	cfg Config // never changed
 
 	session  otr.Session // met last
-	standing Standing    // of its key, by what is on file
+	standing Standing    // of its key, according to the stored keys
 	by       By          // if standing is Verified
-	// first is the contact's first key, if it was met in the session that lives; zero: it was
-	// not. Until that session ends it is shown as new.
+	// first is the contact's first key if it was first used in the present session, and zero
+	// otherwise. Until that session ends, the key is shown as new.
 	first keys.Fingerprint
-	// teller is the key of version 3 in whose session the key of session was told; zero: it
-	// was not, or has been put on file since.
+	// teller is the version 3 key under which the session's key was announced; zero if it was
+	// not, or has been stored since.
 	teller keys.Fingerprint
-	// told is the key of version 4 that was told last, and toldBy the key of version 3 that
-	// told it; zero: none was.
+	// told is the version 4 key that was announced last, and toldBy the version 3 key under
+	// which it was announced; zero: none was.
 	told, toldBy keys.Fingerprint
 	vouching     keys.Fingerprint // what Vouching returns
-	// passed is set once the key of session has passed every check, and stays set
-	// while that key stays.
+	// passed is set once the session's key has passed every check, and stays set until the key
+	// changes.
 	passed bool
-	// verified is set for good once a verified key has passed every check.
+	// verified is set permanently once a verified key has passed every check.
 	verified bool
-	proven   keys.Fingerprint // a key that proved whose it is while we live; zero: none
+	proven   keys.Fingerprint // a key whose owner was proven during this run; zero: none
 	provenBy By               // if proven is not zero
-	// run is the key that passed every check last, or the key of version 4 that this one
-	// has told; zero: none has. From then on a contact that is on file no more was removed
-	// by the user, and is not put there again.
+	// run is the last key that passed every check, or the version 4 key announced under it;
+	// zero: none yet. Once it is set, a contact that is no longer stored was removed by the user
+	// and is not stored again.
 	run keys.Fingerprint
-	// bound says that the run belongs to that key though no contact was named; see Again.
+	// bound says that the run is bound to that key even though no contact was named; see Again.
 	bound bool
 }
 
 // NewKeeper returns a Keeper.
 func NewKeeper(cfg Config) *Keeper { return &Keeper{cfg: cfg} }
 
-// Again returns a Keeper for the next connection of the same run. The run belongs to the key
-// that has passed every check in it, if there is one: that key has proved itself, and without
-// a contact no other is let in.
+// Again returns a Keeper for the next connection of the same run. If a key has passed every
+// check, the run is bound to it: that key need not prove itself again, and without a contact no
+// other key is accepted.
 func (k *Keeper) Again() *Keeper {
 	next := *k
 	next.verified = k.verified || k.passed && k.standing == Verified
@@ -133,11 +132,11 @@ func (k *Keeper) Again() *Keeper {
 	return &next
 }
 
-// Bound reports whether a key has passed every check in a connection before this one.
+// Bound reports whether a key has passed every check in an earlier connection.
 func (k *Keeper) Bound() bool { return k.bound }
 
-// Meet decides about the peer of a session, which has just become secure or has
-// new keys. It is called once for each, before anything moves.
+// Meet decides about the peer of a session that has just become secure or has new keys. It is
+// called once for each of these events, before any payload moves.
 func (k *Keeper) Meet(s otr.Session, now time.Time) Verdict {
 	v, teller := k.judge(s, now)
 	standing := v.Standing
@@ -150,8 +149,8 @@ func (k *Keeper) Meet(s otr.Session, now time.Time) Verdict {
 	return v
 }
 
-// shown is the standing of a key as others see it: the first key of a contact is new until the
-// session ends in which it was met, though it is on file by then.
+// shown returns the standing to show for a key. A contact's first key is shown as new until the
+// session in which it was first used ends, although it is stored by then.
 func (k *Keeper) shown(f keys.Fingerprint, standing Standing) Standing {
 	if standing == Known && f == k.first {
 		return New
@@ -159,7 +158,7 @@ func (k *Keeper) shown(f keys.Fingerprint, standing Standing) Standing {
 	return standing
 }
 
-// By says how the key of the session met last was verified; "": it was not.
+// By returns how the key of the latest session was verified; "": it was not.
 func (k *Keeper) By() By {
 	if k.standing != Verified {
 		return ""
@@ -167,17 +166,18 @@ func (k *Keeper) By() By {
 	return k.by
 }
 
-// SessionEnded records the end of the session. A key that was new in it is known in the next.
+// SessionEnded records the end of the session. A key that was new in it is known in the next
+// one.
 func (k *Keeper) SessionEnded() { k.first = keys.Fingerprint{} }
 
-// continues reports whether the key of a session is the one that the key of the session
-// before has told.
+// continues reports whether the session's key was announced under the key of the previous
+// session.
 func (k *Keeper) continues(s otr.Session) bool {
 	return s.Version == 4 && !k.told.IsZero() && s.Fingerprint == k.told && k.session.Fingerprint == k.toldBy
 }
 
-// judge asks every question about a session's key. It returns also the key that has told
-// it; zero: none has, or it is on file.
+// judge makes every check of a session's key. It also returns the key under which it was
+// announced; zero: there is none, or the session's key has been stored.
 func (k *Keeper) judge(s otr.Session, now time.Time) (v Verdict, teller keys.Fingerprint) {
 	v.Standing = Unverified
 	contact, err := k.contact()
@@ -186,7 +186,7 @@ func (k *Keeper) judge(s otr.Session, now time.Time) (v Verdict, teller keys.Fin
 		return v, teller
 	}
 	v.Standing, v.By, teller = k.standingOf(contact, s)
-	// For good: a key that has yet to be proven may come in between.
+	// Set it permanently, because an unproven key may come in between.
 	k.verified = k.verified || k.passed && k.standing == Verified
 	v.Downgraded, v.Err = k.downgraded(contact, s, now)
 	for _, check := range []func(otr.Session, Standing) error{k.admit, k.replaces} {
@@ -200,10 +200,10 @@ func (k *Keeper) judge(s otr.Session, now time.Time) (v Verdict, teller keys.Fin
 	return v, teller
 }
 
-// Trusted records that the peer of the session has passed every check that was
-// asked for, and puts its key on file. It returns what is known of the key then. An
-// *exit.Error refuses the peer: meanwhile another process has put another key of the
-// contact on file. Any other error says why the key cannot be kept.
+// Trusted records that the session's peer has passed every required check, and stores its key.
+// It returns the key's standing after that. An *exit.Error refuses the peer, because another
+// process has meanwhile stored a different key for the contact. Any other error says why the key
+// cannot be stored.
 func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
 	level := keyfile.Seen
 	if k.cfg.SMP {
@@ -228,24 +228,23 @@ func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
 	return standing, err
 }
 
-// Refreshed puts on file what the peer of a session that is trusted says of itself
-// after a new key exchange.
+// Refreshed stores the client profile that the peer of a trusted session shows in a new key
+// exchange.
 func (k *Keeper) Refreshed(s otr.Session, now time.Time) (Standing, error) {
 	standing, err := k.remember(s, keyfile.Seen, now)
 	if errors.Is(err, keyfile.ErrNotFound) {
-		err = nil // the user has removed it, and the session goes on as it began
+		err = nil // the user has removed the contact, and the session goes on as before
 	}
 	return standing, err
 }
 
-// Proven records that the peer of the session has proved by SMP whose its key is.
+// Proven records that the session's peer has proved by SMP that the key is its own.
 func (k *Keeper) Proven(s otr.Session, now time.Time) (Standing, error) {
 	return k.remember(s, keyfile.SMP, now)
 }
 
-// MarkVerified records that the user has compared the fingerprint of the session's
-// peer. Without a contact that holds as long as we live. On an error nothing
-// changes.
+// MarkVerified records that the user has compared the fingerprint of the session's peer. Without
+// a contact, that holds during this run only. On an error, nothing changes.
 func (k *Keeper) MarkVerified() error {
 	if k.cfg.Contact != "" {
 		if err := k.cfg.Home.SetTrust(k.cfg.Contact, k.session.Fingerprint, keyfile.Verified); err != nil {
@@ -257,9 +256,8 @@ func (k *Keeper) MarkVerified() error {
 	return nil
 }
 
-// Review looks whether the contact's key is trusted otherwise by now, as another
-// process may have seen to. A session goes on as it began where the key is not on
-// file any more.
+// Review checks whether the trust in the contact's key has changed, for example by another
+// process. If the key is no longer stored, the session goes on as before.
 func (k *Keeper) Review() Standing {
 	if k.cfg.Contact != "" {
 		contact, err := k.contact()
@@ -270,11 +268,11 @@ func (k *Keeper) Review() Standing {
 	return k.shown(k.session.Fingerprint, k.standing)
 }
 
-// Passed reports whether the key of the session that was met last has passed
-// every check, in that session or in one before with the same key.
+// Passed reports whether the key of the latest session has passed every check, in that session
+// or in an earlier one with the same key.
 func (k *Keeper) Passed() bool { return k.passed }
 
-// contact is the contact that should be the peer; an empty one if none was named.
+// contact returns the contact expected as the peer, or an empty one if none was named.
 func (k *Keeper) contact() (keyfile.Contact, error) {
 	if k.cfg.Contact == "" {
 		return keyfile.Contact{}, nil
@@ -283,10 +281,10 @@ func (k *Keeper) contact() (keyfile.Contact, error) {
 	return contact, err
 }
 
-// standingOf is what is known of a session's key. Where no contact was named it may
-// have proved whose it is while we live. A key of version 4 that another key has told, which
-// is returned then, is as trusted as that: the session shows that the peer has it. by is how a
-// verified key was verified.
+// standingOf returns the standing of a session's key. If no contact was named, the key may have
+// been proven during this run. A version 4 key that was announced under another key is trusted
+// as much as that key, which is returned, because the session proves that the peer has it. by is
+// how a verified key was verified.
 func (k *Keeper) standingOf(contact keyfile.Contact, s otr.Session) (standing Standing, by By, teller keys.Fingerprint) {
 	if k.cfg.Contact == "" {
 		f := s.Fingerprint
@@ -320,7 +318,7 @@ func (k *Keeper) standingOf(contact keyfile.Contact, s otr.Session) (standing St
 	return New, "", teller
 }
 
-// notMet refuses a key that was told where nothing shows that the peer has it.
+// notMet refuses an announced key if nothing proves that the peer has it.
 func (k *Keeper) notMet(f keys.Fingerprint) error {
 	name := k.cfg.Contact
 	return exit.Errorf(exit.Refused, "%s has told this key, but no live session with it has shown that it is theirs: %v", name, f).
@@ -328,7 +326,7 @@ func (k *Keeper) notMet(f keys.Fingerprint) error {
 			name, exit.ShellWord(name), f.Hex())
 }
 
-// admit lets a key in, or refuses it with exit code 3.
+// admit accepts a key, or refuses it with exit code 3.
 func (k *Keeper) admit(s otr.Session, standing Standing) error {
 	name, f := k.cfg.Contact, s.Fingerprint
 	if len(k.cfg.Expect) > 0 && !slices.Contains(k.cfg.Expect, f) {
@@ -357,7 +355,7 @@ func (k *Keeper) admit(s otr.Session, standing Standing) error {
 	return nil
 }
 
-// unexpected says that the key is none of those of --expect.
+// unexpected returns the error for a key that --expect does not name.
 func (k *Keeper) unexpected() string {
 	if k.cfg.Contact == "" {
 		return "the peer's key is not the expected one"
@@ -365,7 +363,7 @@ func (k *Keeper) unexpected() string {
 	return "the key is not the one expected of " + k.cfg.Contact
 }
 
-// peer is whom hints tell the user to ask.
+// peer returns the name of the person whom hints tell the user to ask.
 func (k *Keeper) peer() string {
 	if k.cfg.Contact == "" {
 		return "the peer"
@@ -373,9 +371,9 @@ func (k *Keeper) peer() string {
 	return k.cfg.Contact
 }
 
-// replaces refuses an unverified key that comes in the place of a verified one:
-// whoever looked at the old one goes on talking to it. Where SMP is run before
-// anything moves the new key will have to prove itself.
+// replaces rejects an unverified key that replaces a verified one, because the user would go on
+// talking as if it were verified. If SMP is required before payload moves, the new key will have
+// to pass it instead.
 func (k *Keeper) replaces(s otr.Session, standing Standing) error {
 	if !k.verified || standing == Verified || k.session.Fingerprint == s.Fingerprint {
 		return nil
@@ -384,8 +382,8 @@ func (k *Keeper) replaces(s otr.Session, standing Standing) error {
 		WithHint("someone may be in the middle")
 }
 
-// remember puts the key of a contact on file, and what its client profile says, and
-// returns what is known of the key then.
+// remember stores a contact's key and the contents of its client profile, and returns the key's
+// standing after that.
 func (k *Keeper) remember(s otr.Session, level keyfile.Trust, now time.Time) (Standing, error) {
 	if err := k.write(s, level, now); err != nil {
 		return k.shown(k.session.Fingerprint, k.standing), err
@@ -396,15 +394,15 @@ func (k *Keeper) remember(s otr.Session, level keyfile.Trust, now time.Time) (St
 	if k.session.Fingerprint == s.Fingerprint {
 		k.vouched()
 		contact, err := k.contact()
-		if err == nil { // it was read a moment ago
+		if err == nil { // the file was readable a moment ago
 			k.standing, k.by, _ = k.standingOf(contact, s)
 		}
 	}
 	return k.shown(k.session.Fingerprint, k.standing), nil
 }
 
-// vouched follows the proof that the peer has the key that was told: it takes the place of
-// the one that told it.
+// vouched runs when the peer has proved that it has the announced key, which then replaces the
+// key under which it was announced.
 func (k *Keeper) vouched() {
 	if k.teller.IsZero() {
 		return
@@ -419,18 +417,17 @@ func (k *Keeper) vouched() {
 	k.told, k.toldBy = keys.Fingerprint{}, keys.Fingerprint{}
 }
 
-// Vouching returns the key of version 3 that had told the key of version 4 which Trusted,
-// Refreshed or Proven has just put on file; zero: there was nothing of the kind. It tells it
-// once.
+// Vouching returns the version 3 key under which the version 4 key that Trusted, Refreshed or
+// Proven has just stored was announced; zero: there is none. It returns each key only once.
 func (k *Keeper) Vouching() keys.Fingerprint {
 	by := k.vouching
 	k.vouching = keys.Fingerprint{}
 	return by
 }
 
-// write puts the session's key on file, or takes note that it was met again. A first
-// key is added under the lock under which it is the first; one that the user has removed
-// meanwhile is not added again.
+// write stores the session's key, or records that it was used again. It adds a first key under
+// the same lock under which it finds that there is no other; it does not add a key again that
+// the user has removed meanwhile.
 func (k *Keeper) write(s otr.Session, level keyfile.Trust, now time.Time) error {
 	if k.cfg.Contact == "" {
 		return nil
@@ -449,9 +446,9 @@ func (k *Keeper) write(s otr.Session, level keyfile.Trust, now time.Time) error 
 	return k.cfg.Home.MeetKey(k.cfg.Contact, key, k.standing == New && k.run.IsZero())
 }
 
-// Told keeps the key of version 4 that the peer of a session of version 3 has told, after all
-// checks have passed. It is trusted in nothing until a session of version 4 shows that the peer
-// has it. An error says why it is not taken.
+// Told stores the version 4 key that the peer of a version 3 session announces, after all checks
+// have passed. The key is not trusted until a version 4 session proves that the peer has it. An
+// error says why it is not accepted.
 func (k *Keeper) Told(s otr.Session, f keys.Fingerprint) error {
 	if k.cfg.Contact != "" {
 		if err := k.cfg.Home.TellKey(k.cfg.Contact, s.Fingerprint, f); err != nil {

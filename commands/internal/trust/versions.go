@@ -9,27 +9,24 @@ import (
 	"otrpipe/otr"
 )
 
-// downgraded says whether the peer comes with an older version than the contact
-// is known to speak, though both could speak version 4, which is always told.
-// Somebody in between may have seen to that: version 3 has nothing by which to
-// notice that a query was altered on the way. So a contact that must be verified
-// is refused then, unless both ends have said that version 3 will do: the
-// contact in its last client profile, and the user with --otr.
+// downgraded reports whether the session's version is older than one that the contact is known
+// to speak although both could use version 4; the user is always told. An attacker in the middle
+// may have caused it, since version 3 cannot detect that a query was altered. So a contact that
+// must be verified is refused in this case, unless both ends have stated that they accept
+// version 3: the contact in its last client profile, and the user with --otr.
 //
-// That the profile lists version 3 is not enough. All programs that speak both
-// versions list both, and two of those never choose the older one, so somebody
-// who strips the 4 from every query would have his way with nearly everybody.
-// By default, then, a verified contact that has once spoken version 4 is met in
-// version 4 or not at all; --otr 34, spelled out, takes version 3 from those
-// whose profile says that they speak it, and --otr 3 from all. A profile that
-// has expired says nothing, nor does one that was never seen; none can speak
-// for version 2.
+// A profile that lists version 3 is not enough. All programs that speak both versions list both
+// and would never choose the older one with each other, so an attacker who strips the 4 from
+// every query would succeed with nearly everybody. So by default, a verified contact that has
+// once used version 4 is accepted in version 4 only. An explicit --otr 34 accepts version 3 from
+// contacts whose profile lists it, and --otr 3 from all. An expired or missing profile lists
+// nothing, and no profile can list version 2.
 func (k *Keeper) downgraded(contact keyfile.Contact, s otr.Session, now time.Time) (bool, error) {
 	if k.cfg.Contact == "" || !k.cfg.Speaks4 || s.Version >= 4 {
 		return false, nil
 	}
 	if !speaks4(contact) {
-		return contact.HasTold(), nil // which proves nothing, but is told
+		return contact.HasTold(), nil // which proves nothing, but the user is told
 	}
 	says := speaks(contact, s.Version, now)
 	if k.cfg.Level != RequireVerified || says && k.cfg.Named.Has(s.Version) {
@@ -43,14 +40,13 @@ func (k *Keeper) downgraded(contact keyfile.Contact, s otr.Session, now time.Tim
 	return true, refusal.WithHint("someone in the middle may have removed version 4; if %s no longer speaks it: --otr %d", k.cfg.Contact, s.Version)
 }
 
-// speaks4 says whether a contact is known by a key of version 4.
+// speaks4 reports whether a contact has a version 4 key.
 func speaks4(c keyfile.Contact) bool {
 	return slices.ContainsFunc(c.Keys, func(k keyfile.ContactKey) bool { return k.Fingerprint.OTR() == 4 })
 }
 
-// speaks says whether a contact has said in a client profile that it speaks a
-// version, and that still holds. Where the profiles of several of its keys do
-// not agree, the strictest counts.
+// speaks reports whether a valid client profile of a contact lists a version. If the profiles of
+// several of its keys differ, the strictest counts.
 func speaks(c keyfile.Contact, version int, now time.Time) bool {
 	some := false
 	for _, key := range c.Keys {
@@ -65,15 +61,15 @@ func speaks(c keyfile.Contact, version int, now time.Time) bool {
 	return some
 }
 
-// OnlyVersion3 reports whether a contact is known by keys of version 3 alone, and has told no
-// other. It is offered version 3 then: inside that session its program can tell its key of
-// version 4.
+// OnlyVersion3 reports whether a contact has version 3 keys only and has announced no other. It
+// is then offered version 3, because its program can announce its version 4 key inside that
+// session.
 func OnlyVersion3(c keyfile.Contact) bool { return len(c.Keys) > 0 && !speaks4(c) && !c.HasTold() }
 
-// LastClient is the client that a contact was met with last, if a session may begin with
-// it: versions, by number, are those that are allowed. A client of an older version than
-// the contact has keys for, or has told one of, is none, nor is one of version 2 where more is allowed: whoever
-// addresses it never learns that the contact has a better one by now.
+// LastClient returns the client that a contact used last, if a session may begin with it.
+// versions, by number, are those that are allowed. It ignores a client of an older version than
+// the contact has or has announced keys for, and a version 2 client if other versions are
+// allowed, because addressing it would never show that the contact has a better one by now.
 func LastClient(c keyfile.Contact, allowed func(version int) bool) otr.Peer {
 	best, newest := 0, keyfile.ContactKey{}
 	for _, key := range c.Keys {
