@@ -12,6 +12,7 @@ import (
 
 // A script finds its own files from any folder, and through a link that stands in another one.
 func TestTheScriptsWorkFromAnywhere(t *testing.T) {
+	long(t)
 	t.Parallel()
 	scripts, err := filepath.Glob("../scripts/otr-*")
 	if err != nil || len(scripts) == 0 {

@@ -52,13 +52,10 @@ func oneEnd(version string, s side, timeout string) *end {
 
 // parts is how many of the cases a test can go through are gone through: all
 // of version 4, the one that two otrpipes choose, and every third of version 3,
-// since the stream above is the same; with -short a third of that.
+// since the stream above is the same.
 func parts[T any](t *testing.T, version string, cases []T) []T {
 	step := 1
 	if version == "3" {
-		step *= 3
-	}
-	if testing.Short() {
 		step *= 3
 	}
 	t.Logf("one in %d of %d cases", step, len(cases))
@@ -165,6 +162,7 @@ func complain(ends [2]*end, handshakeTouched bool) []string {
 }
 
 func TestAWireCutAtAnyByteIsABrokenStream(t *testing.T) {
+	long(t)
 	t.Parallel()
 	overEachVersion(t, func(t *testing.T, version, home string) {
 		clean := record(t, version, home)
@@ -230,6 +228,7 @@ func TestAWireCutAtAnyByteIsABrokenStream(t *testing.T) {
 }
 
 func TestAFlippedByteIsNeverPlaintext(t *testing.T) {
+	long(t)
 	t.Parallel()
 	overEachVersion(t, func(t *testing.T, version, home string) {
 		clean := record(t, version, home)
@@ -277,6 +276,7 @@ func TestAFlippedByteIsNeverPlaintext(t *testing.T) {
 }
 
 func TestLinesDroppedDoubledOrSwappedNeverPassUnseen(t *testing.T) {
+	long(t)
 	t.Parallel()
 	overEachVersion(t, func(t *testing.T, version, home string) {
 		clean := record(t, version, home)
@@ -367,10 +367,11 @@ func TestTextInClearIsAnEventAndNeverOutput(t *testing.T) {
 }
 
 func TestAPeerThatDoesNotUnderstandTheStreamIsATimeLimit(t *testing.T) {
+	long(t)
 	t.Parallel()
 	overEachVersion(t, func(t *testing.T, version, home string) {
 		ends := twoEnds(version)
-		ends[alice] = oneEnd(version, alice, "2s")
+		ends[alice] = oneEnd(version, alice, handshakeTime)
 		ends[bob] = &end{args: []string{"-i", "bob", "--mode", "lines", "--otr", version}, quiet: true}
 		run(t, &relay{cutAfter: -1}, home, ends)
 		if e := ends[alice]; e.code != 7 || e.output.Len() != 0 || !strings.Contains(e.errors.String(), "hint: ") || !strings.Contains(e.errors.String(), "--mode lines") {
@@ -383,10 +384,11 @@ func TestAPeerThatDoesNotUnderstandTheStreamIsATimeLimit(t *testing.T) {
 }
 
 func TestAPeerThatSaysNothingIsATimeLimit(t *testing.T) {
+	long(t)
 	t.Parallel()
 	overEachVersion(t, func(t *testing.T, version, home string) {
 		ends := twoEnds(version)
-		ends[alice] = oneEnd(version, alice, "1s")
+		ends[alice] = oneEnd(version, alice, "5s") // long enough to dial on a busy machine
 		run(t, &relay{cutAfter: -1, tamper: func(from side, n int, line []byte) [][]byte {
 			if from == bob {
 				return nil
@@ -420,7 +422,8 @@ func TestARefusedKeyMovesNoPayload(t *testing.T) {
 				}
 				var mu sync.Mutex
 				var largest int
-				ends := twoEnds(version)
+				// Nothing waits for this limit.
+				ends := [2]*end{oneEnd(version, alice, "1m"), oneEnd(version, bob, "1m")}
 				ends[alice].args = append(ends[alice].args, test.trust...)
 				run(t, &relay{cutAfter: -1, tap: func(_ side, passed []byte) {
 					mu.Lock()
@@ -463,6 +466,7 @@ func meet(t *testing.T, version, home, identity string) {
 }
 
 func TestARepeatedLossIsMadeGoodOrKnown(t *testing.T) {
+	long(t)
 	t.Parallel()
 	overEachVersion(t, func(t *testing.T, version, home string) {
 		// Of everything that bob says once a session stands, every second line is lost.

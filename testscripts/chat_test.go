@@ -202,6 +202,7 @@ func twoChats(t *testing.T, version string) (*desk, *person, *person) {
 }
 
 func TestTwoPeopleChat(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, version := range versions {
 		t.Run("version "+version, func(t *testing.T) {
@@ -277,6 +278,7 @@ func TestTwoPeopleChat(t *testing.T) {
 // A message that is not acknowledged within ten seconds is marked, and so is one that did not
 // arrive, each with its text, above the line; the other end hears that one is missing.
 func TestAChatMarksMessagesThatDoNotArrive(t *testing.T) {
+	long(t)
 	t.Parallel()
 	d, a, b := twoChats(t, "4")
 	a.enters("I am at home")
@@ -304,6 +306,7 @@ func TestAChatMarksMessagesThatDoNotArrive(t *testing.T) {
 }
 
 func TestAMessageLeavesTheLineThatIsBeingTyped(t *testing.T) {
+	long(t)
 	t.Parallel()
 	_, a, b := twoChats(t, "4")
 	// Over two rows, in characters of two columns, with the cursor in the middle.
@@ -339,6 +342,7 @@ func TestAMessageLeavesTheLineThatIsBeingTyped(t *testing.T) {
 }
 
 func TestSecretsAreComparedInAChat(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, version := range versions {
 		t.Run("version "+version, func(t *testing.T) {
@@ -399,6 +403,7 @@ func TestSecretsAreComparedInAChat(t *testing.T) {
 }
 
 func TestNothingIsSentWithoutASession(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, version := range versions {
 		t.Run("version "+version, func(t *testing.T) {
@@ -489,6 +494,7 @@ func (c *client) receives(t *testing.T, text string) {
 }
 
 func TestAPeerCannotTouchTheTerminal(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, show := range []string{"text", "raw"} {
 		t.Run(show, func(t *testing.T) {
@@ -579,6 +585,7 @@ func TestAPastedTextIsOneMessage(t *testing.T) {
 
 // Whoever is not let in is called by nobody's name, and there was no session.
 func TestARefusedKeyIsNobodysFriend(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, version := range versions {
 		t.Run("version "+version, func(t *testing.T) {
@@ -614,6 +621,7 @@ func TestACutIsNoEndOfAChat(t *testing.T) {
 // When the line is cut, what is typed goes nowhere: not into the next session, and not into
 // the shell. Enter listens again where it has listened, and --retry dials again without it.
 func TestAChatConnectsAgainAfterACut(t *testing.T) {
+	long(t)
 	t.Parallel()
 	d := newDesk(t)
 	a := d.sit("alice", "otrpipe chat -i alice -s alice --contact bob --listen 127.0.0.1:0")
@@ -671,6 +679,7 @@ func TestUnencryptedTextIsNeverTheSessions(t *testing.T) {
 }
 
 func TestKeysAndSignalsThatLeaveAChat(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for name, leave := range map[string]struct {
 		do   func(d *desk, p *person)
@@ -718,6 +727,7 @@ func TestKeysAndSignalsThatLeaveAChat(t *testing.T) {
 // What is typed at the shell after Ctrl-Z is the shell's, and nothing that comes
 // meanwhile is lost.
 func TestAChatStopsAndGoesOn(t *testing.T) {
+	long(t)
 	t.Parallel()
 	if _, err := findProgram("bash"); err != nil {
 		t.Skip("bash is not installed: apt-get install bash")
@@ -757,6 +767,7 @@ func TestAChatStopsAndGoesOn(t *testing.T) {
 
 // Where no shell is there to bring it back it does not stop.
 func TestAChatThatNobodyCouldBringBackDoesNotStop(t *testing.T) {
+	long(t)
 	t.Parallel()
 	_, a, b := twoChats(t, "4")
 	a.press("C-z")
@@ -769,6 +780,7 @@ func TestAChatThatNobodyCouldBringBackDoesNotStop(t *testing.T) {
 }
 
 func TestAChatThatIsNotToStayLeavesWithTheOtherEnd(t *testing.T) {
+	long(t)
 	t.Parallel()
 	d := newDesk(t)
 	a := d.chat(alice, "4", "--stay=false")
@@ -789,6 +801,7 @@ func (d *desk) signal(p *person, s syscall.Signal) {
 }
 
 func TestOtherShellsSteerAChat(t *testing.T) {
+	long(t)
 	t.Parallel()
 	d, a, b := twoChats(t, "4")
 	word := filepath.Join(d.folder, "word")
@@ -820,6 +833,7 @@ func TestOtherShellsSteerAChat(t *testing.T) {
 }
 
 func TestATransportsOwnMessagesAndQuestions(t *testing.T) {
+	long(t)
 	t.Parallel()
 	d := newDesk(t)
 	script := filepath.Join(d.folder, "transport")

@@ -54,6 +54,7 @@ otrpipe completion fish | source
 // TestCompletionInRealShells types lines and the tabulator key, and looks at
 // what stands there then.
 func TestCompletionInRealShells(t *testing.T) {
+	long(t)
 	t.Parallel()
 	work := t.TempDir()
 	vars, cleanUp, err := home(work)

@@ -47,6 +47,7 @@ func TestTheDemoShowsWhatItPromises(t *testing.T) {
 
 // TestTheTourOfDeniabilityShowsEachStep runs scripts/deniability as a newcomer would.
 func TestTheTourOfDeniabilityShowsEachStep(t *testing.T) {
+	long(t)
 	t.Parallel()
 	folder := t.TempDir()
 	cmd := exec.Command("../scripts/deniability")

@@ -65,6 +65,10 @@ func (c cleaned) Run() int {
 // choose version 4.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		tell(t, "4", quickStories)
+		return
+	}
 	stories, err := filepath.Glob("*.txtar")
 	if err != nil {
 		t.Fatal(err)
@@ -72,9 +76,26 @@ func TestScripts(t *testing.T) {
 	tell(t, "4", stories)
 }
 
+// quickStories are those that are told with -short: a second or so of each kind.
+var quickStories = []string{
+	"help.txtar", "man.txtar",
+	"keys_tampered.txtar", "keys_unsafe.txtar", "contacts_libotr.txtar",
+	"stream_same_identity.txtar", "stream_text.txtar", "transfer_terminal.txtar", "transport_partner.txtar",
+	"control_session.txtar", "session_halves.txtar",
+}
+
+// long skips a test that takes seconds where -short asks for the quick ones.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short: takes seconds")
+	}
+}
+
 // TestScriptsOverVersion3 runs the stories that have streams again, with ends
 // that speak version 3 only.
 func TestScriptsOverVersion3(t *testing.T) {
+	long(t)
 	t.Parallel()
 	var stories []string
 	for _, pattern := range []string{"stream_*.txtar", "session_*.txtar", "control_*.txtar", "transport_*.txtar", "helper_*.txtar"} {

@@ -38,6 +38,7 @@ import (
 // Hosts are this machine, and port 9000 is a free one: nc, socat and ssh are
 // small scripts that see to it, and the values of --tcp and --listen are replaced.
 func TestExamplesOfTheManualPages(t *testing.T) {
+	long(t)
 	t.Parallel()
 	pages, err := filepath.Glob("../man/*.[0-9]")
 	if err != nil || len(pages) == 0 {

@@ -309,7 +309,7 @@ func run(t *testing.T, r *relay, home string, ends [2]*end) {
 	}
 	fed.Wait()
 	if err := r.wait(); err != nil {
-		t.Error(err)
+		t.Errorf("%v\nalice: %s\nbob: %s", err, ends[alice].describe(), ends[bob].describe())
 	}
 }
 

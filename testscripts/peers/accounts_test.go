@@ -15,6 +15,7 @@ import (
 // Other programs of version 4 bind account names always. Without ours there is no session,
 // and the hint names the flags that are missing.
 func TestProgramNamesTheFlagsForAccountsThatThePeerBinds(t *testing.T) {
+	long(t)
 	t.Parallel()
 	python, err := exec.LookPath("python3")
 	if err != nil {

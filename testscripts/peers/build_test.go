@@ -43,6 +43,14 @@ func runAll(m *testing.M) int {
 	return m.Run()
 }
 
+// long skips a test that takes seconds where -short asks for the quick ones.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short: takes seconds")
+	}
+}
+
 // A kind is one of the other implementations.
 type kind struct {
 	name     string

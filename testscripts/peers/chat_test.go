@@ -74,6 +74,7 @@ func (c *chatter) prompted(prompt string) {
 // a question that is answered; the peer ends the session, nothing is sent then,
 // and another session follows.
 func TestAPersonChatsWithEveryPeer(t *testing.T) {
+	long(t)
 	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h, r := newHome(t), newRemote(t, k, "--versions", version)

@@ -167,6 +167,7 @@ func (y *typist) typed() int {
 // may go on with the session that has crashed for up to a second or two: it tells instances
 // of the program that it has heard in the same second apart by nothing.
 func TestAFriendsWordsNeverGoOutInClear(t *testing.T) {
+	long(t)
 	for _, version := range libotr.versions {
 		t.Run("version "+version, func(t *testing.T) {
 			t.Parallel()
@@ -179,6 +180,7 @@ func TestAFriendsWordsNeverGoOutInClear(t *testing.T) {
 // query. After a session, whether it has ended properly or has crashed, the friend's words do
 // not go out in clear all the same.
 func TestAFriendsWordsNeverGoOutInClearWithoutAContact(t *testing.T) {
+	long(t)
 	for _, version := range libotr.versions {
 		t.Run("version "+version, func(t *testing.T) {
 			t.Parallel()

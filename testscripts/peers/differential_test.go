@@ -419,6 +419,7 @@ var explained = map[string]string{
 // Data messages that are changed, by a peer that cheats and by chance, are taken or refused
 // by libotr and by us alike, and so are the messages after them.
 func TestLibotrAndWeTakeTheSameDataMessages(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, version := range libotr.versions {
 		t.Run("version "+version, func(t *testing.T) {
@@ -460,6 +461,7 @@ func (r *rivalry) judge(name string, got [2]string, why string) {
 
 // So are messages of the key exchange, in both roles.
 func TestLibotrAndWeTakeTheSameMessagesOfTheKeyExchange(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, version := range libotr.versions {
 		t.Run("version "+version, func(t *testing.T) {

@@ -86,7 +86,10 @@ func TestInterop(t *testing.T) {
 				for _, fragment := range []int{0, 200} {
 					for _, start := range starters {
 						r := row{kind, version, fragment, start}
-						if start.tags && !kind.tags || fragment > 0 && testing.Short() {
+						if start.tags && !kind.tags {
+							continue
+						}
+						if testing.Short() && (fragment > 0 || start.name != starters[0].name) {
 							continue
 						}
 						t.Run(r.String(), func(t *testing.T) {

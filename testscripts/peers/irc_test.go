@@ -257,6 +257,7 @@ func carry(t *testing.T, folder, nick string) carrier {
 // The plumbing carries a conversation between irssi and a peer that is not ours,
 // so what fails here is the plumbing.
 func TestIRCCarriesLibotrToIrssi(t *testing.T) {
+	long(t)
 	t.Parallel()
 	argv := libotr.command(t)
 	server := startServer(t)
@@ -289,6 +290,7 @@ func TestIRCCarriesLibotrToIrssi(t *testing.T) {
 // The whole way as a user has it: irssi with its plugin at one end, otrpipe
 // through ii at the other, a real server between them that sees no word.
 func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
+	long(t)
 	t.Parallel()
 	h := newHome(t)
 	server := startServer(t)
@@ -342,6 +344,7 @@ func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
 // Someone has nothing but otr-irc: it starts what carries the conversation, delivers a
 // pipe's texts, and leaves the server when they have gone out. What goes wrong it says.
 func TestOtrIRCStartsEverythingItself(t *testing.T) {
+	long(t)
 	t.Parallel()
 	h := newHome(t)
 	program(t, "ii", "ii")
@@ -414,6 +417,7 @@ func TestOtrIRCStartsEverythingItself(t *testing.T) {
 // A signal for the whole process group, as a service manager sends it, ends the session
 // and not only the program.
 func TestOtrIRCTellsTheFriendOfTheEndWhenItsGroupIsSignalled(t *testing.T) {
+	long(t)
 	t.Parallel()
 	setsid := program(t, "setsid", "util-linux")
 	program(t, "ii", "ii")
@@ -438,6 +442,7 @@ func TestOtrIRCTellsTheFriendOfTheEndWhenItsGroupIsSignalled(t *testing.T) {
 
 // The way to a server is encrypted, and its certificate is looked at.
 func TestOtrIRCLooksAtTheServersCertificate(t *testing.T) {
+	long(t)
 	t.Parallel()
 	h := newHome(t)
 	program(t, "ii", "ii")

@@ -66,6 +66,7 @@ func TestProgramTalksInLines(t *testing.T) {
 // A peer that ends the session is the end of the program. Where our input was still open,
 // not all of it was sent.
 func TestProgramLeavesWhenThePeerEnds(t *testing.T) {
+	long(t)
 	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h, r := newHome(t), newRemote(t, k, "--versions", version)
@@ -83,6 +84,7 @@ func TestProgramLeavesWhenThePeerEnds(t *testing.T) {
 
 // A peer that is gone without an end is a broken stream.
 func TestProgramNoticesThatThePeerCrashed(t *testing.T) {
+	long(t)
 	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h, r := newHome(t), newRemote(t, k, "--versions", version)
@@ -99,6 +101,7 @@ func TestProgramNoticesThatThePeerCrashed(t *testing.T) {
 // A peer that lost its session gets a new one when it asks for it, and texts go
 // on.
 func TestProgramGoesOnWhenThePeerStartsOver(t *testing.T) {
+	long(t)
 	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h, r := newHome(t), newRemote(t, k, "--versions", version)
@@ -122,6 +125,7 @@ func TestProgramGoesOnWhenThePeerStartsOver(t *testing.T) {
 // Only the peer whose key was expected is talked to; another gets no text and
 // none of its own is shown.
 func TestProgramRefusesAKeyThatWasNotExpected(t *testing.T) {
+	long(t)
 	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h, r := newHome(t), newRemote(t, k, "--versions", version, "--on", "secure=say poison")
@@ -150,6 +154,7 @@ func TestProgramRefusesAKeyThatWasNotExpected(t *testing.T) {
 
 // SMP comes before any text, whoever starts it, and without it there is none.
 func TestProgramRunsSMPBeforeAnyText(t *testing.T) {
+	long(t)
 	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
 		h := newHome(t)

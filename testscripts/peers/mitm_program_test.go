@@ -186,6 +186,7 @@ var tapped = []struct {
 // both versions and modes, and he reads nothing. Without a check he reads
 // everything.
 func TestManInTheMiddleIsCaught(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, version := range []string{"3", "4"} {
 		for _, mode := range []string{"stream", "lines"} {
@@ -201,6 +202,7 @@ func TestManInTheMiddleIsCaught(t *testing.T) {
 
 // SMP in a live session finds the man in the middle too.
 func TestManInTheMiddleIsCaughtInALiveSession(t *testing.T) {
+	long(t)
 	for _, version := range []string{"3", "4"} {
 		t.Run("version "+version, func(t *testing.T) {
 			t.Parallel()
@@ -224,6 +226,7 @@ func TestManInTheMiddleIsCaughtInALiveSession(t *testing.T) {
 // One who has no keys, but takes the 4 from every query and the messages of
 // version 4 away, does not get past who asks for version 4 or knows the peer.
 func TestVersion4CannotBeTakenAwayInSilence(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, mode := range []string{"stream", "lines"} {
 		for _, c := range []struct {

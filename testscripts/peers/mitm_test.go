@@ -107,6 +107,7 @@ func TestManInTheMiddleReadsThoseWhoDoNotCheck(t *testing.T) {
 
 // The same in version 4, between two peers of another make.
 func TestManInTheMiddleOfVersion4ReadsThoseWhoDoNotCheck(t *testing.T) {
+	long(t)
 	t.Parallel()
 	python, err := exec.LookPath("python3")
 	if err != nil {

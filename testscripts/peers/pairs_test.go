@@ -7,6 +7,7 @@ import "testing"
 // The peers talk to each other before they talk to us: what fails here is a
 // fault of a peer and not of ours.
 func TestPeersTalkToEachOther(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, pair := range []struct {
 		a, b    *kind
@@ -45,6 +46,7 @@ func TestPeersTalkToEachOther(t *testing.T) {
 
 // The peers' SMP works among themselves.
 func TestPeersAuthenticateEachOther(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, pair := range [][2]*kind{{libotr, libotr}, {libotr, potr}, {potr, libotr}, {libotr, xcrypto}, {xcrypto, libotr}} {
 		t.Run(pair[0].name+" asks "+pair[1].name, func(t *testing.T) {

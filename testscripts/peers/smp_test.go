@@ -68,6 +68,9 @@ func TestSMPInterop(t *testing.T) {
 			for _, version := range kind.versions {
 				for asker := range 2 {
 					for _, question := range []string{"", "what do you sáy?"} {
+						if testing.Short() && (asker == 1 || question != "") {
+							continue
+						}
 						r := smpRow{kind, version, asker, question}
 						cells := r.cells()
 						t.Run(cells[0]+" "+cells[1]+" "+cells[2]+" "+cells[3], func(t *testing.T) {

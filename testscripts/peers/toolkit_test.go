@@ -98,6 +98,7 @@ var theirFields = map[string]string{
 // What otr_parse and toolkit parse show of every message of a talk with each kind of peer
 // is the same, field by field.
 func TestTheToolkitAgreesWithLibotrsFieldByField(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, kind := range kinds {
 		for _, version := range kind.versions {
@@ -184,6 +185,7 @@ func compareFields(t *testing.T, line, theirs string) (compared int) {
 // What ours decrypts and forges, theirs decrypts, and the other way round; so it is with
 // guessed texts that are replaced, and with messages made of their parts.
 func TestForgeriesAreAcceptedBothWays(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, version := range []string{"3", "2"} {
 		t.Run(version, func(t *testing.T) {

@@ -139,6 +139,7 @@ func (u *xmppUser) tells(text string) {
 
 // Two people have nothing but otr-xmpp. In version 4 the accounts are part of the proof.
 func TestOtrXMPPTalksWithItself(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := startXMPP(t, "alice", "bob")
 	bob := s.user(newHome(t), "bob", "alice", "--linger", "1m")
@@ -165,6 +166,7 @@ func TestOtrXMPPTalksWithItself(t *testing.T) {
 
 // Another account than the peer takes us for is refused in version 4.
 func TestOtrXMPPBindsTheAccounts(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := startXMPP(t, "alice", "bob")
 	bob := s.user(newHome(t), "bob", "alice", "--account=eve@localhost", "--peer-account=alice@localhost", "--timeout=10s", "--otr=4")
@@ -178,6 +180,7 @@ func TestOtrXMPPBindsTheAccounts(t *testing.T) {
 
 // What goes wrong is said in words.
 func TestOtrXMPPSaysWhatGoesWrong(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := startXMPP(t, "bob")
 	h := newHome(t)

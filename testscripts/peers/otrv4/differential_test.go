@@ -138,6 +138,7 @@ const perProcess = 100
 // Data messages that are changed, some with a MAC that is right, are taken or refused by the
 // peer and by us alike, and so are the messages that they were made of.
 func TestThePeerAndWeTakeTheSameDataMessages(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for first := 0; first < *differential; first += perProcess {
 		compareData(t, uint64(first), uint64(min(first+perProcess, *differential)))
@@ -182,6 +183,7 @@ func compareData(t *testing.T, first, end uint64) {
 
 // So are messages of the key exchange, in both roles.
 func TestThePeerAndWeTakeTheSameMessagesOfTheKeyExchange(t *testing.T) {
+	long(t)
 	for seed := range uint64(max(4, *differential/10)) {
 		t.Run(fmt.Sprint("change ", seed), func(t *testing.T) {
 			t.Parallel()
@@ -247,6 +249,7 @@ func changing(t *testing.T, seed uint64, n int) func([][]byte) [][]byte {
 // So are lines to people who are away: one of them is changed, or a changed copy comes
 // before it, and both read the same texts.
 func TestThePeerAndWeReadTheSameLinesWhileAway(t *testing.T) {
+	long(t)
 	t.Parallel()
 	needPython(t)
 	folder := t.TempDir()

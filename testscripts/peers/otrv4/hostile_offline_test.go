@@ -16,7 +16,7 @@ import (
 )
 
 // kinds are the hostile kinds of a command of the peer's, dealt out to two groups that run
-// at the same time. With -short every sixth is left.
+// at the same time.
 func kinds(t *testing.T, command string, least int) (groups [2][]string) {
 	t.Helper()
 	needPython(t)
@@ -31,13 +31,7 @@ func kinds(t *testing.T, command string, least int) (groups [2][]string) {
 		t.Fatalf("kinds: %v", all)
 	}
 	for i, kind := range all {
-		if !testing.Short() || i%6 == 0 {
-			groups[i%len(groups)] = append(groups[i%len(groups)], kind)
-		}
-	}
-	if testing.Short() { // all of them have even places
-		half := len(groups[0]) / 2
-		groups[0], groups[1] = groups[0][:half], groups[0][half:]
+		groups[i%len(groups)] = append(groups[i%len(groups)], kind)
 	}
 	return groups
 }
@@ -129,6 +123,7 @@ func (m *mailbox) read(lines []byte) (text string, err error) {
 }
 
 func TestHostileEnsemblesAreNotWrittenTo(t *testing.T) {
+	long(t)
 	for i, group := range kinds(t, "publish", 30) {
 		t.Run([]string{"even", "odd"}[i], func(t *testing.T) {
 			t.Parallel()
@@ -174,6 +169,7 @@ func TestHostileEnsemblesAreNotWrittenTo(t *testing.T) {
 }
 
 func TestHostileMessagesAreRefusedOrDoNoHarm(t *testing.T) {
+	long(t)
 	const three = "one\ntwo\nthree\n"
 	// What must come of the kinds that do not spoil the message which begins the session.
 	special := map[string]struct {

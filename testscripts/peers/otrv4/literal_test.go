@@ -8,6 +8,7 @@ import (
 // A peer that answers every Identity message with new keys, as others do, and whose query
 // comes several times: one session, and every text arrives.
 func TestAPeerThatTakesTheTextLiterally(t *testing.T) {
+	long(t)
 	for _, role := range []struct {
 		name string
 		flag string

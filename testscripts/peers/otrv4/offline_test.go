@@ -3,6 +3,7 @@ package otrv4
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,11 +23,7 @@ type offlineWorld struct {
 }
 
 var builtProgram = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "otrpipe")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(folder, "otrpipe")
+	path := filepath.Join(buildFolder, "otrpipe")
 	out, err := exec.Command("go", "build", "-o", path, "otrpipe").CombinedOutput()
 	if err != nil {
 		return "", errors.New(string(out))
@@ -34,12 +31,27 @@ var builtProgram = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := builtProgram(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+// buildFolder holds the program for as long as the tests run.
+var buildFolder string
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	var err error
+	if buildFolder, err = os.MkdirTemp("", "otrpipe"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	os.Exit(code)
+	defer os.RemoveAll(buildFolder)
+	return m.Run()
+}
+
+// long skips a test that takes seconds where -short asks for the quick ones.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short: takes seconds")
+	}
 }
 
 func newOfflineWorld(t *testing.T) *offlineWorld {
@@ -109,6 +121,7 @@ func (w *offlineWorld) receive(lines []byte, args ...string) outcome {
 }
 
 func TestWritingToThePeerWhoIsAway(t *testing.T) {
+	long(t)
 	w := newOfflineWorld(t)
 	published, _ := w.python.run(nil, "publish", "-n", "2", "--store", "peer.json")
 	w.write("ensembles", published.stdout)
@@ -144,6 +157,7 @@ func TestWritingToThePeerWhoIsAway(t *testing.T) {
 }
 
 func TestReadingWhatThePeerWroteWhileWeWereAway(t *testing.T) {
+	long(t)
 	w := newOfflineWorld(t)
 	w.write("ensembles", w.otrpipe(nil, "prekeys", "publish", "-n", "3").stdout)
 	sent, _ := w.python.run(nil, "send", "--to", "ensembles", "--text", "one", "--text", "zwölf", "--store", "peer.json")
@@ -170,6 +184,7 @@ func TestReadingWhatThePeerWroteWhileWeWereAway(t *testing.T) {
 }
 
 func TestAPrekeyServesAnHonestMessageAfterHostileOnes(t *testing.T) {
+	long(t)
 	w := newOfflineWorld(t)
 	w.write("ensembles", w.otrpipe(nil, "prekeys", "publish", "-n", "1").stdout)
 	for _, kind := range []string{"bad-auth-mac", "bad-ring-signature", "changed-first-key", "truncated-auth"} {

@@ -310,6 +310,7 @@ var roles = []struct {
 }
 
 func TestFortyMessagesAcrossManyRatchets(t *testing.T) {
+	long(t)
 	for _, role := range roles {
 		t.Run(role.name, func(t *testing.T) {
 			t.Parallel()
@@ -351,6 +352,7 @@ func TestBothSpeakFirstAndInARow(t *testing.T) {
 }
 
 func TestMessagesThatComeOutOfOrderOrNotAtAll(t *testing.T) {
+	long(t)
 	p := start(t, "--query", "--echo")
 	u := newUs(t, p)
 	u.until("there was a session", u.secure)
@@ -392,6 +394,7 @@ func TestMessagesThatComeOutOfOrderOrNotAtAll(t *testing.T) {
 }
 
 func TestMessagesThatCross(t *testing.T) {
+	long(t)
 	p := start(t, "--query", "--echo")
 	u := newUs(t, p)
 	u.until("there was a session", u.secure)
@@ -409,6 +412,7 @@ func TestMessagesThatCross(t *testing.T) {
 }
 
 func TestFragmentsInAnyOrder(t *testing.T) {
+	long(t)
 	for _, role := range roles {
 		t.Run(role.name, func(t *testing.T) {
 			t.Parallel()
@@ -433,6 +437,7 @@ func TestFragmentsInAnyOrder(t *testing.T) {
 }
 
 func TestSMPWithTheRightAndTheWrongSecret(t *testing.T) {
+	long(t)
 	for _, c := range []struct {
 		theirs, ours string
 		event        otr.Event
@@ -492,6 +497,7 @@ func TestExtraSymmetricKeysAgreeWithThePeer(t *testing.T) {
 }
 
 func TestBothSendAnIdentityMessageAtOnce(t *testing.T) {
+	long(t)
 	for range 4 { // either may win
 		p := start(t, "--identity", "--echo")
 		u := newUs(t, p)
@@ -508,6 +514,7 @@ func TestBothSendAnIdentityMessageAtOnce(t *testing.T) {
 }
 
 func TestANewKeyExchangeInAnEncryptedSession(t *testing.T) {
+	long(t)
 	p := start(t, "--query", "--echo")
 	u := newUs(t, p)
 	for n := 1; n <= 3; n++ {
@@ -566,6 +573,7 @@ var refusals = map[string]error{
 }
 
 func TestHostileKeyExchangesAreRefused(t *testing.T) {
+	long(t)
 	for kind, want := range refusals {
 		for _, role := range roles[:2] {
 			t.Run(kind+", "+role.name, func(t *testing.T) {
@@ -599,6 +607,7 @@ func TestHostileKeyExchangesAreRefused(t *testing.T) {
 }
 
 func TestHostileDataMessagesAreRefusedAndTheSessionGoesOn(t *testing.T) {
+	long(t)
 	for kind, c := range map[string]struct {
 		texts  []string
 		errors []error
@@ -636,6 +645,7 @@ func TestDataMessagesForAnotherInstanceAreIgnored(t *testing.T) {
 }
 
 func TestARatchetKeyOfSmallOrderIsRefused(t *testing.T) {
+	long(t)
 	p := start(t, "--query", "--echo", "--hostile", "low-order-ratchet")
 	u := newUs(t, p)
 	u.until("there was a session", u.secure)

@@ -13,6 +13,7 @@ import (
 // The peer takes a message for genuine that was made with a message key: one with another
 // text, and one of which a word was changed under the MAC key that follows from it.
 func TestThePeerAcceptsForgedMessages(t *testing.T) {
+	long(t)
 	p := start(t, "--query", "--echo")
 	u := newUs(t, p, func(c *otr.Config) { c.LogKeys = true })
 	u.until("there was a session", u.secure)
@@ -76,6 +77,7 @@ func parse(t *testing.T, line []byte) *toolkit.Message {
 // Every field of a conversation with the peer is shown, and every check passes, its MAC
 // keys' included.
 func TestAConversationWithThePeerIsTakenApart(t *testing.T) {
+	long(t)
 	p := start(t, "--identity", "--echo")
 	var log strings.Builder
 	u := newUs(t, p)
