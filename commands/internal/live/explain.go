@@ -32,12 +32,13 @@ func (s *Session) explain(err error) error {
 	case errors.Is(err, stream.ErrRefused):
 		return exit.Errorf(exit.Refused, "%s came back with another key", s.endName()).
 			WithHint("someone may be in the middle; ask %s through another channel which key is theirs", s.contactName())
+	case errors.Is(err, stream.ErrSMP) && s.cfg.ByCode:
+		return codesDiffer(err)
 	case errors.Is(err, stream.ErrBrokenOff):
-		return exit.Errorf(exit.SMP, "%w", ErrSMPBrokenOff).
-			WithHint("each such connection is one guess; if it was the line that was cut, try again")
+		return exit.Errorf(exit.SMP, "%w", ErrSMPBrokenOff).WithHint(guessHint)
 	case errors.Is(err, stream.ErrSMP):
 		failed := ErrSMPFailed
-		if _, why, ok := strings.Cut(err.Error(), stream.ErrSMP.Error()+": "); ok {
+		if why := whySMP(err); why != "" {
 			failed = fmt.Errorf("SMP failed: %s", why)
 		}
 		return exit.Errorf(exit.SMP, "%w", failed).
@@ -61,6 +62,31 @@ func (s *Session) explain(err error) error {
 		return s.closedEarly().WithHint("is %s running, and is it an otrpipe or another OTR client?", s.endName())
 	}
 	return s.explainBreak(err)
+}
+
+// guessHint is for a comparison that was broken off after its outcome had been shown.
+const guessHint = "each such connection is one guess; if it was the line that was cut, try again"
+
+// codesDiffer is the error of a session whose ends know each other by a code, where comparing
+// the codes has failed with err.
+func codesDiffer(err error) error {
+	why := whySMP(err)
+	switch {
+	case errors.Is(err, stream.ErrBrokenOff):
+		return exit.Errorf(exit.SMP, "comparing the codes was broken off after its outcome had been shown; somebody may be guessing").
+			WithHint(guessHint)
+	case why != "":
+		return exit.Errorf(exit.SMP, "comparing the codes failed: %s", why).
+			WithHint("try again; if it goes on failing, someone is in the middle")
+	}
+	return exit.Errorf(exit.SMP, "the codes differ: a word is wrong, or someone is in the middle").
+		WithHint("compare the three words with the person at the other end; capitals, blanks and dashes do not matter in a code")
+}
+
+// whySMP is the reason that an ErrSMP gives; "": the secrets differ.
+func whySMP(err error) string {
+	_, why, _ := strings.Cut(err.Error(), stream.ErrSMP.Error()+": ")
+	return why
 }
 
 // explainBreak is explain for a session that broke or was ended after it had begun.
@@ -144,7 +170,11 @@ func (s *Session) statusAfter(err error) string {
 
 // timedOut is explain for a handshake that took too long.
 func (s *Session) timedOut(err error) error {
-	if s.peer != nil && s.comparesFirst() {
+	switch {
+	case s.peer != nil && s.comparesFirst() && s.cfg.ByCode:
+		return exit.Errorf(exit.Timeout, "the codes were not compared: no answer within %v", s.options.Timeout).
+			WithHint("the other end needs otrpipe send or otrpipe receive, with the same code")
+	case s.peer != nil && s.comparesFirst():
 		return exit.Errorf(exit.Timeout, "SMP was not finished: no answer within %v", s.options.Timeout).
 			WithHint("%s answers with the same --smp-secret-file, or by hand with otrpipe smp", s.otherEnd())
 	}

@@ -150,6 +150,7 @@ func TestAPersonIsToldWhatTheyCanDo(t *testing.T) {
 
 func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 	own := exit.Errorf(exit.Refused, "a reason of our own")
+	byCode := func(s *Session) { s.cfg.ByCode = true }
 	for _, test := range []struct {
 		err        error
 		code       int
@@ -163,6 +164,9 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 		{stream.ErrBrokenOff, exit.SMP, "broken off", "one guess", "", nil},
 		{stream.ErrSMP, exit.SMP, "SMP failed: the secrets differ", "the very same secret", "", nil},
 		{fmt.Errorf("%w: it cheated", stream.ErrSMP), exit.SMP, "SMP failed: it cheated", "", "", nil},
+		{stream.ErrSMP, exit.SMP, "the codes differ: a word is wrong", "capitals, blanks and dashes do not matter", "", byCode},
+		{fmt.Errorf("%w: it cheated", stream.ErrSMP), exit.SMP, "comparing the codes failed: it cheated", "try again", "", byCode},
+		{stream.ErrBrokenOff, exit.SMP, "comparing the codes was broken off after its outcome had been shown", "one guess", "", byCode},
 		{stream.ErrPeerLines, exit.Timeout, "the peer runs mode lines", "--mode lines here", "", nil},
 		{stream.ErrPeerStream, exit.Timeout, "the peer runs mode stream", "--mode stream here", "", nil},
 		{stream.ErrNoStream, exit.Timeout, "sends no byte stream within 1m0s", "--mode lines here too", "", nil},
@@ -207,6 +211,10 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 	o.options.SMP, o.options.Timeout = []byte("secret"), time.Minute
 	if got := exit.As(o.explain(stream.ErrTimeout)); !strings.Contains(got.Error(), "SMP was not finished: no answer within 1m0s") {
 		t.Errorf("in the middle of a comparison: %v", got)
+	}
+	o.cfg.ByCode = true
+	if got := exit.As(o.explain(stream.ErrTimeout)); !strings.Contains(got.Error(), "the codes were not compared: no answer within 1m0s") {
+		t.Errorf("in the middle of comparing codes: %v", got)
 	}
 }
 
