@@ -54,3 +54,13 @@ func splitAddress(text string) (host string, port int, err error) {
 	}
 	return host, int(number), nil
 }
+
+// loopback is the address of this machine that localhost stands for, where one is enough.
+const loopback = "127.0.0.1"
+
+// isLocalhost reports whether host is a name that always means this machine, and that needs
+// neither a file of names nor a name server: RFC 6761, section 6.3.
+func isLocalhost(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}

@@ -80,7 +80,14 @@ func (d *Dialer) once(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, oneDial)
 	defer cancel()
 	var dialer net.Dialer
-	return dialer.DialContext(ctx, "tcp", d.Address)
+	host, port, err := net.SplitHostPort(d.Address)
+	if err != nil || !isLocalhost(host) {
+		return dialer.DialContext(ctx, "tcp", d.Address)
+	}
+	if conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("::1", port)); err == nil {
+		return conn, nil
+	}
+	return dialer.DialContext(ctx, "tcp", net.JoinHostPort(loopback, port))
 }
 
 // reason returns why a dial failed, without the address, which the user knows.

@@ -70,6 +70,9 @@ var (
 // called for each caller that is turned away before Accept returns it, with its IP:PORT, the
 // reason, and the total number of such callers. Other goroutines call it.
 func Listen(address string, dismiss func(address string, why error, total int)) (*Listener, error) {
+	if host, port, err := net.SplitHostPort(address); err == nil && isLocalhost(host) {
+		address = net.JoinHostPort(loopback, port)
+	}
 	tcp, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", reason(err))

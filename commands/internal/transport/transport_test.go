@@ -46,6 +46,45 @@ func TestAddressesAreReadInTheirCanonicalForm(t *testing.T) {
 	}
 }
 
+func TestLocalhostNeedsNoFileOfNames(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost": true, "LocalHost.": true, "a.localhost": true,
+		"localhost.example": false, "notlocalhost": false, "": false, "127.0.0.1": false,
+	} {
+		if got := isLocalhost(host); got != want {
+			t.Errorf("isLocalhost(%q) is %v", host, got)
+		}
+	}
+	// No file of names has this one.
+	const name = "otrpipe-test.localhost"
+	l, _ := listen(t, name+":0")
+	if !strings.HasPrefix(l.Address(), "127.0.0.1:") {
+		t.Errorf("%s: it listens on %s", name, l.Address())
+	}
+	listeners := []*Listener{l}
+	if probe, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Log("this machine has no IPv6")
+	} else {
+		probe.Close()
+		l, _ := listen(t, "[::1]:0")
+		listeners = append(listeners, l)
+	}
+	for _, l := range listeners {
+		_, port, err := net.SplitHostPort(l.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		conn, err := (&Dialer{Address: net.JoinHostPort(name, port)}).Dial(ctx)
+		if err != nil {
+			t.Errorf("%s, which is %s: %v", name, l.Address(), err)
+			continue
+		}
+		conn.tcp.Close()
+	}
+}
+
 // A dismissal is what a listener tells of a caller that it turns away.
 type dismissal struct {
 	why   error
