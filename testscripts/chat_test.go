@@ -185,7 +185,7 @@ func (p *person) leaves(code int) {
 // isLeft waits until the program says that the connection has ended, and leaves with a code.
 func (p *person) isLeft(code int) {
 	p.t.Helper()
-	p.sees("not connected]")
+	p.sees("not connected] Enter")
 	p.press("C-d")
 	p.leaves(code)
 }
@@ -638,7 +638,7 @@ func TestAChatConnectsAgainAfterACut(t *testing.T) {
 	a.enters(" in confidence")
 	a.sees("what you typed was thrown away")
 	a.press("Enter")
-	a.prompted("[bob unencrypted] half a sentence")
+	a.prompted("[bob not connected] connecting; Ctrl-D: leave")
 	c := d.sit("carol", "otrpipe chat -i bob -s carol"+dial)
 	a.prompted("[bob known] half a sentence")
 	c.prompted("[alice known]")

@@ -85,6 +85,9 @@ type Chat struct {
 	held    chan string                    // what was entered while there was no connection, shortened
 	later   chan func()                    // display work for the session's owner, which must not wait
 	told    error                          // the outcome that the person has been told; owned by Run
+	// again says that a connection is being made again and has not come to a session yet, and
+	// holding that the console is on hold for it. They belong to the session's owner.
+	again, holding bool
 	// compared is the peer's key that was last shown for comparison. Only the goroutine that
 	// listens uses it.
 	compared keys.Fingerprint
@@ -113,13 +116,15 @@ const maxLater = 256
 func (h *Chat) Changed(now live.Snapshot) {
 	if console := h.console.Load(); console != nil {
 		s := h.standingOf(now)
-		if s.encrypted {
-			h.texts.meetPeer()
-		}
 		h.shownMu.Lock()
 		h.shown = now.Session
 		h.shownMu.Unlock()
 		console.SetPrompt(console.Paint(s.prompt(), s.colour()) + " ")
+		h.holdUntilConnected(s)
+		if s.encrypted {
+			h.texts.meetPeer()
+			h.again = false
+		}
 	}
 }
 

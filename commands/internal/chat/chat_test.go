@@ -83,10 +83,13 @@ func TestThePromptSaysHowFarThePeerIsTrusted(t *testing.T) {
 		{true, trust.Known, "[bob known]", color.FgYellow},
 		{true, trust.Verified, "[bob verified]", color.FgGreen},
 	} {
-		s := standing{who: "bob", encrypted: test.encrypted, trust: test.trust}
+		s := standing{who: "bob", connected: true, encrypted: test.encrypted, trust: test.trust}
 		if s.prompt() != test.prompt || s.colour() != test.colour {
 			t.Errorf("%+v: %s in colour %d", s, s.prompt(), s.colour())
 		}
+	}
+	if s := (standing{who: "bob"}); s.prompt() != "[bob not connected]" || s.colour() != color.FgRed {
+		t.Errorf("without a connection: %s in colour %d", s.prompt(), s.colour())
 	}
 	for contact, who := range map[string]string{
 		"":                      "peer",

@@ -17,16 +17,20 @@ const maxWho = 32
 // they are verified.
 type standing struct {
 	who       string
+	connected bool // there is a transport to the other end
 	encrypted bool // and the peer has passed every check that was asked for
 	trust     trust.Standing
 }
 
 // word describes the standing in one word, which colour supports.
 func (s standing) word() string {
-	if !s.encrypted {
+	switch {
+	case s.encrypted:
+		return s.trust.ForPeople()
+	case s.connected:
 		return "unencrypted"
 	}
-	return s.trust.ForPeople()
+	return "not connected"
 }
 
 func (s standing) colour() color.Attribute {
@@ -53,7 +57,7 @@ func (h *Chat) standingOf(now live.Snapshot) standing {
 	if r := []rune(who); len(r) > maxWho {
 		who = string(r[:maxWho-1]) + "…"
 	}
-	return standing{who: h.notOurs(who), encrypted: now.Trusted, trust: now.Standing()}
+	return standing{who: h.notOurs(who), connected: now.Connected, encrypted: now.Trusted, trust: now.Standing()}
 }
 
 // notOurs returns a name for the peer's messages that differs from the one before our own and

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fatih/color"
-
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/live"
 	"otrpipe/otr"
@@ -19,16 +17,27 @@ const (
 	maxRetry   = 30 * time.Second
 )
 
+// connecting is what can be done while a connection is made again.
+const connecting = "connecting; Ctrl-D: leave"
+
+// thrownAway is told when something is entered while there is no connection.
+const thrownAway = "there is no connection: what you typed was thrown away, and nobody has read it"
+
 // stay talks over one connection after another until the person leaves. A chat never ends by
 // itself, because the shell would then receive what the person is typing.
 func (h *Chat) stay(way live.Way, conversation *otr.Conversation) error {
 	pause := firstRetry
+	var last error // how the connection before has ended
 	for {
 		h.texts.newConnection()
-		err := h.talk(way, conversation)
-		if h.session.Cause() != nil || err == nil && !h.cfg.Stay {
+		err := h.talkOrLeave(way, conversation)
+		switch cause := h.session.Cause(); {
+		case cause == live.ErrQuit && h.again:
+			return h.left(last)
+		case cause != nil || err == nil && !h.cfg.Stay:
 			return err
 		}
+		last = err
 		if h.texts.metPeer() {
 			pause = firstRetry
 		}
@@ -41,12 +50,58 @@ func (h *Chat) stay(way live.Way, conversation *otr.Conversation) error {
 				break
 			}
 		}
+		h.again, h.holding = true, true
+		h.hold(connecting)
+		h.cfg.IO.Note("connecting again; Ctrl-D leaves")
 		if conversation, err = h.session.Again(); err != nil {
 			return err
 		}
-		h.cfg.IO.Note("connecting again; Ctrl-D leaves")
+	}
+}
+
+// holdUntilConnected keeps the console on hold while a connection is made again, and gives
+// the line back when it is there. The owner of the session calls it.
+func (h *Chat) holdUntilConnected(s standing) {
+	if !h.again || s.connected != h.holding {
+		return
+	}
+	if h.holding = !s.connected; h.holding {
+		h.hold(connecting)
+	} else {
 		h.console.Load().Release()
 	}
+}
+
+// hold puts the console on hold, and says what can be done.
+func (h *Chat) hold(does string) {
+	console, s := h.console.Load(), h.standing()
+	s.connected, s.encrypted = false, false
+	console.Hold(console.Paint(s.prompt(), s.colour()) + " " + does + " ")
+}
+
+// talkOrLeave is talk, in which the person can leave also by what they type while the console
+// is on hold.
+func (h *Chat) talkOrLeave(way live.Way, conversation *otr.Conversation) error {
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case typed := <-h.held:
+				switch strings.TrimSpace(typed) {
+				case "":
+				case "q", "/quit":
+					h.session.Stop(live.ErrQuit, "")
+				default:
+					h.answers.Note(thrownAway)
+				}
+			case <-over:
+				return
+			}
+		}
+	}()
+	defer func() { close(over); <-done }()
+	return h.talk(way, conversation)
 }
 
 // left returns the outcome of a chat that the person leaves after a connection has ended.
@@ -61,7 +116,6 @@ func (h *Chat) left(err error) error {
 // isToConnectAgain tells the person how a connection ended and waits until they, or --retry, ask
 // for another one. It returns false if they leave. It discards what they type meanwhile.
 func (h *Chat) isToConnectAgain(err error, pause time.Duration) bool {
-	console := h.console.Load()
 	select {
 	case <-h.held: // left over from an earlier wait
 	default:
@@ -78,7 +132,8 @@ func (h *Chat) isToConnectAgain(err error, pause time.Duration) bool {
 	case again:
 		does = "Enter: connect again; Ctrl-D: leave"
 	}
-	console.Hold(console.Paint("["+h.standing().who+" not connected]", color.FgRed) + " " + does + " ")
+	h.again = false
+	h.hold(does)
 	h.tellEnd(err)
 	for {
 		select {
@@ -93,7 +148,7 @@ func (h *Chat) isToConnectAgain(err error, pause time.Duration) bool {
 			case "q", "/quit":
 				return false
 			}
-			h.answers.Note("there is no connection: what you typed was thrown away, and nobody has read it")
+			h.answers.Note(thrownAway)
 		}
 	}
 }

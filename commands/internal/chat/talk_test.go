@@ -45,6 +45,8 @@ type fakeSession struct {
 	stopped chan struct{}
 	ends    chan error // the next one is how the connection ends
 	changed func(live.Snapshot)
+	// dials, unless nil, is what the next connections wait for.
+	dials chan struct{}
 }
 
 func (s *fakeSession) did(call string) error {
@@ -66,6 +68,20 @@ func (s *fakeSession) Prepare(live.Setup) (*otr.Conversation, error) {
 }
 
 func (s *fakeSession) RunOver(_ live.Way, stderr *os.File, _ *otr.Conversation, open func() (*live.Payload, error)) error {
+	if s.dials != nil {
+		select {
+		case <-s.dials:
+		case <-s.stopped:
+			if cause := s.Cause(); cause != live.ErrQuit {
+				return cause // as of a signal
+			}
+			return nil
+		}
+	}
+	s.mu.Lock()
+	s.now = live.Snapshot{Connected: true}
+	s.mu.Unlock()
+	s.changed(live.Snapshot{Connected: true})
 	fmt.Fprintln(stderr, "the transport says hello")
 	p, err := open()
 	if err != nil {
@@ -165,7 +181,7 @@ func newScene(t *testing.T, contact string) *scene {
 }
 
 // newSceneOf begins a chat.
-func newSceneOf(t *testing.T, cfg Config) *scene {
+func newSceneOf(t *testing.T, cfg Config, set ...func(*fakeSession)) *scene {
 	t.Helper()
 	person, program, err := pty.Open()
 	if err != nil {
@@ -177,6 +193,9 @@ func newSceneOf(t *testing.T, cfg Config) *scene {
 	s := &scene{t: t, person: person, left: make(chan error, 1), fakeSession: &fakeSession{
 		fails: map[string]error{}, show: make(chan func(string), 1), stopped: make(chan struct{}), ends: make(chan error, 1),
 	}}
+	for _, set := range set {
+		set(s.fakeSession)
+	}
 	cfg.IO, cfg.Program = terminal.NewIO("otrpipe", program, program, program), "otrpipe"
 	cfg.Keys = func() []keys.Fingerprint { return []keys.Fingerprint{fingerprint("a")} }
 	cfg.CheckQuestion = func(q string) error {
@@ -223,7 +242,7 @@ func newSceneOf(t *testing.T, cfg Config) *scene {
 func (s *scene) trusted(key keys.Fingerprint, standing trust.Standing) {
 	s.change(func(now *live.Snapshot) {
 		*now = live.Snapshot{
-			Trusted: true, Passed: true, Version: 3, Fingerprint: key,
+			Connected: true, Trusted: true, Passed: true, Version: 3, Fingerprint: key,
 			Peer: &events.Peer{Version: 3, Fingerprint: key.Hex(), Trust: string(standing)},
 		}
 	})
@@ -523,6 +542,7 @@ func TestALineThatIsCutIsToldAndNothingTypedLeavesTheChat(t *testing.T) {
 	s.enters("")
 	s.hears("again")
 	s.sees("connecting again")
+	s.sees("[bob not connected] connecting; Ctrl-D: leave")
 	s.sees("[bob unencrypted] half a li") // as it was
 	show := <-s.show
 	s.trusted(fingerprint("b"), trust.Verified)
@@ -566,6 +586,31 @@ func TestAPersonLeavesAfterACut(t *testing.T) {
 		err := s.leaves()
 		if err == nil || exit.As(err).Code != test.code || s.chat.HasTold(err) != test.told {
 			t.Errorf("%q after %v: %v, told: %v", test.keys, test.ends, err, s.chat.HasTold(err))
+		}
+	}
+}
+
+func TestAPersonLeavesWhileTheChatConnectsAgain(t *testing.T) {
+	for _, test := range []struct {
+		keys string
+		code int
+	}{{"q\r", exit.Broken}, {"/quit\r", exit.Broken}, {"half\x04", exit.Broken}, {"half\x03", 130}} {
+		dials := make(chan struct{}, 1)
+		s := newSceneOf(t, Config{Contact: "bob", Stay: true, Retry: true}, func(f *fakeSession) { f.dials = dials })
+		s.sees("[bob not connected]")
+		dials <- struct{}{}
+		<-s.show
+		s.trusted(fingerprint("b"), trust.Verified)
+		s.sees("[bob verified]")
+		s.ends <- cut
+		s.sees("connecting again in 1s; Enter: now; Ctrl-D: leave")
+		s.enters("")
+		s.sees("[bob not connected] connecting; Ctrl-D: leave")
+		s.enters("secret")
+		s.sees("what you typed was thrown away")
+		s.person.WriteString(test.keys)
+		if err := s.leaves(); err == nil || exit.As(err).Code != test.code {
+			t.Errorf("%q: it leaves with %v", test.keys, err)
 		}
 	}
 }

@@ -337,7 +337,7 @@ func (clock) AfterFunc(d time.Duration, f func()) stream.Timer { return time.Aft
 // Run runs the conversation over a transport. Once the peer has passed every check, it moves the
 // payload that open returns. It returns when everything has ended.
 func (s *Session) Run(c *otr.Conversation, transport io.ReadWriteCloser, open func() (*Payload, error)) error {
-	s.state = control.StateHandshake
+	s.state, s.carried = control.StateHandshake, true
 	s.step.Store(time.Now().UnixNano())
 	s.publish()
 	s.logStarted()
@@ -401,7 +401,7 @@ func (s *Session) start(c *otr.Conversation, transport io.ReadWriteCloser) (move
 // outcome returns the outcome of a stream's end, after the plaintext received before it has been
 // written.
 func (s *Session) outcome(err error, received <-chan error) error {
-	s.state, s.ending = control.StateFinished, err
+	s.state, s.carried, s.ending = control.StateFinished, false, err
 	s.publish()
 	if received != nil {
 		if lost := s.written(received); err == nil {

@@ -135,6 +135,7 @@ type Session struct {
 	listens   bool  // the other end calls us
 	spoken    bool  // the other end of the transport has sent something
 	mayLiveOn bool  // a session may live on at an earlier peer that was cut off
+	carried   bool  // a transport carries the session
 	state     control.State
 	keeper    *trust.Keeper
 	bound     *trust.Keeper // the Keeper of an earlier connection in which a key has passed every check; nil: there was none

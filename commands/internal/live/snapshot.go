@@ -14,6 +14,7 @@ import (
 // A Snapshot is the state of a session at one moment. It never changes.
 type Snapshot struct {
 	State       control.State
+	Connected   bool             // the stream runs over a transport
 	Peer        *events.Peer     // the session's peer; nil: there is none yet
 	Version     int              // of OTR, if Peer is not nil
 	Fingerprint keys.Fingerprint // of the peer's key, if Peer is not nil
@@ -43,13 +44,14 @@ func (s *Session) Snapshot() Snapshot { return *s.snapshot.Load() }
 // calls it.
 func (s *Session) publish() {
 	now := &Snapshot{
-		State:   s.state,
-		Trusted: s.trusted,
-		Passed:  s.keeper != nil && s.keeper.Passed(),
-		Asked:   s.smp.asked,
-		Run:     s.smp.run,
-		Mode:    s.options.Mode,
-		Contact: s.options.Contact,
+		State:     s.state,
+		Connected: s.carried,
+		Trusted:   s.trusted,
+		Passed:    s.keeper != nil && s.keeper.Passed(),
+		Asked:     s.smp.asked,
+		Run:       s.smp.run,
+		Mode:      s.options.Mode,
+		Contact:   s.options.Contact,
 	}
 	if s.peer != nil {
 		peer := *s.peer
