@@ -68,9 +68,9 @@ func (t *Transfer) Over(e *ends.End, v *Verification, command []string) error {
 	sessionErr := e.RunOver(live.Config{OwnProgress: true, ByCode: v.Code != nil}, nil, func(*live.Session) (*live.Payload, error) {
 		begun, started = true, time.Now()
 		go func() {
-			meter := newMeter(t.IO, t.verb)
-			done, err := t.run(link, meter.progress)
-			meter.end()
+			meter := terminal.NewMeter(t.IO, t.verb)
+			done, err := t.run(link, meter.Show)
+			meter.End()
 			finished <- result{done, err}
 		}()
 		return &live.Payload{In: toSession, Out: toUs, DoneOut: toUs.Close}, nil

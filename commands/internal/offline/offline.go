@@ -116,6 +116,13 @@ func (c *Config) lock() (unlock func(), err error) {
 	return unlock, exit.Key(err)
 }
 
+// newMeter shows how far the message is, unless the terminal shows what is read or written.
+func (c *Config) newMeter(verb string) *terminal.Meter {
+	shown := *c.IO
+	shown.Quiet = shown.Quiet || terminal.Is(c.In) || terminal.Is(c.Out)
+	return terminal.NewMeter(&shown, verb)
+}
+
 // A peer is whom a message is to or from.
 type peer struct {
 	fingerprint keys.Fingerprint

@@ -69,7 +69,9 @@ func (c *Config) receive() error {
 	if c.Texts {
 		kind = protocol.KindTexts
 	}
-	r := &reading{Config: c, reader: protocol.NewReader(store, kind), out: c.Messages.Output(c.Out)}
+	meter := c.newMeter("decrypted")
+	defer meter.End()
+	r := &reading{Config: c, meter: meter, reader: protocol.NewReader(store, kind), out: c.Messages.Output(c.Out)}
 	if err := r.lines(bufio.NewReaderSize(descriptor.Stream{File: c.In}, maxLine+2)); err != nil {
 		return err
 	}
@@ -81,6 +83,8 @@ type reading struct {
 	*Config
 	reader *protocol.Reader
 	out    io.Writer
+	meter  *terminal.Meter
+	size   int64 // of the plaintext, as the message announces it; 0: it does not
 	bytes  int64
 	kept   bool // the session has been stored in its final state
 }
@@ -148,6 +152,8 @@ func (r *reading) line(line []byte) error {
 		r.Detail("a line does not count: %v", exit.Plain(got.Warn))
 	}
 	if got.Head != nil && got.Head.Size >= 0 {
+		r.size = got.Head.Size
+		r.meter.Show(r.Trust.Contact, r.bytes, r.size)
 		r.Detail("%s are announced", terminal.Count(int(got.Head.Size), "byte"))
 	}
 	if len(got.Data) > 0 {
@@ -155,6 +161,7 @@ func (r *reading) line(line []byte) error {
 			return outputError(err)
 		}
 		r.bytes += int64(len(got.Data))
+		r.meter.Show(r.Trust.Contact, r.bytes, r.size)
 	}
 	for _, text := range got.Texts {
 		if !r.Raw {

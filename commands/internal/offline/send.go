@@ -247,6 +247,10 @@ func inputSize(f *os.File) int64 {
 func (c *Config) writeStream(w *protocol.Writer) (sent int64, err error) {
 	piece := make([]byte, protocol.BulkLen)
 	defer clear(piece)
+	size := inputSize(c.In)
+	meter := c.newMeter("encrypted")
+	defer meter.End()
+	meter.Show(c.Trust.Contact, 0, size)
 	var lines []byte
 	for {
 		n, err := io.ReadFull(descriptor.Stream{File: c.In}, piece)
@@ -259,6 +263,7 @@ func (c *Config) writeStream(w *protocol.Writer) (sent int64, err error) {
 				return sent, writeErr
 			}
 			sent += int64(n)
+			meter.Show(c.Trust.Contact, sent, size)
 		}
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			break
