@@ -347,6 +347,9 @@ func TestTextsGoBothWays(t *testing.T) {
 	s.enters(strings.Repeat("x", 50))
 	s.sees("you: xxx")
 	texts := s.chat.SentTexts(1, 3)
+	for deadline := time.Now().Add(patience); len(texts) < 3 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		texts = s.chat.SentTexts(1, 3) // a text is shown before it is kept
+	}
 	if len(texts) != 3 || s.chat.LastText() != texts[2] || texts[0] != `"hello"` || len([]rune(texts[2])) != maxNamed+2 {
 		t.Errorf("the texts that are kept: %q", texts)
 	}
@@ -650,7 +653,7 @@ func TestAWayThatIsLostIsToldAndTriedAgain(t *testing.T) {
 	}})
 	<-s.show
 	s.ends <- nil
-	s.sees("not connected")
+	s.sees("not connected] Enter")
 	s.enters("")
 	s.sees("the port is taken")
 	s.enters("")
@@ -659,7 +662,7 @@ func TestAWayThatIsLostIsToldAndTriedAgain(t *testing.T) {
 	s.sees("the transport says hello")
 	s.fail("again", exit.Errorf(exit.KeyFile, "the key is gone"))
 	s.ends <- nil
-	s.sees("not connected")
+	s.sees("not connected] Enter")
 	s.enters("")
 	if err := s.leaves(); exit.As(err).Code != exit.KeyFile {
 		t.Errorf("it leaves with %v", err)

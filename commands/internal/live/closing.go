@@ -56,15 +56,33 @@ func (s *Session) tellHalfEnded() {
 	}
 }
 
-// tellMoved tells a person at the terminal that a stream has ended properly, and how much it has
+// tellMoved tells a person at the terminal that a session has ended properly, and how much it has
 // moved.
 func (s *Session) tellMoved(begun time.Time) {
-	if s.options.Mode != options.ModeStream || s.setup.Served || s.cfg.AtTerminal || s.cfg.OwnProgress || !terminal.Is(s.Messages.File()) {
+	if s.setup.Served || s.cfg.AtTerminal || s.cfg.OwnProgress || !terminal.Is(s.Messages.File()) {
 		return
 	}
-	stats := s.connected.Load().Stats()
+	stats, took := s.connected.Load().Stats(), rounded(time.Since(begun))
+	if s.options.Mode == options.ModeLines {
+		s.Note("%s", textsMovedText(stats, s.acknowledged, s.peerName(), took))
+		return
+	}
 	s.Note("all has arrived: %s out, %s in, %v",
-		terminal.Size(stats.SentBytes), terminal.Size(stats.ReceivedBytes), rounded(time.Since(begun)))
+		terminal.Size(stats.SentBytes), terminal.Size(stats.ReceivedBytes), took)
+}
+
+// textsMovedText says what a session of mode lines that has ended well has moved.
+// acknowledged says that the peer acknowledges messages, which have all arrived then.
+func textsMovedText(stats stream.Stats, acknowledged bool, peer string, took time.Duration) string {
+	moved := fmt.Sprintf("%s out (%s), %d in (%s), %v", terminal.Count(int(stats.SentMessages), "message"),
+		terminal.Size(stats.SentBytes), stats.ReceivedMessages, terminal.Size(stats.ReceivedBytes), took)
+	switch {
+	case stats.SentMessages == 0:
+		return "the session has ended: " + moved
+	case acknowledged:
+		return "all has arrived: " + moved
+	}
+	return "all was sent: " + moved + "; " + peer + "'s program does not say what has arrived"
 }
 
 // rounded returns a duration rounded for people.

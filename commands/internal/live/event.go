@@ -185,6 +185,7 @@ func (s *Session) textsMoved(e stream.Event) {
 	case stream.Unacknowledged:
 		s.aboutTexts(s.Warn, "not acknowledged yet by "+s.peerName(), what.First, what.Texts)
 	case stream.Delivered:
+		s.acknowledged = true
 		s.settled(what.First, what.Texts, true)
 		if what.AfterAll {
 			s.aboutTexts(s.Note, "reached "+s.peerName()+" after all", what.First, what.Texts)

@@ -176,6 +176,7 @@ type peerState struct {
 	offers         string              // the versions that the peer asked for last, if we allow none of them
 	offered        wire.Versions       // the same as a set
 	extra          *extraKey           // the latest that the peer announced
+	acknowledged   bool                // mode lines: the peer acknowledges messages
 	smp            smpState
 }
 
