@@ -9,6 +9,13 @@ _otrpipe() {
 	local found action i line=${COMP_LINE:0:COMP_POINT}
 	# The flags of a script are those of the command that it runs.
 	case ${COMP_WORDS[0]##*/} in
+	otr-prekeys)
+		if ((COMP_CWORD == 1)) && [[ $2 != -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -W 'put get count' -- "$2")
+			return
+		fi
+		line="otrpipe prekeys publish${line#"${COMP_WORDS[0]}"}"
+		;;
 	otr-irc | otr-xmpp) line="otrpipe chat${line#"${COMP_WORDS[0]}"}" ;;
 	otr-*) line="otrpipe connect${line#"${COMP_WORDS[0]}"}" ;;
 	esac
@@ -34,4 +41,4 @@ _otrpipe() {
 }
 
 complete -F _otrpipe otrpipe
-complete -o bashdefault -o default -F _otrpipe otr-nc otr-ssh otr-fifo otr-irc otr-xmpp
+complete -o bashdefault -o default -F _otrpipe otr-nc otr-ssh otr-fifo otr-irc otr-xmpp otr-prekeys

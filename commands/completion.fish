@@ -32,3 +32,5 @@ complete -c otrpipe -f -a '(__otrpipe_complete)'
 # The flags of a script are those of the command that it runs.
 complete -c otr-nc -c otr-ssh -c otr-fifo -w 'otrpipe connect'
 complete -c otr-irc -c otr-xmpp -w 'otrpipe chat'
+complete -c otr-prekeys -n __fish_is_first_arg -f -a 'put get count'
+complete -c otr-prekeys -w 'otrpipe prekeys publish'

@@ -1,4 +1,4 @@
-#compdef otrpipe otr-nc otr-ssh otr-fifo otr-irc otr-xmpp
+#compdef otrpipe otr-nc otr-ssh otr-fifo otr-irc otr-xmpp otr-prekeys
 # Completes command lines of otrpipe in zsh, as the file _otrpipe in a folder of
 # $fpath, or after compinit with
 #
@@ -12,6 +12,14 @@ _otrpipe() {
 	integer width=0
 	# The flags of a script are those of the command that it runs.
 	case ${words[1]:t} in
+	otr-prekeys)
+		if ((CURRENT == 2)) && [[ $PREFIX != -* ]]; then
+			compadd put get count
+			return
+		fi
+		words=(otrpipe prekeys publish "${(@)words[2,-1]}")
+		((CURRENT += 2))
+		;;
 	otr-irc|otr-xmpp) words=(otrpipe chat "${(@)words[2,-1]}"); ((CURRENT++)) ;;
 	otr-*) words=(otrpipe connect "${(@)words[2,-1]}"); ((CURRENT++)) ;;
 	esac
@@ -58,5 +66,5 @@ _otrpipe() {
 if [[ ${funcstack[1]} == _otrpipe ]]; then
 	_otrpipe "$@"
 elif (($+functions[compdef])); then
-	compdef _otrpipe otrpipe otr-nc otr-ssh otr-fifo otr-irc otr-xmpp
+	compdef _otrpipe otrpipe otr-nc otr-ssh otr-fifo otr-irc otr-xmpp otr-prekeys
 fi
