@@ -113,7 +113,7 @@ var completions = []struct {
 	{"otr-irc --contact=alice@ex", same("otr-irc --contact=alice@example.org ")},
 	{"otr-xmpp --contact=alice@ex", same("otr-xmpp --contact=alice@example.org ")},
 	{"otr-prekeys cou", same("otr-prekeys count ")},
-	{"otr-prekeys put --identity-fi", same("otr-prekeys put --identity-file ")},
+	{"otr-prekeys put --contac", same("otr-prekeys put --contact ")},
 	// values that are fixed
 	{"otrpipe connect --trust ver", same("otrpipe connect --trust verified ")},
 	{"otrpipe connect --trust=ver", same("otrpipe connect --trust=verified ")},

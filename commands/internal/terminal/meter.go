@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// meterEvery is how often a Meter draws its line anew.
+// meterEvery is the time between two updates of a Meter's line.
 const meterEvery = 200 * time.Millisecond
 
-// A Meter shows on the terminal, on a line of its own, how far a transfer in one direction is.
-// Show may be called by one goroutine, and End by any. Where messages do not go to a terminal,
-// or the user wants quiet, it shows nothing.
+// A Meter shows the progress of a transfer in one direction on a line of the terminal. One
+// goroutine calls its methods; another one draws. It shows nothing if messages do not go to a
+// terminal or the user wants quiet.
 type Meter struct {
 	latest atomic.Pointer[moved]
 	stop   chan struct{}
 	over   chan struct{}
 }
 
-// moved is what a Meter was told last.
+// moved is the latest progress that was reported to a Meter.
 type moved struct {
 	name        string
 	done, total int64
@@ -61,7 +61,7 @@ func NewMeter(s *IO, verb string) *Meter {
 // a total of 0 or less is not known.
 func (m *Meter) Show(name string, done, total int64) { m.latest.Store(&moved{name, done, total}) }
 
-// End takes the line away. A terminal that takes nothing holds it up for a moment only.
+// End removes the line. It does not wait for a terminal that takes no output.
 func (m *Meter) End() {
 	close(m.stop)
 	select {
