@@ -1,9 +1,9 @@
 // Package transfer moves files and folders from one end of a byte stream to the other. The
-// stream is authenticated and complete already; this package says what the bytes are, and
-// puts them on disk.
+// stream is already authenticated and complete; this package defines the meaning of its bytes
+// and writes files to the disk.
 //
-// Both ends speak in records: a type (1 byte), a length (4 bytes) and so many bytes of
-// value, integers big-endian. At first each end says HELLO with its role.
+// Both ends send records: a type (1 byte), a length (4 bytes), and a value of that length;
+// integers are big-endian. First, each end sends HELLO with its role.
 //
 //	sender    OFFER   every item: its kind, name, size
 //	receiver  ACCEPT  or FAIL
@@ -16,14 +16,14 @@
 //	sender    SUM     the SHA-256 of the whole item
 //	receiver  STORED  it is complete, has that checksum, and has got its name
 //
-// FAIL, with a reason for people, may come instead of anything, from either end; then its
-// sender says nothing more. After the last STORED both ends end their direction.
+// Either end may send FAIL, with a reason for people, instead of any other record, and sends
+// nothing after it. After the last STORED, both ends end their direction.
 //
-// The bytes of a folder are a tar archive with names, sizes, times to the second, one bit
-// for executable files, and symbolic links that stay inside the folder. Equal folders make
-// equal archives. So a receiver continues a folder as it continues a file: it makes the
-// archive of what it has, whose bytes are those that the sender's begins with.
+// The bytes of a folder are a tar archive with names, sizes, times to the second, one bit for
+// executable files, and symbolic links that stay inside the folder. Equal folders make equal
+// archives. So a receiver continues a folder as it continues a file: the archive of what it has
+// consists of the bytes with which the sender's archive begins.
 //
-// While an item is incomplete it has a hidden name in the folder that it goes to. It gets
-// its own name when all of it is there, and never replaces anything.
+// While an item is incomplete, it has a hidden name in its target folder. It gets its own name
+// when it is complete, and never replaces anything.
 package transfer

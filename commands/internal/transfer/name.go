@@ -10,18 +10,18 @@ import (
 	"unicode/utf8"
 )
 
-// maxName is the longest name of a file, in bytes: file systems take no longer ones.
+// maxName is the maximum length of a file's name in bytes. File systems allow no more.
 const maxName = 255
 
-// ErrName says that something cannot be sent or received by its name.
+// ErrName says that something cannot be sent or received because of its name.
 var ErrName = errors.New("transfer: a name that is not taken")
 
 func badName(format string, a ...any) error {
 	return fmt.Errorf("%w: %s", ErrName, fmt.Sprintf(format, a...))
 }
 
-// checkPart refuses the name of a file or folder, one part of a path, that leads
-// elsewhere or looks like another one.
+// checkPart refuses a name of a file or folder, one part of a path, that leads elsewhere or
+// looks like a different name.
 func checkPart(name string) error {
 	switch {
 	case name == "":
@@ -55,8 +55,8 @@ func checkPart(name string) error {
 	return nil
 }
 
-// checkName is checkPart for the name of an item, which must not look like an option
-// to the next program that is given it, nor like an incomplete file of ours.
+// checkName is checkPart for the name of an item. It must not look like an option to other
+// programs, nor like one of our incomplete files.
 func checkName(name string) error {
 	if err := checkPart(name); err != nil {
 		return err
@@ -70,7 +70,8 @@ func checkName(name string) error {
 	return nil
 }
 
-// The characters that choose how the one before them looks, and that join or part letters.
+// The characters that choose the appearance of the preceding one, and those that join or
+// separate letters.
 const (
 	nonJoiner    = '\u200c'
 	joiner       = '\u200d'
@@ -80,16 +81,16 @@ const (
 	nullNotehead = '\U0001d159'
 )
 
-// hides reports whether r shows nothing, or turns the direction of writing: with it two
-// names look the same, or evil.exe like exe.live.
+// hides reports whether r is invisible or changes the direction of writing. With such characters
+// two names can look the same, or evil.exe like exe.live.
 func hides(r rune) bool {
 	return r == brailleBlank || r == nullNotehead ||
 		unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r) ||
 		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// joins reports whether the hidden r has a meaning between before and after: emojis of
-// several characters, and scripts whose words need a joiner. None of these is in ASCII.
+// joins reports whether the hidden r has a meaning between before and after: in emojis of
+// several characters, and in scripts whose words need a joiner. None of these are in ASCII.
 func joins(before, r, after rune) bool {
 	beyond := func(r rune) bool { return r >= utf8.RuneSelf && r != utf8.RuneError && (r == emojiStyle || !hides(r)) }
 	switch r {
@@ -101,16 +102,16 @@ func joins(before, r, after rune) bool {
 	return false
 }
 
-// The hidden name of an incomplete item, and what one becomes that cannot be continued.
+// The hidden name of an incomplete item, and the name that it gets if it cannot be continued.
 const (
 	partSuffix  = ".otrpipe-part"
 	asideSuffix = ".unfinished"
 )
 
-// partName is the hidden name that an item has until it is complete.
+// partName returns the hidden name that an item has until it is complete.
 func partName(name string) string { return "." + shorten(name, 1+len(partSuffix)) + partSuffix }
 
-// asideName is the nth name of what is kept of an item that was not continued.
+// asideName returns the nth name for the kept part of an item that was not continued.
 func asideName(name string, n int) string {
 	suffix := asideSuffix
 	if n > 1 {
@@ -119,8 +120,8 @@ func asideName(name string, n int) string {
 	return shorten(name, len(suffix)) + suffix
 }
 
-// shorten returns name, or a name of its own that stands for it where there is no room for
-// more bytes beside it.
+// shorten returns name or, if there is no room for more bytes beside it, a shorter unique name
+// in its place.
 func shorten(name string, more int) string {
 	if len(name)+more <= maxName {
 		return name

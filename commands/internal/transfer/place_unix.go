@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// placeAll gives a complete folder its name, if there is nothing by that name.
+// placeAll gives a complete folder its name unless the name exists.
 func (p *folderPart) placeAll(dir *os.Root, part, name string) error {
-	if err := dir.Mkdir(name, 0o700); err != nil { // whoever makes the name first has it
+	if err := dir.Mkdir(name, 0o700); err != nil { // the first to create the name owns it
 		return err
 	}
 	into, err := dir.Open(".")
 	if err == nil {
 		defer into.Close()
-		// os.Rename replaces no folder, not even the empty one that has just been made.
+		// os.Rename replaces no folder, not even the empty one that we have just created.
 		err = unix.Renameat(int(p.held.Fd()), treeFolder, int(into.Fd()), name)
 	}
 	if err != nil {
@@ -28,5 +28,5 @@ func (p *folderPart) placeAll(dir *os.Root, part, name string) error {
 	return dir.RemoveAll(part)
 }
 
-// isForeign reports whether a name means something else than a file on this system.
+// isForeign reports whether a name means something other than a file on this system.
 func isForeign(string) bool { return false }

@@ -12,35 +12,35 @@ import (
 	"path"
 )
 
-// maxDrain is how many bytes are still read from a sender after it was told that we
-// stop: more than can be on the way from one that heeds it.
+// maxDrain is how many bytes to read from a sender after telling it that we stop. It is more
+// than can be in transit from a sender that stops.
 const maxDrain = 256 << 20
 
-// A ReceiveConfig says what a receiver takes, and whom it tells.
+// A ReceiveConfig holds a receiver's limits and callbacks.
 type ReceiveConfig struct {
-	Dir *os.Root // where everything goes
-	// MaxBytes is how many bytes are taken at most, of all items; 0: as many as there is
-	// room for.
+	Dir *os.Root // the target folder
+	// MaxBytes is the maximum number of bytes of all items together; 0: as many as there is room
+	// for.
 	MaxBytes int64
-	// NoDotFiles, unless empty, is why names that begin with a dot are refused.
+	// NoDotFiles, unless empty, is the reason to refuse names that begin with a dot.
 	NoDotFiles string
 	Progress   Progress
-	// KeptAside is told that what was there of an item has got another name, because it
-	// does not belong to what comes.
+	// KeptAside is called when the existing part of an item has been renamed because it does not
+	// match the item.
 	KeptAside func(name, aside string)
-	// Kept is told that an item is incomplete, and how many of its bytes are here for the
-	// next try.
+	// Kept is called when an item is incomplete, with the number of its bytes that are kept for
+	// the next attempt.
 	Kept func(name string, bytes int64)
 }
 
-// A receiver is the receiving end.
+// A receiver is the receiving end of a transfer.
 type receiver struct {
 	end
 	ReceiveConfig
 	items []described
 	total int64
-	moved int64  // bytes of all items, those that were there already too
-	name  string // the path that arrives
+	moved int64  // bytes of all items, including those that were here before
+	name  string // the path that is arriving
 
 	free   func(*os.Root) (bytes int64, known bool)
 	create func(dir *os.Root, name string, mode fs.FileMode) (partFile, error)
@@ -52,9 +52,9 @@ type partFile interface {
 	Sync() error
 }
 
-// Receive receives what the other end sends, and returns which items are complete and
-// in place. An item that has begun and is not among them is kept, and the next try
-// continues it.
+// Receive receives the items that the other end sends, and returns those that are complete and
+// in place. It keeps the part of any other item that has begun, for the next attempt to
+// continue.
 func Receive(link Link, cfg ReceiveConfig) ([]Done, error) {
 	return newReceiver(link, cfg).receive()
 }
@@ -70,12 +70,12 @@ func (r *receiver) receive() ([]Done, error) {
 	done, err := r.run()
 	if err != nil {
 		r.fail(err)
-		_, _ = io.CopyN(io.Discard, r.link, maxDrain) // so that the sender hears of it
+		_, _ = io.CopyN(io.Discard, r.link, maxDrain) // so that the sender learns of it
 	}
 	return done, err
 }
 
-// next waits for a record that the state is about.
+// next waits for a record that is allowed in the given state.
 func (r *receiver) next() (*record, error) { return r.check(r.reader.next()) }
 
 func (r *receiver) run() (done []Done, err error) {
@@ -118,7 +118,7 @@ func (r *receiver) run() (done []Done, err error) {
 	return done, r.link.CloseWrite()
 }
 
-// checkOffer refuses an offer before anything of it is sent.
+// checkOffer refuses a bad offer before any of its items is sent.
 func (r *receiver) checkOffer() error {
 	names := map[string]bool{}
 	needed, counted := int64(0), int64(0)
@@ -165,8 +165,8 @@ func (r *receiver) item(item *described) (Done, error) {
 	return r.file(item)
 }
 
-// begin agrees with the sender where an item begins, of which offset bytes with a digest
-// are here. Where they are not the sender's, afresh makes room for the whole item.
+// begin agrees with the sender where to begin an item, of which offset bytes with the given
+// digest are here. If the sender's bytes differ, afresh makes room for the whole item.
 func (r *receiver) begin(item *described, digest hash.Hash, offset int64, afresh func() error) (*content, error) {
 	have := &record{kind: recordHave, offset: offset}
 	if offset > 0 {
@@ -196,14 +196,14 @@ func (r *receiver) begin(item *described, digest hash.Hash, offset int64, afresh
 	return &content{receiver: r, item: item, digest: digest, got: offset}, nil
 }
 
-// A content is the bytes of an item that follow, up to its SUM.
+// A content reads the remaining bytes of an item, up to its SUM.
 type content struct {
 	*receiver
 	item   *described
 	digest hash.Hash
-	got    int64  // bytes of the item, those that were there already too
+	got    int64  // bytes of the item, including those that were here before
 	rest   []byte // of the last DATA
-	sum    *sum   // once it has come
+	sum    *sum   // once it has arrived
 }
 
 func (c *content) Read(p []byte) (int, error) {
@@ -240,7 +240,7 @@ func (c *content) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// verify compares the checksum of the whole item.
+// verify checks the checksum of the whole item.
 func (c *content) verify() error {
 	if sum(c.digest.Sum(nil)) != *c.sum {
 		return fmt.Errorf("%w: %s", ErrChecksum, c.item.name)
@@ -248,7 +248,7 @@ func (c *content) verify() error {
 	return nil
 }
 
-// file receives a file or a stream.
+// file receives an item that is a file or a stream.
 func (r *receiver) file(item *described) (Done, error) {
 	part := partName(item.name)
 	mode := fs.FileMode(0o666)
@@ -306,7 +306,7 @@ func (r *receiver) file(item *described) (Done, error) {
 	return Done{item.name, 1, c.got}, nil
 }
 
-// written is the error of copying from the sender to a file: the sender's, or the file's.
+// written returns the error of copying from the sender to a file: the sender's or the file's.
 func (r *receiver) written(name string, err error) error {
 	var pathErr *fs.PathError
 	var linkErr *os.LinkError
@@ -376,8 +376,8 @@ func (r *receiver) folder(item *described) (Done, error) {
 	return done, nil
 }
 
-// unpack unpacks the rest of a folder's archive into p. The result counts what was there
-// already, too.
+// unpack unpacks the rest of a folder's archive into p. The result includes what was here
+// before.
 func (r *receiver) unpack(item *described, p *folderPart, c *content) (Done, error) {
 	done := Done{Name: item.name}
 	for _, e := range p.entries {
@@ -407,7 +407,7 @@ func (r *receiver) unpack(item *described, p *folderPart, c *content) (Done, err
 	return done, err
 }
 
-// keepAside gives what is in the way of a new part another name.
+// keepAside renames what is in the way of a new part.
 func (r *receiver) keepAside(name, part string) error {
 	if !taken(r.Dir, part) {
 		return nil

@@ -18,24 +18,24 @@ const (
 	version = 1
 	// headerLen is the length of a record's type and length.
 	headerLen = 5
-	// maxRecord bounds a record's value, in bytes: an offer of maxItems long names fits.
+	// maxRecord bounds a record's value, in bytes. An offer of maxItems long names fits.
 	maxRecord = 1 << 19
-	// dataLen is how many bytes one DATA carries: as many as the session moves at once.
+	// dataLen is the maximum number of bytes in one DATA: as many as the session moves at once.
 	dataLen = 256 << 10
-	// maxItems bounds an offer. More files than a command line names are better in a
+	// maxItems bounds an offer. More files than fit on a command line are better sent in a
 	// folder.
 	maxItems = 1000
-	// maxReason bounds a reason, in bytes: it is shown to a person.
+	// maxReason bounds a reason, in bytes, because it is shown to a person.
 	maxReason = 1000
-	// unknownSize stands for the size of what is read to its end.
+	// unknownSize is the size of an item that is read to its end.
 	unknownSize = math.MaxUint64
 )
 
-// ErrRecord says that what came is no record of this protocol, or does not belong where
-// it came.
+// ErrRecord says that the other end sent an invalid record, or one that is not allowed at that
+// point.
 var ErrRecord = errors.New("transfer: not understood")
 
-// A recordType says what a record is.
+// A recordType is the type of a record.
 type recordType uint8
 
 const (
@@ -59,7 +59,7 @@ func (t recordType) String() string {
 	return recordNames[t]
 }
 
-// A role is which end of a transfer this is.
+// A role is an end's role in a transfer.
 type role uint8
 
 const (
@@ -76,32 +76,32 @@ func (r role) String() string {
 
 func (r role) valid() bool { return r == roleSender || r == roleReceiver }
 
-// A kind is what an item is.
+// A kind is the kind of an item.
 type kind uint8
 
 const (
 	kindFile   kind = iota + 1
-	kindStream      // a file whose size is not known beforehand
-	kindFolder      // a tar archive of it
+	kindStream      // a file whose size is not known in advance
+	kindFolder      // a folder, sent as a tar archive
 )
 
 func (k kind) String() string {
 	return [...]string{"", "file", "stream", "folder"}[k]
 }
 
-// A described item is what an offer says of one.
+// A described item is the description of an item in an offer.
 type described struct {
 	kind       kind
 	executable bool // of a file
 	name       string
-	size       int64     // in bytes, of a folder that of its archive; -1: unknown
+	size       int64     // in bytes; for a folder, the size of its archive; -1: unknown
 	modified   time.Time // of a file, to the second
 }
 
-// A sum is a SHA-256.
+// A sum is a SHA-256 checksum.
 type sum [sha256.Size]byte
 
-// A record is one as it came: its type and the fields of that type.
+// A record is a parsed record: its type and the fields of that type.
 type record struct {
 	kind   recordType
 	role   role        // HELLO
@@ -112,7 +112,7 @@ type record struct {
 	reason string      // FAIL
 }
 
-// appendRecord appends r as it goes over the wire.
+// appendRecord appends the wire form of r.
 func appendRecord(b []byte, r *record) []byte {
 	start := len(b)
 	b = append(b, byte(r.kind), 0, 0, 0, 0)
@@ -156,7 +156,7 @@ func appendItem(b []byte, item described) []byte {
 	return append(b, item.name...)
 }
 
-// parseRecord reads the value of a record. It refuses what appendRecord would not have
+// parseRecord parses the value of a record. It refuses anything that appendRecord would not have
 // written.
 func parseRecord(t recordType, value []byte) (*record, error) {
 	r := &record{kind: t}
@@ -202,8 +202,8 @@ func readOffset(s *cryptobyte.String, to *int64) bool {
 	return ok
 }
 
-// maxModified is the latest time of a file, in seconds since 1970: the last that archives
-// have without an extension.
+// maxModified is the latest time of a file, in seconds since 1970, that an archive can hold
+// without an extension.
 const maxModified = 1<<33 - 1
 
 func readItems(s *cryptobyte.String, items *[]described) bool {
@@ -268,7 +268,7 @@ type reader struct {
 	buf []byte
 }
 
-// next reads a record. The error is io.EOF where the stream has ended between two.
+// next reads a record. The error is io.EOF if the stream has ended between two records.
 func (r *reader) next() (*record, error) {
 	var header [headerLen]byte
 	if _, err := io.ReadFull(r.r, header[:]); err != nil {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeBytes is how many bytes of files dir's file system has room for.
+// freeBytes returns the number of bytes that dir's file system has room for.
 func freeBytes(dir *os.Root) (bytes int64, known bool) {
 	f, err := dir.Open(".")
 	if err != nil {

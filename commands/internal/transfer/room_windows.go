@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// freeBytes is how many bytes of files dir's file system has room for.
+// freeBytes returns the number of bytes that dir's file system has room for.
 func freeBytes(dir *os.Root) (bytes int64, known bool) {
 	path, err := windows.UTF16PtrFromString(dir.Name())
 	if err != nil {

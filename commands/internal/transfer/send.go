@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// An Item is a file, a folder or a stream to be sent.
+// An Item is a file, a folder or a stream to send.
 type Item struct {
 	described
 	path    string    // of a file or folder
 	stream  io.Reader // of a stream
 	entries []entry   // of a folder
 	files   int
-	content int64 // the bytes of its files; of a stream as far as it was read
+	content int64 // the number of bytes in its files; for a stream, the number read so far
 }
 
-// NewItem describes the file or folder at path, which is sent as name or, where that is
-// empty, by its own.
+// NewItem returns an item for the file or folder at path, to be sent under name or, if that is
+// empty, its own name.
 func NewItem(name, file string) (*Item, error) {
 	if name == "" {
-		absolute, err := filepath.Abs(file) // "." has a name too
+		absolute, err := filepath.Abs(file) // so that "." has a name
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +59,7 @@ func NewItem(name, file string) (*Item, error) {
 	return nil, fmt.Errorf("transfer: %s is neither a file nor a folder", file)
 }
 
-// NewStream describes what is read from r to its end.
+// NewStream returns an item that reads r to its end.
 func NewStream(name string, r io.Reader) (*Item, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (it *Item) scan() error {
 	return err
 }
 
-// open reads the item from its beginning; begin is told the path of each file.
+// open opens the item for reading from its beginning. It calls begin with the path of each file.
 func (it *Item) open(begin func(string)) (io.ReadCloser, error) {
 	switch it.kind {
 	case kindStream:
@@ -123,7 +123,7 @@ func (it *Item) open(begin func(string)) (io.ReadCloser, error) {
 	return r, nil
 }
 
-// CheckItems refuses items that cannot be sent together.
+// CheckItems refuses items that cannot be sent in one transfer.
 func CheckItems(items []*Item) error {
 	if len(items) > maxItems {
 		return fmt.Errorf("transfer: more than %d files; put them into a folder", maxItems)
@@ -138,25 +138,25 @@ func CheckItems(items []*Item) error {
 	return nil
 }
 
-// A sender is the sending end.
+// A sender is the sending end of a transfer.
 type sender struct {
 	end
 	items    []*Item
 	progress Progress
 	total    int64
 	moved    int64        // bytes of all items, those that were there already too
-	current  chan string  // the latest path that is read; holds one
-	name     string       // the path that is being sent
+	current  chan string  // the latest path being read; of capacity one
+	name     string       // the path being sent
 	answers  chan *answer // from the goroutine that reads
 }
 
-// An answer is a record of the receiver's, or why there is none.
+// An answer is a record from the receiver, or the reason why there is none.
 type answer struct {
 	record *record
 	err    error
 }
 
-// Send sends items, and returns which of them the receiver has in full.
+// Send sends items, and returns those that the receiver has completely.
 func Send(link Link, items []*Item, progress Progress) ([]Done, error) {
 	s := &sender{
 		end: end{link: link, role: roleSender, reader: reader{r: link}}, items: items, progress: progress,
@@ -173,7 +173,7 @@ func Send(link Link, items []*Item, progress Progress) ([]Done, error) {
 	return done, err
 }
 
-// read reads answers until there are no more or the sender has left.
+// read reads answers until there are no more or the sender has finished.
 func (s *sender) read(left <-chan struct{}) {
 	defer close(s.answers)
 	for {
@@ -189,7 +189,7 @@ func (s *sender) read(left <-chan struct{}) {
 	}
 }
 
-// awaitEnd lets the receiver finish, of which nothing is expected any more.
+// awaitEnd waits for the receiver to finish. No more records are expected.
 func (s *sender) awaitEnd() {
 	for range maxItems {
 		if _, ok := <-s.answers; !ok {
@@ -198,7 +198,7 @@ func (s *sender) awaitEnd() {
 	}
 }
 
-// next waits for the answer that the state is about.
+// next waits for an answer that is allowed in the given state.
 func (s *sender) next() (*record, error) {
 	a := <-s.answers
 	return s.check(a.record, a.err)
@@ -277,8 +277,8 @@ func (s *sender) send(it *Item) error {
 	return err
 }
 
-// skip opens an item behind what the receiver has of it, and returns the digest up to
-// there; nil: what the receiver has is something else, and the item is opened at its
+// skip opens an item at the end of the part that the receiver has, and returns the digest up to
+// there. It returns nil if the receiver's part differs, and then opens the item at its
 // beginning.
 func (s *sender) skip(it *Item, have *record) (io.ReadCloser, hash.Hash, error) {
 	content, err := it.open(s.began)
@@ -298,7 +298,7 @@ func (s *sender) skip(it *Item, have *record) (io.ReadCloser, hash.Hash, error) 
 	return content, nil, err
 }
 
-// began is told which file is read. It never waits.
+// began records which file is being read. It never blocks.
 func (s *sender) began(name string) {
 	select {
 	case <-s.current:
@@ -316,7 +316,7 @@ func (s *sender) move(it *Item, content io.Reader, digest hash.Hash, offset int6
 	if it.kind == kindStream {
 		it.content = 0
 	} else {
-		content = io.LimitReader(content, rest) // a file that has grown
+		content = io.LimitReader(content, rest) // the file may have grown
 	}
 	left := make(chan struct{})
 	defer close(left)
@@ -352,15 +352,15 @@ func (s *sender) move(it *Item, content io.Reader, digest hash.Hash, offset int6
 	}
 }
 
-// A chunk is what one read has yielded; its data may be given back when it is used up.
+// A chunk is the result of one read. Its data may be returned for reuse when it has been used.
 type chunk struct {
 	data []byte
 	err  error
 }
 
-// readAhead reads r in a goroutine of its own, up to its end or first error: while one chunk
-// is sent the next one is read, and a reader that waits holds nobody up. Nothing is read any
-// more once left is closed.
+// readAhead reads r in its own goroutine up to its end or first error, so that the next chunk is
+// read while one is sent, and a slow reader does not block the sender. It stops reading once
+// left is closed.
 func readAhead(r io.Reader, left <-chan struct{}) (<-chan chunk, chan<- []byte) {
 	chunks, spare := make(chan chunk, 2), make(chan []byte, 2)
 	spare <- make([]byte, 0, dataLen)
@@ -383,7 +383,7 @@ func readAhead(r io.Reader, left <-chan struct{}) (<-chan chunk, chan<- []byte) 
 	return chunks, spare
 }
 
-// tell tells how far it is.
+// tell reports the progress.
 func (s *sender) tell(n int64) {
 	s.moved += n
 	select {

@@ -10,23 +10,23 @@ import (
 	"otrpipe/commands/internal/descriptor"
 )
 
-// What the hidden folder of an incomplete folder holds: the files that are complete, and
-// the one that is being written.
+// The contents of an incomplete folder's hidden folder: the complete files, and the one being
+// written.
 const (
 	treeFolder  = "complete"
 	currentFile = "current"
 )
 
-// errInUse says that another receiver writes the same item.
+// errInUse says that another receiver is writing the same item.
 var errInUse = errors.New("another receiver is writing it")
 
-// taken says whether dir has something called name.
+// taken reports whether dir contains something called name.
 func taken(dir *os.Root, name string) bool {
 	_, err := dir.Lstat(name)
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// used is how many bytes the file called name in dir has; 0 where there is none.
+// used returns the size in bytes of the file called name in dir; 0 if there is none.
 func used(dir *os.Root, name string) int64 {
 	info, err := dir.Lstat(name)
 	if err != nil || !info.Mode().IsRegular() {
@@ -35,15 +35,15 @@ func used(dir *os.Root, name string) int64 {
 	return info.Size()
 }
 
-// lock keeps other receivers from f for as long as it is open.
+// lock locks f against other receivers for as long as it is open.
 func lock(f *os.File) error {
 	if errors.Is(descriptor.Lock(f), descriptor.ErrLocked) {
 		return errInUse
 	}
-	return nil // file systems without locks have no such help
+	return nil // some file systems have no locks
 }
 
-// createPart makes a file that is not there yet, for nobody else to write.
+// createPart creates a file that does not exist yet and that only this user can access.
 func createPart(dir *os.Root, name string, mode fs.FileMode) (partFile, error) {
 	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
@@ -58,12 +58,12 @@ func createPart(dir *os.Root, name string, mode fs.FileMode) (partFile, error) {
 
 // A filePart is an incomplete file.
 type filePart struct {
-	file partFile // nil: there is none yet that could be continued
-	have int64    // bytes that are there from an earlier try
+	file partFile // nil: there is none that can be continued
+	have int64    // bytes that are here from an earlier attempt
 }
 
-// openFilePart opens what is there of a file, and hashes it. Another file than one that
-// can be a part of the item is not opened.
+// openFilePart opens and hashes the existing part of a file. It does not open anything that
+// cannot be a part of the item.
 func openFilePart(dir *os.Root, name string, item *described, digest hash.Hash) (*filePart, error) {
 	p := new(filePart)
 	info, err := dir.Lstat(name)
@@ -98,7 +98,7 @@ func openFilePart(dir *os.Root, name string, item *described, digest hash.Hash) 
 	return p, nil
 }
 
-// replace has the part begin anew in another file.
+// replace begins the part again in a new file.
 func (p *filePart) replace(f partFile) {
 	if p.file != nil {
 		p.file.Close()
@@ -106,8 +106,8 @@ func (p *filePart) replace(f partFile) {
 	p.file, p.have = f, 0
 }
 
-// close closes the part and returns how many bytes of it are kept for the next try. One
-// with nothing in it is removed.
+// close closes the part and returns the number of bytes kept for the next attempt. It removes an
+// empty part.
 func (p *filePart) close(dir *os.Root, name string) (kept int64) {
 	if p.file == nil {
 		return 0
@@ -120,7 +120,7 @@ func (p *filePart) close(dir *os.Root, name string) (kept int64) {
 	return kept
 }
 
-// placeFile gives a complete file its name, if there is nothing by that name.
+// placeFile gives a complete file its name unless the name exists.
 func placeFile(dir *os.Root, part, name string) error {
 	err := dir.Link(part, name)
 	if err == nil {
@@ -129,7 +129,7 @@ func placeFile(dir *os.Root, part, name string) error {
 	if errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// A file system without links: whoever makes the name first has it.
+	// The file system has no links. The first to create the name owns it.
 	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -141,13 +141,13 @@ func placeFile(dir *os.Root, part, name string) error {
 // A folderPart is an incomplete folder.
 type folderPart struct {
 	dir     *os.Root // the hidden folder
-	tree    *os.Root // in it, what is complete
-	held    *os.File // keeps other receivers away
-	entries []entry  // of tree, when it was opened
-	placed  bool     // tree has got its name
+	tree    *os.Root // the folder with the complete files, inside dir
+	held    *os.File // locked against other receivers
+	entries []entry  // the entries of tree when it was opened
+	placed  bool     // tree has been given its name
 }
 
-// openFolderPart opens what is there of a folder; nil: there is nothing that can be
+// openFolderPart opens the existing part of a folder; nil: there is nothing that can be
 // continued.
 func openFolderPart(dir *os.Root, name string) (*folderPart, error) {
 	info, err := dir.Lstat(name)
@@ -162,16 +162,16 @@ func openFolderPart(dir *os.Root, name string) (*folderPart, error) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, nil // not a folder of ours
+		return nil, nil // we did not make this folder
 	}
 	if p.entries, err = scan(p.tree); err != nil {
 		p.release()
-		return nil, nil // no archive can be made of it
+		return nil, nil // it cannot be archived
 	}
 	return p, nil
 }
 
-// createFolderPart makes the hidden folder for a folder that begins.
+// createFolderPart creates the hidden folder for a new folder.
 func createFolderPart(dir *os.Root, name string) (*folderPart, error) {
 	if err := dir.Mkdir(name, 0o700); err != nil {
 		return nil, err
@@ -182,7 +182,7 @@ func createFolderPart(dir *os.Root, name string) (*folderPart, error) {
 	return enter(dir, name)
 }
 
-// enter opens the hidden folder for this receiver alone.
+// enter opens and locks the hidden folder.
 func enter(dir *os.Root, name string) (*folderPart, error) {
 	p := new(folderPart)
 	var err error
@@ -212,7 +212,7 @@ func (p *folderPart) release() {
 	p.dir.Close()
 }
 
-// place gives the file that was written last the path of its entry.
+// place moves the file that was written last to the path of its entry.
 func (p *folderPart) place(e *entry) error {
 	if err := p.dir.Chtimes(currentFile, e.modified, e.modified); err != nil {
 		return err
@@ -228,7 +228,7 @@ func (p *folderPart) close(dir *os.Root, name string) (kept int64) {
 	}
 	var entries []entry
 	if !p.placed {
-		entries, _ = scan(p.tree) // what cannot be listed cannot be continued
+		entries, _ = scan(p.tree) // a part that cannot be listed cannot be continued
 	}
 	p.release()
 	for _, e := range entries {

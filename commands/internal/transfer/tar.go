@@ -14,20 +14,19 @@ import (
 )
 
 const (
-	// maxEntries bounds a folder, so that its list stays in memory.
+	// maxEntries bounds the number of entries in a folder, so that their list fits in memory.
 	maxEntries = 1 << 20
-	// maxPath bounds a path inside a folder and the target of a link, in bytes: what
-	// systems take.
+	// maxPath bounds a path inside a folder and the target of a link, in bytes, as systems do.
 	maxPath = 4096
-	// maxDepth bounds how deep folders are in each other.
+	// maxDepth bounds the depth of nested folders.
 	maxDepth = 128
-	// blockLen is the unit of an archive, of which two with nothing in them end it.
+	// blockLen is the length of an archive's blocks in bytes. Two empty blocks end an archive.
 	blockLen   = 512
 	trailerLen = 2 * blockLen
 )
 
-// ErrFolder says that a folder holds something that cannot be sent, or an archive
-// something that cannot be taken.
+// ErrFolder says that a folder contains something that cannot be sent, or an archive something
+// that cannot be accepted.
 var ErrFolder = errors.New("transfer: cannot be in a folder that is sent")
 
 func badEntry(name, format string, a ...any) error {
@@ -36,7 +35,7 @@ func badEntry(name, format string, a ...any) error {
 
 // An entry is a file, a folder or a link inside a folder.
 type entry struct {
-	path       string // from the folder on, with slashes
+	path       string // relative to the folder, with slashes
 	mode       fs.FileMode
 	size       int64     // of a file
 	modified   time.Time // of a file, to the second
@@ -44,7 +43,7 @@ type entry struct {
 	target     string    // of a link
 }
 
-// header is the entry in an archive: it says nothing that the receiver could not restore.
+// header returns the entry's archive header. It contains only what any receiver can restore.
 func (e *entry) header() *tar.Header {
 	h := &tar.Header{Format: tar.FormatPAX, Name: e.path, Typeflag: tar.TypeReg, Mode: 0o644, Size: e.size, ModTime: e.modified}
 	switch {
@@ -58,11 +57,11 @@ func (e *entry) header() *tar.Header {
 	return h
 }
 
-// isExecutable says whether the owner of a file may run it.
+// isExecutable reports whether the owner of a file may execute it.
 func isExecutable(mode fs.FileMode) bool { return mode&0o100 != 0 }
 
-// scan lists what is in a folder, each folder before what is in it, in the order of the
-// names' bytes.
+// scan lists the contents of a folder, each folder before its contents, sorted by the bytes of
+// the names.
 func scan(root *os.Root) ([]entry, error) {
 	var all []entry
 	err := fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
@@ -100,14 +99,13 @@ func scan(root *os.Root) ([]entry, error) {
 	return all, err
 }
 
-// plainTime is a time as a receiver can restore it everywhere: in seconds, and not before
+// plainTime returns a time that every receiver can restore: in whole seconds, and not before
 // 1970.
 func plainTime(t time.Time) time.Time {
 	return time.Unix(min(max(t.Unix(), 0), maxModified), 0)
 }
 
-// checkPath refuses a path that leads out of its folder or whose parts have names that
-// are not taken.
+// checkPath refuses a path that leads out of its folder or has a part with a forbidden name.
 func checkPath(name string) error {
 	switch {
 	case len(name) > maxPath:
@@ -125,9 +123,9 @@ func checkPath(name string) error {
 	return nil
 }
 
-// checkTarget refuses a link that leads out of the folder. A ".." may stand only at the
-// beginning of its target, where it is a real folder's: behind the name of another link it
-// could lead anywhere.
+// checkTarget refuses a link that leads out of the folder. Its target may contain ".." only at
+// the beginning, where it applies to a real folder; after the name of another link it could lead
+// anywhere.
 func checkTarget(name, target string) error {
 	outside := badEntry(name, "is a link out of the folder")
 	if target == "" || len(target) > maxPath || path.IsAbs(target) {
@@ -149,7 +147,7 @@ func checkTarget(name, target string) error {
 	return nil
 }
 
-// archiveLen is the length of the archive of entries, in bytes.
+// archiveLen returns the length of the archive of entries, in bytes.
 func archiveLen(entries []entry) (int64, error) {
 	var n counter
 	for i := range entries {
@@ -161,7 +159,7 @@ func archiveLen(entries []entry) (int64, error) {
 	return int64(n) + trailerLen, nil
 }
 
-// A counter counts what is written to it.
+// A counter counts the bytes that are written to it.
 type counter int64
 
 func (c *counter) Write(p []byte) (int, error) {
@@ -169,8 +167,8 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pack writes the archive of entries, which scan has found in root, and tells of each
-// before it is read. The end of the archive is not written: close of the writer does that.
+// pack writes the archive of entries, which scan has found in root, and reports each entry
+// before reading it. It does not write the end of the archive; closing the writer does.
 func pack(w *tar.Writer, root *os.Root, entries []entry, begin func(*entry)) error {
 	for i := range entries {
 		e := &entries[i]
@@ -204,18 +202,18 @@ func packFile(w io.Writer, root *os.Root, e *entry) error {
 	return nil
 }
 
-// An unpacker makes a folder from its archive.
+// An unpacker restores a folder from its archive.
 type unpacker struct {
 	tree    *os.Root
-	folders map[string]bool // that are there
+	folders map[string]bool // the existing folders
 	count   int
-	// create makes the file that an entry is written to, and place gives it the entry's path.
+	// create creates the file to write an entry to, and place moves it to the entry's path.
 	create func(executable bool) (partFile, error)
 	place  func(e *entry) error
 	begin  func(path string)
 }
 
-// newUnpacker continues a folder that has entries already.
+// newUnpacker returns an unpacker for a folder that already has entries.
 func newUnpacker(tree *os.Root, entries []entry) *unpacker {
 	u := &unpacker{tree: tree, folders: map[string]bool{".": true}, count: len(entries), begin: func(string) {}}
 	for _, e := range entries {
@@ -226,7 +224,7 @@ func newUnpacker(tree *os.Root, entries []entry) *unpacker {
 	return u
 }
 
-// unpack reads an archive, or the rest of one from an entry on, up to its end.
+// unpack reads an archive, or the rest of one that begins with an entry, up to its end.
 func (u *unpacker) unpack(r io.Reader) error {
 	archive := tar.NewReader(r)
 	for {
@@ -256,7 +254,7 @@ func (u *unpacker) unpack(r io.Reader) error {
 	return nil
 }
 
-// archiveError is an error of reading an archive: the stream's own, or that of the archive.
+// archiveError returns the error of reading an archive: the stream's or the archive's.
 func archiveError(err error) error {
 	if errors.Is(err, tar.ErrHeader) || errors.Is(err, tar.ErrFieldTooLong) {
 		return fmt.Errorf("%w: the archive: %w", ErrRecord, err)
@@ -264,7 +262,7 @@ func archiveError(err error) error {
 	return err
 }
 
-// entryOf reads a header. It takes those that entry.header makes, and no others.
+// entryOf reads a header. It accepts only those that entry.header makes.
 func entryOf(h *tar.Header) (*entry, error) {
 	e := &entry{path: strings.TrimSuffix(h.Name, "/"), size: h.Size, modified: h.ModTime, target: h.Linkname}
 	if err := checkPath(e.path); err != nil {
@@ -283,7 +281,7 @@ func entryOf(h *tar.Header) (*entry, error) {
 	default:
 		return nil, badEntry(e.path, "is neither a file nor a folder nor a link")
 	}
-	for key := range h.PAXRecords { // the archive's other features, such as holes, are not used
+	for key := range h.PAXRecords { // refuse other features of archives, such as holes
 		if key != "path" && key != "linkpath" && key != "size" {
 			return nil, badEntry(e.path, "has the attribute %q", key)
 		}
@@ -294,20 +292,21 @@ func entryOf(h *tar.Header) (*entry, error) {
 	return e, nil
 }
 
-// sameHeader says whether h holds what made, a header of entry.header, holds, and nothing
-// besides.
+// sameHeader reports whether h has the contents of made, a header of entry.header, and nothing
+// else.
 func sameHeader(h, made *tar.Header) bool {
 	return h.Name == made.Name && h.Mode == made.Mode && h.Size == made.Size && h.Linkname == made.Linkname &&
 		h.ModTime.Equal(made.ModTime) &&
 		h.Uid == 0 && h.Gid == 0 && h.Uname == "" && h.Gname == "" && h.Devmajor == 0 && h.Devminor == 0
 }
 
-// validModified says whether t is a whole second that an archive has without an extension.
+// validModified reports whether t is a whole second that an archive can hold without an
+// extension.
 func validModified(t time.Time) bool {
 	return t.Nanosecond() == 0 && t.Unix() >= 0 && t.Unix() <= maxModified
 }
 
-// add makes an entry, whose bytes are the next of the archive.
+// add creates an entry from the next bytes of the archive.
 func (u *unpacker) add(e *entry, content io.Reader) error {
 	if !u.folders[path.Dir(e.path)] {
 		return badEntry(e.path, "is in a folder that is not there")
@@ -334,7 +333,7 @@ func (u *unpacker) add(e *entry, content io.Reader) error {
 	return u.place(e)
 }
 
-// existing gives the error of what is there already words.
+// existing puts the error for something that already exists into words.
 func existing(name string, err error) error {
 	if errors.Is(err, fs.ErrExist) {
 		return badEntry(name, "is there twice, or this file system takes it for another one")

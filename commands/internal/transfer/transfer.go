@@ -10,25 +10,26 @@ import (
 	"unicode/utf8"
 )
 
-// A Link is one end of the stream between sender and receiver. A write may be held up
-// until the other end reads.
+// A Link is one end of the stream between sender and receiver. A write may block until the other
+// end reads.
 type Link interface {
 	io.ReadWriter
-	CloseWrite() error // nothing more will be written
+	CloseWrite() error // call it when nothing more will be written
 }
 
-// A Done item is complete at the receiver, with the checksum that the sender has told.
+// A Done item is complete at the receiver, with the sender's checksum.
 type Done struct {
 	Name  string
-	Files int   // 1, or how many are in the folder
-	Bytes int64 // of all its files
+	Files int   // 1, or the number of files in the folder
+	Bytes int64 // the total size of its files
 }
 
-// A Progress is told what moves just now (the path of a file), and how many bytes of all
-// items have moved of how many; -1: that is not known.
+// A Progress is called with the path of the file that is moving, the number of bytes of all
+// items moved so far, and the total; -1: the total is unknown.
 type Progress func(name string, done, total int64)
 
-// A StoppedError says that the other end has stopped the transfer, and why in its words.
+// A StoppedError says that the other end has stopped the transfer. It contains the other end's
+// reason.
 type StoppedError struct {
 	Reason string
 }
@@ -36,19 +37,18 @@ type StoppedError struct {
 func (e *StoppedError) Error() string { return "transfer: " + e.Reason }
 
 var (
-	// ErrRefused says that the receiver does not take what is offered.
+	// ErrRefused says that the receiver does not accept the offer.
 	ErrRefused = errors.New("transfer: not taken")
-	// ErrChecksum says that what arrived is not what was sent.
+	// ErrChecksum says that the received bytes differ from the sent ones.
 	ErrChecksum = errors.New("transfer: its checksum is wrong")
-	// ErrSameRole says that both ends send, or both receive.
+	// ErrSameRole says that both ends send or both receive.
 	ErrSameRole = errors.New("transfer: both ends do the same")
-	// ErrNoReason says that the other end stopped before the transfer was complete, and
-	// gave no reason.
+	// ErrNoReason says that the other end stopped before the transfer was complete without
+	// giving a reason.
 	ErrNoReason = errors.New("transfer: stopped without giving a reason")
 )
 
-// plain is an error without the path of the file that it is about, which the text
-// around it names.
+// plain returns an error without the path of its file, which the surrounding text names.
 func plain(err error) error {
 	var pathErr *fs.PathError
 	var linkErr *os.LinkError
@@ -64,12 +64,12 @@ func plain(err error) error {
 	return err
 }
 
-// cannot is an error of the file system.
+// cannot returns an error of the file system.
 func cannot(name, what string, err error) error {
 	return fmt.Errorf("transfer: %s cannot be %s: %w", name, what, plain(err))
 }
 
-// reason is an error as the other end is told it.
+// reason returns the text of an error for the other end.
 func reason(err error) string {
 	text := strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "transfer: ", ""), "?")
 	for len(text) > maxReason {
@@ -79,16 +79,16 @@ func reason(err error) string {
 	return text
 }
 
-// An end is what sender and receiver share.
+// An end is the common part of sender and receiver.
 type end struct {
 	link   Link
 	role   role
 	state  state
 	reader reader
-	out    []byte // the record that is being written
+	out    []byte // the record being written
 }
 
-// A state is what an end waits for.
+// A state is the kind of record that an end waits for.
 type state int
 
 const (
@@ -98,7 +98,7 @@ const (
 	awaitingHave         // sender
 	awaitingStart        // receiver
 	awaitingData         // receiver: DATA or SUM
-	sending              // sender: nothing but FAIL can come
+	sending              // sender: only FAIL can arrive
 	awaitingStored       // sender
 	awaitingEnd          // the end of the other direction
 	numStates
@@ -111,8 +111,8 @@ var stateNames = [numStates]string{
 
 func (s state) String() string { return stateNames[s] }
 
-// takes says which records can come in which state. FAIL can come in any, the end of the
-// stream in the last only.
+// takes lists the records that can arrive in each state. FAIL can arrive in any state, the end
+// of the stream only in the last.
 var takes = [numStates][]recordType{
 	awaitingHello:  {recordHello},
 	awaitingOffer:  {recordOffer},
@@ -123,7 +123,7 @@ var takes = [numStates][]recordType{
 	awaitingStored: {recordStored},
 }
 
-// check refuses a record that cannot come now.
+// check refuses a record that is not allowed in the present state.
 func (e *end) check(r *record, err error) (*record, error) {
 	switch {
 	case err == io.EOF && e.state == awaitingEnd:
@@ -143,7 +143,7 @@ func (e *end) check(r *record, err error) (*record, error) {
 	return nil, fmt.Errorf("%w: %v while %v", ErrRecord, r.kind, e.state)
 }
 
-// checkHello finds out whether the other end has the other role.
+// checkHello checks that the other end has the opposite role.
 func (e *end) checkHello(r *record) error {
 	if r.role == e.role {
 		return fmt.Errorf("%w: each is the %v", ErrSameRole, e.role)
@@ -157,15 +157,15 @@ func (e *end) write(r *record) error {
 	return err
 }
 
-// fail tells the other end why we stop, unless it has told us.
+// fail tells the other end why we stop, unless the other end stopped first.
 func (e *end) fail(err error) {
 	if stopped := (*StoppedError)(nil); !errors.As(err, &stopped) {
-		_ = e.write(&record{kind: recordFail, reason: reason(err)}) // err is what counts
+		_ = e.write(&record{kind: recordFail, reason: reason(err)}) // err matters more
 	}
 	_ = e.link.CloseWrite()
 }
 
-// size is the number of bytes of items; -1: that is not known.
+// size returns the total number of bytes of items; -1: unknown.
 func size(items []described) (total int64) {
 	for _, item := range items {
 		if item.size < 0 {
