@@ -292,7 +292,7 @@ func (r *receiver) file(item *described) (Done, error) {
 		return Done{}, cannot(item.name, "written", err)
 	}
 	if err := c.verify(); err != nil {
-		_ = r.Dir.Remove(part) // it can never be completed
+		_ = r.Dir.Remove(part) // it could never be completed
 		return Done{}, err
 	}
 	if item.kind == kindFile {
@@ -367,7 +367,7 @@ func (r *receiver) folder(item *described) (Done, error) {
 		return Done{}, r.written(item.name, err)
 	}
 	if err := c.verify(); err != nil {
-		_ = r.Dir.RemoveAll(part) // it can never be completed
+		_ = r.Dir.RemoveAll(part) // it could never be completed
 		return Done{}, err
 	}
 	if err := p.placeAll(r.Dir, part, item.name); err != nil {
