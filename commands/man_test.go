@@ -234,7 +234,8 @@ func TestTheEventsAreInOtrpipe1(t *testing.T) {
 		got = append(got, strings.Split(item[1], " , ")...)
 	}
 	want := []string{
-		events.Started, events.Listening, events.TurnedAway, events.Secure, events.Refreshed, events.Told, events.Vouched, events.Downgraded, events.SMPAsked, events.SMPSucceeded,
+		events.Started, events.Listening, events.TurnedAway, events.Secure, events.Refreshed, events.Told, events.Vouched, events.Downgraded,
+		events.SecondClient, events.OtherKey, events.SMPAsked, events.SMPSucceeded,
 		events.SMPFailed, events.SMPAborted, events.Unencrypted, events.Unreadable, events.PeerError, events.ExtraKey,
 		events.Lost, events.Late, events.StreamEnded, events.PeerEnded, events.Ended,
 	}
