@@ -111,6 +111,7 @@ func TestWhatDoesNotFitIsRefused(t *testing.T) {
 		"a query to forge":                 {func() error { _, err := Forge(query, key, []byte("x")); return err }, ErrNotData},
 		"a query to modify":                {func() error { _, err := Modify(query, mac, []byte("a"), []byte("b"), 0); return err }, ErrNotData},
 		"a query to remac":                 {func() error { _, err := Remac(query, mac); return err }, ErrNotData},
+		"a long MAC key":                   {func() error { _, err := Remac(m, append(mac[:], 0)); return err }, ErrKeyLength},
 		"a short MAC key":                  {func() error { _, err := Remac(m, mac[:19]); return err }, ErrKeyLength},
 		"a short MAC key to make one":      {func() error { _, err := Make3(Parts3{}, mac[:19]); return err }, ErrKeyLength},
 		"a damaged message":                {func() error { _, err := Remac(damaged, mac); return err }, v3.ErrMalformed},

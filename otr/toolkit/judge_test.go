@@ -63,6 +63,22 @@ func TestAThousandRevealedKeysAreFound(t *testing.T) {
 	}
 }
 
+// A side reveals the keys by which it has verified the messages of the other side: one that
+// would authenticate its own is told of none.
+func TestARevealedKeyAuthenticatesNoMessageOfItsOwnSide(t *testing.T) {
+	_, _, sent := forge4(t, true)
+	template := &parseText(t, transcript(sent))[3]
+	a, b := template.Header.Sender, template.Header.Receiver
+	key := bytes.Repeat([]byte{1}, Key4Len)
+	for revealer, want := range map[uint32][]uint64{a: nil, b: {1}} {
+		all := parseText(t, made4(t, template, a, b, 1, nil)+made4(t, template, revealer, a^b^revealer, 2, key))
+		revealed := all[1].Fields.Get("revealed_mac_keys").([]Fields)
+		if n, _ := revealed[0].Get("authenticates").([]uint64); len(revealed) != 1 || !slices.Equal(n, want) {
+			t.Errorf("the key of %x authenticates %v, want %v", revealer, n, want)
+		}
+	}
+}
+
 // False MAC keys in every message make no more work than the length of the log allows.
 func TestFalseMACKeysCostNoMoreThanTheLogIsLong(t *testing.T) {
 	_, _, sent := forge4(t, true)
