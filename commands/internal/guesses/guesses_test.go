@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -167,7 +168,7 @@ func TestAProcessThatDiedIsForgotten(t *testing.T) {
 
 func TestAFileThatMakesNoSenseCountsAsAFailure(t *testing.T) {
 	l, _ := open(t)
-	for _, content := range []string{"", "no JSON", `{"failures":-1}`, string(make([]byte, maxFile+1))} {
+	for _, content := range []string{"", "no JSON", `{"failures":-1}`, string(make([]byte, maxFile+1)), `{"failures":0}` + strings.Repeat(" ", maxFile)} {
 		if err := os.WriteFile(l.path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
