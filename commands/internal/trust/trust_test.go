@@ -501,4 +501,18 @@ func TestTheNextConnectionOfARunBelongsToTheKeyThatHasPassed(t *testing.T) {
 	if v := decide(next.Again(), met(key)); v.Err != nil || v.Standing != Verified || v.By != BySecret {
 		t.Errorf("the same key: %+v", v)
 	}
+
+	// Nobody has looked at the key, and it is the run's all the same.
+	first = NewKeeper(Config{Home: keyfile.Open(filepath.Join(t.TempDir(), "home")), Level: RequireNew})
+	decide(first, met(key))
+	if _, err := first.Trusted(met(key), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	next = first.Again()
+	if err := decide(next, met(other)).Err; err == nil || exit.As(err).Code != exit.Refused {
+		t.Errorf("another key in place of an unverified one: %v", err)
+	}
+	if v := decide(next, met(key)); v.Err != nil || v.Standing != Unverified {
+		t.Errorf("the same unverified key: %+v", v)
+	}
 }
