@@ -373,6 +373,9 @@ func TestThePassphraseGivenIsWiped(t *testing.T) {
 }
 
 func TestAProtectedIdentityIsAnAgeFileWithAgesOwnWorkFactor(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: derives keys with the usual work factor")
+	}
 	h := newHome(t)
 	h.workFactor = 0
 	id := create(t, h, "alice", "right")

@@ -14,6 +14,9 @@ func TestEverythingOverVersion4(t *testing.T) {
 	if overVersion4() {
 		t.Skip("this is the second time")
 	}
+	if testing.Short() && !raceDetector {
+		t.Skip("short: takes as long as all the others")
+	}
 	t.Parallel()
 	args := []string{"-test.run=^Test", "-test.skip=^TestEverythingOverVersion4$"}
 	if testing.Short() {

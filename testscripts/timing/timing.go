@@ -17,7 +17,7 @@ import (
 )
 
 // duration is how long each function is measured.
-var duration = flag.Duration("timing", time.Second/2, "how long tests of timing measure each function; a fifth of a second at most with -short")
+var duration = flag.Duration("timing", time.Second/2, "how long tests of timing measure each function; a twentieth of a second at most with -short")
 
 // Leak is the t value from which on two classes of inputs surely take different times.
 const Leak = 10
@@ -33,7 +33,7 @@ type Function struct {
 // Duration returns how long each function is measured.
 func Duration() time.Duration {
 	if testing.Short() {
-		return min(*duration, time.Second/5)
+		return min(*duration, time.Second/20)
 	}
 	return *duration
 }

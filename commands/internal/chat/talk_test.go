@@ -619,6 +619,9 @@ func TestAPersonLeavesWhileTheChatConnectsAgain(t *testing.T) {
 }
 
 func TestAConnectionThatIsLostIsMadeAgainWithoutAsking(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: waits four seconds for connections")
+	}
 	s := newSceneOf(t, Config{Stay: true, Retry: true})
 	for range 2 {
 		<-s.show

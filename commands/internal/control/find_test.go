@@ -68,6 +68,9 @@ func TestOnlyTheSessionThatIsMeantIsAsked(t *testing.T) {
 }
 
 func TestAChoiceThatCannotBeMadeSaysWhatThereIs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: waits six seconds for a session that is stopped")
+	}
 	_, _, dir := serve(t, host{})
 	work := stopped(t, dir, "work")
 	for _, test := range []struct {

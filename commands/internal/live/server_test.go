@@ -75,6 +75,9 @@ func serve(t *testing.T, secret string, most int, script string, failures ...err
 }
 
 func TestAServerHasASessionForEachCallerUntilASignalEndsIt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: takes seconds")
+	}
 	address, hosted, ended := serve(t, "sesame", 2, "cat; echo and goodbye")
 	// A wrong word gets no application, and keeps nobody out.
 	wrong := overTCP(t, 1, "Sesame", version3, Way{Dial: address}, "never sent")

@@ -80,6 +80,9 @@ func TestACallerStandsStillOnlyIfItIsNotThroughAndDoesNothing(t *testing.T) {
 }
 
 func TestAServerTurnsAwayACallerThatStandsStillWhileAnotherWaits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: waits seconds for callers")
+	}
 	for _, smp := range []bool{false, true} {
 		secret := ""
 		if smp {
@@ -108,6 +111,9 @@ func TestAServerTurnsAwayACallerThatStandsStillWhileAnotherWaits(t *testing.T) {
 }
 
 func TestACallerMayStandStillWhereNobodyElseWaits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: waits seconds for a caller")
+	}
 	address, hosted, _ := serve(t, "", 1, "cat")
 	dialStalled(t, address)
 	s := wait(t, hosted)
@@ -125,6 +131,9 @@ func TestACallerMayStandStillWhereNobodyElseWaits(t *testing.T) {
 }
 
 func TestAnEndThatListensTurnsAwayACallerThatStandsStillWhileAnotherWaits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: waits seconds for callers")
+	}
 	l := listenTCP(t)
 	address := l.Address()
 	here := overTCP(t, 0, "", version3, Way{Listener: l}, "from here")

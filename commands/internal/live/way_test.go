@@ -107,6 +107,9 @@ func listenTCP(t *testing.T) *transport.Listener {
 var version3 = options.Values{options.OTRFlag: {"3"}}
 
 func TestCallersThatFailDoNotEndTheListeningAndTheRightOneDoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: takes seconds")
+	}
 	l := listenTCP(t)
 	address := l.Address()
 	here := overTCP(t, 0, "sesame", version3, Way{Listener: l}, "from here")

@@ -238,6 +238,9 @@ func TestTheEnsembleThatIsUsedIsMarkedInTheFile(t *testing.T) {
 
 // What the home has marked stays so whatever becomes of the file.
 func TestAnEnsembleIsNotUsedTwiceWhereTheFileCannotBeMarked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: takes seconds")
+	}
 	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
 	ensembles := alice.publish(1, "")
 	bob.mustSend(file(t, ensembles), "hello", "alice")
@@ -262,6 +265,9 @@ func TestAnEnsembleIsNotUsedTwiceWhereTheFileCannotBeMarked(t *testing.T) {
 
 // A home that cannot be written leaves the ensemble unused.
 func TestAnEnsembleIsUnusedAgainWhereNothingWasSent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: takes seconds")
+	}
 	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
 	ensembles := alice.publish(1, "")
 	path := file(t, ensembles)
