@@ -135,6 +135,23 @@ given() {
   return 1
 }
 
+# meets_any_client: the peer's client is not known, so it may speak version 2 only, and no
+# check of its key is required: where one is, nobody shall be able to choose that version by
+# changing a query. otrpipe chat decides in the same way.
+meets_any_client() {
+  local flag contact='' home=()
+  ! given --otr --expect --smp-secret-file --smp-secret-fd --smp-question || return 1
+  for flag in ${flags[@]+"${flags[@]}"}; do
+    case $flag in
+    --trust=new) ;;
+    --trust=*) return 1 ;;
+    --contact=*) contact=${flag#*=} ;;
+    --home=*) home=("$flag") ;;
+    esac
+  done
+  [ -z "$contact" ] || ! "$otrpipe" contacts list "$contact" ${home[@]+"${home[@]}"} >/dev/null 2>&1
+}
+
 # take_netcat WORD...: command becomes the netcat for HOST PORT or, if it shall
 # listen, [ADDRESS] PORT. Who listens waits for an hour rather than a minute.
 # What tells a script that it waits may be in announce, and in work a folder.

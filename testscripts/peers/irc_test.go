@@ -414,6 +414,74 @@ func TestOtrIRCStartsEverythingItself(t *testing.T) {
 	}
 }
 
+// What the server says of the friend is said in words: a line that it could not pass on, and
+// the friend's leaving and coming where a channel shows it.
+func TestOtrIRCSaysWhereTheFriendIs(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	program(t, "ii", "ii")
+	server := startServer(t)
+	folders := t.TempDir()
+	h.env = append(h.env, "TMPDIR="+folders)
+	tells := func(l *live, text string) {
+		t.Helper()
+		eventually(t, strconv.Quote(text), func() bool { return strings.Contains(l.stderr.String(), text) }, l.stderr.String)
+	}
+	ours := record(t, server)
+	l := h.begin("../../scripts/otr-irc", "--plain", ours.addr.String(), "bob", "alice")
+	tells(l, "otr-irc: alice is not there yet; what you say waits\n")
+	ins, _ := filepath.Glob(folders + "/*/irc/127.0.0.1/in")
+	if len(ins) != 1 {
+		t.Fatalf("ii has the pipes %q", ins)
+	}
+	if err := os.WriteFile(ins[0], []byte("/JOIN #friends\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "bob to be in the channel", func() bool { return strings.Contains(ours.String(), " JOIN :#friends") }, ours.String)
+
+	folder := startII(t, record(t, server), "alice")
+	say := func(command string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, "in"), []byte(command+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("/JOIN #friends")
+	tells(l, "otr-irc: alice is there\n")
+	begun := newHome(t).begin("../../scripts/otr-irc", folder, "bob")
+	l.say("hello\n")
+	begun.wait("hello\n")
+	say("/QUIT :gone fishing")
+	tells(l, "otr-irc: alice has left (")
+	if !strings.Contains(l.stderr.String(), "gone fishing") {
+		t.Error("it does not say with what words")
+	}
+	l.say("too late\n")
+
+	// Who has seen nothing of that learns it from the first line that is not passed on.
+	_, port, err := net.SplitHostPort(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dave := dialIRC(t, port, "dave")
+	dave.send("JOIN #friends")
+	dave.sees("End of NAMES list")
+	folder = startII(t, record(t, server), "alice")
+	say("/JOIN #friends")
+	dave.sees(":alice!")
+	carol := newHome(t).begin("../../scripts/otr-irc", "--plain", server, "carol", "alice")
+	begun = newHome(t).begin("../../scripts/otr-irc", folder, "carol")
+	carol.say("hello\n")
+	begun.wait("hello\n")
+	say("/QUIT :")
+	dave.sees(" QUIT ")
+	carol.say("are you there?\n")
+	tells(carol, "otr-irc: alice is not there: what was said last has not gone out; what you say waits\n")
+	if strings.Contains(carol.stderr.String(), "are you there") {
+		t.Error("it says what was said")
+	}
+}
+
 // A signal for the whole process group, as a service manager sends it, ends the session
 // and not only the program.
 func TestOtrIRCTellsTheFriendOfTheEndWhenItsGroupIsSignalled(t *testing.T) {
@@ -437,6 +505,78 @@ func TestOtrIRCTellsTheFriendOfTheEndWhenItsGroupIsSignalled(t *testing.T) {
 	}, hears.stderr.String)
 	if strings.Contains(says.stderr.String(), "Terminated") {
 		t.Error("bash tells of a child that the signal has ended")
+	}
+}
+
+// The same, where ii runs already: out of its log.
+func TestOtrIRCSaysWhereTheFriendIsAsIIsLogHasIt(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	_, port, err := net.SplitHostPort(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := dialIRC(t, port, "alice")
+	folder := startII(t, record(t, server), "bob")
+	if err := os.WriteFile(filepath.Join(folder, "in"), []byte("/JOIN #friends\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "bob to be in the channel", func() bool {
+		_, err := os.Stat(filepath.Join(folder, "#friends", "out"))
+		return err == nil
+	}, func() string { return folder })
+	alice.send("JOIN #friends")
+	alice.sees("End of NAMES list")
+	l := newHome(t).begin("../../scripts/otr-irc", folder, "alice")
+	tells := func(text string) {
+		t.Helper()
+		eventually(t, strconv.Quote(text), func() bool { return strings.Contains(l.stderr.String(), text) }, l.stderr.String)
+	}
+	alice.sees("PRIVMSG alice :?OTRv234?")
+	alice.send("NICK alex")
+	tells("otr-irc: alice is now called alex; what you say still goes to alice\n")
+	another := dialIRC(t, port, "alice")
+	another.send("JOIN #friends")
+	another.sees("End of NAMES list")
+	another.send("PRIVMSG bob :?OTRv3?") // whose answer finds nobody
+	another.send("QUIT :gone fishing")
+	tells("otr-irc: alice has left\n")
+	tells("otr-irc: alice is not there: what was said last has not gone out\n")
+}
+
+// fullDisk runs a command that can write no file, as on a full disk.
+const fullDisk = `trap "" XFSZ; ulimit -f 0; exec "$@"`
+
+// onFullDisk runs otrpipe with a transport that can write no file.
+const onFullDisk = `#!/usr/bin/env bash
+arguments=()
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+  arguments+=("$1")
+  shift
+done
+exec otrpipe "${arguments[@]}" -- bash -c '` + fullDisk + `' - "${@:2}"
+`
+
+// Where nothing can be written, the scripts end and say why: they keep what they know of the
+// conversation in files.
+func TestScriptsThatCannotWriteEndAndSayWhy(t *testing.T) {
+	t.Parallel()
+	program(t, "ii", "ii")
+	irc, xmpp := startServer(t), startXMPP(t, "bob")
+	otrpipe := filepath.Join(t.TempDir(), "otrpipe")
+	if err := os.WriteFile(otrpipe, []byte(onFullDisk), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range [][]string{
+		{"env", "OTRPIPE=" + otrpipe, "../../scripts/otr-irc", "--contact", "alice", "--otr", "3", "--plain", irc, "bob", "alice"},
+		{"bash", "-c", fullDisk, "-", "../../scripts/otr-xmpp", "--server", "localhost:" + xmpp.port, "bob@localhost", "alice@localhost"},
+	} {
+		h := newHome(t)
+		h.env = append(h.env, "SSL_CERT_FILE="+xmpp.certificate, "OTR_XMPP_PASSWORD=secret-bob")
+		l := h.begin(test...)
+		if code := l.left(); code == 0 || !strings.Contains(l.stderr.String(), "is the disk full?\n") {
+			t.Errorf("%q: exit code %d:\n%s", test, code, l.stderr.String())
+		}
 	}
 }
 

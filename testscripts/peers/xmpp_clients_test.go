@@ -212,8 +212,8 @@ func clientFolder(t *testing.T) string {
 	return folder
 }
 
-// A bitlbee is that gateway from IRC to XMPP, and the IRC client of its user.
-type bitlbee struct {
+// An ircClient is the IRC client of a user of that gateway from IRC to XMPP, or of a server.
+type ircClient struct {
 	t    *testing.T
 	conn net.Conn
 	mu   sync.Mutex
@@ -255,15 +255,15 @@ func freePort(t *testing.T) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// dialBitlbee is a user of the gateway at port, as nick.
-func dialBitlbee(t *testing.T, port, nick string) *bitlbee {
+// dialIRC is a user, as nick, of the gateway or the server at port of loopback.
+func dialIRC(t *testing.T, port, nick string) *ircClient {
 	t.Helper()
 	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	b := &bitlbee{t: t, conn: conn}
+	b := &ircClient{t: t, conn: conn}
 	go func() {
 		for lines := bufio.NewScanner(conn); lines.Scan(); {
 			if token, ok := strings.CutPrefix(lines.Text(), "PING "); ok {
@@ -280,28 +280,28 @@ func dialBitlbee(t *testing.T, port, nick string) *bitlbee {
 	return b
 }
 
-func (b *bitlbee) send(line string) { fmt.Fprintf(b.conn, "%s\r\n", line) }
+func (b *ircClient) send(line string) { fmt.Fprintf(b.conn, "%s\r\n", line) }
 
-func (b *bitlbee) lines() string {
+func (b *ircClient) lines() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.seen.String()
 }
 
-func (b *bitlbee) sees(text string) {
+func (b *ircClient) sees(text string) {
 	b.t.Helper()
-	eventually(b.t, strconv.Quote(text)+" from BitlBee", func() bool { return strings.Contains(b.lines(), text) }, b.lines)
+	eventually(b.t, strconv.Quote(text)+" from the IRC server", func() bool { return strings.Contains(b.lines(), text) }, b.lines)
 }
 
 // commands gives commands to the gateway.
-func (b *bitlbee) commands(lines ...string) {
+func (b *ircClient) commands(lines ...string) {
 	for _, line := range lines {
 		b.send("PRIVMSG root :" + line)
 	}
 }
 
 // logIn connects the account name to the server, with the contact bob.
-func (b *bitlbee) logIn(s *xmpp, name string) {
+func (b *ircClient) logIn(s *xmpp, name string) {
 	b.t.Helper()
 	b.commands("register pass",
 		"account add jabber "+name+"@localhost secret-"+name,
@@ -321,7 +321,7 @@ func TestOtrXMPPTalksWithBitlbeesOTR(t *testing.T) {
 	onNetworks(t)
 	t.Parallel()
 	s := startXMPP(t, "alice", "bob")
-	b := dialBitlbee(t, startBitlbee(t, true), "alice")
+	b := dialIRC(t, startBitlbee(t, true), "alice")
 	b.logIn(s, "alice")
 	s.talks("alice", xmppClient{
 		version: "3",
@@ -379,7 +379,7 @@ func TestOtrIRCTalksThroughBitlbee(t *testing.T) {
 	program(t, "ii", "ii")
 	s := startXMPP(t, "alice", "bob")
 	port := startBitlbee(t, false)
-	setup := dialBitlbee(t, port, "alice")
+	setup := dialIRC(t, port, "alice")
 	setup.logIn(s, "alice")
 	setup.commands("save")
 	setup.sees("Configuration saved")
