@@ -71,7 +71,7 @@ func TestClocksThatJumpChangeNothingThatIsDelivered(t *testing.T) {
 		t.Fatal(err)
 	}
 	var outcomes [2]int // whole, failed
-	rounds(t, func(n int, random *rand.Rand) {
+	rounds(t, 1, func(n int, random *rand.Rand) {
 		policy := []otr.Policy{otr.AllowV3, otr.AllowV4}[random.IntN(2)] | otr.RequireEncryption
 		var clocks [2]jumpingClock
 		var ends [2]*stream.Stream
@@ -167,7 +167,7 @@ func TestProfilesOfAWrongClockAreReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rounds(t, func(n int, random *rand.Rand) {
+	rounds(t, 1, func(n int, random *rand.Rand) {
 		var ends [2]*otr.Conversation
 		for i := range ends {
 			cfg := all[i]

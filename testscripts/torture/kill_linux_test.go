@@ -41,7 +41,7 @@ func TestProgramsThatAreKilledBreakNothing(t *testing.T) {
 			t.Parallel()
 			s := &storm{world: newWorld(t)}
 			kills := 0
-			rounds(t, func(n int, random *rand.Rand) {
+			rounds(t, 2, func(n int, random *rand.Rand) {
 				// The first round tells how long one takes; and that it works.
 				s.random, s.calm, s.killed = random, n%6 == 0, false
 				begun := time.Now()
@@ -106,6 +106,14 @@ func (s *storm) arrives(name string, code int, got, sent []byte) {
 	}
 }
 
+// timeout is a flag that keeps ends from waiting for long for one that was killed.
+func (s *storm) timeout() string {
+	if s.calm {
+		return "--timeout=60s"
+	}
+	return "--timeout=15s"
+}
+
 // size is how much is sent in a round.
 func (s *storm) size() int { return s.random.IntN(300_000) }
 
@@ -140,7 +148,7 @@ func (s *storm) halves() {
 	var halves []*process
 	for i, end := range []struct{ us, them string }{{"alice", "bob"}, {"bob", "alice"}} {
 		s.write("sent-"+end.us, sent[i])
-		flags := []string{"-i", end.us, "-s", end.us, "--contact", end.them}
+		flags := []string{"-i", end.us, "-s", end.us, "--contact", end.them, s.timeout()}
 		encrypt := s.from("sent-"+end.us, s.command(append([]string{"encrypt-stream"}, flags...)...))
 		decrypt := s.command(append([]string{"decrypt-stream"}, flags...)...)
 		encrypt.Stdout, decrypt.Stdin = thereIn, backOut
@@ -327,7 +335,11 @@ func (s *storm) transfer() {
 	for try := 0; ; try++ {
 		relay := newRelay(s.t)
 		addresses := relay.join()
-		flags := []string{"--smp-secret-file", s.path("secret"), "--tcp"}
+		timeout := s.timeout()
+		if try > 0 {
+			timeout = "--timeout=60s"
+		}
+		flags := []string{"--smp-secret-file", s.path("secret"), timeout, "--tcp"}
 		sender := s.start("sender", s.command(append(append([]string{"send", s.path("file")}, flags...), addresses[0])...))
 		receiver := s.start("receiver", s.command(append(append([]string{"receive", s.path("in")}, flags...), addresses[1])...))
 		if try == 0 {
@@ -357,7 +369,7 @@ func (s *storm) chat() {
 	addresses := relay.join()
 	alice := s.atTerminal("alice", s.command("chat", "-i", "alice", "--contact", "bob", "--tcp", addresses[0]))
 	defer alice.close()
-	program := s.command("connect", "-i", "bob", "--contact", "alice", "--mode", "lines", "--tcp", addresses[1])
+	program := s.command("connect", "-i", "bob", "--contact", "alice", "--mode", "lines", s.timeout(), "--tcp", addresses[1])
 	input, err := program.StdinPipe()
 	if err != nil {
 		s.t.Fatal(err)

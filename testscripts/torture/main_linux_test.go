@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	duration = flag.Duration("torture", 5*time.Second, "how long each test goes on")
+	duration = flag.Duration("torture", 3*time.Second, "how long each test goes on")
 	seed     = flag.Uint64("seed", 0, "the seed of every random choice; 0 for a new one")
 )
 
@@ -63,18 +63,18 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// envProgram names the program to a copy of these tests that runs elsewhere, see TestDiskFull.
+// envProgram names the program to a copy of these tests that runs elsewhere, see TestAFullDiskDamagesNothing.
 const envProgram = "TORTURE_PROGRAM"
 
-// rounds calls round until the time of a test is over, at least twice. Each round has choices of
+// rounds calls round until the time of a test is over, at least as often as said. Each round has choices of
 // its own, which follow from the seed, the test's name, and the round's number.
-func rounds(t *testing.T, round func(n int, random *rand.Rand)) {
+func rounds(t *testing.T, least int, round func(n int, random *rand.Rand)) {
 	t.Helper()
 	t.Logf("seed %d", *seed)
 	name := fnv.New64a()
 	fmt.Fprint(name, t.Name())
 	n := 0
-	for begun := time.Now(); (n < 2 || time.Since(begun) < *duration) && !t.Failed(); n++ {
+	for begun := time.Now(); (n < least || time.Since(begun) < *duration) && !t.Failed(); n++ {
 		round(n, rand.New(rand.NewPCG(*seed, name.Sum64()+uint64(n))))
 		if t.Failed() {
 			t.Logf("in round %d of seed %d", n, *seed)

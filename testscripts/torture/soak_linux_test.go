@@ -304,7 +304,7 @@ func TestAServerOfManyCallersUsesNoMoreAndMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	callers := 0
-	rounds(t, func(n int, random *rand.Rand) {
+	rounds(t, 1, func(n int, random *rand.Rand) {
 		var some []*process
 		for i := range 1 + random.IntN(mostCallers) {
 			name := fmt.Sprintf("caller-%d", i)

@@ -87,7 +87,7 @@ func TestBadWiresChangeNothingThatIsDelivered(t *testing.T) {
 			w := newWorld(t)
 			var mu sync.Mutex
 			codes := make(map[int]int)
-			rounds(t, func(n int, random *rand.Rand) {
+			rounds(t, 2, func(n int, random *rand.Rand) {
 				faults := [2]fault{someFault(random), someFault(random)}
 				if n == 0 {
 					faults = [2]fault{} // the first wire is a good one
