@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -120,6 +121,13 @@ func (w *world) tries(e errand, cmd *exec.Cmd) *process {
 	if e.input != "" {
 		w.from(e.input, cmd)
 	}
+	// A limit on the sizes of files is none on pipes: the command can say what is wrong.
+	errs, err := os.Create(w.path("errand-" + e.name + ".err"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer errs.Close()
+	cmd.Stderr = struct{ io.Writer }{errs}
 	return w.run("errand-"+e.name, cmd)
 }
 
@@ -291,6 +299,7 @@ func (w *world) undone(e errand, p *process) {
 // TestProgramsWithoutDescriptorsOrMemoryDamageNothing does errands with few descriptors, little
 // memory, and a limit on the sizes of files.
 func TestProgramsWithoutDescriptorsOrMemoryDamageNothing(t *testing.T) {
+	t.Parallel()
 	for _, limit := range []struct {
 		name  string
 		limit func(random *rand.Rand) string

@@ -41,6 +41,9 @@ func runTests(m *testing.M) int {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
+	if testing.Short() {
+		*duration = min(*duration, 200*time.Millisecond)
+	}
 	// The tests wait most of the time, and each goes on for the same time: all run at once.
 	if err := flag.Set("test.parallel", "64"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

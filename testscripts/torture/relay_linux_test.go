@@ -27,18 +27,22 @@ func (w *wire) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// check looks for plaintext in what went over the wire, and for anything that is not OTR.
-func (w *wire) check(t *testing.T) {
+// check looks for plaintext in what went over the wire, and for anything that is not OTR. A wire
+// that was used has carried something.
+func (w *wire) check(t *testing.T, used bool) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	checkWire(t, w.name, w.seen)
+	checkWire(t, w.name, w.seen, used)
 	w.seen = nil
 }
 
 // checkWire checks lines of a wire. The last may be cut.
-func checkWire(t *testing.T, name string, seen []byte) {
+func checkWire(t *testing.T, name string, seen []byte, used bool) {
 	t.Helper()
+	if used && len(seen) == 0 {
+		t.Errorf("%s: nothing was on the wire", name)
+	}
 	if bytes.Contains(seen, []byte(marker)) {
 		t.Errorf("%s: plaintext is on the wire", name)
 	}
@@ -213,11 +217,12 @@ func (r *relay) close() {
 	r.pumps.Wait()
 }
 
-// check closes the relay and looks at what it has carried.
-func (r *relay) check() {
+// check closes the relay and looks at what it has carried. A relay that was used has carried
+// something in both directions.
+func (r *relay) check(used bool) {
 	r.t.Helper()
 	r.close()
 	for _, w := range r.wires {
-		w.check(r.t)
+		w.check(r.t, used)
 	}
 }

@@ -81,6 +81,7 @@ func (f fault) tamper(random *rand.Rand) func(line []byte) ([][]byte, bool) {
 // TestBadWiresChangeNothingThatIsDelivered lets two programs talk over wires that lose, double,
 // swap, change and replay lines, and are cut. What arrives is exact, or the program fails.
 func TestBadWiresChangeNothingThatIsDelivered(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"stream", "lines"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -113,7 +114,7 @@ func TestBadWiresChangeNothingThatIsDelivered(t *testing.T) {
 				for _, end := range ends {
 					end.finish()
 				}
-				relay.close()
+				relay.check(n == 0)
 				mu.Lock()
 				defer mu.Unlock()
 				for i, end := range ends {
