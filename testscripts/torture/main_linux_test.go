@@ -29,7 +29,7 @@ var (
 
 // patience is how long anything may take that must come to its end. It is far above what
 // anything takes, and no test passes because of it.
-const patience = 90 * time.Second
+const patience = 5 * time.Minute
 
 // program is the program as a person gets it.
 var program string

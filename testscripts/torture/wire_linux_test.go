@@ -90,16 +90,17 @@ func TestBadWiresChangeNothingThatIsDelivered(t *testing.T) {
 			codes := make(map[int]int)
 			rounds(t, 2, func(n int, random *rand.Rand) {
 				faults := [2]fault{someFault(random), someFault(random)}
+				limits := []string{"--timeout", "10s", "--heartbeat", "500ms", "--dead", "6s", "--drain", "6s"}
 				if n == 0 {
-					faults = [2]fault{} // the first wire is a good one
+					// The first wire is a good one, and there is time.
+					faults, limits = [2]fault{}, nil
 				}
 				choices := [2]*rand.Rand{rand.New(rand.NewPCG(random.Uint64(), 0)), rand.New(rand.NewPCG(random.Uint64(), 1))}
 				relay := newRelay(t)
 				relay.tamper = func(from int) func([]byte) ([][]byte, bool) { return faults[from].tamper(choices[from]) }
 				addresses := relay.join()
 				// Two versions of the protocol, and both sizes of lines.
-				flags := []string{"--mode", mode, "--otr", []string{"3", "4", "34"}[random.IntN(3)],
-					"--timeout", "10s", "--heartbeat", "500ms", "--dead", "6s", "--drain", "6s"}
+				flags := append(limits, "--mode", mode, "--otr", []string{"3", "4", "34"}[random.IntN(3)])
 				if random.IntN(3) == 0 {
 					flags = append(flags, "--max-size", "400")
 				}
