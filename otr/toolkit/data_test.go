@@ -3,6 +3,7 @@ package toolkit
 import (
 	"bytes"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -119,7 +120,7 @@ func TestWhatDoesNotFitIsRefused(t *testing.T) {
 		"a MAC key of another":             {func() error { _, err := Modify(m, wrong[:], []byte("a"), []byte("b"), 0); return err }, ErrKeyLength},
 		"a wrong MAC key":                  {func() error { _, err := Modify(m, make([]byte, 20), []byte("a"), []byte("b"), 0); return err }, ErrWrongKey},
 		"past the end":                     {func() error { _, err := Modify(m, mac, []byte("dawn"), []byte("noon"), 11); return err }, ErrOldText},
-		"far past the end":                 {func() error { _, err := Modify(m, mac, []byte("dawn"), []byte("noon"), 1<<62); return err }, ErrOldText},
+		"far past the end":                 {func() error { _, err := Modify(m, mac, []byte("dawn"), []byte("noon"), math.MaxInt); return err }, ErrOldText},
 		"before the start":                 {func() error { _, err := Modify(m, mac, []byte("a"), []byte("b"), -1); return err }, ErrOldText},
 		"other lengths":                    {func() error { _, err := Modify(m, mac, []byte("dawn"), []byte("nine"[:3]), 10); return err }, ErrOldText},
 		"nothing":                          {func() error { _, err := Modify(m, mac, nil, nil, 0); return err }, ErrOldText},
