@@ -150,6 +150,9 @@ func TestWhatCannotBeSentOrReceivedIsRefusedAtOnce(t *testing.T) {
 	if want := missing + " cannot be received into: no such file or directory"; err == nil || err.Error() != want {
 		t.Errorf("receiving into a missing folder: %v", err)
 	}
+	if want := "make the folder first: mkdir -p " + missing; exit.As(err).Hint != want {
+		t.Errorf("receiving into a missing folder has the hint %q", exit.As(err).Hint)
+	}
 }
 
 func TestTheHomeFolderIsKnownByAnyName(t *testing.T) {

@@ -28,7 +28,11 @@ func NewReceiving(p *terminal.IO, out io.Writer, dir string, limit int64) (t *Tr
 		if errors.As(err, &pathErr) {
 			err = pathErr.Err
 		}
-		return nil, nil, exit.Errorf(exit.Failure, "%s cannot be received into: %w", dir, err)
+		e := exit.Errorf(exit.Failure, "%s cannot be received into: %w", dir, err)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, e.WithHint("make the folder first: mkdir -p %s", exit.ShellWord(dir))
+		}
+		return nil, nil, e
 	}
 	cfg := transfer.ReceiveConfig{
 		Dir: root, MaxBytes: limit,
