@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"io"
+	"runtime"
 
 	"otrpipe/otr/wire"
 )
@@ -16,6 +17,10 @@ const (
 	blockSize = 256 << 10
 	// maxBlock is what a block may grow to: the longest line, with CR LF.
 	maxBlock = wire.MaxMessage + 2
+	// loneLine is up to how many bytes of lines, read at once, count as all that the peer
+	// has sent for now. The next read is going to block, and where the transport is a file
+	// it holds on to its processor for a while when it does, so the owner goes first.
+	loneLine = 4 << 10
 )
 
 // A block is what the reader hands to the owner.
@@ -55,10 +60,14 @@ func (r *reader) run() {
 		}
 		rest, skipped = b.fill(r.src, rest, skipped)
 		ended = b.err != nil
+		small := len(b.lines) <= loneLine // the owner may have b from here on
 		select {
 		case r.full <- b:
 		case <-r.quit:
 			return
+		}
+		if small {
+			runtime.Gosched()
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"runtime"
 	"syscall"
 
 	"otrpipe/commands/internal/descriptor"
@@ -37,6 +38,11 @@ func (s *Session) moveBytes(b *stream.Stream, p *Payload) <-chan error {
 // sendsOnly is the reason that an end which only sends gives its peer.
 const sendsOnly = "this end only sends"
 
+// lonePiece is up to how many bytes, read at once, count as the whole of what there is to
+// read for now. The next read is going to block, and holds on to its processor for a while
+// when it does, so the goroutine that sends those bytes goes first.
+const lonePiece = 4 << 10
+
 // send moves payload to the peer.
 func (s *Session) send(b *stream.Stream, p *Payload) {
 	buf := make([]byte, pumpSize)
@@ -45,6 +51,9 @@ func (s *Session) send(b *stream.Stream, p *Payload) {
 		if n > 0 {
 			if _, err := b.Write(buf[:n]); err != nil {
 				return // the stream has the reason
+			}
+			if n <= lonePiece {
+				runtime.Gosched()
 			}
 		}
 		if err != nil {
