@@ -125,8 +125,8 @@ func (e engineV3) settle(s *sealings, b []byte, flags byte, p wire.Plaintext) ([
 	return e.Settle(&s.v3, b, flags, p)
 }
 
-// prepare leaves an error, which is that of the source of randomness, to the message that
-// needs the keys.
+// prepare ignores an error of the source of randomness: the message that needs the keys
+// meets it too.
 func (e engineV3) prepare() func() {
 	p, err := e.Prepare()
 	if p == nil || err != nil {

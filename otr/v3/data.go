@@ -55,7 +55,7 @@ type session struct {
 	// they were needed.
 	pairs [2][2]*pairKeys
 
-	// prepared is work for the present keys that has been given out; nil: none.
+	// prepared is the work that has been given out for the present keys; nil: none.
 	prepared *Preparation
 
 	reveal []byte // receiving MAC keys to reveal in the next data message

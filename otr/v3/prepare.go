@@ -11,24 +11,25 @@ import (
 
 // A Preparation computes what the next messages need before there are any: the session
 // keys with the peer's latest key, for what we send and for what answers it, and our next
-// D-H key. Run may be called in any goroutine; the session takes what is there when it
-// comes to it, and computes the rest itself. It never waits.
+// D-H key. Run may be called in any goroutine. The session takes what has been computed by
+// the time it needs it, and computes the rest itself; it never waits for Run.
 type Preparation struct {
-	// Set by Prepare. While Run is under way they are its own.
-	ours   [2]dhKey // copies of the session's
-	theirs []byte   // the peer's latest
-	wanted [2]bool  // the keys of ours[i] with theirs are not there yet
-	next   dhKey    // our next one; Run computes its public value
+	// Set by Prepare, and owned by Run while it is under way.
+	ours   [2]dhKey // copies of the session's keys
+	theirs []byte   // the peer's latest key
+	wanted [2]bool  // the session has no keys of ours[i] with theirs yet
+	next   dhKey    // our next key; Run computes its public value
 
 	mu      sync.Mutex
-	running bool // guarded by mu, as what follows
+	running bool // guarded by mu, like the fields below
 	dropped bool
-	hasNext bool
-	pairs   [2]*pairKeys // of ours[i] with theirs, once they are there
+	hasNext bool         // next has its public value
+	pairs   [2]*pairKeys // of ours[i] with theirs; nil: not computed, or taken
 }
 
-// Prepare returns work for the next messages, or nil if there is none that has not been
-// given out. It reads the secret of our next key from the engine's source of randomness.
+// Prepare returns work for the next messages, or nil if there is no session or its work has
+// been given out already. It reads the secret of our next key from the engine's source of
+// randomness.
 func (e *Engine) Prepare() (*Preparation, error) {
 	s := e.session
 	if s == nil || s.prepared != nil {
@@ -63,7 +64,7 @@ func (p *Preparation) Run() {
 			if !p.wanted[our] {
 				continue
 			}
-			// Where a key of the peer's is not valid the session finds that out itself.
+			// An invalid key of the peer is refused by the session when it needs the keys.
 			if keys, err := newPairKeys(&p.ours[our], p.theirs); err == nil {
 				p.mu.Lock()
 				p.pairs[our] = keys
@@ -80,8 +81,8 @@ func (p *Preparation) Run() {
 	}
 }
 
-// takePair returns the keys of our key in a slot with the peer's latest; nil: they are not
-// there.
+// takePair returns the session keys of our key in a slot with the peer's latest key, or nil
+// if they have not been computed.
 func (p *Preparation) takePair(our int) (keys *pairKeys) {
 	if p == nil {
 		return nil
@@ -92,7 +93,7 @@ func (p *Preparation) takePair(our int) (keys *pairKeys) {
 	return keys
 }
 
-// takeNext returns our next key; nil: it is not there.
+// takeNext returns our next key, or nil if it has not been computed.
 func (p *Preparation) takeNext() *dhKey {
 	if p == nil {
 		return nil
@@ -107,7 +108,8 @@ func (p *Preparation) takeNext() *dhKey {
 	return k
 }
 
-// drop ends the Preparation and wipes its secrets; work that is under way is for nothing.
+// drop ends the Preparation and wipes its secrets. If Run is under way, it wipes them when
+// it ends.
 func (p *Preparation) drop() {
 	if p == nil {
 		return
@@ -120,7 +122,7 @@ func (p *Preparation) drop() {
 	}
 }
 
-// wipe is for when Run is not under way.
+// wipe overwrites all secrets. It must not be called while Run is under way.
 func (p *Preparation) wipe() {
 	for i := range p.ours {
 		p.ours[i].wipe()
