@@ -16,51 +16,53 @@ import (
 // as many cores as Go may use, and in version 4 four messages share a vector unit. Nothing
 // of it outlasts the call.
 
-// bulkUnit is how many messages one core takes at a time.
+// bulkUnit is how many messages one core takes at a time in version 4. In the others it is
+// one message, so that all cores end at nearly the same time.
 const bulkUnit = v4.Lanes
 
-// maxBulkCores bounds the cores that one Conversation uses at a time: a transport that
-// could take more than that is not known.
-const maxBulkCores = 4
+const (
+	// maxBulkCores bounds the cores that one Conversation uses at a time: a transport that
+	// could take more than that is not known.
+	maxBulkCores = 4
+	// manyMessages are two units for each of maxBulkCores, and four for each of two: it
+	// takes as long as half a unit for another core to begin.
+	manyMessages = 2 * bulkUnit * maxBulkCores
+)
 
 // BulkMessages returns how many messages are best given to AppendMessages, and how many
-// lines to ReceiveAll, at a time: every core has full units then, and where there are
-// several, two each, since it takes as long as half a unit for another core to begin.
+// lines to ReceiveAll, at a time: as many as one core takes, or enough for several.
 func BulkMessages() int {
-	cores := min(runtime.GOMAXPROCS(0), maxBulkCores)
-	if cores == 1 {
+	if runtime.GOMAXPROCS(0) == 1 {
 		return bulkUnit
 	}
-	return 2 * bulkUnit * cores
+	return manyMessages
 }
 
-// onCores calls f for the units of n things, each time for those from first up to end, on
-// several cores at once where there are several units.
-func onCores(n int, f func(first, end int)) {
-	units := (n + bulkUnit - 1) / bulkUnit
-	unit := func(i int) { f(i*bulkUnit, min((i+1)*bulkUnit, n)) }
-	cores := min(units, runtime.GOMAXPROCS(0), maxBulkCores)
-	if cores <= 1 {
-		for i := range units {
-			unit(i)
-		}
-		return
+// onCores calls f for the units of n messages of a version, each time for those from first
+// up to end, on several cores at once where there are several units. core counts the cores
+// from 0.
+func onCores(version, n int, f func(core, first, end int)) {
+	size := 1
+	if version == v4.Version {
+		size = bulkUnit
 	}
+	units := (n + size - 1) / size
+	cores := min(units, runtime.GOMAXPROCS(0), maxBulkCores)
 	var next atomic.Int64
-	work := func() {
+	work := func(core int) {
 		for {
 			i := int(next.Add(1)) - 1
 			if i >= units {
 				return
 			}
-			unit(i)
+			f(core, i*size, min((i+1)*size, n))
 		}
 	}
 	var others sync.WaitGroup
-	for range cores - 1 {
-		others.Go(work)
+	for core := 1; core < cores; core++ {
+		others.Go(func() { work(core) })
 	}
-	work()
+	work(0)
 	others.Wait()
 }
 
@@ -71,12 +73,12 @@ type sealings struct {
 	v4      v4.Sealings
 }
 
-func (s *sealings) finish(first, end int) {
+func (s *sealings) finish(first int, bufs [][]byte) {
 	if s.version == v4.Version {
-		s.v4.Finish(first, end)
+		s.v4.Finish(first, bufs)
 		return
 	}
-	s.v3.Finish(first, end)
+	s.v3.Finish(first, bufs)
 }
 
 func (s *sealings) reset() {
@@ -110,37 +112,41 @@ func (f *foresight) wipe() {
 	f.v4.Wipe()
 }
 
-// bulkMessage is the room for one message among many.
+// bulkMessage is the room for one received message among many.
 type bulkMessage struct {
 	buf   []byte // the binary message
 	tlvs  []wire.TLV
-	from  int // where its line begins
 	ahead ahead
 	ready bool // buf is the message of its line
 }
 
 // bulk is what many messages at once need, kept for the next time.
 type bulk struct {
-	out, in  []bulkMessage
 	sealings sealings
+	ends     []int                          // where in the output each line ends
+	scratch  [maxBulkCores][bulkUnit][]byte // the messages that a core makes into lines
+	in       []bulkMessage
 	foreseen foresight
 	got      []Received
 }
 
-// grow returns room for n messages.
-func grow(list *[]bulkMessage, n int) []bulkMessage {
-	if n > len(*list) {
-		*list = slices.Grow(*list, n-len(*list))[:n]
+// room returns room for n messages.
+func (b *bulk) room(n int) []bulkMessage {
+	if n > len(b.in) {
+		b.in = slices.Grow(b.in, n-len(b.in))[:n]
 	}
-	return (*list)[:n]
+	return b.in[:n]
 }
 
 // wipe overwrites texts.
 func (b *bulk) wipe() {
-	for _, list := range [][]bulkMessage{b.out, b.in} {
-		for i := range list {
-			clear(list[i].buf[:cap(list[i].buf)])
-			list[i].ahead.wipe()
+	for i := range b.in {
+		clear(b.in[i].buf[:cap(b.in[i].buf)])
+		b.in[i].ahead.wipe()
+	}
+	for core := range b.scratch {
+		for _, buf := range b.scratch[core] {
+			clear(buf[:cap(buf)])
 		}
 	}
 }
@@ -159,44 +165,52 @@ func (c *Conversation) AppendMessages(dst []byte, ms []Message) ([]byte, error) 
 		return dst, nil
 	}
 	defer c.bulk.sealings.reset()
-	n := 0
-	size := len(dst)
-	room := grow(&c.bulk.out, len(ms))
+	start, size := len(dst), len(dst)
+	ends := c.bulk.ends[:0]
 	var err error
 	for i := range ms {
-		if err = c.layOut(&room[i], &ms[i]); err != nil {
+		var n int
+		if n, err = c.settleMessage(&ms[i]); err != nil {
 			break
 		}
-		room[i].from = size
-		size += wire.ArmoredLen(len(room[i].buf)) + 1
-		n++
+		size += wire.ArmoredLen(n) + 1
+		ends = append(ends, size)
 	}
-	dst = slices.Grow(dst, size-len(dst))[:size]
-	onCores(n, func(first, end int) {
-		c.bulk.sealings.finish(first, end)
-		for i := first; i < end; i++ {
-			line := wire.AppendArmor(dst[:room[i].from], room[i].buf)
+	c.bulk.ends = ends
+	dst = slices.Grow(dst, size-start)[:size]
+	onCores(c.bulk.sealings.version, len(ends), func(core, first, end int) {
+		msgs := c.bulk.scratch[core][:end-first]
+		for i := range msgs {
+			msgs[i] = msgs[i][:0]
+		}
+		c.bulk.sealings.finish(first, msgs)
+		for i, msg := range msgs {
+			from := start
+			if first+i > 0 {
+				from = ends[first+i-1]
+			}
+			line := wire.AppendArmor(dst[:from], msg)
 			dst[len(line)] = '\n'
 		}
 	})
 	return dst, err
 }
 
-// layOut takes the session to the message m, and lays it out in room.
-func (c *Conversation) layOut(room *bulkMessage, m *Message) error {
+// settleMessage takes the session to the message m, and returns how long that is.
+func (c *Conversation) settleMessage(m *Message) (size int, err error) {
 	if err := checkText(m.Text); err != nil {
-		return err
+		return 0, err
 	}
 	p, flags, err := c.plaintext(*m)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if room.buf, err = c.active.engine.settle(&c.bulk.sealings, room.buf[:0], flags, p); err != nil {
-		return err
+	if size, err = c.active.engine.settle(&c.bulk.sealings, flags, p); err != nil {
+		return 0, err
 	}
 	c.lastSent = c.cfg.Now()
 	c.noteRotation(c.lastSent)
-	return nil
+	return size, nil
 }
 
 // ReceiveAll handles lines as calls of Receive would, one after the other, and returns
@@ -244,8 +258,8 @@ func (c *Conversation) openAhead(lines [][]byte) (n int) {
 		return 0
 	}
 	defer c.bulk.foreseen.wipe()
-	room := grow(&c.bulk.in, n)
-	onCores(n, func(first, end int) {
+	room := c.bulk.room(n)
+	onCores(c.bulk.foreseen.version, n, func(_, first, end int) {
 		var msgs [bulkUnit][]byte
 		for i := first; i < end; i++ {
 			room[i].decode(lines[i])

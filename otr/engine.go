@@ -82,9 +82,9 @@ type dataEngine interface {
 	sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
 	tlvKind(t uint16) tlvKind
 
-	// settle is seal, but the message is neither encrypted nor authenticated before
-	// sealings.finish, which needs nothing of the engine.
-	settle(s *sealings, b []byte, flags byte, p wire.Plaintext) ([]byte, error)
+	// settle is seal, but returns only how long the message is: sealings.finish makes it,
+	// which needs nothing of the engine.
+	settle(s *sealings, flags byte, p wire.Plaintext) (size int, err error)
 	// prepare returns work for our next keys that can be done in any goroutine, or nil.
 	prepare() func()
 	// foresee sets f to the keys of the next n data messages; false: they are not

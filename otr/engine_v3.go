@@ -120,9 +120,9 @@ func (e engineV3) sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, erro
 	return e.SealLast(b, flags, p)
 }
 
-func (e engineV3) settle(s *sealings, b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+func (e engineV3) settle(s *sealings, flags byte, p wire.Plaintext) (int, error) {
 	s.version = v3.Version3
-	return e.Settle(&s.v3, b, flags, p)
+	return e.Settle(&s.v3, flags, p)
 }
 
 // prepare ignores an error of the source of randomness: the message that needs the keys

@@ -172,9 +172,9 @@ func (e engineV4) sealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, erro
 	return e.SealLast(b, flags, p)
 }
 
-func (e engineV4) settle(s *sealings, b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
+func (e engineV4) settle(s *sealings, flags byte, p wire.Plaintext) (int, error) {
 	s.version = v4.Version
-	return e.Settle(&s.v4, b, flags, p)
+	return e.Settle(&s.v4, flags, p)
 }
 
 // prepare leaves an error, which is that of the source of randomness, to the message that

@@ -45,7 +45,8 @@ type Writer struct {
 	sealed []byte
 	line   []byte
 	bulk   v4.Sealings
-	pieces [v4.Lanes]piece // what the messages of bulk are made of
+	pieces [v4.Lanes]piece  // what the messages of bulk are made of
+	msgs   [v4.Lanes][]byte // and the messages
 }
 
 // A piece is a message that carries a part of the stream, and what it is made of, which must
@@ -53,7 +54,6 @@ type Writer struct {
 type piece struct {
 	tlvs  []wire.TLV
 	value []byte // DATA: its offset and bytes
-	msg   []byte
 }
 
 // BulkLen is how many bytes are best given to Write at once: several messages, which are
@@ -103,15 +103,18 @@ func (w *Writer) writePieces(b, p []byte) []byte {
 		m.value = binary.BigEndian.AppendUint64(m.value[:0], uint64(w.offset))
 		m.value = append(m.value, part...)
 		m.tlvs = append(w.begin(m.tlvs), wire.TLV{Type: typeData, Value: m.value})
-		m.msg, w.err = w.t.engine.Settle(&w.bulk, m.msg[:0], wire.FlagIgnoreUnreadable, wire.Plaintext{TLVs: m.tlvs})
+		_, w.err = w.t.engine.Settle(&w.bulk, wire.FlagIgnoreUnreadable, wire.Plaintext{TLVs: m.tlvs})
 		w.offset += int64(len(part))
 	}
 	if w.err != nil {
 		return b
 	}
-	w.bulk.Finish(0, n)
-	for i := range w.pieces[:n] {
-		if b = w.append(b, w.pieces[i].msg); w.err != nil {
+	for i := range n {
+		w.msgs[i] = w.msgs[i][:0]
+	}
+	w.bulk.Finish(0, w.msgs[:n])
+	for _, msg := range w.msgs[:n] {
+		if b = w.append(b, msg); w.err != nil {
 			break
 		}
 	}

@@ -11,31 +11,34 @@ import (
 
 // Sealings are data messages that have their keys and their places in the session and are
 // still to be encrypted and authenticated.
-type Sealings struct{ list []sealing }
+type Sealings struct {
+	list     []sealing
+	outlines []byte // of all of them; public
+}
 
-// Settle takes the session to its next message as Seal does, and appends that to b, with
-// room for the text and the authenticator: Finish fills it. Until then neither b nor p may
-// change. After an error b is returned as it was.
-func (e *Engine) Settle(s *Sealings, b []byte, flags byte, p wire.Plaintext) (unfinished []byte, err error) {
+// Settle takes the session to its next message as Seal does, and returns how long the
+// message is, in bytes: Finish makes it. Until then p may not change. After an error nothing
+// has changed.
+func (e *Engine) Settle(s *Sealings, flags byte, p wire.Plaintext) (size int, err error) {
 	if e.session == nil {
-		return b, ErrNoSession
+		return 0, ErrNoSession
 	}
 	var m sealing
-	if err := e.settle(&m, b, flags, p); err != nil {
-		return b, err
+	if s.outlines, err = e.settle(&m, s.outlines, flags, p); err != nil {
+		return 0, err
 	}
 	s.list = append(s.list, m)
 	m.wipe()
-	return m.buf, nil
+	return m.len(), nil
 }
 
-// Finish encrypts and authenticates the messages from first up to end, counted from 0 in
-// the order in which they were settled. It may be called for different messages at once,
+// Finish makes messages, one for each of bufs, and appends it to that. first counts them from
+// 0 in the order in which they were settled. It may be called for different messages at once,
 // from several goroutines.
-func (s *Sealings) Finish(first, end int) {
+func (s *Sealings) Finish(first int, bufs [][]byte) {
 	secret.Do(func() {
-		for i := range s.list[first:end] {
-			s.list[first+i].finish()
+		for i := range bufs {
+			bufs[i] = s.list[first+i].finish(bufs[i])
 		}
 	})
 }
@@ -43,7 +46,7 @@ func (s *Sealings) Finish(first, end int) {
 // Reset wipes the keys and forgets the messages.
 func (s *Sealings) Reset() {
 	clear(s.list)
-	s.list = s.list[:0]
+	s.list, s.outlines = s.list[:0], s.outlines[:0]
 }
 
 // Format prints a placeholder, whatever the verb.

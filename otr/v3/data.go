@@ -3,7 +3,6 @@ package v3
 import (
 	"bytes"
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -92,35 +91,36 @@ func (e *Engine) Seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	}
 	var m sealing
 	defer m.wipe()
-	if err := e.settle(&m, b, flags, p); err != nil {
+	var err error
+	if e.outline, err = e.settle(&m, e.outline[:0], flags, p); err != nil {
 		return b, err
 	}
-	secret.Do(func() { m.finish() })
-	return m.buf, nil
+	secret.Do(func() { b = m.finish(b) })
+	return b, nil
 }
 
 // A sealing is a data message that has its keys and its place in the session and is still
 // to be encrypted and authenticated. That touches nothing of the session.
 type sealing struct {
-	buf       []byte         // up to the end of the message
-	start     int            // where the message begins
-	text, mac int            // where the encrypted part and the authenticator begin
-	plain     wire.Plaintext // what comes there; borrowed
-	keys      dataKeys
-	counter   uint64
+	outline []byte         // the message without its text; the authenticator is zero
+	head    int            // how much of outline comes before the text
+	plain   wire.Plaintext // the text; borrowed
+	size    int            // of the text
+	keys    dataKeys
+	counter uint64
 }
 
-// settle takes the session to its next message and lays that out behind b: all of it but
-// the encrypted part and the authenticator. Copying the text is left to finish, which may
-// run on another core; until then p must not change. After an error nothing has changed.
-func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext) error {
+// settle takes the session to its next message, and appends the outline of that to room.
+// The text is copied when the message is finished, perhaps on another core; until then neither
+// p nor the outline may change. After an error nothing has changed.
+func (e *Engine) settle(m *sealing, room []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	s := e.session
 	keys, err := s.pair(previous, latest)
 	if err != nil {
-		return err
+		return room, err
 	}
 	if keys.sent == math.MaxUint64 {
-		return ErrExhausted
+		return room, ErrExhausted
 	}
 	keys.sent++
 	d := Data{
@@ -131,34 +131,38 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext) erro
 		Counter:        keys.sent,
 	}
 	m.keys, m.counter = keys.send, d.Counter
-	m.start = len(b)
-	b = e.header(wire.TypeData).Append(b)
-	b = d.appendHead(b, 0)
-	m.text = len(b)
-	size := wire.PlaintextLen(p)
-	m.plain, b = p, slices.Grow(b, size)[:m.text+size]
-	binary.BigEndian.PutUint32(b[m.text-4:], uint32(size))
-	m.mac = len(b)
+	m.plain, m.size = p, wire.PlaintextLen(p)
+	start := len(room)
+	room = e.header(wire.TypeData).Append(room)
+	room = d.appendHead(room, m.size)
+	m.head = len(room) - start
 	var none [dataMACLen]byte
-	b = append(b, none[:]...)
+	room = append(room, none[:]...)
 	s.extraSent = keys.extra
 
-	b = wire.AppendInt(b, uint32(len(e.reveal)+len(s.reveal)))
-	m.buf = append(append(b, e.reveal...), s.reveal...)
+	room = wire.AppendInt(room, uint32(len(e.reveal)+len(s.reveal)))
+	room = append(append(room, e.reveal...), s.reveal...)
 	e.reveal, s.reveal = e.reveal[:0], s.reveal[:0]
-	return nil
+	m.outline = room[start:]
+	return room, nil
 }
 
-// finish encrypts and authenticates the message.
-func (m *sealing) finish() {
-	m.fill()
-	m.keys.crypt(m.buf[m.text:m.mac], m.counter)
-	mac := authenticator(&m.keys.macKey, m.buf[m.start:m.mac])
-	copy(m.buf[m.mac:], mac[:])
-}
+// len returns the length of the message.
+func (m *sealing) len() int { return len(m.outline) + m.size }
 
-// fill puts the text where it is to be encrypted.
-func (m *sealing) fill() { wire.AppendPlaintext(m.buf[:m.text:m.mac], m.plain) }
+// finish appends the message to b.
+func (m *sealing) finish(b []byte) []byte {
+	start := len(b)
+	b = append(slices.Grow(b, m.len()), m.outline[:m.head]...)
+	text := len(b)
+	b = wire.AppendPlaintext(b, m.plain)
+	m.keys.crypt(b[text:], m.counter)
+	end := len(b)
+	b = append(b, m.outline[m.head:]...)
+	mac := authenticator(&m.keys.macKey, b[start:end])
+	copy(b[end:], mac[:])
+	return b
+}
 
 // wipe forgets the keys.
 func (m *sealing) wipe() { m.keys = dataKeys{} }

@@ -33,6 +33,8 @@ type Engine struct {
 	// reveal are MAC keys of an earlier session that the next data message
 	// reveals.
 	reveal []byte
+
+	outline []byte // scratch for that of a data message
 }
 
 // A Config says on whose behalf engines speak.

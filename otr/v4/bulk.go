@@ -16,42 +16,48 @@ const Lanes = group.KDFLanes
 
 // Sealings are data messages that have their keys and their places in the session and are
 // still to be encrypted and authenticated.
-type Sealings struct{ list []sealing }
+type Sealings struct {
+	list     []sealing
+	outlines []byte // of all of them; public
+}
 
-// Settle takes the session to its next message as Seal does, and appends that to b, with
-// room for the text and the authenticator: Finish fills it. Until then neither b nor p may
-// change. After an error b is returned as it was.
-func (e *Engine) Settle(s *Sealings, b []byte, flags byte, p wire.Plaintext) (unfinished []byte, err error) {
+// Settle takes the session to its next message as Seal does, and returns how long the
+// message is, in bytes: Finish makes it. Until then p may not change. After an error nothing
+// has changed.
+func (e *Engine) Settle(s *Sealings, flags byte, p wire.Plaintext) (size int, err error) {
 	if e.session == nil {
-		return b, ErrNoSession
+		return 0, ErrNoSession
 	}
 	s.list = append(s.list, sealing{})
 	m := &s.list[len(s.list)-1]
-	secret.Do(func() { err = e.settle(m, b, flags, p, false) })
+	secret.Do(func() { s.outlines, err = e.settle(m, s.outlines, flags, p, false) })
 	if err != nil {
 		s.list = s.list[:len(s.list)-1]
-		return b, err
+		return 0, err
 	}
-	return m.buf, nil
+	return m.len(), nil
 }
 
-// Finish encrypts and authenticates the messages from first up to end, counted from 0 in
-// the order in which they were settled. It may be called for different messages at once,
+// Finish makes messages, one for each of bufs, and appends it to that. first counts them from
+// 0 in the order in which they were settled. It may be called for different messages at once,
 // from several goroutines.
-func (s *Sealings) Finish(first, end int) {
+func (s *Sealings) Finish(first int, bufs [][]byte) {
 	secret.Do(func() {
-		for ; first < end; first += Lanes {
-			finish(s.list[first:min(first+Lanes, end)])
+		for list := s.list[first:][:len(bufs)]; len(list) > 0; {
+			n := min(len(list), Lanes)
+			finish(list[:n], bufs[:n])
+			list, bufs = list[n:], bufs[n:]
 		}
 	})
 }
 
 // finish is for up to Lanes messages.
-func finish(list []sealing) {
+func finish(list []sealing, bufs [][]byte) {
 	var macs, encs, keys, texts, none [Lanes][]byte
 	for i := range list {
 		m := &list[i]
-		m.fill()
+		m.fill(bufs[i])
+		bufs[i] = m.buf
 		crypt(&m.enc, m.buf[m.text:m.mac])
 		macs[i], encs[i], keys[i], texts[i] = m.authenticator(), m.enc[:], m.macKey[:], m.covered()
 	}
@@ -62,7 +68,7 @@ func finish(list []sealing) {
 // Reset wipes the keys and forgets the messages.
 func (s *Sealings) Reset() {
 	clear(s.list)
-	s.list = s.list[:0]
+	s.list, s.outlines = s.list[:0], s.outlines[:0]
 }
 
 // Format prints a placeholder, whatever the verb.

@@ -3,7 +3,6 @@ package v4
 import (
 	"bytes"
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -73,10 +72,10 @@ func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, all bool) (sealed 
 	secret.Do(func() {
 		var m sealing
 		defer m.wipe()
-		if err = e.settle(&m, b, flags, p, all); err == nil {
-			m.finish()
+		sealed = b
+		if e.outline, err = e.settle(&m, e.outline[:0], flags, p, all); err == nil {
+			sealed = m.finish(b)
 		}
-		sealed = m.buf
 	})
 	return sealed, err
 }
@@ -84,26 +83,28 @@ func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, all bool) (sealed 
 // A sealing is a data message that has its keys and its place in the session and is still
 // to be encrypted and authenticated. That touches nothing of the session.
 type sealing struct {
-	buf       []byte         // up to the end of the message
-	start     int            // where the message begins
-	text, mac int            // where the encrypted part and the authenticator begin
-	plain     wire.Plaintext // what comes there; borrowed
-	enc       key
-	macKey    key // set when the message is finished
+	outline []byte         // the message without its text; the authenticator is zero
+	head    int            // how much of outline comes before the text
+	plain   wire.Plaintext // the text; borrowed
+	size    int            // of the text
+	enc     key
+
+	// Set by fill.
+	buf              []byte // up to the end of the message
+	start, text, mac int    // where the message, its encrypted part and its authenticator begin
+	macKey           key    // set by finish
 }
 
-// settle takes the session to its next message and lays that out behind b: all of it but
-// the encrypted part and the authenticator. Copying the text is left to finish, which may
-// run on another core; until then p must not change. After an error m.buf is b, and
-// nothing has changed.
-func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all bool) error {
-	m.buf = b
+// settle takes the session to its next message, and appends the outline of that to room.
+// The text is copied when the message is finished, perhaps on another core; until then neither
+// p nor the outline may change. After an error nothing has changed.
+func (e *Engine) settle(m *sealing, room []byte, flags byte, p wire.Plaintext, all bool) ([]byte, error) {
 	s := e.session
 	next := s.ratchet
 	defer next.wipe()
 	if next.ourTurn {
 		if err := next.rotateSending(e.client.Rand, s.prepared); err != nil {
-			return err
+			return room, err
 		}
 	}
 	d := Data{
@@ -118,7 +119,7 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all 
 	}
 	keys, err := next.nextSending()
 	if err != nil {
-		return err
+		return room, err
 	}
 	defer keys.wipe()
 	if s.ratchet.ourTurn {
@@ -128,18 +129,14 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all 
 	s.ratchet = next
 	s.extraSent = appendExtraKeys(wipeExtraKeys(s.extraSent), &keys.extra, p.TLVs)
 
-	m.start = len(b)
-	b = e.header(wire.TypeData).Append(b)
-	b = wire.AppendInt(d.appendHead(b), 0)
-	m.text = len(b)
-	size := wire.PlaintextLen(p)
-	m.plain, b = p, slices.Grow(b, size)[:m.text+size]
-	binary.BigEndian.PutUint32(b[m.text-4:], uint32(size))
+	m.plain, m.size, m.enc = p, wire.PlaintextLen(p), keys.enc
 	e.tellKey(&d, &keys.enc, true)
-	m.mac = len(b)
-	m.enc = keys.enc
+	start := len(room)
+	room = e.header(wire.TypeData).Append(room)
+	room = wire.AppendInt(d.appendHead(room), uint32(m.size))
+	m.head = len(room) - start
 	var none [macLen]byte
-	b = append(b, none[:]...)
+	room = append(room, none[:]...)
 
 	due := 0
 	switch {
@@ -148,24 +145,36 @@ func (e *Engine) settle(m *sealing, b []byte, flags byte, p wire.Plaintext, all 
 	case d.MessageID == 0 || len(s.reveal) > maxRevealed:
 		due = min(len(s.reveal), maxRevealed)
 	}
-	m.buf = wire.AppendData(b, s.reveal[:due])
+	room = wire.AppendData(room, s.reveal[:due])
 	s.reveal = append(s.reveal[:0], s.reveal[due:]...)
-	return nil
+	m.outline = room[start:]
+	return room, nil
 }
 
-// finish encrypts and authenticates the message.
-func (m *sealing) finish() {
-	m.fill()
+// len returns the length of the message.
+func (m *sealing) len() int { return len(m.outline) + m.size }
+
+// finish appends the message to b.
+func (m *sealing) finish(b []byte) []byte {
+	m.fill(b)
 	crypt(&m.enc, m.buf[m.text:m.mac])
 	m.macKey = m.enc.derive(group.UsageMACKey)
 	authenticate(m.authenticator(), &m.macKey, m.covered())
+	return m.buf
 }
 
 func (m *sealing) covered() []byte       { return m.buf[m.start:m.mac] }
 func (m *sealing) authenticator() []byte { return m.buf[m.mac:][:macLen] }
 
-// fill puts the text where it is to be encrypted.
-func (m *sealing) fill() { wire.AppendPlaintext(m.buf[:m.text:m.mac], m.plain) }
+// fill appends the message to b, with its text in clear.
+func (m *sealing) fill(b []byte) {
+	m.start = len(b)
+	b = append(slices.Grow(b, m.len()), m.outline[:m.head]...)
+	m.text = len(b)
+	b = wire.AppendPlaintext(b, m.plain)
+	m.mac = len(b)
+	m.buf = append(b, m.outline[m.head:]...)
+}
 
 // wipe forgets the keys.
 func (m *sealing) wipe() {

@@ -28,6 +28,7 @@ type Engine struct {
 	accepted []byte       // the X of its last answer
 	offered  []byte       // Y of our last one, which may come back long after
 	reveal   []byte       // MAC keys of an earlier session, for the next one to reveal
+	outline  []byte       // scratch for that of a data message
 }
 
 // NewEngine returns the engine for one instance of the peer.

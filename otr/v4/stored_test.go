@@ -119,7 +119,7 @@ func TestWithoutASessionThereIsNothingToSealStoreOrPrepare(t *testing.T) {
 		"seal":                   func() ([]byte, error) { return alice.Seal(nil, 0, p) },
 		"seal the last":          func() ([]byte, error) { return alice.SealLast(nil, 0, p) },
 		"seal and reveal":        func() ([]byte, error) { return alice.SealRevealing(nil, 0, p) },
-		"seal together":          func() ([]byte, error) { return alice.Settle(&many, nil, 0, p) },
+		"seal together":          func() ([]byte, error) { n, err := alice.Settle(&many, 0, p); return make([]byte, n), err },
 		"store":                  func() ([]byte, error) { return alice.AppendSession(nil, 0) },
 		"store with a few ahead": func() ([]byte, error) { return alice.AppendSession(nil, 5) },
 	} {
