@@ -38,32 +38,55 @@ func BulkMessages() int {
 	return manyMessages
 }
 
-// onCores calls f for the units of n messages of a version, each time for those from first
-// up to end, on several cores at once where there are several units. core counts the cores
-// from 0.
-func onCores(version, n int, f func(core, first, end int)) {
-	size := 1
+// fewBytes is up to how many bytes one core is done with messages before another has begun.
+const fewBytes = 96 << 10
+
+// A crew is the cores that work on messages.
+type crew struct {
+	unit   int            // how many messages one of them takes at a time
+	work   func(core int) // set when start is closed
+	start  chan struct{}
+	others sync.WaitGroup
+}
+
+// newCrew lets as many cores begin as are useful for n messages of a version with so many
+// bytes. They wait for finish, which must follow: what has to be done before takes less
+// time than they need to begin.
+func newCrew(version, n, size int) *crew {
+	c := &crew{unit: 1, start: make(chan struct{})}
 	if version == v4.Version {
-		size = bulkUnit
+		c.unit = bulkUnit
 	}
-	units := (n + size - 1) / size
-	cores := min(units, runtime.GOMAXPROCS(0), maxBulkCores)
+	if size <= fewBytes {
+		return c
+	}
+	cores := min((n+c.unit-1)/c.unit, runtime.GOMAXPROCS(0), maxBulkCores)
+	for core := 1; core < cores; core++ {
+		c.others.Go(func() {
+			<-c.start
+			c.work(core)
+		})
+	}
+	return c
+}
+
+// finish calls f for the units of n messages, each time for those from first up to end, on all
+// cores of the crew, which are counted from 0. The caller's is one of them.
+func (c *crew) finish(n int, f func(core, first, end int)) {
 	var next atomic.Int64
-	work := func(core int) {
+	c.work = func(core int) {
 		for {
-			i := int(next.Add(1)) - 1
-			if i >= units {
+			end := int(next.Add(int64(c.unit)))
+			if first := end - c.unit; first < n {
+				f(core, first, min(end, n))
+			} else {
 				return
 			}
-			f(core, i*size, min((i+1)*size, n))
 		}
 	}
-	var others sync.WaitGroup
-	for core := 1; core < cores; core++ {
-		others.Go(func() { work(core) })
-	}
-	work(0)
-	others.Wait()
+	close(c.start)
+	c.work(0)
+	c.others.Wait()
 }
 
 // sealings are settled messages of whatever version.
@@ -165,6 +188,11 @@ func (c *Conversation) AppendMessages(dst []byte, ms []Message) ([]byte, error) 
 		return dst, nil
 	}
 	defer c.bulk.sealings.reset()
+	texts := 0
+	for i := range ms {
+		texts += wire.PlaintextLen(wire.Plaintext{Text: ms[i].Text, TLVs: ms[i].TLVs})
+	}
+	crew := newCrew(c.active.id.version, len(ms), texts)
 	start, size := len(dst), len(dst)
 	ends := c.bulk.ends[:0]
 	var err error
@@ -178,7 +206,7 @@ func (c *Conversation) AppendMessages(dst []byte, ms []Message) ([]byte, error) 
 	}
 	c.bulk.ends = ends
 	dst = slices.Grow(dst, size-start)[:size]
-	onCores(c.bulk.sealings.version, len(ends), func(core, first, end int) {
+	crew.finish(len(ends), func(core, first, end int) {
 		msgs := c.bulk.scratch[core][:end-first]
 		for i := range msgs {
 			msgs[i] = msgs[i][:0]
@@ -254,12 +282,21 @@ func (c *Conversation) ReceiveAll(lines [][]byte) ([]Received, error) {
 // the active session's next messages fit. It changes nothing of the conversation.
 func (c *Conversation) openAhead(lines [][]byte) (n int) {
 	n = min(len(lines), BulkMessages())
-	if n < 2 || c.state != StateEncrypted || !c.active.engine.foresee(&c.bulk.foreseen, n) {
+	if n < 2 || c.state != StateEncrypted {
 		return 0
 	}
+	size := 0
+	for _, line := range lines[:n] {
+		size += len(line)
+	}
+	crew := newCrew(c.active.id.version, n, size)
 	defer c.bulk.foreseen.wipe()
+	if !c.active.engine.foresee(&c.bulk.foreseen, n) {
+		crew.finish(0, nil)
+		return 0
+	}
 	room := c.bulk.room(n)
-	onCores(c.bulk.foreseen.version, n, func(_, first, end int) {
+	crew.finish(n, func(_, first, end int) {
 		var msgs [bulkUnit][]byte
 		for i := first; i < end; i++ {
 			room[i].decode(lines[i])
