@@ -24,18 +24,20 @@ const (
 	// maxBulkCores bounds the cores that one Conversation uses at a time: a transport that
 	// could take more than that is not known.
 	maxBulkCores = 4
-	// manyMessages are two units for each of maxBulkCores, and four for each of two: it
-	// takes as long as half a unit for another core to begin.
-	manyMessages = 2 * bulkUnit * maxBulkCores
+	// maxBulkMessages are two units for each of maxBulkCores. More than that leaves the
+	// processor's caches.
+	maxBulkMessages = 2 * bulkUnit * maxBulkCores
 )
 
 // BulkMessages returns how many messages are best given to AppendMessages, and how many
-// lines to ReceiveAll, at a time: as many as one core takes, or enough for several.
+// lines to ReceiveAll, at a time. For several cores they are three units each, if that is
+// not too many: it takes as long as half a unit for another core to begin.
 func BulkMessages() int {
-	if runtime.GOMAXPROCS(0) == 1 {
+	cores := runtime.GOMAXPROCS(0)
+	if cores == 1 {
 		return bulkUnit
 	}
-	return manyMessages
+	return min(3*bulkUnit*cores, maxBulkMessages)
 }
 
 // fewBytes is up to how many bytes one core is done with messages before another has begun.

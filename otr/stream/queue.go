@@ -13,7 +13,7 @@ type chunk struct {
 // spareChunks is how many empty chunks a queue keeps: a stream in full flight
 // needs them again at once, as many as sendRoom holds and as are encrypted at once,
 // and what a sleeping reader has piled up beyond that is not worth keeping.
-const spareChunks = 48
+const spareChunks = 56
 
 // A queue is a first-in first-out of bytes that recycles its memory. It is not
 // safe for concurrent use.
