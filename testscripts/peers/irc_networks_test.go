@@ -201,7 +201,7 @@ func TestWhatIrssisUserTypesNeverGoesOutInClear(t *testing.T) {
 			return h.begin("../../scripts/otr-irc", "--plain", server, "bob", "alice", "--contact", "alice")
 		}
 		secure := func(l *live) func() bool {
-			return func() bool { return strings.Contains(l.stderr.String(), "secure with OTRv3 key") }
+			return func() bool { return strings.Contains(l.stderr.String(), ", OTRv3 key") }
 		}
 		l := start()
 		within(t, slow, "a session", secure(l), alice.screen)
