@@ -22,7 +22,7 @@ func (t *Transfer) announce(way live.Way, command []string, code []byte) {
 	default:
 		say("on the other machine: %s --code -- COMMAND, the other end of %s", t.Opposite, exit.ShellWord(command[0]))
 	}
-	say("and this code, for one connection: %s", code)
+	say("and this code, for this transfer only: %s", code)
 }
 
 // reachable returns an address of this machine that another one can probably dial.

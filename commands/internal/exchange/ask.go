@@ -17,7 +17,7 @@ import (
 )
 
 // askCode prompts for a code at the terminal until one is entered. The code is shown while it is
-// typed, because it works for one connection only.
+// typed, because it works for one transfer only.
 func askCode() ([]byte, error) {
 	in, out, err := terminal.Open()
 	if err != nil {
