@@ -163,9 +163,6 @@ func TestACommandThatDoesNotLeaveIsKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: waits five seconds for the command")
 	}
-	if testing.Short() {
-		t.Skip("takes five seconds")
-	}
 	c := start(t, "trap '' TERM; while :; do sleep 1; done")
 	c.Leave(Patience)
 	if _, killedBy := c.Status(); killedBy != syscall.SIGKILL {
