@@ -98,11 +98,11 @@ func (w *world) partOf(name string, code int, got, sent []byte) {
 	}
 }
 
-// arrives is partOf, and the receiver has to report success unless something was killed.
+// arrives is partOf, and where all is calm the receiver has to report success.
 func (s *storm) arrives(name string, code int, got, sent []byte) {
 	s.t.Helper()
 	s.partOf(name, code, got, sent)
-	if code != 0 && !s.killed {
+	if code != 0 && s.calm {
 		s.t.Errorf("%s: exit %d, although nothing was killed", name, code)
 	}
 }
@@ -136,7 +136,7 @@ func (s *storm) pipes() {
 	fmt.Sscan(string(s.read("served")), &served)
 	s.arrives("serve", served, s.read("application"), sent)
 	for _, name := range []string{"up", "down"} {
-		checkWire(s.t, name, s.read(name), !s.killed)
+		checkWire(s.t, name, s.read(name), s.calm)
 	}
 }
 
@@ -169,8 +169,8 @@ func (s *storm) halves() {
 			s.t.Errorf("%s: success, although not everything has arrived", encrypt.describe())
 		}
 	}
-	there.check(s.t, !s.killed)
-	back.check(s.t, !s.killed)
+	there.check(s.t, s.calm)
+	back.check(s.t, s.calm)
 }
 
 // server has a server and several callers. One of the callers, or the server, or what the server
@@ -220,7 +220,7 @@ func (s *storm) server() {
 		syscall.Kill(server.cmd.Process.Pid, syscall.SIGTERM) // it may be that only an application was killed
 		server.finish()
 	}
-	relay.check(!s.killed)
+	relay.check(s.calm)
 }
 
 // listening waits until a program listens, and returns its address.
@@ -247,6 +247,7 @@ func (w *world) listening(events string, p *process) string {
 // identities of a home changed, each of which may be killed.
 func (s *storm) offline() {
 	calm := s.calm
+	defer func() { s.calm = calm }()
 	some := func() { s.calm = calm || s.random.IntN(2) == 0 } // half of the steps run to their end
 
 	// A file of ensembles is whole, or it is not there.
@@ -348,14 +349,14 @@ func (s *storm) transfer() {
 		}
 		sender.finish()
 		receiver.finish()
-		relay.check(!s.killed)
+		relay.check(s.calm)
 		file, err := os.ReadFile(s.path("in/file"))
 		switch {
 		case err == nil && !bytes.Equal(file, sent):
 			s.t.Errorf("%s: the file has its name and is not complete", receiver.describe())
 		case err != nil && (sender.code == 0 || receiver.code == 0):
 			s.t.Errorf("%s\n%s: success without a file", sender.describe(), receiver.describe())
-		case try > 0 && err != nil || !s.killed && (sender.code != 0 || receiver.code != 0):
+		case try > 0 && err != nil || s.calm && (sender.code != 0 || receiver.code != 0):
 			s.t.Errorf("%s\n%s: the transfer was not continued", sender.describe(), receiver.describe())
 		}
 		if err == nil || s.t.Failed() {
@@ -395,17 +396,19 @@ func (s *storm) chat() {
 		}
 	}()
 	s.kill(nil)
-	<-talked
-	if !s.killed && shown != 10 {
-		s.t.Errorf("%d texts of bob were shown:\n%s", shown, alice.screen())
-	}
-	input.Close()
-	if !s.killed {
+	if s.calm {
+		<-talked
+		if shown != 10 {
+			s.t.Errorf("%d texts of bob were shown:\n%s", shown, alice.screen())
+		}
+		input.Close()
 		bob.finish() // and ends the session, since it has nothing more to say
 	}
 	// Without a session a chat stays open until it is left.
 	alice.leave()
+	input.Close()
 	bob.finish()
+	<-talked
 	var all strings.Builder
 	for n := range sent {
 		all.WriteString(text("alice", n) + "\n")
@@ -414,10 +417,10 @@ func (s *storm) chat() {
 	switch {
 	case !strings.HasPrefix(all.String(), got):
 		s.t.Errorf("%s: delivered what was not typed, or not in order:\n%s\nalice's screen:\n%q", bob.describe(), got, alice.screen())
-	case !s.killed && (bob.code != 0 || alice.process.code != 0 || got != all.String()):
+	case s.calm && (bob.code != 0 || alice.process.code != 0 || got != all.String()):
 		s.t.Errorf("%s\nalice: exit %d, on the screen:\n%s\nalthough nothing was killed", bob.describe(), alice.process.code, alice.screen())
 	case bob.code == 0 && got != all.String():
 		s.t.Errorf("%s: success, although texts are missing", bob.describe())
 	}
-	relay.check(!s.killed)
+	relay.check(s.calm)
 }
