@@ -69,10 +69,14 @@ func errands() []errand {
 				program, "--home", w.path("other"), "serve", "-i", "bob", "--", "tee", w.path("disk/application")}
 		}, "sent", func(w *world, p *process) {
 			w.partOf(p.describe(), p.code, p.output(), w.read("sent"))
-			if got := w.must("contacts", "list", "--json"); !bytes.Contains(got, []byte("carol")) {
-				w.t.Errorf("%s: the contact is not remembered: %s", p.describe(), got)
+			// A key that cannot be remembered does not stop a stream, but the program says so.
+			remembered := bytes.Contains(w.must("contacts", "list", "--json"), []byte("carol"))
+			if told := strings.Contains(p.errors(), "cannot be remembered"); remembered == told {
+				w.t.Errorf("%s: the contact is remembered: %v", p.describe(), remembered)
 			}
-			w.must("contacts", "remove", "carol")
+			if remembered {
+				w.must("contacts", "remove", "carol")
+			}
 		}},
 		{"fingerprint", func(w *world) []string { return []string{"fingerprint", "-i", "alice"} }, "", func(w *world, p *process) {
 			if !bytes.Contains(p.output(), []byte("OTRv4")) {
@@ -197,7 +201,7 @@ func TestAFullDiskDamagesNothing(t *testing.T) {
 		e := all[random.IntN(len(all))]
 		w.renewEnsembles()
 		// From a disk with no room at all to one with enough of it.
-		room := random.IntN(20)
+		room := random.IntN(12)
 		filler := filepath.Join(disk, "filler")
 		if err := fill(filler, room*4096); err != nil {
 			t.Fatal(err)
@@ -348,7 +352,7 @@ func TestAServerWithoutDescriptorsServesAgain(t *testing.T) {
 	w := newWorld(t)
 	rounds(t, 1, func(n int, random *rand.Rand) {
 		os.Remove(w.path("events"))
-		limits := fmt.Sprintf("-n %d", 16+random.IntN(24))
+		limits := fmt.Sprintf("-n %d", 40+random.IntN(20)) // one session needs some twenty
 		server := w.start("server", w.limited(limits, "serve", "-i", "bob", "--max-sessions", "100", "--listen", "127.0.0.1:0",
 			"--events", w.path("events"), "--", "sh", "-c", `exec tee "$0/application.$$"`, w.folder))
 		address := w.listening("events", server)
