@@ -201,7 +201,7 @@ func TestAFullDiskDamagesNothing(t *testing.T) {
 		e := all[random.IntN(len(all))]
 		w.renewEnsembles()
 		// From a disk with no room at all to one with enough of it.
-		room := random.IntN(12)
+		room := random.IntN(6)
 		filler := filepath.Join(disk, "filler")
 		if err := fill(filler, room*4096); err != nil {
 			t.Fatal(err)
