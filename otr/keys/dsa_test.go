@@ -157,7 +157,7 @@ func TestSignaturesThatAreNotOnesAreRefused(t *testing.T) {
 		return fmt.Sprintf("%040x", new(big.Int).Add(new(big.Int).SetBytes(unhex(a)), new(big.Int).SetBytes(unhex(b))))
 	}
 	for name, sig := range map[string]string{
-		"nothing": "", "a byte less": good[:78], "a byte more": good + "00", "a zero before r": "00" + good,
+		"nothing": "", "a byte less": good[:78], "a byte more": good + "00", "a zero before r": "00" + good, "a zero before s": r + "00" + s,
 		"r = 0": zero + s, "s = 0": r + zero, "both 0": zero + zero,
 		"r = q": libotrQ + s, "s = q": r + libotrQ, "r + q": plus(r, libotrQ) + s,
 		"swapped": s + r, "another r": plus(r, "01") + s, "another s": r + plus(s, "01"),
@@ -166,6 +166,11 @@ func TestSignaturesThatAreNotOnesAreRefused(t *testing.T) {
 		if err := k.Verify(m, unhex(sig)); !errors.Is(err, ErrSignature) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	// In this signature s is so small that s + q has 20 bytes, too.
+	m2, r, s := unhex(libotrMessage2), libotrSignature2[:40], libotrSignature2[40:]
+	if err := k.Verify(m2, unhex(r+plus(s, libotrQ))); len(plus(s, libotrQ)) != 40 || !errors.Is(err, ErrSignature) {
+		t.Errorf("s + q: %v", err)
 	}
 	if err := k.Verify(nil, unhex(good)); !errors.Is(err, ErrSignature) {
 		t.Errorf("another message: %v", err)
@@ -220,9 +225,22 @@ func TestPublicKeysThatAreNotOnesAreRefused(t *testing.T) {
 	minus := plus(p, -1)
 	// A number of order 2q, not q: −g.
 	negative := new(big.Int).Sub(new(big.Int).SetBytes(p), new(big.Int).SetBytes(g)).Bytes()
-	// p = 2^1023 + … that is 1 modulo q, but one bit short.
-	short := new(big.Int).Lsh(big.NewInt(1), 1022)
+	// p = 3·2^1021 − … that is 1 modulo q, but one bit short.
+	short := new(big.Int).Lsh(big.NewInt(3), 1021)
 	short.Sub(short, new(big.Int).Mod(short, new(big.Int).SetBytes(q)))
+	// Several checks refuse some of these: each is to have its turn.
+	reasons := map[string]string{
+		"a p of 1023 bits":        "p has 1023 bits, not 1024 to 3072",
+		"an even p":               "p is even",
+		"a p that q does not fit": "q does not divide p−1",
+		"a q of 159 bits":         "q has 159 bits, not 160",
+		"a q of 161 bits":         "q has 161 bits, not 160",
+		"an even q":               "q is even",
+		"g = 1":                   "g is out of range",
+		"g = p":                   "g is out of range",
+		"g of another order":      "g is not of order q",
+		"y of twice the order":    "y is not of order q",
+	}
 	for name, b := range map[string][]byte{
 		"an empty p":                encode(nil, q, g, y),
 		"an empty q":                encode(p, nil, g, y),
@@ -251,6 +269,8 @@ func TestPublicKeysThatAreNotOnesAreRefused(t *testing.T) {
 	} {
 		if k, err := ParseDSAPublicKey(b); !errors.Is(err, ErrKey) || k != nil {
 			t.Errorf("%s: %v", name, err)
+		} else if !strings.HasSuffix(err.Error(), reasons[name]) {
+			t.Errorf("%s is refused for another reason: %v", name, err)
 		}
 	}
 	good := encode(p, q, g, y)
