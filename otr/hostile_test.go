@@ -8,6 +8,23 @@ import (
 	"otrpipe/otr"
 )
 
+// Each error message may begin a key exchange, which the peer completes at once.
+func TestErrorsInALoopBeginABoundedNumberOfKeyExchanges(t *testing.T) {
+	alice, bob := newPair(t, policy(otr.AllowV3|otr.ErrorStartAKE))
+	begun := 0
+	for range 10 {
+		lines := cloneLines(alice.receive([]byte("?OTR Error: again")).Send)
+		if len(lines) > 0 {
+			begun++
+		}
+		converse(alice, bob, lines)
+	}
+	if begun != 3 {
+		t.Errorf("%d key exchanges in a minute", begun)
+	}
+	wantTalk(t, alice, bob)
+}
+
 // A session is recorded, both ends end it and have another one. Every line of the first
 // session comes again: none is read, none changes the second.
 func TestLinesOfAnEarlierSessionChangeNothing(t *testing.T) {
