@@ -98,6 +98,21 @@ func TestQueriesInALoopBeginABoundedNumberOfKeyExchanges(t *testing.T) {
 	}
 }
 
+// A peer that completes every key exchange may ask for the next one.
+func TestQueriesThatAreFollowedUpBeginABoundedNumberOfKeyExchanges(t *testing.T) {
+	alice, bob := newPair(t)
+	answers := 0
+	for range 40 {
+		commit := cloneLines(alice.receive([]byte("?OTRv3?")).Send)
+		answers += len(commit)
+		converse(alice, bob, commit)
+	}
+	if answers != 30 {
+		t.Errorf("%d key exchanges in a minute", answers)
+	}
+	wantTalk(t, alice, bob)
+}
+
 // A peer that sends back every line, to both ends, is no peer: there is no session with
 // oneself, and a session that there is goes on.
 func TestLinesThatComeBackMakeNoSession(t *testing.T) {

@@ -137,9 +137,17 @@ func TestSeveralInstancesAnswerOneQuery(t *testing.T) {
 func TestManyInstancesAreBounded(t *testing.T) {
 	alice, bob, _ := newCrowd(t)
 	alice.clock.advance(3 * time.Minute)
+	var first *end
+	var answer [][]byte // to the first
 	for i := range 40 {
 		e := newEnd(t, "stranger", 2, uint64(100+i), alice.clock)
-		alice.all(e.refresh())
+		lines := cloneLines(alice.all(e.refresh()))
+		if first == nil {
+			first, answer = e, lines
+		}
+	}
+	if reveal := cloneLines(first.all(answer)); kinds(reveal) != "Reveal Signature" || len(alice.all(reveal)) != 0 {
+		t.Errorf("the first of 40 sends %s, and is still known", kinds(reveal))
 	}
 	wantTalk(t, alice, bob)
 }
