@@ -5,6 +5,7 @@ package control
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,13 +145,24 @@ func TestTheFolderForSocketsIsTheUsersAlone(t *testing.T) {
 		t.Errorf("its mode is %v, %v", info.Mode(), err)
 	}
 
-	if err := os.Chmod(dir, 0o755); err != nil {
+	for _, mode := range []fs.FileMode{0o755, 0o750, 0o705, 0o710, 0o701} {
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Dir(); !errors.Is(err, ErrDir) {
+			t.Errorf("a folder of mode %o: %v", mode, err)
+		}
+	}
+
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Dir(); !errors.Is(err, ErrDir) {
-		t.Errorf("a folder that is open to others: %v", err)
+		t.Errorf("a file in the folder's place: %v", err)
 	}
-
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -194,6 +206,12 @@ func TestTheFolderOfAnotherUserIsRefused(t *testing.T) {
 	}
 	if _, err := Dir(); !errors.Is(err, ErrDir) {
 		t.Errorf("the folder of another user: %v", err)
+	}
+	// A runtime folder of another user, as in a shell of root's, is not used at all.
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	t.Setenv("TMPDIR", t.TempDir())
+	if got, err := Dir(); err != nil || got != filepath.Join(os.TempDir(), "otrpipe-0") {
+		t.Errorf("with a runtime folder of another user: %s, %v", got, err)
 	}
 }
 
