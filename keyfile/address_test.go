@@ -86,6 +86,18 @@ func TestAnAddressThatCannotBeKeptIsRefused(t *testing.T) {
 	}
 }
 
+func TestAContactOnFileHasAKeyOrAnAddressThatCanBeKept(t *testing.T) {
+	for name, contact := range map[string]Contact{
+		"nothing":                        {Name: "bob"},
+		"an address that is too long":    {Name: "bob", Address: Address{TCP: strings.Repeat("h", maxAddress+1)}},
+		"an address that moves a cursor": {Name: "bob", Address: Address{TCP: "host\u009b:1"}},
+	} {
+		if _, err := parseContacts(appendContacts(nil, []Contact{contact})); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestTheContactsFileHasANewVersionOnlyForAddresses(t *testing.T) {
 	seen := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 	with := []Contact{

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // pair returns both ends of a connection to a session's host.
@@ -171,6 +172,7 @@ func TestWhatIsNoMessageIsRefused(t *testing.T) {
 			if _, err := guest.c.Write([]byte(sent)); err != nil {
 				t.Fatal(err)
 			}
+			host.SetDeadline(time.Now().Add(10 * time.Second)) // it waits for no more of the message
 			var request Request
 			if _, err := host.Receive(&request); !errors.Is(err, ErrMessage) {
 				t.Errorf("got %v", err)

@@ -224,6 +224,7 @@ func TestNoArchiveLeadsOutOfItsFolder(t *testing.T) {
 		"a link to an absolute path":   {link("evil", "/etc/passwd")},
 		"a link out of a folder":       {folder("a"), link("a/evil", "../../x")},
 		"a link through another":       {folder("a"), folder("a/b"), link("a/b/top", "../.."), link("evil", "a/b/top/..")},
+		"a link through one inside":    {folder("a"), folder("a/b"), link("a/b/top", "../.."), link("a/evil", "b/top/..")},
 		"a link to nothing":            {{Typeflag: tar.TypeSymlink, Name: "evil", Mode: 0o777}},
 		"a hard link":                  {plainFile("a"), {Typeflag: tar.TypeLink, Name: "evil", Linkname: "a"}},
 		"a device":                     {{Typeflag: tar.TypeChar, Name: "evil", Devmajor: 1, Devminor: 3}},
