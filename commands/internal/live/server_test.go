@@ -159,8 +159,13 @@ func TestAServerThatHasRunOutOfSomethingTurnsTheCallerAwayAndGoesOn(t *testing.T
 	speak(t, address)
 	speak(t, address)
 	caller := overTCP(t, 1, "", version3, Way{Dial: address}, "one")
-	if err := wait(t, caller.ended); err != nil {
-		t.Errorf("the next caller leaves with %v", err)
+	select {
+	case err := <-ended:
+		t.Fatalf("the server leaves with %v", err)
+	case err := <-caller.ended:
+		if err != nil {
+			t.Errorf("the next caller leaves with %v", err)
+		}
 	}
 	if got := wait(t, caller.received); got != "ready\none" {
 		t.Errorf("%q arrived", got)
