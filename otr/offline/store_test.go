@@ -259,3 +259,27 @@ func TestEnsemblesSayWhyTheyDoNotCountAndWhereTheyAre(t *testing.T) {
 	alice.now = bob.now
 	mail(t, alice, bob, fresh, "hello")
 }
+
+// An ensemble that has been used is remembered for as long as it could be used again.
+func TestAUsedEnsembleIsRememberedUntilItExpires(t *testing.T) {
+	alice, bob := newPeople(t)
+	valid, refused := ReadEnsembles(bob.publish(1, For{}), alice.now)
+	if len(valid) != 1 || len(refused) != 0 {
+		t.Fatalf("%d valid, %v", len(valid), refused)
+	}
+	s := alice.load()
+	if _, _, err := s.Write(valid[0]); err != nil {
+		t.Fatal(err)
+	}
+	expires := valid[0].Expires()
+	for _, at := range []struct {
+		now  time.Time
+		kept int
+	}{{alice.now, 1}, {expires.Add(-time.Second), 1}, {expires, 0}} {
+		alice.now = at.now
+		s.config.Now = func() time.Time { return at.now }
+		if s.Expire(); len(s.spent) != at.kept {
+			t.Errorf("%v before it expires %d are remembered", expires.Sub(at.now), len(s.spent))
+		}
+	}
+}
