@@ -13,7 +13,7 @@ import (
 	"otrpipe/otr/toolkit"
 )
 
-// Read writes the texts of the data messages that the keys fit to standard output, made safe
+// Read writes the texts of the data messages that the keys decrypt to standard output, made safe
 // for a terminal.
 func Read(in Input, keys Keys, s *terminal.IO) error {
 	out := terminal.Output(s.Out)
@@ -26,8 +26,8 @@ func Read(in Input, keys Keys, s *terminal.IO) error {
 	})
 }
 
-// ReadJSON writes the plaintexts of the data messages that the keys fit to w, as one JSON
-// array; nothing if there are none.
+// ReadJSON writes the plaintexts of the data messages that the keys decrypt to w, as one JSON
+// array, or nothing if there are none.
 func ReadJSON(in Input, keys Keys, s *terminal.IO, w io.Writer) error {
 	var all []toolkit.Fields
 	err := read(in, keys, s, func(m *toolkit.Message, p toolkit.Plaintext) error {
@@ -42,7 +42,7 @@ func ReadJSON(in Input, keys Keys, s *terminal.IO, w io.Writer) error {
 	return err
 }
 
-// read calls do with the plaintext of each data message that the keys fit.
+// read calls do with the plaintext of each data message that the keys decrypt.
 func read(in Input, keys Keys, s *terminal.IO, do func(*toolkit.Message, toolkit.Plaintext) error) error {
 	return withKeys(in, keys, s, func(m *toolkit.Message, key []byte) error {
 		p, err := toolkit.Read(m, key)
@@ -53,7 +53,7 @@ func read(in Input, keys Keys, s *terminal.IO, do func(*toolkit.Message, toolkit
 	})
 }
 
-// Forge writes the data messages that the keys fit to w, each with text in place of its own.
+// Forge writes the data messages that the keys decrypt to w, with text in place of their own.
 func Forge(in Input, keys Keys, text string, s *terminal.IO, w io.Writer) error {
 	return withKeys(in, keys, s, func(m *toolkit.Message, key []byte) error {
 		line, err := toolkit.Forge(m, key, []byte(text))
@@ -61,8 +61,8 @@ func Forge(in Input, keys Keys, text string, s *terminal.IO, w io.Writer) error 
 	})
 }
 
-// withKeys is fit for messages that may have different keys. The user is told how many were
-// passed over.
+// withKeys is fit for messages with different keys. It tells the user how many messages it
+// skipped.
 func withKeys(in Input, keys Keys, s *terminal.IO, do func(m *toolkit.Message, key []byte) error) error {
 	fitting, others, err := fit(in, func(m *toolkit.Message) error {
 		key, err := keys.of(m)
@@ -77,8 +77,8 @@ func withKeys(in Input, keys Keys, s *terminal.IO, do func(m *toolkit.Message, k
 	return err
 }
 
-// Modify writes the data messages that a MAC key fits to w, each with text in place of old at
-// an offset of its text.
+// Modify writes the data messages that a MAC key verifies to w, with text in place of old at an
+// offset of their text.
 func Modify(in Input, macKey []byte, old, text string, offset int, w io.Writer) error {
 	_, _, err := fit(in, func(m *toolkit.Message) error {
 		line, err := toolkit.Modify(m, macKey, []byte(old), []byte(text), offset)
@@ -104,10 +104,11 @@ func writeLine(w io.Writer, line []byte, err error) error {
 	return err
 }
 
-// PartNames are the parts of a data message of version 3 or 2, as Make takes them.
+// PartNames lists the parts of a data message of version 3 or 2, in the order in which Make
+// takes them.
 var PartNames = []string{"SENDER", "RECEIVER", "FLAGS", "SENDER_KEYID", "RECIPIENT_KEYID", "PUBKEY", "COUNTER", "ENCRYPTED", "REVEALED"}
 
-// Make writes a data message to w that is made of its parts and authenticated with a MAC key.
+// Make writes a data message to w, made from its parts and authenticated with a MAC key.
 func Make(macKey []byte, parts []string, w io.Writer) error {
 	p, err := parseParts(parts)
 	if err != nil {

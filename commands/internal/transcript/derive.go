@@ -8,7 +8,7 @@ import (
 	"otrpipe/otr/toolkit"
 )
 
-// SessionKeys are the keys of a session, as the toolkit prints them.
+// SessionKeys holds the keys of a session in the form in which the toolkit prints them.
 type SessionKeys struct{ toolkit.Fields }
 
 // DeriveSessionKeys derives the keys of a session of version 2 or 3 from D-H values.
@@ -20,7 +20,7 @@ func DeriveSessionKeys(ourPrivate, theirPublic []byte) (SessionKeys, error) {
 	return SessionKeys{fields}, nil
 }
 
-// Text has a line for each key.
+// Text has one line per key.
 func (k SessionKeys) Text() string {
 	var b strings.Builder
 	for _, f := range k.Fields {

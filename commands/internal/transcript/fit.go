@@ -7,13 +7,13 @@ import (
 	"otrpipe/otr/toolkit"
 )
 
-// hintParse tells where to see what the input has.
+// hintParse names the command that shows the contents of the input.
 const hintParse = "otrpipe toolkit parse shows the messages with their numbers and kinds"
 
-// fit calls do for each data message of the input until it returns an error. Where do returns
-// an error that wraps toolkit.ErrWrongKey or toolkit.ErrKeyLength the key does not fit the
-// message, and may fit others; fit returns how many it fitted. If it fitted none, that is an
-// error; and so it is when a message cannot be read.
+// fit calls do for each data message of the input until it returns an error. An error that wraps
+// toolkit.ErrWrongKey or toolkit.ErrKeyLength means that the key does not fit this message, but
+// may fit others. fit returns the number of messages that the key fits. It returns an error if
+// there are none, or if a message cannot be read.
 func fit(in Input, do func(*toolkit.Message) error) (fitting, others int, err error) {
 	c := fitCounts{number: in.Number}
 	err = in.each(func(m *toolkit.Message) error {
@@ -44,12 +44,12 @@ type fitCounts struct {
 	number          int // only the message with this number; 0: all
 	all             int
 	bad             int              // messages that cannot be read
-	firstBad        toolkit.Position // of them
+	firstBad        toolkit.Position // the position of the first of these
 	fitting, others int              // data messages
 	why             error            // why the key does not fit the first of others
 }
 
-// data counts a message, and says whether it is a data message to be tried.
+// data counts a message, and reports whether it is a data message to try.
 func (c *fitCounts) data(m *toolkit.Message) (bool, error) {
 	if m.Number == 0 && m.Err == nil { // a fragment
 		return false, nil
@@ -69,7 +69,7 @@ func (c *fitCounts) data(m *toolkit.Message) (bool, error) {
 	return m.Name == "data", nil
 }
 
-// err is what is wrong with the whole of the input.
+// err returns the error for the input as a whole.
 func (c *fitCounts) err() error {
 	data := c.fitting + c.others
 	switch {

@@ -11,12 +11,12 @@ import (
 	"otrpipe/otr/toolkit"
 )
 
-// maxHexFile bounds a file that is named as @FILE: the longest key is a D-H value, and the
+// maxHexFile bounds a file that is named as @FILE. The longest key is a D-H value, and the
 // longest other argument an encrypted message.
 const maxHexFile = 4 << 20
 
-// ParseHex reads hexadecimal digits, or those in the file that "@FILE" names. name says in
-// errors which argument it is; no error quotes the digits.
+// ParseHex reads hexadecimal digits, or those in the file that "@FILE" names. name is the
+// argument's name in errors; no error quotes the digits.
 func ParseHex(arg, name string) ([]byte, error) {
 	code := exit.Usage
 	if file, ok := strings.CutPrefix(arg, "@"); ok {
@@ -47,17 +47,17 @@ func ParseHex(arg, name string) ([]byte, error) {
 	return b, nil
 }
 
-// Keys decrypt messages: one key, or those of a key log.
+// Keys holds the keys to decrypt messages with: a single key, or those of a key log.
 type Keys struct {
 	one []byte
 	log *toolkit.KeyLog
 }
 
-// Key returns Keys that are one key.
+// Key returns Keys with a single key.
 func Key(key []byte) Keys { return Keys{one: key} }
 
-// ReadKeyLog returns the keys that a stream command has written to a file. flag is the flag
-// that names the file.
+// ReadKeyLog reads the keys that a stream command has written to a file. flag is the flag that
+// names the file.
 func ReadKeyLog(path, flag string) (Keys, error) {
 	f, err := os.Open(path)
 	if err != nil {

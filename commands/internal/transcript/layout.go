@@ -1,5 +1,5 @@
-// Package transcript is the toolkit's commands about transcripts: it lays OTR messages out for
-// people to read, and reads, changes and forges them with keys.
+// Package transcript implements the toolkit's commands for transcripts: it shows OTR messages in
+// a readable layout, and reads, changes and forges them with keys.
 package transcript
 
 import (
@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// labelWidth is the width of the column of field names, indent and gap included. With
-	// a row of bytes it makes the 80 columns of a terminal.
+	// labelWidth is the width of the column of field names, including indent and gap. Together
+	// with a row of bytes it fills the 80 columns of a terminal.
 	labelWidth = 27
-	// rowBytes is how many bytes stand on a row, in groups of groupBytes.
+	// rowBytes is the number of bytes on a row, in groups of groupBytes.
 	rowBytes   = 24
 	groupBytes = 4
-	// shortBytes is how many bytes of a field are shown where not all are.
+	// shortBytes is the number of bytes to show of a shortened field.
 	shortBytes = 4 * rowBytes
 )
 
-// labels are the names of messages as the specifications write them.
+// labels maps message types to their names in the specifications.
 var labels = map[string]string{
 	"query":                "Query",
 	"whitespace_tag":       "Whitespace tag",
@@ -43,16 +43,15 @@ var labels = map[string]string{
 	"prekey_ensemble":      "Prekey ensemble",
 }
 
-// A Layout writes messages for people.
+// A Layout writes messages in a readable form.
 type Layout struct {
 	w    io.Writer
-	full bool // no field is shortened
+	full bool // do not shorten fields
 
 	title, label, good, bad *color.Color
 }
 
-// New returns a Layout that writes to w: in colour, and with long fields whole, if asked
-// for.
+// New returns a Layout that writes to w, in colour and with long fields in full if asked for.
 func New(w io.Writer, colour, full bool) *Layout {
 	l := &Layout{
 		w: w, full: full,
@@ -69,7 +68,7 @@ func New(w io.Writer, colour, full bool) *Layout {
 	return l
 }
 
-// Message writes a message, a field a row, and an empty line.
+// Message writes a message, one field per row, and an empty line.
 func (l *Layout) Message(m *toolkit.Message) error {
 	name := labels[m.Name]
 	if name == "" {
@@ -116,7 +115,7 @@ func (l *Layout) fields(b *strings.Builder, fields toolkit.Fields, indent string
 	}
 }
 
-// list writes the MAC keys that a message reveals, or another list of objects.
+// list writes a list of objects, such as the MAC keys that a message reveals.
 func (l *Layout) list(b *strings.Builder, label string, all []toolkit.Fields) {
 	if len(all) == 0 {
 		fmt.Fprintf(b, "%s%s\n", l.label.Sprintf("%-*s", labelWidth, label), "none")
@@ -185,7 +184,7 @@ func (l *Layout) hexRows(v []byte) (rows []string) {
 	return rows
 }
 
-// judged colours what a check came to.
+// judged colours the result of a check.
 func (l *Layout) judged(name, row string) string {
 	switch {
 	case name == "fault", (name == "valid" || name == "sigma_check") && row != "yes" && row != "valid":

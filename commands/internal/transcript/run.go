@@ -9,12 +9,12 @@ import (
 	"otrpipe/otr/toolkit"
 )
 
-// An Input is a transcript and how it is to be read.
+// An Input is a transcript with options for reading it.
 type Input struct {
 	R      io.Reader
 	Number int // only this message, as Show counts them; 0: all
-	// Account and PeerAccount, unless empty, are names that key exchanges of version 4 may
-	// have been bound to.
+	// Account and PeerAccount, unless empty, are account names that version 4 key exchanges may
+	// be bound to.
 	Account, PeerAccount string
 }
 
@@ -26,7 +26,7 @@ func (in Input) parser() *toolkit.Parser {
 	return p
 }
 
-// each calls do for each message, fragments too, until it returns an error.
+// each calls do for each message, including fragments, until do returns an error.
 func (in Input) each(do func(*toolkit.Message) error) error {
 	p := in.parser()
 	for {
@@ -46,14 +46,14 @@ func (in Input) each(do func(*toolkit.Message) error) error {
 	}
 }
 
-// errNoMessage is the end of an input in which there is no OTR message.
+// errNoMessage is the error for an input that contains no OTR message.
 func errNoMessage() error {
 	return exit.Errorf(exit.Failure, "the input has no OTR message").
 		WithHint("give a log, or lines such as ?OTR:…, on standard input")
 }
 
-// unreadable is the end of an input of which n messages could not be read, first of them
-// the one at a position.
+// unreadable returns the error for an input of which n messages could not be read, the first of
+// them at a position.
 func unreadable(n int, first toolkit.Position) *exit.Error {
 	if n == 1 {
 		return exit.Errorf(exit.Failure, "a message cannot be read: %v", first)
@@ -61,8 +61,8 @@ func unreadable(n int, first toolkit.Position) *exit.Error {
 	return exit.Errorf(exit.Failure, "%d messages cannot be read, the first at %v", n, first)
 }
 
-// Show writes every message: laid out for people, in colour and whole if asked for. An
-// error of the input comes after everything that could be read.
+// Show writes every message in a readable layout, in colour and in full if asked for. It reports
+// an error of the input after everything that could be read.
 func Show(in Input, w io.Writer, colour, full bool) error {
 	out := bufio.NewWriter(w)
 	layout := New(out, colour, full)

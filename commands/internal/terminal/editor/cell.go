@@ -9,17 +9,17 @@ import (
 	"otrpipe/commands/internal/terminal"
 )
 
-// A cell is what moves together on a screen: a character with all that combines
-// with it. A colour sequence is a cell of no width.
+// A cell is the unit that moves on a screen: a character with everything that combines with it.
+// A colour sequence is a cell of width 0.
 type cell struct {
 	text  string
 	width int // columns
 }
 
-// tab is how a tab looks, wherever it stands.
+// tab is how a tab is shown, in any column.
 const tab = "    "
 
-// cells cuts s, in which only colour sequences may control the terminal.
+// cells splits s into cells. s must not contain control sequences other than colours.
 func cells(s string) []cell {
 	var all []cell
 	for state := -1; s != ""; {
@@ -41,12 +41,11 @@ func cells(s string) []cell {
 	return all
 }
 
-// maxRunes is how many runes one cell may have: as many as the longest of the
-// emoji have that are joined of others. A character can have any number of marks,
-// and what is longer is nothing that anybody reads.
+// maxRunes bounds the number of runes in a cell, because a character can have any number of
+// combining marks. The longest joined emoji have this many; anything longer is unreadable.
 const maxRunes = 10
 
-// runesLen is the length in bytes of the first n runes of s.
+// runesLen returns the length in bytes of the first n runes of s.
 func runesLen(s string, n int) int {
 	for i := range s {
 		if n == 0 {
@@ -57,8 +56,7 @@ func runesLen(s string, n int) int {
 	return len(s)
 }
 
-// most is how many columns a cell takes on a terminal that does not join what
-// belongs together.
+// most returns how many columns a cell takes on a terminal that does not join its parts.
 func (c cell) most() (columns int) {
 	if c.width == 0 {
 		return 0
@@ -69,7 +67,7 @@ func (c cell) most() (columns int) {
 	return max(columns, c.width)
 }
 
-// colourLen is the length of the colour sequence that s begins with; 0: none.
+// colourLen returns the length of the colour sequence at the beginning of s; 0: none.
 func colourLen(s string) int {
 	rest, ok := strings.CutPrefix(s, "\x1b[")
 	if !ok {
@@ -82,9 +80,9 @@ func colourLen(s string) int {
 	return len("\x1b[") + n + 1
 }
 
-// shown is how a line that is edited looks, on one row if it can be: line ends
-// have a sign, and what must not reach a terminal is visible, in what the terminal can
-// show. Each cell is one of the line's.
+// shown returns the cells of an edited line as they look on the screen: line ends become a sign,
+// and characters that must not reach a terminal are made visible, all in the terminal's charset.
+// Each cell corresponds to one of the line's.
 func shown(line string, charset *terminal.Charset) []cell {
 	all := cells(line)
 	for i, c := range all {
@@ -115,11 +113,10 @@ func textOf(row []cell) string {
 	return b.String()
 }
 
-// wrap cuts a line into rows of at most width columns, between words where it
-// can, and indents all but the first. So whatever is in a line, only its
-// beginning is at the beginning of a row. With whole, a fingerprint in hexadecimal
-// is left whole for the terminal to break, so that it can be copied. No terminal
-// breaks another row by itself, whatever it joins.
+// wrap splits a line into rows of at most width columns, between words if possible, and indents
+// all rows but the first. So only the beginning of a line is ever at the beginning of a row.
+// With whole, it leaves a hexadecimal fingerprint in one piece for the terminal to break, so
+// that it can be copied. Terminals never break other rows, whatever characters they join.
 func wrap(line []cell, width, indent int, whole bool) []string {
 	indent = min(indent, width/2)
 	var rows []string
@@ -151,8 +148,8 @@ func wrap(line []cell, width, indent int, whole bool) []string {
 	return append(rows, textOf(row))
 }
 
-// maxNumber is how many cells a row can have that ends in a fingerprint: 112 of them
-// are of that, and the others are its indentation.
+// maxNumber is the maximum number of cells in a row that ends in a fingerprint: 112 digits and
+// the indentation.
 const maxNumber = 128
 
 func isHex(c cell) bool { return len(c.text) == 1 && strings.Contains("0123456789abcdef", c.text) }

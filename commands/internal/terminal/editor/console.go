@@ -18,29 +18,28 @@ import (
 )
 
 const (
-	// escapeWait is how long the rest of a key's sequence may take.
+	// escapeWait is how long to wait for the rest of a key's sequence.
 	escapeWait = 50 * time.Millisecond
-	// lendWait is how often it is looked whether another program has done with
-	// the terminal.
+	// lendWait is the time between checks whether another program has finished with the
+	// terminal.
 	lendWait = 50 * time.Millisecond
-	// stopWait is how long the process may take to stop after it was told to.
+	// stopWait is how long the process may take to stop after being told to.
 	stopWait = 500 * time.Millisecond
-	// usualWidth and usualHeight are of a terminal that does not know its size.
+	// usualWidth and usualHeight are the assumed size of a terminal that does not report one.
 	usualWidth, usualHeight = 80, 24
 )
 
-// ErrInterrupted says that the key for an interruption was pressed on an empty
-// line, or at a secret.
+// ErrInterrupted says that Ctrl-C was pressed on an empty line or at a secret.
 var ErrInterrupted = errors.New("editor: interrupted")
 
 // ErrClosed says that the Console is closed.
 var ErrClosed = errors.New("editor: closed")
 
-// ErrHeld says that the line was entered while the console was on hold; see Console.Hold.
+// ErrHeld says that the line was entered while the console was on hold. See Console.Hold.
 var ErrHeld = errors.New("editor: on hold")
 
-// A Console is a terminal that is held. Lines and secrets are read by one
-// goroutine; the other methods may be called from any.
+// A Console controls a terminal. Only one goroutine may read lines and secrets; any goroutine
+// may call the other methods.
 type Console struct {
 	in      *os.File
 	out     *os.File
@@ -48,46 +47,46 @@ type Console struct {
 	colour  bool
 	charset *terminal.Charset
 	signals chan os.Signal
-	decoder decoder // the reading goroutine's
+	decoder decoder // owned by the reading goroutine
 
 	mu      sync.Mutex
 	prompt  string
 	line    line
 	history history
 	secret  *secret // nil: a line is edited
-	hold    *hold   // nil: what is typed goes into the line, or the secret
+	hold    *hold   // nil: typed keys go to the line or the secret
 	shown   bool
-	picture picture // on the screen, if shown
+	picture picture // what is on the screen, if shown
 	width   int
 	height  int
 	closed  bool
 	past    past
-	told    bool // that something unreadable was entered in this line, or secret
-	screen  int  // counts how often the rows above the line have moved in an unknown way
-	// complete, unless nil, returns what can follow a text; set before ReadLine.
+	told    bool // the user knows that something unreadable was entered in this line or secret
+	screen  int  // incremented when the rows above the line have moved in an unknown way
+	// complete, unless nil, returns the possible continuations of a text; set before ReadLine.
 	complete func(before string) []string
-	torn     bool          // the screen was once too small for the picture; see resize
-	away     bool          // the terminal has been given back until the process goes on
-	resumed  chan struct{} // from the signals: it goes on
+	torn     bool          // the screen has been too small for the picture; see resize
+	away     bool          // the terminal has been released until the process is continued
+	resumed  chan struct{} // sent to by the signal handler when the process is continued
 }
 
-// A secret is one that is being entered.
+// A secret is a secret being entered.
 type secret struct {
 	prompt string
 	text   []byte
 }
 
-// A hold says what is shown in place of the line, and has what was typed meanwhile.
+// A hold has the prompt to show in place of the line, and what was typed meanwhile.
 type hold struct {
 	prompt string
-	typed  []byte // at most maxHeld bytes of it
+	typed  []byte // at most maxHeld bytes
 }
 
-// maxHeld is how many bytes of a line are kept that is entered while the console is on
-// hold: enough to tell the commands that are understood then from everything else.
+// maxHeld is the number of bytes to keep of a line that is entered while the console is on hold.
+// It is enough to recognize the commands that are accepted then.
 const maxHeld = 16
 
-// Open takes over the terminal that in and out are, until Close.
+// Open takes control of the terminal behind in and out, until Close.
 func Open(in, out *os.File) (*Console, error) { return open(in, out, terminal.Locale()) }
 
 func open(in, out *os.File, charset *terminal.Charset) (*Console, error) {
@@ -106,8 +105,8 @@ func open(in, out *os.File, charset *terminal.Charset) (*Console, error) {
 	return c, nil
 }
 
-// Close gives the terminal back. A line that was begun stays to be seen. What has been
-// typed since is thrown away: it was not meant for the shell.
+// Close releases the terminal. An unfinished line stays visible. Keys that were typed but not
+// read are discarded, because they were not meant for the shell.
 func (c *Console) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,7 +130,7 @@ func (c *Console) Close() {
 	c.keys.Restore()
 }
 
-// Paint is text in a colour, where colour is shown.
+// Paint returns text in a colour, if the terminal shows colours.
 func (c *Console) Paint(text string, attributes ...color.Attribute) string {
 	paint := color.New(attributes...)
 	if c.colour {
@@ -142,7 +141,7 @@ func (c *Console) Paint(text string, attributes ...color.Attribute) string {
 	return paint.Sprint(text)
 }
 
-// SetPrompt shows another prompt, which may be painted.
+// SetPrompt changes the prompt, which may be painted.
 func (c *Console) SetPrompt(prompt string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -154,10 +153,10 @@ func (c *Console) SetPrompt(prompt string) {
 	}
 }
 
-// Hold shows prompt, which may be painted, in place of the line until Release. What is typed
-// meanwhile is neither shown nor added to the line, which stays as it is: ReadLine returns it
-// with ErrHeld when Enter is pressed, cut off after a few bytes. A secret that is being
-// entered is given up with ErrInterrupted at the next key.
+// Hold shows prompt, which may be painted, in place of the line until Release. Keys typed
+// meanwhile are neither shown nor added to the line, which stays as it is. When Enter is
+// pressed, ReadLine returns the first few bytes of them with ErrHeld. If a secret is being
+// entered, the next key ends it with ErrInterrupted.
 func (c *Console) Hold(prompt string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,7 +180,7 @@ func (c *Console) onHold() bool {
 	return c.hold != nil
 }
 
-// press does what a key does while the console is on hold.
+// press handles a key while the console is on hold.
 func (h *hold) press(k key) (typed string, done bool, err error) {
 	switch k.code {
 	case keyEnter:
@@ -206,14 +205,14 @@ func (h *hold) press(k key) (typed string, done bool, err error) {
 	return "", false, nil
 }
 
-// Message prints a text above the line. Its first row begins with lead, which
-// may be painted, and all others are indented; what could control the terminal is
-// made visible. The text is painted as the attributes say.
+// Message prints a text above the line. Its first row begins with lead, which may be painted,
+// and all others are indented. Control characters are made visible. The text is painted with the
+// attributes.
 func (c *Console) Message(lead, text string, attributes ...color.Attribute) {
 	c.print(c.layOut(cells(c.charset.Shown(lead)), text, attributes))
 }
 
-// layOut makes the lines of a text, the first one led by lead.
+// layOut returns the lines of a text, of which the first begins with lead.
 func (c *Console) layOut(lead []cell, text string, attributes []color.Attribute) []*message {
 	var all []*message
 	for i, l := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
@@ -232,8 +231,8 @@ func (c *Console) layOut(lead []cell, text string, attributes []color.Attribute)
 	return all
 }
 
-// Write prints whole lines above the line, or, after Close, where the cursor is. They
-// may be painted, and nothing else in them may control the terminal.
+// Write prints whole lines above the line or, after Close, at the cursor. They may be painted,
+// but must not contain other control sequences.
 func (c *Console) Write(p []byte) (int, error) {
 	var all []*message
 	for l := range bytes.Lines(p) {
@@ -258,10 +257,9 @@ func (c *Console) print(lines []*message) {
 	c.put(b.String() + c.drawn())
 }
 
-// ReadLine returns the next line, which is not in the history yet. A pasted text
-// is one line, its line ends in it. It fails with ErrInterrupted, with io.EOF
-// where the key for it was pressed on an empty line, with ErrHeld, with ErrClosed, or with
-// the terminal's error.
+// ReadLine returns the next line, without adding it to the history. A pasted text is one line
+// that contains its line ends. The error is ErrInterrupted, io.EOF if Ctrl-D was pressed on an
+// empty line, ErrHeld, ErrClosed, or the terminal's error.
 func (c *Console) ReadLine() (string, error) {
 	c.show()
 	for {
@@ -285,14 +283,14 @@ func (c *Console) ReadLine() (string, error) {
 	}
 }
 
-// Remember puts a line into the history.
+// Remember adds a line to the history.
 func (c *Console) Remember(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.history.add(text)
 }
 
-// edits are the keys that move the cursor, or take text away.
+// edits maps the keys that move the cursor or delete text to their effects.
 var edits = map[code]func(*line){
 	keyLeft:          (*line).left,
 	keyRight:         (*line).right,
@@ -308,7 +306,7 @@ var edits = map[code]func(*line){
 	keyKillWordRight: func(l *line) { l.kill(l.wordRight) },
 }
 
-// press does what a key does to the line.
+// press applies a key to the line.
 func (c *Console) press(k key) (text string, done bool, err error) {
 	l := &c.line
 	fits := true
@@ -362,11 +360,11 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 	return "", false, nil
 }
 
-// Complete has the Tab key complete the line: candidates returns the texts that can follow
-// what stands before the cursor. It is called before ReadLine.
+// Complete makes the Tab key complete the line. candidates returns the possible continuations of
+// the text before the cursor. Complete must be called before ReadLine.
 func (c *Console) Complete(candidates func(before string) []string) { c.complete = candidates }
 
-// completeLine adds what all that can follow has in common.
+// completeLine adds the common beginning of all possible continuations.
 func (c *Console) completeLine() (fits bool) {
 	l := &c.line
 	if c.complete == nil {
@@ -391,8 +389,8 @@ func (c *Console) completeLine() (fits bool) {
 	return l.insert(strings.ToValidUTF8(common, ""))
 }
 
-// tellUnreadable says that what was entered cannot be read: each pasted text, and the first
-// key of a line.
+// tellUnreadable tells the user that input cannot be read: every such pasted text, but only the
+// first such key of a line.
 func (c *Console) tellUnreadable(k key) {
 	what := "What this key sends"
 	switch {
@@ -406,9 +404,9 @@ func (c *Console) tellUnreadable(k key) {
 	c.complain(what + " is not " + c.charset.String() + ", so it was left out. LC_ALL, LC_CTYPE or LANG must say what the terminal uses.")
 }
 
-// complain says above the line what could not be done.
+// complain prints an error above the line.
 func (c *Console) complain(text string) {
-	c.screen++ // the text may take more rows than one
+	c.screen++ // the text may take more than one row
 	c.put("\a" + c.erased() + c.Paint(text, color.FgYellow) + "\r\n" + c.drawn())
 }
 
@@ -421,8 +419,8 @@ func (c *Console) Bell() {
 	}
 }
 
-// ReadSecret asks for a secret, which is not shown, and is the caller's to wipe.
-// It fails as ReadLine does.
+// ReadSecret asks for a secret, which is not shown. The caller wipes it. Its errors are those of
+// ReadLine.
 func (c *Console) ReadSecret(prompt string) ([]byte, error) {
 	s := &secret{prompt: prompt}
 	c.setSecret(s)
@@ -465,8 +463,8 @@ func (c *Console) setSecret(s *secret) {
 	c.put(erased + c.drawn())
 }
 
-// press does what a key does to a secret. Where the secret grows, what it was
-// is wiped.
+// press applies a key to a secret. When the secret moves to a larger buffer, the old one is
+// wiped.
 func (s *secret) press(k key) {
 	switch k.code {
 	case keyRune:
@@ -493,8 +491,8 @@ func (s *secret) add(b []byte) {
 	clear(b)
 }
 
-// nextKey waits for a key. While another program reads the terminal's keys,
-// none is ours.
+// nextKey waits for a key. While another program reads the terminal's keys, it waits for that
+// program to finish.
 func (c *Console) nextKey() (key, error) {
 	wait := -1
 	for {
@@ -526,7 +524,7 @@ func (c *Console) nextKey() (key, error) {
 	}
 }
 
-// poll waits until the terminal has keys, for so many milliseconds at most.
+// poll waits until the terminal has keys, for at most the given number of milliseconds.
 func (c *Console) poll(wait int) (ready bool, err error) {
 	ready, err = c.keys.Wait(wait)
 	if errors.Is(err, terminal.ErrWoken) {
@@ -538,7 +536,7 @@ func (c *Console) poll(wait int) (ready bool, err error) {
 func (c *Console) read() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed { // and what there was has been thrown away
+	if c.closed { // and unread keys have been discarded
 		return ErrClosed
 	}
 	var buf [4096]byte
@@ -551,14 +549,14 @@ func (c *Console) read() error {
 	return nil
 }
 
-// lend waits until another program that reads the terminal has done.
+// lend waits until another program that reads the terminal has finished.
 func (c *Console) lend() {
 	for !c.keys.Ours() && !c.isClosed() {
 		time.Sleep(lendWait)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.shown = false // nobody knows where the cursor is
+	c.shown = false // the position of the cursor is unknown
 	c.screen++
 	c.redraw()
 }
@@ -569,9 +567,9 @@ func (c *Console) isClosed() bool {
 	return c.closed
 }
 
-// suspend gives the terminal back and stops the process, as the key does elsewhere:
-// all of the group, the transport too, so that neither end loses anything. Where
-// nobody is there to let it go on, nothing stops.
+// suspend releases the terminal and stops the whole process group as Ctrl-Z does elsewhere,
+// including the transport, so that neither end loses anything. If there is no shell to continue
+// it, nothing stops.
 func (c *Console) suspend() {
 	c.mu.Lock()
 	if c.closed {
@@ -583,7 +581,7 @@ func (c *Console) suspend() {
 	c.keys.Restore()
 	c.mu.Unlock()
 	select {
-	case <-c.resumed: // of another time
+	case <-c.resumed: // left over from an earlier stop
 	default:
 	}
 	stopped := stopGroup()
@@ -593,7 +591,7 @@ func (c *Console) suspend() {
 			return
 		case <-time.After(stopWait):
 		}
-		// Where both have come since, the process was stopped.
+		// If both have arrived since, the process was stopped.
 		select {
 		case <-c.resumed:
 			return
@@ -608,9 +606,9 @@ func (c *Console) suspend() {
 	}
 }
 
-// retake takes the terminal back.
+// retake takes control of the terminal again.
 func (c *Console) retake() {
-	_ = c.keys.Retake() // it is gone, and the next read will say so
+	_ = c.keys.Retake() // the terminal is gone, and the next read returns that error
 	if c.away {
 		c.away = false
 		c.put("\x1b[?2004h")
@@ -619,7 +617,7 @@ func (c *Console) retake() {
 	c.screen++
 }
 
-// heedSignals draws anew when the terminal has another size, or is ours again.
+// heedSignals redraws when the terminal's size has changed or the process has been continued.
 func (c *Console) heedSignals() {
 	for s := range c.signals {
 		c.mu.Lock()
@@ -637,9 +635,9 @@ func (c *Console) heedSignals() {
 	}
 }
 
-// resize draws anew on a screen that may have another size. Rows that had no room
-// on a small one are where no program can erase them, and may come back whenever the
-// screen grows: from then on all of it is drawn anew.
+// resize redraws after a possible change of the screen's size. Rows that did not fit on a small
+// screen are out of reach and may reappear whenever the screen grows, so from then on the whole
+// screen is redrawn.
 func (c *Console) resize() {
 	c.measure()
 	c.screen++
@@ -672,7 +670,7 @@ func (c *Console) show() {
 
 func (c *Console) redraw() { c.put(c.erased() + c.drawn()) }
 
-// erased is what takes the line from the screen, and drawn what puts it there.
+// erased returns the sequences that erase the line, and drawn those that draw it.
 func (c *Console) erased() string {
 	if c.closed || c.away {
 		return ""
@@ -693,7 +691,7 @@ func (c *Console) drawn() string {
 	return c.picture.draw()
 }
 
-// paint is the picture of the line, or of the secret that is asked for.
+// paint returns the picture of the line, or of the secret being entered.
 func (c *Console) paint() picture {
 	prompt, text, pos := c.prompt, c.line.text, c.line.pos
 	switch {
@@ -705,5 +703,5 @@ func (c *Console) paint() picture {
 	return paint(cells(prompt), shown(text, c.charset), len(cells(text[:pos])), c.width)
 }
 
-// put writes to the terminal. One that is gone is noticed where keys are read.
+// put writes to the terminal. Reading keys notices when the terminal is gone.
 func (c *Console) put(s string) { _, _ = io.WriteString(c.out, c.charset.Encode(s)) }

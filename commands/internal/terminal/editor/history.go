@@ -1,16 +1,16 @@
 package editor
 
-// maxHistory is how many lines are kept to be brought back.
+// maxHistory is the maximum number of lines in the history.
 const maxHistory = 500
 
-// A history has the lines that were entered, the oldest first.
+// A history holds the entered lines, oldest first.
 type history struct {
 	lines []string
-	back  int    // how many lines back the shown one is; 0: it is a new one
-	draft string // the new one, while an old one is shown
+	back  int    // how far back the shown line is; 0: it is the new line
+	draft string // the new line, while an old one is shown
 }
 
-// add appends a line, unless it is the last one again.
+// add appends a line unless it equals the last one.
 func (h *history) add(text string) {
 	h.back = 0
 	if n := len(h.lines); n > 0 && h.lines[n-1] == text {
@@ -22,7 +22,7 @@ func (h *history) add(text string) {
 	h.lines = append(h.lines, text)
 }
 
-// older and newer show the line before and after the one that l shows.
+// older and newer change l to the previous and the next line of the history.
 func (h *history) older(l *line) {
 	if h.back == len(h.lines) {
 		return

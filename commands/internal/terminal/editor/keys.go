@@ -8,16 +8,16 @@ import (
 	"otrpipe/commands/internal/terminal"
 )
 
-// A code says what a key means.
+// A code is the meaning of a key.
 type code int
 
 const (
-	keyNone            code = iota // nothing that is known here
+	keyNone            code = iota // an unknown key
 	keyRune                        // a character
-	keyPaste                       // a text that was pasted
-	keyTooLong                     // a pasted text of more bytes than a line can have
-	keyUnreadable                  // what is no character of the terminal's charset
-	keyUnreadablePaste             // a pasted text with such a thing in it
+	keyPaste                       // a pasted text
+	keyTooLong                     // a pasted text that is longer than a line can be
+	keyUnreadable                  // bytes that are no character of the terminal's charset
+	keyUnreadablePaste             // a pasted text that contains such bytes
 	keyEnter
 	keyNewline
 	keyInterrupt
@@ -42,14 +42,14 @@ const (
 	keyTab
 )
 
-// A key is one that was pressed, or a text that was pasted.
+// A key is a key press or a pasted text.
 type key struct {
 	code code
 	r    rune   // keyRune
 	text []byte // keyPaste; line ends are LF
 }
 
-// controls are the keys that a single byte stands for.
+// controls maps single bytes to keys.
 var controls = map[byte]code{
 	'\r': keyEnter, '\n': keyEnter, 0x7f: keyBackspace,
 	ctrl('A'): keyHome, ctrl('B'): keyLeft, ctrl('C'): keyInterrupt, ctrl('D'): keyEOF,
@@ -60,7 +60,7 @@ var controls = map[byte]code{
 
 func ctrl(letter byte) byte { return letter & 0x1f }
 
-// sequences are the keys that terminals send as ESC and what stands here.
+// sequences maps what terminals send after ESC to keys.
 var sequences = map[string]code{
 	"[A": keyUp, "[B": keyDown, "[C": keyRight, "[D": keyLeft, "[H": keyHome, "[F": keyEnd,
 	"OA": keyUp, "OB": keyDown, "OC": keyRight, "OD": keyLeft, "OH": keyHome, "OF": keyEnd,
@@ -70,13 +70,13 @@ var sequences = map[string]code{
 	"\r": keyNewline, "\n": keyNewline,
 }
 
-// What terminals put around a text that is pasted, once they have been asked to.
+// The marks that terminals put around a pasted text on request.
 const (
 	pasteBegin = "\x1b[200~"
 	pasteEnd   = "\x1b[201~"
 )
 
-// A decoder makes keys of what a terminal sends.
+// A decoder converts a terminal's input to keys.
 type decoder struct {
 	charset *terminal.Decoder // nil: the terminal is UTF-8
 	unread  []byte
@@ -85,7 +85,7 @@ type decoder struct {
 	tooLong bool
 }
 
-// feed takes what the terminal has sent.
+// feed adds input from the terminal.
 func (d *decoder) feed(b []byte) {
 	if d.charset == nil {
 		d.unread = append(d.unread, b...)
@@ -94,9 +94,8 @@ func (d *decoder) feed(b []byte) {
 	d.unread = d.charset.Append(d.unread, b)
 }
 
-// next takes the first key; false: none is complete. If nothing else has come
-// for a while, all that is there is complete: the key for ESC is the
-// beginning of other keys too.
+// next removes the first key; false: none is complete. Because the ESC key is also the beginning
+// of other keys' sequences, input counts as complete if nothing else has arrived for a while.
 func (d *decoder) next(all bool) (key, bool) {
 	if d.pasting {
 		return d.paste()
@@ -125,7 +124,7 @@ func (d *decoder) next(all bool) (key, bool) {
 	return key{code: keyRune, r: r}, true
 }
 
-// sequence takes a key that begins with ESC.
+// sequence removes a key that begins with ESC.
 func (d *decoder) sequence(all bool) (key, bool) {
 	n := sequenceLen(d.unread)
 	if n == 0 {
@@ -143,8 +142,8 @@ func (d *decoder) sequence(all bool) (key, bool) {
 	return key{code: sequences[s[1:]]}, true
 }
 
-// sequenceLen is the length of the sequence that b begins with; 0: it is not
-// complete. See ECMA-48, 5.4.
+// sequenceLen returns the length of the sequence at the beginning of b; 0: it is not complete.
+// See ECMA-48, 5.4.
 func sequenceLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
@@ -167,7 +166,7 @@ func sequenceLen(b []byte) int {
 	return 1 + n
 }
 
-// paste gathers a pasted text. What no line can hold is not kept.
+// paste collects a pasted text. It drops text that is too long for a line.
 func (d *decoder) paste() (key, bool) {
 	end := bytes.Index(d.unread, []byte(pasteEnd))
 	n := end
@@ -198,8 +197,8 @@ func (d *decoder) paste() (key, bool) {
 	return k, true
 }
 
-// plain is a pasted text with LF as its line ends, none behind the last line,
-// and no other control characters but tabs.
+// plain returns a pasted text with LF as line ends, none after the last line, and without
+// control characters other than tabs.
 func plain(b []byte) []byte {
 	b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
 	b = bytes.ReplaceAll(b, []byte("\r"), []byte("\n"))
@@ -212,7 +211,7 @@ func plain(b []byte) []byte {
 	}, b)
 }
 
-// drop forgets n bytes, which may be of a secret.
+// drop removes n bytes, which may be part of a secret, and wipes them.
 func (d *decoder) drop(n int) {
 	rest := copy(d.unread, d.unread[n:])
 	clear(d.unread[rest:])

@@ -6,18 +6,18 @@ import (
 	"unicode/utf8"
 )
 
-// maxLine is how long a line can be, in bytes: more than anybody types, and few
-// enough to draw anew with each key.
+// maxLine is the maximum length of a line in bytes: more than anybody types, and little enough
+// to redraw at each key.
 const maxLine = 64 << 10
 
-// A line is a text that is edited.
+// A line is a text being edited.
 type line struct {
 	text   string
 	pos    int    // of the cursor, in bytes
-	killed string // what was deleted last by the line or word
+	killed string // the text deleted last by line or word
 }
 
-// insert puts s in front of the cursor, unless the line would be too long.
+// insert inserts s before the cursor, unless the line would become too long.
 func (l *line) insert(s string) (fits bool) {
 	if len(l.text)+len(s) > maxLine {
 		return false
@@ -27,7 +27,7 @@ func (l *line) insert(s string) (fits bool) {
 	return true
 }
 
-// take returns the line and empties it.
+// take returns the line and clears it.
 func (l *line) take() string {
 	text := l.text
 	l.set("")
@@ -37,7 +37,7 @@ func (l *line) take() string {
 // set replaces the line.
 func (l *line) set(text string) { l.text, l.pos = text, len(text) }
 
-// before is the cell before the cursor, after the one behind it; both may be "".
+// before returns the cell before the cursor, and after the one after it; "": there is none.
 func (l *line) before() string {
 	if all := cells(l.text[:l.pos]); len(all) > 0 {
 		return all[len(all)-1].text
@@ -57,8 +57,8 @@ func (l *line) right() { l.pos += len(l.after()) }
 func (l *line) home()  { l.pos = 0 }
 func (l *line) end()   { l.pos = len(l.text) }
 
-// wordLeft moves to the beginning of the word before the cursor, wordRight to
-// the end of the one behind it.
+// wordLeft moves to the beginning of the word before the cursor, wordRight to the end of the
+// word after it.
 func (l *line) wordLeft() {
 	before := strings.TrimRightFunc(l.text[:l.pos], unicode.IsSpace)
 	l.pos = 0
@@ -81,8 +81,8 @@ func (l *line) wordRight() {
 func (l *line) backspace() { l.cut(l.pos-len(l.before()), l.pos) }
 func (l *line) delete()    { l.cut(l.pos, l.pos+len(l.after())) }
 
-// kill deletes from where the cursor was to where move takes it, to be brought
-// back by yank.
+// kill deletes the text between the cursor's position and the one that move takes it to. yank
+// can restore it.
 func (l *line) kill(move func()) {
 	from := l.pos
 	move()
@@ -95,7 +95,7 @@ func (l *line) kill(move func()) {
 
 func (l *line) yank() bool { return l.insert(l.killed) }
 
-// cut deletes the bytes from and up to, and leaves the cursor there.
+// cut deletes the bytes between two positions and leaves the cursor there.
 func (l *line) cut(from, to int) {
 	l.text = l.text[:from] + l.text[to:]
 	l.pos = from

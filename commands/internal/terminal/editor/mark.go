@@ -7,14 +7,14 @@ import (
 	"github.com/fatih/color"
 )
 
-// A Mark is the place for a mark in a message that was printed: one column.
+// A Mark is a one-column place for a mark in a printed message.
 type Mark struct {
 	message *message
 	column  int
 }
 
-// Marked is Message for a text that may be marked later: the place for the mark is between
-// before and after, which lead its first row, and is blank as yet.
+// Marked is Message for a text that may be marked later. Its first row begins with before, a
+// blank column for the mark, and after.
 func (c *Console) Marked(before, after, text string, attributes ...color.Attribute) *Mark {
 	lead := cells(c.charset.Shown(before))
 	column := len(lead)
@@ -24,16 +24,15 @@ func (c *Console) Marked(before, after, text string, attributes ...color.Attribu
 	return &Mark{message: lines[0], column: column}
 }
 
-// Set shows a mark of one column, or fallback where the terminal cannot show it, where the
-// message stands on the screen. It returns false where that is not known, or it has left
-// the screen.
+// Set shows a mark of one column, or fallback if the terminal cannot show that, in the message
+// on the screen. It returns false if the message has left the screen or its position is unknown.
 func (c *Console) Set(m *Mark, mark, fallback string, attributes ...color.Attribute) bool {
 	if c.charset.Shown(mark) != mark {
 		mark = fallback
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.message.line[m.column] = cell{c.Paint(mark, attributes...), 1} // for when all is drawn anew
+	m.message.line[m.column] = cell{c.Paint(mark, attributes...), 1} // for when everything is redrawn
 	up, ok := c.above(m.message)
 	if !ok {
 		return false
@@ -52,8 +51,8 @@ func right(n int) string {
 	return fmt.Sprintf("\x1b[%dC", n)
 }
 
-// above is how many rows a message begins above the line; false: that is not known, or it
-// is not on the screen any more.
+// above returns how many rows above the line a message begins; false: that is unknown, or the
+// message has left the screen.
 func (c *Console) above(m *message) (up int, ok bool) {
 	first := slices.Index(c.past.all, m)
 	if first < 0 || m.screen != c.screen || !c.shown || c.away || c.closed {
@@ -62,7 +61,7 @@ func (c *Console) above(m *message) (up int, ok bool) {
 	for _, later := range c.past.all[first:] {
 		for _, row := range later.rows(c.width) {
 			if widthOf(cells(row)) > c.width {
-				return 0, false // the terminal has broken it
+				return 0, false // the terminal has broken the row
 			}
 			up++
 		}

@@ -2,11 +2,11 @@ package editor
 
 import "strings"
 
-// maxPast is how many lines are kept to draw a screen anew: as many as the highest
-// of screens has rows.
+// maxPast is the number of lines to keep for redrawing the screen: as many as the tallest
+// screens have rows.
 const maxPast = 200
 
-// A message is a line that was printed.
+// A message is a printed line.
 type message struct {
 	line   []cell
 	indent int
@@ -14,10 +14,10 @@ type message struct {
 	screen int // the Console's count when it was printed; see Console.screen
 }
 
-// rows are those of a message on a screen of width columns.
+// rows returns the rows of a message on a screen of width columns.
 func (m *message) rows(width int) []string { return wrap(m.line, width, m.indent, m.whole) }
 
-// past is what was printed last.
+// past holds the lines that were printed last.
 type past struct{ all []*message }
 
 func (p *past) add(m *message) {
@@ -27,7 +27,7 @@ func (p *past) add(m *message) {
 	p.all = append(p.all, m)
 }
 
-// rows are the last ones of what was printed, height at most.
+// rows returns at most the last height rows of the printed lines.
 func (p *past) rows(width, height int) []string {
 	var last [][]string
 	n := 0
@@ -43,9 +43,9 @@ func (p *past) rows(width, height int) []string {
 	return all[max(0, len(all)-max(height, 0)):]
 }
 
-// page is what puts rows, fewer than height, on the screen from its first one on, with
-// nothing else on it. They are erased one by one: a screen that is cleared is a page of its own to
-// some terminals, which they keep.
+// page returns the sequences that show rows, which must be fewer than height, at the top of an
+// otherwise empty screen. They erase rows one by one, because some terminals save a screen that
+// is cleared as a page of their history.
 func page(rows []string, height int) string {
 	var b strings.Builder
 	b.WriteString("\x1b[H")

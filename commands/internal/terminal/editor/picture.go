@@ -5,16 +5,15 @@ import (
 	"strings"
 )
 
-// A picture is what the rows at the bottom of the screen show, and where the
-// cursor is.
+// A picture holds the rows at the bottom of the screen and the position of the cursor.
 type picture struct {
 	rows     []string
 	widths   []int // columns of each row
 	row, col int   // of the cursor
 }
 
-// paint lays prompt and line out on rows of width columns. The cursor is before
-// line's cell number pos.
+// paint lays out prompt and line in rows of width columns, with the cursor before the line's
+// cell number pos.
 func paint(prompt, line []cell, pos, width int) picture {
 	var p picture
 	var row []cell
@@ -49,7 +48,7 @@ func paint(prompt, line []cell, pos, width int) picture {
 	return p
 }
 
-// window is the part of p around the cursor that fits on height rows.
+// window returns the part of p around the cursor that fits on height rows.
 func (p picture) window(height int) picture {
 	height = max(height, 1)
 	if len(p.rows) <= height {
@@ -59,7 +58,7 @@ func (p picture) window(height int) picture {
 	return picture{p.rows[top : top+height], p.widths[top : top+height], p.row - top, p.col}
 }
 
-// height is how many rows p has on a screen of width columns, where it was drawn on
+// height returns the number of rows that p takes on a screen of width columns if it was drawn on
 // one that may have been wider.
 func (p picture) height(width int) int {
 	all := 0
@@ -69,7 +68,7 @@ func (p picture) height(width int) int {
 	return all
 }
 
-// draw is what shows p, from the beginning of an empty row.
+// draw returns the sequences that show p, from the beginning of an empty row on.
 func (p picture) draw() string {
 	var b strings.Builder
 	b.WriteString(strings.Join(p.rows, "\r\n"))
@@ -83,10 +82,10 @@ func (p picture) draw() string {
 	return b.String()
 }
 
-// erase is what takes p away from a screen of width columns, where it was drawn
-// on one that may have been wider: terminals break rows that have become too
-// long. It leaves the cursor at the beginning of the first row. The screen is
-// never cleared from its first place on, which tmux would take for a new page.
+// erase returns the sequences that remove p from a screen of width columns if it was drawn on
+// one that may have been wider, where the terminal has broken rows that became too long. It
+// leaves the cursor at the beginning of the first row. It never clears the screen from the top
+// left corner, because tmux would save that as a new page.
 func (p picture) erase(width int) string {
 	up, all := p.col/width, 0
 	for i, w := range p.widths {

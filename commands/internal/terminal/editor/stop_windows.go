@@ -2,7 +2,7 @@ package editor
 
 import "os"
 
-// watchTerminal does nothing: Windows has no signals of the terminal.
+// watchTerminal does nothing, because Windows has no terminal signals.
 func watchTerminal(chan<- os.Signal) {}
 
 func isContinued(os.Signal) bool { return false }
