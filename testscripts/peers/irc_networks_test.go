@@ -7,7 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -183,6 +186,78 @@ func TestQuittingAChatDeliversWhatWasTyped(t *testing.T) {
 			if strings.Contains(c.screen(), noise) {
 				t.Errorf("it says %q", noise)
 			}
+		}
+	})
+}
+
+// irssi's user types all the time, while otr-irc asks for new keys, crashes and starts again:
+// not one of the texts goes out in clear.
+func TestWhatIrssisUserTypesNeverGoesOutInClear(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, server string) {
+		h := newPatientHome(t)
+		wire := record(t, server)
+		alice := startIrssiWith(t, wire, "alice", "")
+		start := func() *live {
+			return h.begin("../../scripts/otr-irc", "--plain", server, "bob", "alice", "--contact", "alice")
+		}
+		secure := func(l *live) func() bool {
+			return func() bool { return strings.Contains(l.stderr.String(), "secure with alice") }
+		}
+		l := start()
+		within(t, slow, "a session", secure(l), alice.screen)
+		alice.do("/query bob")
+		l.say("hello\n")
+		within(t, slow, "our greeting", func() bool { return strings.Contains(alice.screen(), "<bob> hello") }, alice.screen)
+
+		typed := 0
+		typesUntil := func(what string, so func() bool) {
+			t.Helper()
+			next := time.Now()
+			within(t, slow, what, func() bool {
+				if now := time.Now(); now.After(next) {
+					typed++
+					alice.do(fmt.Sprintf("the friend says %d.", typed))
+					next = now.Add(9 * time.Second) // irssi sends a long line in five or six
+				}
+				return so()
+			}, alice.screen)
+		}
+		hears := func(l *live) func() bool {
+			heard := strings.Count(l.out.String(), "the friend says")
+			return func() bool { return strings.Count(l.out.String(), "the friend says") >= heard+2 }
+		}
+		typesUntil("texts to arrive", hears(l))
+
+		refreshed := make(chan int, 1)
+		go func() { refreshed <- h.code("refresh") }()
+		typesUntil("new keys", func() bool {
+			select {
+			case code := <-refreshed:
+				if code != 0 {
+					t.Errorf("refresh: exit code %d", code)
+				}
+				return true
+			default:
+				return false
+			}
+		})
+		typesUntil("texts to arrive after that", hears(l))
+
+		pid, err := strconv.Atoi(regexp.MustCompile(`"pid":([0-9]+)`).FindStringSubmatch(h.must("status", "--json"))[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		left := make(chan int, 1)
+		go func() { left <- l.leaves(slow) }()
+		typesUntil("otr-irc to leave after a crash", func() bool { return len(left) > 0 })
+		l = start()
+		typesUntil("a session after the crash", secure(l))
+		typesUntil("texts to arrive after the crash", hears(l))
+		if clear := strings.Count(wire.String(), ":the friend says"); clear > 0 {
+			t.Errorf("%d texts in clear, of %d", clear, typed)
 		}
 	})
 }
