@@ -184,7 +184,13 @@ func (m *sealing) wipe() {
 
 // receiveData follows "When you receive a Data Message". msg is the whole message, body
 // its end. ahead, unless nil, is what a Foresight has made of msg.
-func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (wire.Plaintext, error) {
+func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (p wire.Plaintext, err error) {
+	secret.Do(func() { p, err = e.openData(body, msg, tlvs, ahead) })
+	return p, err
+}
+
+// openData is receiveData; what it leaves on its stack is erased where that is possible.
+func (e *Engine) openData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (wire.Plaintext, error) {
 	m, err := ParseData(body)
 	if err != nil {
 		return wire.Plaintext{}, err
