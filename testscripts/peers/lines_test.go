@@ -200,7 +200,7 @@ func TestProgramRunsSMPBeforeAnyText(t *testing.T) {
 // hint names its version, and the flag that allows it.
 func TestTheHintNamesTheVersionOfAKeyExchange(t *testing.T) {
 	h, r := newHome(t), newRemote(t, libotr, "--versions", "2", "--on", "start=commit")
-	l := h.connect("3", r, "--timeout", "1s")
+	l := h.connect("3", r, "--timeout", "6s") // it needs a moment to start
 	if code := l.left(); code != 7 {
 		t.Errorf("exit code %d, want 7", code)
 	}
