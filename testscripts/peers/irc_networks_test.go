@@ -151,7 +151,9 @@ func TestAPipeReachesAnotherOtrIRC(t *testing.T) {
 		if code := says.leaves(slow); code != 0 {
 			t.Errorf("the sender's exit code is %d", code)
 		}
-		if code := hears.leaves(slow); code != 0 {
+		// The sender may have left before the receiver's last lines, which have no texts in
+		// them, have gone out.
+		if code := hears.leaves(slow); code != 0 && !(code == 5 && strings.Contains(hears.stderr.String(), "have not gone out")) {
 			t.Errorf("the receiver's exit code is %d", code)
 		}
 		if hears.out.String() != long.String() {
