@@ -1,3 +1,7 @@
+//go:build !race
+
+// The race detector makes pools of memory forget at random.
+
 package otr_test
 
 import (
