@@ -15,7 +15,7 @@ import (
 func (s *Session) beginGate() (time.Duration, error) {
 	c, err := guesses.Open(s.cfg.Dir, s.cfg.Name.Home, time.Now).Begin()
 	if errors.Is(err, guesses.ErrQueue) {
-		return 0, exit.Errorf(exit.SMP, "the secrets are not compared: too many comparisons have failed or are already waiting").
+		return 0, exit.Errorf(exit.SMP, "the %s are not compared: too many comparisons have failed or are already waiting", s.compared()).
 			WithHint("somebody may be guessing; try again in an hour")
 	}
 	if err != nil {
@@ -24,10 +24,18 @@ func (s *Session) beginGate() (time.Duration, error) {
 	s.comparison = c
 	s.stepped(time.Now().Add(c.Wait))
 	if c.Wait > 0 {
-		s.Note("waiting %v before the secrets are compared: %s failed lately, and somebody may be guessing",
-			c.Wait.Round(time.Second), terminal.Count(c.Failures, "comparison"))
+		s.Note("waiting %v before the %s are compared: %s failed lately, and somebody may be guessing",
+			c.Wait.Round(time.Second), s.compared(), terminal.Count(c.Failures, "comparison"))
 	}
 	return c.Wait, nil
+}
+
+// compared returns what messages call the secrets that are compared.
+func (s *Session) compared() string {
+	if s.cfg.ByCode {
+		return "codes"
+	}
+	return "secrets"
 }
 
 // endGate counts the outcome of that comparison, once.
