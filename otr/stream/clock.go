@@ -6,9 +6,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// arm sets the timer for the earliest time when something is due. A timer that
-// fires too early does no harm, so it is left alone when that time moves away,
-// as it does with every message.
+// arm sets the timer for the earliest time when something is due. That time moves to later
+// with every message. The timer is left alone then, because firing too early does no harm.
 func (l *link) arm() {
 	next := l.next()
 	if next.IsZero() || !l.timerAt.IsZero() && !next.Before(l.timerAt) {
@@ -29,7 +28,7 @@ func (l *link) ring() {
 	}
 }
 
-// next returns when tick has something to do; zero: never.
+// next returns when tick is due; zero: never.
 func (l *link) next() time.Time {
 	next := earlier(earlier(l.reporter.next(), l.leaveBy), l.drainTell)
 	if l.phase != running {
@@ -53,7 +52,7 @@ func (l *link) next() time.Time {
 	return next
 }
 
-// tick does what is due by now.
+// tick does everything that is due by now.
 func (l *link) tick() {
 	l.reporter.tick(l.now)
 	if !l.drainTell.IsZero() && !l.now.Before(l.drainTell) {
@@ -96,8 +95,8 @@ func (l *link) tick() {
 	}
 }
 
-// tickLeaving ends the wait for the last lines to go out, unless the transport still
-// takes more of them.
+// tickLeaving stops waiting for the last lines to be written, unless the transport still
+// accepts some of them.
 func (l *link) tickLeaving() {
 	if l.leaveBy.IsZero() || l.now.Before(l.leaveBy) {
 		return
@@ -125,8 +124,8 @@ func (l *link) tickHeartbeat() {
 	}
 }
 
-// tickClosing ends the wait for the peer's answer to the end of the stream, unless the
-// transport still takes what it is to answer.
+// tickClosing stops waiting for the peer's answer in the closing handshake, unless the
+// transport is still accepting the message that the peer has to answer.
 func (l *link) tickClosing() {
 	if l.closing.mark >= 0 && l.takesMore() {
 		l.closing.by = after(l.now, l.drainWait())
@@ -136,10 +135,10 @@ func (l *link) tickClosing() {
 	l.mode.unanswered()
 }
 
-// askAt is when the peer is asked for a sign of life because it has been silent for a
-// third of Config.Dead, or because keys have not changed for a third of the time after
-// which a session expires: a session must not die of an idle peer whose heartbeat is
-// slower than that. Zero: never.
+// askAt returns when to ask the peer for a sign of life; zero: never. That is when it has
+// been silent for a third of Config.Dead, or when the keys have not changed for a third of
+// the time after which a session expires. Otherwise a session could die because the peer is
+// idle and its heartbeat is slower than that.
 func (l *link) askAt() (next time.Time) {
 	if l.cfg.Heartbeat <= 0 {
 		return next
@@ -157,7 +156,7 @@ func (l *link) askAt() (next time.Time) {
 	return next
 }
 
-// tickConversation does what is due in the Conversation.
+// tickConversation lets the Conversation do what is due.
 func (l *link) tickConversation() {
 	var last []wire.TLV
 	if expires, _ := l.conv.Expires(); l.due(expires) {
@@ -166,12 +165,12 @@ func (l *link) tickConversation() {
 	l.handle(l.conv.TickWith(last...))
 }
 
-// due says whether a time has come while the link is running; zero never does.
+// due reports whether a time has come and the link is running; a zero time never comes.
 func (l *link) due(t time.Time) bool {
 	return l.phase == running && !t.IsZero() && !l.now.Before(t)
 }
 
-// after returns t+d; zero, which is never, if d is.
+// after returns t+d, or zero (never) if d is not positive.
 func after(t time.Time, d time.Duration) time.Time {
 	if d <= 0 {
 		return time.Time{}

@@ -7,63 +7,63 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Records of both modes, private TLVs without a value.
+// The records of both modes: private TLVs without a value.
 const (
-	// typeClose: the sender has nothing more to say but its last message, which
-	// answers the peer's CLOSED.
+	// typeClose: the sender will say nothing more, except for its last message, which answers
+	// the peer's CLOSED.
 	typeClose = 0x6F07
-	// typeAsk: the peer is to show where it stands.
+	// typeAsk: asks the peer to send its state.
 	typeAsk = 0x6F09
-	// typeClosed: the message reveals every MAC key that its sender has verified
-	// with, and the sender says nothing more.
+	// typeClosed: the message reveals every MAC key that its sender has used to verify
+	// messages, and the sender says nothing more.
 	typeClosed = 0x6F08
 )
 
 const (
-	// maxRoundTrip bounds what is believed of the transport's delay, there and
-	// back. It bounds how long an end waits for a peer that dies in the closing
-	// handshake.
+	// maxRoundTrip is the upper limit for the estimate of the transport's round trip. It
+	// limits how long an end waits for a peer that dies in the closing handshake.
 	maxRoundTrip = 4 * time.Second
-	// maxSlowTrip bounds it for Lines, which network clients carry that send one line in
-	// several seconds.
+	// maxSlowTrip is the limit for Lines, whose transport may be an IRC or XMPP client that
+	// sends only one line every few seconds.
 	maxSlowTrip = 15 * time.Second
-	// maxClosed is how often CLOSED is sent: once, and again for messages of the
-	// peer's that crossed it.
+	// maxClosed is how often CLOSED is sent: once, and again when a message of the peer has
+	// crossed it.
 	maxClosed = 3
-	// revealAfter is after how many data messages of the peer's an end that has
-	// nothing to say answers all the same. Each answer reveals the MAC keys that are
-	// due: in version 4 those of all messages before it, as many as one message
-	// takes, and in versions 2 and 3 those of the answer before.
+	// revealAfter is the number of data messages from the peer after which an idle end sends
+	// an answer anyway. Each answer reveals the MAC keys that are due: in version 4 those of
+	// all messages before it, as many as fit into one message; in versions 2 and 3 those of
+	// the previous answer.
 	revealAfter = 256
 )
 
-// A closing is the handshake that two ends of this package leave by, so that after
-// it anybody who has listened could have written every data message but the last of
-// each side. All of it is the owner's.
+// A closing is the state of the handshake by which two ends of this package end a session. It
+// belongs to the owner. After the handshake, anyone who recorded the traffic could have
+// forged every data message except the last one of each side.
 //
-//	leader    CLOSE               I have said everything
-//	follower  CLOSED              so have I; these are the keys that I have verified with
+//	leader CLOSE I have sent everything
+//	follower CLOSED so have I; these are the keys that I verified with
 //	leader    Disconnected        and these are mine
 //
-// The follower's keys verify nothing after CLOSED. That costs nothing, because the
-// leader's last message answers it and so is under newer keys. The handshake
-// comes after everything that counts: the end that gets no answer leaves.
+// After CLOSED the follower's revealed keys must not verify anything. Nothing is lost by
+// this, because the leader's last message answers CLOSED and therefore uses newer keys. The
+// handshake starts only after all payload has been exchanged, so an end that gets no answer
+// simply leaves.
 type closing struct {
-	closeSent bool          // our CLOSE is out
+	closeSent bool          // we have sent CLOSE
 	asked     bool          // the peer's CLOSE has come
-	closed    int           // how often our CLOSED is out
+	closed    int           // how often we have sent CLOSED
 	answered  bool          // the peer's CLOSED has come
-	mark      int64         // where in the output what we wait for an answer to ends
-	waiting   bool          // for an answer
-	grace     time.Duration // how long, beside the way there and back
-	by        time.Time     // when we leave without one
+	mark      int64         // output position where the message ends whose answer we wait for
+	waiting   bool          // we wait for an answer
+	grace     time.Duration // how long to wait in addition to the round trips
+	by        time.Time     // when we leave without an answer
 }
 
-// leads says whether this end sends CLOSE where both want to leave. One of the two
-// has sent the Reveal Signature, or the Auth-R.
+// leads reports whether this end sends CLOSE when both want to leave. That is the end that
+// sent the Reveal Signature or Auth-R message.
 func (l *link) leads() bool { return l.session.FirstHalfBold }
 
-// follow notes the records of the closing handshake.
+// follow records the peer's steps in the closing handshake.
 func (c *closing) follow(tlvs []wire.TLV) {
 	for _, t := range tlvs {
 		switch t.Type {
@@ -75,8 +75,8 @@ func (c *closing) follow(tlvs []wire.TLV) {
 	}
 }
 
-// awaitAnswer begins to wait for the peer's next message of the handshake: from the
-// time when the transport has taken ours.
+// awaitAnswer starts to wait for the peer's next message of the handshake. The wait counts
+// from when the transport has accepted our message.
 func (l *link) awaitAnswer(grace time.Duration) {
 	c := &l.closing
 	if c.waiting {
@@ -96,8 +96,8 @@ func (l *link) awaitAnswer(grace time.Duration) {
 	l.answerAwaited()
 }
 
-// answerAwaited sets the time to leave once the transport has taken what the peer is
-// to answer.
+// answerAwaited sets the time to leave once the transport has accepted the message that the
+// peer has to answer.
 func (l *link) answerAwaited() {
 	c := &l.closing
 	if c.waiting && c.mark >= 0 && l.isWritten(c.mark) {
@@ -110,7 +110,7 @@ func (l *link) answerAwaited() {
 	}
 }
 
-// sendClosed sends CLOSED after other records.
+// sendClosed sends other records followed by CLOSED.
 func (l *link) sendClosed(tlvs []wire.TLV) {
 	c := &l.closing
 	if c.closed == maxClosed {

@@ -10,164 +10,162 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// Forever is a Config.Wait without an end.
+// Forever is a Config.Wait without a limit.
 const Forever = time.Duration(math.MaxInt64)
 
-// DefaultWindow is the receive window of a Stream whose Config names none, in
-// bytes. Each acknowledged quarter lets the keys rotate, which costs both ends
-// about a millisecond: at a gigabyte a second that should stay far below a
-// tenth of the time. And an end must not need more than 64 MiB when its
-// reader sleeps.
+// DefaultWindow is the default receive window of a Stream, in bytes. Each acknowledged
+// quarter of it lets the keys rotate, which costs both ends about a millisecond; at a
+// gigabyte per second that should stay far below a tenth of the time. On the other hand, an
+// end must not need more than 64 MiB while its reader is not reading.
 const DefaultWindow = 16 << 20
 
-// A Config says how a Stream or Lines behaves. Conversation and Clock are
-// required, and Rand for a Stream.
+// A Config configures a Stream or Lines. Conversation and Clock are required, and Rand for a
+// Stream.
 type Config struct {
-	// Conversation is the one to run. It belongs to the Stream or Lines from
-	// then on: use Do to reach it. Heartbeats are sent here; leave its own off.
+	// Conversation is the conversation to run. From then on it belongs to the Stream or
+	// Lines; use Do to reach it. This package sends heartbeats itself, so leave the
+	// Conversation's own switched off.
 	Conversation *otr.Conversation
 
 	// Clock tells the time and wakes the owner.
 	Clock Clock
 
-	// Rand is where a Stream draws its id from.
+	// Rand is the source of randomness for a Stream's id.
 	Rand io.Reader
 
-	// Verify, unless nil, judges the peer's key when a session becomes secure,
-	// and again after every key exchange. Before it has returned nil nothing of
-	// ours is sent and nothing of the peer's is delivered. An error refuses the
-	// peer: it is told, the session is ended, and everything returns an
-	// ErrRefused that wraps the error. It runs in the owner's goroutine and must
-	// not call methods of the Stream or Lines.
+	// Verify, unless nil, checks the peer's key when a session becomes secure, and again
+	// after every key exchange. Until it has returned nil, nothing of ours is sent and
+	// nothing from the peer is delivered. An error rejects the peer: the peer is told, the
+	// session is ended, and every method returns an ErrRefused that wraps the error. It runs
+	// in the owner's goroutine and must not call methods of the Stream or Lines.
 	//
-	// A run belongs to the first key that has passed Verify and SMP. Another key is
-	// refused without asking Verify, and ends everything but Lines with Stay, which
-	// tells it as Refused and waits for the old one. The exception is a key of
-	// version 4 that the first one has Told in the same session.
+	// A Stream or Lines belongs to the first key that has passed Verify and SMP. Any other
+	// key is rejected without calling Verify. That ends everything, except for Lines with
+	// Stay, which reports Refused and waits for the first key to come back. The exception is
+	// a version 4 key that the peer has Told in the same session.
 	Verify func(otr.Session) error
 
-	// Admit, unless nil, has the last word when every check of a key has passed, before
-	// the peer is trusted and anything moves: it may put the key on file. An error
-	// refuses the peer as one of Verify does. It runs in the owner's goroutine and
-	// must not call methods of the Stream or Lines.
+	// Admit, unless nil, is called when a key has passed every check, before the peer is
+	// trusted and before any payload moves. It may store the key. An error rejects the peer,
+	// as an error of Verify does. It runs in the owner's goroutine and must not call methods
+	// of the Stream or Lines.
 	Admit func(otr.Session) error
 
-	// Told, unless nil, is asked when the peer of a session of version 3, after all checks,
-	// has told its key of version 4. With an error the key is not taken: the session stays
-	// in version 3, and nothing is told. It runs in the owner's goroutine and must not
-	// call methods of the Stream or Lines.
+	// Told, unless nil, is called when the peer of a version 3 session has passed all checks
+	// and has told us its version 4 key. If it returns an error, the key is not accepted: the
+	// session stays in version 3, and no event is reported. It runs in the owner's goroutine
+	// and must not call methods of the Stream or Lines.
 	Told func(otr.Session, keys.Fingerprint) error
 
-	// MoreKeys lets another key take the place of the first in mid-session if Verify
-	// accepts it: it is for a Verify that knows all keys of one contact. With SMP
-	// there is one key all the same.
+	// MoreKeys allows another key to replace the first one in mid-session if Verify accepts
+	// it. It is meant for a Verify that knows all keys of one contact. With SMP there is
+	// still only one key.
 	MoreKeys bool
 
-	// RefuseDowngrade refuses a peer, with ErrDowngraded, that offered a better version
-	// of OTR than the session has, if we did so too. Otherwise Downgraded tells it.
-	// With SMP it is always refused.
+	// RefuseDowngrade rejects the peer with ErrDowngraded if both ends offered a better
+	// version of OTR than the session has. Otherwise a Downgraded event reports this. With
+	// SMP the peer is always rejected.
 	RefuseDowngrade bool
 
 	// SMP, unless nil, runs the socialist millionaires' protocol after Verify
 	// and before any payload.
 	SMP *SMPConfig
 
-	// Event, unless nil, is told what happens, in the owner's goroutine. It
-	// must not call methods of the Stream or Lines.
+	// Event, unless nil, is called for every event, in the owner's goroutine. It must not
+	// call methods of the Stream or Lines.
 	Event func(Event)
 
-	// Keys, unless nil, is given the keys of data messages, where the Conversation logs
-	// them; it wipes them. It runs in the owner's goroutine and must not call methods of
-	// the Stream or Lines.
+	// Keys, unless nil, is called with the keys of data messages, if the Conversation logs
+	// them. The callee has to wipe them. It runs in the owner's goroutine and must not call
+	// methods of the Stream or Lines.
 	Keys func([]otr.SessionKey)
 
-	// Initiate sends a query at the start, and again after one second, two,
-	// four and so on while nothing of OTR comes back.
+	// Initiate sends a query at the start, and again after one second, two, four and so on
+	// until an OTR message comes back.
 	Initiate bool
 
-	// Queries bounds how often the query is sent while the peer says nothing: who has no
-	// OTR reads each of them. 0: no bound.
+	// Queries limits how often the query is sent while the peer says nothing, because a peer
+	// without OTR sees each query as text. 0: no limit.
 	Queries int
 
-	// Timeout is how long it may take until payload may move: the key exchange and
-	// the peer's HELLO together, and then SMP, where each message of the peer's may
-	// take so long. It counts from the transport's first line on. 0: for ever.
+	// Timeout limits the time until payload may move. It covers the key exchange together
+	// with the peer's HELLO; during SMP it starts anew with each message from the peer. It
+	// starts when the transport's first line arrives. 0: no limit.
 	Timeout time.Duration
 
-	// Wait is how long the transport's first line may take before Timeout counts
-	// without it; Forever: as long as it likes. A negative Wait takes away from Timeout
-	// what has passed of it already.
+	// Wait is how long to wait for the transport's first line before Timeout starts without
+	// it. Forever: no limit. A negative Wait shortens Timeout by the time that has already
+	// passed.
 	Wait time.Duration
 
-	// Heartbeat is how long an end may be idle before it repeats where it
-	// stands. 0: none.
+	// Heartbeat is how long an end may be idle before it repeats its state. 0: no heartbeats.
 	Heartbeat time.Duration
 
-	// Dead is how long the peer may be silent, heartbeats included, before it
-	// counts as gone. 0: for ever.
+	// Dead is how long the peer may be silent, without even a heartbeat, before it is
+	// considered gone. 0: no limit.
 	Dead time.Duration
 
 	// Window is a Stream's receive window in bytes: how much the peer may send
 	// ahead of our reader. 0: DefaultWindow.
 	Window int64
 
-	// Linger is how long after the end of our input, and after the last text
-	// either way, Lines ends the session.
+	// Linger is how long Lines waits after the end of our input, and after the last text in
+	// either direction, before it ends the session.
 	Linger time.Duration
 
-	// Drain is how long Lines waits at the end for a transport that takes nothing of
-	// what is still to be sent; while it takes some, Lines goes on waiting. Every ten
-	// seconds a Draining event tells what is left. When all is over too early the
-	// result is ErrUntaken. 0: as long as Timeout.
+	// Drain is how long Lines waits at the end while the transport accepts none of the
+	// remaining output; as long as it accepts some, Lines goes on waiting. Every ten seconds
+	// a Draining event reports how much is left. When the time is up the result is
+	// ErrUntaken. 0: the same as Timeout.
 	Drain time.Duration
 
 	// Stay makes Lines wait for another session when the peer has ended one.
 	Stay bool
 
-	// OneSession makes Lines send a text in the session that it was written for,
-	// or not at all: WriteIn names it, WriteMessage takes the present one and returns
-	// ErrNoSession while there is none with a trusted peer. What still waits when a
-	// session ends is dropped, as an Unsent tells. Otherwise texts wait for a
-	// session with the peer that the run belongs to.
+	// OneSession makes Lines send each text in the session that it was written for, or not at
+	// all. WriteTextIn names the session. WriteMessage and WriteText use the current one, and
+	// return ErrNoSession while there is none with a trusted peer. Texts that are still
+	// unsent when a session ends are dropped, and an Unsent event reports it. Without
+	// OneSession, texts wait for the next session with the same peer.
 	OneSession bool
 
-	// Raw makes Lines deliver texts as they came. Otherwise CR and LF in them
-	// become the two characters \r and \n, so that a message is always one line.
+	// Raw makes Lines deliver texts unchanged. Otherwise CR and LF in them become the two
+	// characters \r and \n, so that a message is always one line.
 	Raw bool
 }
 
-// SMPConfig is a secret to compare with the peer's before payload moves.
+// SMPConfig holds a secret to compare with the peer's secret before payload moves.
 //
-// If both ends have one, they sort out between them who starts. If only this
-// end has, a person answers at the other, and this end alone holds its payload
-// back and does not deliver the peer's.
+// If both ends are configured with a secret, they agree on which one starts. If only this end
+// is, a person answers at the other end, and only this end holds back its payload and the
+// peer's.
 //
-// A Stream or Lines compares once. From the moment that the peer has been shown the
-// outcome, everything but success is an ErrSMP: a new key exchange, an abort, the end of
-// the session or of the transport, a time limit. Each such connection is one guess.
+// A Stream or Lines makes one comparison. Once the peer has been shown the outcome, anything
+// but success is an ErrSMP: a new key exchange, an abort, the end of the session or of the
+// transport, a timeout. So an attacker gets one guess per connection.
 type SMPConfig struct {
-	Secret   []byte // not empty; must not be changed before Trusted is told, or the end
-	Question string // for the peer's person; may be empty
+	Secret   []byte // not empty; must not be changed before Trusted is reported, or before the end
+	Question string // shown to the person at the other end; may be empty
 
-	// Delay, unless nil, is asked once, when the comparison is due: it is put off by so
-	// long, and Config.Timeout too. An error ends everything with an ErrSMP that wraps
-	// it, before anything is compared. It runs in the owner's goroutine.
+	// Delay, unless nil, is called once, when the comparison is due. It returns how long to
+	// postpone the comparison, and with it Config.Timeout. An error ends everything with an
+	// ErrSMP that wraps it, before anything is compared. It runs in the owner's goroutine.
 	Delay func() (time.Duration, error)
 }
 
 // A Clock tells the time and calls functions later, as package time does. The
 // functions do not block.
 type Clock interface {
-	// Now may jump forward, but never goes back. That holds for time.Now, whose times are
-	// compared by their monotonic readings.
+	// Now may jump forward, but never goes back. This is true of time.Now, because times are
+	// compared by their monotonic clock readings.
 	Now() time.Time
-	// AfterFunc calls f in a goroutine of its own when d has passed.
+	// AfterFunc calls f in its own goroutine after d has passed.
 	AfterFunc(d time.Duration, f func()) Timer
 }
 
-// A Timer is a call to come; *time.Timer is one.
+// A Timer is a scheduled call; *time.Timer implements it.
 type Timer interface {
-	// Stop gives the call up. A call that comes nevertheless does no harm.
+	// Stop cancels the call. A call that happens nevertheless does no harm.
 	Stop() bool
 }
 

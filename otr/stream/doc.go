@@ -1,7 +1,7 @@
-// Package stream runs a conversation over a transport: any [io.ReadWriteCloser]
-// that carries lines of text both ways. A [Stream] carries exact bytes between
-// two ends that both use this package, with half-close and an authenticated
-// end; [Lines] carries one message a line and speaks with any OTR client.
+// Package stream runs a conversation over a transport: any [io.ReadWriteCloser] that carries
+// lines of text both ways. A [Stream] carries exact bytes between two ends that both use this
+// package, with half-close and an authenticated end; [Lines] carries one message per line and
+// works with any OTR client.
 //
 //	s, err := stream.Open(transport, stream.Config{Conversation: c, Clock: clock, Rand: rand.Reader, Initiate: true})
 //	err = s.Handshake(ctx)
@@ -10,9 +10,9 @@
 //	io.Copy(os.Stdout, s)
 //	err = s.Wait()
 //
-// One OTR message is one line on the transport, ended by LF; CR LF is accepted.
-// Inside the data messages a Stream writes records, which are TLVs of private
-// types behind an empty text; other clients ignore them.
+// One OTR message is one line on the transport, ended by LF; CR LF is accepted. A Stream puts
+// its records into data messages with an empty text, as TLVs of private types; other clients
+// ignore them.
 //
 //	0x6F01 HELLO  version (1 byte, 2); stream id (16 random bytes); receive window in bytes (8);
 //	              the versions of OTR that its sender offered: bit v for version v (1)
@@ -22,14 +22,14 @@
 //	0x6F05 ABORT  reason (UTF-8): nothing more will come; the stream is broken
 //	0x6F06 STOP   reason (UTF-8): the reader here is gone; end your direction
 //
-// Lines marks its texts, from version 3 of OTR on, so that nobody takes them for
-// HTML, as IM clients' messages are taken; it begins a session with the mark, and repeats it
-// with what it acknowledges:
+// From version 3 of OTR on, Lines marks its texts as plain text, because many IM clients
+// treat messages as HTML. It also sends the mark when a session begins and with its
+// acknowledgements:
 //
 //	0x6F21 PLAIN  the versions of OTR that its sender offered, as in HELLO (1)
 //
-// Lines also numbers, counts and acknowledges its texts, and both end a session by a
-// handshake that makes it deniable; see the manual page otrpipe-stream(5).
+// Lines also numbers, counts and acknowledges its texts. Both Stream and Lines end a session
+// with a handshake that makes it deniable; see the manual page otrpipe-stream(5).
 //
 //	0x6F22 NUMBER    number (8): of the message's text in the session
 //	0x6F23 RECEIVED  session id (8); next (8); runs of lost texts: first (8), count (8)
@@ -39,23 +39,22 @@
 //	0x6F08 CLOSED    no value: and reveals every MAC key that it has verified with
 //	0x6F09 ASK       no value: show where you stand
 //
-// Two ends that have met in version 3 tell each other their keys of version 4, once each
-// end's checks have passed, and go on in version 4:
+// Two ends that have met in version 3 tell each other the fingerprints of their version 4
+// keys, once each end's checks have passed, and continue in version 4:
 //
 //	0x6F13 VOUCH  the sender's fingerprint of version 4 (56); or nothing: it has none to tell
 //
-// Integers are big-endian. A byte is handed to the reader only if it was
-// authenticated, in its place, once; a stream that stops before the peer's
-// authenticated END is an error, whatever arrived before.
+// Integers are big-endian. Each byte is handed to the reader exactly once, in order, and only
+// after it was authenticated. A stream that stops before the peer's authenticated END is an
+// error, even if everything before it arrived.
 //
 // # Goroutines
 //
-// Three goroutines belong to each end, so that reading, cryptography and
-// writing overlap. The owner has the Conversation and all of the protocol's
-// state, runs every callback, and never waits for the transport. The reader and
-// the writer only move bytes. The methods of Stream and Lines may be called
-// from any goroutine. Beside each field stands which goroutine owns it.
+// Three goroutines belong to each end, so that reading, cryptography and writing overlap. The
+// owner holds the Conversation and all protocol state, runs every callback, and never waits
+// for the transport. The reader and the writer only move bytes. The methods of Stream and
+// Lines may be called from any goroutine. A comment beside each field names the goroutine
+// that owns it.
 //
-// The package looks at no clock and draws no randomness of its own: both come in
-// through [Config].
+// The package uses no clock and no source of randomness of its own: [Config] provides both.
 package stream

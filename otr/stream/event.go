@@ -9,127 +9,123 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// MaxClear is how much of a text that came in clear an Unencrypted event has, in bytes: more
-// than anybody reads of what nobody can vouch for.
+// MaxClear is how many bytes of an unencrypted text an Unencrypted event contains: more than
+// anyone reads of a text that anyone may have written.
 const MaxClear = 4 << 10
 
-// An Event is something that happened.
+// An Event reports something that happened.
 type Event struct {
 	Time time.Time
-	// Session is the one that it happened in; zero: in none.
+	// Session is the session in which it happened; zero: outside any session.
 	Session SessionID
 	// What is an otr.Event, or a Trusted, Refused, Told, Downgraded, StreamEnded, Text,
 	// LineTooLong, Unencrypted, Unsent, Lost, Late, Unacknowledged, Undelivered, Delivered or
-	// OtherMode. An Unencrypted takes the place of otr's.
+	// OtherMode. This package's Unencrypted replaces otr.Unencrypted.
 	What fmt.Stringer
-	// Count is 1, or more when a flood of one kind is summed up in its latest. An
-	// event that decides about trust always comes, at once and in its place.
+	// Count is 1, or more when this event stands for a flood of events of one kind. Events
+	// that affect trust are always reported, at once and in order.
 	Count int
-	// Flood says that it is one of a flood of such events: nobody needs to be shown
-	// each of them.
+	// Flood marks an event that is one of a flood, so that a program need not show each of
+	// them.
 	Flood bool
 }
 
 type (
-	// Trusted says that every check of the peer that was asked for has passed:
-	// Verify, and SMP if Config has it.
+	// Trusted: the peer has passed every check that Config asks for: Verify, and SMP if it is
+	// configured.
 	Trusted struct {
 		otr.Session
 	}
 
-	// Refused says that a session with another key came in the place of the one that
-	// Lines belongs to, and was ended; Lines waits for the old one. See Config.Verify.
+	// Refused: a session with another key than the one that Lines belongs to was ended. Lines
+	// waits for the first key to come back; see Config.Verify.
 	Refused struct {
 		Session otr.Session
 		Err     error // an ErrRefused
 	}
 
-	// Told says that the peer, in a session of version 3 whose checks have passed, has
-	// told its key of version 4. That it has that key shows only when a session of version
-	// 4 is Secure with it.
+	// Told: in a version 3 session that has passed all checks, the peer has told its version
+	// 4 key. Only a Secure version 4 session with that key shows that the peer holds it.
 	Told struct {
 		Session     otr.Session
-		Fingerprint keys.Fingerprint // of the key of version 4
+		Fingerprint keys.Fingerprint // of the version 4 key
 	}
 
-	// Downgraded says that both ends offered a better version of OTR than the session
-	// has; see Config.RefuseDowngrade.
+	// Downgraded: both ends offered a better version of OTR than the session has; see
+	// Config.RefuseDowngrade.
 	Downgraded struct {
 		Session otr.Session
-		Common  int // the version that could have been spoken
+		Common  int // the best version that both ends offered
 	}
 
-	// StreamEnded says that one direction of a Stream ended as it should: the
-	// peer's END came, or ours was acknowledged.
+	// StreamEnded: one direction of a Stream ended properly: the peer's END came, or ours was
+	// acknowledged.
 	StreamEnded struct {
 		Sent  bool  // ours; otherwise the peer's
-		Bytes int64 // the direction's whole length
+		Bytes int64 // the total length of this direction
 	}
 
-	// Text says that an authenticated text came where only records are
-	// expected: somebody writes to a Stream by hand. It is no payload.
+	// Text: an authenticated text came where only records are expected, perhaps because the
+	// peer uses an ordinary OTR client. It is not payload.
 	Text struct {
 		Text otr.Authenticated
 	}
 
-	// LineTooLong says that a transport line longer than a message may be was
-	// dropped.
+	// LineTooLong: a line that is longer than the longest message was dropped.
 	LineTooLong struct {
 		Bytes int64
 	}
 
-	// Lost says that texts of the peer's did not arrive. Whether one did later, a
-	// Late tells.
+	// Lost: texts from the peer did not arrive. If one arrives later, a Late follows.
 	Lost struct {
 		Texts int64
 	}
 
-	// Late says that texts of the peer's arrived after others that it had sent later.
+	// Late: texts from the peer arrived after texts that it had sent later.
 	Late struct {
 		Texts int64
 	}
 
-	// Unacknowledged says that the peer, which acknowledges texts, has not
-	// acknowledged these of ours within ten seconds. First is the number that
-	// WriteText returned for the first of them.
+	// Unacknowledged: the peer, which acknowledges texts, has not acknowledged these texts of
+	// ours within ten seconds, or longer on a slow line. First is the number that WriteText
+	// returned for the first of them.
 	Unacknowledged struct {
 		First, Texts int64
 	}
 
-	// Undelivered says that these texts of ours were lost: the peer says so, or, with
-	// Perhaps, the session has ended without its acknowledgement.
+	// Undelivered: these texts of ours were lost. The peer says so, or, if Perhaps is set,
+	// the session has ended without an acknowledgement.
 	Undelivered struct {
 		First, Texts int64
 		Perhaps      bool
 	}
 
-	// Delivered says that the peer has acknowledged these texts of ours; with AfterAll,
-	// texts that were told to be Unacknowledged or Undelivered.
+	// Delivered: the peer has acknowledged these texts of ours. AfterAll is set if they were
+	// reported as Unacknowledged or Undelivered before.
 	Delivered struct {
 		First, Texts int64
 		AfterAll     bool
 	}
 
-	// Unencrypted says that text came in clear: anyone may have written it. It is no payload.
+	// Unencrypted: an unencrypted text came, which anyone may have written. It is not
+	// payload.
 	Unencrypted struct {
-		Bytes int                 // of the whole text, or of all for which this event stands
-		Text  otr.Unauthenticated // of the latest text, the first MaxClear bytes
+		Bytes int                 // of the whole text, or of all texts that this event stands for
+		Text  otr.Unauthenticated // the first MaxClear bytes of the latest text
 	}
 
-	// OtherMode says that Lines has met a peer that runs a Stream, and has ended the
-	// session with it.
+	// OtherMode: the peer of Lines runs a Stream, so Lines has ended the session.
 	OtherMode struct{}
 
-	// Unsent says that texts which WriteMessage had taken were dropped, because
-	// their session ended before they could be sent; see Config.OneSession. First is the
-	// number that WriteText returned for the first of them.
+	// Unsent: texts that WriteText had accepted were dropped, because their session ended
+	// before they could be sent; see Config.OneSession. First is the number that WriteText
+	// returned for the first of them.
 	Unsent struct {
 		First int64
 		Texts int
 	}
 
-	// Draining says that the end waits for the transport, which has still to take so many
-	// bytes; see Config.Drain.
+	// Draining: at the end, this many bytes still wait for the transport; see Config.Drain.
 	Draining struct {
 		Bytes int64
 	}
@@ -194,17 +190,17 @@ func (e Unsent) String() string {
 	return fmt.Sprintf("the session ended before %d texts could be sent", e.Texts)
 }
 
-// Events of one kind are told at most floodLimit times in any floodTime; the
-// rest is counted. Anyone on the line can cause them, and each costs the
-// user's attention. Events that decide about trust come all the same, marked.
+// Events of one kind are reported at most floodLimit times in any floodTime; the rest are
+// counted. Anyone on the line can cause them, and each costs the user's attention. Events
+// that affect trust are always reported, but marked as a flood.
 const (
 	floodLimit = 10
 	floodTime  = time.Second
 )
 
-// decides says whether trust in the peer, or what may be said to it, hangs on an event.
-// Such events are neither summed up nor put off: whoever follows them would take an old
-// state for the present one.
+// decides reports whether an event affects trust in the peer, or whether texts can be sent.
+// Such events are neither summed up nor delayed, because their receiver would then act on an
+// outdated state.
 func decides(what fmt.Stringer) bool {
 	switch what.(type) {
 	case otr.Secure, Trusted, Refused, Told, Downgraded, otr.PeerEnded, otr.Ended, Unsent,
@@ -215,20 +211,20 @@ func decides(what fmt.Stringer) bool {
 	return false
 }
 
-// A reporter tells events, those of a flood summed up.
+// A reporter reports events, and sums up those of a flood.
 type reporter struct {
 	tell  func(Event) // nil: nobody listens
 	kinds map[reflect.Type]*flood
 }
 
-// A flood is what a reporter knows of one kind of events.
+// A flood is a reporter's state for one kind of event.
 type flood struct {
-	told [floodLimit]time.Time // when the latest ones were told, a ring
-	at   int                   // the oldest of them
-	kept Event                 // the latest that was not told; Count 0: none
+	told [floodLimit]time.Time // ring of the times of the latest reports
+	at   int                   // index of the oldest of them
+	kept Event                 // the latest unreported event; Count 0: none
 }
 
-// report tells what, or counts it.
+// report reports what, or counts it.
 func (r *reporter) report(now time.Time, session SessionID, what fmt.Stringer) {
 	if r.tell == nil {
 		return
@@ -256,7 +252,7 @@ func (r *reporter) report(now time.Time, session SessionID, what fmt.Stringer) {
 	}
 }
 
-// due returns when the next event may be told.
+// due returns when the next event may be reported.
 func (f *flood) due() time.Time {
 	if f.told[f.at].IsZero() {
 		return time.Time{}
@@ -264,7 +260,8 @@ func (f *flood) due() time.Time {
 	return f.told[f.at].Add(floodTime)
 }
 
-// keep adds e to what waits. Bytes and texts add up; otherwise the latest stands for all.
+// keep merges e into the waiting event. Bytes and texts are added up; for the rest, the
+// latest event stands for all.
 func (f *flood) keep(e Event) {
 	if f.kept.Count > 0 {
 		e.Count += f.kept.Count
@@ -293,7 +290,7 @@ func (r *reporter) release(f *flood, now time.Time) {
 	r.tell(e)
 }
 
-// note notes that an event was told.
+// note records that an event was reported.
 func (f *flood) note(now time.Time) {
 	f.told[f.at] = now
 	f.at = (f.at + 1) % floodLimit
@@ -310,7 +307,7 @@ func (r *reporter) next() time.Time {
 	return next
 }
 
-// tick tells what may be told by now.
+// tick reports the waiting events that may be reported by now.
 func (r *reporter) tick(now time.Time) {
 	for _, f := range r.kinds {
 		if f.kept.Count > 0 && !now.Before(f.due()) {
@@ -319,7 +316,7 @@ func (r *reporter) tick(now time.Time) {
 	}
 }
 
-// flush tells everything that waits.
+// flush reports all waiting events.
 func (r *reporter) flush(now time.Time) {
 	for _, f := range r.kinds {
 		if f.kept.Count > 0 {

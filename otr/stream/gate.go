@@ -10,53 +10,53 @@ import (
 )
 
 const (
-	// starterWait is how long the end that is not to start the protocol waits
-	// for the other to do so. Then it starts itself: the peer has no secret of
-	// its own in its configuration, and a person is to answer.
+	// starterWait is how long the end that should not start the protocol waits for the other
+	// end to do so. Then it starts itself, because the peer has no configured secret and a
+	// person has to answer.
 	starterWait = time.Second
-	// maxSteps bounds how often the comparison has Config.Timeout count anew: when it
-	// begins, when the peer has started it, when it has done so after a crossing, and when
-	// the outcome has been shown. So no peer can hold us up for ever.
+	// maxSteps bounds how often the comparison restarts Config.Timeout: when it begins, when
+	// the peer starts it, when the peer starts it again after a crossing, and when the
+	// outcome has been shown. The bound prevents a peer from delaying us forever.
 	maxSteps = 4
-	// crossedWait is how long the end that is to start again after a crossing
-	// waits for the peer's abort. The other waits twice as long for that start.
+	// crossedWait is how long the end that starts again after a crossing waits for the peer's
+	// abort. The other end waits twice as long for that start.
 	crossedWait = 10 * time.Second
-	// maxGateTrip bounds what is believed of the transport's delay, there and back, by
-	// which these waits are longer: some network clients need ten seconds for a message.
+	// maxGateTrip is the upper limit for the transport's round trip, which is added to these
+	// waits: some network clients need ten seconds for a message.
 	maxGateTrip = 30 * time.Second
 )
 
 // A gate is the comparison of secrets that comes before payload. All of it is the
 // owner's.
 //
-// A connection allows one comparison, whatever sessions come and go in it: once the
-// peer has been shown an outcome there is never another, and everything but success
-// is failure. Until then a run may be begun anew, because a new key exchange or a
-// crossing has ended it; that shows nobody anything.
+// A connection allows one comparison, no matter how many sessions it has. Once the peer has
+// been shown an outcome there is never another run, and anything but success is failure.
+// Until then a run that was ended by a new key exchange or a crossing may be started again,
+// because neither end has learned anything.
 //
-// The end that sent the Reveal Signature starts, so two ends that both have a secret do
-// not cross. Where they do all the same, on a slow line or because somebody asked by
-// hand, both runs end, and that same end starts once more.
+// The end that sent the Reveal Signature message (in version 4, Auth-R) starts, so that two
+// ends with a secret do not both start. If both start nevertheless, because of a slow line or
+// because a person started SMP, both runs end, and the same end starts once more.
 type gate struct {
 	state    gateState
-	passedBy keys.Fingerprint // in gatePassed: the key that the peer proved itself with
+	passedBy keys.Fingerprint // in gatePassed: the key with which the peer passed
 	crossing crossing
 
-	delayed bool      // SMPConfig.Delay has been asked
-	opensAt time.Time // until then nothing is started or answered
-	at      time.Time // when we start, or answer a peer that has started; zero: we don't
-	steps   int       // how often Config.Timeout has counted anew
+	delayed bool      // SMPConfig.Delay has been called
+	opensAt time.Time // nothing is started or answered before this time
+	at      time.Time // when we start, or answer a peer that has started; zero: not scheduled
+	steps   int       // how often Config.Timeout has been restarted
 }
 
-// A gateState says how far the comparison has come.
+// A gateState is the progress of the comparison.
 type gateState int
 
 const (
 	gateIdle   gateState = iota // no session has needed it yet
-	gateWanted                  // the current session's peer has still to prove itself
-	gateShown                   // and has been shown the outcome
-	gatePassed                  // it has proved itself
-	gateFailed                  // it has not
+	gateWanted                  // the current session's peer has not passed yet
+	gateShown                   // the peer has been shown the outcome, but we have not
+	gatePassed                  // the peer has passed
+	gateFailed                  // the comparison has failed
 )
 
 func (s gateState) String() string {
@@ -75,32 +75,31 @@ func (s gateState) String() string {
 	return fmt.Sprintf("gateState(%d)", int(s))
 }
 
-// A crossing says what has become of two runs that both ends began at once.
+// A crossing is the state after both ends have started a run at the same time.
 type crossing int
 
 const (
 	uncrossed crossing = iota
 	crossed            // the peer's abort is still to come
-	recrossed          // it has come, or a new run was begun without it: there is no second time
+	recrossed          // it has come, or we started again without it; no second crossing is allowed
 )
 
-// needed says whether the peer of s has still to prove itself.
+// needed reports whether the peer of s still has to pass the comparison.
 func (g *gate) needed(c *SMPConfig, s otr.Session) bool {
 	return c != nil && !(g.state == gatePassed && g.passedBy == s.Fingerprint)
 }
 
-// expects says whether e is the abort that the peer has sent because the runs
-// crossed, which is no news.
+// expects reports whether e is the abort that the peer sent because the runs crossed.
 func (g *gate) expects(e otr.Event) bool {
 	_, aborted := e.(otr.SMPAborted)
 	return aborted && g.state == gateWanted && g.crossing == crossed
 }
 
-// prove begins to ask the peer of a session for the proof.
+// prove schedules the comparison with the peer of a new session.
 func (l *link) prove() {
 	g := &l.gate
 	if g.state != gateIdle && g.state != gateWanted {
-		l.end(ErrSMP, gateClosed) // not reached: what is shown or passed has ended, or refuses other keys
+		l.end(ErrSMP, gateClosed) // unreachable: the link has ended, or rejects other keys
 		return
 	}
 	g.state, g.crossing = gateWanted, uncrossed
@@ -125,14 +124,14 @@ func (l *link) prove() {
 	l.compareAfter(wait)
 }
 
-// gateTrip is how long an answer of the peer's takes to come.
+// gateTrip returns how long the peer's answer takes to arrive.
 func (l *link) gateTrip() time.Duration {
 	return max(l.roundTrip, min(l.conv.RoundTrip(), maxGateTrip))
 }
 
-// gateStep has Config.Timeout count anew, for the comparison has come further: on some
-// transports each of its messages takes ten seconds. Where we put it off, the time counts
-// from when it is due.
+// gateStep restarts Config.Timeout after progress in the comparison, because on some
+// transports each message takes ten seconds. If we have postponed the comparison, the time
+// counts from when it is due.
 func (l *link) gateStep() {
 	g := &l.gate
 	if l.opened || l.cfg.Timeout <= 0 || g.steps == maxSteps {
@@ -146,10 +145,10 @@ func (l *link) gateStep() {
 	l.readyBy = from.Add(l.cfg.Timeout)
 }
 
-// gateClosed is what the peer is told when the comparison has failed.
+// gateClosed is the reason that the peer is told when the comparison has failed.
 const gateClosed = "the comparison of secrets failed"
 
-// compareAfter has compare called after d, or when the gate opens.
+// compareAfter schedules compare after d, but not before opensAt.
 func (l *link) compareAfter(d time.Duration) {
 	l.gate.at = l.now.Add(d)
 	if l.gate.at.Before(l.gate.opensAt) {
@@ -157,7 +156,7 @@ func (l *link) compareAfter(d time.Duration) {
 	}
 }
 
-// compare answers the peer's start, or starts.
+// compare answers a run that the peer has started, or starts one.
 func (l *link) compare() {
 	g := &l.gate
 	g.at = time.Time{}
@@ -181,8 +180,8 @@ func (l *link) compare() {
 	l.sendLines(lines)
 }
 
-// gateEvent follows what happens to the comparison, while it is the gate's. A run
-// after that is between the people.
+// gateEvent handles the events of the comparison until it has passed or failed. Later runs
+// are started by people.
 func (l *link) gateEvent(e otr.Event) {
 	g := &l.gate
 	if g.state != gateWanted && g.state != gateShown {
@@ -216,8 +215,8 @@ func (l *link) gateEvent(e otr.Event) {
 	}
 }
 
-// gateCrossed waits for the peer's abort, which is on its way, and for one of
-// the two to start again.
+// gateCrossed waits for the peer's abort, which is on its way, and for one end to start
+// again.
 func (l *link) gateCrossed() {
 	g := &l.gate
 	if g.crossing != uncrossed {
@@ -233,7 +232,7 @@ func (l *link) gateCrossed() {
 	l.compareAfter(wait)
 }
 
-// gateSettled follows the peer's abort after a crossing.
+// gateSettled handles the peer's abort after a crossing.
 func (l *link) gateSettled() {
 	l.gate.crossing = recrossed
 	if l.session.FirstHalfBold {
@@ -241,9 +240,10 @@ func (l *link) gateSettled() {
 	}
 }
 
-// failGate returns the result of a link that ends with result: where the peer has been
-// shown the outcome, and the comparison has not ended as it should, that is one guess.
-// A run of the people's that is cut off so is told as failed, too.
+// failGate returns the result of a link that is about to end with result. If the peer has
+// been shown the outcome and the comparison has not finished, that counts as a guess: the
+// result is ErrBrokenOff. An interrupted run that a person started is reported as failed,
+// too.
 func (l *link) failGate(result error) error {
 	gate := l.gate.state == gateShown
 	if gate || l.conv.SMPOutcomeShown() {

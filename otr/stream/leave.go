@@ -10,28 +10,27 @@ import (
 )
 
 const (
-	// lastWords is how long the transport has to take what there is to say when
-	// a link fails.
+	// lastWords is how long the transport has to accept the last lines when a link fails.
 	lastWords = 2 * time.Second
-	// readGrace is how long a link goes on reading from a transport that takes
-	// nothing any more: what the peer said before it left may be all we need.
+	// readGrace is how long a link goes on reading after a write error, because the peer may
+	// have completed everything before it left.
 	readGrace = 2 * time.Second
-	// hastyDrain is lastWords for a transport that takes lines slowly, and is given more
-	// time whenever it takes one: IRC clients send one in five or six seconds.
+	// hastyDrain is the same limit for a transport that accepts lines slowly. It restarts
+	// whenever the transport accepts a line: IRC clients send one every five or six seconds.
 	hastyDrain = 10 * time.Second
-	// drainNews is how often it is told that the transport has still to take something
-	// at the end, and firstNews when first.
+	// firstNews is when the first Draining event is reported at the end, and drainNews the
+	// interval of the next ones.
 	firstNews = 3 * time.Second
 	drainNews = 10 * time.Second
-	// goodbyeWait is how long the peer has to leave after a proper end. Closing
-	// some transports at once destroys what is still on its way to the peer.
+	// goodbyeWait is how long the peer has to leave after a proper end. Closing some
+	// transports at once would destroy data that is still on its way to the peer.
 	goodbyeWait = time.Second
 )
 
-// internalError is what the peer is told when our own side fails.
+// internalError is the reason that the peer is told when our own side fails.
 const internalError = "internal error"
 
-// A phase is where a link stands.
+// A phase is a stage in the life of a link.
 type phase int
 
 const (
@@ -41,9 +40,8 @@ const (
 	over
 )
 
-// end ends the link, once, with its result. The peer is told the reason, if it
-// can be told anything. A failure is known at once, and success when the last
-// line has been written.
+// end ends the link, once, with its result. If there is a session, the peer is told the
+// reason. A failure is published at once, success when the last line has been written.
 func (l *link) end(result error, reason string) {
 	if l.phase != running {
 		return
@@ -53,11 +51,11 @@ func (l *link) end(result error, reason string) {
 	var last []wire.TLV
 	encrypted := l.conv.State() == otr.StateEncrypted
 	if encrypted {
-		l.mark() // it may be all that shows the peer a downgrade that we have found
+		l.mark() // without it the peer might not notice a downgrade
 		last = l.mode.farewell(result, reason)
 		l.report(otr.Ended{})
 	}
-	// Whatever the state, the Conversation wipes its secrets.
+	// In any state, this makes the Conversation wipe its secrets.
 	if lines, err := l.conv.EndWith(last...); err == nil {
 		l.sendLines(lines)
 	}
@@ -75,7 +73,7 @@ func (l *link) end(result error, reason string) {
 	case l.hasty && l.everSecure:
 		l.leaveBy = l.now.Add(l.hastyWait())
 	case l.hasty:
-		l.leaveBy = l.now // nobody misses a query
+		l.leaveBy = l.now // a query need not be sent any more
 	}
 	l.beginDraining()
 	if l.writeError {
@@ -89,7 +87,7 @@ func (l *link) end(result error, reason string) {
 	}
 }
 
-// hastyWait is how long the transport is waited for when we are told to leave.
+// hastyWait returns how long to wait for the transport when we are told to leave.
 func (l *link) hastyWait() time.Duration {
 	if l.mode.drains() {
 		return max(lastWords, min(l.cfg.Drain, hastyDrain))
@@ -97,8 +95,8 @@ func (l *link) hastyWait() time.Duration {
 	return lastWords
 }
 
-// drainWait is how long a transport may take nothing of what is left at the end; 0: for
-// ever.
+// drainWait returns how long the transport may accept none of the remaining output at the
+// end; 0: no limit.
 func (l *link) drainWait() time.Duration {
 	switch {
 	case l.hasty:
@@ -109,7 +107,7 @@ func (l *link) drainWait() time.Duration {
 	return l.cfg.Timeout
 }
 
-// beginDraining begins to watch whether the transport takes what is left.
+// beginDraining starts to watch whether the transport accepts the remaining output.
 func (l *link) beginDraining() {
 	l.takenMark = l.writer.written.Load()
 	if l.mode.drains() && l.drainTell.IsZero() {
@@ -117,8 +115,8 @@ func (l *link) beginDraining() {
 	}
 }
 
-// takesMore says whether the transport, which still has to take something, has taken
-// some of it since we last looked.
+// takesMore reports whether the transport has accepted any of the remaining output since the
+// last call.
 func (l *link) takesMore() bool {
 	taken := l.writer.written.Load()
 	more := l.mode.drains() && taken > l.takenMark
@@ -126,7 +124,7 @@ func (l *link) takesMore() bool {
 	return more
 }
 
-// tellDraining tells how much is left.
+// tellDraining reports how much output is left.
 func (l *link) tellDraining() {
 	l.drainTell = time.Time{}
 	if left := l.produced - l.writer.written.Load(); left > 0 {
@@ -144,7 +142,7 @@ func (l *link) publish(result error) {
 	close(l.broke)
 }
 
-// written follows the end of the last line.
+// written runs when the last line has been written.
 func (l *link) written() {
 	if !l.known {
 		l.publish(nil)
@@ -157,7 +155,7 @@ func (l *link) written() {
 	l.leaveBy = l.now.Add(goodbyeWait)
 }
 
-// transportEnded follows the end of what can be read.
+// transportEnded handles the end of the transport's input.
 func (l *link) transportEnded(err error) {
 	l.readEnded = true
 	switch l.phase {
@@ -171,7 +169,7 @@ func (l *link) transportEnded(err error) {
 	}
 }
 
-// writeFailed follows an error of the transport.
+// writeFailed handles a write error of the transport.
 func (l *link) writeFailed(err error) {
 	l.writeError = true
 	l.pending = l.pending[:0]
@@ -183,7 +181,7 @@ func (l *link) writeFailed(err error) {
 	l.leaveBy = l.now.Add(readGrace)
 }
 
-// close lets go of everything.
+// close releases everything.
 func (l *link) close() {
 	if !l.known {
 		l.publish(l.mode.unwritten())
@@ -205,7 +203,7 @@ func (l *link) close() {
 	close(l.done)
 }
 
-// closedError is what a method returns that comes too late. The mutex is held,
+// closedError returns the error of a method that is called after the end. The mutex is held,
 // or the caller is the owner, or broke is closed.
 func (l *link) closedError() error {
 	if l.result != nil {
@@ -214,7 +212,7 @@ func (l *link) closedError() error {
 	return ErrClosed
 }
 
-// transportError is the result when the transport ended too early.
+// transportError returns the result when the transport ended too early.
 func (l *link) transportError(err error) error {
 	kind := ErrTransport
 	if !l.everSecure {
@@ -226,7 +224,7 @@ func (l *link) transportError(err error) error {
 	return fmt.Errorf("%w: %w", kind, err)
 }
 
-// timeoutError is the result when Config.Timeout passed.
+// timeoutError returns the result when Config.Timeout passed.
 func (l *link) timeoutError() error {
 	switch {
 	case l.secure:
@@ -237,7 +235,7 @@ func (l *link) timeoutError() error {
 	return fmt.Errorf("%w: no session", ErrTimeout)
 }
 
-// requestAbort makes the owner leave for a reason.
+// requestAbort asks the owner to abort for a reason.
 func (l *link) requestAbort(reason string) {
 	l.mu.Lock()
 	if l.abort == nil {
@@ -247,7 +245,7 @@ func (l *link) requestAbort(reason string) {
 	l.rouse()
 }
 
-// rouse makes the owner look at what mu guards.
+// rouse makes the owner look at the fields guarded by mu.
 func (l *link) rouse() {
 	select {
 	case l.wake <- struct{}{}:

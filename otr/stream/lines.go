@@ -12,62 +12,62 @@ import (
 )
 
 const (
-	// MaxText is the longest text that Lines sends, in bytes: with its keys,
-	// padding and base64 around it, it has to stay below the 1 MiB of a line.
+	// MaxText is the length of the longest text that Lines sends, in bytes. With keys,
+	// padding and base64 added, it must stay below 1 MiB, the limit of a line.
 	MaxText = 512 << 10
 
-	// linesRoom is how many bytes of texts may wait to be sent, or to be read,
-	// besides the one that goes over it.
+	// linesRoom is how many bytes of texts may wait to be sent, or to be read. One text may
+	// exceed it.
 	linesRoom = 1 << 20
 
-	// headLen is what stands before a text in a queue: its length in four bytes,
-	// and one that says whether it is marked as plain.
+	// headLen is the length of the head of each text in a queue: four bytes with its length,
+	// and one byte that says whether it is marked as plain.
 	headLen = 4 + 1
 
-	// typePlain is the type of the TLV by which an otrpipe marks its messages, from the
-	// first one of a session on: its value is a byte that says which versions of OTR it
-	// offered, and a text with it is plain, to be shown as it is and never taken for
-	// HTML. Programs that do not know it ignore it, as the specifications ask.
+	// typePlain is the type of the TLV by which an otrpipe marks its messages, from the first
+	// one of a session on. Its value is one byte, the versions of OTR that the sender
+	// offered. A text with this TLV is plain text, to be shown unchanged and never treated as
+	// HTML. Programs that do not know the TLV ignore it, as the specifications ask.
 	typePlain = 0x6F21
-	// markedFrom is the version of OTR from which on texts are marked. A program
-	// of version 2 that is still about drops messages with TLVs that it does not know.
+	// markedFrom is the first version of OTR in which texts are marked. A version 2 program
+	// that is still in use drops messages with TLVs that it does not know.
 	markedFrom = 3
 )
 
-// Lines carries one message a line to and from any OTR client. All methods may
-// be called from any goroutine.
+// Lines carries one message per line to and from any OTR client. All methods may be called
+// from any goroutine.
 type Lines struct {
 	link
 
 	// The owner's.
-	lastText time.Time // when a text came or went, or could first
-	textEnd  int64     // where in the output the last text ends
-	writing  bool      // the transport had not taken it when we last looked
-	taken    time.Time // when it had, if it was late
+	lastText time.Time // when the last text was sent or received; at first, when texts could move
+	textEnd  int64     // output position where the last text ends
+	writing  bool      // the transport had not accepted it when we last looked
+	taken    time.Time // when it had, if that took a while
 	inputEnd time.Time // when CloseWrite was noticed; zero: not yet
-	stuckBy  time.Time // give up a transport that takes nothing though our input has ended
+	stuckBy  time.Time // our input has ended: when to give up on a transport that accepts nothing
 	scratch  []byte
 	texts
 
-	wantsEnd  bool      // the session is to be ended
-	quits     bool      // and so is all
-	brief     bool      // without waiting for acknowledgements for long
-	endBy     time.Time // when we leave though texts have not been acknowledged
-	flushing  bool      // the peer wants to end, and gets only what waits already:
-	flush     int       // so many texts
-	lapsing   bool      // the peer says that its session has lapsed
-	lapsed    bool      // the last session has ended because its keys were too old
+	wantsEnd  bool      // we want to end the session
+	quits     bool      // we want to end everything
+	brief     bool      // do not wait long for acknowledgements
+	endBy     time.Time // when we leave even though texts have not been acknowledged
+	flushing  bool      // the peer wants to end: it gets only the texts that wait already
+	flush     int       // how many of them are left
+	lapsing   bool      // the peer says that the session has expired at its end
+	lapsed    bool      // the last session has expired: its keys were too old
 	metStream bool      // the peer runs mode stream
 
-	// Guarded by mu. The queues hold texts, each behind its head.
+	// Guarded by mu. The queues hold texts, each preceded by its head.
 	readable, writable sync.Cond
 	out                queue
 	outTexts           int   // how many texts out holds
-	refIn, refOut      int64 // the number of the last text put into out, and taken from it
+	refIn, refOut      int64 // the numbers of the last texts put into and taken from out
 	writeClosed        bool
 	taking             bool  // there is a session with a trusted peer
 	in                 queue // may be read
-	held               queue // from a peer that has still to prove itself
+	held               queue // from a peer that has not passed its checks yet
 	everTrusted        bool
 }
 
@@ -79,22 +79,22 @@ func OpenLines(transport io.ReadWriteCloser, cfg Config) *Lines {
 	return l
 }
 
-// Handshake waits until texts may move: the session is encrypted and the peer
-// has met the trust that was asked for. If ctx ends before, it returns ctx's
-// error and Lines goes on.
+// Handshake waits until texts may move: the session is encrypted and the peer has passed the
+// checks that Config asks for. If ctx ends first, Handshake returns ctx's error and Lines
+// goes on.
 func (l *Lines) Handshake(ctx context.Context) error { return l.handshake(ctx) }
 
-// ReadMessage appends the next text to buf and returns the whole. It returns
-// io.EOF when the session has ended as it should. A text is one line, CR and LF
-// in it made visible, unless Config.Raw is set.
+// ReadMessage appends the next text to buf and returns the extended buffer. It returns io.EOF
+// when the session has ended properly. Unless Config.Raw is set, a text is one line: CR and
+// LF in it are replaced by the characters \r and \n.
 func (l *Lines) ReadMessage(buf []byte) ([]byte, error) {
 	text, _, err := l.ReadText(buf)
 	return text, err
 }
 
-// ReadText is ReadMessage, and says whether the peer's program has marked the
-// text as plain, as WriteMessage does. One without the mark may be HTML, which
-// IM clients send.
+// ReadText is like ReadMessage, and also reports whether the peer's program has marked the
+// text as plain text, as WriteText does. A text without the mark may be HTML, which IM
+// clients send.
 func (l *Lines) ReadText(buf []byte) (text []byte, plain bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,14 +113,15 @@ func (l *Lines) ReadText(buf []byte) (text []byte, plain bool, err error) {
 	}
 }
 
-// WriteMessage is WriteText for a caller that does not follow what becomes of a text.
+// WriteMessage is WriteText for callers that do not track the delivery of texts.
 func (l *Lines) WriteMessage(text []byte) error {
 	_, err := l.WriteText(text)
 	return err
 }
 
-// EndSession ends the session properly, after the texts that wait. That ends all,
-// save with Config.Stay: then another session is waited for.
+// EndSession ends the session properly, after sending the texts that wait. With Config.Stay,
+// Lines then waits for another session; otherwise everything ends. The error is
+// otr.ErrNotEncrypted if there is no session.
 func (l *Lines) EndSession() error {
 	return l.Do(func(c *otr.Conversation) ([][]byte, error) {
 		if c.State() != otr.StateEncrypted {
@@ -131,21 +132,21 @@ func (l *Lines) EndSession() error {
 	})
 }
 
-// WriteText sends a text, now or when there is a session: it waits only
-// while many others do. An empty one is a message that nobody sees. From version
-// 3 on it is marked as plain text, which is no HTML. ErrNUL,
-// ErrTooLong and ErrNoSession refuse this text alone.
+// WriteText sends a text, now or when there is a session. It blocks only while too many texts
+// wait. An empty text is sent as a message without text, which clients do not show. From
+// version 3 on, texts are marked as plain text, not HTML. After ErrNUL, ErrTooLong or
+// ErrNoSession, other texts can still be written.
 //
-// Between two ends of this package, from version 3 on, texts are numbered and
-// acknowledged. The number that WriteText returns, which counts the texts of this
-// Lines from 1 on, is the one of Unacknowledged, Undelivered and Delivered.
+// Between two ends of this package, from version 3 on, texts are numbered and acknowledged.
+// WriteText returns the text's number, counted from 1 on for each Lines; the events
+// Unacknowledged, Undelivered and Delivered refer to it.
 func (l *Lines) WriteText(text []byte) (number int64, err error) {
 	return l.write(SessionID{}, text)
 }
 
-// WriteTextIn is WriteText for one session, whose peer has passed every check, with
-// Config.OneSession: the text is sent in it or not at all. If it is over the error is
-// ErrSessionOver, or later an Unsent event tells.
+// WriteTextIn is WriteText for one session, whose peer has passed every check. It needs
+// Config.OneSession: the text is sent in that session or not at all. If the session is over
+// the error is ErrSessionOver. If it ends before the text is sent, an Unsent event follows.
 func (l *Lines) WriteTextIn(id SessionID, text []byte) (number int64, err error) {
 	if id == (SessionID{}) {
 		return 0, ErrNoSession
@@ -153,7 +154,7 @@ func (l *Lines) WriteTextIn(id SessionID, text []byte) (number int64, err error)
 	return l.write(id, text)
 }
 
-// write takes a text for a session; zero: for the present one.
+// write queues a text for a session; zero: the current one.
 func (l *Lines) write(id SessionID, text []byte) (number int64, err error) {
 	switch {
 	case bytes.IndexByte(text, 0) >= 0:
@@ -186,8 +187,8 @@ func (l *Lines) write(id SessionID, text []byte) (number int64, err error) {
 	}
 }
 
-// CloseWrite says that no texts will follow. When all have been sent, and
-// Config.Linger has passed without another either way, the session is ended.
+// CloseWrite means that no texts will follow. When all have been sent, and Config.Linger has
+// passed without another text in either direction, the session is ended.
 func (l *Lines) CloseWrite() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -197,28 +198,28 @@ func (l *Lines) CloseWrite() error {
 	return nil
 }
 
-// Wait waits until all is over and returns the result: nil if the session was
-// ended by either end, everything that was written was sent, and with a peer that
-// acknowledges texts, all of them arrived either way.
+// Wait waits until everything is over and returns the result. It is nil if either end ended
+// the session, all written texts were sent, and, with a peer that acknowledges texts, all
+// texts arrived in both directions.
 func (l *Lines) Wait() error {
 	<-l.done
 	return l.result
 }
 
-// Surplus returns how many bytes of what the transport has taken come behind the last
-// text or farewell of a session: nobody misses them. It is to be called after Wait.
+// Surplus returns how many of the bytes that the transport has accepted come after the last
+// text or farewell of a session. It does not matter if these are lost. Call it after Wait.
 func (l *Lines) Surplus() int64 { return l.writer.written.Load() - l.owed }
 
-// TextsAmong reports whether a text that the peer has not acknowledged is among the last
-// n bytes that the transport has taken. It is to be called after Wait.
+// TextsAmong reports whether the last n bytes that the transport has accepted contain a text
+// that the peer has not acknowledged. Call it after Wait.
 func (l *Lines) TextsAmong(n int64) bool {
 	return !l.allCame && l.textEnd > 0 && l.textEnd > l.writer.written.Load()-n
 }
 
-// Close sends the texts that wait, if there is a session to send them in, and
-// ends it; a peer that does not answer is not waited for long. It returns the
-// result, which is ErrClosed if texts were left, and ErrUndelivered if the peer
-// acknowledges texts and has not acknowledged all.
+// Close sends the waiting texts, if there is a session for them, and ends the session. It
+// does not wait long for a peer that does not answer. It returns the result: ErrClosed if
+// texts were left unsent, and ErrUndelivered if the peer acknowledges texts and has not
+// acknowledged all of them.
 func (l *Lines) Close() error {
 	l.requestAbort("")
 	return l.Wait()

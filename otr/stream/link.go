@@ -14,82 +14,81 @@ import (
 )
 
 const (
-	// roomy is how full the output buffer may be, in bytes, for a mode to add
-	// another message: enough to use a transport with system calls well when
-	// messages are small.
+	// roomy is the fill level of the output buffer, in bytes, up to which a mode may add
+	// another message. Batches of this size keep system calls efficient when messages are
+	// small.
 	roomy = 32 << 10
-	// maxBacklog is how many bytes of answers may wait for a transport that
-	// does not take them before we stop reading from it. Honest peers are far
-	// below it; it bounds those who only ask.
+	// maxBacklog is how many bytes of output may wait for the transport before we stop
+	// reading from it. Honest peers stay far below it; it limits peers that send requests and
+	// never read the answers.
 	maxBacklog = 4 << 20
 )
 
-// maxGather is how many bytes of lines are handed to the Conversation at once, or a little
-// more: enough for the messages of a bulk stream to keep several cores busy.
+// maxGather is about how many bytes of lines are handed to the Conversation at once: enough
+// for the messages of a bulk stream to keep several cores busy.
 const maxGather = 2 << 20
 
-// A mode is what runs over a link. All its methods are called by the owner;
-// finished and backlogged with the mutex held.
+// A mode is the protocol that runs over a link: Stream or Lines. The owner calls all its
+// methods, finished and backlogged with the mutex held.
 type mode interface {
 	// secured: a session is encrypted and Verify has accepted its key.
 	secured(s otr.Session) error
-	// waits: another session may come after one that ended, or was with a key that is
-	// refused; what belonged to that one is dropped.
+	// waits: reports whether to wait for another session after one that ended or whose key
+	// was rejected. If so, it drops what belonged to that session.
 	waits() bool
 	// marks: the peer may not know that we are an otrpipe unless a record says so.
 	marks() bool
 	// untouched: no payload has moved yet.
 	untouched() bool
-	// accepted: every check of the session's peer has passed. Nobody has been told
-	// yet; whoever is may write at once.
+	// accepted: every check of the session's peer has passed. It is called before Trusted is
+	// reported, because the receiver of that event may write at once.
 	accepted()
-	// trusted: that has been told. It may be called again when something else that
+	// trusted: Trusted has been reported. It is called again whenever something else that
 	// payload waits for has come.
 	trusted()
 	// message handles an authentic data message. It must be done with what r
 	// borrows before it uses the Conversation.
 	message(r *otr.Received)
-	// pump sends what waits, as long as room and canSend say so.
+	// pump sends waiting payload, as long as room and canSend allow it.
 	pump()
-	// heartbeat sends a message that shows where we stand; ask one that the peer
-	// answers too.
+	// heartbeat sends a message that repeats our state; ask sends one that also makes the
+	// peer answer.
 	heartbeat()
 	ask()
-	// lapseRecords returns what the peer should be told with Disconnected when the
-	// session expires.
+	// lapseRecords returns the records to send with Disconnected when the session expires.
 	lapseRecords() []wire.TLV
 	// peerEnded handles the peer's Disconnected, expired the end of a session
 	// whose keys were too old.
 	peerEnded()
 	expired()
-	// endedHere follows the end of the session that an operation asked for.
+	// endedHere handles the end of a session that an operation asked for.
 	endedHere()
-	// transportEnded returns what becomes of us when the transport ends, with
-	// its error, or nil at its end of file; timedOut, when Config.Timeout
-	// passes before payload may move.
+	// transportEnded returns the result when the transport ends with an error, or with nil at
+	// its end of file. timedOut returns the result when Config.Timeout passes before payload
+	// may move.
 	transportEnded(err error) error
 	timedOut() error
-	// abort ends all, now, for a reason.
+	// abort ends everything now, for a reason.
 	abort(reason string)
-	// unwritten returns what becomes of a success when the transport does not
-	// take the last lines.
+	// unwritten returns the result that replaces success when the transport did not accept
+	// the last lines.
 	unwritten() error
-	// farewell returns what the peer should be told with Disconnected.
+	// farewell returns the records to send with Disconnected.
 	farewell(result error, reason string) []wire.TLV
-	// unanswered follows the time for an answer in the closing handshake.
+	// unanswered is called when the peer has not answered in the closing handshake in time.
 	unanswered()
-	// next returns when tick wants to be called; zero: never.
+	// next returns when tick is due; zero: never.
 	next() time.Time
 	tick()
 	// finished: the result is known; wake all waiters.
 	finished()
-	// appetite is how many bytes of lines may be handled before pump is called.
+	// appetite returns how many bytes of lines may be handled before pump is called.
 	appetite() int
-	// drains says that what is still to be sent at the end goes out for as long as the
-	// transport takes it; see Config.Drain.
+	// drains reports whether, at the end, the remaining output is written for as long as the
+	// transport accepts it; see Config.Drain.
 	drains() bool
-	// backlogged says that our reader is so far behind that nothing more should
-	// be read from the transport.
+	// backlogged reports whether our reader is so far behind that nothing more should be read
+	// from the transport.
 	backlogged() bool
 }
 
@@ -101,14 +100,14 @@ type link struct {
 	transport io.ReadWriteCloser
 	reader    *reader
 	writer    *writer
-	wake      chan struct{} // from anyone to the owner: look at what mu guards
+	wake      chan struct{} // from anyone to the owner: look at the fields guarded by mu
 	alarm     chan struct{} // from the timer to the owner
-	quit      chan struct{} // closed by the owner: reader, leave
+	quit      chan struct{} // closed by the owner: the reader has to stop
 	ready     chan struct{} // closed by the owner: payload may move
 	broke     chan struct{} // closed by the owner: the result is known
-	done      chan struct{} // closed by the owner: all is over
+	done      chan struct{} // closed by the owner: everything is over
 
-	// The owner's, all up to mu.
+	// Owned by the owner, down to mu.
 	conv     *otr.Conversation
 	now      time.Time
 	phase    phase
@@ -120,7 +119,7 @@ type link struct {
 	pending     []byte   // lines for the writer
 	spare       [][]byte // empty buffers
 	produced    int64    // bytes that were put into pending
-	watchWriter bool     // it matters when all has been written
+	watchWriter bool     // the owner wants to know when everything has been written
 	writeError  bool
 	writeCause  error
 	readEnded   bool
@@ -129,71 +128,71 @@ type link struct {
 	everSecure    bool        // there has been one
 	session       otr.Session // the latest
 	sessionID     SessionID   // of the session, until it ends
-	lastID        uint64      // the latest that was given
+	lastID        uint64      // the last number that was used
 	gate          gate
 	vouch         vouching
 	isTrusted     bool             // every check of the session's peer has passed
-	isPinned      bool             // the run belongs to a key
-	pinned        keys.Fingerprint // which
-	offer         wire.Versions    // that we made for the session
-	marked        bool             // the peer has said what it offered: it is an otrpipe
-	owesMark      bool             // we have to say it
+	isPinned      bool             // the link belongs to a key
+	pinned        keys.Fingerprint // the fingerprint of that key
+	offer         wire.Versions    // the versions that we offered for the session
+	marked        bool             // the peer has said which versions it offered: it is an otrpipe
+	owesMark      bool             // we have to say it too
 	toldDowngrade bool
 	opened        bool      // payload may move, or could once
-	heardAny      bool      // the transport has given something
-	heard         time.Time // when an authentic message came last
-	beat          time.Time // when we last showed where we stand
-	asked         time.Time // when the peer was asked for a sign of life last
+	heardAny      bool      // something has arrived from the transport
+	heard         time.Time // when the last authentic message came
+	beat          time.Time // when we last sent our state
+	asked         time.Time // when we last asked the peer for a sign of life
 	polite        bool      // after the end, give the peer time to leave
 	hasty         bool      // after the end, give the transport little time
-	peerLeft      bool      // after the end, the peer has said its last word
+	peerLeft      bool      // after the end, the peer's last message has come
 
 	closing   closing
-	roundTrip time.Duration // of the transport, as the key exchange showed it; at most maxRoundTrip
-	spoke     time.Time     // when lines were sent last
-	unread    int           // data messages of the peer's since our last one
+	roundTrip time.Duration // of the transport, measured in the key exchange; at most maxRoundTrip
+	spoke     time.Time     // when we last sent lines
+	unread    int           // data messages from the peer since our last one
 
 	hold       hold
 	queryGap   time.Duration
-	queries    int   // sent since the peer has said something
-	departMark int64 // where in the output the lines end that the Conversation waits for; 0: none
-	takenMark  int64 // how much the transport had taken when we last looked at the end
-	owed       int64 // where in the output the last text or farewell of a session ends
+	queries    int   // sent since the peer last said something
+	departMark int64 // output position after the lines that the Conversation tracks; 0: none
+	takenMark  int64 // how much the transport had accepted when takesMore last looked
+	owed       int64 // output position where the last text or farewell of a session ends
 
-	// When something is to be done; zero: never.
+	// When something is due; zero: never.
 	queryAt    time.Time // another query
-	exchangeBy time.Time // no longer hold data back
+	exchangeBy time.Time // stop holding data back
 	readyBy    time.Time // fail, unless payload may move
 	leaveBy    time.Time // after a write error, in leaving and in parting: leave
-	drainTell  time.Time // tell that the transport has not taken everything yet
+	drainTell  time.Time // report that the transport has not accepted everything yet
 	timerAt    time.Time // timer fires
 	timer      Timer
 
 	// Guarded by mu.
 	mu     sync.Mutex
-	ended  bool  // nothing more is taken
+	ended  bool  // nothing more is accepted from callers
 	known  bool  // broke is closed, or about to be
 	result error // of the whole, if known
 	gone   bool  // the owner runs no operations any more
 	abort  *string
 	ops    []*operation
 	stats  Stats
-	// current is the session whose peer has passed every check, while there is one.
+	// current is the session whose peer has passed every check; zero: there is none.
 	current SessionID
 }
 
-// Stats counts payload: bytes, and data messages that carried some; and guesses.
+// Stats counts payload (bytes, and data messages that carried some) and failed comparisons.
 type Stats struct {
 	SentBytes, SentMessages         int64
 	ReceivedBytes, ReceivedMessages int64
 
-	// FailedComparisons counts the comparisons of secrets in the present session whose
-	// outcome the peer has been shown, and that have not succeeded: each is a guess.
+	// FailedComparisons counts the comparisons of secrets in the current session that have
+	// not succeeded although the peer was shown the outcome. Each of them may be a guess.
 	FailedComparisons int
 }
 
-// start starts l for a mode. With an error, or without a Conversation or a
-// Clock, it is over at once.
+// start starts l for a mode. If err is not nil, or the Conversation or Clock is missing, l
+// ends at once.
 func (l *link) start(transport io.ReadWriteCloser, cfg Config, m mode, err error) {
 	l.cfg = cfg
 	l.mode = m
@@ -220,7 +219,7 @@ func (l *link) start(transport io.ReadWriteCloser, cfg Config, m mode, err error
 	go l.run()
 }
 
-// refuse is for a link that never starts.
+// refuse ends a link that never starts.
 func (l *link) refuse(err error) {
 	l.transport.Close()
 	l.result, l.known, l.ended, l.gone = err, true, true, true
@@ -228,7 +227,7 @@ func (l *link) refuse(err error) {
 	close(l.done)
 }
 
-// run is the owner.
+// run is the owner's goroutine.
 func (l *link) run() {
 	l.now = l.cfg.Clock.Now()
 	l.begin()
@@ -247,12 +246,12 @@ func (l *link) run() {
 		if l.phase != running || l.watchWriter || l.departMark != 0 {
 			empty = l.writer.empty
 		}
-		// What nobody wants yet waits in the transport.
+		// Lines that we have no room for wait in the transport.
 		var blocks <-chan *block
 		if l.wantsMore() {
 			blocks = l.reader.full
 		} else {
-			l.heard = l.now // it is not the peer who is silent
+			l.heard = l.now // we are not listening, so the peer is not silent
 		}
 		var got *block
 		select {
@@ -278,8 +277,8 @@ func (l *link) run() {
 	l.close()
 }
 
-// heardFirst has Config.Timeout count from the transport's first line on, unless it does
-// so already.
+// heardFirst starts Config.Timeout at the transport's first line, unless it has started
+// already.
 func (l *link) heardFirst() {
 	if l.heardAny {
 		return
@@ -290,9 +289,9 @@ func (l *link) heardFirst() {
 	}
 }
 
-// prepare has the Conversation's next keys made while there is nothing else to do, beside
-// the owner. The goroutines that the owner has just woken, which write a line or read a
-// text, go first: the work takes longer than they do, and there may be one core only.
+// prepare makes the Conversation's next keys in another goroutine while there is nothing else
+// to do. It lets the goroutines that the owner has just woken go first, because they only
+// write a line or read a text, while making keys takes longer and there may be only one core.
 func (l *link) prepare() {
 	if l.phase != running || !l.secure {
 		return
@@ -305,7 +304,7 @@ func (l *link) prepare() {
 	}
 }
 
-// logKeys hands on the keys that the Conversation has logged.
+// logKeys passes the keys that the Conversation has logged to Config.Keys.
 func (l *link) logKeys() {
 	if l.cfg.Keys == nil {
 		return
@@ -315,7 +314,7 @@ func (l *link) logKeys() {
 	}
 }
 
-// begin starts the clocks and says the first word.
+// begin starts the timeouts and sends the first query.
 func (l *link) begin() {
 	l.offer = l.conv.Versions()
 	if l.cfg.Wait != Forever {
@@ -331,8 +330,7 @@ func (l *link) begin() {
 	}
 }
 
-// attend does what is due: what other goroutines want, what the clock says, and
-// what can be sent.
+// attend does everything that is due: requests from other goroutines, timers, and sending.
 func (l *link) attend() {
 	l.operate()
 	l.tick()
@@ -349,8 +347,8 @@ func (l *link) attend() {
 	}
 }
 
-// gather takes what else the reader has already, as far as the Conversation can make use
-// of it at once.
+// gather takes further blocks that the reader has ready, as many as the Conversation can
+// handle at once.
 func (l *link) gather(first *block) []*block {
 	l.blocks = append(l.blocks[:0], first)
 	for size := len(first.lines); size < l.mode.appetite(); {
@@ -425,7 +423,8 @@ func (l *link) receiveLines(lines [][]byte) {
 			}
 		}
 		lines = lines[len(got):]
-		// What came before its session began can be read now, ahead of what comes next.
+		// Messages that arrived before their session began can be read now, before the next
+		// lines.
 		for range maxDue {
 			if !l.due(l.conv.NextTick()) {
 				break
@@ -435,12 +434,12 @@ func (l *link) receiveLines(lines [][]byte) {
 	}
 }
 
-// maxDue bounds how often the Conversation's clock is looked at for one line: more
-// messages than it keeps.
+// maxDue bounds how often the Conversation is ticked for one line. It is more than the number
+// of messages that the Conversation keeps.
 const maxDue = 32
 
-// receiveLate handles a line after the end. A peer that has said its last word
-// too needs no more time.
+// receiveLate handles a line after the end. Once the peer's last message has come, the peer
+// needs no more time.
 func (l *link) receiveLate(line []byte) {
 	switch wire.Classify(line) {
 	case wire.KindEncoded, wire.KindFragment:
@@ -451,8 +450,8 @@ func (l *link) receiveLate(line []byte) {
 	}
 }
 
-// handle does what an answer of the Conversation asks for. What the answer
-// borrows is used before the Conversation is called again. An error is our own.
+// handle processes an answer of the Conversation. It uses what the answer borrows before it
+// calls the Conversation again. An error is an internal one.
 func (l *link) handle(r otr.Received, err error) {
 	spoke := l.spoke
 	l.sendLines(r.Send)
@@ -487,7 +486,7 @@ func (l *link) handle(r otr.Received, err error) {
 	l.watchExchange()
 }
 
-// room says whether another message may be added to the output.
+// room reports whether another message may be added to the output.
 func (l *link) room() bool {
 	return l.phase == running && !l.writeError && len(l.pending) < roomy
 }
@@ -529,11 +528,11 @@ func (l *link) sendLines(lines [][]byte) {
 	}
 }
 
-// isWritten says whether the transport has taken the first n bytes of the output.
+// isWritten reports whether the transport has accepted the first n bytes of the output.
 func (l *link) isWritten(n int64) bool { return l.writer.written.Load() >= n }
 
-// handedOver follows the delivery of pending to the writer. Of the buffers the
-// writer has at most one, and one waits: another is empty.
+// handedOver replaces pending after it went to the writer. At most one buffer is being
+// written and one waits, so a third one is empty.
 func (l *link) handedOver() {
 	if len(l.spare) == 0 {
 		l.spare = append(l.spare, <-l.writer.empty)
@@ -543,7 +542,7 @@ func (l *link) handedOver() {
 	l.spare = l.spare[:last]
 }
 
-// wantsMore says whether more should be read from the transport.
+// wantsMore reports whether to read more from the transport.
 func (l *link) wantsMore() bool {
 	if l.phase != running {
 		return true

@@ -10,45 +10,44 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// The records by which two Lines see that no text is lost. Like the mark of plain
-// text they are sent in version 3 of OTR and later.
+// The records by which two Lines detect lost texts. Like the mark of plain text they are sent
+// only from version 3 of OTR on.
 const (
 	typeNumber = 0x6F22 // number (8): of this message's text in the session, from 0 on
-	// typeTextAck: session id (8), next (8), and for each run of lost texts below
-	// next its first number (8) and count (8). All other texts below next have come.
+	// typeTextAck: session id (8), next (8), and for each run of lost texts below next its
+	// first number (8) and count (8). All other texts below next have arrived.
 	typeTextAck = 0x6F23
 	typeCount   = 0x6F24 // session id (8), count (8): how many texts were sent in that session
-	// typeLapsed stands in a session's last message: the session has ended because
-	// its keys were too old, and the sender stays.
+	// typeLapsed is in a session's last message: the session has expired because its keys
+	// were too old, and the sender stays.
 	typeLapsed = 0x6F25
-	// typeAgain: session id (8) and number (8), for each session in which this message's
-	// text has been sent before and may have come.
+	// typeAgain: session id (8) and number (8), for each session in which this message's text
+	// was sent before and may have arrived.
 	typeAgain = 0x6F26
 )
 
 const (
-	// ackEvery is the least time between two acknowledgements.
+	// ackEvery is the minimum time between two acknowledgements.
 	ackEvery = time.Second
-	// overdueAfter is when a text that was not acknowledged is reported: the peer
-	// acknowledges within a second, and slow lines take some more.
+	// overdueAfter is the time after which an unacknowledged text is reported. The peer
+	// acknowledges within a second; slow lines need some more time.
 	overdueAfter = 10 * time.Second
-	// lateWait is how long a missing text may still come before it is reported as
-	// lost. Later ones have come already, so only a transport that reorders is slow.
+	// lateWait is how long to wait for a missing text before it is reported as lost. Later
+	// texts have arrived already, so it can only be late if the transport reorders lines.
 	lateWait = 2 * time.Second
-	// maxSpans bounds the runs of texts that are kept for a session. An honest peer
-	// causes a few; where there are more, neighbors are merged, so that too many
-	// texts count as lost rather than too few.
+	// maxSpans bounds the runs of texts that are kept for a session. An honest peer causes a
+	// few. If there are more, neighbouring runs are merged, so that too many texts count as
+	// lost rather than too few.
 	maxSpans = 256
-	// maxAgain is in how many sessions a text is sent before it counts as undelivered.
-	// Sessions whose peer shows no sign of life follow each other only where somebody
-	// drops the last message of one key exchange after the other.
+	// maxAgain is the number of sessions in which a text is sent before it counts as
+	// undelivered. Several sessions in a row without a sign of life from the peer occur only
+	// if someone drops the last message of each key exchange.
 	maxAgain = 8
-	// maxPast is of how many ended sessions the texts are known that have come: of more
-	// than a text can be sent in.
+	// maxPast is the number of ended sessions whose received texts are remembered. It is
+	// larger than the number of sessions in which a text can be sent.
 	maxPast = 2 * maxAgain
-	// maxSessions is of how many sessions texts are kept: the current one, and those
-	// before it that followed each other by key exchanges faster than the ends could
-	// settle them.
+	// maxSessions is the number of sessions whose texts are tracked: the current one, and
+	// earlier ones that were replaced by key exchanges before all their texts were settled.
 	maxSessions = 4
 )
 
@@ -58,14 +57,14 @@ type sessionID [8]byte
 // A span is a run of texts with consecutive numbers.
 type span struct {
 	first, n int64
-	at       time.Time // when the first one was sent, or was found missing
-	told     bool      // reported as overdue, or as lost
+	at       time.Time // when the first one was sent, or was noticed to be missing
+	told     bool      // reported to the user as overdue, or as lost
 	lost     bool      // the peer has reported them as lost
 }
 
 func (s span) end() int64 { return s.first + s.n }
 
-// count adds spans up.
+// count returns the number of texts in spans.
 func count(spans []span) (n int64) {
 	for _, s := range spans {
 		n += s.n
@@ -73,7 +72,7 @@ func count(spans []span) (n int64) {
 	return n
 }
 
-// bounded merges the oldest spans while there are too many.
+// bounded merges the oldest spans until there are at most maxSpans.
 func bounded(spans []span) []span {
 	for len(spans) > maxSpans {
 		spans[1].n = spans[1].end() - spans[0].first
@@ -83,16 +82,16 @@ func bounded(spans []span) []span {
 	return spans
 }
 
-// sentTexts is what we know of the texts that we have sent in one session.
+// sentTexts tracks the texts that we have sent in one session.
 type sentTexts struct {
 	id    sessionID
 	sent  int64
-	ref   int64  // what WriteText returned for text 0
+	ref   int64  // the number that WriteText returned for text 0
 	acked bool   // the peer acknowledges texts
 	open  []span // not acknowledged, in order
 }
 
-// add counts a text that is sent now, and returns its number. Texts of one second
+// add counts a text that is sent now, and returns its number. Texts sent within one second
 // share a span.
 func (s *sentTexts) add(now time.Time, ref int64) int64 {
 	number := s.sent
@@ -111,8 +110,9 @@ func (s *sentTexts) add(now time.Time, ref int64) int64 {
 	return number
 }
 
-// acknowledge takes an acknowledgement in. It returns the texts of which it is news
-// that they are lost, and that they have arrived: after all, if they had been reported.
+// acknowledge handles an acknowledgement. It returns the texts that are newly known to be
+// lost, those that have arrived, and those that have arrived after they were reported as
+// overdue or lost.
 func (s *sentTexts) acknowledge(next int64, gaps []span) (lost, arrived, afterAll []span) {
 	s.acked = true
 	next = min(next, s.sent)
@@ -156,8 +156,8 @@ func (s *sentTexts) acknowledge(next int64, gaps []span) (lost, arrived, afterAl
 	return lost, arrived, afterAll
 }
 
-// overdue returns the texts that should have been acknowledged by now, once: the
-// transport had taken the last of them at a time.
+// overdue returns, once, the texts that should have been acknowledged by now. taken is when
+// the transport accepted the last text, if that took a while.
 func (s *sentTexts) overdue(now, taken time.Time, wait time.Duration) (late []span) {
 	for i := range s.open {
 		if o := &s.open[i]; s.acked && !o.told && !o.lost && !now.Before(overdueAt(o, taken, wait)) {
@@ -168,7 +168,7 @@ func (s *sentTexts) overdue(now, taken time.Time, wait time.Duration) (late []sp
 	return late
 }
 
-// nextOverdue is when overdue will return something; zero: never.
+// nextOverdue returns when overdue will return something; zero: never.
 func (s *sentTexts) nextOverdue(taken time.Time, wait time.Duration) (next time.Time) {
 	for i := range s.open {
 		if o := &s.open[i]; s.acked && !o.told && !o.lost {
@@ -185,7 +185,7 @@ func overdueAt(o *span, taken time.Time, wait time.Duration) time.Time {
 	return taken.Add(wait)
 }
 
-// settled says that it is known of every text whether it has arrived.
+// settled reports whether the fate of every text is known.
 func (s *sentTexts) settled() bool {
 	for _, o := range s.open {
 		if !o.lost {
@@ -195,8 +195,8 @@ func (s *sentTexts) settled() bool {
 	return true
 }
 
-// giveUp returns the texts that nobody will acknowledge any more and that have not
-// been reported as lost.
+// giveUp marks the unacknowledged texts as lost, and returns those that were not marked
+// before.
 func (s *sentTexts) giveUp() (lost []span) {
 	for i := range s.open {
 		if o := &s.open[i]; !o.lost {
@@ -207,14 +207,14 @@ func (s *sentTexts) giveUp() (lost []span) {
 	return lost
 }
 
-// receivedTexts is what we know of the texts that the peer has sent in one session.
+// receivedTexts tracks the texts that the peer has sent in one session.
 type receivedTexts struct {
 	id      sessionID
-	next    int64  // the number after the highest that we know of
-	missing []span // those below next that have not come, in order
+	next    int64  // one more than the highest number that we know of
+	missing []span // texts below next that have not arrived, in order
 }
 
-// An arrival is how a text comes.
+// An arrival classifies a received text.
 type arrival int
 
 const (
@@ -223,7 +223,7 @@ const (
 	repeated         // a second time
 )
 
-// arrive notes a text.
+// arrive records the arrival of a text.
 func (r *receivedTexts) arrive(number int64, now time.Time) arrival {
 	if number >= r.next {
 		r.reach(number, now)
@@ -249,7 +249,7 @@ func (r *receivedTexts) arrive(number int64, now time.Time) arrival {
 	return repeated
 }
 
-// has says whether a text has come.
+// has reports whether a text has arrived.
 func (r *receivedTexts) has(number int64) bool {
 	if number >= r.next {
 		return false
@@ -257,7 +257,7 @@ func (r *receivedTexts) has(number int64) bool {
 	return !slices.ContainsFunc(r.missing, func(m span) bool { return number >= m.first && number < m.end() })
 }
 
-// reach notes that the peer has sent count texts.
+// reach records that the peer has sent count texts.
 func (r *receivedTexts) reach(count int64, now time.Time) {
 	if count > r.next {
 		r.missing = bounded(append(r.missing, span{first: r.next, n: count - r.next, at: now}))
@@ -265,8 +265,8 @@ func (r *receivedTexts) reach(count int64, now time.Time) {
 	}
 }
 
-// lose returns how many texts count as lost by now that did not before; at the
-// end, all that are missing do.
+// lose returns how many more texts count as lost now. At the end of the session, all missing
+// texts do.
 func (r *receivedTexts) lose(now time.Time, end bool) (n int64) {
 	for i := range r.missing {
 		if m := &r.missing[i]; !m.told && (end || !now.Before(m.at.Add(lateWait))) {
@@ -277,7 +277,7 @@ func (r *receivedTexts) lose(now time.Time, end bool) (n int64) {
 	return n
 }
 
-// nextLoss is when lose will return something; zero: never.
+// nextLoss returns when lose will return something; zero: never.
 func (r *receivedTexts) nextLoss() (next time.Time) {
 	for _, m := range r.missing {
 		if !m.told {
@@ -287,8 +287,8 @@ func (r *receivedTexts) nextLoss() (next time.Time) {
 	return next
 }
 
-// appendAck appends the value of an acknowledgement: as far as it is settled what
-// has come and what is lost.
+// appendAck appends the value of an acknowledgement. It reaches up to the first text that is
+// neither here nor lost yet.
 func (r *receivedTexts) appendAck(b []byte) []byte {
 	next := r.next
 	for i, m := range r.missing {
@@ -314,8 +314,8 @@ func appendCount(b []byte, id sessionID, n int64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, id[:]...), uint64(n))
 }
 
-// A textAck is a parsed acknowledgement, a textCount a parsed COUNT, and a textAgain one
-// entry of AGAIN.
+// A textAck is a parsed acknowledgement, a textCount is a parsed COUNT, and a textAgain is
+// one entry of AGAIN.
 type (
 	textAgain struct {
 		id     sessionID
@@ -332,11 +332,11 @@ type (
 	}
 )
 
-// textRecords are what a data message says about texts.
+// textRecords holds the records of a data message that concern texts.
 type textRecords struct {
 	numbered bool
 	number   int64
-	again    []textAgain // where the same text may have come before
+	again    []textAgain // where the same text may have arrived before
 	acks     []textAck
 	counts   []textCount
 	lapsed   bool
@@ -344,11 +344,11 @@ type textRecords struct {
 	stream   bool // it has records of a Stream
 }
 
-// numbers says that only a Lines of this package can have sent them.
+// ours reports whether only a Lines of this package can have sent these records.
 func (r *textRecords) ours() bool { return r.numbered || len(r.acks) > 0 || len(r.counts) > 0 }
 
-// parseTextRecords parses the records of a data message: all of them, or none and
-// there is an error.
+// parseTextRecords parses all the records of a data message. If one is malformed it returns
+// an error, and the message must be ignored.
 func parseTextRecords(tlvs []wire.TLV) (r textRecords, err error) {
 	for _, t := range tlvs {
 		v := t.Value

@@ -9,7 +9,7 @@ import (
 // An operation is a function that the owner is to run.
 type operation struct {
 	f    func(*otr.Conversation) ([][]byte, error)
-	in   SessionID     // which it is for; zero: for any, or none
+	in   SessionID     // the session it is for; zero: it needs none
 	err  error         // valid once done is closed
 	done chan struct{} // closed by the owner
 }
@@ -19,17 +19,16 @@ func (o *operation) finish(err error) {
 	close(o.done)
 }
 
-// Do runs f in the owner's goroutine, where the Conversation may be used, and
-// sends the lines that it returns. It returns f's error. Texts must not be sent
-// that way. To end the session that way ends all, save for Lines with
-// Config.Stay: it waits for another. After the end Do returns the result, or
-// ErrClosed.
+// Do runs f in the owner's goroutine, where the Conversation may be used, and sends the lines
+// that it returns. It returns f's error. f must not send texts. If f ends the session, the
+// Stream or Lines ends too, except that Lines with Config.Stay waits for another session.
+// After the end Do returns the result, or ErrClosed.
 func (l *link) Do(f func(*otr.Conversation) ([][]byte, error)) error {
 	return l.do(&operation{f: f, done: make(chan struct{})})
 }
 
-// DoIn is Do in one session, whose peer has passed every check: if it is over, f is not
-// run and the error is ErrSessionOver.
+// DoIn is like Do, but only for the session id, whose peer has passed every check. If that
+// session is over, DoIn does not run f and returns ErrSessionOver.
 func (l *link) DoIn(id SessionID, f func(*otr.Conversation) ([][]byte, error)) error {
 	if id == (SessionID{}) {
 		return ErrSessionOver
@@ -60,27 +59,27 @@ func (l *link) handshake(ctx context.Context) error {
 	case <-l.broke:
 	}
 	select {
-	case <-l.ready: // it did, for a while
+	case <-l.ready: // payload could move, for a while
 		return nil
 	default:
 		return l.closedError()
 	}
 }
 
-// Stats returns what has moved so far.
+// Stats returns the counts so far.
 func (l *link) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.stats
 }
 
-// operate does what other goroutines have asked for.
+// operate runs the operations that other goroutines have asked for.
 func (l *link) operate() {
 	l.mu.Lock()
 	ops, abort := l.ops, l.abort
 	l.ops, l.abort = nil, nil
 	if l.phase == running && len(l.pending) > maxBacklog/2 {
-		// Whoever asks faster than the transport takes it has to wait.
+		// Operations that produce output faster than the transport accepts it have to wait.
 		l.ops, ops = ops, nil
 	}
 	l.mu.Unlock()
@@ -96,7 +95,7 @@ func (l *link) operate() {
 		shown := l.conv.SMPOutcomeShown()
 		lines, err := o.f(l.conv)
 		l.sendLines(lines)
-		if shown && !l.conv.SMPOutcomeShown() { // we have broken the run off
+		if shown && !l.conv.SMPOutcomeShown() { // the operation has broken off the run
 			l.happened(otr.SMPFailed{BrokenOff: true}, nil)
 		}
 		o.finish(err)

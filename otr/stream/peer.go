@@ -10,36 +10,36 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// typeVouch is the type of the TLV by which an otrpipe tells, inside a session of
-// version 3, the fingerprint of its key of version 4; empty: it has none, or does not
-// want to use it.
+// typeVouch is the type of the TLV that carries the fingerprint of the sender's version 4 key
+// inside a version 3 session. Empty: the sender has no such key, or does not want to use it.
 const typeVouch = 0x6F13
 
-// vouchWait is how long payload waits for the peer to tell its key of version 4, and then
-// for the session of version 4. An otrpipe does both at once, unless its own checks
-// still wait, for a person perhaps.
+// vouchWait is how long payload waits for the peer to tell its version 4 key, and then for
+// the version 4 session. An otrpipe does both at once, unless its own checks are still
+// waiting, perhaps for a person.
 const vouchWait = 2 * time.Second
 
-// A SessionID names a session with one peer, from the key exchange that begins it to its
-// end. New keys between the same two keep it. It is comparable; the zero value names no
-// session, and values of different Streams or Lines have nothing to do with each other.
+// A SessionID names a session with one peer, from the key exchange that begins it to its end.
+// A further key exchange between the same two keys does not change it. It is comparable; the
+// zero value names no session. Values from different Streams or Lines are unrelated.
 type SessionID struct{ n uint64 }
 
-// Session returns the session whose peer has passed every check; false: there is none now.
+// Session returns the current session whose peer has passed every check; false: there is
+// none.
 func (l *link) Session() (SessionID, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.current, l.current != SessionID{}
 }
 
-// setCurrent says which session may be written in.
+// setCurrent sets the session that accepts texts and operations.
 func (l *link) setCurrent(id SessionID) {
 	l.mu.Lock()
 	l.current = id
 	l.mu.Unlock()
 }
 
-// newSession gives a session its name.
+// newSession gives a new session its id.
 func (l *link) newSession() {
 	l.lastID++
 	l.sessionID = SessionID{l.lastID}
@@ -51,10 +51,10 @@ func (l *link) newSession() {
 	l.mu.Unlock()
 }
 
-// judge says whether the peer of a new session is let in. A run belongs to the first
-// key that has passed every check. Another one is let in only where Config allows more
-// keys of the same contact, and Verify says that it is one; or if the first vouched
-// for it. Where a comparison of secrets was asked for, the key that passed it stays:
+// judge returns an error if the peer of a new session is to be rejected. The link belongs to
+// the first key that has passed every check. Another key is accepted only if Config allows
+// more keys of the same contact and Verify accepts it, or if the first key vouched for it. If
+// a comparison of secrets was asked for, only the key that passed it is accepted, because
 // there is no second comparison.
 func (l *link) judge(s otr.Session) error {
 	if l.isPinned && s.Fingerprint != l.pinned && !l.vouch.expects(s) &&
@@ -69,17 +69,17 @@ func (l *link) judge(s otr.Session) error {
 	return l.mode.secured(s)
 }
 
-// pin makes the run belong to the key of the session.
+// pin makes the link belong to the key of the session.
 func (l *link) pin() {
 	l.pinned, l.isPinned = l.session.Fingerprint, true
 	if l.gate.state == gatePassed {
-		l.gate.passedBy = l.pinned // it is the same, or vouched for by it
+		l.gate.passedBy = l.pinned // the same key, or one that it vouched for
 	}
 }
 
-// refuse follows the refusal of a session's peer. Another key in the place of the one that
-// the run belongs to ends only its own session if the mode waits for the next; the old
-// one may come back.
+// refusePeer handles the rejection of a session's peer. If the key is not the one that the
+// link belongs to, and the mode waits for another session, only this session ends: the first
+// key may come back.
 func (l *link) refusePeer(e otr.Secure, err error) {
 	err = fmt.Errorf("%w: %w", ErrRefused, err)
 	if l.isPinned && e.Fingerprint != l.pinned && l.mode.waits() {
@@ -97,8 +97,8 @@ func (l *link) refusePeer(e otr.Secure, err error) {
 	l.end(err, "key refused")
 }
 
-// offered is what the peer says that it offered when the session was made. Somebody who
-// takes versions out of queries on the way gets no better session refused in silence.
+// heardOffer compares the versions that the peer says it offered with ours. An attacker who
+// removes versions from queries is thereby detected.
 func (l *link) heardOffer(theirs wire.Versions) {
 	l.marked = true
 	common := 0
@@ -117,32 +117,32 @@ func (l *link) heardOffer(theirs wire.Versions) {
 	}
 }
 
-// offerByte is our offer as HELLO and the mark carry it: bit v stands for version v.
+// offerByte returns our offer as HELLO and the mark carry it: bit v stands for version v.
 func (l *link) offerByte() byte { return byte(l.offer) }
 
-// A vouching is how two ends that have met in version 3 tell each other their keys of
-// version 4. All of it is the owner's, and of one session.
+// A vouching is the state of two ends that have met in version 3 and tell each other their
+// version 4 keys. It belongs to the owner, and to one session.
 //
-// What is told inside an authenticated session is as deniable as all that is said there:
-// no signature is made, which would be a proof for strangers. It comes from the key of the
-// session, but does not show that the peer has the key that it names. A session of version 4
-// with that key does.
+// A fingerprint told inside an authenticated session is as deniable as every message there:
+// no signature is made that could prove anything to a third party. The fingerprint comes from
+// the peer of the session, but does not show that the peer holds that key. Only a version 4
+// session with that key shows it.
 type vouching struct {
-	owed   bool             // ours is to be told
-	told   bool             // it has been
-	heard  bool             // the peer's has come
-	theirs keys.Fingerprint // zero: it has none to tell, or Config.Told does not take it
-	agreed bool             // both have one: from now on the peer may come with it
-	by     time.Time        // until then payload waits for it; zero: it does not
+	owed   bool             // we have to tell ours
+	told   bool             // we have told ours
+	heard  bool             // the peer's record has come
+	theirs keys.Fingerprint // zero: the peer has none, or Config.Told did not accept it
+	agreed bool             // both have told one: the peer may now use it
+	by     time.Time        // payload waits until then; zero: it does not wait
 }
 
-// expects says whether s is with the key that the peer has told.
+// expects reports whether s is a session with the key that the peer has told.
 func (v *vouching) expects(s otr.Session) bool {
 	return v.agreed && s.Version == 4 && s.Fingerprint == v.theirs
 }
 
-// beginVouching follows the last check of a session's peer. An end that has no key of
-// version 4 says so only to one that has told its own, and may be waiting.
+// beginVouching runs after the last check of a session's peer. An end without a version 4 key
+// says so only to a peer that has told its own, because that peer may be waiting.
 func (l *link) beginVouching() {
 	v := &l.vouch
 	if l.session.Version != 3 || !l.isTrusted || v.owed || v.told {
@@ -154,7 +154,7 @@ func (l *link) beginVouching() {
 	}
 }
 
-// tell sends what the ends say to each other beside the payload.
+// tell sends the mark and our version 4 key when they are due.
 func (l *link) tell() {
 	if l.canSend() {
 		l.mark()
@@ -166,7 +166,7 @@ func (l *link) tell() {
 	}
 }
 
-// mark sends the mark of an otrpipe, once in a session.
+// mark sends the mark of an otrpipe, once per session.
 func (l *link) mark() {
 	if l.owesMark {
 		l.owesMark = false
@@ -183,8 +183,7 @@ func (l *link) say(t wire.TLV) {
 
 var errVouch = errors.New("a fingerprint of version 4 that is none, or our own")
 
-// heardVouch takes the key of version 4 that the peer tells. The first one of a session
-// counts.
+// heardVouch handles the peer's version 4 key. Only the first one of a session counts.
 func (l *link) heardVouch(value []byte) {
 	if l.session.Version != 3 || l.vouch.heard {
 		return
@@ -207,8 +206,8 @@ func (l *link) heardVouch(value []byte) {
 	l.agree()
 }
 
-// agree follows the last word of the two: the peer may come with its key of version 4. Where
-// no payload has moved yet the ends go on in version 4 at once.
+// agree runs when both ends have told their keys: from now on the peer may use its version 4
+// key. If no payload has moved yet, the ends switch to version 4 at once.
 func (l *link) agree() {
 	v := &l.vouch
 	if v.agreed || !v.told || v.theirs.IsZero() || !l.isTrusted || l.conv.Fingerprint(4).IsZero() {
@@ -244,21 +243,20 @@ func (l *link) agree() {
 	l.watchExchange()
 }
 
-// vouchLate follows the end of the time that payload waits for the peer's key.
+// vouchLate runs when payload has waited long enough for the peer's key.
 func (l *link) vouchLate() {
 	l.vouch.by = time.Time{}
 	l.moveOn()
 }
 
-// moveOn lets payload move that has waited for the peer's key of version 4.
+// moveOn releases payload that has waited for the peer's version 4 key.
 func (l *link) moveOn() {
 	if l.isTrusted {
 		l.mode.trusted()
 	}
 }
 
-// waits makes Lines wait for another session when the peer's has ended, or was with a
-// key that is refused, if it is to stay.
+// waits prepares Lines for another session if Config.Stay is set, and reports whether it is.
 func (l *Lines) waits() bool {
 	if !l.cfg.Stay || l.quits {
 		return false
@@ -269,23 +267,23 @@ func (l *Lines) waits() bool {
 	return true
 }
 
-// untouched says that no text has moved yet.
+// untouched reports whether no text has moved yet.
 func (l *Lines) untouched() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.stats.SentMessages == 0 && l.stats.ReceivedMessages == 0
 }
 
-// marks: the mark is what tells an otrpipe from another client.
+// marks: only the mark distinguishes an otrpipe from other clients.
 func (l *Lines) marks() bool { return true }
 
-// marks: HELLO says it.
+// marks: HELLO serves as the mark.
 func (s *Stream) marks() bool { return false }
 
-// waits: a stream is with one peer.
+// waits: a stream has only one session.
 func (s *Stream) waits() bool { return false }
 
-// untouched says that no payload has moved yet.
+// untouched reports whether no payload has moved yet.
 func (s *Stream) untouched() bool {
 	return s.sent == 0 && s.received == 0 && !s.endSent && !s.endReceived
 }

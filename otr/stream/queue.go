@@ -2,21 +2,21 @@ package stream
 
 import "encoding/binary"
 
-// A chunk is a piece of a queue. The room in front of its bytes is for a DATA
-// record's offset, so that a record can be sent from where its bytes lie.
+// A chunk is a piece of a queue. The space before its bytes is for the offset of a DATA
+// record, so that a record can be sent without copying its bytes.
 type chunk struct {
 	next *chunk
 	r, w int // the bytes are buf[r:w]
 	buf  [offsetLen + maxData]byte
 }
 
-// spareChunks is how many empty chunks a queue keeps: a stream in full flight
-// needs them again at once, as many as sendRoom holds and as are encrypted at once,
-// and what a sleeping reader has piled up beyond that is not worth keeping.
+// spareChunks is how many empty chunks a queue keeps. A busy stream soon needs as many as
+// sendRoom holds plus those that are being encrypted. Further chunks, which pile up while the
+// reader does not read, are not worth keeping.
 const spareChunks = 56
 
-// A queue is a first-in first-out of bytes that recycles its memory. It is not
-// safe for concurrent use.
+// A queue is a first-in first-out queue of bytes that recycles its memory. It is not safe for
+// concurrent use.
 type queue struct {
 	head, tail *chunk
 	size       int
@@ -53,9 +53,9 @@ func (q *queue) pop(p []byte) int {
 	return n
 }
 
-// take removes up to limit bytes, as many as lie together, and returns them as
-// the value of a DATA record at offset. The value is good until release(c), if
-// c is not nil, or else until the next take.
+// take removes up to limit bytes from the first chunk, and returns them as the value of a
+// DATA record at offset. The value is valid until release(c) if c is not nil, and otherwise
+// until the next take.
 func (q *queue) take(limit int, offset int64) (value []byte, c *chunk) {
 	c = q.head
 	n := min(c.w-c.r, limit)
@@ -84,7 +84,7 @@ func (q *queue) append(o *queue) {
 	o.size = 0
 }
 
-// clear drops everything.
+// clear removes everything.
 func (q *queue) clear() {
 	for q.head != nil {
 		q.release(q.detach())
@@ -121,7 +121,7 @@ func (q *queue) detach() *chunk {
 	return c
 }
 
-// release takes back a chunk that take or detach gave away.
+// release takes back a chunk that take or detach returned.
 func (q *queue) release(c *chunk) {
 	if q.spares == spareChunks {
 		return

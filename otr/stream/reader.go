@@ -9,34 +9,34 @@ import (
 )
 
 const (
-	// blocks is how many blocks go round between reader and owner: as many as the
-	// owner works on at once on two cores, with two lines of a bulk stream in each, and
-	// a few that are filled meanwhile.
+	// blocks is the number of blocks that circulate between reader and owner. It is enough
+	// for those that the owner handles at once on two cores, with two lines of a bulk stream
+	// in each, and a few that are filled meanwhile.
 	blocks = 12
-	// blockSize is what a block starts with: room for two lines of a bulk stream.
+	// blockSize is the initial size of a block: room for two lines of a bulk stream.
 	blockSize = 256 << 10
-	// maxBlock is what a block may grow to: the longest line, with CR LF.
+	// maxBlock is the maximum size of a block: the longest line, with CR LF.
 	maxBlock = wire.MaxMessage + 2
-	// loneLine is up to how many bytes of lines, read at once, count as all that the peer
-	// has sent for now. The next read is going to block, and where the transport is a file
-	// it holds on to its processor for a while when it does, so the owner goes first.
+	// loneLine is the size up to which a read counts as everything that the peer has sent for
+	// now. The next read is going to block, and on a file a blocking read occupies its
+	// processor for a while, so the owner goes first.
 	loneLine = 4 << 10
 )
 
-// A block is what the reader hands to the owner.
+// A block is a batch of lines that the reader hands to the owner.
 type block struct {
-	buf     []byte // whole capacity in use as room
-	lines   []byte // whole lines of buf, each ended by LF; the last one of the transport may lack it
+	buf     []byte // its whole length may be filled
+	lines   []byte // whole lines in buf, each ended by LF, except perhaps the transport's last one
 	dropped int64  // bytes of an over-long line that ended in this block; 0: none
 	err     error  // why the transport ended; nil: it goes on
 }
 
-// A reader cuts what comes from the transport into blocks of lines.
+// A reader splits the transport's input into blocks of lines.
 type reader struct {
 	src   io.Reader
 	full  chan *block     // to the owner
 	empty chan *block     // back
-	quit  <-chan struct{} // closed when nobody wants more
+	quit  <-chan struct{} // closed when no more blocks are wanted
 }
 
 func newReader(src io.Reader, quit <-chan struct{}) *reader {
@@ -49,8 +49,8 @@ func newReader(src io.Reader, quit <-chan struct{}) *reader {
 
 // run reads until the transport ends.
 func (r *reader) run() {
-	var rest []byte   // the beginning of a line, in the block before; nobody writes there
-	var skipped int64 // bytes of an over-long line whose end has not come
+	var rest []byte   // the beginning of a line, in the previous block, where it is not overwritten
+	var skipped int64 // bytes so far of an over-long line whose end has not come
 	for ended := false; !ended; {
 		var b *block
 		select {
@@ -60,7 +60,7 @@ func (r *reader) run() {
 		}
 		rest, skipped = b.fill(r.src, rest, skipped)
 		ended = b.err != nil
-		small := len(b.lines) <= loneLine // the owner may have b from here on
+		small := len(b.lines) <= loneLine // computed now, because the owner may own b afterwards
 		select {
 		case r.full <- b:
 		case <-r.quit:
@@ -72,9 +72,9 @@ func (r *reader) run() {
 	}
 }
 
-// fill reads from src until b has something to tell. What it begins with and
-// what it leaves for the next block: rest is the beginning of a line, skipped
-// counts the bytes of a line that is too long.
+// fill reads from src until b has something for the owner. It takes and returns the state
+// between blocks: rest is the beginning of a line, and skipped counts the bytes of a line
+// that is too long.
 func (b *block) fill(src io.Reader, rest []byte, skipped int64) ([]byte, int64) {
 	b.room(len(rest))
 	n := copy(b.buf, rest)
@@ -116,8 +116,8 @@ func (b *block) fill(src io.Reader, rest []byte, skipped int64) ([]byte, int64) 
 	}
 }
 
-// lastLF is bytes.LastIndexByte for LF, which the standard library does a byte
-// at a time: a tenth of all the work of a bulk stream.
+// lastLF is a fast bytes.LastIndexByte for LF. The standard library's searches byte by byte,
+// which was a tenth of the total work of a bulk stream.
 func lastLF(b []byte) int {
 	const step = 512
 	for end := len(b); end > 0; end -= step {
@@ -129,8 +129,8 @@ func lastLF(b []byte) int {
 	return -1
 }
 
-// room makes b at least n bytes long, and twice as long as it was rather than a
-// little longer; false: it may not be.
+// room makes b at least n bytes long; if it has to grow, it at least doubles, up to maxBlock.
+// It returns false if n is more than maxBlock.
 func (b *block) room(n int) bool {
 	if n <= len(b.buf) {
 		return true

@@ -11,8 +11,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// The types of the records' TLVs. The specifications leave the high types to
-// private use.
+// The TLV types of the records. The specifications leave the high types to private use.
 const (
 	typeHello = 0x6F01
 	typeData  = 0x6F02
@@ -27,10 +26,12 @@ const (
 	offsetLen     = 8
 	helloLen      = 1 + len(streamID{}) + 8 + 1
 
-	// maxData is what one DATA record holds: a TLV's value, less the offset.
+	// maxData is how many bytes one DATA record holds: the longest TLV value, less the
+	// offset.
 	maxData = wire.MaxTLVValue - offsetLen
 
-	// maxReason bounds what a person is shown of a peer's reason, in bytes.
+	// maxReason bounds the length of a reason that is sent to the peer or shown to a person,
+	// in bytes.
 	maxReason = 1024
 )
 
@@ -48,11 +49,11 @@ type record struct {
 	reason string        // ABORT, STOP
 }
 
-// errRecord says that a record is not of its form.
+// errRecord means that a record is malformed.
 var errRecord = errors.New("malformed record")
 
-// parseRecord parses the record in t; known is false for a TLV that is none.
-// Offsets and windows from 2^63 on are refused: no stream is that long.
+// parseRecord parses the record in t; known is false if t is not a record. Offsets and
+// windows of 2^63 or more are rejected: no stream is that long.
 func parseRecord(t wire.TLV) (r record, known bool, err error) {
 	r.kind = t.Type
 	v := t.Value
@@ -101,7 +102,7 @@ func parseOffset(v []byte) (int64, error) {
 	return int64(offset), nil
 }
 
-// clip drops the half of a character that a cut may have left.
+// clip drops an incomplete character that cutting may have left at the end.
 func clip(s string) string { return strings.ToValidUTF8(s, "") }
 
 // appendHello appends a HELLO's value; bit v of offer stands for version v.
@@ -116,7 +117,7 @@ func appendOffset(b []byte, offset int64) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(offset))
 }
 
-// reasonValue is the value of an ABORT or STOP.
+// reasonValue returns the value of an ABORT or STOP.
 func reasonValue(reason string) []byte {
 	reason = clip(reason)
 	return []byte(clip(reason[:min(len(reason), maxReason)]))

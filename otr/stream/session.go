@@ -10,34 +10,32 @@ import (
 )
 
 const (
-	// firstQuery is when the query is repeated first; each time after that it is
-	// after twice as long, up to maxQuery. A peer may come up after us, and a
-	// transport may lose what nobody reads yet.
+	// firstQuery is the time after which the query is first repeated. The time doubles with
+	// each repetition, up to maxQuery. The peer may start after us, and some transports lose
+	// lines that nobody reads yet.
 	firstQuery = time.Second
 	maxQuery   = time.Minute
-	// heardQuery is the least time between what the peer said last and another
-	// query: its answer may be on the way in several lines, of which some clients
-	// send one in five or six seconds, and a query in the middle of it would begin
-	// a second exchange.
+	// heardQuery is the minimum time between the peer's last message and another query. The
+	// peer's answer may still be arriving in several lines, which some clients send five or
+	// six seconds apart, and a query in the middle of it would start a second exchange.
 	heardQuery = 15 * time.Second
-	// quietFor is how long a peer that has been asked often enough is left alone, unless
-	// it says something.
+	// quietFor is how long we send no query after Config.Queries of them, unless the peer
+	// says something.
 	quietFor = 24 * time.Hour
-	// queryTrips is how many times as long as the peer's answers take that is at
-	// least.
+	// queryTrips makes heardQuery longer on a slow line: at least this many round trips.
 	queryTrips = 4
 )
 
-// A hold says whether data waits for a key exchange.
+// A hold is whether data waits for a key exchange.
 type hold int
 
 const (
 	unheld hold = iota
 	held
-	gaveUp // data no longer waits, until another exchange has succeeded
+	gaveUp // data no longer waits until another exchange has succeeded
 )
 
-// becameSecure judges the peer of a new session.
+// becameSecure checks the peer of a new session and starts what comes next.
 func (l *link) becameSecure(e otr.Secure) {
 	if l.phase != running {
 		return
@@ -78,7 +76,7 @@ func (l *link) becameSecure(e otr.Secure) {
 	}
 }
 
-// trust says that every check of the session's peer has passed.
+// trust is called when the session's peer has passed every check.
 func (l *link) trust() {
 	if l.cfg.Admit != nil {
 		if err := l.cfg.Admit(l.session); err != nil {
@@ -95,7 +93,8 @@ func (l *link) trust() {
 	l.mode.trusted()
 }
 
-// happened handles an event that is not Secure; later ones came with it.
+// happened handles an event other than Secure; later holds the events after it in the same
+// answer.
 func (l *link) happened(e otr.Event, later []otr.Event) {
 	if l.phase == running && l.gate.expects(e) {
 		l.gateSettled()
@@ -114,8 +113,8 @@ func (l *link) happened(e otr.Event, later []otr.Event) {
 	case otr.Ended:
 		l.mode.expired()
 	case otr.SMPAborted:
-		// A run that ends with its session, before its outcome was shown, begins anew
-		// with the next.
+		// If the session ends before the outcome was shown, the next session starts a new
+		// run.
 		if !slices.ContainsFunc(later, isSecure) {
 			l.gateEvent(e)
 		}
@@ -129,7 +128,7 @@ func isSecure(e otr.Event) bool {
 	return ok
 }
 
-// open says that payload may move.
+// open lets payload move.
 func (l *link) open() {
 	l.readyBy = time.Time{}
 	if !l.opened {
@@ -138,7 +137,7 @@ func (l *link) open() {
 	}
 }
 
-// closed says that the session is over and another may come.
+// closed resets the state at the end of a session after which another may come.
 func (l *link) closed() {
 	l.secure, l.isTrusted = false, false
 	l.sessionID = SessionID{}
@@ -150,8 +149,8 @@ func (l *link) closed() {
 	}
 }
 
-// query asks the peer for a session, unless a key exchange is under way, and
-// arranges the next time.
+// query asks the peer for a session, unless a key exchange is under way, and schedules the
+// next query.
 func (l *link) query() {
 	lines, err := l.conv.Start()
 	if err != nil {
@@ -173,8 +172,8 @@ func (l *link) query() {
 	}
 }
 
-// watchDepartures tells the Conversation when the transport has taken the lines
-// that it waits for the answer to. Until then nobody can have ignored them.
+// watchDepartures tells the Conversation when the transport has accepted the lines for which
+// it awaits an answer. Until then it makes no sense to conclude that the peer ignores them.
 func (l *link) watchDepartures() {
 	if !l.conv.Undeparted() {
 		l.departMark = 0
@@ -193,10 +192,10 @@ func (l *link) watchDepartures() {
 	}
 }
 
-// heardInClear puts the next query off when the peer has said something.
+// heardInClear postpones the next query when the peer has said something.
 func (l *link) heardInClear(line []byte, events []otr.Event) {
 	if l.cfg.Queries > 0 && l.queries >= l.cfg.Queries && !echoes(events) {
-		// The peer is there now, and does not answer yet: it is asked again, later.
+		// The peer is there now, but has not answered yet: ask again later.
 		l.queries, l.queryGap = 0, heardQuery
 		l.queryAt = l.now.Add(heardQuery)
 	}
@@ -210,7 +209,7 @@ func (l *link) heardInClear(line []byte, events []otr.Event) {
 	l.queryAt = l.now.Add(l.queryGap)
 }
 
-// echoes reports whether what came was our own.
+// echoes reports whether the line was an echo of our own.
 func echoes(events []otr.Event) bool {
 	return slices.ContainsFunc(events, func(e otr.Event) bool {
 		_, ok := e.(otr.Echo)
@@ -218,10 +217,10 @@ func echoes(events []otr.Event) bool {
 	})
 }
 
-// watchExchange begins to hold data back when a key exchange of ours is where
-// data sent now could be lost: the peer may change keys before we can. That is
-// over when we have changed too, see becameSecure, or when the Conversation, which
-// moves an exchange that stands still, has given it up.
+// watchExchange holds data back while a key exchange of ours is in a state in which data
+// could be lost, because the peer may change keys before we do. This ends when we have
+// changed keys too (see becameSecure), or when the Conversation, which restarts a stalled
+// exchange, gives up.
 func (l *link) watchExchange() {
 	if l.phase != running || !l.secure {
 		return
@@ -235,16 +234,16 @@ func (l *link) watchExchange() {
 	}
 }
 
-// waitedLong follows the end of the time that data waits for a key exchange at
-// most. The peer wants no other keys; perhaps it still has the old ones.
+// waitedLong lets data move again when a key exchange has taken too long. The peer does not
+// want new keys; perhaps it still has the old ones.
 func (l *link) waitedLong() {
 	l.hold, l.exchangeBy = gaveUp, time.Time{}
 }
 
-// canSend says whether a data message would reach the peer now.
+// canSend reports whether a data message sent now would reach the peer.
 func (l *link) canSend() bool {
 	return l.secure && l.hold != held && l.conv.State() == otr.StateEncrypted
 }
 
-// report tells an event.
+// report passes an event to Config.Event.
 func (l *link) report(what fmt.Stringer) { l.reporter.report(l.now, l.sessionID, what) }

@@ -6,15 +6,13 @@ import (
 	"sync"
 )
 
-// sendRoom is how many bytes may be written before they are sent: enough to fill
-// as many of the largest messages as are encrypted at once on two cores, while those
-// before them are.
+// sendRoom is how many written bytes may wait to be sent. It is enough to fill the next batch
+// of messages of the largest size while the batch before it is being encrypted on two cores.
 const sendRoom = 2 << 20
 
-// A Stream carries exact bytes to and from another Stream. Each direction ends
-// on its own: CloseWrite ends ours, and Read returns io.EOF at the peer's
-// authenticated end. When both have ended and everything is acknowledged, both
-// ends take leave of each other without being asked.
+// A Stream carries exact bytes to and from another Stream. Each direction ends on its own:
+// CloseWrite ends ours, and Read returns io.EOF at the peer's authenticated end. When both
+// have ended and everything is acknowledged, both ends close the session by themselves.
 //
 // All methods may be called from any goroutine.
 type Stream struct {
@@ -25,21 +23,21 @@ type Stream struct {
 	readable, writable sync.Cond
 	out                queue // written and not yet sent
 	writeClosed        bool  // CloseWrite was called
-	stopped            bool  // the peer's STOP came; out is empty for ever
+	stopped            bool  // the peer's STOP came; out stays empty
 	cut                bool  // the peer stopped before it had everything
 	in                 queue // received and not yet read
 	trustedIn          bool  // in may be read
-	inEnded            bool  // in is all: END came
+	inEnded            bool  // END came: nothing will be added to in
 	taken              int64 // bytes handed to the reader
-	takenGoal          int64 // the owner wants to know when taken gets here
+	takenGoal          int64 // wake the owner when taken reaches this
 	readStopped        *string
 	stopping           bool  // readStopped's STOP has yet to be sent
 	readBytes          int64 // bytes that the reader had when it stopped
 }
 
-// Open starts a Stream over transport, whose lines go both ways. The transport
-// is closed at the end; that must make its blocked Read and Write return. If cfg
-// lacks something, or its Rand fails, the Stream is over at once with that error.
+// Open starts a Stream over transport, which carries lines both ways. The transport is closed
+// at the end; Close must make a blocked Read or Write return. If cfg is incomplete, or its
+// Rand fails, the Stream ends at once with that error.
 func Open(transport io.ReadWriteCloser, cfg Config) *Stream {
 	s := new(Stream)
 	s.readable.L, s.writable.L = &s.mu, &s.mu
@@ -56,13 +54,13 @@ func Open(transport io.ReadWriteCloser, cfg Config) *Stream {
 	return s
 }
 
-// Handshake waits until payload may move: the session is encrypted, the peer has
-// met the trust that was asked for, and it has said HELLO. If ctx ends before,
-// it returns ctx's error and the Stream goes on.
+// Handshake waits until payload may move: the session is encrypted, the peer has passed the
+// checks that Config asks for, and its HELLO has come. If ctx ends first, Handshake returns
+// ctx's error and the Stream goes on.
 func (s *Stream) Handshake(ctx context.Context) error { return s.handshake(ctx) }
 
-// Read reads what the peer has written, authenticated. It returns io.EOF at the
-// peer's authenticated end, and only there.
+// Read reads authenticated bytes from the peer. It returns io.EOF only at the peer's
+// authenticated end.
 func (s *Stream) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,9 +92,8 @@ func (s *Stream) take(n int) {
 	}
 }
 
-// Write writes p. It returns once all of p is on its way, which the peer's
-// window may delay. What has been sent is not known to have been read before
-// Wait returns nil.
+// Write writes p. It returns once all of p has been sent or queued, which the peer's window
+// may delay. Only when Wait returns nil is it certain that the peer has read everything.
 func (s *Stream) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,9 +133,8 @@ func (s *Stream) CloseWrite() error {
 	return nil
 }
 
-// CloseRead says that nobody reads any more: the peer is told the reason and
-// asked to end its direction, and what still comes is dropped. Our direction
-// goes on.
+// CloseRead stops reading: it tells the peer the reason and asks it to end its direction.
+// Bytes that still arrive are dropped. Our direction goes on.
 func (s *Stream) CloseRead(reason string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,8 +151,8 @@ func (s *Stream) CloseRead(reason string) error {
 	return nil
 }
 
-// discard drops what nobody reads. It counts as taken, or the peer's direction
-// could never end.
+// discard drops received bytes after CloseRead. They count as taken, because otherwise the
+// peer's direction could never end.
 func (s *Stream) discard() {
 	s.taken += int64(s.in.size)
 	s.in.clear()
@@ -169,11 +165,10 @@ func (s *Stream) Wait() error {
 	return s.result
 }
 
-// Close waits for the proper end if this end has seen both ends coming: it has
-// called CloseWrite, and has read io.EOF or called CloseRead. Otherwise it is
-// Abort. It returns nil if both directions ended and were acknowledged. The
-// proper end waits for the peer as long as the peer lives; Abort puts an end to
-// that too.
+// Close ends the Stream. If CloseWrite was called, and Read has returned io.EOF or CloseRead
+// was called, it waits for the proper end, for as long as the peer is alive; Abort interrupts
+// that wait. Otherwise Close is the same as Abort. It returns nil if both directions ended
+// and were acknowledged.
 func (s *Stream) Close() error {
 	s.mu.Lock()
 	proper := s.writeClosed && (s.inEnded && s.in.size == 0 || s.readStopped != nil)
@@ -184,10 +179,9 @@ func (s *Stream) Close() error {
 	return s.Wait()
 }
 
-// Abort breaks the stream in both directions: the peer is told the reason,
-// which has up to 1024 bytes, and that the session is over. It returns the
-// result, which is nil if both directions had already ended, and ErrClosed if
-// this is what ended the stream.
+// Abort breaks the stream in both directions and ends the session. The peer is told the
+// reason, cut to 1024 bytes. Abort returns the result: nil if both directions had already
+// ended, and ErrClosed if Abort itself ended the stream.
 func (s *Stream) Abort(reason string) error {
 	s.requestAbort(reason)
 	return s.Wait()

@@ -9,7 +9,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// secured drops what a peer said that never proved itself, if this is another.
+// secured prepares for a new session. If its peer is another one, it drops the texts of a
+// previous peer that never passed its checks.
 func (l *Lines) secured(session otr.Session) error {
 	another := l.session.Fingerprint != session.Fingerprint && !l.vouch.expects(session)
 	if another {
@@ -23,8 +24,8 @@ func (l *Lines) secured(session otr.Session) error {
 	return nil
 }
 
-// takeNoMore follows the end of a session with a trusted peer: what was written
-// for it and has not been sent is nobody else's.
+// takeNoMore handles the end of a session with a trusted peer. With Config.OneSession it
+// drops the unsent texts, which were written for that peer alone.
 func (l *Lines) takeNoMore() {
 	l.mu.Lock()
 	l.taking = false
@@ -64,7 +65,7 @@ func (l *Lines) trusted() {
 	l.open()
 }
 
-// message takes in a text, and what the peer says about texts.
+// message handles the text and the records of a data message.
 func (l *Lines) message(r *otr.Received) {
 	plain := l.heardMark(r.TLVs)
 	if l.phase != running {
@@ -83,7 +84,7 @@ func (l *Lines) message(r *otr.Received) {
 	l.closing.follow(r.TLVs)
 	fresh := l.followTexts(&records)
 	if l.closing.closed > 0 && l.canSend() {
-		l.sayClosed() // the peer had not read it yet
+		l.sayClosed() // the peer sent this before it read our CLOSED
 	}
 	if r.HasText && fresh {
 		l.deliver([]byte(r.Text), plain)
@@ -91,7 +92,7 @@ func (l *Lines) message(r *otr.Received) {
 	l.takeLeave()
 }
 
-// deliver hands a text to the reader, or holds it until the peer has proven itself.
+// deliver hands a text to the reader, or holds it until the peer has passed its checks.
 func (l *Lines) deliver(text []byte, plain bool) {
 	l.lastText = l.now
 	size := len(text)
@@ -110,8 +111,8 @@ func (l *Lines) deliver(text []byte, plain bool) {
 	l.readable.Broadcast()
 }
 
-// heardMark says whether a message's records have the mark of an otrpipe, and so its text
-// is plain. The mark says which versions its sender offered.
+// heardMark reports whether a message has the mark of an otrpipe, so that its text is plain
+// text. It also handles the offered versions in the mark.
 func (l *Lines) heardMark(tlvs []wire.TLV) bool {
 	i := slices.IndexFunc(tlvs, func(t wire.TLV) bool { return t.Type == typePlain && len(t.Value) == 1 })
 	if i < 0 {
@@ -121,7 +122,7 @@ func (l *Lines) heardMark(tlvs []wire.TLV) bool {
 	return true
 }
 
-// oneLine makes line ends in a text visible.
+// oneLine replaces CR and LF in a text by the characters \r and \n.
 func oneLine(text []byte) []byte {
 	if bytes.IndexByte(text, '\r') < 0 && bytes.IndexByte(text, '\n') < 0 {
 		return text
@@ -130,7 +131,7 @@ func oneLine(text []byte) []byte {
 	return bytes.ReplaceAll(text, []byte("\n"), []byte(`\n`))
 }
 
-// pump sends the texts that wait, as far as there is room.
+// pump sends the waiting texts, as far as there is room.
 func (l *Lines) pump() {
 	for l.room() && l.sendText() {
 	}
@@ -157,8 +158,7 @@ func (l *Lines) pump() {
 	}
 }
 
-// sendText sends the first text that waits; false: there is none, or none may
-// be sent.
+// sendText sends the first waiting text; false: there is none, or none may be sent.
 func (l *Lines) sendText() bool {
 	if !l.canSend() || !l.isTrusted || l.saidAll() || l.flushing && l.flush == 0 || !l.popOut() {
 		return false
@@ -187,7 +187,7 @@ func (l *Lines) sendText() bool {
 	return err == nil
 }
 
-// popOut moves the next text to scratch; false: there is none.
+// popOut moves the next text from out to scratch; false: there is none.
 func (l *Lines) popOut() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -230,7 +230,7 @@ func (l *Lines) ask() {
 	}
 }
 
-// lapseRecords tells a peer of this package that nobody leaves.
+// lapseRecords tells a peer that uses this package that the session has expired but we stay.
 func (l *Lines) lapseRecords() []wire.TLV {
 	if !l.peerNumbers {
 		return nil
@@ -238,12 +238,12 @@ func (l *Lines) lapseRecords() []wire.TLV {
 	return append(l.farewell(nil, ""), wire.TLV{Type: typeLapsed})
 }
 
-// next is when we have lingered long enough, or something about the texts is due.
+// next returns when tick is due: for lingering, a stuck transport, or texts.
 func (l *Lines) next() time.Time {
 	return earlier(earlier(l.lingered(), l.stuckBy), l.nextTexts())
 }
 
-// lingered is when we have lingered long enough; zero: not yet to be said.
+// lingered returns when we have lingered long enough; zero: not known yet.
 func (l *Lines) lingered() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -278,8 +278,8 @@ func (l *Lines) tick() {
 	}
 }
 
-// peerEnded, expired and endedHere end all, or with Config.Stay wait for another
-// session.
+// peerEnded, expired and endedHere end everything, or wait for another session: always when a
+// session expires, otherwise with Config.Stay.
 func (l *Lines) peerEnded() {
 	if l.lapsing {
 		l.lapse()
@@ -300,14 +300,14 @@ func (l *Lines) sessionOver(err error) {
 	l.wait(false)
 }
 
-// wait ends the session, if there still is one, and waits for another. What became of
-// the texts of a session that lapses shows in the next one.
+// wait ends the session, if there still is one, and waits for another. If the session lapses,
+// the next one will show which of its texts have arrived.
 func (l *Lines) wait(lapses bool) {
 	if l.gate.state == gateShown {
 		l.end(nil, gateClosed)
 		return
 	}
-	_ = l.failGate(nil) // a comparison between people is cut off with the session
+	_ = l.failGate(nil) // a comparison that a person started ends with the session
 	var last []wire.TLV
 	if l.conv.State() == otr.StateEncrypted {
 		last = l.farewell(nil, "")
@@ -329,15 +329,15 @@ func (l *Lines) wait(lapses bool) {
 	l.sendLines(lines)
 }
 
-// lapse follows the end of a session whose keys were too old, at either end. Nobody
-// has taken leave: there will be another one when there is something to say.
+// lapse handles the end of a session whose keys became too old, at either end. Neither end
+// has left: another session starts when there is something to send.
 func (l *Lines) lapse() {
 	l.wait(true)
 	l.lapsed = true
 }
 
-// comeBack begins another session after one has lapsed, for a text that waits or has
-// not been acknowledged.
+// comeBack starts another session after one has lapsed, if a text waits or has not been
+// acknowledged.
 func (l *Lines) comeBack() {
 	if !l.lapsed || l.secure || !l.queryAt.IsZero() || l.phase != running {
 		return
@@ -355,8 +355,8 @@ func (l *Lines) comeBack() {
 	l.query()
 }
 
-// sentOr returns err unless everything that was written has been sent to a peer
-// that is who it should be; and then what became of the texts.
+// sentOr returns err if texts are left unsent or no peer has ever been trusted. Otherwise it
+// returns the result that follows from the fate of the texts.
 func (l *Lines) sentOr(err error) error {
 	l.mu.Lock()
 	unsent := l.out.size > 0 || !l.everTrusted
@@ -367,8 +367,8 @@ func (l *Lines) sentOr(err error) error {
 	return l.fateOfTexts()
 }
 
-// transportEnded is an error, save between sessions and after the last word: a
-// peer that has taken its leave may go.
+// transportEnded returns an error, except between sessions, and after the last message if all
+// texts were acknowledged.
 func (l *Lines) transportEnded(err error) error {
 	err = l.transportError(err)
 	if l.secure && !(l.saidAll() && l.allAcked()) {
@@ -377,7 +377,7 @@ func (l *Lines) transportEnded(err error) error {
 	return l.sentOr(err)
 }
 
-// abort sends what waits before it is too late, and takes leave.
+// abort sends the waiting texts and ends the session.
 func (l *Lines) abort(string) {
 	for l.sendText() {
 	}
@@ -389,7 +389,7 @@ func (l *Lines) abort(string) {
 	l.takeLeave()
 }
 
-// unwritten is a failure only if texts are among it.
+// unwritten returns an error only if the unwritten lines contain texts.
 func (l *Lines) unwritten() error {
 	switch {
 	case l.isWritten(l.textEnd):
@@ -402,9 +402,9 @@ func (l *Lines) unwritten() error {
 
 func (l *Lines) timedOut() error { return l.timeoutError() }
 
-// farewell tells a peer that numbers texts how many there were and which have come,
-// and one that runs mode stream that this is not it.
-// Where the session fails it tells our user which texts the peer has not acknowledged.
+// farewell tells a peer that numbers texts how many there were and which have arrived. A peer
+// in mode stream learns from the same records that this end runs Lines. If the session fails,
+// farewell also reports to our user which texts the peer has not acknowledged.
 func (l *Lines) farewell(result error, _ string) []wire.TLV {
 	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
 	if l.peerNumbers || l.metStream && l.numbersTexts() {

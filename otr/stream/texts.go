@@ -10,65 +10,64 @@ import (
 )
 
 const (
-	// endWait is how long an end that has said everything waits for the peer to
-	// acknowledge more of it: as long as a slow line, with a queue before it, may take.
+	// endWait is how long an end that has sent everything waits for the peer to acknowledge
+	// another text. A slow line with a queue in front of it may take that long.
 	endWait = 30 * time.Second
-	// confirmWait is how long the end that sent the last message of a key exchange
-	// waits for a sign that the peer has received it, where there are texts in that
-	// session. A peer that has not asks again after a few seconds, and then there is
-	// another session for these texts.
+	// confirmWait is how long the end that sent the last message of a key exchange waits for
+	// a sign that the peer has received it, if texts were sent in that session. A peer that
+	// has not received it asks again after a few seconds, and these texts are then sent in
+	// another session.
 	confirmWait = 20 * time.Second
 )
 
-// texts is what Lines knows of the texts that went either way. All of it is the
-// owner's.
+// texts tracks the texts that Lines has sent and received. All of it belongs to the owner.
 //
-// Texts are numbered anew in every session. After a key exchange each end repeats
-// how many texts it has sent, and which it has received, in the sessions before: so
-// a text that was under way meanwhile is neither lost unseen nor called lost though
-// it came.
+// Numbering starts again in every session. After a key exchange each end repeats how many
+// texts it sent, and which it received, in the sessions before. So the loss of a text that
+// was on its way during the key exchange is noticed, and a text that arrived is not reported
+// as lost.
 type texts struct {
-	tlvs   []wire.TLV // scratch for one message
-	values []byte     // scratch for the values of its records
+	tlvs   []wire.TLV // scratch space for one message
+	values []byte     // scratch space for the values of its records
 
 	sent        []*sentTexts     // by session; the last one is the current one
 	received    []*receivedTexts // likewise
 	peerNumbers bool             // the peer numbers and acknowledges texts in this session
-	owesStand   bool             // the next message shows where we stand
+	owesStand   bool             // the next message must contain our state
 	owesAck     bool
-	owedSince   time.Time // if owesAck
-	undelivered int64     // texts of ended sessions that were not acknowledged
+	owedSince   time.Time // since when, if owesAck
+	undelivered int64     // unacknowledged texts of ended sessions
 	allCame     bool      // after the end: the peer has acknowledged every text
-	missed      int64     // texts of the peer's, in ended sessions, that have not come
+	missed      int64     // the peer's texts of ended sessions that have not arrived
 
-	// Until something authentic has come in a session whose last message of the key
-	// exchange was ours, the peer may not have the session at all.
+	// If we sent the last message of the key exchange, the peer may not have the session
+	// until an authenticated message comes from it.
 	confirmed   bool
-	unsure      queue // the texts that were sent meanwhile, to be sent again in the next session
+	unsure      queue // texts sent before that, to be sent again in the next session
 	unsureTexts int
-	sureOnly    bool // they were too many to be kept
+	sureOnly    bool // there were too many texts to keep
 	earlier     []sentBefore
-	past        []*receivedTexts // of ended sessions, for texts that are sent again
+	past        []*receivedTexts // texts received in ended sessions, to recognize repeats
 }
 
-// sentBefore is a session whose texts are sent again, because the peer has shown no sign
-// that it has the session. It may have had it all the same.
+// sentBefore is a session whose texts are sent again, because the peer has given no sign that
+// it has the session. It may have had it nevertheless.
 type sentBefore struct {
 	id    sessionID
-	first int64 // what WriteText returned for text 0
+	first int64 // the number that WriteText returned for text 0
 	n     int64 // how many were sent
 }
 
 func (t *texts) currentSent() *sentTexts { return t.sent[len(t.sent)-1] }
 
-// numbersTexts says whether texts of this session are marked and numbered.
+// numbersTexts reports whether texts of this session are marked and numbered.
 func (l *Lines) numbersTexts() bool { return l.session.Version >= markedFrom }
 
-// saidAll says that we have promised to say nothing more but what the closing
-// handshake asks for.
+// saidAll reports whether we have promised to send nothing more except the messages of the
+// closing handshake.
 func (l *Lines) saidAll() bool { return l.closing.closeSent || l.closing.closed > 0 }
 
-// beginTexts begins the count of a new session.
+// beginTexts starts counting the texts of a new session.
 func (l *Lines) beginTexts(s otr.Session, another bool) {
 	if another {
 		l.settleTexts()
@@ -80,7 +79,7 @@ func (l *Lines) beginTexts(s otr.Session, another bool) {
 	case l.unsureTexts == 0:
 	case len(l.earlier) < maxAgain:
 		l.sendAgain()
-	default: // they count as undelivered unless the peer says otherwise
+	default: // they count as undelivered unless the peer acknowledges them
 		l.currentSent().acked = true
 		l.unsure.clear()
 		l.unsureTexts = 0
@@ -98,12 +97,13 @@ func (l *Lines) beginTexts(s otr.Session, another bool) {
 	l.confirmed, l.sureOnly = false, false
 }
 
-// slowly is a wait that a slow line makes longer, as its key exchange has shown.
+// slowly returns d, or a longer wait on a line whose key exchange has been slow.
 func (l *Lines) slowly(d time.Duration) time.Duration {
 	return max(d, queryTrips*l.conv.RoundTrip())
 }
 
-// keepUnsure keeps the text in scratch as long as the peer may not have the session.
+// keepUnsure keeps a copy of the text in scratch while it is uncertain whether the peer has
+// the session.
 func (l *Lines) keepUnsure() {
 	switch {
 	case l.confirmed || l.session.FirstHalfBold || l.sureOnly:
@@ -116,7 +116,7 @@ func (l *Lines) keepUnsure() {
 	}
 }
 
-// confirm notes that the peer has the session.
+// confirm records that the peer has the session.
 func (l *Lines) confirm() {
 	l.confirmed = true
 	l.unsure.clear()
@@ -124,12 +124,12 @@ func (l *Lines) confirm() {
 	l.earlier = slices.DeleteFunc(l.earlier, func(e sentBefore) bool { return e.first+e.n <= l.refOut+1 })
 }
 
-// unconfirmed says that texts were sent in a session that the peer may not have.
+// unconfirmed reports whether texts were sent in a session that the peer may not have.
 func (l *Lines) unconfirmed() bool {
 	return l.secure && !l.confirmed && !l.session.FirstHalfBold && l.currentSent().sent > 0
 }
 
-// unsettled says that only another session can show what became of texts.
+// unsettled reports whether there are texts whose fate only another session can show.
 func (l *Lines) unsettled() bool {
 	for _, s := range l.sent {
 		if s.acked && !s.settled() {
@@ -139,7 +139,8 @@ func (l *Lines) unsettled() bool {
 	return l.unsureTexts > 0
 }
 
-// sendAgain puts the texts of a session that the peer never had before those that wait.
+// sendAgain queues the texts of a session that the peer may never have had, before the
+// waiting texts.
 func (l *Lines) sendAgain() {
 	if len(l.sent) > 0 {
 		s := l.currentSent()
@@ -157,7 +158,7 @@ func (l *Lines) sendAgain() {
 	l.unsureTexts = 0
 }
 
-// addAgain adds where the text that is being sent was sent before.
+// addAgain adds a record of the sessions in which the current text was sent before.
 func (l *Lines) addAgain() {
 	sent := func(e sentBefore) bool { return l.refOut >= e.first && l.refOut < e.first+e.n }
 	if !slices.ContainsFunc(l.earlier, sent) {
@@ -173,7 +174,8 @@ func (l *Lines) addAgain() {
 	})
 }
 
-// rememberReceived keeps what has come in an ended session, for texts that are sent again.
+// rememberReceived keeps the record of received texts of an ended session, to recognize texts
+// that are sent again.
 func (l *Lines) rememberReceived(r *receivedTexts) {
 	if r.next == 0 {
 		return
@@ -184,7 +186,8 @@ func (l *Lines) rememberReceived(r *receivedTexts) {
 	l.past = append(l.past, r)
 }
 
-// cameBefore says whether a text has come in one of the sessions in which it was sent.
+// cameBefore reports whether a text has already arrived in one of the sessions in which it
+// was sent.
 func (l *Lines) cameBefore(again []textAgain) bool {
 	for _, a := range again {
 		for _, list := range [][]*receivedTexts{l.received, l.past} {
@@ -198,8 +201,8 @@ func (l *Lines) cameBefore(again []textAgain) bool {
 	return false
 }
 
-// followTexts follows what a message says about texts. It says whether the
-// message's own text is a new one.
+// followTexts handles the records of a message that concern texts. It reports whether the
+// message's own text is new.
 func (l *Lines) followTexts(r *textRecords) (fresh bool) {
 	if len(l.received) == 0 {
 		return true
@@ -247,7 +250,7 @@ func (l *Lines) followAck(out *sentTexts, a *textAck) {
 	waiting := count(out.open)
 	lost, arrived, afterAll := out.acknowledge(a.next, a.gaps)
 	if count(out.open) < waiting {
-		l.endBy = l.now.Add(l.slowly(endWait)) // while texts go on arriving, so do we
+		l.endBy = l.now.Add(l.slowly(endWait)) // go on waiting as long as texts arrive
 	}
 	for _, s := range lost {
 		l.tellNow(Undelivered{First: out.ref + s.first, Texts: s.n})
@@ -260,8 +263,8 @@ func (l *Lines) followAck(out *sentTexts, a *textAck) {
 	}
 }
 
-// forgetUnknown settles earlier sessions of which the peer, that has told what it has
-// of the current one, knows nothing any more.
+// forgetUnknown settles earlier sessions that the peer no longer knows. The acknowledgement
+// of the current session shows that the list is complete.
 func (l *Lines) forgetUnknown(acks []textAck) {
 	known := func(id sessionID) bool {
 		for _, a := range acks {
@@ -286,7 +289,7 @@ func (l *Lines) forgetUnknown(acks []textAck) {
 	l.sent = kept
 }
 
-// settleSent gives up what was not acknowledged of an ended session.
+// settleSent gives up the unacknowledged texts of an ended session.
 func (l *Lines) settleSent(s *sentTexts) {
 	if !s.acked {
 		return
@@ -297,13 +300,13 @@ func (l *Lines) settleSent(s *sentTexts) {
 	l.undelivered += count(s.open)
 }
 
-// settleReceived gives up what has not come of an ended session.
+// settleReceived gives up the missing texts of an ended session.
 func (l *Lines) settleReceived(r *receivedTexts) {
 	l.tellLost(r.lose(l.now, true))
 	l.missed += count(r.missing)
 }
 
-// settleTexts gives up everything, because all sessions so far are over.
+// settleTexts gives up all open texts, because all sessions so far are over.
 func (l *Lines) settleTexts() {
 	for _, s := range l.sent {
 		l.settleSent(s)
@@ -316,7 +319,7 @@ func (l *Lines) settleTexts() {
 	l.peerNumbers, l.owesStand, l.owesAck = false, false, false
 }
 
-// allAcked says that the peer has acknowledged every text.
+// allAcked reports whether the peer has acknowledged every text.
 func (l *Lines) allAcked() bool {
 	for _, s := range l.sent {
 		if len(s.open) > 0 {
@@ -326,7 +329,7 @@ func (l *Lines) allAcked() bool {
 	return true
 }
 
-// fateOfTexts is the result of an end that has sent everything.
+// fateOfTexts returns the result of an end that has sent everything.
 func (l *Lines) fateOfTexts() error {
 	numbered := l.peerNumbers
 	unconfirmed := (l.unconfirmed() || l.unsureTexts > 0) && !l.hasty
@@ -349,7 +352,7 @@ func (l *Lines) tellLost(n int64) {
 	}
 }
 
-// missing says whether a text of the peer's may still come.
+// missing reports whether a missing text of the peer may still come.
 func (l *Lines) missing() bool {
 	for _, r := range l.received {
 		if !r.nextLoss().IsZero() {
@@ -359,7 +362,7 @@ func (l *Lines) missing() bool {
 	return false
 }
 
-// nextTexts is when tickTexts or sendStand has something to do; zero: never.
+// nextTexts returns when tickTexts or sendStand is due; zero: never.
 func (l *Lines) nextTexts() (next time.Time) {
 	for _, r := range l.received {
 		next = earlier(next, r.nextLoss())
@@ -375,7 +378,7 @@ func (l *Lines) nextTexts() (next time.Time) {
 	return next
 }
 
-// tickTexts tells what is lost or overdue by now.
+// tickTexts reports the texts that are lost or overdue by now.
 func (l *Lines) tickTexts() {
 	for _, r := range l.received {
 		if n := r.lose(l.now, false); n > 0 {
@@ -387,7 +390,7 @@ func (l *Lines) tickTexts() {
 	}
 	for _, s := range l.sent {
 		if l.writing {
-			break // it is the transport that is slow, and not the peer
+			break // the transport is slow, not the peer
 		}
 		for _, o := range s.overdue(l.now, l.taken, l.slowly(overdueAfter)) {
 			l.tellNow(Unacknowledged{First: s.ref + o.first, Texts: o.n})
@@ -395,8 +398,8 @@ func (l *Lines) tickTexts() {
 	}
 }
 
-// tellNow tells an event about our own texts. Only an authenticated peer causes it,
-// and each names other texts, so that none stands for another.
+// tellNow reports an event about our own texts at once. Only an authenticated peer can cause
+// these events. They cannot be summed up, because each is about different texts.
 func (l *Lines) tellNow(what interface{ String() string }) {
 	if l.cfg.Event != nil {
 		l.cfg.Event(Event{Time: l.now, What: what, Count: 1})
@@ -407,7 +410,7 @@ func (l *Lines) ackDue() bool {
 	return l.owesAck && l.isTrusted && !l.now.Before(l.owedSince.Add(ackEvery))
 }
 
-// sendStand shows where we stand when that is due.
+// sendStand sends our state when that is due.
 func (l *Lines) sendStand() {
 	reveal := l.peerNumbers && l.unread >= revealAfter
 	if !l.room() || !l.canSend() || !l.numbersTexts() || l.saidAll() || !(l.owesStand || l.ackDue() || reveal) {
@@ -422,10 +425,10 @@ func (l *Lines) sendStand() {
 	}
 }
 
-// addStand adds how many texts we have sent and which have come, in this session and
-// those before it. What an unproven peer has said is not acknowledged. The mark goes with
-// it: if somebody drops the one that began the session, the peer still learns which versions we
-// offered before it takes its texts for delivered.
+// addStand adds our state: how many texts we have sent and which have arrived, in this
+// session and those before it. Texts from a peer that has not passed its checks are not
+// acknowledged. The mark goes with it: if someone drops the mark at the beginning of the
+// session, the peer still learns which versions we offered before its texts are acknowledged.
 func (l *Lines) addStand() {
 	l.owesStand, l.owesAck = false, false
 	l.addMark()
@@ -449,7 +452,7 @@ func (l *Lines) addMark() {
 	}
 }
 
-// addValue adds a record whose value is made in the scratch space.
+// addValue adds a record whose value is appended to the scratch space.
 func (l *Lines) addValue(kind uint16, appendTo func([]byte) []byte) {
 	n := len(l.values)
 	l.values = appendTo(l.values)
@@ -503,8 +506,8 @@ func (l *Lines) sayClose() {
 	l.awaitAnswer(goodbyeWait)
 }
 
-// followClose answers CLOSE once what waited has been sent and nothing of the peer's
-// may still come.
+// followClose answers CLOSE once the waiting texts have been sent and no missing text of the
+// peer can still come.
 func (l *Lines) followClose() {
 	if !l.flushing {
 		l.flushing = true
@@ -547,7 +550,7 @@ func (l *Lines) unanswered() {
 	}
 }
 
-// leaveSession ends the session that we want to end.
+// leaveSession ends the session, and without Config.Stay everything.
 func (l *Lines) leaveSession() {
 	if l.cfg.Stay && !l.quits {
 		l.wait(false)
@@ -556,7 +559,7 @@ func (l *Lines) leaveSession() {
 	l.end(l.sentOr(ErrClosed), "")
 }
 
-// meetStream follows a record that only a Stream sends: this will never work.
+// meetStream handles a record that only a Stream sends. The two modes cannot work together.
 func (l *Lines) meetStream() {
 	l.metStream = true
 	if l.cfg.Stay {

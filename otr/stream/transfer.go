@@ -9,43 +9,44 @@ import (
 )
 
 const (
-	// maxRecords is how many DATA records one message carries at most. With
-	// traffic both ways every message can cost a key rotation, a millisecond at
-	// both ends; beyond a quarter of a megabyte the caches lose what that saves.
+	// maxRecords is the maximum number of DATA records in one message. With traffic in both
+	// directions every message can cost a key rotation, which takes a millisecond at both
+	// ends; but beyond a quarter of a megabyte, cache misses cost more than larger messages
+	// save.
 	maxRecords = 4
-	// bulkRecords is how many records' payload must wait for each to have a message of
-	// its own: messages of one length can be encrypted at once, on several cores.
+	// bulkRecords is how many records' worth of payload must wait before each record gets its
+	// own message. Messages of equal length can be encrypted in parallel on several cores.
 	bulkRecords = 3
-	// firstHello is when HELLO is repeated first while the peer's has not come;
-	// each time after that it is after twice as long.
+	// firstHello is the time after which HELLO is first repeated while the peer's has not
+	// come. The time doubles with each repetition.
 	firstHello = time.Second
 )
 
-// A transfer is the protocol of a Stream's records. All of it is the owner's,
-// save window, which never changes.
+// A transfer is the state of a Stream's record protocol. It belongs to the owner, except
+// window, which never changes.
 type transfer struct {
 	window  int64
 	id      streamID
-	tlvs    []wire.TLV    // scratch for the messages sent at once
-	ends    []int         // where each of them ends in tlvs
+	tlvs    []wire.TLV    // scratch space for the TLVs of a batch of messages
+	ends    []int         // where each message ends in tlvs
 	batch   []otr.Message // scratch
-	values  []byte        // scratch for the values of their small records
-	chunks  []*chunk      // what their DATA records borrow
+	values  []byte        // scratch space for the values of their small records
+	chunks  []*chunk      // the chunks that their DATA records borrow
 	records []record      // scratch for a received message
 
 	// The peer.
 	hasKey     bool        // there has been a session
-	key        otr.Session // the first one; its key must not change but to the one it vouches for
+	key        otr.Session // the latest; the next has its key or one it vouched for
 	hasPeer    bool        // a HELLO has come
 	peer       streamID
 	peerWindow int64
 
 	// This session.
 	greeted   bool // the peer's HELLO has come
-	answered  bool // something has come that the peer sends only after our HELLO
+	answered  bool // a record has come that the peer sends only after our HELLO
 	owesHello bool
-	owesStand bool // the next message shows where we stand
-	asks      bool // and asks the peer to do so
+	owesStand bool // the next message must contain our state
+	asks      bool // and must ask the peer for its own
 	helloAt   time.Time
 	helloGap  time.Duration
 
@@ -62,10 +63,11 @@ type transfer struct {
 	endAnswered bool // an ACK of everything has been sent since END came
 }
 
-// quarter is how much may be handed to the reader before an ACK says so.
+// quarter returns how many bytes may be handed to the reader before an ACK is due.
 func (t *transfer) quarter() int64 { return max(t.window/4, 1) }
 
-// secured greets the peer of a new session. A stream's peer is one key.
+// secured starts a new session with HELLO. The key must be that of the previous session, or
+// one that it vouched for.
 func (s *Stream) secured(session otr.Session) error {
 	if s.hasKey && s.key.Fingerprint != session.Fingerprint && !s.vouch.expects(session) {
 		return fmt.Errorf("%w: %v", ErrOtherKey, session.Fingerprint)
@@ -73,14 +75,14 @@ func (s *Stream) secured(session otr.Session) error {
 	s.hasKey, s.key = true, session
 	s.greeted, s.answered = false, false
 	s.owesHello = true
-	// What was said last under the old keys may be lost.
+	// The last messages under the old keys may be lost.
 	s.endAnswered = false
 	s.helloGap = firstHello
 	s.helloAt = s.now.Add(s.helloGap)
 	return nil
 }
 
-func (s *Stream) accepted() {} // what is written waits anyhow
+func (s *Stream) accepted() {} // written bytes wait in any case
 
 func (s *Stream) trusted() {
 	s.mu.Lock()
@@ -90,18 +92,18 @@ func (s *Stream) trusted() {
 	s.mayOpen()
 }
 
-// mayOpen lets payload move when all it takes has come.
+// mayOpen lets payload move once nothing is missing for that.
 func (s *Stream) mayOpen() {
 	if s.mayMove() {
 		s.open()
 	}
 }
 
-// mayMove says whether payload may be sent.
+// mayMove reports whether payload may be sent.
 func (s *Stream) mayMove() bool { return s.isTrusted && s.greeted && s.vouch.by.IsZero() }
 
-// message handles the records of one data message: all of them, or none and the
-// stream is broken.
+// message handles the records of one data message. If one of them is malformed, none is used
+// and the stream is broken.
 func (s *Stream) message(r *otr.Received) {
 	if len(r.Text) > 0 {
 		s.report(Text{Text: append(otr.Authenticated(nil), r.Text...)})
@@ -131,12 +133,12 @@ func (s *Stream) message(r *otr.Received) {
 	}
 	s.closing.follow(r.TLVs)
 	if s.closing.closed > 0 && s.canSend() {
-		s.sayClosed() // the peer had not read it yet
+		s.sayClosed() // the peer sent this before it read our CLOSED
 	}
 	s.leaveIfDone()
 }
 
-// follow does what a record asks for; false: it was the last thing to do.
+// follow handles a record; false: the stream has ended.
 func (s *Stream) follow(r *record) bool {
 	var err error
 	switch r.kind {
@@ -241,8 +243,8 @@ func (s *Stream) followEnd(r *record) error {
 	return nil
 }
 
-// followStop ends our direction where it stands. What the peer has not read is
-// lost, and the ACK that comes with STOP says how much it has.
+// followStop ends our direction at its current position. Bytes that the peer has not read are
+// lost; the ACK in the same message as STOP says how many it has read.
 func (s *Stream) followStop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -252,14 +254,15 @@ func (s *Stream) followStop() {
 	s.writable.Broadcast()
 }
 
-// pump sends what there is to send.
+// pump sends everything that can be sent now.
 func (s *Stream) pump() {
 	for s.room() && s.canSend() && !s.saidAll() && s.send() {
 	}
 	s.leaveIfDone()
 }
 
-// send sends a message, or in full flight several at once; false: there is nothing to say.
+// send sends one message, or several at once if much payload waits; false: there is nothing
+// to send.
 func (s *Stream) send() bool {
 	s.tlvs, s.ends, s.values, s.chunks = s.tlvs[:0], s.ends[:0], s.values[:0], s.chunks[:0]
 	if s.owesHello {
@@ -271,8 +274,8 @@ func (s *Stream) send() bool {
 	}
 	s.mu.Lock()
 	if s.greeted {
-		// Who only answers shows where it stands too. On a wire that loses every
-		// heartbeat and no answer, a gap would stay hidden for ever.
+		// A message that only answers contains our state too. Otherwise, on a line that loses
+		// heartbeats but not answers, a gap would never be noticed.
 		s.owesStand = s.owesStand || s.opened && s.ackDue()
 		records, messages := maxRecords, 1
 		if s.out.size >= bulkRecords*maxData {
@@ -320,11 +323,12 @@ func (s *Stream) endMessage() {
 	}
 }
 
-// addData adds as much DATA as the peer's window takes, in so many records at most, and
-// END behind the last. It says whether payload moves. The mutex is held.
+// addData adds as much DATA as the peer's window allows, in at most the given number of
+// records, and END after the last byte. It reports whether it added payload. The mutex is
+// held.
 //
-// The window alone may cut a record short, and then nothing more is taken from the queue,
-// which would write over its end.
+// A record ends in the middle of a chunk only if the window is used up. Nothing more is taken
+// from the queue then, so the next offset cannot overwrite the end of the record.
 func (s *Stream) addData(records int) (moved bool) {
 	before := s.sent
 	for ; records > 0 && s.out.size > 0; records-- {
@@ -354,23 +358,23 @@ func (s *Stream) addData(records int) (moved bool) {
 	return moved
 }
 
-// ackDue says whether the peer waits for an ACK. The mutex is held.
+// ackDue reports whether we should send an ACK. The mutex is held.
 func (s *Stream) ackDue() bool {
 	return s.taken-s.ackSent >= s.quarter() || s.allTaken() && !s.endAnswered || s.stopping || s.unread >= revealAfter
 }
 
-// allTaken says that the reader has everything up to the peer's END. The mutex
-// is held.
+// allTaken reports whether the reader has everything up to the peer's END. The mutex is held.
 func (s *Stream) allTaken() bool { return s.endReceived && s.taken == s.received }
 
-// addAck adds an ACK when it is due, or costs nothing. The mutex is held.
+// addAck adds an ACK if one is due, or if free is set and there is anything new to
+// acknowledge. The mutex is held.
 func (s *Stream) addAck(free bool) {
 	if !(s.owesStand || s.ackDue() || free && s.taken > s.ackSent) {
 		return
 	}
 	ack := s.taken
 	if s.stopping {
-		ack = s.readBytes // what was dropped must not count as read when STOP comes
+		ack = s.readBytes // the ACK with STOP must not count dropped bytes as read
 	}
 	s.addOffset(typeAck, ack)
 	s.ackSent = ack
@@ -378,7 +382,7 @@ func (s *Stream) addAck(free bool) {
 	s.endAnswered = s.allTaken() && ack == s.taken
 }
 
-// addClose adds CLOSE when we have nothing more to say. The mutex is held.
+// addClose adds CLOSE if we have nothing more to send. The mutex is held.
 func (s *Stream) addClose() {
 	if len(s.tlvs) > 0 && s.leads() && s.endSent && s.endAnswered && s.allTaken() {
 		s.closing.closeSent = true
@@ -386,7 +390,7 @@ func (s *Stream) addClose() {
 	}
 }
 
-// addStop adds a STOP that has been asked for. The mutex is held.
+// addStop adds a STOP if one is due. The mutex is held.
 func (s *Stream) addStop() {
 	if s.stopping {
 		s.stopping = false
@@ -402,14 +406,14 @@ func (s *Stream) addOffset(kind uint16, offset int64) {
 	s.addValue(kind, func(b []byte) []byte { return appendOffset(b, offset) })
 }
 
-// addValue adds a record whose value is made in the scratch space.
+// addValue adds a record whose value is appended to the scratch space.
 func (s *Stream) addValue(kind uint16, appendTo func([]byte) []byte) {
 	n := len(s.values)
 	s.values = appendTo(s.values)
 	s.tlvs = append(s.tlvs, wire.TLV{Type: kind, Value: s.values[n:]})
 }
 
-// release gives back what the DATA records have borrowed.
+// release gives back the chunks that the DATA records have borrowed.
 func (s *Stream) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -420,7 +424,7 @@ func (s *Stream) release() {
 	}
 }
 
-// heartbeat repeats where we stand, and HELLO while the peer may lack it.
+// heartbeat repeats our state, and HELLO while the peer may not have it.
 func (s *Stream) heartbeat() {
 	s.owesStand = true
 	s.owesHello = s.owesHello || !s.greeted || !s.answered
@@ -433,7 +437,7 @@ func (s *Stream) ask() {
 
 func (s *Stream) lapseRecords() []wire.TLV { return nil }
 
-// next is when HELLO is repeated.
+// next returns when to repeat HELLO.
 func (s *Stream) next() time.Time {
 	if !s.secure || s.greeted || !s.canSend() {
 		return time.Time{}
@@ -447,12 +451,12 @@ func (s *Stream) tick() {
 	s.helloAt = s.now.Add(s.helloGap)
 }
 
-// isDone says whether both directions have ended as they should: END was
-// received, and ours acknowledged.
+// isDone reports whether both directions have ended properly: END was received, and ours was
+// acknowledged.
 func (s *Stream) isDone() bool { return s.endReceived && s.endAcked }
 
-// doneOr returns the result of a Stream whose session is over: err, unless
-// everything had been done.
+// doneOr returns the result of a Stream whose session is over: err, unless both directions
+// have ended properly.
 func (s *Stream) doneOr(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -465,8 +469,8 @@ func (s *Stream) doneOr(err error) error {
 	return nil
 }
 
-// leaveIfDone takes the next step of the closing handshake when the peer needs
-// nothing more from us.
+// leaveIfDone takes the next step of the closing handshake once both directions have ended
+// and the peer knows it.
 func (s *Stream) leaveIfDone() {
 	if s.phase != running || !s.isDone() || !s.endAnswered || s.conv.State() != otr.StateEncrypted {
 		return
@@ -488,13 +492,13 @@ func (s *Stream) leaveIfDone() {
 	s.awaitAnswer(goodbyeWait)
 }
 
-// saidAll says that we have promised to say nothing more but what the closing
-// handshake asks for.
+// saidAll reports whether we have promised to send nothing more except the messages of the
+// closing handshake.
 func (s *Stream) saidAll() bool {
 	return s.closing.closed > 0 || s.closing.closeSent && s.isDone() && s.endAnswered
 }
 
-// unanswered leaves a peer that does not take part in the closing handshake.
+// unanswered leaves without the peer, which has not answered in the closing handshake.
 func (s *Stream) unanswered() { s.end(s.doneOr(nil), "") }
 
 // sayClosed sends CLOSED.
@@ -503,8 +507,8 @@ func (s *Stream) sayClosed() {
 	s.sendClosed(s.tlvs)
 }
 
-// stand puts where we stand at the end into the scratch space: no single loss
-// makes the peer believe the worst.
+// stand puts our final state into the scratch space. It is sent more than once, so that a
+// single lost message does not make the peer fail.
 func (s *Stream) stand() {
 	s.tlvs, s.values = s.tlvs[:0], s.values[:0]
 	s.addOffset(typeData, s.sent)
@@ -512,13 +516,13 @@ func (s *Stream) stand() {
 	s.addOffset(typeAck, s.ackSent)
 }
 
-// farewell shows the peer once more where we stand, or says that it is the worst. A
-// peer that has closed, or does not, needs no time to leave.
+// farewell repeats our final state, or sends ABORT if the stream is not done. After a closing
+// handshake, answered or not, the peer needs no more time to leave.
 func (s *Stream) farewell(result error, reason string) []wire.TLV {
 	if !s.isDone() {
 		s.tlvs, s.values = s.tlvs[:0], s.values[:0]
 		if s.owesHello {
-			s.addHello() // it may be all that shows the peer a downgrade that we have found
+			s.addHello() // without it the peer might not notice a downgrade
 		}
 		return append(s.tlvs, wire.TLV{Type: typeAbort, Value: reasonValue(reason)})
 	}
@@ -531,7 +535,7 @@ func (s *Stream) peerEnded()                     { s.end(s.doneOr(ErrPeerEnded),
 func (s *Stream) expired()                       { s.end(s.doneOr(ErrExpired), "") }
 func (s *Stream) abort(reason string)            { s.end(s.doneOr(ErrClosed), reason) }
 func (s *Stream) endedHere()                     { s.end(s.doneOr(ErrClosed), "") }
-func (s *Stream) unwritten() error               { return nil } // the peer has all that counts
+func (s *Stream) unwritten() error               { return nil } // the peer has all payload already
 func (s *Stream) transportEnded(err error) error { return s.doneOr(s.transportError(err)) }
 
 func (s *Stream) timedOut() error {
@@ -544,8 +548,8 @@ func (s *Stream) timedOut() error {
 	return s.timeoutError()
 }
 
-// finished wakes everybody. What had come before a failure can still be read,
-// unless it was this end that gave up.
+// finished wakes all waiters. Bytes that arrived before a failure can still be read, unless
+// this end has given up.
 func (s *Stream) finished() {
 	if s.result == ErrClosed {
 		s.in.clear()
@@ -555,12 +559,12 @@ func (s *Stream) finished() {
 	s.writable.Broadcast()
 }
 
-// appetite is what makes an ACK due, so that one ACK does not take the place of several:
-// each lets the keys change.
+// appetite returns the amount that makes an ACK due, so that one ACK does not replace
+// several: each one lets the keys rotate.
 func (s *Stream) appetite() int { return int(min(s.quarter(), maxGather)) }
 
-// drains: the peer has acknowledged all that counts.
+// drains: false, because the peer has acknowledged all payload by then.
 func (s *Stream) drains() bool { return false }
 
-// backlogged is never: what may come has a window.
+// backlogged: never, because the window limits what the peer may send.
 func (s *Stream) backlogged() bool { return false }

@@ -6,23 +6,23 @@ import (
 	"sync/atomic"
 )
 
-// buffers is how many output buffers there are: one being filled by the owner,
-// one waiting, one being written.
+// buffers is the number of output buffers: one being filled by the owner, one waiting, one
+// being written.
 const buffers = 3
 
-// pieceSize is how much of a line a writer that is watched hands to the transport at
-// once, so that a slow transport is seen to take it.
+// pieceSize is how much of a line is written at once if pieces is set, so that progress shows
+// even on a slow transport.
 const pieceSize = 1 << 10
 
 // A writer moves the owner's buffers to the transport.
 type writer struct {
 	dst    io.Writer
-	pieces bool        // a line at a time, so that written follows what the transport takes
+	pieces bool        // write at most a line at once, so that written shows progress
 	full   chan []byte // from the owner; closed after the last
 	empty  chan []byte // back; never blocks
 	failed chan error  // the first error; from then on everything is dropped
 
-	written atomic.Int64 // bytes that the transport has taken
+	written atomic.Int64 // bytes that the transport has accepted
 }
 
 func newWriter(dst io.Writer, pieces bool) *writer {
@@ -39,8 +39,8 @@ func newWriter(dst io.Writer, pieces bool) *writer {
 	return w
 }
 
-// run writes until full is closed. The owner must go on taking from empty only
-// as many buffers as it has handed over.
+// run writes until full is closed. The owner must not take more buffers from empty than it
+// has handed over.
 func (w *writer) run() {
 	failed := false
 	for b := range w.full {
