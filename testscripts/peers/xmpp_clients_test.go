@@ -72,6 +72,8 @@ func (s *xmpp) talks(account string, c xmppClient) {
 	t.Helper()
 	bob := s.user(newHome(t), "bob", account)
 	bob.tells("secure with OTRv" + c.version + " key")
+	bob.say("hello\n") // the client can show it only once it has the session too
+	c.sees("hello")
 	c.says("Grüße, a&b <b> 你好")
 	if c.html {
 		bob.wait("Grüße, a&amp;b &lt;b&gt; 你好\n")
@@ -143,6 +145,7 @@ otrpolicy default manual
 	term.enters("/roster search bob")
 	term.enters("/otr key") // makes it
 	term.sees("] alice@localhost: ")
+	term.enters("") // opens the conversation with bob
 	s.talks("alice", xmppClient{
 		version: "3",
 		says: func(text string) {
