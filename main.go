@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"otrpipe/commands"
+	_ "otrpipe/internal/prefault" // makes the program start faster
 )
 
 func main() {

@@ -22,7 +22,7 @@ const module = "otrpipe"
 // arrows says which rooms of the house each room may use. A room that is not
 // here has no place yet: give it one in the README's plan, then here.
 var arrows = map[string][]string{
-	".": {"commands"},
+	".": {"commands", "internal/prefault"},
 	"commands": {
 		"commands/internal/chat",
 		"commands/internal/halves",
@@ -88,17 +88,18 @@ var arrows = map[string][]string{
 	"commands/internal/transcript":      {"commands/internal/exit", "commands/internal/terminal", "otr/toolkit"},
 	"keyfile":                           {"internal/secret", "otr/keys", "otr/wire"},
 	// Fingerprints and SMP's states are values of package otr's own interface.
-	"otr/stream":      {"otr", "otr/smp", "otr/keys", "otr/wire"},
-	"otr":             {"otr/v3", "otr/v4", "otr/smp", "otr/keys", "otr/wire"},
-	"otr/offline":     {"otr/v4", "otr/keys", "otr/wire"},
-	"otr/toolkit":     {"otr/v3", "otr/v4", "otr/keys", "otr/group", "otr/wire"},
-	"otr/v3":          {"internal/secret", "otr/smp", "otr/keys", "otr/group", "otr/wire"},
-	"otr/v4":          {"internal/secret", "otr/smp", "otr/keys", "otr/group", "otr/wire"},
-	"otr/smp":         {"otr/keys", "otr/group", "otr/wire"},
-	"otr/keys":        {"otr/group", "otr/wire"},
-	"otr/group":       {},
-	"internal/secret": {},
-	"otr/wire":        {},
+	"otr/stream":        {"otr", "otr/smp", "otr/keys", "otr/wire"},
+	"otr":               {"otr/v3", "otr/v4", "otr/smp", "otr/keys", "otr/wire"},
+	"otr/offline":       {"otr/v4", "otr/keys", "otr/wire"},
+	"otr/toolkit":       {"otr/v3", "otr/v4", "otr/keys", "otr/group", "otr/wire"},
+	"otr/v3":            {"internal/secret", "otr/smp", "otr/keys", "otr/group", "otr/wire"},
+	"otr/v4":            {"internal/secret", "otr/smp", "otr/keys", "otr/group", "otr/wire"},
+	"otr/smp":           {"otr/keys", "otr/group", "otr/wire"},
+	"otr/keys":          {"otr/group", "otr/wire"},
+	"otr/group":         {},
+	"internal/secret":   {},
+	"internal/prefault": {},
+	"otr/wire":          {},
 
 	"scripts/bench.d/measure": {},
 }
