@@ -782,6 +782,29 @@ func TestAnAuthIThatComesAfterAnotherExchangeHasBegunCounts(t *testing.T) {
 	}
 }
 
+// TestTheSameAuthRIsAnsweredOnceWhileAnOfferIsSettling: a second answer would begin the
+// session again, with the keys that have encrypted messages already.
+func TestTheSameAuthRIsAnsweredOnceWhileAnOfferIsSettling(t *testing.T) {
+	alice, bob := newEnds(t)
+	identity := bob.start()
+	bob.startAgain() // so that it may be answered twice
+	authR := alice.answer(identity)
+	alice.answer(bob.answer(authR))
+	if got := alice.read(bob.say("first")); got != "first" || !bob.Settling() {
+		t.Fatalf("read %q, settling: %v", got, bob.Settling())
+	}
+	before := snapshot(bob.Engine)
+	if reply, _, err := bob.take(authR); !errors.Is(err, ErrIgnored) || reply != nil {
+		t.Errorf("a copy of the Auth-R: %d bytes, %v", len(reply), err)
+	}
+	if !reflect.DeepEqual(before, snapshot(bob.Engine)) {
+		t.Error("a copy of the Auth-R changed the state")
+	}
+	if got := alice.read(bob.say("second")); got != "second" {
+		t.Errorf("read %q", got)
+	}
+}
+
 // TestAnAnswerToAnOlderOfferEndsTheAnswerToThePeers: the peer has given up the offer that
 // we have answered, because ours has won.
 func TestAnAnswerToAnOlderOfferEndsTheAnswerToThePeers(t *testing.T) {

@@ -335,6 +335,35 @@ func TestAFileWithTooManyEnsemblesIsReadInPart(t *testing.T) {
 	}
 }
 
+func TestAnEnsembleOfPartsOfTwoInstancesIsRefused(t *testing.T) {
+	e := newOfflineEnds(t)
+	// Everything is of bob's keys, so nothing but the instance tags is wrong.
+	tag, expires := e.bob.InstanceTag+1, e.clock.now.Add(time.Hour)
+	client, err := newProfile(tag, newIdentity(t, 2), e.bob.Forging, nil, expires, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prekey, err := newPrekeyProfile(tag, newIdentity(t, 2), newIdentity(t, 3).Public(), expires)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := e.publication.Ensemble(e.prekey)
+	for name, mixed := range map[string]*Ensemble{
+		"client profile": {client, whole.Prekey, whole.Message},
+		"prekey profile": {whole.Client, prekey, whole.Message},
+		"prekey message": {whole.Client, whole.Prekey, e.prekey.Message(tag)},
+	} {
+		if _, err := mixed.Validate(e.clock.now); !errors.Is(err, ErrEnsemble) {
+			t.Errorf("the %s of another instance: %v", name, err)
+		}
+	}
+	for _, good := range []*Ensemble{whole, {client, prekey, e.prekey.Message(tag)}} {
+		if _, err := good.Validate(e.clock.now); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAMarkedEnsembleIsNotFoundAgain(t *testing.T) {
 	e := newOfflineEnds(t)
 	second, err := e.bob.NewPrekey(func(uint32) bool { return false })

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -340,7 +342,7 @@ func TestATransitionalSignatureIsGoodForAKeyThatTheProfileDoesNotName(t *testing
 			t.Error(err)
 		}
 		named.Transitional = nil
-		if err := named.VerifyTransitional(dsa.Public()); !errors.Is(err, ErrProfile) {
+		if err := named.VerifyTransitional(dsa.Public()); !errors.Is(err, ErrProfile) || !strings.Contains(err.Error(), "is missing") {
 			t.Errorf("without a signature: %v", err)
 		}
 		return
@@ -392,6 +394,35 @@ func TestAProfileIsCheckedInTheOrderOfTheSpecification(t *testing.T) {
 		b[len(b)-1] ^= 0x80
 		if _, _, err := readProfile(b, tag, now); !errors.Is(err, keys.ErrSignature) {
 			t.Errorf("%s with a bad signature: %v", c.name, err)
+		}
+	}
+}
+
+func TestAProfileWithoutARequiredFieldIsRefused(t *testing.T) {
+	identity := newIdentity(t, 1)
+	forging, err := keys.GenerateForgingKey(steady(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := newProfile(0x1234, identity, forging, nil, time.Unix(1700000000, 0), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for missing := fieldInstanceTag; missing <= fieldExpiration; missing++ {
+		var fields []byte
+		for field := fieldInstanceTag; field <= fieldExpiration; field++ {
+			if field != missing {
+				fields = append(fields, whole.fields[field]...)
+			}
+		}
+		signature, err := identity.Sign(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := wire.NewReader(append(append(wire.AppendInt(nil, fieldExpiration-1), fields...), signature...))
+		want := fmt.Sprintf("field %d is missing", missing)
+		if _, err := ReadProfile(&r); !errors.Is(err, ErrProfile) || !strings.Contains(err.Error(), want) {
+			t.Errorf("without field %d: %v", missing, err)
 		}
 	}
 }
