@@ -91,6 +91,45 @@ func TestTheMissingFirstLineIsNamed(t *testing.T) {
 	}
 }
 
+func TestOnlySoManyMessagesWaitForTheirBeginning(t *testing.T) {
+	alice, bob := newPeople(t)
+	session, beginning := alice.begin(bob.publish(1, For{}))
+	message := func(id uint32, length int) []byte {
+		h := wire.Header{Version: v4.Version, Type: wire.TypeData, Sender: alice.config.InstanceTag, Receiver: bob.config.InstanceTag}
+		m := v4.Data{MessageID: id, ECDH: make([]byte, 57), Encrypted: make([]byte, length), MAC: make([]byte, 64)}
+		return m.Append(h.Append(nil))
+	}
+	full := len(message(0, 0))
+	for name, c := range map[string]struct{ length, want int }{
+		"messages": {0, maxEarly},
+		"bytes":    {maxEarlyBytes/16 - full, 16},
+	} {
+		r := NewReader(bob.load(), KindAny)
+		for i := range c.want + 1 {
+			// Line would spend most of its time on the base64 of 16 MiB.
+			var got Result
+			err := r.message(&got, message(uint32(i), c.length))
+			kept := i < c.want
+			if err != nil || got.Early != kept || errors.Is(got.Warn, ErrRefused) == kept {
+				t.Fatalf("%s: message %d: kept %v, warning %v, %v", name, i, got.Early, got.Warn, err)
+			}
+		}
+		// What was kept is not of this session, and does it no harm.
+		all := append(bytes.Clone(beginning), alice.stream(session, []byte("hello"), false)...)
+		var data []byte
+		for _, line := range bytes.Split(all, []byte("\n")) {
+			got, err := r.Line(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data = append(data, got.Data...)
+		}
+		if string(data) != "hello" || !r.Ended() {
+			t.Errorf("%s: read %q, %v", name, data, r.Finish())
+		}
+	}
+}
+
 func TestAMessageOfNoSessionIsRefused(t *testing.T) {
 	alice, bob := newPeople(t)
 	session := mail(t, alice, bob, bob.publish(1, For{}), "hello")

@@ -362,6 +362,21 @@ func TestAStreamFromTwoSessionsIsNotMixed(t *testing.T) {
 	}
 }
 
+func TestTheBeginningOfAnotherMessageBehindAStreamIsNoticed(t *testing.T) {
+	alice, bob := newPeople(t)
+	file := bob.publish(2, For{})
+	session, lines := alice.begin(file)
+	lines = append(lines, alice.stream(session, []byte("first"), false)...)
+	_, other := alice.begin(file)
+	got, err := bob.read(append(lines, other...))
+	if !errors.Is(err, ErrOther) || string(got.data) != "first" || !got.ended {
+		t.Errorf("%q, %v", got.data, err)
+	}
+	if len(got.warn) != 1 || !errors.Is(got.warn[0], ErrOther) {
+		t.Errorf("warned of %v", got.warn)
+	}
+}
+
 // TestTwoStreamsOfOneSessionCannotBeSpliced: pieces of the same length at the same offset.
 func TestTwoStreamsOfOneSessionCannotBeSpliced(t *testing.T) {
 	alice, bob := newPeople(t)
