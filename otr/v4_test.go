@@ -623,6 +623,23 @@ func TestDataMessagesAreKeptInBoundsAndNotForEver(t *testing.T) {
 	_ = authI
 }
 
+func TestTheBytesOfDataMessagesThatAreKeptAreBounded(t *testing.T) {
+	alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
+	authI := bob.take(alice.take(bob.take(alice.Query())))
+	long := strings.Repeat("x", wire.MaxMessage/2) // two of which are more than are kept
+	for i, text := range []string{long, long, "short"} {
+		alice.take(bob.must(bob.Send([]byte(text))))
+		if lost := len(happened[otr.Unreadable](alice)); (lost == 1) != (i == 1) {
+			t.Errorf("message %d: %d are lost", i, lost)
+		}
+	}
+	alice.take(authI)
+	alice.tick()
+	if !slices.Equal(alice.texts, []string{long, "short"}) {
+		t.Errorf("alice reads %d texts", len(alice.texts))
+	}
+}
+
 func TestAReplayedMessageOfVersion4IsReadOnce(t *testing.T) {
 	alice, bob := v4Pair(t, nil)
 	bob.texts = nil
