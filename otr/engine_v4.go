@@ -246,7 +246,7 @@ func (e engineV4) extraKeyTLV() (uint16, error) { return v4.TLVExtraKey, nil }
 func (e engineV4) extraKey(received bool, n int) ([]byte, error) {
 	extra := e.ExtraKeys(received)
 	if n >= len(extra) {
-		return nil, ErrNoExtraKey
+		return nil, errTooManyExtraKeys
 	}
 	return append([]byte(nil), extra[n].Key[:]...), nil
 }

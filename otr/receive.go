@@ -485,7 +485,10 @@ func (c *Conversation) receiveExtraKey(t wire.TLV, n int, got *Received) int {
 	return 1
 }
 
-var errExtraKeyTLV = errors.New("otr: extra symmetric key record without its use")
+var (
+	errExtraKeyTLV      = errors.New("otr: extra symmetric key record without its use")
+	errTooManyExtraKeys = fmt.Errorf("otr: message with more than %d extra symmetric keys", v4.MaxExtraKeys)
+)
 
 // receiveSMP hands a record to the socialist millionaires' protocol.
 func (c *Conversation) receiveSMP(t wire.TLV, got *Received) error {

@@ -91,9 +91,10 @@ func TestExtraKeysThatNobodyCanHaveAreToldOf(t *testing.T) {
 		configure func(*otr.Config)
 		tlvs      []wire.TLV
 		keys      int
+		reason    string
 	}{
-		"version 3, no use":    {everyVersion["3"], []wire.TLV{{Type: typeExtraKey, Value: []byte{0, 0, 1}}}, 0},
-		"version 4, too often": {everyVersion["4"], manyExtraKeys(20), 10},
+		"version 3, no use":    {everyVersion["3"], []wire.TLV{{Type: typeExtraKey, Value: []byte{0, 0, 1}}}, 0, "without its use"},
+		"version 4, too often": {everyVersion["4"], manyExtraKeys(20), 10, "more than 10 extra symmetric keys"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			alice, bob := newSession(t, c.configure)
@@ -104,6 +105,11 @@ func TestExtraKeysThatNobodyCanHaveAreToldOf(t *testing.T) {
 			received, refused := count[otr.ExtraKeyReceived](events), count[otr.Malformed](events)
 			if received != c.keys || refused != len(c.tlvs)-c.keys {
 				t.Errorf("%d keys and %d refusals of %d records: %v", received, refused, len(c.tlvs), events)
+			}
+			for _, e := range events {
+				if e, ok := e.(otr.Malformed); ok && !strings.Contains(e.Reason.Error(), c.reason) {
+					t.Errorf("refused because of %v, want %q", e.Reason, c.reason)
+				}
 			}
 			wantTalk(t, alice, bob)
 		})

@@ -676,9 +676,9 @@ func TestExtraSymmetricKeysAgree(t *testing.T) {
 		t.Error("the late message has another key")
 	}
 	// Ten keys at most come of one message.
-	many := slices.Repeat([]wire.TLV{use("many", "")}, maxExtraKeys+1)
+	many := slices.Repeat([]wire.TLV{use("many", "")}, MaxExtraKeys+1)
 	bob.read(alice.say("", many...))
-	if len(bob.ExtraKeys(true)) != maxExtraKeys || len(alice.ExtraKeys(false)) != maxExtraKeys {
+	if len(bob.ExtraKeys(true)) != MaxExtraKeys || len(alice.ExtraKeys(false)) != MaxExtraKeys {
 		t.Errorf("%d keys", len(bob.ExtraKeys(true)))
 	}
 }

@@ -36,8 +36,8 @@ func parsePlaintext(tlvs []wire.TLV, b []byte) wire.Plaintext {
 	return wire.Plaintext{Text: b[:nul:nul], TLVs: tlvs}
 }
 
-// maxExtraKeys is how many extra symmetric keys one message can give.
-const maxExtraKeys = 10
+// MaxExtraKeys is how many extra symmetric keys one message can give.
+const MaxExtraKeys = 10
 
 // contextLen is how many bytes of a TLVExtraKey say what the key is for.
 const contextLen = 4
@@ -53,7 +53,7 @@ type ExtraKey struct {
 func (ExtraKey) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.ExtraKey(…)") }
 
 // ExtraKeys returns the extra symmetric keys of the last data message sent, or received:
-// one for each of its first ten records of type TLVExtraKey. A record that is too short to
+// one for each of its first MaxExtraKeys records of type TLVExtraKey. A record that is too short to
 // say what the key is for has a context of zeros. The slice is valid until the next message.
 func (e *Engine) ExtraKeys(received bool) []ExtraKey {
 	switch {
@@ -70,11 +70,11 @@ func (e *Engine) ExtraKeys(received bool) []ExtraKey {
 func appendExtraKeys(extra []ExtraKey, base *key, tlvs []wire.TLV) []ExtraKey {
 	previous := base[:]
 	for i, t := range tlvs {
-		if t.Type != TLVExtraKey || len(extra) == maxExtraKeys {
+		if t.Type != TLVExtraKey || len(extra) == MaxExtraKeys {
 			continue
 		}
-		if cap(extra) < maxExtraKeys { // at once: growing would leave copies behind
-			extra = make([]ExtraKey, 0, maxExtraKeys)
+		if cap(extra) < MaxExtraKeys { // at once: growing would leave copies behind
+			extra = make([]ExtraKey, 0, MaxExtraKeys)
 		}
 		var context [contextLen]byte
 		if len(t.Value) >= contextLen {
