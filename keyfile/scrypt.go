@@ -19,11 +19,15 @@ import (
 const scryptBlock = 64
 
 // scryptKey derives a key of 32 bytes from a passphrase and a salt. The cost parameter is
-// 2^logN, with logN from 1 to maxWorkFactor, and the block size parameter is r.
+// 2^logN, with logN from 1 to maxWorkFactor, and the block size parameter is r. On a 32-bit
+// processor, the memory for the greatest of them cannot be addressed.
 func scryptKey(passphrase, salt []byte, logN, r int) ([sha256.Size]byte, error) {
 	var key [sha256.Size]byte
 	if logN < 1 || logN > maxWorkFactor {
 		return key, fmt.Errorf("a work factor of %d, not 1 to %d", logN, maxWorkFactor)
+	}
+	if memory := int64(2*r*scryptBlock) << logN; int64(int(memory)) != memory {
+		return key, fmt.Errorf("a work factor of %d needs more memory than this processor can address", logN)
 	}
 	mac := newPassphraseMAC(passphrase)
 	defer mac.wipe()
