@@ -8,23 +8,24 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A besideMessage is a message of another instance than the session's that would let this
-// instance replace the session's own, since it has the same key: a second client of the
-// peer's, or the peer, started again after a crash. Only the first instance can tell which
-// of the two it is. So the message waits for as long as its answer to an offer of ours may
-// take. If it has said anything by then, the session stays with it.
+// A besideMessage is a message from an instance of the peer other than the session's, with
+// the same key, that would make this second instance replace the first. The sender may be a
+// second client of the peer, or the peer's only client, started again after a crash. Only a
+// sign of life from the first instance can tell. So the message waits for as long as the
+// first instance may take to answer an offer of ours. If the first instance has sent anything
+// by then, the session stays with it.
 type besideMessage struct {
 	line  []byte // nil: none waits
 	from  peerID
-	first peerID // whom the session was with
-	heard int    // how often first had been heard by then
+	first peerID // the instance that the session was with
+	heard int    // how often first had been heard when line came
 	until time.Time
 }
 
-// waitsForFirst says whether a message has to wait for a sign of life of the instance that
-// the session is with: one that would complete a key exchange by which another instance
-// replaces it, while that instance has not answered the same offer, and in version 4 an
-// Identity message from a client that shows the same key.
+// waitsForFirst reports whether a message has to wait for a sign of life from the session's
+// own instance. That is a message that would complete a key exchange by which another
+// instance replaces it, while the session's instance has not answered the same offer yet; or,
+// in version 4, an Identity message from another instance that names the same key.
 func (c *Conversation) waitsForFirst(id peerID, t wire.MessageType, body []byte) bool {
 	if c.state != StateEncrypted || id.version != c.active.id.version ||
 		id.tag == 0 || id.tag == c.active.id.tag || c.silent() {
@@ -44,10 +45,10 @@ func (c *Conversation) waitsForFirst(id peerID, t wire.MessageType, body []byte)
 	return false
 }
 
-// holdBeside keeps such a message, and asks the session's instance for a sign of life.
+// holdBeside keeps such a message, and makes the session's instance give a sign of life.
 func (c *Conversation) holdBeside(id peerID, t wire.MessageType, line []byte, got *Received) {
 	if c.beside.line != nil {
-		return // the sender of another one sends it again
+		return // one waits already; this one's sender will repeat it
 	}
 	now := c.cfg.Now()
 	b := besideMessage{line: bytes.Clone(line), from: id, first: c.active.id, heard: c.active.heard, until: now.Add(c.patience(1))}
@@ -73,9 +74,9 @@ func (c *Conversation) holdBeside(id peerID, t wire.MessageType, line []byte, go
 	c.reply(got, msg, first.version, first.tag)
 }
 
-// takeBeside handles the message that has waited. Where the session's own instance is
-// alive, the key exchange that an Identity message begins still goes on to its end, so that
-// the second client is told that there is no session for it.
+// takeBeside handles the waiting message when its time is up. If the session's own instance
+// is alive, the key exchange that an Identity message begins is still completed, so that the
+// second client can be told that it gets no session.
 func (c *Conversation) takeBeside(got *Received) error {
 	b := c.beside
 	if b.line == nil || c.cfg.Now().Before(b.until) {
@@ -97,8 +98,9 @@ func (c *Conversation) takeBeside(got *Received) error {
 	return c.receiveExchange(b.from, h, body, msg, got)
 }
 
-// namesPeer reports whether the body of an Identity message of the instance sender names the
-// key of the session's peer. Anybody can write that: nothing shows that its sender has the key.
+// namesPeer reports whether the body of an Identity message from the instance sender names
+// the key of the session's peer. Anyone can write such a message: it does not prove that the
+// sender has the key.
 func (e engineV4) namesPeer(sender uint32, body []byte) bool {
 	m, err := v4.ParseIdentity(body)
 	k := e.PeerKey()

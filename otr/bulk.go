@@ -11,27 +11,27 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Many messages at once take the session through them one by one, as single ones do; what
-// needs the keys of one message only, its encryption, authentication and armor, is done on
-// as many cores as Go may use, and in version 4 four messages share a vector unit. Nothing
-// of it outlasts the call.
+// A batch of messages advances the session message by message, exactly like single messages.
+// Only the work that needs nothing but one message's keys (encryption, authentication and
+// armor) runs on several cores, and in version 4 four messages share a vector unit. No
+// goroutine outlives the call.
 
-// bulkUnit is how many messages one core takes at a time in version 4. In the others it is
-// one message, so that all cores end at nearly the same time.
+// bulkUnit is how many messages one core takes at a time in version 4. In the other versions
+// a core takes one, so that all cores finish at nearly the same time.
 const bulkUnit = v4.Lanes
 
 const (
-	// maxBulkCores bounds the cores that one Conversation uses at a time: a transport that
-	// could take more than that is not known.
+	// maxBulkCores bounds the cores that one Conversation uses at a time. No known transport
+	// is fast enough to need more.
 	maxBulkCores = 4
-	// maxBulkMessages are two units for each of maxBulkCores. More than that leaves the
-	// processor's caches.
+	// maxBulkMessages is two units for each of maxBulkCores. Larger batches no longer fit
+	// into the processor's caches.
 	maxBulkMessages = 2 * bulkUnit * maxBulkCores
 )
 
-// BulkMessages returns how many messages are best given to AppendMessages, and how many
-// lines to ReceiveAll, at a time. For several cores they are three units each, if that is
-// not too many: it takes as long as half a unit for another core to begin.
+// BulkMessages returns the best number of messages for one call of AppendMessages, and of
+// lines for ReceiveAll. For several cores it is three units per core, up to maxBulkMessages,
+// because another core starts late by the time of about half a unit.
 func BulkMessages() int {
 	cores := runtime.GOMAXPROCS(0)
 	if cores == 1 {
@@ -40,20 +40,21 @@ func BulkMessages() int {
 	return min(3*bulkUnit*cores, maxBulkMessages)
 }
 
-// fewBytes is up to how many bytes one core is done with messages before another has begun.
+// fewBytes is the total size of messages up to which one core finishes before another could
+// start.
 const fewBytes = 96 << 10
 
-// A crew is the cores that work on messages.
+// A crew is the group of cores that work on a batch.
 type crew struct {
-	unit   int            // how many messages one of them takes at a time
+	unit   int            // how many messages a core takes at a time
 	work   func(core int) // set when start is closed
 	start  chan struct{}
 	others sync.WaitGroup
 }
 
-// newCrew lets as many cores begin as are useful for n messages of a version with so many
-// bytes. They wait for finish, which must follow: what has to be done before takes less
-// time than they need to begin.
+// newCrew starts as many cores as are useful for n messages of a version with a total of size
+// bytes. They wait for finish, which must be called. They are started early because starting
+// takes longer than the work that has to be done before finish.
 func newCrew(version, n, size int) *crew {
 	c := &crew{unit: 1, start: make(chan struct{})}
 	if version == v4.Version {
@@ -72,8 +73,8 @@ func newCrew(version, n, size int) *crew {
 	return c
 }
 
-// finish calls f for the units of n messages, each time for those from first up to end, on all
-// cores of the crew, which are counted from 0. The caller's is one of them.
+// finish calls f for each unit of n messages, with the range from first up to, but not
+// including, end, on all cores of the crew. Cores are numbered from 0, which is the caller's.
 func (c *crew) finish(n int, f func(core, first, end int)) {
 	var next atomic.Int64
 	c.work = func(core int) {
@@ -91,7 +92,7 @@ func (c *crew) finish(n int, f func(core, first, end int)) {
 	c.others.Wait()
 }
 
-// sealings are settled messages of whatever version.
+// sealings holds settled messages of any version.
 type sealings struct {
 	version int
 	v3      v3.Sealings
@@ -111,20 +112,20 @@ func (s *sealings) reset() {
 	s.v4.Reset()
 }
 
-// foresight is the keys of the next messages, in whatever version.
+// foresight holds the keys of the next messages, in any version.
 type foresight struct {
 	version int
 	v3      v3.Foresight
 	v4      v4.Foresight
 }
 
-// An ahead is a message that foresight has opened, or not.
+// An ahead is the result of opening a message with foreseen keys, successful or not.
 type ahead struct {
 	v3 v3.Ahead
 	v4 v4.Ahead
 }
 
-// verified says that the message was authentic under the keys that were foreseen.
+// verified reports whether the message was authentic under the foreseen keys.
 func (a *ahead) verified() bool { return a.v3.Verified() || a.v4.Verified() }
 
 func (a *ahead) wipe() {
@@ -137,19 +138,19 @@ func (f *foresight) wipe() {
 	f.v4.Wipe()
 }
 
-// bulkMessage is the room for one received message among many.
+// bulkMessage is the buffer for one received message of a batch.
 type bulkMessage struct {
 	buf   []byte // the binary message
 	tlvs  []wire.TLV
 	ahead ahead
-	ready bool // buf is the message of its line
+	ready bool // buf holds the message of its line
 }
 
-// bulk is what many messages at once need, kept for the next time.
+// bulk holds the buffers for batches, which are reused.
 type bulk struct {
 	sealings sealings
-	ends     []int                          // where in the output each line ends
-	scratch  [maxBulkCores][bulkUnit][]byte // the messages that a core makes into lines
+	ends     []int                          // output positions where the lines end
+	scratch  [maxBulkCores][bulkUnit][]byte // the messages that a core armors
 	in       []bulkMessage
 	foreseen foresight
 	got      []Received
@@ -176,8 +177,8 @@ func (b *bulk) wipe() {
 	}
 }
 
-// AppendMessages appends what AppendMessage appends for one message after the other. After
-// an error the messages before the one that it is about have been appended. RevealAll is
+// AppendMessages has the same result as calls of AppendMessage for one message after the
+// other. After an error, the messages before the failed one have been appended. RevealAll is
 // for AppendMessage only.
 func (c *Conversation) AppendMessages(dst []byte, ms []Message) ([]byte, error) {
 	if c.cfg.MaxSize != 0 || c.cfg.Pad != 0 || len(ms) < 2 || c.state != StateEncrypted {
@@ -226,7 +227,8 @@ func (c *Conversation) AppendMessages(dst []byte, ms []Message) ([]byte, error) 
 	return dst, err
 }
 
-// settleMessage takes the session to the message m, and returns how long that is.
+// settleMessage advances the session by the message m, and returns the length of the data
+// message in bytes.
 func (c *Conversation) settleMessage(m *Message) (size int, err error) {
 	if err := checkText(m.Text); err != nil {
 		return 0, err
@@ -243,15 +245,14 @@ func (c *Conversation) settleMessage(m *Message) (size int, err error) {
 	return size, nil
 }
 
-// ReceiveAll handles lines as calls of Receive would, one after the other, and returns
-// what became of each. It returns early, so that the caller can give the rest again: behind
-// a line that was more than a message for the caller, since that may be about the lines
-// that follow, and before a line that it has not been able to verify ahead. It always
-// handles the first line. The error is about the last line returned.
+// ReceiveAll has the same result as calls of Receive for one line after the other. It may
+// return before the last line: after a line that caused anything besides a message for the
+// caller, because this may affect the following lines; and before a line that it could not
+// verify ahead. The caller then passes the rest again. The first line is always handled. The
+// error is that of the last line returned.
 //
-// A message is delivered only once its own authenticator has been verified, after those
-// before it. What is returned is valid until the next call of ReceiveAll, Receive, End,
-// EndWith or Wipe.
+// A message is delivered only after its own authenticator has been verified, and in order.
+// The results are valid until the next call of ReceiveAll, Receive, End, EndWith or Wipe.
 func (c *Conversation) ReceiveAll(lines [][]byte) ([]Received, error) {
 	c.bulk.got = c.bulk.got[:0]
 	n := c.openAhead(lines)
@@ -280,8 +281,8 @@ func (c *Conversation) ReceiveAll(lines [][]byte) ([]Received, error) {
 	return c.bulk.got, nil
 }
 
-// openAhead decodes the first n lines, and verifies and decrypts those that the keys of
-// the active session's next messages fit. It changes nothing of the conversation.
+// openAhead decodes the first n lines, and verifies and decrypts those that match the keys of
+// the active session's next messages. It does not change the state of the conversation.
 func (c *Conversation) openAhead(lines [][]byte) (n int) {
 	n = min(len(lines), BulkMessages())
 	if n < 2 || c.state != StateEncrypted {
@@ -312,7 +313,7 @@ func (c *Conversation) openAhead(lines [][]byte) (n int) {
 	return n
 }
 
-// decode sets m.buf to the message of a line, if there is a whole one in it.
+// decode sets m.buf to the message of a line, if the line is a whole message.
 func (m *bulkMessage) decode(line []byte) {
 	m.ready = false
 	if len(line) > wire.MaxMessage {
@@ -324,7 +325,8 @@ func (m *bulkMessage) decode(line []byte) {
 	}
 }
 
-// open verifies and decrypts messages, of which the first is the at-th that was foreseen.
+// open verifies and decrypts messages. The first of them is expected under the keys with the
+// index at.
 func (f *foresight) open(at int, msgs [][]byte, room []bulkMessage) {
 	if f.version == v4.Version {
 		var a [bulkUnit]v4.Ahead

@@ -15,84 +15,84 @@ import (
 )
 
 var (
-	// ErrConfig says that a Config cannot work.
+	// ErrConfig means that a Config is unusable.
 	ErrConfig = errors.New("otr: unusable configuration")
-	// ErrNotEncrypted says that there is no encrypted session to do this in.
+	// ErrNotEncrypted means that there is no encrypted session.
 	ErrNotEncrypted = errors.New("otr: the conversation is not encrypted")
-	// ErrFinished says that the peer has ended the session: nothing is sent until
-	// this end has ended it too, or a new one has begun.
+	// ErrFinished means that the peer has ended the session. Nothing is sent until this end
+	// has ended it too, or a new session has begun.
 	ErrFinished = errors.New("otr: the peer has ended the session")
-	// ErrNUL says that a text contains a NUL byte, which ends the text in a data
+	// ErrNUL means that a text contains a NUL byte, which would end the text in a data
 	// message.
 	ErrNUL = errors.New("otr: a text cannot contain a NUL byte")
-	// ErrTooLong says that a message, or a line received, is longer than
-	// wire.MaxMessage.
+	// ErrTooLong means that a message, or a line received, is longer than wire.MaxMessage.
 	ErrTooLong = errors.New("otr: message is too long")
-	// ErrNoExtraKey says that the session's version has no extra symmetric key.
+	// ErrNoExtraKey means that the session's version has no extra symmetric key.
 	ErrNoExtraKey = errors.New("otr: this version has no extra symmetric key")
 )
 
-// The largest Config.Pad: one padding record can fill any gap up to it.
+// maxPad is the largest Config.Pad, in bytes: one padding record can fill any gap up to it.
 const maxPad = wire.MaxTLVValue
 
-// A Config says who we are and how we behave. It is not changed.
+// A Config configures a Conversation. New copies it.
 type Config struct {
 	DSA         *keys.DSAPrivateKey   // our long-term key in versions 2 and 3
 	Ed448       *keys.Ed448PrivateKey // our long-term key in version 4
-	Forging     *keys.ForgingKey      // and the forging key that goes with it
-	InstanceTag uint32                // ours, at least wire.MinInstanceTag; 0: one is drawn
+	Forging     *keys.ForgingKey      // the forging key that belongs to it
+	InstanceTag uint32                // ours, at least wire.MinInstanceTag; 0: New draws one
 	Policy      Policy
 
-	// ClientProfile is our profile of version 4 as the function of that name returned it
-	// for these keys, this tag and this policy. One that is nil or of no use is made anew.
+	// ClientProfile is our encoded version 4 client profile, as returned by the function
+	// ClientProfile for the same keys, tag and policy. If it is nil or no longer usable, a
+	// new one is made.
 	ClientProfile []byte
 
 	Rand io.Reader        // the only source of randomness; required
-	Now  func() time.Time // the clock, which never goes back, as time.Now does not; required
+	Now  func() time.Time // the clock, which, like time.Now, never goes back; required
 
-	// Account and PeerAccount are the names that the network knows both sides by.
-	// Version 4 binds a session to them: both ends name the same two, crosswise, or
-	// neither names any.
+	// Account and PeerAccount are the names of both sides on the network. Version 4 binds a
+	// session to them: either both ends give the same two names, each its own as Account, or
+	// both give none.
 	Account, PeerAccount string
 
-	// Peer is the instance of the peer that was met last, if it is known. Start
-	// then offers it a key exchange, instead of a query to all.
+	// Peer is the instance of the peer that was met last, if known. Start then offers a key
+	// exchange to that instance instead of sending a query.
 	Peer Peer
 
-	// QueryText, unless empty, stands behind a query, for a person whose program shows the
-	// query because it does not speak OTR. It is one line; where it does not fit into
-	// MaxSize it is left out.
+	// QueryText, unless empty, follows the query in the same line, for a person whose program
+	// does not support OTR and shows the query. It is left out where it does not fit into
+	// MaxSize.
 	QueryText string
 
-	MaxSize   int           // bytes of the longest line sent, texts in clear aside; at least wire.MinFragmentSize; 0: no limit
-	Pad       int           // plaintexts, empty ones too, are padded to multiples of so many bytes, at most 65535; 0: not
-	Heartbeat time.Duration // after so long without a message of ours one is sent; 0: none
-	Expire    time.Duration // a session whose keys have not changed for so long is ended; 0: never
+	MaxSize   int           // longest line sent, except unencrypted texts, in bytes, from wire.MinFragmentSize on; 0: no limit
+	Pad       int           // plaintexts are padded to a multiple of this, in bytes, at most 65535; 0: no padding
+	Heartbeat time.Duration // send an empty message after so long without another; 0: never
+	Expire    time.Duration // end a session whose keys have not changed for so long; 0: never
 
-	// LogKeys collects the keys of data messages for TakeKeys, for users who want to take
-	// a session of their own apart. Without it no key leaves the Conversation.
+	// LogKeys collects the keys of data messages for TakeKeys, for users who want to analyse
+	// their own session. Without it no key leaves the Conversation.
 	LogKeys bool
 }
 
-// A Peer is an instance of the peer and the version that it speaks: what a
-// Session says in Version and PeerInstance.
+// A Peer is an instance of the peer and the version that it speaks, as in the fields Version
+// and PeerInstance of a Session.
 type Peer struct {
 	Version  int    // 0: not known
-	Instance uint32 // 0: whichever answers, as in version 2
+	Instance uint32 // 0: any that answers, as in version 2
 }
 
-// A Conversation is our side of the exchange of messages with one
-// correspondent. It is for one goroutine.
+// A Conversation is our side of the exchange of messages with one correspondent. Only one
+// goroutine may use it at a time.
 type Conversation struct {
 	cfg       Config
 	log       *keyLog          // nil: keys are not logged
-	protocols map[int]protocol // by version, those that Policy allows
+	protocols map[int]protocol // the versions that Policy allows
 
 	state  MessageState
-	active *peer // whom the session is with; also while StateFinished
-	// endedWith is whom the session was with that the peer has ended.
+	active *peer // the instance that the session is with; also in StateFinished
+	// endedWith is the peer's key in the session that the peer ended last.
 	endedWith keys.Fingerprint
-	// left is the instance that has ended the last session, until there is another.
+	// left is the instance that ended the last session, until the next session.
 	left     peerID
 	deferred deferredAnswer
 	beside   besideMessage
@@ -100,33 +100,33 @@ type Conversation struct {
 	pending  *pendingOffer
 	settling settling
 	held     heldAnswer
-	queried  time.Time // when a query was sent that has not been answered; zero: none
+	queried  time.Time // when a query was sent that is still unanswered; zero: none
 	delays   delays
-	piece    time.Time // when a fragment came whose message is not whole yet; zero: none is arriving
+	piece    time.Time // when the last fragment of an incomplete message came; zero: there is none
 	early    earlyData
 
-	// unsure is set when an answer has not come with which the peer would have
-	// changed keys, until a key exchange has succeeded or none is under way.
+	// unsure is set when an answer is missing with which the peer would have changed keys,
+	// until a key exchange succeeds or none is under way.
 	unsure bool
-	// peerSilent is set when the client that was met last has not answered.
+	// peerSilent is set when the instance in Config.Peer, or met, has not answered.
 	peerSilent bool
-	// met says that the last session was of version 3.
+	// met is set if the last session was of version 3.
 	met bool
 
-	// claimed is set when the peer has been shown that this instance is the one to talk to,
-	// until the next session.
+	// claimed is set when claim has shown the peer which of our instances the session is
+	// with, until the next session.
 	claimed bool
 
 	secureSince time.Time
 	keysSince   time.Time
-	rotations   uint32 // of active, when keysSince was set
+	rotations   uint32 // active's key rotations when keysSince was set
 	lastSent    time.Time
 
-	// closed is set when this end has ended the session, until there is
-	// another: what is still on its way from the peer starts none.
+	// closed is set when this end has ended the session, until the next session: messages
+	// that are still on their way from the peer must not start one.
 	closed bool
-	// heardPlaintext is set when the peer has answered without OTR; then the
-	// whitespace tag is no longer sent.
+	// heardPlaintext is set when the peer has sent unencrypted text; then the whitespace tag
+	// is no longer sent.
 	heardPlaintext bool
 
 	// upgradable is set by AllowUpgrade until the next session.
@@ -139,12 +139,12 @@ type Conversation struct {
 	errorReply limiter // error messages that we send
 	restarts   limiter // key exchanges begun because the peer lost its session
 	answers    limiter // key exchanges begun because the peer asked
-	seconds    limiter // other instances that the user is told of
+	seconds    limiter // other instances reported to the user
 
-	// toldOf are the tags of those instances, in this session; at most maxInstances.
+	// toldOf lists the tags of those instances in this session, at most maxInstances.
 	toldOf []uint32
 
-	// Buffers that messages are built and taken apart in.
+	// Buffers in which messages are built and parsed.
 	decoded, sealed []byte
 	bulk            bulk
 	tlvs, own       []wire.TLV
@@ -160,25 +160,25 @@ type peerID struct {
 type peer struct {
 	id     peerID
 	engine engine
-	seen   time.Time // when something authentic, or a key exchange, came last
-	heard  int       // how often that was
-	// stepped is when its key exchange came further last.
+	seen   time.Time // when its last authentic or key exchange message came
+	heard  int       // how many such messages came
+	// stepped is when its key exchange last made progress.
 	stepped time.Time
-	// retried is when it was moved by us last because it stood still, and retries
-	// how often since it came further.
+	// retried is when we last repeated something because the exchange had stalled, and
+	// retries is how often we did since its last progress.
 	retried time.Time
 	retries int
-	told    bool // that a key exchange with it has begun
+	told    bool // ExchangeBegun was reported
 
-	// second is set when another instance has taken the offer that this one has answered:
-	// the session that its Signature begins is refused.
+	// second is set when another instance has got the session from the offer that this one
+	// answered too. The session that this one's Signature begins is refused.
 	second bool
-	// refused is set when the session's instance has shown that it is alive after this one
-	// has asked for a session: what comes of the key exchange is refused.
+	// refused is set when the session's own instance has given a sign of life after this one
+	// had asked for a session. The result of this key exchange is refused.
 	refused bool
 }
 
-// hear notes that something authentic, or a message of a key exchange, has come.
+// hear records that an authentic message, or a message of a key exchange, has come.
 func (p *peer) hear(now time.Time) {
 	p.seen = now
 	p.heard++
@@ -221,8 +221,8 @@ func New(cfg Config) (*Conversation, error) {
 	return c, nil
 }
 
-// check refuses with ErrConfig values that no conversation can have, and versions that are
-// allowed but lack their keys.
+// check returns an ErrConfig for invalid values, and for versions that are allowed but whose
+// keys are missing.
 func (cfg *Config) check() error {
 	switch {
 	case cfg.Rand == nil || cfg.Now == nil:
@@ -261,7 +261,7 @@ func (cfg *Config) checkVersions() error {
 
 // NewInstanceTag draws an instance tag, at least wire.MinInstanceTag.
 func NewInstanceTag(rand io.Reader) (uint32, error) {
-	for range 100 { // each draw fails once in 2^24 times, unless rand is broken
+	for range 100 { // a draw fails with probability 2^-24, unless rand is broken
 		var b [4]byte
 		if _, err := io.ReadFull(rand, b[:]); err != nil {
 			return 0, fmt.Errorf("otr: instance tag: %w", err)
@@ -277,8 +277,8 @@ func NewInstanceTag(rand io.Reader) (uint32, error) {
 // State returns the message state.
 func (c *Conversation) State() MessageState { return c.state }
 
-// AuthState returns how far a key exchange has come: with the instance that
-// the session is with or, where there is no exchange with it, with any other.
+// AuthState returns the state of the key exchange with the session's instance or, if there is
+// none, of one with any other instance.
 func (c *Conversation) AuthState() AuthState {
 	if c.active != nil {
 		if s := c.active.engine.authState(); s != AuthNone {
@@ -296,10 +296,9 @@ func (c *Conversation) AuthState() AuthState {
 	return AuthNone
 }
 
-// Exchanging says that a message sent now could get lost, because the peer may
-// already have the keys of a new session that this end does not have yet: a
-// caller that can wait, waits. It ends with the peer's answer, or when Tick
-// gives the exchange up.
+// Exchanging reports whether a message sent now could get lost, because the peer may already
+// have the keys of a new session that this end does not have yet. A caller that can wait
+// should wait. It ends with the peer's answer, or when Tick gives up the exchange.
 func (c *Conversation) Exchanging() bool {
 	if c.state != StateEncrypted {
 		return false
@@ -312,10 +311,10 @@ func (c *Conversation) Exchanging() bool {
 	return c.active.engine.exchanging() || c.settling.offer != nil || c.unsure && c.UnderWay()
 }
 
-// Prepare returns work that makes the next messages quicker, or nil: the keys that the
-// session will need, and the secrets shared with those of the peer. Prepare itself only
-// draws what is random; the work can be done in any goroutine, while the Conversation is
-// used. What is not done when a message needs it is done then.
+// Prepare returns a function that speeds up the next messages by computing the session's next
+// keys and shared secrets in advance, or nil. Prepare itself only draws random bytes. The
+// function may run in any goroutine, while the Conversation is in use. If it has not finished
+// when a message needs the keys, the Conversation computes what is missing.
 func (c *Conversation) Prepare() (work func()) {
 	if c.state != StateEncrypted {
 		return nil
@@ -347,8 +346,8 @@ func (c *Conversation) Session() (Session, bool) {
 // InstanceTag returns our instance tag.
 func (c *Conversation) InstanceTag() uint32 { return c.cfg.InstanceTag }
 
-// Fingerprint returns the fingerprint of our long-term key of a version; zero if
-// Config has none.
+// Fingerprint returns the fingerprint of our long-term key for a version, or zero if Config
+// has none.
 func (c *Conversation) Fingerprint(version int) keys.Fingerprint {
 	switch {
 	case version == v4.Version && c.cfg.Ed448 != nil && c.cfg.Forging != nil:
@@ -370,8 +369,8 @@ func (c *Conversation) SMPState() smp.State {
 	return c.smp.State()
 }
 
-// Wipe overwrites all secrets of the conversation without telling the peer;
-// the long-term keys of the Config are not touched. It is StatePlaintext then.
+// Wipe overwrites all secrets of the conversation without telling the peer, and sets
+// StatePlaintext. It does not touch the long-term keys in the Config.
 func (c *Conversation) Wipe() {
 	c.closeSession()
 	for id, p := range c.peers {
@@ -388,7 +387,7 @@ func (c *Conversation) Wipe() {
 	c.state, c.active, c.upgradable = StatePlaintext, nil, false
 }
 
-// closeSession ends what belongs to the session but its engine.
+// closeSession wipes everything that belongs to the session except its engine.
 func (c *Conversation) closeSession() {
 	if c.smp != nil {
 		c.smp.Wipe()
@@ -399,7 +398,8 @@ func (c *Conversation) closeSession() {
 	c.bulk.wipe()
 }
 
-// versions returns what Policy allows us to offer.
+// versions returns the versions that we offer: those that Policy allows, and version 4 after
+// AllowUpgrade.
 func (c *Conversation) versions() wire.Versions {
 	var v wire.Versions
 	for version := range c.protocols {

@@ -7,17 +7,17 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// An earlyMessage is a data message that came while its key exchange had still to
-// end here: it may have overtaken the Auth-I, or the last message of the exchange waits to
-// be looked at (see besideMessage).
+// An earlyMessage is a data message that came before its key exchange was complete here. It
+// may have overtaken the Auth-I message, or the last message of the exchange is being held
+// (see besideMessage).
 type earlyMessage struct {
 	from peerID
 	msg  []byte
 	came time.Time
 }
 
-// earlyData are the data messages that are kept, in the order in which they came:
-// at most maxEarly of them and maxEarlyBytes together.
+// earlyData holds early messages in the order in which they came: at most maxEarly messages,
+// with at most maxEarlyBytes in total.
 type earlyData struct {
 	kept  []earlyMessage
 	bytes int
@@ -33,7 +33,7 @@ func (e *earlyData) keep(from peerID, msg []byte, now time.Time) bool {
 	return true
 }
 
-// take removes the first message; there is one.
+// take removes the first message. There must be one.
 func (e *earlyData) take() earlyMessage {
 	m := e.kept[0]
 	e.kept = e.kept[1:]
@@ -43,9 +43,8 @@ func (e *earlyData) take() earlyMessage {
 
 func (e *earlyData) forget() { *e = earlyData{} }
 
-// earlyAt returns when something becomes of the first message that is kept: at
-// once if its key exchange has ended, else when its time is up; zero: there is
-// none.
+// earlyAt returns when to handle the first kept message: at once if its key exchange has
+// ended, otherwise when its time is up; zero: there is none.
 func (c *Conversation) earlyAt() time.Time {
 	if len(c.early.kept) == 0 {
 		return time.Time{}
@@ -60,7 +59,7 @@ func (c *Conversation) earlyAt() time.Time {
 	return m.came.Add(earlyTime)
 }
 
-// receiveEarly handles the first message that is kept, if its time has come.
+// receiveEarly handles the first kept message, if its time has come.
 func (c *Conversation) receiveEarly(now time.Time, got *Received) error {
 	if at := c.earlyAt(); at.IsZero() || now.Before(at) {
 		return nil

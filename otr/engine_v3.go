@@ -10,7 +10,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// protocolV3 is versions 2 and 3.
+// protocolV3 implements versions 2 and 3.
 type protocolV3 struct {
 	config v3.Config
 	log    *keyLog // nil: keys are not logged
@@ -20,8 +20,8 @@ func (p protocolV3) fragmentFormat() int { return int(p.config.Version) }
 
 func (p protocolV3) errorText(error) string { return unreadableText }
 
-// unreadableText is what our error message says. It fits, with what stands
-// before it, in the shortest line that Config.MaxSize allows.
+// unreadableText is the text of our error message. With the prefix of error messages it fits
+// into the shortest line that Config.MaxSize allows.
 const unreadableText = "Your message cannot be read: its keys are gone."
 
 func (p protocolV3) newEngine(peer uint32) engine {
@@ -64,7 +64,7 @@ func (e engineV3) begin(o offer)         { e.Begin(o.(offerV3).Offer) }
 func (e engineV3) forget()               { e.Forget() }
 func (e engineV3) relinquish() bool      { return e.Relinquish() }
 func (e engineV3) sessions() int         { return e.Sessions() }
-func (e engineV3) expire(time.Time)      {} // keys go when their successors come
+func (e engineV3) expire(time.Time)      {} // keys are dropped when their successors come
 func (e engineV3) nextExpiry() time.Time { return time.Time{} }
 
 func (e engineV3) drop() { e.Drop() }
@@ -125,8 +125,8 @@ func (e engineV3) settle(s *sealings, flags byte, p wire.Plaintext) (int, error)
 	return e.Settle(&s.v3, flags, p)
 }
 
-// prepare ignores an error of the source of randomness: the message that needs the keys
-// meets it too.
+// prepare ignores an error of the source of randomness, because the message that needs the
+// keys will report it.
 func (e engineV3) prepare() func() {
 	p, err := e.Prepare()
 	if p == nil || err != nil {
@@ -188,7 +188,7 @@ func (e engineV3) extraKeyTLV() (uint16, error) {
 	return wire.TLVExtraKey, nil
 }
 
-// extraKey: version 3 has one key a message, whatever it is announced for.
+// extraKey: version 3 has one key per message, regardless of the announced use.
 func (e engineV3) extraKey(received bool, _ int) ([]byte, error) {
 	if e.config.Version < v3.Version3 {
 		return nil, ErrNoExtraKey

@@ -11,10 +11,10 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// protocolV4 is version 4.
+// protocolV4 implements version 4.
 type protocolV4 struct{ client *v4.Client }
 
-// newProtocolV4 returns version 4 for a Config that allows it.
+// newProtocolV4 returns the protocol for a Config that allows version 4.
 func newProtocolV4(cfg Config, log *keyLog) protocolV4 {
 	config := v4.Config{
 		InstanceTag: cfg.InstanceTag,
@@ -25,7 +25,7 @@ func newProtocolV4(cfg Config, log *keyLog) protocolV4 {
 		Now:         cfg.Now,
 	}
 	if cfg.Policy.Has(AllowV3) {
-		config.DSA = cfg.DSA // what we do not speak here our profile must not list
+		config.DSA = cfg.DSA // our profile must list only versions that we allow
 	}
 	if cfg.Account != "" {
 		config.Accounts = &v4.Accounts{Ours: cfg.Account, Theirs: cfg.PeerAccount}
@@ -38,11 +38,12 @@ func newProtocolV4(cfg Config, log *keyLog) protocolV4 {
 	return protocolV4{client: v4.NewClient(config)}
 }
 
-// ClientProfile returns the client profile that a Conversation of cfg shows its peers in
-// version 4, encoded; nil where cfg does not allow that version. It is cfg.ClientProfile
-// as long as that is of use, else a new one, for the caller to keep and to hand in the next
-// time: each profile is a signed statement that its keys were in use at the day of its
-// making, and fewer are better. The error is ErrConfig or the source of randomness's.
+// ClientProfile returns the encoded client profile that a Conversation with cfg sends to its
+// peers in version 4, or nil if cfg does not allow version 4. It is cfg.ClientProfile as long
+// as that is usable, and otherwise a new one, which the caller should keep and pass in cfg
+// the next time. Each profile is a signed statement that its keys were in use on the day when
+// it was made, so there should be few of them. The error is an ErrConfig or comes from the
+// source of randomness.
 func ClientProfile(cfg Config) ([]byte, error) {
 	switch {
 	case !cfg.Policy.Allows(v4.Version):
@@ -63,7 +64,7 @@ func (p protocolV4) fragmentFormat() int { return v4.Version }
 // together (section "OTR Error Messages").
 const errorMalformed = "ERROR_3: Malformed message"
 
-// errorText has the codes of the section "OTR Error Messages".
+// errorText uses the codes of the section "OTR Error Messages".
 func (p protocolV4) errorText(reason error) string {
 	if errors.Is(reason, ErrNotEncrypted) {
 		return "ERROR_2: Not in private state message"
@@ -86,7 +87,7 @@ func (p protocolV4) newOffer() (offer, error) {
 type offerV4 struct{ *v4.Offer }
 
 func (o offerV4) message(receiver uint32) []byte { return o.Message(receiver) }
-func (o offerV4) revealed() bool                 { return false } // what it opens is a session
+func (o offerV4) revealed() bool                 { return false } // only a session opens it
 func (o offerV4) wipe()                          { o.Wipe() }
 
 type engineV4 struct {
@@ -177,8 +178,8 @@ func (e engineV4) settle(s *sealings, flags byte, p wire.Plaintext) (int, error)
 	return e.Settle(&s.v4, flags, p)
 }
 
-// prepare leaves an error, which is that of the source of randomness, to the message that
-// needs the keys.
+// prepare ignores an error of the source of randomness, because the message that needs the
+// keys will report it.
 func (e engineV4) prepare() func() {
 	p, err := e.Prepare()
 	if p == nil || err != nil {

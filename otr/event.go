@@ -14,38 +14,37 @@ import (
 type Session struct {
 	Version       int              // of the protocol: 2, 3 or 4
 	Fingerprint   keys.Fingerprint // of the peer's long-term key
-	Vouching      keys.Fingerprint // version 4: of the key of version 3 whose transitional signature the peer shows, which anybody can forge; else zero
-	PeerVersions  wire.Versions    // version 4: those of 3 and 4 that the peer has signed to speak; else none
-	VersionsUntil time.Time        // when that ceases to hold: its client profile expires
+	Vouching      keys.Fingerprint // version 4: of the key of the transitional signature, which anyone can forge; else zero
+	PeerVersions  wire.Versions    // version 4: 3 and 4 as far as the peer's profile lists them; else none
+	VersionsUntil time.Time        // version 4: when the peer's client profile expires
 	SSID          [8]byte          // the secure session id
-	FirstHalfBold bool             // which half of SSID is ours to read aloud
+	FirstHalfBold bool             // whether the first half of SSID is ours to read aloud
 	PeerInstance  uint32           // the peer's instance tag; 0 in version 2
 	Since         time.Time        // when the key exchange succeeded
 	KeysSince     time.Time        // when the keys last changed
 }
 
-// An Event is something that happened and that is not a text: one of the types
-// of this file. Its String is for people and holds no secret.
+// An Event reports something other than a text: it is one of the types of this file. Its
+// String is meant for people and contains no secret.
 type Event interface {
 	fmt.Stringer
 	event()
 }
 
 type (
-	// Secure says that a key exchange succeeded. It comes before anything that
-	// belongs to the session.
+	// Secure: a key exchange succeeded. It precedes everything that belongs to the session.
 	Secure struct {
 		Session
-		Refreshed bool // the session replaces one that was alive
+		Refreshed bool // the session replaces an encrypted one
 	}
 
-	// PeerEnded says that the peer ended the session, authenticated. The state
-	// is StateFinished.
+	// PeerEnded: the peer ended the session, with an authenticated message. The state is
+	// StateFinished.
 	PeerEnded struct{}
 
-	// Ended says that this end ended the session of its own accord.
+	// Ended: this end ended the session.
 	Ended struct {
-		Expired bool // its keys had not changed for Config.Expire
+		Expired bool // because its keys had not changed for the time Config.Expire
 	}
 
 	// Unencrypted accompanies Received.Unencrypted.
@@ -53,120 +52,114 @@ type (
 		Bytes int
 	}
 
-	// Unreadable says that a data message could not be verified and was dropped.
+	// Unreadable: a data message could not be verified and was dropped.
 	Unreadable struct {
 		Reason error
 	}
 
-	// Malformed says that a message was not of any known form, or failed a
-	// check of the key exchange, and was dropped.
+	// Malformed: a message was malformed or of an unknown kind, or failed a check of the key
+	// exchange, and was dropped.
 	Malformed struct {
 		Reason error
 	}
 
-	// PeerError is an OTR Error Message. Anyone can have written it.
+	// PeerError: an OTR Error Message came, which anyone may have written.
 	PeerError struct {
 		Text string
-		Code int // N where Text begins with a code "ERROR_N" that is known; else 0
-		// Expired says that, by the peer's clock, our client profile has expired: Text is
-		// that of the peer's ProfileExpired.
+		Code int // N if Text begins with "ERROR_N" and that code is known; else 0
+		// Expired is set if our client profile has expired by the peer's clock: Text was
+		// written by an end that reported ProfileExpired.
 		Expired bool
 	}
 
-	// Queried says that the peer asked for OTR by a query or a whitespace tag, or began a
-	// key exchange in a version that Policy does not allow.
+	// Queried: the peer asked for OTR with a query or a whitespace tag, or began a key
+	// exchange in a version that Policy does not allow.
 	Queried struct {
 		Offered wire.Versions
-		Common  int // the best version that Policy allows too; 0: there is none
-		// Answer is the version of the key exchange that this began, or that was
-		// under way already; 0: none.
+		Common  int // the best offered version that Policy allows; 0: none
+		// Answer is the version of the key exchange with which we answer, or that was under
+		// way already; 0: none.
 		Answer int
 	}
 
-	// OtherInstance says that a message was ignored, because it was for another
-	// instance of ours or from an instance of the peer that is not the one that
-	// our session is with.
+	// OtherInstance: a message was ignored, because it was for another instance of ours, or
+	// from an instance of the peer other than the one that our session is with.
 	OtherInstance struct {
 		Tag uint32 // the instance that it was for, or from
 	}
 
-	// OtherKey says that another instance of the peer has completed a key exchange
-	// with another key than the session's. It was refused and told so; the session
-	// goes on.
+	// OtherKey: another instance has completed a key exchange with a key other than the
+	// session's. It was refused and told so; the session goes on.
 	OtherKey struct {
 		Fingerprint keys.Fingerprint
 		Version     int
 		Instance    uint32
 	}
 
-	// SecondClient says that another instance than the session's has taken part in a key
-	// exchange and gets no session: the one that is alive goes on. It comes once per
-	// instance and session, and a limited number of times a minute. Anybody can write such
-	// messages; where the exchange has shown another key there is OtherKey.
+	// SecondClient: an instance other than the session's has taken part in a key exchange and
+	// gets no session, because the session's own instance is alive. The event is reported
+	// once per instance and session, and a limited number of times per minute. Anyone can
+	// write such messages. If the exchange has shown another key, OtherKey is reported
+	// instead.
 	SecondClient struct {
 		Version  int
 		Instance uint32
 	}
 
-	// ExchangeBegun says that an instance of the peer, for the first time, has sent a
-	// message of a key exchange that is of its form. It is not authenticated yet. In
-	// version 4 no session comes of it where the two ends do not name the same accounts.
+	// ExchangeBegun: an instance of the peer has sent its first well-formed message of a key
+	// exchange. It is not authenticated yet. In version 4 the exchange fails if the two ends
+	// do not name the same accounts.
 	ExchangeBegun struct {
 		Version  int
 		Instance uint32
 	}
 
-	// ProfileExpired says that a key exchange was refused because the client profile
-	// of an instance has expired. Profiles live for days, and are made anew in time:
-	// one of the two clocks is wrong. The peer is told too.
+	// ProfileExpired: a key exchange was refused because the client profile of an instance
+	// has expired. Profiles are valid for days and are renewed in time, so one of the two
+	// clocks is wrong. The peer is told too.
 	ProfileExpired struct {
 		Instance uint32
-		Expires  time.Time // of the profile
-		Now      time.Time // by our clock
+		Expires  time.Time // when the profile expired
+		Now      time.Time // the time on our clock
 	}
 
-	// Echo says that a message of our own came back and was ignored.
+	// Echo: one of our own messages came back and was ignored.
 	Echo struct{}
 
-	// Restarted says that the peer has lost the session and that a new key
-	// exchange was begun.
+	// Restarted: the peer has lost the session, and we have begun a new key exchange.
 	Restarted struct{}
 
-	// Resent says that the text that waited for encryption was sent.
+	// Resent: the text that waited for a session was sent.
 	Resent struct{}
 
-	// SMPAsked says that the peer began the socialist millionaires' protocol and
-	// waits for AnswerSMP.
+	// SMPAsked: the peer began the socialist millionaires' protocol and waits for AnswerSMP.
 	SMPAsked struct {
 		Question string // as the peer wrote it; may be empty
-		// Run tells this question from every other one of the Conversation. An
-		// answer is for one question: compare it with SMPRun before AnswerSMP.
+		// Run identifies this question within the Conversation. An answer is for one question
+		// only: compare Run with SMPRun before calling AnswerSMP.
 		Run uint64
 	}
-	// SMPShown says that our message 3 goes out, in Received.Send: from now on the
-	// peer can know the outcome. The run ends with SMPSucceeded or SMPFailed.
+	// SMPShown: our SMP message 3 is in Received.Send, so from now on the peer can learn the
+	// outcome. The run ends with SMPSucceeded or SMPFailed.
 	SMPShown struct{}
-	// SMPSucceeded says that both secrets are the same.
+	// SMPSucceeded: both secrets are the same.
 	SMPSucceeded struct{}
-	// SMPFailed says that a run has not succeeded although the peer was shown its
-	// outcome, which is one guess.
+	// SMPFailed: a run has not succeeded although the peer was shown its outcome. It counts
+	// as a guess.
 	SMPFailed struct {
-		// BrokenOff says that we were not shown the outcome: the peer, or what
-		// happened on the way, ended the run too early. Otherwise the secrets
-		// differ, or the peer cheated.
+		// BrokenOff is set if we have not seen the outcome, because the run ended too early.
+		// Otherwise the secrets differ, or the peer cheated.
 		BrokenOff bool
 	}
-	// SMPAborted says that the peer, or a protocol error, ended the run before its
-	// outcome was shown to anybody.
+	// SMPAborted: the peer or a protocol error ended the run before its outcome was shown to
+	// either end.
 	SMPAborted struct{}
 
-	// SMPCrossed says that both ends began at once, so that both have aborted.
-	// The peer's abort is still to come, as SMPAborted; one of the two may then
-	// begin again.
+	// SMPCrossed: both ends began at the same time, so both have aborted. The peer's abort
+	// will follow as SMPAborted; then one of the two may begin again.
 	SMPCrossed struct{}
 
-	// ExtraKeyReceived says that the peer is going to use the extra symmetric
-	// key for something.
+	// ExtraKeyReceived: the peer is going to use the extra symmetric key.
 	ExtraKeyReceived struct {
 		Use  uint32
 		Data []byte
@@ -230,8 +223,8 @@ func (e PeerError) String() string {
 	return fmt.Sprintf("the peer reports an error: %s (%q)", e.Meaning(), e.Text)
 }
 
-// errorCodes are the codes of version 4, section "OTR Error Messages". Earlier drafts had
-// ERROR_4 for what is ERROR_3 now, and ERROR_3 for a failure to encrypt.
+// errorCodes explains the error codes of version 4, section "OTR Error Messages". Earlier
+// drafts used ERROR_4 for what is now ERROR_3, and ERROR_3 for a failure to encrypt.
 var errorCodes = [...]string{
 	1: "it could not read a message",
 	2: "it got an encrypted message while it had no session",
@@ -239,8 +232,8 @@ var errorCodes = [...]string{
 	4: "it got a malformed message, or one whose instance tags do not fit",
 }
 
-// Meaning says what the error means, as a sentence whose "it" is the peer; "" if that is
-// not known.
+// Meaning explains the error in a sentence in which "it" is the peer, or returns "" if its
+// meaning is unknown.
 func (e PeerError) Meaning() string {
 	if e.Expired {
 		return "it takes our key profile for expired, so one of the two clocks is wrong"
@@ -251,7 +244,8 @@ func (e PeerError) Meaning() string {
 	return errorCodes[e.Code]
 }
 
-// errorCode returns N if an error message begins with "ERROR_N" and N is known; else 0.
+// errorCode returns N if an error message begins with "ERROR_N" and N is a known code, and
+// otherwise 0.
 func errorCode(text []byte) int {
 	rest, ok := bytes.CutPrefix(text, []byte("ERROR_"))
 	if !ok || len(rest) == 0 || len(rest) > 1 && '0' <= rest[1] && rest[1] <= '9' {
@@ -294,11 +288,11 @@ func (e ProfileExpired) String() string {
 		date(e.Expires), date(e.Now))
 }
 
-// expiredError begins what the peer is told of its profile that has expired.
+// expiredError is the beginning of the error message about an expired profile.
 const expiredError = "Profile expired "
 
-// errorText is what the peer is told. It fits, with what stands before it, in the
-// shortest line that Config.MaxSize allows.
+// errorText returns the error message for the peer. With the prefix of error messages it fits
+// into the shortest line that Config.MaxSize allows.
 func (e ProfileExpired) errorText() string {
 	const day = "2006-01-02"
 	return fmt.Sprintf(expiredError+"%s; my clock: %s", e.Expires.UTC().Format(day), e.Now.UTC().Format(day))

@@ -13,18 +13,17 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A pendingOffer is the key exchange that we have begun and that no instance
-// has completed yet.
+// A pendingOffer is a key exchange that we have begun and that no instance has completed yet.
 type pendingOffer struct {
 	offer
 	version  int
-	open     bool      // sent to whoever answers, not to one instance
-	receiver uint32    // whom it was sent to last; 0: whoever answers
+	open     bool      // sent to any instance that answers, not to one
+	receiver uint32    // the latest receiver; 0: any instance
 	first    time.Time // when it was sent first
 	since    time.Time // when it was sent last
 	sends    int
 	asked    bool // made because of a query or a whitespace tag
-	known    bool // sent to Config.Peer, and nobody has taken an exchange further since
+	known    bool // sent to Config.Peer, and no exchange has made progress since
 }
 
 func (p *pendingOffer) state() AuthState {
@@ -34,18 +33,17 @@ func (p *pendingOffer) state() AuthState {
 	return AuthAwaitingDHKey
 }
 
-// A heldAnswer is the answer to the peer's query, which waits for a moment
-// because the peer may be about to answer ours.
+// A heldAnswer is an answer to the peer's query that waits for a moment because the peer may
+// be about to answer our query.
 type heldAnswer struct {
 	version int
-	at      time.Time // zero: there is none
+	at      time.Time // when to send it; zero: there is none
 }
 
-// Query returns the query message that asks the peer for a session in any of
-// the versions that Policy allows: "User requests to start an OTR
-// conversation". A caller who can wait uses Start instead: a query that comes
-// while a key exchange is under way, or into a session, makes some clients go on
-// in clear.
+// Query returns the query message that asks the peer for a session in any of the versions
+// that Policy allows: section "User requests to start an OTR conversation". Where possible
+// use Start instead, because a query that arrives during a key exchange or a session makes
+// some clients continue without encryption.
 func (c *Conversation) Query() [][]byte {
 	if c.queried.IsZero() {
 		c.queried = c.cfg.Now()
@@ -58,15 +56,15 @@ func (c *Conversation) Query() [][]byte {
 	return [][]byte{query}
 }
 
-// Start returns what asks the peer for a session, as far as it has not been
-// asked: nothing while a key exchange is under way, a new one in a session, an
-// offer to Config.Peer if that instance is known and has not kept silent, and
-// else a query. After a session of version 3 the peer is known: asked by a query then,
-// some clients send the next texts in clear until the new session has begun.
+// Start returns the lines that ask the peer for a session. It returns none while a key
+// exchange is under way, a new key exchange if there is a session, an offer to Config.Peer if
+// that is set and has not failed to answer, and otherwise a query. After a version 3 session
+// it makes an offer to any instance, because after a query some clients send the next texts
+// unencrypted until the new session has begun.
 func (c *Conversation) Start() ([][]byte, error) {
 	known := c.cfg.Peer
 	if known.Version == 0 && c.met {
-		known.Version = v3.Version3 // whichever instance is there may answer
+		known.Version = v3.Version3 // any instance may answer
 	}
 	switch {
 	case c.UnderWay():
@@ -84,15 +82,15 @@ func (c *Conversation) Start() ([][]byte, error) {
 	return c.Query(), nil
 }
 
-// UnderWay reports whether a key exchange has begun that has neither ended nor
-// been given up.
+// UnderWay reports whether a key exchange is under way: begun, and neither complete nor given
+// up.
 func (c *Conversation) UnderWay() bool {
 	return c.AuthState() != AuthNone || !c.held.at.IsZero()
 }
 
-// Refresh begins a new key exchange: with the instance that the session is
-// with, in its version, or else with whoever answers in the best version. Where
-// an exchange is under way already there is nothing to send: that one will do.
+// Refresh begins a new key exchange: in a session with its instance and version, otherwise
+// with any instance in the best version. If an exchange is under way already, there is
+// nothing to send, because that one serves the same purpose.
 func (c *Conversation) Refresh() ([][]byte, error) {
 	version, receiver := 0, uint32(0)
 	if c.state == StateEncrypted {
@@ -107,13 +105,13 @@ func (c *Conversation) Refresh() ([][]byte, error) {
 	return c.exchangeLines(msg, version, receiver)
 }
 
-// exchangeLines is lines for a message of a key exchange.
+// exchangeLines is like lines, for a message of a key exchange.
 func (c *Conversation) exchangeLines(msg []byte, version int, receiver uint32) ([][]byte, error) {
 	c.delays.sent(c.cfg.Now())
 	return c.lines(msg, version, receiver)
 }
 
-// best returns the highest offered version that is among ours, or 0.
+// best returns the highest version that is both offered and among ours, or 0.
 func best(offered wire.Versions, ours map[int]protocol) int {
 	highest := 0
 	for version := range ours {
@@ -124,12 +122,12 @@ func best(offered wire.Versions, ours map[int]protocol) int {
 	return highest
 }
 
-// begin returns the message that begins a key exchange; receiver 0 means
-// whoever answers. An exchange that has gone further, or an offer that is still
-// fresh, is left to end: nil. An offer that is not fresh any more is made again,
-// the same: a D-H Key Message does not say which commitment it answers, so two
-// exchanges of one end would take each other's messages, and both ends could
-// wait for ever.
+// begin returns the message that begins a key exchange; receiver 0 means any instance that
+// answers. It returns nil if an exchange has gone further or an offer is still fresh, and
+// lets that one finish. If the offer is no longer fresh, the same offer is sent again. A
+// different one would not do: a D-H Key Message does not say which commitment it answers, so
+// two exchanges of one end would take each other's messages, and both ends could wait
+// forever.
 func (c *Conversation) begin(version int, receiver uint32) ([]byte, error) {
 	if c.answered() != nil || c.offers(version, receiver) {
 		return nil, nil
@@ -137,15 +135,15 @@ func (c *Conversation) begin(version int, receiver uint32) ([]byte, error) {
 	return c.offer(version, receiver)
 }
 
-// offers reports whether an offer in this version that this instance, or for 0
-// whoever asks, will have got is out, and fresh.
+// offers reports whether there is a fresh offer in this version that this receiver has been
+// sent; receiver 0 accepts an offer to any instance.
 func (c *Conversation) offers(version int, receiver uint32) bool {
 	o := c.pending
 	return o != nil && o.version == version && !o.revealed() && c.passed(o.since) < c.patience(o.sends) &&
 		(o.open || receiver == 0 || o.receiver == receiver)
 }
 
-// offer makes an offer, or makes the one that is out again.
+// offer makes an offer, or repeats the pending one.
 func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 	open := receiver == 0
 	if !open {
@@ -166,7 +164,7 @@ func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 	for id, p := range c.peers {
 		if id.version == version && (open || id.tag == receiver) {
 			if p.second {
-				p.second = false // it may have the next session
+				p.second = false // it may get the next session
 				p.engine.forget()
 			}
 			p.refused = false
@@ -177,9 +175,9 @@ func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 	return o.message(receiver), nil
 }
 
-// answered returns the instance that a key exchange is past its first message
-// with, unless what came last was some time ago: who asks then, asks because it has
-// lost that exchange. What was sent before it comes before it.
+// answered returns an instance with which a key exchange has passed its first message, unless
+// its last progress was some time ago. A peer that asks for a session after that has lost the
+// exchange, because lines arrive in the order in which they were sent.
 func (c *Conversation) answered() *peer {
 	for _, p := range c.peers {
 		if p.refused {
@@ -195,7 +193,7 @@ func (c *Conversation) answered() *peer {
 	return nil
 }
 
-// withdraw forgets the pending offer, wherever it is held.
+// withdraw forgets the pending offer, in all engines that hold it.
 func (c *Conversation) withdraw() {
 	if c.pending == nil {
 		return
@@ -209,9 +207,9 @@ func (c *Conversation) withdraw() {
 	c.pending = nil
 }
 
-// answerQuery begins a key exchange in the best common version: "Receiving a
-// Query Message". Who asks is not known, and the answer goes to whoever takes
-// it: in a session that may be its peer, which has lost it, or another instance.
+// answerQuery begins a key exchange in the best common version: section "Receiving a Query
+// Message". A query does not name its sender, so the answer is for any instance. In a session
+// the sender may be the session's peer, which has lost it, or another instance.
 func (c *Conversation) answerQuery(offered wire.Versions, got *Received) {
 	version := best(offered, c.protocols)
 	queried := Queried{Offered: offered, Common: version}
@@ -258,19 +256,19 @@ func (c *Conversation) answerNow(version int, got *Received) {
 	c.reply(got, msg, version, 0)
 }
 
-// straggles reports whether a query that comes now was most likely sent before
-// the session began.
+// straggles reports whether a query that arrives now was most likely sent before the session
+// began.
 func (c *Conversation) straggles() bool {
 	return c.state == StateEncrypted && c.active.id.version == v4.Version &&
 		c.passed(c.secureSince) < leastPatience
 }
 
-// asked reports whether a query of our own may be about to be answered.
+// asked reports whether the peer may be about to answer a query of ours.
 func (c *Conversation) asked() bool {
 	return c.state != StateEncrypted && !c.queried.IsZero() && c.pending == nil && c.passed(c.queried) < c.patience(1)
 }
 
-// moment draws how long the answer to a query waits.
+// moment draws a random time for the answer to a query to wait.
 func (c *Conversation) moment() (time.Duration, error) {
 	var b [4]byte
 	if _, err := io.ReadFull(c.cfg.Rand, b[:]); err != nil {
@@ -279,8 +277,8 @@ func (c *Conversation) moment() (time.Duration, error) {
 	return time.Duration(binary.BigEndian.Uint32(b[:])) * ownQueryMoment >> 32, nil
 }
 
-// answerHeld answers the query whose answer was held back, unless a key exchange
-// has begun meanwhile.
+// answerHeld sends the answer that was held back, unless a key exchange has begun in the
+// meantime.
 func (c *Conversation) answerHeld(now time.Time, got *Received) {
 	if c.held.at.IsZero() || now.Before(c.held.at) {
 		return
@@ -292,21 +290,20 @@ func (c *Conversation) answerHeld(now time.Time, got *Received) {
 	}
 }
 
-// downgrades says whether a session in this version would replace a better one
-// that is alive. One of version 4 gives way to no other, however long it is silent.
+// downgrades reports whether a session in this version would replace a better one that is
+// alive. A version 4 session is never replaced by an older version, however long the peer is
+// silent.
 func (c *Conversation) downgrades(version int) bool {
 	return c.state == StateEncrypted && version < c.active.id.version &&
 		(c.active.id.version == v4.Version || !c.silent())
 }
 
-// silent says whether the instance that our session is with has not been heard
-// for long.
+// silent reports whether the session's instance has been silent for takeOverAfter.
 func (c *Conversation) silent() bool { return c.cfg.Now().Sub(c.active.seen) >= takeOverAfter }
 
-// restart begins a key exchange with an instance that writes under keys that
-// we do not have. A session of version 4 is not given up for that: anyone can
-// write what cannot be read, and a peer that has lost the session says so by an
-// Identity message.
+// restart begins a key exchange with an instance that writes under keys that we do not have.
+// It does nothing in a version 4 session: anyone can send an unreadable message, and a peer
+// that has lost the session sends an Identity message.
 func (c *Conversation) restart(id peerID, got *Received) {
 	switch {
 	case !c.cfg.Policy.Has(RestartAKE) || c.closed || c.state == StateFinished,
@@ -327,8 +324,8 @@ func (c *Conversation) restart(id peerID, got *Received) {
 	c.reply(got, msg, id.version, id.tag)
 }
 
-// instance returns the engine for the sender of a message. It knows what was
-// offered to whoever answers.
+// instance returns the peer with this id, and creates it if necessary. A new engine gets the
+// pending offer if that is for any instance.
 func (c *Conversation) instance(id peerID) *peer {
 	if p := c.peers[id]; p != nil {
 		return p
@@ -355,12 +352,12 @@ func (c *Conversation) forgetOldest() {
 	delete(c.peers, oldest.id)
 }
 
-// mayExchange says whether a key exchange with this instance may go on. Messages
-// of older versions count only before and after a session of version 4
-// ("Protocol Events"), or whoever cuts a line for a while could have the next
-// session in a version of his choice; in StateFinished we may have asked for it.
-// A session of version 2 or 3 sticks to the instance that it is with, unless we
-// asked anybody to answer, or that instance has fallen silent.
+// mayExchange reports whether a key exchange with this instance may go on. During a version 4
+// session, messages of older versions are ignored (section "Protocol Events"); otherwise an
+// attacker who cuts the line for a while could choose the version of the next session. In
+// StateFinished we may have asked for an older version. A session of version 2 or 3 stays
+// with its instance, unless we asked any instance to answer, or that instance has fallen
+// silent.
 func (c *Conversation) mayExchange(p *peer) bool {
 	if c.state != StatePlaintext && c.active.id.version == v4.Version && p.id.version < v4.Version {
 		return c.state == StateFinished && c.pending != nil && c.pending.version == p.id.version
@@ -371,10 +368,10 @@ func (c *Conversation) mayExchange(p *peer) bool {
 		c.silent()
 }
 
-// succeeded follows a key exchange that has succeeded with p. A session that is
-// alive gives way to the same key only: to its peer, which has new keys or comes
-// back under another instance tag. Somebody else is refused and told of, and so is an
-// instance with the same key where the session's own has answered the same offer.
+// succeeded handles the success of a key exchange with p. Only the same key may replace a
+// session that is alive: its peer has new session keys, or has come back with another
+// instance tag. An instance with another key is refused and reported. So is an instance with
+// the same key if the session's own instance has answered the same offer.
 func (c *Conversation) succeeded(p *peer, got *Received) {
 	same := c.active != nil && p.engine.peerFingerprint() == c.active.engine.peerFingerprint()
 	second := p.second || p.refused && c.state == StateEncrypted || p != c.active && c.state == StateEncrypted && c.pending != nil && c.pending.open &&
@@ -392,7 +389,7 @@ func (c *Conversation) succeeded(p *peer, got *Received) {
 	c.refuse(p, got)
 }
 
-// refuse ends the session that p has got, and tells p, and nobody else, by its end.
+// refuse ends the new session with p, and tells only p, by sending Disconnected in it.
 func (c *Conversation) refuse(p *peer, got *Received) {
 	last, err := p.engine.sealLast(nil, wire.FlagIgnoreUnreadable, wire.Plaintext{TLVs: []wire.TLV{{Type: wire.TLVDisconnected}}})
 	if err != nil {
@@ -404,9 +401,9 @@ func (c *Conversation) refuse(p *peer, got *Received) {
 	delete(c.peers, p.id)
 }
 
-// tellSecond tells the user that another instance than the session's has taken part in a
-// key exchange and gets no session, once per instance. Where one of the two has no
-// instance tag, as in version 2, they may be the same client.
+// tellSecond reports, once per instance, that an instance other than the session's has taken
+// part in a key exchange and gets no session. It reports nothing if one of the two has no
+// instance tag, as in version 2, because they may be the same client.
 func (c *Conversation) tellSecond(id peerID, got *Received) {
 	if c.state != StateEncrypted || id.tag == 0 || c.active.id.tag == 0 || id.tag == c.active.id.tag ||
 		slices.Contains(c.toldOf, id.tag) || !c.seconds.allow(c.cfg.Now()) {
@@ -416,7 +413,7 @@ func (c *Conversation) tellSecond(id peerID, got *Received) {
 	got.event(SecondClient{Version: id.version, Instance: id.tag})
 }
 
-// noteSecond notes that the user is told of another instance.
+// noteSecond records that another instance has been reported to the user.
 func (c *Conversation) noteSecond(id peerID) {
 	if slices.Contains(c.toldOf, id.tag) {
 		return
@@ -427,7 +424,7 @@ func (c *Conversation) noteSecond(id peerID) {
 	c.toldOf = append(c.toldOf, id.tag)
 }
 
-// becomeSecure makes p's new session the conversation's.
+// becomeSecure makes the new session with p the session of the conversation.
 func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	refreshed := c.state == StateEncrypted
 	if !refreshed {
@@ -467,17 +464,17 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	c.sendStored(got)
 }
 
-// A settling is an offer that was made more than once and whose session has
-// begun. A peer that answers every copy with new keys has given up the first of
-// them, so the later answers are waited for, and nothing is sent until then.
+// A settling is an offer that was sent more than once and whose session has begun. A peer
+// that answers every copy with new keys drops the earlier ones, so we wait for its later
+// answers, and send nothing until then.
 type settling struct {
 	offer  offer
 	engine engine
 	until  time.Time
 }
 
-// settle keeps the pending offer, which p has answered, for as long as the answer
-// to its last copy may take.
+// settle keeps the pending offer, which p has answered, until the answer to its last copy
+// must have come.
 func (c *Conversation) settle(p *peer) {
 	if !p.engine.settling() {
 		c.settled() // that was the last answer
@@ -498,7 +495,7 @@ func (c *Conversation) settle(p *peer) {
 	c.pending = nil
 }
 
-// settled ends the wait for further answers.
+// settled stops waiting for further answers.
 func (c *Conversation) settled() {
 	if c.settling.offer != nil {
 		c.settling.engine.settled()
@@ -507,15 +504,14 @@ func (c *Conversation) settled() {
 	}
 }
 
-// retryAt returns when something is to be done about a key exchange with p that
-// stands still; zero: never.
+// retryAt returns when to act on a stalled key exchange with p; zero: never.
 func (c *Conversation) retryAt(p *peer) time.Time {
 	if p.refused {
 		return time.Time{} // it gets no session
 	}
 	switch state := p.engine.authState(); {
 	case state == AuthAwaitingRevealSig && p.engine.crossed() && c.pending != nil:
-		// Some peers that have won wait for a message that never comes, until they
+		// Some peers whose commitment has won wait for a message that never comes, until they
 		// see our commitment again.
 		wait := max(leastPatience, c.delays.trip+c.delays.trip/4+ownQueryMoment)
 		return c.afterPieces(c.dueAt(p.moved(), wait<<p.retries))
@@ -525,7 +521,7 @@ func (c *Conversation) retryAt(p *peer) time.Time {
 	return time.Time{}
 }
 
-// moved is when a key exchange with p was moved last, by either side.
+// moved returns when either side last sent something in the key exchange with p.
 func (p *peer) moved() time.Time {
 	if p.retried.After(p.stepped) {
 		return p.retried
@@ -533,7 +529,7 @@ func (p *peer) moved() time.Time {
 	return p.stepped
 }
 
-// retry does something about a key exchange with p that stands still.
+// retry acts on a stalled key exchange with p.
 func (c *Conversation) retry(p *peer, got *Received) {
 	p.retried = c.cfg.Now()
 	p.retries++
@@ -543,9 +539,10 @@ func (c *Conversation) retry(p *peer, got *Received) {
 	case state == AuthAwaitingRevealSig && p.engine.crossed() && c.pending != nil:
 		msg = c.pending.message(p.id.tag)
 	case state == AuthAwaitingRevealSig && p.retries < maxRetries:
-		// The peer has begun. It may be making its key first, or sending its answer slowly,
-		// and an exchange of our own would give up the one that it goes on with. So that is
-		// the last resort, for a peer that has forgotten that it has begun.
+		// The peer has begun the exchange. It may still be making its key, or sending its
+		// answer slowly, and an exchange of our own would abandon the one that it continues.
+		// So starting our own is the last resort, for a peer that has forgotten that it
+		// began.
 		msg = p.engine.unanswered()
 	default:
 		if missed := p.engine.unanswered(); missed != nil {
@@ -561,11 +558,11 @@ func (c *Conversation) retry(p *peer, got *Received) {
 	c.reply(got, msg, p.id.version, p.id.tag)
 }
 
-// maxRetries bounds how often an exchange with one instance is moved without an
-// answer; then it waits until it is given up.
+// maxRetries bounds how often we retry an exchange with one instance without an answer; after
+// that it waits until it is given up.
 const maxRetries = 4
 
-// retryAll does what is due about key exchanges that stand still.
+// retryAll retries all stalled key exchanges that are due.
 func (c *Conversation) retryAll(now time.Time, got *Received) {
 	under := false
 	for _, p := range c.peers {
@@ -594,8 +591,8 @@ func (c *Conversation) retryAll(now time.Time, got *Received) {
 	c.reply(got, msg, o.version, o.receiver)
 }
 
-// offerAt returns when the pending offer is to be made again, or given up in a
-// session; zero: never.
+// offerAt returns when to repeat the pending offer, or, in a session, to give it up; zero:
+// never.
 func (c *Conversation) offerAt() time.Time {
 	o := c.pending
 	if o == nil || o.sends > maxRetries && !c.unwanted(o) {
@@ -604,8 +601,7 @@ func (c *Conversation) offerAt() time.Time {
 	return c.afterPieces(c.dueAt(o.since, c.retryAfter(o.sends)))
 }
 
-// afterPieces returns when something that is due at a time is to be done: later, where a message
-// of which some pieces have come is still arriving.
+// afterPieces postpones a due time while the fragments of a message are still arriving.
 func (c *Conversation) afterPieces(due time.Time) time.Time {
 	if due.IsZero() || c.piece.IsZero() {
 		return due
@@ -616,14 +612,13 @@ func (c *Conversation) afterPieces(due time.Time) time.Time {
 	return due
 }
 
-// unwanted reports whether a session goes on with its old keys because the peer
-// does not answer an offer of new ones.
+// unwanted reports whether the session should keep its old keys because the peer does not
+// answer an offer of new ones.
 func (c *Conversation) unwanted(o *pendingOffer) bool {
 	return c.state == StateEncrypted && o.version == v4.Version && o.sends >= refreshSends
 }
 
-// dueAt returns when d has passed since something was sent, or has left; zero:
-// it has not left yet.
+// dueAt returns the time d after something sent at since has left; zero: it has not left yet.
 func (c *Conversation) dueAt(since time.Time, d time.Duration) time.Time {
 	if c.delays.waiting {
 		return time.Time{}
@@ -631,8 +626,7 @@ func (c *Conversation) dueAt(since time.Time, d time.Duration) time.Time {
 	return c.delays.departure(since).Add(d)
 }
 
-// waits says until when a key exchange with p is waited for; false: there is
-// none.
+// waits returns how long to wait for a key exchange with p; false: there is none.
 func (c *Conversation) waits(p *peer) (until time.Time, ok bool) {
 	if p.second {
 		return c.dueAt(p.moved(), exchangeTimeout), true
@@ -647,7 +641,7 @@ func (c *Conversation) waits(p *peer) (until time.Time, ok bool) {
 	return c.dueAt(until, exchangeTimeout), true
 }
 
-// abandon gives up what has waited too long for the peer.
+// abandon gives up the key exchanges and offers that have waited too long for the peer.
 func (c *Conversation) abandon(now time.Time) {
 	if c.delays.waiting {
 		return
@@ -677,8 +671,7 @@ func (c *Conversation) abandon(now time.Time) {
 	c.unsure = c.unsure && c.UnderWay()
 }
 
-// reply adds a message of a key exchange, in as many lines as it needs, to what
-// is to be sent.
+// reply adds the lines of a key exchange message to got.Send.
 func (c *Conversation) reply(got *Received, msg []byte, version int, receiver uint32) {
 	lines, err := c.exchangeLines(msg, version, receiver)
 	if err != nil {

@@ -6,14 +6,14 @@ import (
 	"io"
 )
 
-// A SessionKey is a key that data messages have been, or will be, encrypted with, and by
-// what they tell which of them. It prints as a placeholder.
+// A SessionKey is a key with which data messages have been, or will be, encrypted, together
+// with the fields that identify those messages. It prints as a placeholder.
 type SessionKey struct {
 	Version          int
 	Sender, Receiver uint32 // instance tags; 0 in version 2
-	// First and Second are the key ids of sender and recipient in versions 2 and 3, whose
-	// Key of 16 bytes is an AES key; in version 4 the ids of ratchet and message, whose
-	// Key of 64 bytes is MKenc.
+	// In versions 2 and 3, First and Second are the key ids of sender and recipient, and Key
+	// is an AES key of 16 bytes. In version 4 they are the ids of the ratchet and the
+	// message, and Key is MKenc, 64 bytes.
 	First, Second uint32
 	Key           []byte
 }
@@ -35,7 +35,7 @@ func (l *keyLog) add(version int, ours, theirs uint32, sending bool, first, seco
 	l.keys = append(l.keys, k)
 }
 
-// wipe overwrites what nobody has taken.
+// wipe overwrites the keys that have not been taken.
 func (l *keyLog) wipe() {
 	if l == nil {
 		return
@@ -47,8 +47,8 @@ func (l *keyLog) wipe() {
 }
 
 // TakeKeys returns the keys of data messages that have been used, or in versions 2 and 3
-// derived, since the last call. There are none unless Config.LogKeys asked for them. The
-// caller wipes them.
+// derived, since the last call. There are none unless Config.LogKeys is set. The caller has
+// to wipe them.
 func (c *Conversation) TakeKeys() []SessionKey {
 	if c.log == nil {
 		return nil

@@ -7,72 +7,70 @@ import (
 )
 
 const (
-	// maxErrorsAMinute bounds the error messages we send: a person needs one,
-	// and two programs that answer each other need none.
+	// maxErrorsAMinute bounds the error messages that we send per minute: one is enough for a
+	// person, and two programs must not answer each other forever.
 	maxErrorsAMinute = 4
-	// maxRestartsAMinute bounds the key exchanges begun because the peer could
-	// not be read: whoever damages messages on the way does not get to keep us
-	// busy with exchanges.
+	// maxRestartsAMinute bounds the key exchanges per minute that we begin because of
+	// unreadable messages, so that an attacker who damages messages cannot keep us busy.
 	maxRestartsAMinute = 3
-	// maxAnswersAMinute bounds the key exchanges begun because the peer asked;
-	// a person who tries again and again stays far below it.
+	// maxAnswersAMinute bounds the key exchanges per minute that we begin because the peer
+	// asked. A person who tries repeatedly stays far below it.
 	maxAnswersAMinute = 30
-	// maxSecondClientsAMinute bounds how many other instances of the peer the user is told
-	// of: a person has a few devices, and anybody can make up instance tags.
+	// maxSecondClientsAMinute bounds how many other instances of the peer are reported per
+	// minute: a person has few devices, and anyone can make up instance tags.
 	maxSecondClientsAMinute = 3
-	// maxInstances bounds the instances of the peer that are kept apart: a
-	// person is logged in a few times, and each costs a kilobyte or two.
+	// maxInstances bounds the instances of the peer that are tracked: a person is logged in
+	// only a few times, and each instance takes a kilobyte or two.
 	maxInstances = 16
 	// exchangeTimeout is how long a key exchange may wait for the peer's next
 	// message before it is given up.
 	exchangeTimeout = time.Minute
-	// leastPatience is how long an offer, or an answer, counts as fresh on a fast
-	// network: while it does, it is not sent again for whatever comes. Some peers
-	// answer every copy of an Identity message with new keys, and then neither
-	// side can tell which answer counts.
+	// leastPatience is how long an offer or an answer counts as fresh on a fast network. A
+	// fresh one is never sent again, because some peers answer every copy of an Identity
+	// message with new keys, and then neither side can tell which answer counts.
 	leastPatience = 2 * time.Second
-	// leastRetry is how long a key exchange stands still on a fast network before
-	// this end moves it of its own accord.
+	// leastRetry is how long a key exchange may stall on a fast network before this end
+	// retries.
 	leastRetry = 4 * time.Second
-	// claimAfter is how long after the beginning of a session the peer may be shown which
-	// instance of ours it is with: libotr counts seconds. claimWithin ends it: later, the
-	// peer talks to another instance because a person does there.
+	// claimAfter is the earliest time after the beginning of a session at which claim acts,
+	// because libotr counts whole seconds. After claimWithin it no longer acts: if the peer
+	// then talks to another instance of ours, it does so because a person is active there.
 	claimAfter  = time.Second
 	claimWithin = 10 * time.Second
-	// pieceGap is how long the next fragment of a message may take before the message
-	// counts as lost: IRC clients send one long line in five to six seconds, and a line or
-	// two of something else may come first.
+	// pieceGap is how long to wait for the next fragment of a message before the message
+	// counts as lost. IRC clients send one long line every five to six seconds, and one or
+	// two other lines may come first.
 	pieceGap = 15 * time.Second
-	// patienceTrips is how many round trips both waits last at least: a line may
-	// take twice as long as the slowest before it.
+	// patienceTrips is the minimum of both waits in round trips: a line may take twice as
+	// long as the slowest before it.
 	patienceTrips = 2
 	// maxPatience bounds both waits, however often they have doubled.
 	maxPatience = 40 * time.Second
-	// maxRoundTrip bounds what is believed of a network: a peer that came up late
-	// looks like a slow one.
+	// maxRoundTrip is the upper limit for the estimate of the round trip, because a peer that
+	// started late looks like a slow network.
 	maxRoundTrip = 20 * time.Second
-	// refreshSends is how often new keys are offered in a session of version 4
-	// before it goes on with the old ones: data waits meanwhile, and a peer whose
-	// clock differs by more than a week never answers.
+	// refreshSends is how often new keys are offered in a version 4 session before it
+	// continues with the old ones. Data waits in the meantime, and a peer whose clock differs
+	// by more than a week never answers.
 	refreshSends = 2
-	// ownQueryMoment bounds the random time by which the peer's query is answered
-	// later if this end has sent one too, so that most key exchanges do not cross.
+	// ownQueryMoment bounds the random delay of the answer to the peer's query if this end
+	// has sent a query too, so that most key exchanges do not cross.
 	ownQueryMoment = 300 * time.Millisecond
-	// maxEarly and maxEarlyBytes bound the data messages that are kept because
-	// they came before the end of their key exchange, and earlyTime for how long:
-	// a burst that was reordered on its way.
+	// maxEarly and maxEarlyBytes bound the data messages that are kept because they came
+	// before their key exchange was complete: enough for a burst that was reordered on its
+	// way. earlyTime is how long they are kept.
 	maxEarly      = 16
 	maxEarlyBytes = wire.MaxMessage
 	earlyTime     = time.Minute
-	// takeOverAfter is how long the instance that our session is with must have
-	// been silent before another instance may replace it: two heartbeats.
+	// takeOverAfter is how long the session's instance must have been silent before another
+	// instance may replace it: two heartbeats.
 	takeOverAfter = 2 * time.Minute
-	// resendWithin is how long a text waits for encryption before it is no
-	// longer sent by itself: the person who typed it should still remember.
+	// resendWithin is how long a text may wait for a session and still be sent automatically:
+	// the person who typed it should still remember it.
 	resendWithin = time.Minute
 )
 
-// A limiter allows limit things a minute.
+// A limiter allows limit events per minute.
 type limiter struct {
 	limit int
 	used  int

@@ -2,43 +2,42 @@ package otr
 
 import "time"
 
-// A delays is what a Conversation knows of how long its lines take.
+// delays tracks how long the Conversation's lines take to leave and to be answered.
 type delays struct {
 	tracked bool      // the caller calls Departed
 	waiting bool      // lines of a key exchange have not left yet
-	first   time.Time // when the first of those was returned that left last
-	left    time.Time // when they left
+	first   time.Time // when the first of the lines that left last was returned
+	left    time.Time // when those lines left
 	trip    time.Duration
 }
 
-// TrackDepartures says that Departed will be called. Until then every line
-// counts as gone when it is returned.
+// TrackDepartures announces that the caller will call Departed. Without it every line counts
+// as gone when it is returned.
 func (c *Conversation) TrackDepartures() { c.delays.tracked = true }
 
-// Departed says that the transport has taken all lines so far. The waits of a key
-// exchange count from then: a line that stands in a queue has not been ignored.
+// Departed is to be called when the transport has accepted all lines so far. The waits of a
+// key exchange count from then, because a line that is still in a queue cannot have been
+// ignored.
 func (c *Conversation) Departed() {
 	if c.delays.waiting {
 		c.delays.waiting, c.delays.left = false, c.cfg.Now()
 	}
 }
 
-// Undeparted reports whether lines have been returned that Departed is to be
-// called for.
+// Undeparted reports whether lines have been returned for which Departed has not been called.
 func (c *Conversation) Undeparted() bool { return c.delays.waiting }
 
-// RoundTrip returns how long the peer's answers take to come, as far as that has
-// been seen; 0: not yet.
+// RoundTrip returns how long the peer's answers take to arrive; 0: not known yet.
 func (c *Conversation) RoundTrip() time.Duration { return c.delays.trip }
 
-// sent notes that lines of a key exchange, or a query, are returned now.
+// sent records that lines of a key exchange, or a query, are returned now.
 func (d *delays) sent(now time.Time) {
 	if d.tracked && !d.waiting {
 		d.waiting, d.first = true, now
 	}
 }
 
-// departure returns when what was returned at a time has left.
+// departure returns when the lines that were returned at a given time left.
 func (d *delays) departure(returned time.Time) time.Time {
 	if !returned.Before(d.first) && d.left.After(returned) {
 		return d.left
@@ -46,8 +45,7 @@ func (d *delays) departure(returned time.Time) time.Time {
 	return returned
 }
 
-// passed returns how long it is since a time when something was sent, or since
-// that has left.
+// passed returns the time since lines returned at since have left.
 func (c *Conversation) passed(since time.Time) time.Duration {
 	if c.delays.waiting {
 		return 0
@@ -55,12 +53,12 @@ func (c *Conversation) passed(since time.Time) time.Duration {
 	return c.cfg.Now().Sub(c.delays.departure(since))
 }
 
-// answeredAfter notes that what was sent at a time has been answered now.
+// answeredAfter records that something sent at since has been answered now.
 func (c *Conversation) answeredAfter(since time.Time) { c.answeredBetween(since, since) }
 
-// answeredBetween notes that what was sent first and last at these times has been
-// answered now. It does not show which copy the answer is to, so what was seen of
-// other messages is believed as far as it fits.
+// answeredBetween records that something that was sent repeatedly, from first to last, has
+// been answered now. The answer does not show which copy it is to, so the previous estimate
+// is kept as far as it fits.
 func (c *Conversation) answeredBetween(first, last time.Time) {
 	if first.IsZero() {
 		return
@@ -77,16 +75,15 @@ func (c *Conversation) answeredBetween(first, last time.Time) {
 	c.delays.trip = seen
 }
 
-// patience is how long something counts as fresh that was sent for the nth time,
+// patience returns how long something counts as fresh after it was sent for the nth time,
 // counted from 1.
 func (c *Conversation) patience(n int) time.Duration { return c.wait(leastPatience, n) }
 
-// retryAfter is how long a key exchange may stand still before the nth attempt,
-// counted from 1, to move it.
+// retryAfter returns how long a key exchange may stall before the nth retry, counted from 1.
 func (c *Conversation) retryAfter(n int) time.Duration { return c.wait(leastRetry, n) }
 
-// wait is at least as long as least, and patienceTrips round trips, doubled n-1
-// times.
+// wait returns the larger of least and patienceTrips round trips, doubled n-1 times within
+// limits.
 func (c *Conversation) wait(least time.Duration, n int) time.Duration {
 	d := max(least, patienceTrips*c.delays.trip)
 	for ; n > 1 && d < maxPatience; n-- {

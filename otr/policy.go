@@ -16,10 +16,10 @@ const (
 	RestartAKE                            // start it when the peer writes under keys that we do not have
 )
 
-// Has says whether p contains all of q.
+// Has reports whether p contains all flags of q.
 func (p Policy) Has(q Policy) bool { return p&q == q }
 
-// Allows says whether p contains the flag of a version.
+// Allows reports whether p contains the flag of a version.
 func (p Policy) Allows(version int) bool {
 	switch version {
 	case 2:

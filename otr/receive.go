@@ -11,21 +11,21 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Authenticated is text from the peer that a session's keys verified.
+// Authenticated is text from the peer, verified with a session's keys.
 type Authenticated []byte
 
-// Unauthenticated is text that came in clear: anyone may have written it.
+// Unauthenticated is text that came unencrypted: anyone may have written it.
 type Unauthenticated []byte
 
-// Received is what became of one line from the network. Its slices are valid
-// until the next call of a method of the Conversation.
+// Received is the result of one line from the network. Its slices are valid until the next
+// call of a method of the Conversation.
 type Received struct {
 	Text    Authenticated // the human-readable part of a data message
 	HasText bool          // false for heartbeats and messages of TLVs alone
-	// TLVs are the records of the data message that are not the Conversation's
-	// own business, in order: unknown and private types.
+	// TLVs are the records of the data message that the Conversation does not handle itself,
+	// in order: those of unknown and private types.
 	TLVs []wire.TLV
-	// DataMessage says that an authentic data message came, even an empty one.
+	// DataMessage is set for every authentic data message, even an empty one.
 	DataMessage bool
 
 	Unencrypted Unauthenticated // nil if there is none
@@ -36,9 +36,9 @@ type Received struct {
 
 func (r *Received) event(e Event) { r.Events = append(r.Events, e) }
 
-// Receive handles one line, or message, from the network: without its line end,
-// but a CR at its end is tolerated. Whatever a peer does is told in events; the
-// error is ErrTooLong or comes from our own side (randomness).
+// Receive handles one line, or message, from the network, without its line end; a CR at its
+// end is tolerated. Anything wrong with the peer's message is reported as an event. The error
+// is ErrTooLong or comes from our own side (randomness).
 func (c *Conversation) Receive(line []byte) (Received, error) {
 	var got Received
 	if len(line) > wire.MaxMessage {
@@ -69,7 +69,7 @@ func (c *Conversation) receiveLine(line []byte, kind wire.Kind, got *Received) e
 	case wire.KindTagged:
 		versions, text, _ := wire.ParseTag(line)
 		c.receivePlaintext(text, got)
-		// Version 4 takes a tag for no more than text in a session and after it.
+		// During and after a session, version 4 treats a tagged message as plain text.
 		over := c.state != StatePlaintext && best(versions, c.protocols) == v4.Version
 		if c.cfg.Policy.Has(WhitespaceStartAKE) && !over {
 			c.answerQuery(versions, got)
@@ -80,7 +80,7 @@ func (c *Conversation) receiveLine(line []byte, kind wire.Kind, got *Received) e
 	return nil
 }
 
-// receivePlaintext follows "Receiving plaintext without the whitespace tag".
+// receivePlaintext implements section "Receiving plaintext without the whitespace tag".
 func (c *Conversation) receivePlaintext(text []byte, got *Received) {
 	c.heardPlaintext = true
 	got.Unencrypted = Unauthenticated(text)
@@ -90,10 +90,10 @@ func (c *Conversation) receivePlaintext(text []byte, got *Received) {
 	got.event(Unencrypted{Bytes: len(text)})
 }
 
-// receiveError follows "Receiving an Error Message". An error is never answered
-// with an error. In version 4, where it is one only at the very beginning of a
-// message, it is shown and starts nothing. In a session it is answered with an
-// offer and never with a query, which makes some clients go on in clear.
+// receiveError implements section "Receiving an Error Message". An error message is never
+// answered with another. In version 4 it is only recognized at the very beginning of a
+// message, is shown, and starts nothing. In a session it is answered with an offer and never
+// with a query, which makes some clients continue without encryption.
 func (c *Conversation) receiveError(line []byte, got *Received) {
 	onlyV4 := c.onlyV4()
 	if onlyV4 && !wire.StartsWithError(line) {
@@ -114,8 +114,8 @@ func (c *Conversation) receiveError(line []byte, got *Received) {
 	got.Send = append(got.Send, lines...)
 }
 
-// onlyV4 reports whether nothing but version 4 counts now: there is a session of
-// it, or none and no other version is allowed.
+// onlyV4 reports whether the rules of version 4 apply: there is a version 4 session, or there
+// is no session and only version 4 is allowed.
 func (c *Conversation) onlyV4() bool {
 	if c.state == StateEncrypted {
 		return c.active.id.version == v4.Version
@@ -123,7 +123,7 @@ func (c *Conversation) onlyV4() bool {
 	return c.protocols[v4.Version] != nil && len(c.protocols) == 1
 }
 
-// receiveFragment follows "Receiving Fragments".
+// receiveFragment implements section "Receiving Fragments".
 func (c *Conversation) receiveFragment(line []byte, got *Received) error {
 	f, err := wire.ParseFragment(line)
 	if err != nil {
@@ -156,13 +156,13 @@ func (c *Conversation) receiveFragment(line []byte, got *Received) error {
 	return c.receiveLine(whole, kind, got)
 }
 
-// ErrAuthentication reports a message of a key exchange of version 4 that failed a check.
-// One that has a valid form and comes from an honest peer fails where the two ends do not
-// name the same accounts.
+// ErrAuthentication means that a message of a version 4 key exchange failed a check. A
+// well-formed message from an honest peer fails only if the two ends do not name the same
+// accounts.
 var ErrAuthentication = v4.ErrAuthentication
 
-// ErrOffline reports a Non-Interactive-Auth message: it was written to somebody who is away,
-// and begins no live session. Package offline reads it.
+// ErrOffline means that a Non-Interactive-Auth message came. It was written to a recipient
+// who is away, and begins no live session; package offline reads it.
 var ErrOffline = errors.New("otr: a message to somebody who is away")
 
 var errNested = errors.New("otr: a fragment inside fragments")
@@ -178,8 +178,8 @@ func (c *Conversation) receiveEncoded(line []byte, got *Received) error {
 	return c.receiveBinary(line, msg, nil, got)
 }
 
-// receiveBinary finds the engine that a line's message is for. many, unless nil, is the room of
-// one message among many.
+// receiveBinary passes the message of a line to its engine. many, unless nil, is the buffer
+// of this message in a batch.
 func (c *Conversation) receiveBinary(line, msg []byte, many *bulkMessage, got *Received) error {
 	h, body, err := wire.ParseHeader(msg)
 	if err != nil {
@@ -227,10 +227,10 @@ func (c *Conversation) receiveBinary(line, msg []byte, many *bulkMessage, got *R
 	return c.receiveExchange(id, h, body, msg, got)
 }
 
-// claim follows a message of an instance of the peer to another instance of ours. At the
-// beginning of a session with it, that is one which libotr still takes for the latest: it
-// talks to the instance that it has heard last, to the second, and one of ours that has just
-// crashed may have been heard in the same second. An empty message, once, puts that right.
+// claim handles a message from an instance of the peer to another instance of ours. libotr
+// sends to the instance that it heard from last, in whole seconds. At the beginning of a
+// session it may therefore choose an instance of ours that has just crashed, if it heard from
+// that one within the same second. One empty message from us corrects this.
 func (c *Conversation) claim(id peerID, got *Received) error {
 	if c.state != StateEncrypted || id != c.active.id || c.claimed || c.Exchanging() {
 		return nil
@@ -244,8 +244,8 @@ func (c *Conversation) claim(id peerID, got *Received) error {
 	return err
 }
 
-// mayBeForUs reports whether a message of version 4 with an instance tag that is not
-// valid may be for this instance, and its sender wants to know of errors.
+// mayBeForUs reports whether a version 4 message with an invalid instance tag may be for this
+// instance, and its sender wants to be told of errors.
 func (c *Conversation) mayBeForUs(msg []byte) bool {
 	r := wire.NewReader(msg)
 	version, kind, _, receiver := r.Short(), wire.MessageType(r.Byte()), r.Int(), r.Int()
@@ -254,7 +254,7 @@ func (c *Conversation) mayBeForUs(msg []byte) bool {
 		(receiver == c.cfg.InstanceTag || receiver < wire.MinInstanceTag)
 }
 
-// complain sends an error message, unless too many have been sent.
+// complain sends an error message, unless too many have been sent already.
 func (c *Conversation) complain(text string, got *Received) {
 	if c.errorReply.allow(c.cfg.Now()) {
 		got.Send = append(got.Send, wire.AppendError(nil, text))
@@ -279,9 +279,9 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 	switch v {
 	case accepted:
 		switch {
-		case last: // the exchange is over for us
+		case last: // this exchange is over for us
 		case lost && p.engine.crossed():
-			p.hear(c.cfg.Now()) // a winner that says no more than that it has won
+			p.hear(c.cfg.Now()) // the winner has only repeated its commitment
 		default:
 			p.second = false
 			c.stepped(p, h.Type)
@@ -295,7 +295,7 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 		}
 	case ignored:
 		if c.state == StateEncrypted && p != c.active {
-			c.tellSecond(id, got) // an answer to an offer that the first has taken
+			c.tellSecond(id, got) // an answer to an offer that has led to our session already
 		}
 		return nil
 	case busy:
@@ -325,8 +325,8 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 	return nil
 }
 
-// stepped notes that a message of this type has taken a key exchange with p
-// further, and how long it took to come if it is an answer.
+// stepped records that a message of this type has advanced a key exchange with p, and how
+// long the answer took if it is one.
 func (c *Conversation) stepped(p *peer, t wire.MessageType) {
 	switch t {
 	case wire.TypeDHCommit, wire.TypeIdentity:
@@ -346,8 +346,8 @@ func (c *Conversation) stepped(p *peer, t wire.MessageType) {
 	p.stepped, p.retried = p.seen, time.Time{}
 }
 
-// tellExpired tells both ends of a client profile that has expired, which on the
-// way of a key exchange means that a clock is wrong.
+// tellExpired tells both ends that the peer's client profile has expired. During a key
+// exchange this means that one of the clocks is wrong.
 func (c *Conversation) tellExpired(id peerID, err error, got *Received) {
 	var e *v4.ExpiredError
 	if !errors.As(err, &e) {
@@ -358,7 +358,7 @@ func (c *Conversation) tellExpired(id peerID, err error, got *Received) {
 	c.complain(event.errorText(), got)
 }
 
-// receiveData follows "Receiving a Data Message".
+// receiveData implements section "Receiving a Data Message".
 func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, many *bulkMessage, got *Received) error {
 	p := c.peers[id]
 	if c.state == StateEncrypted && p != c.active {
@@ -410,9 +410,8 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, m
 	return c.receiveTLVs(text.TLVs, got)
 }
 
-// unreadable tells both sides about a data message that cannot be read, unless
-// its sender asked not to be told.
-// What may have overtaken the Auth-I is kept until that has come.
+// unreadable tells both sides about an unreadable data message; the sender can ask not to be
+// told. A message that may have overtaken the Auth-I message is kept until that comes.
 func (c *Conversation) unreadable(id peerID, body, msg []byte, reason error, got *Received) {
 	now := c.cfg.Now()
 	if p := c.peers[id]; p != nil && p.engine.authState() == AuthWaitingAuthI && now.Sub(p.stepped) < earlyTime && c.early.keep(id, msg, now) {
@@ -426,8 +425,8 @@ func (c *Conversation) unreadable(id peerID, body, msg []byte, reason error, got
 	c.restart(id, got)
 }
 
-// receiveTLVs handles the records that are the Conversation's business and
-// leaves the others in got.
+// receiveTLVs handles the records that concern the Conversation itself and leaves the others
+// in got.
 func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 	ended := false
 	extraKeys := 0
@@ -463,9 +462,9 @@ func (c *Conversation) receiveTLVs(tlvs []wire.TLV, got *Received) error {
 	return nil
 }
 
-// receiveExtraKey handles the nth TLV of a message that announces a use of the
-// extra symmetric key: four bytes that say what for, and data. It returns how
-// many keys there were in it, one or none.
+// receiveExtraKey handles the nth TLV of a message that announces a use of the extra
+// symmetric key. Its value is a use of four bytes, followed by data. It returns the number of
+// keys, one or none.
 func (c *Conversation) receiveExtraKey(t wire.TLV, n int, got *Received) int {
 	value := t.Value
 	if len(value) < 4 {
@@ -473,7 +472,7 @@ func (c *Conversation) receiveExtraKey(t wire.TLV, n int, got *Received) int {
 			got.event(Malformed{Reason: errExtraKeyTLV})
 			return 0
 		}
-		value = make([]byte, 4) // a record that is too short has a context of zeros
+		value = make([]byte, 4) // in version 4 a record that is too short has a context of zeros
 	}
 	key, err := c.active.engine.extraKey(true, n)
 	if err != nil {
@@ -490,12 +489,12 @@ var (
 	errTooManyExtraKeys = fmt.Errorf("otr: message with more than %d extra symmetric keys", v4.MaxExtraKeys)
 )
 
-// receiveSMP hands a record to the socialist millionaires' protocol.
+// receiveSMP passes a record to the socialist millionaires' protocol.
 func (c *Conversation) receiveSMP(t wire.TLV, got *Received) error {
 	m := c.machine()
 	answer, event := m.Receive(t)
 	if m.OutcomeShown() {
-		got.event(SMPShown{}) // no message leaves this state as it was
+		got.event(SMPShown{}) // every message ends this state, so it is new
 	}
 	switch event.Kind {
 	case smp.Asked:

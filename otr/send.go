@@ -13,22 +13,22 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A Message is what one data message carries.
+// A Message is the content of one data message.
 type Message struct {
 	Text             []byte     // must not contain NUL; may be empty
 	TLVs             []wire.TLV // of unknown or private types, values at most 65535 bytes
-	IgnoreUnreadable bool       // the peer shall not complain where it cannot be read
+	IgnoreUnreadable bool       // the peer should not complain if it cannot read the message
 
-	// RevealAll has the message reveal every MAC key that has verified a message of
-	// the peer. None of them verifies another: what the peer has sent and has not
-	// arrived yet may be lost, so it is for a peer that waits for this message.
+	// RevealAll makes the message reveal every MAC key that has verified a message of the
+	// peer. These keys verify no further message, so messages of the peer that have not
+	// arrived yet may be lost. Use it only if the peer is waiting for this message.
 	RevealAll bool
 }
 
-// Send follows "User types a message to be sent": it returns the lines to put
-// on the wire, which may be none. In StatePlaintext with RequireEncryption the
-// text is kept until a session begins and what Start returns is sent in its place. In
-// StateFinished it is kept too, and the error is ErrFinished.
+// Send implements section "User types a message to be sent": it returns the lines to send,
+// which may be none. In StatePlaintext with RequireEncryption it keeps the text until a
+// session begins, and returns the lines of Start instead. In StateFinished it keeps the text
+// too, and the error is ErrFinished.
 func (c *Conversation) Send(text []byte) ([][]byte, error) {
 	now := c.cfg.Now()
 	if bytes.IndexByte(text, 0) >= 0 && (c.state != StatePlaintext || c.cfg.Policy.Has(RequireEncryption)) {
@@ -57,10 +57,9 @@ func (c *Conversation) Send(text []byte) ([][]byte, error) {
 	return [][]byte{line}, nil
 }
 
-// AppendMessage encrypts a message in the session and appends it to dst, in one
-// line or in fragments, each ended by LF. It allocates nothing where dst has
-// room, but for the state of the cipher. ErrNotEncrypted, ErrFinished, ErrNUL
-// and ErrTooLong change nothing.
+// AppendMessage encrypts a message in the session and appends it to dst, as one line or as
+// fragments, each ended by LF. If dst has enough capacity, it allocates only the state of the
+// cipher. After ErrNotEncrypted, ErrFinished, ErrNUL or ErrTooLong, nothing has changed.
 func (c *Conversation) AppendMessage(dst []byte, m Message) ([]byte, error) {
 	switch {
 	case c.state == StateFinished:
@@ -102,15 +101,15 @@ func (c *Conversation) appendSealed(dst, sealed []byte) ([]byte, error) {
 	return c.appendLines(dst, sealed, c.active.id.version, c.active.id.tag)
 }
 
-// noteRotation notes when our keys have changed last. In versions 2 and 3 they do when
-// we receive, in version 4 when we send.
+// noteRotation records when our keys last changed. In versions 2 and 3 they change when we
+// receive, in version 4 when we send.
 func (c *Conversation) noteRotation(now time.Time) {
 	if n := c.active.engine.keyRotations(); n != c.rotations {
 		c.rotations, c.keysSince = n, now
 	}
 }
 
-// plaintext builds the inside of a data message, padded.
+// plaintext builds the padded plaintext of a data message.
 func (c *Conversation) plaintext(m Message) (p wire.Plaintext, flags byte, err error) {
 	if m.IgnoreUnreadable {
 		flags = wire.FlagIgnoreUnreadable
@@ -146,16 +145,16 @@ func (c *Conversation) plaintext(m Message) (p wire.Plaintext, flags byte, err e
 
 const (
 	tlvHeaderLen = 4
-	// maxPlaintext leaves room within wire.MaxMessage, after base64, for the
-	// rest of a data message: its fields and a thousand revealed MAC keys.
+	// maxPlaintext is the largest plaintext, in bytes. After base64 it leaves room within
+	// wire.MaxMessage for the other fields of a data message and a thousand revealed MAC
+	// keys.
 	maxPlaintext = wire.MaxMessage*3/4 - 24*1024
 )
 
-// zeros is what padding is made of; it is never written.
+// zeros is the content of padding; it is never written to.
 var zeros [maxPad]byte
 
-// appendLines appends a binary message in one line or in fragments, each ended
-// by LF.
+// appendLines appends a binary message as one line or as fragments, each ended by LF.
 func (c *Conversation) appendLines(dst, msg []byte, version int, receiver uint32) ([]byte, error) {
 	size := wire.ArmoredLen(len(msg))
 	if c.cfg.MaxSize == 0 || size <= c.cfg.MaxSize {
@@ -164,7 +163,7 @@ func (c *Conversation) appendLines(dst, msg []byte, version int, receiver uint32
 	}
 	armored := wire.AppendArmor(nil, msg)
 	format := c.protocols[version].fragmentFormat()
-	var id [4]byte // tells the fragments of one message from another's, in version 4
+	var id [4]byte // identifies the fragments of one message in version 4
 	if format == v4.Version {
 		if _, err := io.ReadFull(c.cfg.Rand, id[:]); err != nil {
 			return dst, fmt.Errorf("otr: fragment identifier: %w", err)
@@ -173,7 +172,7 @@ func (c *Conversation) appendLines(dst, msg []byte, version int, receiver uint32
 	return wire.AppendFragments(dst, format, binary.BigEndian.Uint32(id[:]), c.cfg.InstanceTag, receiver, armored, c.cfg.MaxSize)
 }
 
-// lines is appendLines for those who want the lines one by one.
+// lines is like appendLines, but returns separate lines.
 func (c *Conversation) lines(msg []byte, version int, receiver uint32) ([][]byte, error) {
 	b, err := c.appendLines(nil, msg, version, receiver)
 	if err != nil {
@@ -182,7 +181,7 @@ func (c *Conversation) lines(msg []byte, version int, receiver uint32) ([][]byte
 	return split(b), nil
 }
 
-// split takes lines that are ended by LF apart.
+// split splits a buffer of lines that are ended by LF.
 func split(b []byte) [][]byte {
 	var lines [][]byte
 	for line := range bytes.Lines(b) {
@@ -191,7 +190,7 @@ func split(b []byte) [][]byte {
 	return lines
 }
 
-// internal sends records of our own in a message without text.
+// internal sends the Conversation's own records in a message without text.
 func (c *Conversation) internal(tlvs ...wire.TLV) ([][]byte, error) {
 	b, err := c.AppendMessage(nil, Message{TLVs: tlvs, IgnoreUnreadable: true})
 	if err != nil {
@@ -200,12 +199,12 @@ func (c *Conversation) internal(tlvs ...wire.TLV) ([][]byte, error) {
 	return split(b), nil
 }
 
-// End follows "User requests to end an OTR conversation": it tells the peer,
-// reveals the MAC keys that are left, and forgets the session. The state is
-// StatePlaintext then, and what is kept for sending later is forgotten.
+// End implements section "User requests to end an OTR conversation": it tells the peer,
+// reveals the remaining MAC keys, and forgets the session and any text kept for later. The
+// state is StatePlaintext afterwards.
 func (c *Conversation) End() ([][]byte, error) { return c.EndWith() }
 
-// EndWith is End, and carries further records in the session's last message.
+// EndWith is like End, with further records in the session's last message.
 func (c *Conversation) EndWith(tlvs ...wire.TLV) ([][]byte, error) {
 	var lines [][]byte
 	var err error
@@ -228,9 +227,9 @@ func (c *Conversation) EndWith(tlvs ...wire.TLV) ([][]byte, error) {
 	return lines, err
 }
 
-// ExtraKey tells the peer that the extra symmetric key is going to be used, for
-// a purpose and with data that only the two ends know the meaning of, and
-// returns the key: 32 bytes in version 3, 64 in version 4.
+// ExtraKey tells the peer that the extra symmetric key is going to be used. The meaning of
+// use and data is up to the two ends. It returns the key: 32 bytes in version 3, 64 in
+// version 4.
 func (c *Conversation) ExtraKey(use uint32, data []byte) (key []byte, lines [][]byte, err error) {
 	if c.state != StateEncrypted {
 		return nil, nil, ErrNotEncrypted
@@ -247,12 +246,12 @@ func (c *Conversation) ExtraKey(use uint32, data []byte) (key []byte, lines [][]
 	return key, lines, err
 }
 
-// A storedText is the text that waits for a session.
+// A storedText is a text that waits for a session.
 type storedText struct {
 	text  []byte
-	to    keys.Fingerprint // whom it was typed to; zero: there had been no session
+	to    keys.Fingerprint // the key it was typed for; zero: there had been no session
 	since time.Time
-	sent  bool // it was sent once; it waits only if the peer could not read it
+	sent  bool // it was sent; it is sent again only if the peer could not read it
 }
 
 func (s *storedText) keep(text []byte, to keys.Fingerprint, now time.Time, sent bool) {
@@ -261,8 +260,7 @@ func (s *storedText) keep(text []byte, to keys.Fingerprint, now time.Time, sent 
 	s.to, s.since, s.sent = to, now, sent
 }
 
-// unread notes that the peer reports an error: what it was sent last may not
-// have been read.
+// unread records that the peer has reported an error, so it may not have read the last text.
 func (s *storedText) unread() { s.sent = false }
 
 func (s *storedText) forget() {
@@ -270,9 +268,9 @@ func (s *storedText) forget() {
 	s.text, s.since = s.text[:0], time.Time{}
 }
 
-// sendStored sends the text that has waited for this session, if it is recent.
-// What was typed to one key is not sent to another: anybody can report an error
-// and then offer a key exchange.
+// sendStored sends the text that has waited for this session, if it is recent. A text typed
+// for one key is not sent to another, because anyone can send an error message and then offer
+// a key exchange.
 func (c *Conversation) sendStored(got *Received) {
 	s := &c.stored
 	stranger := s.to != keys.Fingerprint{} && s.to != c.active.engine.peerFingerprint()

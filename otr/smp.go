@@ -5,9 +5,9 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// StartSMP begins the socialist millionaires' protocol: are the peer's secret
-// and ours the same? The question, which may be empty, is shown to the peer's
-// user. A run that is under way is aborted first. The answer comes in events.
+// StartSMP begins the socialist millionaires' protocol, which tests whether the peer's secret
+// and ours are the same. The question, which may be empty, is shown to the peer's user. A run
+// that is under way is aborted first. The result is reported in events.
 func (c *Conversation) StartSMP(secret []byte, question string) ([][]byte, error) {
 	if c.state != StateEncrypted {
 		return nil, ErrNotEncrypted
@@ -15,7 +15,7 @@ func (c *Conversation) StartSMP(secret []byte, question string) ([][]byte, error
 	return c.sendSMP(c.machine().Start(secret, question))
 }
 
-// AnswerSMP gives the secret that an SMPAsked event asked for.
+// AnswerSMP answers an SMPAsked event with our secret.
 func (c *Conversation) AnswerSMP(secret []byte) ([][]byte, error) {
 	if c.state != StateEncrypted {
 		return nil, ErrNotEncrypted
@@ -39,7 +39,7 @@ func (c *Conversation) sendSMP(tlvs []wire.TLV, err error) ([][]byte, error) {
 		return nil, err
 	}
 	var lines [][]byte
-	for _, t := range tlvs { // one a message: x/crypto reads no second one
+	for _, t := range tlvs { // one per message, because x/crypto reads only the first
 		more, err := c.internal(t)
 		if err != nil {
 			return nil, err
@@ -49,7 +49,7 @@ func (c *Conversation) sendSMP(tlvs []wire.TLV, err error) ([][]byte, error) {
 	return lines, nil
 }
 
-// machine returns the session's.
+// machine returns the session's SMP machine.
 func (c *Conversation) machine() *smp.Machine {
 	if c.smp == nil {
 		c.smp = smp.New(c.active.engine.smpBinding(), c.cfg.Rand)
@@ -57,14 +57,14 @@ func (c *Conversation) machine() *smp.Machine {
 	return c.smp
 }
 
-// SMPOutcomeShown says that a run is under way whose outcome the peer has been shown,
-// and has not shown us yet; see SMPShown. Whoever ends it now must count it as failed.
+// SMPOutcomeShown reports whether a run is under way whose outcome the peer has been shown
+// but we have not; see SMPShown. If such a run ends now, it must be counted as failed.
 func (c *Conversation) SMPOutcomeShown() bool {
 	return c.smp != nil && c.smp.OutcomeShown()
 }
 
-// smpEnds follows the end of what a run belongs to: the session, or the
-// Conversation. A run whose outcome the peer has seen has failed.
+// smpEnds is called when the session ends. A run whose outcome the peer has been shown has
+// failed.
 func (c *Conversation) smpEnds(got *Received) {
 	if c.SMPOutcomeShown() {
 		got.event(SMPFailed{BrokenOff: true})

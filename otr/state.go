@@ -7,8 +7,8 @@ import (
 	"otrpipe/otr/v4"
 )
 
-// A MessageState controls what becomes of outgoing texts; see the
-// specification's "Message state".
+// A MessageState determines how outgoing texts are treated; see the specification's section
+// "Message state".
 type MessageState int
 
 // The message states.
@@ -30,11 +30,11 @@ func (s MessageState) String() string {
 	return fmt.Sprintf("MessageState(%d)", int(s))
 }
 
-// An AuthState says where a key exchange stands; see the specification's
+// An AuthState is the state of a key exchange; see the specification's section
 // "Authentication state".
 type AuthState int
 
-// Where the states of packages v3 and v4 begin among ours.
+// The first values for the states of packages v3 and v4.
 const (
 	authV3 AuthState = 0
 	authV4 AuthState = 16
@@ -50,7 +50,7 @@ const (
 	AuthWaitingAuthI      = authV4 + AuthState(v4.AuthWaitingAuthI)
 )
 
-// String returns the specification's word.
+// String returns the specification's name of the state.
 func (s AuthState) String() string {
 	if s > authV4 {
 		return v4.AuthState(s - authV4).String()

@@ -7,7 +7,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// NextTick returns when Tick will have something to do, or the zero time.
+// NextTick returns when Tick is next due, or the zero time.
 func (c *Conversation) NextTick() time.Time {
 	var next time.Time
 	at := func(t time.Time) {
@@ -71,8 +71,8 @@ func (c *Conversation) NextTick() time.Time {
 	return next
 }
 
-// Expires returns when the session will be ended because its keys have not changed,
-// and after how long that is; the zero time if it will not.
+// Expires returns when the session will end because its keys have not changed, and the limit
+// for that (Config.Expire); the zero time if it does not expire.
 func (c *Conversation) Expires() (time.Time, time.Duration) {
 	if c.state != StateEncrypted || c.cfg.Expire <= 0 {
 		return time.Time{}, 0
@@ -80,15 +80,13 @@ func (c *Conversation) Expires() (time.Time, time.Duration) {
 	return c.keysSince.Add(c.cfg.Expire), c.cfg.Expire
 }
 
-// Tick does what is due by the clock: a heartbeat, the end of a session that
-// expired, moving a key exchange that stands still, forgetting what waited too
-// long. A data message that came too early is handled here, one in a call, as soon
-// as its session has begun: a caller that wants texts in order calls Tick after
-// Receive as long as NextTick is not in the future.
+// Tick does what is due by the clock: it sends a heartbeat, ends an expired session, retries
+// a stalled key exchange, and forgets what has waited too long. It also handles data messages
+// that came before their session began, one per call. To get texts in order, call Tick after
+// Receive until NextTick is in the future.
 func (c *Conversation) Tick() (Received, error) { return c.TickWith() }
 
-// TickWith is Tick, and carries further records in the last message of a session
-// that expired.
+// TickWith is like Tick, with further records in the last message of an expired session.
 func (c *Conversation) TickWith(last ...wire.TLV) (Received, error) {
 	var got Received
 	now := c.cfg.Now()
@@ -121,7 +119,7 @@ func (c *Conversation) TickWith(last ...wire.TLV) (Received, error) {
 		version := c.active.id.version
 		lines, err := c.EndWith(last...)
 		if version == v4.Version {
-			c.state = StateFinished // of version 4; versions 2 and 3 do not know of expiry
+			c.state = StateFinished // as version 4 specifies; versions 2 and 3 have no expiry
 		}
 		got.Send = append(got.Send, lines...)
 		got.event(Ended{Expired: true})

@@ -8,14 +8,14 @@ import (
 	"otrpipe/otr/v4"
 )
 
-// ErrNoUpgrade says that the session cannot be replaced by one of version 4: it is not
-// one of version 3, or Config has no keys of version 4.
+// ErrNoUpgrade means that no version 4 session can replace the current one: it is not of
+// version 3, or Config has no version 4 keys, or AllowUpgrade was not called.
 var ErrNoUpgrade = errors.New("otr: there is no session of version 3 to go on from in version 4")
 
-// AllowUpgrade lets a session of version 4 with the same instance of the peer replace
-// the session of version 3, whoever of the two begins it. From then on version 4 is
-// offered, whatever Policy said. Both ends call it, and then one of them Upgrade, once
-// they have told each other, inside the session, the keys that they have in version 4.
+// AllowUpgrade allows a version 4 session with the same instance of the peer to replace the
+// version 3 session, whichever end begins it. From then on version 4 is offered, even if
+// Policy did not allow it. Once the two ends have told each other their version 4 keys inside
+// the session, both call AllowUpgrade, and then one of them calls Upgrade.
 func (c *Conversation) AllowUpgrade() error {
 	if c.state != StateEncrypted {
 		return ErrNotEncrypted
@@ -34,8 +34,8 @@ func (c *Conversation) AllowUpgrade() error {
 	return nil
 }
 
-// Upgrade begins the key exchange that AllowUpgrade allows. The session of version 3
-// goes on until it has succeeded.
+// Upgrade begins the key exchange that AllowUpgrade allows. The version 3 session goes on
+// until it succeeds.
 func (c *Conversation) Upgrade() ([][]byte, error) {
 	if c.state != StateEncrypted || !c.upgradable {
 		return nil, ErrNoUpgrade
@@ -48,7 +48,7 @@ func (c *Conversation) Upgrade() ([][]byte, error) {
 	return c.lines(msg, v4.Version, tag)
 }
 
-// upgrades says whether a session with p would be the one that AllowUpgrade allows.
+// upgrades reports whether a session with p would be the one that AllowUpgrade allows.
 func (c *Conversation) upgrades(p *peer) bool {
 	return c.upgradable && p.id == peerID{version: v4.Version, tag: c.active.id.tag}
 }
