@@ -260,6 +260,7 @@ func secured(r *remote) (all []event) {
 // not end it: the session goes on with the first, the second hears no text, and the user and
 // --events are told of it.
 func TestAFriendsSecondClientDoesNotEndTheSession(t *testing.T) {
+	long(t)
 	program(t, "socat", "socat")
 	for _, test := range []struct{ name, asks, told, event string }{
 		{"by a D-H Commit", "commit", "a second client of the peer asked for a session; this one goes on with the first", `"event":"second_client",`},

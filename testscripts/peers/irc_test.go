@@ -417,6 +417,7 @@ func TestOtrIRCStartsEverythingItself(t *testing.T) {
 // What the server says of the friend is said in words: a line that it could not pass on, and
 // the friend's leaving and coming where a channel shows it.
 func TestOtrIRCSaysWhereTheFriendIs(t *testing.T) {
+	long(t)
 	t.Parallel()
 	h := newHome(t)
 	program(t, "ii", "ii")
@@ -510,6 +511,7 @@ func TestOtrIRCTellsTheFriendOfTheEndWhenItsGroupIsSignalled(t *testing.T) {
 
 // The same, where ii runs already: out of its log.
 func TestOtrIRCSaysWhereTheFriendIsAsIIsLogHasIt(t *testing.T) {
+	long(t)
 	t.Parallel()
 	server := startServer(t)
 	_, port, err := net.SplitHostPort(server)
@@ -560,6 +562,7 @@ exec otrpipe "${arguments[@]}" -- bash -c '` + fullDisk + `' - "${@:2}"
 // Where nothing can be written, the scripts end and say why: they keep what they know of the
 // conversation in files.
 func TestScriptsThatCannotWriteEndAndSayWhy(t *testing.T) {
+	long(t)
 	t.Parallel()
 	program(t, "ii", "ii")
 	irc, xmpp := startServer(t), startXMPP(t, "bob")

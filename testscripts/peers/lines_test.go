@@ -33,7 +33,13 @@ func eachPeer(t *testing.T, story func(t *testing.T, k *kind, version string)) {
 func TestProgramTalksInLines(t *testing.T) {
 	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
+		if k != libotr || version != k.versions[0] {
+			long(t)
+		}
 		for _, size := range []string{"", "200"} {
+			if testing.Short() && size != "" {
+				continue
+			}
 			flags, theirs := []string(nil), []string{"--versions", version}
 			if size != "" {
 				flags = []string{"--max-size", size}
@@ -199,6 +205,7 @@ func TestProgramRunsSMPBeforeAnyText(t *testing.T) {
 // A peer that begins a key exchange in a version that is not allowed here is no riddle: the
 // hint names its version, and the flag that allows it.
 func TestTheHintNamesTheVersionOfAKeyExchange(t *testing.T) {
+	long(t)
 	h, r := newHome(t), newRemote(t, libotr, "--versions", "2", "--on", "start=commit")
 	l := h.connect("3", r, "--timeout", "6s") // it needs a moment to start
 	if code := l.left(); code != 7 {

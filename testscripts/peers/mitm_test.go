@@ -58,6 +58,7 @@ func joined(t *testing.T, a, b *exec.Cmd) {
 // The man in the middle is a real one: nothing between two clients that check
 // nothing is secret from it, and they do not notice. SMP that is passed on fails.
 func TestManInTheMiddleReadsThoseWhoDoNotCheck(t *testing.T) {
+	long(t)
 	t.Parallel()
 	peer := libotr.command(t)[0]
 	middle, err := mitm()

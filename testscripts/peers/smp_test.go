@@ -68,7 +68,7 @@ func TestSMPInterop(t *testing.T) {
 			for _, version := range kind.versions {
 				for asker := range 2 {
 					for _, question := range []string{"", "what do you sáy?"} {
-						if testing.Short() && (asker == 1 || question != "") {
+						if testing.Short() && (kind != libotr || version != kind.versions[0] || asker == 1 || question == "") {
 							continue
 						}
 						r := smpRow{kind, version, asker, question}

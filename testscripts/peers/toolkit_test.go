@@ -286,6 +286,7 @@ func bothWays(t *testing.T, line, key string) {
 
 // Data messages that both tools make of the same parts are the same bytes.
 func TestRemacMakesTheSameMessage(t *testing.T) {
+	long(t)
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	digits := func(n int) string {
@@ -319,6 +320,7 @@ func TestRemacMakesTheSameMessage(t *testing.T) {
 // Both tools derive the same keys; the session id of ours is the one that clients of
 // version 3 show, of which theirs knows only version 1's.
 func TestSessionKeysAreTheSame(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const private = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	for _, public := range []string{"02", "3039", strings.Repeat("7f", 190)} {
