@@ -13,20 +13,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"otrpipe/commands"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(cleaned{m}, map[string]func(){
-		"otrpipe": func() { os.Exit(commands.Run(pinned(os.Args), os.Stdin, os.Stdout, os.Stderr)) },
-		"dial":    func() { os.Exit(dialMain(os.Args[1:])) },
 		"measure": func() { os.Exit(measureMain(os.Args[1:])) },
 		"pty":     func() { os.Exit(ptyMain(os.Args[1:])) },
 		"random":  func() { os.Exit(randomMain(os.Args[1:])) },
@@ -48,6 +42,15 @@ func (c cleaned) Run() int {
 		}
 		os.Setenv("GOTMPDIR", folder)
 	}
+	folder, err := sharedFolders.make("otrpipe-programs")
+	if err == nil {
+		err = buildPrograms(folder)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	os.Setenv("PATH", folder+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	// With the race detector every process would linger for a second at its end.
 	if os.Getenv("GORACE") == "" {
 		os.Setenv("GORACE", "atexit_sleep_ms=10")
@@ -123,39 +126,13 @@ func tell(t *testing.T, version string, stories []string) {
 	})
 }
 
-// condition is what stories may ask for beyond testscript's own conditions: [cgo] is a
-// program built with cgo, which can see what was closed before it began.
+// condition is what stories may ask for beyond testscript's own conditions: [cgo] is a Go
+// that builds programs with cgo, which can see what was closed before they began.
 func condition(name string) (bool, error) {
 	if name == "cgo" {
 		return withCgo, nil
 	}
 	return false, fmt.Errorf("unknown condition %s", name)
-}
-
-// pinned is a command line of the program in a story: where $OTR is 3, and it
-// is one that takes an end of a conversation and names no versions itself, it
-// names that one only.
-func pinned(args []string) []string {
-	if os.Getenv("OTR") != "3" || slices.Contains(args, "--otr") {
-		return args
-	}
-	for i, word := range args {
-		if strings.HasPrefix(word, "--otr=") { // from a script of ours
-			args = slices.Clone(args)
-			args[i] = "--otr=3"
-			return args
-		}
-	}
-	for i, word := range args {
-		if i > 0 && args[i-1] == "-s" {
-			continue // a session's name
-		}
-		switch word {
-		case "connect", "chat", "serve", "encrypt-stream", "decrypt-stream":
-			return slices.Insert(slices.Clone(args), i+1, "--otr", "3")
-		}
-	}
-	return args
 }
 
 // setUpHome gives a script folders of its own for everything the program

@@ -44,6 +44,8 @@ const patience = 90 * time.Second
 //	finish NAME CODE              waits for the program's exit, which must be CODE;
 //	                              then stdout and stderr look at its output
 //	running NAME                  the program has not ended
+//	cgo                           from here on otrpipe is built with cgo; see also the
+//	                              condition [cgo]
 //	sshd VAR                      starts a throw-away sshd of our own on loopback and sets
 //	                              VAR to its port; see startSSHD
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -58,6 +60,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"signal":   signal,
 	"finish":   finish,
 	"running":  running,
+	"cgo":      useCgo,
 	"sshd":     startSSHD,
 }
 
@@ -342,6 +345,16 @@ func running(ts *testscript.TestScript, neg bool, args []string) {
 	if named(ts, args[0]).ended() != neg {
 		ts.Fatalf("%s: ended is %v", args[0], !neg)
 	}
+}
+
+// useCgo puts the program as go build makes it here in front of the script's PATH.
+func useCgo(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: cgo")
+	}
+	program, err := builtProgram()
+	ts.Check(err)
+	ts.Setenv("PATH", filepath.Dir(program)+string(filepath.ListSeparator)+ts.Getenv("PATH"))
 }
 
 // until waits for done, and else fails with what.
