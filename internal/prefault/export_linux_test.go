@@ -2,8 +2,11 @@
 
 package prefault
 
-// Madvise and PopulateWrite are for the tests, which live in a package of their own: what they
-// import would otherwise be initialized before this package.
-var Madvise = madvise
+// For the tests, which live in a package of their own: what they import would otherwise be
+// initialized before this package.
+var (
+	Madvise     = madvise
+	CodeAddress = codeAddress
+)
 
 const PopulateWrite = populateWrite

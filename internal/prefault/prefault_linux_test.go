@@ -5,6 +5,7 @@ package prefault_test
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"unsafe"
@@ -51,6 +52,14 @@ func TestPopulateLeavesUnmappedMemoryAlone(t *testing.T) {
 	}
 	if n := resident(t, memory); n != 0 {
 		t.Errorf("%d pages are resident", n)
+	}
+}
+
+// TestCodeAddressIsInTheCode checks the other assembly function.
+func TestCodeAddressIsInTheCode(t *testing.T) {
+	f := runtime.FuncForPC(prefault.CodeAddress())
+	if f == nil || f.Name() != "otrpipe/internal/prefault.codeAddress" {
+		t.Errorf("the address is that of %v", f)
 	}
 }
 
