@@ -8,36 +8,35 @@ import (
 )
 
 const (
-	// dsaBits is the length of p in bits that new keys have, which is what every
-	// client of versions 2 and 3 makes and expects.
+	// dsaBits is the length of p in new keys, in bits. Every client of versions 2 and 3 makes
+	// and expects keys of this length.
 	dsaBits = 1024
 
-	// Rounds of the Miller-Rabin test that FIPS 186-4, table C.1, asks for where
-	// a Lucas test follows, as it does in package math/big, for primes of these
-	// lengths.
+	// The rounds of the Miller-Rabin test that FIPS 186-4, table C.1, requires for primes of
+	// these lengths if a Lucas test follows, as it does in package math/big.
 	roundsP = 3
 	roundsQ = 19
 
-	// sieveSize is how many candidates for p are sieved at once. About one in 355
-	// is prime.
+	// sieveSize is the number of candidates for p in one sieve. About one in 355 is prime.
 	sieveSize = 2048
-	// sieveLimit is above the small primes that are sieved with. They leave one
-	// candidate in seven, and each that they take away saves a power modulo p.
+	// sieveLimit is the upper limit for the small primes of the sieve. They leave one
+	// candidate in seven, and each candidate that they remove saves an exponentiation modulo
+	// p.
 	sieveLimit = 1 << 12
 
-	// drawsQ and drawsP bound how often randomness is drawn for a prime. On
-	// average 55 draws find q, and all but one in 300 find p at once; where these
-	// do not, the source repeats itself.
+	// drawsQ and drawsP bound the number of random draws for a prime. On average q takes 55
+	// draws, and only one key in 300 needs a second draw for p. If these limits are reached,
+	// the source of randomness repeats itself.
 	drawsQ = 10000
 	drawsP = 20
 )
 
-// ErrRandom reports a source of randomness that no key can be made from.
+// ErrRandom reports a source of randomness that repeats itself, so that no key can be made
+// from it.
 var ErrRandom = errors.New("keys: the source of randomness repeats itself")
 
-// GenerateDSA makes a key: p of 1024 bits and q of 160, with parameters of its
-// own. It takes some hundredths of a second, now and then some tenths. All of
-// its randomness is read from rand.
+// GenerateDSA makes a key with its own parameters: p of 1024 bits and q of 160. It takes some
+// hundredths of a second, occasionally some tenths. It reads all randomness from rand.
 func GenerateDSA(rand io.Reader) (*DSAPrivateKey, error) {
 	p, q, g, err := generateParameters(rand)
 	if err != nil {
@@ -47,8 +46,8 @@ func GenerateDSA(rand io.Reader) (*DSAPrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	// FIPS 186-4, B.1.1: 64 bits more than q has, so that no remainder is
-	// noticeably more likely than another.
+	// FIPS 186-4, B.1.1: 64 bits more than q, so that all remainders are practically equally
+	// likely.
 	wide := make([]byte, dsaScalarLen+8)
 	defer clear(wide)
 	if _, err := io.ReadFull(rand, wide); err != nil {
@@ -64,9 +63,9 @@ func GenerateDSA(rand io.Reader) (*DSAPrivateKey, error) {
 	return k, nil
 }
 
-// generateParameters returns primes p and q, where q divides p−1, and a
-// generator g of the subgroup of order q. They are public. (Package crypto/dsa
-// makes the same, but takes seven times as long.)
+// generateParameters returns primes p and q, where q divides p−1, and a generator g of the
+// subgroup of order q. They are public. (Package crypto/dsa can do the same, but takes seven
+// times as long.)
 func generateParameters(rand io.Reader) (p, q, g *big.Int, err error) {
 	if q, err = generateQ(rand); err != nil {
 		return nil, nil, nil, err
@@ -102,8 +101,8 @@ func generateQ(rand io.Reader) (*big.Int, error) {
 	return nil, ErrRandom
 }
 
-// generateP returns a prime of dsaBits bits that is 1 modulo the prime q: the
-// first one from a random number on.
+// generateP returns a prime of dsaBits bits that is 1 modulo the prime q: the first such
+// prime from a random number upwards.
 func generateP(rand io.Reader, q *big.Int) (*big.Int, error) {
 	step := new(big.Int).Lsh(q, 1) // p is odd, so it is 1 modulo 2q as well
 	b := make([]byte, dsaBits/8)
@@ -126,8 +125,8 @@ func generateP(rand io.Reader, q *big.Int) (*big.Int, error) {
 	return nil, ErrRandom
 }
 
-// sieve tells which of the numbers start, start + step, start + 2·step, … have
-// a small prime factor. Step has none but 2.
+// sieve reports which of the numbers start, start + step, start + 2·step, … have a small
+// prime factor. step has no small prime factor except 2.
 func sieve(start, step *big.Int) *[sieveSize]bool {
 	composite := new([sieveSize]bool)
 	var seen [sieveLimit]bool // multiples of smaller primes

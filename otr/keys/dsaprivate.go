@@ -18,24 +18,23 @@ import (
 // ErrWiped reports the use of a private key after Wipe.
 var ErrWiped = errors.New("keys: private key was wiped")
 
-// DSAPrivateKey is the long-term private key of versions 2 and 3. It prints as
-// a placeholder. Until Wipe it may be used by several goroutines at once.
+// DSAPrivateKey is the long-term private key of versions 2 and 3. It prints as a placeholder.
+// Several goroutines may use it at the same time, until Wipe.
 type DSAPrivateKey struct {
 	public *DSAPublicKey
 	p, q   *bigmod.Modulus
 	g      *bigmod.Nat
-	// x is nil once wiped. It is behind a pointer because package fmt, which
-	// does not call Format for an unexported field of another struct, does not
-	// follow pointers there.
+	// x is nil once wiped. It is a pointer because package fmt does not call Format for an
+	// unexported field of another struct, but does not follow pointers there either.
 	x *[dsaScalarLen]byte
 }
 
 const placeholder = "[DSA private key]"
 
-// NewDSAPrivateKey returns the key of the given numbers, big-endian and of any
-// length. It checks what ParseDSAPublicKey checks of the public part, that q is
-// prime, without which no signature would come out right, that x is in 1…q−1,
-// and that y = g^x; the error wraps ErrKey.
+// NewDSAPrivateKey returns the key of the given numbers, big-endian and of any length. It
+// makes the checks of ParseDSAPublicKey on the public part, and checks that q is prime
+// (otherwise no signature would be correct), that x is in 1…q−1, and that y = g^x. The error
+// wraps ErrKey.
 func NewDSAPrivateKey(p, q, g, y, x []byte) (*DSAPrivateKey, error) {
 	public, err := newDSAPublicKey(trim(p), trim(q), trim(g), trim(y))
 	if err != nil {
@@ -70,12 +69,13 @@ func (k *DSAPrivateKey) Public() *DSAPublicKey {
 	return k.public
 }
 
-// Sign signs m, which is taken as a big-endian number, whole, modulo q, and
-// returns r and s, 20 bytes each. No time depends on the key or the nonce.
+// Sign signs m, which it treats as a big-endian number modulo q, without hashing or
+// truncating it, and returns r and s, 20 bytes each. Its time does not depend on the key or
+// the nonce.
 //
-// The nonce comes from the key and m as well as from 32 bytes of rand: a source
-// that repeats itself, or that others can predict, gives away no key. An error
-// of the source is returned; after Wipe the error is ErrWiped.
+// The nonce is derived from the key, m and 32 bytes of rand, so that a source that repeats
+// itself or is predictable does not reveal the key. An error of rand is returned; after Wipe
+// the error is ErrWiped.
 func (k *DSAPrivateKey) Sign(rand io.Reader, m []byte) ([]byte, error) {
 	if k.x == nil {
 		return nil, ErrWiped
@@ -99,12 +99,12 @@ func (k *DSAPrivateKey) Sign(rand io.Reader, m []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%w: no signature can be made with it", ErrKey)
 }
 
-// dsaSignTries is how many nonces may turn out useless (r or s is 0). With a
-// valid key one in 2^159 does: more than a few mean a key that is none.
+// dsaSignTries is how many nonces may be useless, because r or s is 0. With a valid key this
+// happens once in 2^159 times, so more than a few mean that the key is invalid.
 const dsaSignTries = 8
 
-// nonce derives a nonce in 1…q−1 from the key, the message and fresh randomness.
-// The 512 bits it is reduced from leave a bias of 2^-352.
+// nonce derives a nonce in 1…q−1 from the key, the message and fresh randomness. It is
+// reduced from 512 bits, which leaves a bias of 2^-352.
 func (k *DSAPrivateKey) nonce(m, fresh []byte, try byte) []byte {
 	mac := hmac.New(sha512.New, k.x[:])
 	mac.Write([]byte("otrpipe DSA nonce\x00"))
@@ -139,9 +139,8 @@ func (k *DSAPrivateKey) signWith(nonce []byte, x, h *bigmod.Nat) []byte {
 	return append(r.Bytes(k.q), s.Bytes(k.q)...)
 }
 
-// Parameters returns the key's numbers for a key file: big-endian, without
-// leading zeros. They are copies; x is secret and the caller's to clear. After
-// Wipe it is empty.
+// Parameters returns the key's numbers for a key file: big-endian, without leading zeros.
+// They are copies. x is secret, and the caller has to clear it. After Wipe it is empty.
 func (k *DSAPrivateKey) Parameters() (p, q, g, y, x []byte) {
 	public := k.public
 	if k.x != nil {
@@ -150,9 +149,9 @@ func (k *DSAPrivateKey) Parameters() (p, q, g, y, x []byte) {
 	return public.p.Bytes(), public.q.Bytes(), public.g.Bytes(), public.y.Bytes(), x
 }
 
-// Wipe clears the private number. Copies that the Go runtime or the arithmetic
-// made of it while the key was used may stay in memory until that is reused;
-// Go gives no way to clear those.
+// Wipe clears the private number. Copies that the Go runtime or the arithmetic library made
+// while the key was in use may stay in memory until that is reused; they cannot be cleared in
+// Go.
 func (k *DSAPrivateKey) Wipe() {
 	if k.x != nil {
 		clear(k.x[:])
@@ -190,7 +189,7 @@ func (k *DSAPrivateKey) power(e []byte) *bigmod.Nat {
 	return bigmod.NewNat().Exp(k.g, e, k.p)
 }
 
-// scalar maps wide, some random bytes more than q has, to 1…q−1.
+// scalar maps wide, random bytes that are some bytes longer than q, to 1…q−1.
 func (k *DSAPrivateKey) scalar(wide []byte) *bigmod.Nat {
 	q1, err := bigmod.NewModulus(k.q.Nat().SubOne(k.q).Bytes(k.q))
 	if err != nil {

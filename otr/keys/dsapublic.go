@@ -17,20 +17,20 @@ const (
 
 	// dsaScalarLen is the length of q in bytes. The specification fixes it.
 	dsaScalarLen = 20
-	// Lengths of p in bits. Every known client makes keys of 1024; shorter ones
-	// are within reach of attackers, longer ones than 3072 would only let a peer
-	// make us compute.
+	// The limits for the length of p, in bits. Every known client makes keys of 1024 bits.
+	// Shorter keys can be broken; keys longer than 3072 bits would only let a peer waste our
+	// time.
 	dsaMinBits = 1024
 	dsaMaxBits = 3072
 
-	// dsaKeyType is the type of a public key that says DSA.
+	// dsaKeyType is the type of a DSA public key.
 	dsaKeyType = 0x0000
 )
 
 var (
 	// ErrKey reports a public or private key that is not valid.
 	ErrKey = errors.New("keys: invalid DSA key")
-	// ErrKeyType reports a public key that is no DSA key.
+	// ErrKeyType reports a public key that is of another type.
 	ErrKeyType = errors.New("keys: unknown type of public key")
 	// ErrSignature reports a signature that does not verify.
 	ErrSignature = errors.New("keys: invalid signature")
@@ -47,12 +47,11 @@ type DSAPublicKey struct {
 // ParseDSAPublicKey parses b, which must be one PUBKEY and nothing else: the
 // type 0x0000 (SHORT) and the MPIs p, q, g, y.
 //
-// It checks what makes a signature mean something: p is odd and of 1024 to 3072
-// bits, q odd and of exactly 160 bits, q divides p−1, and g and y are elements
-// other than 1 whose order divides q. That p and q are prime is not checked:
-// the fingerprint covers all four numbers, so parameters that are weak on
-// purpose give away the key they belong to and no other, as its owner could
-// also do by publishing the private part.
+// It checks what a meaningful signature requires: p is odd and of 1024 to 3072 bits, q is odd
+// and of exactly 160 bits, q divides p−1, and g and y are elements other than 1 whose order
+// divides q. It does not check that p and q are prime. The fingerprint covers all four
+// numbers, so deliberately weak parameters reveal only the key they belong to, whose owner
+// could as well publish the private part.
 //
 // The errors are those of package wire, ErrKeyType and ErrKey.
 func ParseDSAPublicKey(b []byte) (*DSAPublicKey, error) {
@@ -67,7 +66,7 @@ func ParseDSAPublicKey(b []byte) (*DSAPublicKey, error) {
 	return k, nil
 }
 
-// ReadDSAPublicKey is ParseDSAPublicKey for a PUBKEY that other fields follow.
+// ReadDSAPublicKey is like ParseDSAPublicKey, for a PUBKEY that is followed by other fields.
 func ReadDSAPublicKey(r *wire.Reader) (*DSAPublicKey, error) {
 	if t := r.Short(); r.Err() == nil && t != dsaKeyType {
 		return nil, fmt.Errorf("%w: 0x%04x", ErrKeyType, t)
@@ -135,7 +134,7 @@ func (k *DSAPublicKey) validate() error {
 	return nil
 }
 
-// Append appends the key as a PUBKEY, its type included.
+// Append appends the key as a PUBKEY, including its type.
 func (k *DSAPublicKey) Append(b []byte) []byte {
 	return append(b, k.encoded...)
 }
@@ -154,9 +153,9 @@ func (k *DSAPublicKey) Equal(o *DSAPublicKey) bool {
 	return bytes.Equal(k.encoded, o.encoded)
 }
 
-// Verify returns nil if sig, r and s of 20 bytes each, is the key's signature
-// of m, else ErrSignature. m is taken as a big-endian number, whole, modulo q;
-// nothing is hashed or cut off.
+// Verify returns nil if sig (r and s of 20 bytes each) is the key's signature of m, and
+// otherwise ErrSignature. m is treated as a big-endian number modulo q, without hashing or
+// truncating it.
 func (k *DSAPublicKey) Verify(m, sig []byte) error {
 	if len(sig) != DSASignatureLen {
 		return ErrSignature

@@ -10,13 +10,13 @@ import (
 	"otrpipe/otr/group"
 )
 
-// Ed448SymmetricLen is the length in bytes of the symmetric key that a private key is
-// made from and stored as.
+// Ed448SymmetricLen is the length in bytes of the symmetric key from which a private key is
+// derived, and as which it is stored.
 const Ed448SymmetricLen = ed448.SeedSize
 
-// Ed448PrivateKey is the long-term private key of version 4, or the private half of a
-// forging key. It prints as a placeholder. Until Wipe it may be used by several
-// goroutines at once.
+// Ed448PrivateKey is the long-term private key of version 4, or the private half of a forging
+// key. It prints as a placeholder. Several goroutines may use it at the same time, until
+// Wipe.
 type Ed448PrivateKey struct {
 	symmetric [Ed448SymmetricLen]byte // sym_key
 	secret    group.Scalar            // sk
@@ -34,8 +34,8 @@ func GenerateEd448(rand io.Reader) (*Ed448PrivateKey, error) {
 	return NewEd448PrivateKey(symmetric[:])
 }
 
-// NewEd448PrivateKey returns the key of a symmetric key of 57 bytes; any other length
-// is ErrEd448Key.
+// NewEd448PrivateKey derives the key from a symmetric key of 57 bytes. For any other length
+// the error is ErrEd448Key.
 func NewEd448PrivateKey(symmetric []byte) (*Ed448PrivateKey, error) {
 	if len(symmetric) != Ed448SymmetricLen {
 		return nil, fmt.Errorf("%w: the symmetric key has %d bytes, not %d", ErrEd448Key, len(symmetric), Ed448SymmetricLen)
@@ -55,8 +55,8 @@ func (k *Ed448PrivateKey) ForgingKey() *ForgingKey { return &ForgingKey{*k.publi
 // Secret returns the secret scalar sk, modulo q, for ring signatures; 0 after Wipe.
 func (k *Ed448PrivateKey) Secret() group.Scalar { return k.secret }
 
-// Symmetric returns a copy of the symmetric key, 57 bytes, for key files. The caller
-// wipes it.
+// Symmetric returns a copy of the symmetric key, 57 bytes, for key files. The caller has to
+// wipe it.
 func (k *Ed448PrivateKey) Symmetric() []byte { return append([]byte(nil), k.symmetric[:]...) }
 
 // Sign signs m: Ed448 of RFC 8032 with an empty context, which needs no randomness.
@@ -81,12 +81,12 @@ func (k *Ed448PrivateKey) Wipe() {
 // Format prints a placeholder, whatever the verb.
 func (k Ed448PrivateKey) Format(f fmt.State, _ rune) { io.WriteString(f, "keys.Ed448PrivateKey(…)") }
 
-// forgingPointTries is how many hashes may turn out to be no point of prime order
-// before the source of randomness is at fault: one in eight is a point.
+// forgingPointTries is how many hashes may fail to be a point of prime order before we blame
+// the source of randomness: one in eight is such a point.
 const forgingPointTries = 1024
 
-// GenerateForgingKey makes a forging key that nobody knows the private half of: a
-// random point, hashed from 57 bytes of rand.
+// GenerateForgingKey makes a forging key whose private half nobody knows: a random point,
+// hashed from 57 bytes of rand.
 func GenerateForgingKey(rand io.Reader) (*ForgingKey, error) {
 	var seed, point [group.PointLen]byte
 	if _, err := io.ReadFull(rand, seed[:]); err != nil {

@@ -13,7 +13,7 @@ import (
 // EdDSASignatureLen is the length of an EDDSA-SIG in bytes: R and S of 57 each.
 const EdDSASignatureLen = ed448.SignatureSize
 
-// The types that version 4's public keys begin with, 2 bytes little-endian.
+// The types at the beginning of version 4's public keys, 2 bytes, little-endian.
 const (
 	ed448KeyType   = 0x0010
 	forgingKeyType = 0x0012
@@ -22,9 +22,9 @@ const (
 // ErrEd448Key reports an Ed448 public or forging key that is not valid.
 var ErrEd448Key = errors.New("keys: invalid Ed448 key")
 
-// Ed448PublicKey is the long-term public key of version 4: H of the section "Public
-// keys, Shared Prekeys, Forging keys and Fingerprints". A value from a Parse function
-// or of a private key has passed the checks of group.ParsePoint.
+// Ed448PublicKey is the long-term public key of version 4: H of the section "Public keys,
+// Shared Prekeys, Forging keys and Fingerprints". A value from a Parse function or a private
+// key has passed the checks of group.ParsePoint.
 type Ed448PublicKey struct {
 	point   *group.Point
 	encoded [group.PointLen]byte
@@ -57,15 +57,15 @@ func (k *Ed448PublicKey) Append(b []byte) []byte {
 // Equal reports whether o is the same key.
 func (k *Ed448PublicKey) Equal(o *Ed448PublicKey) bool { return k.encoded == o.encoded }
 
-// Verify returns nil if sig is the key's signature of m, else ErrSignature: Ed448 of
+// Verify returns nil if sig is the key's signature of m, and otherwise ErrSignature: Ed448 of
 // RFC 8032 with an empty context, without multiplying by the cofactor.
 func (k *Ed448PublicKey) Verify(m, sig []byte) error {
 	return VerifyEdDSA(k.encoded[:], m, sig)
 }
 
-// VerifyEdDSA is Verify for a key that has not been checked: it returns nil if sig is
-// the signature of m by the bare POINT of 57 bytes. A signature by a point of small or
-// mixed order means nothing; whoever uses such a result has to check the key too.
+// VerifyEdDSA is like Verify, for a key that has not been checked: it returns nil if sig is
+// the signature of m by the bare POINT of 57 bytes. A signature by a point of small or mixed
+// order proves nothing, so the caller has to check the key as well.
 func VerifyEdDSA(point, m, sig []byte) error {
 	if len(point) != group.PointLen || len(sig) != EdDSASignatureLen || !ed448.Verify(point, m, sig, "") {
 		return ErrSignature
@@ -101,11 +101,11 @@ func Ed448Fingerprint(h *Ed448PublicKey, f *ForgingKey) Fingerprint {
 	return fp
 }
 
-// ReadEd448Point reads an ED448-PUBKEY from r and returns its POINT, which has not been
-// checked and borrows from what r reads. A wrong type is ErrKeyType.
+// ReadEd448Point reads an ED448-PUBKEY from r and returns its POINT, which is not checked and
+// borrows from r's input. For a wrong type the error is ErrKeyType.
 func ReadEd448Point(r *wire.Reader) ([]byte, error) { return readTypedPoint(r, ed448KeyType) }
 
-// ReadForgingPoint is ReadEd448Point for an ED448-FORGING-KEY.
+// ReadForgingPoint is like ReadEd448Point, for an ED448-FORGING-KEY.
 func ReadForgingPoint(r *wire.Reader) ([]byte, error) { return readTypedPoint(r, forgingKeyType) }
 
 func readTypedPoint(r *wire.Reader, want uint16) ([]byte, error) {

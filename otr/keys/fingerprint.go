@@ -1,7 +1,7 @@
-// Package keys is the long-term keys of OTR: their public encodings, their
-// fingerprints, and signing. It follows the section "Public keys, signatures,
-// and fingerprints" of the specifications of versions 2 and 3, and "Public keys,
-// Shared Prekeys, Forging keys and Fingerprints" of version 4's.
+// Package keys implements the long-term keys of OTR: their public encodings, fingerprints and
+// signatures. It follows the section "Public keys, signatures, and fingerprints" of the
+// specifications of versions 2 and 3, and "Public keys, Shared Prekeys, Forging keys and
+// Fingerprints" of version 4's.
 package keys
 
 import (
@@ -18,11 +18,11 @@ const (
 	FingerprintLen4 = 56
 )
 
-// ErrFingerprint reports a text or bytes that are no fingerprint.
+// ErrFingerprint reports a text or bytes that are not a fingerprint.
 var ErrFingerprint = errors.New("keys: not a fingerprint")
 
-// Fingerprint identifies a long-term public key. It is comparable; the zero
-// value stands for none.
+// Fingerprint identifies a long-term public key. It is comparable; the zero value means no
+// fingerprint.
 type Fingerprint struct {
 	n int
 	b [FingerprintLen4]byte
@@ -39,9 +39,9 @@ func FingerprintFromBytes(b []byte) (Fingerprint, error) {
 	return f, nil
 }
 
-// ParseFingerprint reads a fingerprint of 40 or 112 hexadecimal digits of either
-// case, in any grouping by blanks, colons and dashes. The error wraps
-// ErrFingerprint and names the wrong length or character.
+// ParseFingerprint reads a fingerprint of 40 or 112 hexadecimal digits of either case,
+// grouped in any way by blanks, colons and dashes. The error wraps ErrFingerprint and names
+// the wrong length or character.
 func ParseFingerprint(s string) (Fingerprint, error) {
 	const digits = "0123456789abcdefABCDEF"
 	var b [FingerprintLen4]byte
@@ -78,8 +78,8 @@ func (f Fingerprint) Hex() string {
 	return hex.EncodeToString(f.b[:f.n])
 }
 
-// String returns the fingerprint as people read it: upper-case hexadecimal
-// digits in groups of eight, five in versions 2 and 3, fourteen in version 4.
+// String returns the fingerprint in its readable form: upper-case hexadecimal digits in
+// groups of eight, five groups in versions 2 and 3, fourteen in version 4.
 func (f Fingerprint) String() string {
 	digits := strings.ToUpper(f.Hex())
 	var groups []string
