@@ -9,10 +9,9 @@ import (
 )
 
 var (
-	// ErrNotEncoded reports a line that holds no encoded message.
+	// ErrNotEncoded reports a line that contains no encoded message.
 	ErrNotEncoded = errors.New("wire: no encoded message in this line")
-	// ErrArmor reports an encoded message that does not end, or whose base64 is
-	// not the one encoding of some bytes.
+	// ErrArmor reports an encoded message without an end, or whose base64 is not canonical.
 	ErrArmor = errors.New("wire: damaged base64 armor")
 )
 
@@ -21,11 +20,11 @@ const (
 	armorEnd   = '.'
 )
 
-// armor's decoder refuses padding with bits set, but skips line ends as the
-// standard library's does; AppendDearmored refuses those.
+// armor's decoder rejects padding with bits set. Like the standard library's, it skips line
+// ends; AppendDearmored rejects those.
 var armor = base64.StdEncoding.Strict()
 
-// ArmoredLen returns how long a binary message of n bytes is when armored.
+// ArmoredLen returns the armored length of a binary message of n bytes.
 func ArmoredLen(n int) int {
 	return len(armorStart) + armor.EncodedLen(n) + 1
 }
@@ -44,12 +43,11 @@ func AppendArmor(dst, msg []byte) []byte {
 	return dst
 }
 
-// AppendDearmored finds the encoded message in line, with or without text
-// around it, and appends its bytes. It returns ErrNotEncoded if Classify does
-// not see an encoded message in the line, and ErrArmor unless everything
-// between "?OTR:" and "." is canonical base64: no white space, padded, and no
-// bit set that decodes to nothing. After an error dst is returned as it was.
-// It allocates nothing when dst has room for the message. The two must not
+// AppendDearmored finds the encoded message in line, with or without text around it, and
+// appends its bytes. It returns ErrNotEncoded if Classify finds no encoded message in the
+// line, and ErrArmor unless everything between "?OTR:" and "." is canonical base64: padded,
+// without white space, and without unused bits that are set. After an error dst is returned
+// unchanged. It allocates nothing when dst has room for the message. The two must not
 // overlap.
 func AppendDearmored(dst, line []byte) ([]byte, error) {
 	kind, at := find(line)
@@ -65,8 +63,8 @@ func AppendDearmored(dst, line []byte) ([]byte, error) {
 	size := decodedLen(text)
 	n := len(dst)
 	out := slices.Grow(dst, size)[:n+size]
-	// The decoder may skip line ends. Each group of four characters that they
-	// take the place of is three bytes missing, so the length tells.
+	// The decoder may skip line ends. They take the place of characters, so they show in the
+	// length of the result.
 	got, err := armor.Decode(out[n:], text)
 	if err != nil || got != size {
 		return dst, ErrArmor

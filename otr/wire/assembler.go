@@ -8,38 +8,38 @@ import (
 )
 
 const (
-	// MaxOpenMessages is how many messages may be incomplete at a time. In
-	// version 4 the fragments of many messages may arrive mixed, for example
-	// from a bouncer that replays an evening in any order; more means that
-	// messages were lost, or a flood. The one that has waited longest goes.
+	// MaxOpenMessages is how many messages may be incomplete at a time. In version 4 the
+	// fragments of many messages may arrive interleaved, for example from a bouncer that
+	// replays an evening in any order. More than this means lost messages or a flood, and the
+	// message that has waited longest is dropped.
 	MaxOpenMessages = 64
-	// MaxOpenBytes bounds the incomplete messages together: room for several of
-	// the longest. Here too the one that has waited longest goes.
+	// MaxOpenBytes bounds the total size of all incomplete messages: room for several of the
+	// longest. Here, too, the message that has waited longest is dropped.
 	MaxOpenBytes = 8 * MaxMessage
-	// MaxFragmentAge is how long an incomplete message waits for its next piece.
-	// It is measured from the last piece, so that a long message may come slowly.
+	// MaxFragmentAge is how long an incomplete message waits for its next piece. It counts
+	// from the last piece, so that a long message may come slowly.
 	MaxFragmentAge = 5 * time.Minute
 )
 
 var (
-	// ErrFragmentOrder reports a piece that does not continue what came before.
+	// ErrFragmentOrder reports a piece that does not continue the pieces before it.
 	ErrFragmentOrder = errors.New("wire: fragment out of order")
-	// ErrTooLong reports a message whose pieces come to more than MaxMessage.
+	// ErrTooLong reports a message whose pieces total more than MaxMessage.
 	ErrTooLong = errors.New("wire: message is longer than 1 MiB")
 )
 
-// Assembler puts messages together from their fragments ("Receiving
-// Fragments"). What it holds is bounded: MaxOpenMessages messages of MaxMessage
-// bytes each and MaxOpenBytes together, for MaxFragmentAge. Lines that are no
-// fragments do not matter to it, except to Join. The zero value is ready for use.
+// Assembler reassembles messages from their fragments (section "Receiving Fragments"). It
+// holds at most MaxOpenMessages messages of MaxMessage bytes each and MaxOpenBytes in total,
+// for MaxFragmentAge. Except for Join, lines that are not fragments do not affect it. The
+// zero value is ready for use.
 //
-// In formats 2 and 3 a sender has one message under way, whose pieces come in
-// order; anything else loses it. In format 4 a sender's messages are told apart
-// by their identifier and pieces may come in any order.
+// In formats 2 and 3 a sender sends one message at a time, and its pieces come in order;
+// otherwise it is lost. In format 4 messages have identifiers, and pieces may come in any
+// order.
 type Assembler struct {
 	open  []*partial // in the order of their last piece, oldest first
 	bytes int        // in the buffers of open
-	spare *partial   // the last one that was dropped, whose memory the next one uses
+	spare *partial   // the last dropped one; the next one reuses its memory
 	cut   cutLine
 }
 
@@ -50,8 +50,8 @@ type partial struct {
 	n          uint16
 	last       time.Time // when the last piece came
 
-	// buf holds the pieces in the order of their arrival, pieces tells which
-	// ones they are. A message whose pieces come in order needs no second copy.
+	// buf holds the pieces in the order of their arrival, and pieces says which ones they
+	// are. A message whose pieces come in order needs no second copy.
 	buf    []byte
 	pieces []pieceAt
 	seen   []uint64 // one bit for each piece, in format 4
@@ -62,12 +62,11 @@ type pieceAt struct {
 	end uint32 // where it ends in buf; it starts where the one before it ends
 }
 
-// Add takes a fragment that came at now, and returns the whole message if it
-// was the last one missing, else nil. The message is valid until the next call
-// of Add. A piece that does not fit in is refused with ErrFragmentOrder: in
-// formats 2 and 3, and if it contradicts the number of pieces, what came before
-// is forgotten with it. A message of more than MaxMessage bytes is forgotten
-// with ErrTooLong.
+// Add adds a fragment that came at now. It returns the whole message if no other piece was
+// missing, and otherwise nil. The message is valid until the next call of Add. A piece that
+// does not fit is rejected with ErrFragmentOrder. In formats 2 and 3, or if it contradicts
+// the number of pieces, the pieces before it are dropped too. A message of more than
+// MaxMessage bytes is dropped with ErrTooLong.
 func (a *Assembler) Add(f Fragment, now time.Time) (whole []byte, err error) {
 	a.Expire(now)
 	i := a.find(f)
@@ -111,8 +110,8 @@ func (a *Assembler) Add(f Fragment, now time.Time) (whole []byte, err error) {
 	return whole, nil
 }
 
-// Forget drops what has come of the messages of a sender's instance; 0 stands
-// for the sender of fragments in format 2.
+// Forget drops the incomplete messages of a sender's instance; 0 means the sender of
+// fragments in format 2.
 func (a *Assembler) Forget(sender uint32) {
 	for i := len(a.open) - 1; i >= 0; i-- {
 		if a.open[i].sender == sender {
@@ -121,8 +120,8 @@ func (a *Assembler) Forget(sender uint32) {
 	}
 }
 
-// Expire drops the messages that have waited for a piece since MaxFragmentAge
-// before now, and returns how many.
+// Expire drops the messages that have waited for a piece for MaxFragmentAge at now, and
+// returns their number.
 func (a *Assembler) Expire(now time.Time) int {
 	n := 0
 	for len(a.open) > 0 && now.Sub(a.open[0].last) >= MaxFragmentAge {
@@ -147,7 +146,7 @@ func (a *Assembler) NextExpiry() time.Time {
 	return next
 }
 
-// find returns the index of the open message that f belongs to, or -1.
+// find returns the index of the incomplete message that f belongs to, or -1.
 func (a *Assembler) find(f Fragment) int {
 	for i, p := range a.open {
 		if p.format == f.Version && p.id == f.ID && p.sender == f.Sender {
@@ -157,15 +156,15 @@ func (a *Assembler) find(f Fragment) int {
 	return -1
 }
 
-// begin returns an empty message that f is a piece of. A flood of first pieces allocates
-// nothing: each uses the memory of the one that was dropped for it.
+// begin returns an empty message for the piece f. In a flood of first pieces it allocates
+// nothing, because each one reuses the memory of a dropped one.
 func (a *Assembler) begin(f Fragment) *partial {
 	p := a.spare
 	if a.spare = nil; p == nil {
 		p = new(partial)
 	}
 	*p = partial{format: f.Version, id: f.ID, sender: f.Sender, n: f.N, buf: p.buf[:0], pieces: p.pieces[:0], seen: p.seen[:0]}
-	if f.Version == 4 { // elsewhere pieces come in order
+	if f.Version == 4 { // in other formats pieces come in order
 		words := (int(f.N) + 63) / 64
 		p.seen = slices.Grow(p.seen, words)[:words]
 		clear(p.seen)
@@ -173,14 +172,14 @@ func (a *Assembler) begin(f Fragment) *partial {
 	return p
 }
 
-// drop forgets the open message i and keeps its memory for another.
+// drop drops the incomplete message i and keeps its memory for reuse.
 func (a *Assembler) drop(i int) {
 	a.spare = a.open[i]
 	a.bytes -= len(a.spare.buf)
 	a.open = slices.Delete(a.open, i, i+1)
 }
 
-// add stores a piece; it reports false if that piece is already there.
+// add stores a piece and returns true, or returns false if that piece is already there.
 func (p *partial) add(f Fragment) bool {
 	if p.format == 4 {
 		word, bit := int(f.K-1)/64, uint(f.K-1)%64
@@ -194,7 +193,7 @@ func (p *partial) add(f Fragment) bool {
 	return true
 }
 
-// whole returns the pieces, all of which are there, in their order.
+// whole returns all pieces in their order. None may be missing.
 func (p *partial) whole() []byte {
 	sorted := true
 	at := make([]int, p.n) // at[k-1] is the index of piece k

@@ -2,7 +2,7 @@ package wire
 
 import "bytes"
 
-// Kind is what a line is, judged by its markers alone.
+// Kind is the kind of a line, according to its markers alone.
 type Kind int
 
 // The kinds of lines.
@@ -35,11 +35,10 @@ func (k Kind) String() string {
 	}
 }
 
-// Classify tells what a line is. Markers count wherever they stand, since other
-// clients put text around them, and their case matters. Where a line holds
-// several, the first decides: a message quoted inside an error message stays
-// an error message, and a fragment of a message a fragment. "?OTR" in a text
-// that goes on like no marker is text.
+// Classify returns the kind of a line. A marker counts anywhere in the line, because other
+// clients put text around it, and its case matters. If there are several, the first decides:
+// an error message that quotes a message is an error message, and a fragment of a message is
+// a fragment. "?OTR" that does not continue like any marker is text.
 //
 // A line of kind KindEncoded or KindFragment can still be damaged.
 func Classify(line []byte) Kind {
@@ -69,7 +68,7 @@ func find(line []byte) (Kind, int) {
 	}
 }
 
-// markerKind returns what text, which begins with "?OTR", marks.
+// markerKind returns the kind of a text that begins with "?OTR".
 func markerKind(text []byte) Kind {
 	text = text[len(marker):]
 	if len(text) == 0 {

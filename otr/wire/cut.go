@@ -7,35 +7,34 @@ import (
 	"time"
 )
 
-// MaxCutAge is how long the beginning of a line that was cut waits for its next
-// part. Whoever cuts a line sends the parts one after another, but a client
-// that is held to a line every few seconds may need a while for each.
+// MaxCutAge is how long the beginning of a cut line waits for its next part. The parts are
+// sent one after another, but a client that may send only one line every few seconds needs a
+// while for each.
 const MaxCutAge = time.Minute
 
 // ErrCut reports a line whose end never came.
 var ErrCut = errors.New("wire: the line was cut and its end is missing")
 
-// A cutLine is the beginning of a line that was cut on its way. Networks and
-// gateways with a limit of their own break a long line into several without the
-// marks of a fragment; only the last of them has the "." or "," that ends an
-// encoded message or a fragment.
+// A cutLine is the beginning of a line that was cut on its way. Networks and gateways with
+// their own length limit break a long line into several without using OTR's fragments; only
+// the last of them has the "." or "," that ends an encoded message or a fragment.
 type cutLine struct {
 	kind   Kind   // KindEncoded or KindFragment; KindPlain: there is none
-	buf    []byte // what has come, at most MaxMessage bytes
+	buf    []byte // the parts so far, at most MaxMessage bytes
 	commas int    // of a fragment, after the marker
 	last   time.Time
 }
 
-// Join puts lines together that were cut on their way. It takes every line that
-// comes, at now, and returns the line to go on with: the same one, or the whole
-// of one that was cut when its last part comes, or nil while more must come. The
-// result is valid until the next call.
+// Join rejoins lines that were cut on their way. It has to be called with every line that
+// comes, at now. It returns the line to process: usually the same line, or the whole line
+// when the last part of a cut one comes, or nil while parts are missing. The result is valid
+// until the next call.
 //
-// The beginning of a cut line is an encoded message of a known version without
-// its final ".", or a fragment without its final ",". The lines after it belong
-// to it as long as they hold nothing but the characters of such a message. Any
-// other line ends the wait: then the error is ErrCut, and that line is returned.
-// A beginning that grows over MaxMessage bytes is dropped with ErrTooLong.
+// The beginning of a cut line is an encoded message of a known version without its final ".",
+// or a fragment without its final ",". The following lines belong to it as long as they
+// contain only characters of such a message. Any other line ends the wait: that line is
+// returned, together with the error ErrCut. A cut line that grows beyond MaxMessage bytes is
+// dropped with ErrTooLong.
 func (a *Assembler) Join(line []byte, now time.Time) (whole []byte, err error) {
 	c := &a.cut
 	if c.kind != KindPlain && now.Sub(c.last) >= MaxCutAge {
@@ -60,8 +59,8 @@ func (a *Assembler) Join(line []byte, now time.Time) (whole []byte, err error) {
 	return line, err
 }
 
-// Joining reports whether the beginning of a cut line waits for its next part.
-// Otherwise Join returns a line with a whole encoded message as it is.
+// Joining reports whether the beginning of a cut line waits for its next part. If not, Join
+// returns a line that is a whole encoded message unchanged.
 func (a *Assembler) Joining() bool { return a.cut.kind != KindPlain }
 
 // ExpireCut drops the beginning of a cut line whose next part has not come within
@@ -74,14 +73,14 @@ func (a *Assembler) ExpireCut(now time.Time) bool {
 	return true
 }
 
-// begins reports whether line is the beginning of a cut line, and notes its kind.
+// begins reports whether line is the beginning of a cut line, and records its kind.
 func (c *cutLine) begins(line []byte) bool {
 	kind, at := find(line)
 	rest := bytes.TrimRight(line[at:], " \t\r")
 	switch kind {
 	case KindEncoded:
 		rest = rest[len(encodedMarker):]
-		// The end is looked at first: nearly all lines are whole, and long.
+		// Check the end first: nearly all lines are whole, and long.
 		if !hasVersion(rest) || !isBase64(rest[len(rest)-1]) || !only(rest, isBase64) {
 			return false
 		}
@@ -106,9 +105,9 @@ func (c *cutLine) continues(part []byte) bool {
 		return only(bytes.TrimSuffix(part, []byte{'.'}), isBase64)
 	}
 	if kind, at := find(part); kind != KindPlain {
-		// The piece of a first fragment begins with the marker of its message. A line that
-		// ends with "." is a message of its own, which no forged beginning may swallow: a
-		// piece has its "," behind it.
+		// The piece in a first fragment begins with the marker of its message. A line that
+		// ends with "." is a separate message, which a forged beginning must not swallow: the
+		// last part of a fragment ends with ",".
 		begun := c.commas == fragmentCommas-1 && c.buf[len(c.buf)-1] == ',' && part[len(part)-1] != '.'
 		inPiece := kind == KindEncoded && (at > 0 || begun)
 		return inPiece && only(part, isFragment)
@@ -116,7 +115,7 @@ func (c *cutLine) continues(part []byte) bool {
 	return only(part, isFragment)
 }
 
-// add adds a part, and returns the whole line if that was the last.
+// add adds a part, and returns the whole line if it was the last part.
 func (c *cutLine) add(part []byte, now time.Time) (whole []byte, err error) {
 	if len(c.buf)+len(part) > MaxMessage {
 		c.drop()
@@ -136,8 +135,8 @@ func (c *cutLine) drop() { *c = cutLine{} }
 
 const (
 	encodedMarker = marker + ":"
-	// fragmentCommas is how many commas follow the marker of a whole fragment, in
-	// every format: around the two numbers and the piece.
+	// fragmentCommas is the number of commas after the marker of a whole fragment, in every
+	// format: around the two numbers and the piece.
 	fragmentCommas = 4
 )
 
@@ -155,5 +154,5 @@ func isBase64(c byte) bool {
 	return isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '+' || c == '/' || c == '='
 }
 
-// isFragment reports whether c can stand in a fragment after its marker.
+// isFragment reports whether c can occur in a fragment after its marker.
 func isFragment(c byte) bool { return isBase64(c) || bytes.IndexByte([]byte("|,.:?"), c) >= 0 }

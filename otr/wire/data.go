@@ -1,17 +1,17 @@
-// Package wire is the bytes of OTR: its data types, the header every message
-// begins with, the records inside a data message, the base64 armor, query
-// messages and whitespace tags, and fragments. It knows no keys and no state
-// beyond the pieces of a message that is still arriving.
+// Package wire encodes and decodes the bytes of OTR: its data types, the header of every
+// message, the records inside a data message, the base64 armor, query messages and whitespace
+// tags, and fragments. It handles no keys, and no state except the pieces of messages that
+// are still arriving.
 //
 // It follows the sections "Unencoded messages", "Data types", "Encoded
 // messages" and "Fragmentation" of the specification of OTR version 3 (and 2,
 // whose messages have no instance tags), and "Data Types", "Encoded Messages",
 // "Fragmentation" and "Tagged plaintext messages" of version 4.
 //
-// What these parsers accept is canonical: a binary message has one encoding,
-// and parsing it and writing it again gives the same bytes. A message is parsed
-// whole or refused whole. Parsers borrow from their input; they copy nothing
-// and allocate nothing unless they say so.
+// The parsers accept only canonical encodings: a binary message has one encoding, and writing
+// a parsed message gives the same bytes. A message is either parsed as a whole or rejected as
+// a whole. Parsers borrow from their input; they neither copy nor allocate unless their
+// comment says so.
 package wire
 
 import (
@@ -19,16 +19,16 @@ import (
 	"errors"
 )
 
-// MaxMessage is the most bytes one line, or one message put together from
-// fragments, may have: a bound on the memory a peer can make us hold.
+// MaxMessage is the maximum length in bytes of one line, and of one message reassembled from
+// fragments. It bounds the memory that a peer can make us use.
 const MaxMessage = 1 << 20
 
 var (
-	// ErrShort reports a field that is longer than what is left of its message.
+	// ErrShort reports a field that is longer than the rest of its message.
 	ErrShort = errors.New("wire: message ends in mid-field")
 	// ErrMPI reports a multi-precision integer with leading zero bytes.
 	ErrMPI = errors.New("wire: integer is not minimally encoded")
-	// ErrTrailing reports bytes behind the last field of a message.
+	// ErrTrailing reports bytes after the last field of a message.
 	ErrTrailing = errors.New("wire: message has bytes behind its last field")
 )
 
@@ -58,9 +58,9 @@ func AppendData(b, v []byte) []byte {
 	return append(b, v...)
 }
 
-// Reader reads the fields of a binary message one after another. After the
-// first field that cannot be read its error sticks and every further read gives
-// zero values, so a parser reads all of its fields and asks once, with End.
+// Reader reads the fields of a binary message one after another. After the first field that
+// cannot be read, its error sticks and all further reads return zero values. So a parser
+// reads all of its fields and checks once, with End.
 //
 // A Reader borrows its input: the slices it returns are parts of it.
 type Reader struct {
@@ -110,9 +110,8 @@ func (r *Reader) Long() uint64 {
 	return binary.BigEndian.Uint64(b)
 }
 
-// MPI reads an MPI and returns its number, big-endian, without leading zeros;
-// zero is empty. A number that is written with leading zero bytes is refused
-// with ErrMPI.
+// MPI reads an MPI and returns its number, big-endian, without leading zeros; zero is empty.
+// A number with leading zero bytes is rejected with ErrMPI.
 func (r *Reader) MPI() []byte {
 	v := r.Data()
 	if len(v) > 0 && v[0] == 0 {
@@ -135,7 +134,7 @@ func (r *Reader) Data() []byte {
 	return r.Take(int(n))
 }
 
-// Take reads n bytes as they are. It returns nil only after an error.
+// Take reads n bytes. It returns nil only after an error.
 func (r *Reader) Take(n int) []byte {
 	if r.err != nil {
 		return nil
@@ -152,12 +151,12 @@ func (r *Reader) Take(n int) []byte {
 	return v
 }
 
-// Rest reads everything that is left.
+// Rest reads all remaining bytes.
 func (r *Reader) Rest() []byte {
 	return r.Take(len(r.b) - r.pos)
 }
 
-// Pos returns how many bytes have been read.
+// Pos returns the number of bytes read so far.
 func (r *Reader) Pos() int {
 	return r.pos
 }

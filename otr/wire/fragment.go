@@ -7,17 +7,16 @@ import (
 )
 
 const (
-	// MinFragmentSize is the smallest limit on the length of a line that
-	// fragments are made for. The longest overhead is 45 bytes: below this the
-	// lines would carry little else.
+	// MinFragmentSize is the smallest line length, in bytes, for which fragments are made.
+	// The longest overhead is 45 bytes, so shorter lines would carry little else.
 	MinFragmentSize = 64
-	// MaxPieces is the most pieces a message can be broken into: their numbers
-	// are unsigned shorts.
+	// MaxPieces is the maximum number of pieces of a message: their numbers are unsigned
+	// shorts.
 	MaxPieces = 1<<16 - 1
 )
 
 var (
-	// ErrFragment reports a line that begins like a fragment but is none.
+	// ErrFragment reports a line that begins like a fragment but is not a valid one.
 	ErrFragment = errors.New("wire: damaged fragment")
 	// ErrFragmentSize reports a line length below MinFragmentSize.
 	ErrFragmentSize = errors.New("wire: line length is too small for fragments")
@@ -27,9 +26,9 @@ var (
 
 // Fragment is one piece of a message: number K of N, counted from 1.
 type Fragment struct {
-	// Version is the format the fragment is written in: 2 has no tags, 3 has
-	// Sender and Receiver, 4 also has ID, which tells messages apart. It is not
-	// the version of the message: a version 3 message may come in format 2.
+	// Version is the format of the fragment: 2 has no tags, 3 has Sender and Receiver, and 4
+	// also has ID, which identifies the message. It is not the version of the message: a
+	// version 3 message may come in format 2.
 	Version              int
 	ID, Sender, Receiver uint32
 	K, N                 uint16
@@ -42,11 +41,10 @@ type Fragment struct {
 //	?OTR|sender|receiver,k,n,piece,          format 3
 //	?OTR|id|sender|receiver,k,n,piece,       format 4
 //
-// Identifier and tags are hexadecimal, of up to eight digits; k and n decimal,
-// of up to five; leading zeros may be there or not. It refuses an empty piece
-// and numbers that do not fit together (ErrFragment), and tags that no client
-// may have (ErrInstanceTag): a sender below MinInstanceTag, a receiver between
-// 0 and that. Piece borrows from line.
+// Identifier and tags are hexadecimal with up to eight digits; k and n are decimal with up to
+// five. Leading zeros are optional. It rejects an empty piece and inconsistent numbers
+// (ErrFragment), and invalid tags (ErrInstanceTag): a sender below MinInstanceTag, and a
+// receiver other than 0 below MinInstanceTag. Piece borrows from line.
 func ParseFragment(line []byte) (Fragment, error) {
 	kind, at := find(line)
 	if kind != KindFragment {
@@ -84,8 +82,8 @@ func ParseFragment(line []byte) (Fragment, error) {
 	return f, nil
 }
 
-// FragmentOverhead returns how many bytes a fragment of the given format (2, 3
-// or 4) has besides its piece.
+// FragmentOverhead returns the number of bytes of a fragment of the given format (2, 3 or 4)
+// without its piece.
 func FragmentOverhead(format int) int {
 	switch format {
 	case 2:
@@ -97,15 +95,15 @@ func FragmentOverhead(format int) int {
 	}
 }
 
-// AppendFragments appends msg, an encoded message, as lines of at most max
-// bytes, each followed by a LF that does not count. A message that fits is one
-// line, as it is, and so is every message if max is 0. Otherwise it becomes
-// fragments of the given format (2, 3 or 4): tags and identifier, as far as the
-// format has them, in eight digits and numbers in five, no piece empty.
+// AppendFragments appends msg, an encoded message, as lines of at most max bytes, each
+// followed by a LF that does not count. A message that fits is written as one line, and so is
+// every message if max is 0. Otherwise it is split into fragments of the given format (2, 3
+// or 4). Tags and identifier, where the format has them, are written with eight digits, and
+// numbers with five. No piece is empty.
 //
-// It refuses a max below MinFragmentSize with ErrFragmentSize and a message of
-// more than MaxPieces pieces with ErrTooManyPieces; dst is then returned as it
-// was. msg and dst must not overlap.
+// It rejects a max below MinFragmentSize with ErrFragmentSize, and a message of more than
+// MaxPieces pieces with ErrTooManyPieces. dst is then returned unchanged. msg and dst must
+// not overlap.
 func AppendFragments(dst []byte, format int, id, sender, receiver uint32, msg []byte, max int) ([]byte, error) {
 	if max != 0 && max < MinFragmentSize {
 		return dst, fmt.Errorf("%w: %d, and at least %d is needed", ErrFragmentSize, max, MinFragmentSize)
@@ -153,7 +151,7 @@ const (
 	indexDigitsMax = 5 // 65535
 )
 
-// appendTag appends v as %08x does.
+// appendTag appends v in the format %08x.
 func appendTag(b []byte, v uint32) []byte {
 	for shift := 28; shift >= 0; shift -= 4 {
 		b = append(b, "0123456789abcdef"[v>>shift&15])
@@ -161,7 +159,7 @@ func appendTag(b []byte, v uint32) []byte {
 	return b
 }
 
-// appendIndex appends v as %05d does.
+// appendIndex appends v in the format %05d.
 func appendIndex(b []byte, v uint16) []byte {
 	for div := uint16(10000); div > 0; div /= 10 {
 		b = append(b, '0'+byte(v/div%10))
@@ -169,8 +167,8 @@ func appendIndex(b []byte, v uint16) []byte {
 	return b
 }
 
-// scanner reads the fields of a fragment. Once it meets what it did not expect,
-// it is bad and stays so.
+// scanner reads the fields of a fragment. Once it meets unexpected input, it becomes bad and
+// stays bad.
 type scanner struct {
 	rest []byte
 	bad  bool
@@ -210,7 +208,7 @@ func (s *scanner) number(base, max int) uint32 {
 	return v
 }
 
-// until reads what comes before the next c, and c.
+// until reads up to and including the next c, and returns the bytes before it.
 func (s *scanner) until(c byte) []byte {
 	n := bytes.IndexByte(s.rest, c)
 	if n < 0 {

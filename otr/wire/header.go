@@ -6,12 +6,12 @@ import (
 )
 
 var (
-	// ErrVersion reports a message of a protocol version other than 2, 3 and 4.
+	// ErrVersion reports a message of a protocol version other than 2, 3 or 4.
 	ErrVersion = errors.New("wire: unknown protocol version")
-	// ErrMessageType reports a message type that its version does not have.
+	// ErrMessageType reports a message type that does not exist in its version.
 	ErrMessageType = errors.New("wire: unknown message type")
-	// ErrInstanceTag reports a sender tag that is not valid, or a receiver tag
-	// that is not valid or is missing in a message that must name its receiver.
+	// ErrInstanceTag reports an invalid sender tag, or a receiver tag that is invalid, or is
+	// missing in a message that must name its receiver.
 	ErrInstanceTag = errors.New("wire: invalid instance tag")
 )
 
@@ -19,8 +19,8 @@ var (
 // Tags"). A receiver tag may also be 0 where the receiver is not yet known.
 const MinInstanceTag = 0x100
 
-// FlagIgnoreUnreadable is the flag of a data message that asks a receiver who
-// cannot read it to ignore it without a word.
+// FlagIgnoreUnreadable is the flag of a data message that asks a receiver that cannot read it
+// to ignore it silently.
 const FlagIgnoreUnreadable = 0x01
 
 // MessageType is the type byte in the header of a message.
@@ -66,9 +66,8 @@ func (t MessageType) String() string {
 	}
 }
 
-// Header is what every binary message begins with: version (SHORT), type
-// (BYTE) and, except in version 2, the instance tags of sender and receiver
-// (INT each).
+// Header is the beginning of every binary message: version (SHORT), type (BYTE) and, except
+// in version 2, the instance tags of sender and receiver (INT each).
 type Header struct {
 	Version          uint16
 	Type             MessageType
@@ -86,12 +85,11 @@ func (h Header) Append(b []byte) []byte {
 	return AppendInt(b, h.Receiver)
 }
 
-// ParseHeader parses the header of msg and returns what follows it. It refuses
-// versions other than 2, 3 and 4 (ErrVersion), types which that version does
-// not have (ErrMessageType), and instance tags that the version forbids
-// (ErrInstanceTag): a sender below MinInstanceTag, a receiver between 0 and
-// that, and a receiver of 0 in a message that has to name one: in version 3 all
-// but the D-H Commit message, in version 4 all but the Identity message.
+// ParseHeader parses the header of msg and returns what follows it. It rejects versions other
+// than 2, 3 and 4 (ErrVersion), types that do not exist in that version (ErrMessageType), and
+// invalid instance tags (ErrInstanceTag): a sender below MinInstanceTag, a receiver other
+// than 0 below MinInstanceTag, and a receiver of 0 in a message that must name one. Those are
+// all messages except D-H Commit in version 3 and Identity in version 4.
 func ParseHeader(msg []byte) (h Header, body []byte, err error) {
 	r := NewReader(msg)
 	h.Version = r.Short()

@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// Types of the TLV records of version 3. Version 2 has the same ones up to
-// TLVSMPAbort, and its clients use TLVSMP1Q too. Version 4 has no TLVSMP1Q; its
-// extra key has that number.
+// The types of version 3's TLV records. Version 2 has the same types up to TLVSMPAbort, and
+// its clients use TLVSMP1Q too. Version 4 has no TLVSMP1Q and uses that number for its extra
+// key.
 const (
 	TLVPadding      = 0
 	TLVDisconnected = 1
@@ -21,27 +21,27 @@ const (
 )
 
 const (
-	// MaxTLVValue is the most bytes the value of one record can have: its length
-	// is a SHORT.
+	// MaxTLVValue is the maximum length of a record's value in bytes: the length field is a
+	// SHORT.
 	MaxTLVValue = 1<<16 - 1
-	// MaxTLVs is the most records one data message may carry. A message of
-	// MaxMessage bytes needs no more than a dozen to be filled; without a bound
-	// it could name a quarter of a million empty ones.
+	// MaxTLVs is the maximum number of records in one data message. A dozen records can fill
+	// a message of MaxMessage bytes; without a limit it could contain a quarter of a million
+	// empty ones.
 	MaxTLVs = 256
 )
 
-// ErrTLV reports a data message whose records are cut short, or too many.
+// ErrTLV reports a data message with a truncated record, or with too many records.
 var ErrTLV = errors.New("wire: damaged TLV records")
 
-// TLV is one record behind the text of a data message: a type and its value of
-// at most MaxTLVValue bytes.
+// TLV is one record after the text of a data message: a type, and a value of at most
+// MaxTLVValue bytes.
 type TLV struct {
 	Type  uint16
 	Value []byte
 }
 
-// AppendTLV appends the record t: type (SHORT), length (SHORT), value. It
-// panics if the value is longer than MaxTLVValue, which only a caller can cause.
+// AppendTLV appends the record t: type (SHORT), length (SHORT), value. It panics if the value
+// is longer than MaxTLVValue, which is a mistake of the caller.
 func AppendTLV(b []byte, t TLV) []byte {
 	if len(t.Value) > MaxTLVValue {
 		panic("wire: TLV value is longer than 65535 bytes")
@@ -51,17 +51,17 @@ func AppendTLV(b []byte, t TLV) []byte {
 	return append(b, t.Value...)
 }
 
-// Plaintext is what a data message carries encrypted: a text, and the TLV
-// records behind it. TLVs is nil where nothing follows the text, not even the
-// NUL byte that separates the two; an empty slice stands for a NUL with no
-// record behind it, which means the same and is what some clients send.
+// Plaintext is the decrypted content of a data message: a text, and the TLV records after it.
+// TLVs is nil if nothing follows the text, not even the NUL byte that separates the two. An
+// empty slice stands for a NUL without a record after it, which means the same and is sent by
+// some clients.
 type Plaintext struct {
 	Text []byte
 	TLVs []TLV
 }
 
-// AppendPlaintext appends the text and, unless TLVs is nil, a NUL byte and the
-// records. The text must hold no NUL byte.
+// AppendPlaintext appends the text and, unless TLVs is nil, a NUL byte and the records. The
+// text must not contain a NUL byte.
 func AppendPlaintext(b []byte, p Plaintext) []byte {
 	b = append(b, p.Text...)
 	if p.TLVs == nil {
@@ -74,10 +74,10 @@ func AppendPlaintext(b []byte, p Plaintext) []byte {
 	return b
 }
 
-// tlvHeaderLen is how many bytes precede a record's value: its type and length.
+// tlvHeaderLen is the length in bytes of a record's type and length fields.
 const tlvHeaderLen = 4
 
-// PlaintextLen returns how many bytes AppendPlaintext appends.
+// PlaintextLen returns the number of bytes that AppendPlaintext appends.
 func PlaintextLen(p Plaintext) int {
 	n := len(p.Text)
 	if p.TLVs != nil {
@@ -89,10 +89,9 @@ func PlaintextLen(p Plaintext) int {
 	return n
 }
 
-// ParsePlaintext parses a decrypted data message. Text and values borrow from
-// b; the records are appended to tlvs[:0], so a caller that keeps the slice
-// lets nothing be allocated. Records that are cut short, or more than MaxTLVs,
-// refuse the whole with ErrTLV.
+// ParsePlaintext parses a decrypted data message. Text and values borrow from b. The records
+// are appended to tlvs[:0], so a caller that reuses the slice avoids allocations. If a record
+// is truncated, or there are more than MaxTLVs, the whole message is rejected with ErrTLV.
 func ParsePlaintext(tlvs []TLV, b []byte) (Plaintext, error) {
 	nul := bytes.IndexByte(b, 0)
 	if nul < 0 {

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// Versions is a set of protocol versions that somebody offers to speak: bit v
-// stands for version v, which is 0 to 9.
+// Versions is a set of protocol versions: bit v stands for version v, from 0 to 9.
 type Versions uint16
 
 // MakeVersions returns the set of the given versions, each 0 to 9.
@@ -41,8 +40,8 @@ func (s Versions) String() string {
 	}
 }
 
-// ParseVersions reads a set that Digits has written: a digit for each version, in any
-// order. ok is false for anything else, and for no digit.
+// ParseVersions parses the output of Digits: one digit per version, here in any order. ok is
+// false for anything else, and for an empty string.
 func ParseVersions(digits string) (v Versions, ok bool) {
 	for _, d := range []byte(digits) {
 		if d < '0' || d > '9' {
@@ -53,7 +52,7 @@ func ParseVersions(digits string) (v Versions, ok bool) {
 	return v, v != 0
 }
 
-// Digits writes the versions as a digit each, in ascending order, such as "34".
+// Digits returns one digit per version, in ascending order, such as "34".
 func (s Versions) Digits() string {
 	var digits []byte
 	for v := range maxVersions {
@@ -64,14 +63,13 @@ func (s Versions) Digits() string {
 	return string(digits)
 }
 
-// maxVersions is how many versions have a digit to name them.
+// maxVersions is the number of versions that a digit can name.
 const maxVersions = 10
 
-// ParseQuery returns the versions offered by a query message that stands alone
-// in the line or anywhere in its text. It knows every spelling: "?OTR?" for
-// version 1, "?OTRv23?", "?OTR?v2?", with or without the last question mark,
-// and it passes over version letters that mean nothing to it. ok is false if
-// Classify does not see a query in the line.
+// ParseQuery returns the versions offered by a query message, which may have text around it.
+// It accepts every spelling: "?OTR?" for version 1, "?OTRv23?", "?OTR?v2?", with or without
+// the last question mark, and ignores unknown version letters. ok is false if Classify finds
+// no query in the line.
 func ParseQuery(line []byte) (v Versions, ok bool) {
 	kind, at := find(line)
 	if kind != KindQuery {
@@ -99,10 +97,9 @@ func AppendQuery(b []byte, v Versions) []byte {
 	return append(b, '?')
 }
 
-// queryVersions parses what follows "?OTR" in a query message: a "?" that
-// offers version 1, and a "v" with a character for each further version, ended
-// by "?". Where that end is missing only digits can be versions, or the words
-// of any text could be taken for some.
+// queryVersions parses a query message after "?OTR": a "?" that offers version 1, and a "v"
+// with one character per further version, ended by "?". If that end is missing, only digits
+// are treated as versions, because the words of any text could follow.
 func queryVersions(text []byte) (v Versions, ok bool) {
 	if len(text) > 0 && text[0] == '?' {
 		v, ok = MakeVersions(1), true

@@ -2,9 +2,9 @@ package wire
 
 import "bytes"
 
-// A whitespace tag is these 16 bytes, then 8 bytes for every version offered.
-// A blank stands for a 0 and a tab for a 1; read like that, a version's 8 bytes
-// are its digit in ASCII, except version 1's.
+// A whitespace tag is these 16 bytes, followed by 8 bytes for every version offered. If a
+// blank is a 0 and a tab is a 1, the 8 bytes of a version are its digit in ASCII, except for
+// version 1.
 const (
 	tagBase     = " \t  \t\t\t\t \t \t \t  "
 	tagVersion1 = " \t \t  \t "
@@ -12,10 +12,9 @@ const (
 	tagGroup    = 8
 )
 
-// ParseTag returns the versions offered by the first whitespace tag in line and
-// the line without the tag. Further tags are left where they are. Without a
-// tag, which is 16 bytes and at least one version, ok is false. It allocates
-// only for a tag with text on both sides.
+// ParseTag returns the versions offered by the first whitespace tag in line and the line
+// without the tag. Further tags stay in the text. ok is false if there is no tag, which is 16
+// bytes and at least one version. It allocates only if the tag has text on both sides.
 func ParseTag(line []byte) (v Versions, text []byte, ok bool) {
 	at, end := findTag(line)
 	if at < 0 {
@@ -37,8 +36,8 @@ func ParseTag(line []byte) (v Versions, text []byte, ok bool) {
 	return v, append(text, line[end:]...), true
 }
 
-// AppendTag appends the whitespace tag that offers the versions v, of which
-// there must be at least one. Version 1 comes first, as its clients need it.
+// AppendTag appends the whitespace tag that offers the versions v, which must not be empty.
+// Version 1 comes first, because its clients need that.
 func AppendTag(b []byte, v Versions) []byte {
 	b = append(b, tagBase...)
 	if v.Has(1) {
@@ -64,8 +63,8 @@ func findTag(line []byte) (at, end int) {
 			return -1, -1
 		}
 		at = from + next
-		// Versions that we do not know may stand before one that we do. Behind the last
-		// one white space is text, another tag too.
+		// Unknown versions may come before a known one. White space after the last known
+		// version is text, even another tag.
 		end = at + len(tagBase)
 		for group := end; isTagGroup(line[group:]); {
 			_, known := tagVersion(line[group:])
@@ -80,8 +79,8 @@ func findTag(line []byte) (at, end int) {
 	}
 }
 
-// isTagGroup reports whether text begins with the 8 bytes of some version, known or
-// not, and not with another tag.
+// isTagGroup reports whether text begins with the 8 bytes of a version, known or unknown, and
+// not with another tag.
 func isTagGroup(text []byte) bool {
 	return len(text) >= tagGroup && len(bytes.Trim(text[:tagGroup], " \t")) == 0 &&
 		!bytes.HasPrefix(text, []byte(tagBase))
