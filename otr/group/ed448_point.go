@@ -11,28 +11,28 @@ import (
 // lowest bit of x as the highest bit of the last byte (RFC 8032, section 5.2.2).
 const PointLen = 57
 
-// ErrPoint: the bytes are no POINT, or one that nobody may send: not of 57 bytes, not
-// canonical, not on the curve, of small or mixed order, or the identity.
+// ErrPoint reports bytes that are not a valid POINT: not 57 bytes, not canonical, not on the
+// curve, of small or mixed order, or the identity.
 var ErrPoint = errors.New("group: not a valid point of Ed448")
 
-// A Point is a point of Ed448-Goldilocks in the group of prime order q. The zero
-// value is no point: points come from ParsePoint, MulBase and other points. Methods
-// do not change their receiver, and a Point may be shared between goroutines.
+// A Point is a point of Ed448-Goldilocks in the group of prime order q. The zero value is not
+// a point: points come from ParsePoint, MulBase and other points. Except for Wipe, methods do
+// not change their receiver, so goroutines may share a Point.
 //
-// Underneath is circl's goldilocks package. Of its functions CombinedMult, IsEqual
-// and FromBytes take a time that depends on their values, ScalarMult drops whatever
-// small-order part a point has, and those that normalise write to their receiver:
-// this type lets the first ones see public values only, never holds a point with a
-// small-order part, and works on copies.
+// It is based on circl's goldilocks package, which needs some care. The time of CombinedMult,
+// IsEqual and FromBytes depends on their values, so this type uses them for public values
+// only. ScalarMult drops the small-order part of a point, so this type never holds a point
+// that has one. Functions that normalise write to their receiver, so this type works on
+// copies.
 type Point struct{ p goldilocks.Point }
 
 // identity is the encoding of the neutral element, x = 0 and y = 1.
 var identity = [PointLen]byte{1}
 
-// ParsePoint decodes and validates a POINT (version 4, "Verifying that a point is on
-// the curve"): exactly the canonical encodings of the points of order q pass, so not
-// the identity, no point of small order and none with a small-order part. It is for
-// points from outside, which are public; its time depends on the bytes.
+// ParsePoint decodes and validates a POINT (version 4, "Verifying that a point is on the
+// curve"): it accepts exactly the canonical encodings of points of order q, and so neither
+// the identity, nor a point of small order, nor one with a small-order part. It is for points
+// from outside, which are public: its time depends on the bytes.
 func ParsePoint(b []byte) (*Point, error) {
 	if len(b) != PointLen {
 		return nil, ErrPoint
@@ -41,10 +41,10 @@ func ParsePoint(b []byte) (*Point, error) {
 	if err != nil {
 		return nil, ErrPoint
 	}
-	// The product with 1 is the part of p in the group of prime order: circl divides
-	// the scalar by 4 and maps the point to another curve and back, which multiplies
-	// by 4 and takes every point of small order to the identity. Only a point that
-	// has no such part comes back unchanged.
+	// The product with 1 is the part of p in the group of prime order: circl divides the
+	// scalar by 4 and maps the point to another curve and back, which multiplies by 4 and
+	// maps every point of small order to the identity. Only a point without a small-order
+	// part is unchanged by this.
 	one := goldilocks.Scalar{1}
 	q := goldilocks.Curve{}.ScalarMult(&one, p)
 	if !q.IsEqual(p) || q.IsIdentity() {
@@ -66,8 +66,8 @@ func (p *Point) Mul(k Scalar) *Point {
 	return &Point{*goldilocks.Curve{}.ScalarMult(&k.s, &p.p)}
 }
 
-// MulAddBaseVarTime returns m·G + n·p in a time that depends on m, n and p: all of
-// them must be public. It is for the verification of proofs.
+// MulAddBaseVarTime returns m·G + n·p, for the verification of proofs. Its time depends on m,
+// n and p, so all of them must be public.
 func (p *Point) MulAddBaseVarTime(m, n Scalar) *Point {
 	return &Point{*goldilocks.Curve{}.CombinedMult(&m.s, &n.s, &p.p)}
 }
@@ -84,8 +84,8 @@ func (p *Point) Sub(q *Point) *Point {
 	return &Point{*goldilocks.Curve{}.Add(&p.p, &n)}
 }
 
-// Append appends the POINT encoding, PointLen bytes. The identity has an encoding
-// too, although ParsePoint refuses it.
+// Append appends the POINT encoding, PointLen bytes. The identity has an encoding too,
+// although ParsePoint rejects it.
 func (p *Point) Append(b []byte) []byte {
 	enc := p.bytes()
 	return append(b, enc[:]...)
@@ -103,15 +103,15 @@ func (p *Point) IsIdentity() bool {
 	return subtle.ConstantTimeCompare(a[:], identity[:]) == 1
 }
 
-// Wipe overwrites the coordinates, for a point that is a shared secret. p is no point
-// afterwards.
+// Wipe overwrites the coordinates, for a point that is a shared secret. Afterwards p is not a
+// point any more.
 func (p *Point) Wipe() { p.p = goldilocks.Point{} }
 
 func (p *Point) bytes() [PointLen]byte {
 	var enc [PointLen]byte
-	c := p.p // ToBytes normalises what it is called on
+	c := p.p // ToBytes normalises its receiver
 	if err := c.ToBytes(enc[:]); err != nil {
-		panic(err) // only for a short buffer
+		panic(err) // only if the buffer is too short
 	}
 	return enc
 }

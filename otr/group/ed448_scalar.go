@@ -14,17 +14,16 @@ import (
 // bits; the last byte of a reduced scalar is always 0.
 const ScalarLen = 57
 
-// ErrEd448Scalar reports bytes that are no SCALAR: not 57, or a number of q or more.
+// ErrEd448Scalar reports bytes that are not a SCALAR: not 57 bytes, or a number of q or more.
 var ErrEd448Scalar = errors.New("group: not a scalar modulo q")
 
-// A Scalar is a number modulo q, the order of Ed448's base point. Its arithmetic
-// is constant time. Most scalars are secrets: a Scalar prints as a placeholder, and
-// Wipe ends it.
+// A Scalar is a number modulo q, the order of Ed448's base point. Its arithmetic is constant
+// time. Most scalars are secret, so a Scalar prints as a placeholder, and Wipe clears it.
 type Scalar struct{ s goldilocks.Scalar }
 
-// ParseScalar decodes a SCALAR: 57 bytes, little-endian. A number of q or more is
-// refused with ErrEd448Scalar, so that a scalar has one encoding only. The scalars of
-// messages are public, and the comparison takes no care to hide them.
+// ParseScalar decodes a SCALAR: 57 bytes, little-endian. A number of q or more is rejected
+// with ErrEd448Scalar, so that a scalar has only one encoding. The scalars in messages are
+// public, so the comparison is not constant time.
 func ParseScalar(b []byte) (Scalar, error) {
 	if len(b) != ScalarLen || b[ScalarLen-1] != 0 {
 		return Scalar{}, ErrEd448Scalar
@@ -43,17 +42,17 @@ func ParseScalar(b []byte) (Scalar, error) {
 	return Scalar{}, ErrEd448Scalar // q itself
 }
 
-// ReduceScalar takes b, a little-endian number of any length, modulo q.
+// ReduceScalar returns b, a little-endian number of any length, modulo q.
 func ReduceScalar(b []byte) Scalar {
 	var k Scalar
 	k.s.FromBytes(b)
 	return k
 }
 
-// PruneScalar makes a secret scalar of 57 hashed bytes: it clears the two lowest
-// bits and the last byte and sets the highest bit of the second to last one, and
-// takes the result modulo q (version 4, "Considerations while working with elliptic
-// curve parameters"). b is not changed; it must be 57 bytes.
+// PruneScalar makes a secret scalar from 57 hashed bytes: it clears the two lowest bits and
+// the last byte, sets the highest bit of the second to last byte, and reduces the result
+// modulo q (version 4, "Considerations while working with elliptic curve parameters"). b is
+// not changed; it must be 57 bytes.
 func PruneScalar(b []byte) Scalar {
 	var h [ScalarLen]byte
 	copy(h[:], b[:ScalarLen])
@@ -66,9 +65,9 @@ func PruneScalar(b []byte) Scalar {
 }
 
 // ScalarFromSeed derives a secret scalar from 57 random bytes: the first 57 bytes of
-// SHAKE-256(seed), pruned. Ephemeral keys, long-term keys and random values "in Z_q"
-// all come about in this way: an output of 114 bytes that is cut to 57 begins with
-// the same bytes as an output of 57.
+// SHAKE-256(seed), pruned. Ephemeral keys, long-term keys and random values "in Z_q" are all
+// made in this way: the first 57 bytes of an output of 114 bytes are the same as an output of
+// 57 bytes.
 func ScalarFromSeed(seed []byte) Scalar {
 	var hash sha3.SHAKE
 	var h [ScalarLen]byte
@@ -131,10 +130,10 @@ func SelectScalar(choice int, a, b Scalar) Scalar {
 // Wipe sets k to 0.
 func (k *Scalar) Wipe() { clear(k.s[:]) }
 
-// Format prints a placeholder, whatever the verb: scalars are mostly secrets.
+// Format prints a placeholder for every verb: most scalars are secret.
 func (Scalar) Format(f fmt.State, _ rune) { io.WriteString(f, "group.Scalar(…)") }
 
-// AppendOrder appends q in the form of a SCALAR, although it is not reduced.
+// AppendOrder appends q encoded as a SCALAR, although it is not reduced.
 func AppendOrder(b []byte) []byte {
 	order := goldilocks.Curve{}.Order()
 	b = append(b, order[:]...)

@@ -12,15 +12,15 @@ import "sync"
 //	…
 //	tooth 4:  byte 32  byte 33  …  byte 39
 //
-// Each column has a table with the products of every choice of its five bytes'
-// powers 2^(256^i), so that one multiplication consumes a bit of five bytes at
-// once. The columns, and the chunks, share the squarings between one bit and
-// the next: there are seven, however long the exponent is.
+// Each column has a table of the products of every choice of its five bytes' powers
+// 2^(256^i), so that one multiplication consumes one bit of each of five bytes. All columns
+// and chunks share the squarings between one bit and the next: there are seven, regardless of
+// the length of the exponent.
 type fixedBase struct {
 	m *montgomery
 
-	// mu guards chunks and next while the tables grow. A chunk that is there
-	// does not change, so it may be read by whoever got it under mu.
+	// mu guards chunks and next while the tables grow. A finished chunk does not change, so a
+	// goroutine that got it under mu may read it later.
 	mu     sync.Mutex
 	chunks []chunkTable
 	next   element // 2^(256^i), i the bytes that the tables cover
@@ -35,12 +35,11 @@ const (
 type (
 	// chunkTable has a table for each column of a chunk.
 	chunkTable [columns]columnTable
-	// columnTable holds the factors for every choice of a column's teeth, one
-	// behind the other.
+	// columnTable holds the factors for every choice of a column's teeth, one after another.
 	columnTable []uint64
 )
 
-// exp sets z to 2^x. Only the length of x shows in the time it takes.
+// exp sets z to 2^x. Its time depends only on the length of x.
 func (f *fixedBase) exp(z *element, x []byte, t *product) {
 	digits := make([]byte, (len(x)+chunkBytes-1)/chunkBytes*chunkBytes) // little-endian
 	defer clear(digits)
@@ -69,9 +68,9 @@ func (f *fixedBase) exp(z *element, x []byte, t *product) {
 	}
 }
 
-// grow makes the tables of n chunks, as far as they are not there yet, and
-// returns them. A chunk takes about as long as a generic power of 320 bits, and 96 KiB
-// for 3072 bits; the exponents of SMP in the 1536-bit group need five.
+// grow returns the tables of n chunks, and makes those that do not exist yet. A chunk takes
+// about as long as a generic power with an exponent of 320 bits, and 96 KiB in the 3072-bit
+// group. The exponents of SMP in the 1536-bit group need five chunks.
 func (f *fixedBase) grow(n int) []chunkTable {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,8 +100,8 @@ func (f *fixedBase) grow(n int) []chunkTable {
 	return f.chunks[:n]
 }
 
-// newColumnTable returns the products of every choice of the given powers:
-// entry d has those whose bit is set in d.
+// newColumnTable returns the products of every choice of the given powers: entry d is the
+// product of those whose bit is set in d.
 func newColumnTable(powers [teeth]*element, m *montgomery) columnTable {
 	var t product
 	products := []element{m.one}

@@ -8,7 +8,7 @@ import (
 	"github.com/cloudflare/circl/simd/keccakf1600"
 )
 
-// KDFLanes is how many hashes KDFs computes at once where the processor can.
+// KDFLanes is how many hashes KDFs computes in parallel if the processor can.
 const KDFLanes = 4
 
 const (
@@ -19,10 +19,10 @@ const (
 var kdfPrefix = [5]byte{'O', 'T', 'R', 'v', '4'}
 
 // KDFs is KDF for several inputs: it fills dst[i] as KDF(dst[i], usage, keys[i], texts[i])
-// would. Up to KDFLanes inputs are hashed at once, if the processor has the instructions
-// for it and the inputs are of one length; otherwise one after the other. The same
-// instructions make a single long input quicker, too. dst may not have
-// more than shakeRate bytes each, and keys have one length.
+// would. Up to KDFLanes inputs are hashed in parallel, if the processor has the instructions
+// for it and the inputs have equal length; otherwise they are hashed one after another. The
+// same instructions also speed up a single long input. Each dst must have at most shakeRate
+// bytes, and all keys must have equal length.
 func KDFs(dst [][]byte, usage Usage, keys, texts [][]byte) {
 	for len(dst) > 0 {
 		n := min(len(dst), KDFLanes)
@@ -38,13 +38,14 @@ func KDFs(dst [][]byte, usage Usage, keys, texts [][]byte) {
 	}
 }
 
-// MaxShortInput is the most bytes that an input of ShortKDFs has: what fits into one block.
+// MaxShortInput is the maximum length of an input of ShortKDFs, in bytes: it fits into one
+// block.
 const MaxShortInput = shakeRate - len(kdfPrefix) - 1 - 1
 
-// ShortKDFs is KDF for up to KDFLanes inputs of at most MaxShortInput bytes, each with a
-// usage of its own: it fills dst[i] as KDF(dst[i], usages[i], inputs[i]) would. They are
-// hashed at once where that is quicker. dst may not have more than shakeRate bytes each, and
-// they may not overlap the inputs.
+// ShortKDFs is KDF for up to KDFLanes inputs of at most MaxShortInput bytes, each with its
+// own usage: it fills dst[i] as KDF(dst[i], usages[i], inputs[i]) would. They are hashed in
+// parallel where that is faster. Each dst must have at most shakeRate bytes, and must not
+// overlap the inputs.
 func ShortKDFs(dst [][]byte, usages []Usage, inputs [][]byte) {
 	if len(dst) <= KDFLanes/2 || !keccakf1600.IsEnabledX4() {
 		for i := range dst {
@@ -65,11 +66,11 @@ func ShortKDFs(dst [][]byte, usages []Usage, inputs [][]byte) {
 	squeeze(dst, a, &blocks)
 }
 
-// longInput is from how many bytes the vector code is quicker for one input, with three
-// copies of it, than the standard library, if the processor has AVX-512.
+// longInput is the length in bytes from which, with AVX-512, the vector code is faster than
+// the standard library for a single input, even though it hashes three copies as well.
 const longInput = 1 << 10
 
-// fewestAtOnce is from how many inputs of n bytes kdf4 is quicker than KDF.
+// fewestAtOnce returns the number of inputs of n bytes from which kdf4 is faster than KDF.
 func fewestAtOnce(n int) int {
 	switch {
 	case !keccakf1600.IsEnabledX4():
@@ -89,7 +90,7 @@ func sameLength(list [][]byte) bool {
 	return true
 }
 
-// kdf4 is SHAKE-256 of up to four inputs of one length in one vector state, which has
+// kdf4 computes SHAKE-256 of up to four inputs of equal length in one vector state, which has
 // limb i of input j at 4·i + j.
 func kdf4(dst [][]byte, usage Usage, keys, texts [][]byte) {
 	var state keccakf1600.StateX4
@@ -125,7 +126,7 @@ func kdf4(dst [][]byte, usage Usage, keys, texts [][]byte) {
 	squeeze(dst, a, &blocks)
 }
 
-// squeeze fills each of dst with the beginning of its state. It writes over blocks.
+// squeeze fills each dst with the beginning of its state. It overwrites blocks.
 func squeeze(dst [][]byte, a []uint64, blocks *[KDFLanes][shakeRate]byte) {
 	for lane := range dst {
 		out := &blocks[lane]
@@ -136,14 +137,14 @@ func squeeze(dst [][]byte, a []uint64, blocks *[KDFLanes][shakeRate]byte) {
 	}
 }
 
-// pad ends the input of SHAKE-256 after n bytes of its last block.
+// pad adds SHAKE-256's padding after n bytes of the last block.
 func pad(block *[shakeRate]byte, n int) {
 	block[n] ^= 0x1f
 	block[shakeRate-1] ^= 0x80
 }
 
-// absorbX4 adds the whole blocks of each input to its state, which is permuted after each.
-// The inputs have one length.
+// absorbX4 adds the whole blocks of each input to its state, and permutes the states after
+// each block. The inputs must have equal length.
 func absorbX4(state *keccakf1600.StateX4, a []uint64, b0, b1, b2, b3 []byte) {
 	for len(b0) >= shakeRate {
 		addBlock(a, b0, b1, b2, b3)

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// The kernel in Go, for processors without one in assembly, and under the build tag
-// purego. Its functions are what those in assembly are tested against.
+// The kernel in Go, for processors without one in assembly, and for the build tag purego. The
+// tests compare the assembly with these functions.
 
 // multiplyGo sets t, of which 2n limbs are 0, to a·b.
 func multiplyGo(t *product, a, b *element, n int) {
@@ -41,15 +41,15 @@ func reduceGo(z *element, t *product, p *element, inverse uint64, n int) {
 		carry := addMul(t[i:i+n], p[:n], t[i]*inverse)
 		t[i+n], above = bits.Add64(t[i+n], carry, above)
 	}
-	// Where the sum has reached R, one p less is below it.
+	// If the sum has reached R, subtracting p brings it below R.
 	var borrow uint64
 	for i := range n {
 		z[i], borrow = bits.Sub64(t[i+n], p[i]&-above, borrow)
 	}
 }
 
-// chooseGo sets z to the given entry of a table whose entries, of n limbs, follow each
-// other. It reads all of them.
+// chooseGo sets z to the given entry of a table of consecutive entries of n limbs. It reads
+// all entries.
 func chooseGo(z *element, table []uint64, n, entries int, choice uint64) {
 	clear(z[:n])
 	for e := range entries {

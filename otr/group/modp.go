@@ -1,14 +1,13 @@
-// Package group is the arithmetic of the groups that OTR computes in: the
-// 1536-bit MODP group of versions 2 and 3 and the 3072-bit one of version 4 (RFC
-// 3526, sections 2 and 4), and Ed448-Goldilocks (RFC 8032) with the hash function
-// that version 4 makes scalars with.
+// Package group implements the arithmetic of OTR's groups: the 1536-bit MODP group of
+// versions 2 and 3, the 3072-bit MODP group of version 4 (RFC 3526, sections 2 and 4), and
+// Ed448-Goldilocks (RFC 8032), with the hash function from which version 4 derives scalars.
 //
-// Elements and exponents of the MODP groups are unsigned big-endian byte strings;
-// Ed448 has types for them. What is secret (exponents, and elements raised to
-// them) meets constant-time code only: the time depends on lengths, never on
-// values. Functions that are for public values only say so. Intermediate values are cleared as
-// far as that is possible; the scratch space of the arithmetic library, and
-// copies that the Go runtime makes of a stack, are out of reach.
+// Elements and exponents of the MODP groups are unsigned big-endian byte strings; Ed448 has
+// types for them. Secrets (exponents, and elements raised to them) are only used by
+// constant-time code: its time depends on lengths, never on values. Functions for public
+// values only say so in their comments. Intermediate values are cleared as far as possible;
+// the scratch space of the arithmetic library, and copies that the Go runtime makes of a
+// stack, cannot be reached.
 package group
 
 import (
@@ -21,15 +20,14 @@ import (
 )
 
 var (
-	// ErrElement reports a number that is no element of the group.
+	// ErrElement reports a number that is not an element of the group.
 	ErrElement = errors.New("group: not an element of the group")
 	// ErrScalar reports an exponent that is not in 1…q−1.
 	ErrScalar = errors.New("group: not a valid exponent")
 )
 
-// MODP is the group of the numbers modulo a safe prime p, with the generator 2
-// of its subgroup of prime order q = (p−1)/2. It may be used by several
-// goroutines at once.
+// MODP is the group of the numbers modulo a safe prime p, with the generator 2 of its
+// subgroup of prime order q = (p−1)/2. Several goroutines may use it at the same time.
 type MODP struct {
 	p, q  *bigmod.Modulus
 	field *montgomery // powers and products modulo p
@@ -81,14 +79,13 @@ func newMODP(prime string) *MODP {
 	return g
 }
 
-// Len returns the length of p in bytes, which is that of every element and
-// scalar returned.
+// Len returns the length of p in bytes. All returned elements and scalars have this length.
 func (g *MODP) Len() int {
 	return g.p.Size()
 }
 
-// Check returns ErrElement unless 2 ≤ y ≤ p−2, as both specifications ask of
-// every number a peer sends. y is public; it may have any length.
+// Check returns ErrElement unless 2 ≤ y ≤ p−2, as both specifications require for every
+// number from a peer. y is public; it may have any length.
 func (g *MODP) Check(y []byte) error {
 	y = bytes.TrimLeft(y, "\x00")
 	switch {
@@ -110,8 +107,8 @@ func (g *MODP) CheckScalar(x []byte) error {
 	return nil
 }
 
-// Exp returns y^x modulo p in Len bytes. y must be in 1…p−1, or the answer is
-// ErrElement. x may have any length, and only its length shows in the time.
+// Exp returns y^x modulo p in Len bytes, or ErrElement if y is not in 1…p−1. x may have any
+// length, and the time depends only on that length.
 func (g *MODP) Exp(y, x []byte) ([]byte, error) {
 	var t product
 	defer clear(t[:])
@@ -123,8 +120,8 @@ func (g *MODP) Exp(y, x []byte) ([]byte, error) {
 	return g.field.bytes(&z, &t), nil
 }
 
-// ExpBase returns 2^x modulo p in Len bytes. x may have any length, and only
-// its length shows in the time.
+// ExpBase returns 2^x modulo p in Len bytes. x may have any length, and the time depends only
+// on that length.
 func (g *MODP) ExpBase(x []byte) []byte {
 	var t product
 	defer clear(t[:])
@@ -133,8 +130,7 @@ func (g *MODP) ExpBase(x []byte) []byte {
 	return g.field.bytes(&z, &t)
 }
 
-// Mul returns a·b modulo p in Len bytes. Both must be in 1…p−1, or the answer is
-// ErrElement.
+// Mul returns a·b modulo p in Len bytes, or ErrElement unless both are in 1…p−1.
 func (g *MODP) Mul(a, b []byte) ([]byte, error) {
 	var t product
 	defer clear(t[:])
@@ -150,9 +146,9 @@ func (g *MODP) Mul(a, b []byte) ([]byte, error) {
 	return g.field.bytes(&x, &t), nil
 }
 
-// Div returns a/b modulo p in Len bytes. Both must be in 1…p−1, or the answer is
-// ErrElement. The time depends on b, which must be public, as in SMP, where both
-// are numbers that were sent to the peer or came from it.
+// Div returns a/b modulo p in Len bytes, or ErrElement unless both are in 1…p−1. The time
+// depends on b, which must be public. It is for SMP, where both numbers were sent to the peer
+// or came from it.
 func (g *MODP) Div(a, b []byte) ([]byte, error) {
 	x, err := g.element(a)
 	if err != nil {
@@ -186,8 +182,8 @@ func (g *MODP) MulSub(r, a, c []byte) []byte {
 	return g.takeScalar(x)
 }
 
-// enter sets z to y in the form that the field computes in, if y is in 1…p−1. Whether it
-// is is public.
+// enter sets z to y in the field's internal form, or returns an error unless y is in 1…p−1.
+// Whether it is in that range is public.
 func (g *MODP) enter(z *element, y []byte, t *product) error {
 	n, err := g.element(y)
 	if err != nil {
@@ -213,14 +209,14 @@ func (g *MODP) element(y []byte) (*bigmod.Nat, error) {
 	return n, nil
 }
 
-// take returns the bytes of n, and clears it.
+// take returns the bytes of n, and clears n.
 func (g *MODP) take(n *bigmod.Nat) []byte {
 	b := n.Bytes(g.p)
 	clear(n.Bits())
 	return b
 }
 
-// takeScalar does the same for a number modulo q, which may be a byte shorter.
+// takeScalar is like take, for a number modulo q, which may be one byte shorter.
 func (g *MODP) takeScalar(n *bigmod.Nat) []byte {
 	return g.take(n.ExpandFor(g.p))
 }

@@ -35,9 +35,8 @@ var modp3072 = sync.OnceValue(func() *MODP {
 // q that 2 generates (version 4, "Verifying that an integer is in the DH group").
 // y is public; it may have any length, and the time depends on it.
 //
-// The specification raises y to the power of q. In a group modulo a safe prime the
-// elements of order q are the squares, and the Jacobi symbol tells those at a
-// thirtieth of the cost.
+// The specification raises y to the power of q. Modulo a safe prime the elements of order q
+// are the squares, and the Jacobi symbol identifies them at a thirtieth of the cost.
 func (g *MODP) CheckMember(y []byte) error {
 	if err := g.Check(y); err != nil {
 		return err

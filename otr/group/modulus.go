@@ -4,8 +4,9 @@ import (
 	"math/big"
 )
 
-// A Modulus is arithmetic modulo an odd number that a peer has chosen, as the p of a DSA
-// key is. Everything about it is public, the exponents too: the time depends on all values.
+// A Modulus implements arithmetic modulo an odd number that a peer has chosen, such as the p
+// of a DSA key. All its numbers must be public, exponents included, because the time depends
+// on them.
 type Modulus struct {
 	p     *big.Int
 	field *montgomery // nil: p is too long for the kernel
@@ -26,7 +27,7 @@ func newPublicMontgomery(p *big.Int, n int) *montgomery {
 	m := &montgomery{n: n}
 	b := make([]byte, n*limbBytes)
 	m.p.setBytes(p.FillBytes(b))
-	// Newton's method doubles the bits that are right; an odd number is its own inverse
+	// Newton's method doubles the number of correct bits; an odd number is its own inverse
 	// modulo 8.
 	inverse := m.p[0]
 	for bits := 3; bits < 64; bits *= 2 {
@@ -40,7 +41,7 @@ func newPublicMontgomery(p *big.Int, n int) *montgomery {
 	return m
 }
 
-// Powers returns the product of the bases, each raised to the exponent of the same index,
+// Powers returns the product of the bases, each raised to the exponent with the same index,
 // modulo p. No number may be negative.
 func (m *Modulus) Powers(bases, exponents []*big.Int) *big.Int {
 	if m.field == nil {
@@ -77,7 +78,7 @@ func (m *Modulus) Powers(bases, exponents []*big.Int) *big.Int {
 // publicBits is how many bits of a public exponent one multiplication consumes.
 const publicBits = 4
 
-// powersOf are a base's powers from the first to the highest that one digit asks for.
+// powersOf holds a base's powers from the first to the highest that one digit can need.
 type powersOf [1<<publicBits - 1]element
 
 func (w *powersOf) fill(f *montgomery, base *big.Int, t *product) {
@@ -88,7 +89,7 @@ func (w *powersOf) fill(f *montgomery, base *big.Int, t *product) {
 	}
 }
 
-// publicWindow returns the bits of x from bit at on.
+// publicWindow returns publicBits bits of x, from bit at on.
 func publicWindow(x *big.Int, at int) (digit uint) {
 	for i := range publicBits {
 		digit |= x.Bit(at+i) << i

@@ -9,7 +9,7 @@ import (
 
 const (
 	limbBytes  = 8
-	blockLimbs = 8  // the kernel works on blocks of so many limbs
+	blockLimbs = 8  // the kernel works on blocks of this many limbs
 	maxLimbs   = 48 // of the largest modulus, 3072 bits
 )
 
@@ -18,8 +18,8 @@ const (
 // Limbs from n on are not used.
 type element [maxLimbs]uint64
 
-// A montgomery is arithmetic modulo an odd p ("Modular Multiplication Without Trial
-// Division", 1985).
+// A montgomery implements Montgomery's arithmetic modulo an odd p ("Modular Multiplication
+// Without Trial Division", 1985).
 //
 // The time of all operations depends on the length of p alone.
 type montgomery struct {
@@ -30,12 +30,12 @@ type montgomery struct {
 	rr      element // R² modulo p
 }
 
-// A product is room for the product of two elements.
+// A product has room for the product of two elements.
 type product [2 * maxLimbs]uint64
 
 // newMontgomery returns the arithmetic modulo p, which is big-endian. The lowest and the
-// highest limb of p must be 2^64−1, as those of the primes of RFC 3526 are. The lowest makes
-// the inverse 1, which saves the kernel a multiplication per limb.
+// highest limb of p must be 2^64−1, as those of the primes of RFC 3526 are. Because of the
+// lowest limb the inverse is 1, which saves the kernel a multiplication per limb.
 func newMontgomery(p []byte) *montgomery {
 	m := &montgomery{n: len(p) / limbBytes, inverse: 1}
 	if len(p)%(blockLimbs*limbBytes) != 0 || m.n > maxLimbs {
@@ -50,7 +50,7 @@ func newMontgomery(p []byte) *montgomery {
 	for i := range m.n {
 		m.one[i], borrow = bits.Sub64(0, m.p[i], borrow)
 	}
-	// Doubled once for each bit of R it is R² modulo p.
+	// Doubling it once for each bit of R gives R² modulo p.
 	m.rr = m.one
 	for range m.n * 64 {
 		m.double(&m.rr)
@@ -58,7 +58,7 @@ func newMontgomery(p []byte) *montgomery {
 	return m
 }
 
-// double sets z to 2z. z must be below p; it is afterwards.
+// double sets z to 2z. z must be below p, and is below p afterwards.
 func (m *montgomery) double(z *element) {
 	var carry uint64
 	for i := range m.n {
@@ -98,8 +98,8 @@ func (m *montgomery) square(z, a *element, t *product) {
 // enter takes z, any number below R, into Montgomery's form.
 func (m *montgomery) enter(z *element, t *product) { m.mul(z, z, &m.rr, t) }
 
-// bytes returns z out of Montgomery's form, big-endian, in the length of p. z is
-// cleared.
+// bytes converts z from Montgomery's form and returns it big-endian, in the length of p. It
+// clears z.
 func (m *montgomery) bytes(z *element, t *product) []byte {
 	clear(t[:])
 	copy(t[:], z[:m.n])
@@ -125,8 +125,8 @@ func (z *element) setBytes(b []byte) {
 	}
 }
 
-// windowBits is how many bits of an exponent one multiplication consumes: with 640 and
-// with 1536 bits the work is least.
+// windowBits is how many bits of an exponent one multiplication consumes. Five is the fastest
+// choice for exponents of 640 and of 1536 bits.
 const windowBits = 5
 
 // A power is the work space of exp.
@@ -136,7 +136,7 @@ type power struct {
 	t      product
 }
 
-// exp sets z to z^x, for a big-endian x. Only the length of x shows in the time.
+// exp sets z to z^x, for a big-endian x. Its time depends only on the length of x.
 func (m *montgomery) exp(z *element, x []byte) {
 	var w power
 	defer func() { w = power{} }()
@@ -161,7 +161,7 @@ func (m *montgomery) exp(z *element, x []byte) {
 	clear(entry[:])
 }
 
-// window returns width bits of x from bit at on, counted from the lowest bit of its last
+// window returns width bits of x, from bit at on, counted from the lowest bit of its last
 // byte.
 func window(x []byte, at, width int) uint64 {
 	var v uint64

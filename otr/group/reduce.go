@@ -2,12 +2,12 @@ package group
 
 import "filippo.io/bigmod"
 
-// Reduce returns x, an unsigned big-endian number of any length, modulo m, whose
-// bit length must be above 8. Only the length of x shows in the time it takes.
-// DSA reduces hashes and nonces with it too.
+// Reduce returns x, an unsigned big-endian number of any length, modulo m, whose bit length
+// must be above 8. Its time depends only on the length of x. DSA also uses it to reduce
+// hashes and nonces.
 func Reduce(x []byte, m *bigmod.Modulus) *bigmod.Nat {
-	// A chunk has fewer bits than m, so it is below m as it is: the number is
-	// gathered chunk by chunk, from the top.
+	// A chunk has fewer bits than m, so it is below m. The number is built up chunk by chunk,
+	// from the top.
 	chunk := (m.BitLen() - 1) / 8
 	shift := make([]byte, chunk+1)
 	shift[0] = 1
