@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"otrpipe/internal/keystream"
 	"otrpipe/otr/group"
 )
 
@@ -144,3 +145,6 @@ const extraKeyByte = 0xff
 
 // trimZeros returns b without leading zero bytes.
 func trimZeros(b []byte) []byte { return bytes.TrimLeft(b, "\x00") }
+
+// crypt encrypts or decrypts b in place with MKenc.
+func crypt(enc *key, b []byte) { keystream.ChaCha20((*[cipherLen]byte)(enc[:]), b) }
