@@ -210,7 +210,7 @@ func TestRecordsOutOfOrderBreakTheStream(t *testing.T) {
 				if x.c.State() != otr.StateFinished {
 					t.Error("no Disconnected came with ABORT")
 				}
-				if err := e.Wait(); !errors.Is(err, ErrBroken) || errors.Is(err, ErrTransport) {
+				if err := e.Wait(); !errors.Is(err, ErrBroken) || errors.Is(err, ErrTransport) || err == ErrDead {
 					t.Errorf("%v", err)
 				}
 			})

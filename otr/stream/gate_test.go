@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"otrpipe/otr"
+	"otrpipe/otr/keys"
 )
 
 func secret(s string) func(*Config) {
@@ -70,6 +71,29 @@ func TestDifferentSecretsEndBothBeforeAnyPayload(t *testing.T) {
 	}
 }
 
+func TestDifferentSecretsEndBothBeforeAnyText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		ea, eb := openPair(t, a, b, setting{lines: true, config: secret("one")}, setting{lines: true, config: secret("other")})
+		for _, e := range []*end{ea, eb} {
+			if err := e.lines.WriteMessage([]byte("a text")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, e := range []*end{ea, eb} {
+			if text, err := e.lines.ReadMessage(nil); len(text) != 0 || !errors.Is(err, ErrSMP) {
+				t.Errorf("%q, %v", text, err)
+			}
+			if err := e.lines.Wait(); !errors.Is(err, ErrSMP) {
+				t.Errorf("%v", err)
+			}
+			if stats := e.lines.Stats(); stats.SentMessages != 0 || stats.ReceivedMessages != 0 {
+				t.Errorf("texts have moved: %+v", stats)
+			}
+		}
+	})
+}
+
 func TestOneEndsSecretHoldsBackThatEndAlone(t *testing.T) {
 	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) {
@@ -126,9 +150,7 @@ func TestAPersonWhoGivesUpFailsTheProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := cable(t, relay{}, relay{})
 		ea, eb := openPair(t, a, b, setting{config: secret("s")}, setting{})
-		for told[otr.SMPAsked](eb) == 0 {
-			time.Sleep(time.Second)
-		}
+		eventually(t, "question", func() bool { return told[otr.SMPAsked](eb) > 0 })
 		if err := eb.Do((*otr.Conversation).AbortSMP); err != nil {
 			t.Fatal(err)
 		}
@@ -269,6 +291,87 @@ func TestNewKeysBeforeTheComparisonGiveNoMoreTime(t *testing.T) {
 		}
 		if told[Trusted](e) != 0 || e.stats().SentMessages != 0 {
 			t.Errorf("the peer is trusted: %v", e.events())
+		}
+	})
+}
+
+// Only the key that has passed the comparison needs no other one.
+func TestAKeyHasProvedItselfForNoOther(t *testing.T) {
+	with := &SMPConfig{Secret: []byte("s")}
+	one, other := otr.Session{Fingerprint: fingerprintOf(1)}, otr.Session{Fingerprint: fingerprintOf(2)}
+	for _, test := range []struct {
+		name   string
+		gate   gate
+		config *SMPConfig
+		of     otr.Session
+		needed bool
+	}{
+		{"without a secret", gate{}, nil, one, false},
+		{"before", gate{}, with, one, true},
+		{"wanted", gate{state: gateWanted}, with, one, true},
+		{"shown", gate{state: gateShown}, with, one, true},
+		{"failed", gate{state: gateFailed, passedBy: one.Fingerprint}, with, one, true},
+		{"passed", gate{state: gatePassed, passedBy: one.Fingerprint}, with, one, false},
+		{"passed by another key", gate{state: gatePassed, passedBy: one.Fingerprint}, with, other, true},
+	} {
+		if needed := test.gate.needed(test.config, test.of); needed != test.needed {
+			t.Errorf("%s: a comparison is needed: %v", test.name, needed)
+		}
+	}
+}
+
+// A peer whose run crosses ours may begin once more. One whose run crosses again has failed.
+func TestThePeersRunMayCrossOursOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{config: func(c *Config) {
+			secret("the secret")(c)
+			c.Timeout = 10 * time.Minute
+		}})
+		go io.Copy(io.Discard, x.in) // it goes on whatever the end says
+		start := time.Now()
+		for range 2 {
+			time.Sleep(3 * crossedWait) // by now the end has started
+			x.send(x.c.StartSMP([]byte("a guess"), ""))
+			x.send(x.c.AbortSMP())
+		}
+		if err := e.Wait(); !errors.Is(err, ErrSMP) || time.Since(start) > 7*crossedWait {
+			t.Errorf("%v, after %v", err, time.Since(start))
+		}
+		if told[otr.SMPCrossed](e) != 2 || told[otr.SMPShown](e)+told[Trusted](e) != 0 {
+			t.Errorf("%v", e.events())
+		}
+	})
+}
+
+// More keys of the same contact are let in, but not where a comparison was asked for: it is
+// not made a second time.
+func TestWithASecretARunBelongsToOneKeyWhateverOthersTheContactHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		connect := switchboard(b)
+		sameTag := func(c *otr.Config) { c.InstanceTag = 0x1234567 }
+		asked := make(map[keys.Fingerprint]int)
+		ea := open(t, a, setting{lines: true, config: func(c *Config) {
+			secret("same")(c)
+			c.MoreKeys = true
+			c.Verify = func(s otr.Session) error { asked[s.Fingerprint]++; return nil }
+		}})
+		wire := &cut{ReadWriteCloser: connect()}
+		first := open(t, wire, setting{lines: true, key: 1, seed: 1, otr: sameTag, config: secret("same")})
+		handshakeLines(t, ea.lines, first.lines)
+		wire.cut()
+		second := open(t, connect(), setting{lines: true, key: 2, seed: 2, otr: sameTag, config: func(c *Config) {
+			secret("same")(c)
+			c.Initiate = false
+		}})
+		if err := second.lines.Do((*otr.Conversation).Refresh); err != nil {
+			t.Fatal(err)
+		}
+		if err := ea.lines.Wait(); !errors.Is(err, ErrOtherKey) {
+			t.Errorf("%v", err)
+		}
+		if asked[fingerprintOf(1)] == 0 || asked[fingerprintOf(2)] != 0 || told[Trusted](ea) != 1 {
+			t.Errorf("Verify was asked about %v; %v", asked, ea.events())
 		}
 	})
 }

@@ -126,11 +126,15 @@ func open(t testing.TB, transport io.ReadWriteCloser, s setting) *end {
 	if s.config != nil {
 		s.config(&config)
 	}
+	w := watch(t, e, config.Clock)
+	config.Clock = w
 	if s.lines {
 		e.lines = OpenLines(transport, config)
+		w.link.Store(&e.lines.link)
 		t.Cleanup(func() { e.lines.Close() })
 	} else {
 		e.Stream = Open(transport, config)
+		w.link.Store(&e.Stream.link)
 		t.Cleanup(func() { e.Abort("the test is over") })
 	}
 	return e
@@ -141,6 +145,13 @@ func (e *end) events() []Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.all)
+}
+
+// count returns how many events e was told so far.
+func (e *end) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.all)
 }
 
 // told counts the events of type T.

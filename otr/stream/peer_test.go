@@ -186,9 +186,7 @@ func TestASessionKeepsItsNameThroughNewKeys(t *testing.T) {
 func TestNothingIsDoneInASessionWhosePeerHasYetToProveItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, _ := meet(t, setting{lines: true, config: secret("the secret")})
-		for told[otr.Secure](e) == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		eventually(t, "session", func() bool { return told[otr.Secure](e) > 0 })
 		var id SessionID
 		for _, event := range e.events() {
 			if _, ok := event.What.(otr.Secure); ok {
@@ -218,9 +216,7 @@ func TestWhatAStrangerSaidIsNotDeliveredAsTheFriends(t *testing.T) {
 		stranger := open(t, wire, setting{lines: true, key: 1, seed: 1, otr: sameTag})
 		handshakeLines(t, stranger.lines)
 		stranger.lines.WriteMessage([]byte("from the stranger"))
-		for ea.stats().ReceivedMessages == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		eventually(t, "text", func() bool { return ea.stats().ReceivedMessages > 0 })
 		wire.cut()
 		friend := open(t, connect(), setting{lines: true, key: 2, seed: 2, otr: sameTag, config: func(c *Config) {
 			secret("the secret")(c)
@@ -646,9 +642,7 @@ func (s *staller) startAndStall(t *testing.T) {
 	}
 	lines, err := s.x.c.AnswerSMP([]byte("a guess"))
 	s.x.send(lines, err)
-	for told[otr.SMPShown](s.e) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "outcome shown", func() bool { return told[otr.SMPShown](s.e) > 0 })
 	if err := s.e.lines.Do((*otr.Conversation).AbortSMP); err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package stream
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"otrpipe/otr/keys"
 )
@@ -21,6 +23,9 @@ func TestEverythingOverVersion4(t *testing.T) {
 	args := []string{"-test.run=^Test", "-test.skip=^TestEverythingOverVersion4$"}
 	if testing.Short() {
 		args = append(args, "-test.short")
+	}
+	if deadline, ok := t.Deadline(); ok { // it says which test hangs before this one is ended
+		args = append(args, fmt.Sprintf("-test.timeout=%v", time.Until(deadline)*9/10))
 	}
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), versionVariable+"=4")

@@ -3,6 +3,7 @@ package stream
 import (
 	"bufio"
 	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,6 +143,45 @@ func TestASessionStaysInVersion3WhereATextHasMovedOrTheKeyIsNotTaken(t *testing.
 			time.Sleep(time.Second)
 			if n := e.stats().SentMessages; n != 1 {
 				t.Errorf("taken %v: %d texts have moved", taken, n)
+			}
+		})
+	}
+}
+
+// After a peer has told its key of version 4, that key may take its place in mid-session, and
+// no other one.
+func TestOnlyTheKeyThatAPeerHasToldMayTakeItsPlace(t *testing.T) {
+	for _, comes := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
+			e := open(t, a, setting{lines: true, otr: speaks(0, otr.AllowV3)})
+			x := &stranger{t: t, c: newConversation(t, setting{key: 1, otr: speaks(1, otr.AllowV3)}, seeded(99)), in: bufio.NewReader(b), out: b}
+			defer b.Close()
+			x.becomeSecure()
+			x.send(x.c.Send([]byte("a text"))) // so the end does not begin a session of version 4 itself
+			x.say(wire.TLV{Type: typePlain, Value: []byte{byte(x.c.Versions())}}, vouch(1))
+			for told[Told](e) == 0 {
+				(&staller{e, x}).line(t, true)
+			}
+			tag := x.c.InstanceTag()
+			x.c = newConversation(t, setting{key: comes, otr: func(c *otr.Config) {
+				speaks(comes, otr.AllowV4)(c)
+				c.InstanceTag = tag
+			}}, seeded(100))
+			x.send(x.c.Refresh())
+			for x.c.State() != otr.StateEncrypted {
+				(&staller{e, x}).line(t, true)
+			}
+			go io.Copy(io.Discard, x.in)
+			if comes == 1 {
+				time.Sleep(time.Second)
+				if told[otr.Secure](e) != 2 || told[Trusted](e) != 1 {
+					t.Errorf("the key that was told: %v", e.events())
+				}
+				return
+			}
+			if err := e.lines.Wait(); !errors.Is(err, ErrOtherKey) || told[Trusted](e) != 1 {
+				t.Errorf("another key: %v; %v", err, e.events())
 			}
 		})
 	}
