@@ -20,6 +20,9 @@ func TestTwoEndsWithTheSameSecretProveItBeforeAnyPayload(t *testing.T) {
 	// A delay over starterWait makes the two runs cross.
 	for _, delay := range []time.Duration{0, 10 * time.Millisecond, 1500 * time.Millisecond} {
 		for seed := range uint64(4) {
+			if quick() && seed > 0 {
+				break
+			}
 			for _, lines := range []bool{false, true} {
 				synctest.Test(t, func(t *testing.T) {
 					a, b := cable(t, relay{delay: delay}, relay{delay: delay})

@@ -16,7 +16,7 @@ func TestEverythingOverVersion4(t *testing.T) {
 	if overVersion4() {
 		t.Skip("this is the second time")
 	}
-	if testing.Short() && !raceDetector {
+	if quick() {
 		t.Skip("short: takes as long as all the others")
 	}
 	t.Parallel()
@@ -48,10 +48,14 @@ func namesItsVersions(t *testing.T) {
 
 const versionVariable = "OTR_STREAM_TESTS"
 
+// quick says that long tests do a part of their work. Under the race detector, which tests
+// this package's goroutines, -short leaves less out.
+func quick() bool { return testing.Short() && !raceDetector }
+
 // rounds is how often to do something that begins sessions n times: a key exchange of version
 // 4 takes as long as ten of version 3.
 func rounds(n uint64) uint64 {
-	if overVersion4() {
+	if overVersion4() || quick() {
 		return (n + 4) / 5
 	}
 	return n

@@ -98,6 +98,9 @@ func (w *fuzzedWire) do(way, harm int, line []byte) [][]byte {
 func FuzzWire(f *testing.F) {
 	foreign := recordedSessions(f)
 	for setup := range uint16(12) {
+		if quick() && setup%4 != 2 {
+			continue
+		}
 		setup = setup%6*0x11 | setup/6<<8
 		f.Add(setup, []byte{}, []byte("hello"))
 		f.Add(setup, []byte{3, 0, 9, 1, 2, 3 << 1, 0, 2<<1 | 1}, []byte("?OTRv34?"))
