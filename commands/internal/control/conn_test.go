@@ -206,6 +206,21 @@ func TestWhatIsNoMessageIsRefused(t *testing.T) {
 			t.Errorf("%d files were let in", len(files))
 		}
 	})
+	t.Run("too many files in several parts", func(t *testing.T) {
+		host, guest := pair(t)
+		text := []byte(`{"status":true}`)
+		parts := [][]byte{{0, 0, 0, byte(len(text))}, text[:5], text[5:]}
+		for _, part := range parts { // none of them has too many by itself
+			if _, _, err := guest.c.WriteMsgUnix(part, rightsOf([]*os.File{os.Stderr, os.Stderr}), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var request Request
+		if files, err := host.Receive(&request); !errors.Is(err, ErrMessage) {
+			t.Errorf("%d files were let in: %v", len(files), err)
+			CloseFiles(files)
+		}
+	})
 }
 
 // TestDialHelper is no test: it is the other user's process in the test

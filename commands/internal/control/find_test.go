@@ -3,7 +3,9 @@
 package control
 
 import (
+	"bytes"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +66,29 @@ func TestOnlyTheSessionThatIsMeantIsAsked(t *testing.T) {
 	c.Close()
 	if took := time.Since(begun); took >= AnswerTime {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// What a lock file says is read up to a bound. A host that cannot be read has to be asked.
+func TestALockFileThatIsTooLongIsNotRead(t *testing.T) {
+	dir := t.TempDir()
+	name := stopped(t, dir, "work")
+	path := filepath.Join(dir, name.file()+lockSuffix)
+	line, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{len(line), maxHost, maxHost + 1} {
+		if err := os.WriteFile(path, append(line, bytes.Repeat([]byte{' '}, size-len(line))...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var s Silent
+		if known := readHost(path, &s); known != (size <= maxHost) || known && s.Name != name {
+			t.Errorf("%d bytes: read %v, %+v", size, known, s)
+		}
+		if other := len(hostsIn(dir, Filter{Session: "other"})); (other == 1) != (size > maxHost) {
+			t.Errorf("%d bytes: %d hosts are asked for another session", size, other)
+		}
 	}
 }
 

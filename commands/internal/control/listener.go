@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -31,6 +32,8 @@ type Listener struct {
 	once     sync.Once
 	// answering counts the requests that are being answered.
 	answering chan struct{}
+	// greeting is how long a process may take to send its first request: Greeting.
+	greeting time.Duration
 }
 
 // Listen begins to host the session called n in dir, or returns ErrTaken. It takes over what a
@@ -42,7 +45,7 @@ func Listen(dir string, n Name) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{lock: lock, socket: path + socketSuffix, answering: make(chan struct{}, maxGuests)}
+	l := &Listener{lock: lock, socket: path + socketSuffix, answering: make(chan struct{}, maxGuests), greeting: Greeting}
 	if !Reachable {
 		return l, nil
 	}

@@ -70,7 +70,7 @@ func receiveRequest(conn *Conn) (m message) {
 
 // serve serves one process until it leaves.
 func (l *Listener) serve(conn *Conn, h Handler) {
-	conn.SetDeadline(time.Now().Add(Greeting))
+	conn.SetDeadline(time.Now().Add(l.greeting))
 	m := receiveRequest(conn)
 	conn.SetDeadline(time.Time{})
 	if m.err == nil && m.request.Join != nil {

@@ -5,6 +5,7 @@ package control
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -186,5 +187,38 @@ func TestAProcessThatSendsNoRequestIsTurnedAway(t *testing.T) {
 	stranger.SetDeadline(time.Now().Add(patience))
 	if _, err := stranger.ReceiveReply(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("it was not turned away: %v", err)
+	}
+}
+
+func TestAProcessThatSaysNothingIsTurnedAwayInTime(t *testing.T) {
+	for _, said := range []string{"", "\x00\x00\x00\x10{"} {
+		dir := t.TempDir()
+		l, err := Listen(dir, alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.greeting != Greeting {
+			t.Errorf("it may take %v", l.greeting)
+		}
+		l.greeting = 10 * time.Millisecond
+		silent, err := Dial(dir, alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := silent.c.Write([]byte(said)); err != nil {
+			t.Fatal(err)
+		}
+		over := make(chan struct{})
+		go func() {
+			l.Serve(host{})
+			close(over)
+		}()
+		silent.SetDeadline(time.Now().Add(patience))
+		if _, err := silent.ReceiveReply(); !errors.Is(err, io.EOF) {
+			t.Errorf("after %q it was not turned away: %v", said, err)
+		}
+		silent.Close()
+		l.Close()
+		<-over
 	}
 }
