@@ -25,6 +25,22 @@ func TestErrorsInALoopBeginABoundedNumberOfKeyExchanges(t *testing.T) {
 	wantTalk(t, alice, bob)
 }
 
+// So may each data message that cannot be read, which anybody can write.
+func TestUnreadableMessagesInALoopBeginABoundedNumberOfKeyExchanges(t *testing.T) {
+	alice, bob := newSession(t, policy(otr.AllowV3|otr.RestartAKE))
+	begun := 0
+	for range 10 {
+		alice.take()
+		lines := cloneLines(alice.receive(foreignData(alice.InstanceTag(), bob.InstanceTag(), 0)).Send)
+		begun += count[otr.Restarted](alice.events)
+		converse(alice, bob, lines)
+	}
+	if begun != 3 {
+		t.Errorf("%d key exchanges in a minute", begun)
+	}
+	wantTalk(t, alice, bob)
+}
+
 // A session is recorded, both ends end it and have another one. Every line of the first
 // session comes again: none is read, none changes the second.
 func TestLinesOfAnEarlierSessionChangeNothing(t *testing.T) {
