@@ -184,12 +184,17 @@ func (s *Session) trustedNow(session stream.SessionID) {
 	finishAll(&s.waiters.trusted, session)
 }
 
-// remembered runs after an attempt to store the peer's key. A home that cannot be written to
-// does not stop the stream, because the peer has passed its checks. But the key will be unknown
-// next time, so the user is told.
+// remembered runs after an attempt to store the peer's key, or that it was used again. A home
+// that cannot be written to does not stop the stream, because the key is on file or has proved
+// itself. But what was to be stored will be unknown next time, so the user is told.
 func (s *Session) remembered(met otr.Session, standing trust.Standing, err error) {
-	if err != nil {
+	switch {
+	case err == nil:
+	case standing == trust.New:
 		s.Warn("the key of %s cannot be remembered: %v", s.contactName(), exit.Plain(err))
+		return
+	default:
+		s.Warn("what is on file about the key of %s cannot be updated: %v", s.contactName(), exit.Plain(err))
 		return
 	}
 	s.setStanding(standing)

@@ -201,9 +201,10 @@ func (k *Keeper) judge(s otr.Session, now time.Time) (v Verdict, teller keys.Fin
 }
 
 // Trusted records that the session's peer has passed every required check, and stores its key.
-// It returns the key's standing after that. An *exit.Error refuses the peer, because another
-// process has meanwhile stored a different key for the contact. Any other error says why the key
-// cannot be stored.
+// It returns the key's standing after that. An *exit.Error refuses the peer: another process has
+// meanwhile stored a different key for the contact, or the contact's first key cannot be stored
+// and no other check speaks for it. Any other error says why nothing can be stored about a key
+// that has proved itself otherwise.
 func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
 	level := keyfile.Seen
 	if k.cfg.SMP {
@@ -224,8 +225,24 @@ func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
 			WithHint("two callers connected at once; if %s confirms this key through another channel: otrpipe contacts add %s %s",
 				k.cfg.Contact, exit.ShellWord(k.cfg.Contact), s.Fingerprint.Hex())
 	}
+	if err != nil && k.standing == New && k.run.IsZero() && !k.cfg.SMP && len(k.cfg.Expect) == 0 {
+		return standing, k.notRemembered(s.Fingerprint, err)
+	}
 	k.passed, k.run = true, s.Fingerprint
 	return standing, err
+}
+
+// notRemembered refuses the first key of a contact that cannot be stored because of err. That
+// any key is accepted the first time protects nobody if every time is the first.
+func (k *Keeper) notRemembered(f keys.Fingerprint, err error) error {
+	code := exit.Failure
+	var e *exit.Error
+	if errors.As(exit.Key(err), &e) {
+		code = e.Code
+	}
+	name := k.cfg.Contact
+	return exit.Errorf(code, "the first key of %s cannot be remembered, so it is refused: %v", name, exit.Plain(err)).
+		WithHint("if %s confirms the key through another channel, it is accepted without being remembered: --expect %s", name, f.Hex())
 }
 
 // Refreshed stores the client profile that the peer of a trusted session shows in a new key

@@ -455,6 +455,47 @@ func TestTheContactsOfAnotherProcessAreSeenInAReview(t *testing.T) {
 	}
 }
 
+func TestAFirstKeyThatCannotBeRememberedIsRefusedUnlessItProvesItself(t *testing.T) {
+	now := time.Now()
+	bob, carol := otr.Session{Version: 3, Fingerprint: mustParse(t, someKey)}, otr.Session{Version: 3, Fingerprint: mustParse(t, otherKey)}
+	dir := filepath.Join(t.TempDir(), "home")
+	home := keyfile.Open(dir)
+	if err := home.RememberKey("carol", carol.Fingerprint, keyfile.Seen, now); err != nil {
+		t.Fatal(err)
+	}
+	lock := filepath.Join(dir, "lock") // no writer gets a lock that is a folder
+	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		cfg     Config
+		session otr.Session
+		refused bool
+	}{
+		"a first key":                  {Config{Contact: "bob"}, bob, true},
+		"a first key that is expected": {Config{Contact: "bob", Expect: []keys.Fingerprint{bob.Fingerprint}}, bob, false},
+		"a first key proven by SMP":    {Config{Contact: "bob", SMP: true}, bob, false},
+		"a key on file":                {Config{Contact: "carol"}, carol, false},
+	} {
+		c.cfg.Home, c.cfg.Level = home, RequireNew
+		k := NewKeeper(c.cfg)
+		if v := k.Meet(c.session, now); v.Err != nil {
+			t.Fatalf("%s: %v", name, v.Err)
+		}
+		_, err := k.Trusted(c.session, now)
+		var e *exit.Error
+		if err == nil || errors.As(err, &e) != c.refused || k.Passed() == c.refused {
+			t.Errorf("%s: passed %v, %v", name, k.Passed(), err)
+		}
+		if c.refused && (e.Hint == "" || !strings.Contains(e.Error(), "cannot be remembered")) {
+			t.Errorf("%s: %v, hint %q", name, e, e.Hint)
+		}
+	}
+	if _, err := NewKeeper(Config{Home: home}).Trusted(bob, now); err != nil {
+		t.Errorf("without a contact nothing is stored: %v", err)
+	}
+}
+
 func TestContactsThatCannotBeReadRefuseThePeer(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "home")
 	home := keyfile.Open(dir)
