@@ -218,7 +218,7 @@ func killAtStep(t *testing.T, cmd *exec.Cmd, step int) (killed bool) {
 func TestAWriteThatIsKilledLeavesTheOldOrTheNew(t *testing.T) {
 	stride := 1
 	if testing.Short() {
-		stride = 5
+		stride = 15
 	}
 	identity := func(name string) func(h *Home) string {
 		return func(h *Home) string {
@@ -346,7 +346,10 @@ func whole(t *testing.T, h *Home, step int) {
 }
 
 func TestTwentyWritersAtOnceLoseNothing(t *testing.T) {
-	const writers = 20
+	writers := 20
+	if testing.Short() {
+		writers = 6
+	}
 	h := furnished(t)
 	run := func(name string, arg func(i int) string) (codes []int) {
 		var all []*exec.Cmd

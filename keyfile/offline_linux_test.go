@@ -19,7 +19,7 @@ func init() {
 func TestAnOfflineStateThatIsKilledIsTheOldOrTheNew(t *testing.T) {
 	stride := 1
 	if testing.Short() {
-		stride = 5
+		stride = 15
 	}
 	for _, old := range []string{"", "the prekey"} {
 		seen := make(map[string]int)

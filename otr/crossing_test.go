@@ -405,7 +405,7 @@ func TestKeyExchangesWithOtherPeersEndInOneSession(t *testing.T) {
 	switch {
 	case runs > 0:
 	case testing.Short():
-		runs = 3
+		runs = 1
 	default:
 		runs = 7
 	}

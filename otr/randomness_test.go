@@ -32,7 +32,11 @@ func (w *well) Read(p []byte) (int, error) {
 func TestAConversationWithoutRandomnessFailsAndRecovers(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, version otr.Policy) {
 		failed := 0
-		for budget := 0; ; budget += 1 + budget/2 {
+		slower := 2
+		if testing.Short() {
+			slower = 1
+		}
+		for budget := 0; ; budget += 1 + budget/slower {
 			w := &well{source: testRand(77), left: 1 << 20}
 			clock := newClock()
 			alice := newEnd(t, "alice", 0, 1, clock, inVersion(t, version), func(c *otr.Config) {

@@ -54,6 +54,9 @@ func TestTheNewestCommonVersionIsSpoken(t *testing.T) {
 				if name != "a query" && (!ours.Has(otr.AllowV3) || !theirs.Has(otr.AllowV3)) {
 					continue // the rest is no news then
 				}
+				if testing.Short() && name != "a query" && ours != all && theirs != all {
+					continue
+				}
 				best := 0
 				for i, flag := range []otr.Policy{otr.AllowV2, otr.AllowV3, otr.AllowV4} {
 					if ours.Has(flag) && theirs.Has(flag) {

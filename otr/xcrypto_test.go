@@ -68,6 +68,9 @@ func (f *foreigner) exchange(with *end, lines [][]byte) {
 func TestAgainstXCrypto(t *testing.T) {
 	for _, fragments := range []int{0, 200} {
 		for _, weCommit := range []bool{true, false} {
+			if testing.Short() && weCommit == (fragments > 0) {
+				continue
+			}
 			t.Run(fmt.Sprintf("lines of %d/we commit %v", fragments, weCommit), func(t *testing.T) {
 				us := newEnd(t, "us", 0, 1, newClock(), policy(otr.AllowV2|otr.AllowV3), func(c *otr.Config) { c.MaxSize = fragments })
 				f := newForeigner(t, fragments)

@@ -84,7 +84,7 @@ func TestTimingShowsALeak(t *testing.T) {
 			}
 		}
 	}}
-	got, n := f.Measure(timing.Duration())
+	got, n := f.Measure(timing.Duration(t))
 	t.Logf("%s: t = %.1f, %d measurements", f.Name, got, n)
 	if math.Abs(got) < timing.Leak {
 		t.Errorf("%s: its leak is not seen", f.Name)

@@ -4,7 +4,8 @@
 // order, and Welch's test tells whether their times have one mean.
 //
 // Half a second for each function tells gross leaks from none on a busy machine; minutes on a
-// quiet one tell more: go test ./otr/group -run Timing -v -timing 2m
+// quiet one tell more: go test ./otr/group -run Timing -v -timing 2m. With -short nothing is
+// measured.
 package timing
 
 import (
@@ -17,7 +18,7 @@ import (
 )
 
 // duration is how long each function is measured.
-var duration = flag.Duration("timing", time.Second/2, "how long tests of timing measure each function; a twentieth of a second at most with -short")
+var duration = flag.Duration("timing", time.Second/2, "how long tests of timing measure each function")
 
 // Leak is the t value from which on two classes of inputs surely take different times.
 const Leak = 10
@@ -30,10 +31,12 @@ type Function struct {
 	Run   func()
 }
 
-// Duration returns how long each function is measured.
-func Duration() time.Duration {
+// Duration returns how long each function is measured. With -short it skips the test: what a
+// machine shows that does other things at the same time depends on them.
+func Duration(t *testing.T) time.Duration {
+	t.Helper()
 	if testing.Short() {
-		return min(*duration, time.Second/20)
+		t.Skip("short: measures times")
 	}
 	return *duration
 }
@@ -41,10 +44,11 @@ func Duration() time.Duration {
 // Check fails the test if the time of one of the functions depends on its input.
 func Check(t *testing.T, functions ...Function) {
 	t.Helper()
+	duration := Duration(t)
 	for _, f := range functions {
-		got, n := f.Measure(Duration())
+		got, n := f.Measure(duration)
 		for try := 0; math.Abs(got) >= Leak && try < 3; try++ { // a busy machine; a leak stays
-			got, n = f.Measure(2 * Duration())
+			got, n = f.Measure(2 * duration)
 		}
 		t.Logf("%s: t = %.1f, %d measurements", f.Name, got, n)
 		if math.Abs(got) >= Leak {
