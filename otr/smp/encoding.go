@@ -39,8 +39,8 @@ func (e *encoder[E, S]) result(m result[E, S]) {
 	e.exponent(m.d)
 }
 
-// decoder reads the values of one message. Its first error sticks; end gives it,
-// and nothing read may be used before end has been asked.
+// decoder reads the values of one message. Its first error sticks, and end returns it. No
+// value may be used before end has been called.
 type decoder[E, S any] struct {
 	suite suite[E, S]
 	r     wire.Reader
@@ -89,7 +89,7 @@ func (d *decoder[E, S]) result() result[E, S] {
 	return result[E, S]{r: d.element(), c: d.challenge(), d: d.response()}
 }
 
-// end returns the first error, or one for bytes behind the last value.
+// end returns the first error, or an error if bytes follow the last value.
 func (d *decoder[E, S]) end() error {
 	if d.err != nil {
 		return d.err
@@ -97,7 +97,7 @@ func (d *decoder[E, S]) end() error {
 	return malformed(d.r.End())
 }
 
-// malformed makes the error of a field one of this package's.
+// malformed wraps the error of a field in ErrMalformed.
 func malformed(err error) error {
 	if err == nil {
 		return nil

@@ -1,19 +1,18 @@
-// Package smp is the socialist millionaires' protocol: two peers in an
-// encrypted session learn whether they typed the same secret, and nothing else.
-// The secret is tied to both fingerprints and to the session, so that nobody in
-// the middle can pass the comparison on.
+// Package smp implements the socialist millionaires' protocol: two peers in an encrypted
+// session learn whether they typed the same secret, and nothing else. The secret is tied to
+// both fingerprints and to the session, so that nobody in the middle can relay the
+// comparison.
 //
-// It follows the section "Socialist Millionaires' Protocol (SMP)" of the
-// specification of OTR version 3 (version 2's is the same). Version 4's,
-// "Socialist Millionaires Protocol (SMP)" over Ed448, is the same code:
-// [Machine] is the state machine, a [Binding] is what differs between versions
-// and sessions.
+// It follows the section "Socialist Millionaires' Protocol (SMP)" of the specification of OTR
+// version 3 (version 2's is the same). Version 4's section, "Socialist Millionaires Protocol
+// (SMP)" over Ed448, uses the same code: [Machine] is the state machine, and a [Binding]
+// holds what differs between versions and sessions.
 //
-// Received values are held to more than the specification asks. Besides the
-// range they must lie in the group of prime order that honest values lie in: an
-// element outside it would show its sender one bit of the secret's hash in every
-// run. Proof values must be below q, numbers minimally encoded, and the peer must
-// not repeat our own P and Q. No honest peer notices.
+// The checks of received values are stricter than the specification requires. Elements must
+// not only be in range, but in the group of prime order, as all honest values are: an element
+// outside it would reveal one bit of the secret's hash to its sender in every run. Proof
+// values must be below q, numbers must be minimally encoded, and the peer must not repeat our
+// own P and Q. Honest peers always pass these checks.
 package smp
 
 import (
@@ -23,25 +22,24 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// MaxQuestion is the longest question, in bytes, that is sent or accepted. It is
-// shown to a person who has to answer it; a longer one is a nuisance, not a
-// question.
+// MaxQuestion is the length of the longest question that is sent or accepted, in bytes. A
+// person has to read and answer it.
 const MaxQuestion = 4096
 
 var (
-	// ErrNotAsked reports an Answer where the peer has not asked.
+	// ErrNotAsked reports a call of Answer although the peer has not asked.
 	ErrNotAsked = errors.New("smp: the peer has not asked for a secret")
-	// ErrNoSecret reports an empty secret, which everybody knows.
+	// ErrNoSecret reports an empty secret, which anyone could guess.
 	ErrNoSecret = errors.New("smp: the secret is empty")
 	// ErrQuestion reports a question longer than MaxQuestion, or with a NUL byte
 	// in it.
 	ErrQuestion = errors.New("smp: the question is too long or has a NUL byte in it")
-	// ErrState reports a message that is not the one the state asks for.
+	// ErrState reports a message that is not expected in the current state.
 	ErrState = errors.New("smp: message out of turn")
-	// ErrMalformed reports a message that is not encoded as it must be.
+	// ErrMalformed reports a message with an invalid encoding.
 	ErrMalformed = errors.New("smp: malformed message")
-	// ErrElement reports a received value that is no element of the group, or one
-	// that gives no security: 0, 1, −1 and what lies outside the prime-order group.
+	// ErrElement reports a received value that is not an element of the group, or offers no
+	// security: 0, 1, −1, and everything outside the prime-order group.
 	ErrElement = errors.New("smp: value is not in the group")
 	// ErrProof reports a zero-knowledge proof that does not hold.
 	ErrProof = errors.New("smp: proof does not hold")
@@ -49,18 +47,18 @@ var (
 	ErrRepeated = errors.New("smp: the peer repeats our own value")
 )
 
-// Machine is the state machine of one session, section "The SMP state machine".
-// It runs the protocol any number of times, one run after another; every end of
-// a run, good or bad, wipes that run's secrets and leaves the next able to
-// succeed. It is for one goroutine, and only while the session is encrypted:
-// call Wipe when that ends. It sets no bound on the number of runs; whoever
-// answers without a person must, because each run is one guess for the peer.
+// Machine is the state machine of one session, section "The SMP state machine". It runs the
+// protocol any number of times, one run after another. However a run ends, its secrets are
+// wiped and the next run can succeed. Only one goroutine may use it, and only while the
+// session is encrypted: call Wipe when the session ends. It does not limit the number of
+// runs. A caller that answers without a person must do so, because each run gives the peer
+// one guess.
 type Machine struct {
 	binding Binding
 	rand    io.Reader
 	state   State
-	run     run  // of the run under way; nil in StateExpect1
-	crossed bool // ended by a crossing start; the peer's abort is still to come
+	run     run  // the current run; nil in StateExpect1
+	crossed bool // a run was ended by a crossing start, and the peer's abort has not come yet
 }
 
 // New returns a Machine in StateExpect1. All randomness is read from rand.
@@ -73,19 +71,18 @@ func (m *Machine) State() State {
 	return m.state
 }
 
-// OutcomeShown says that a run is under way whose outcome the peer knows and we do
-// not: our message 3 is out, and the peer's message 4 has not come. (A responder
-// learns the outcome before it shows it with message 4, so only who began a run can
-// be in that place.) Whatever ends the run now but its success, the peer has had
-// one guess.
+// OutcomeShown reports whether a run is under way whose outcome the peer knows and we do not:
+// our message 3 was sent, and the peer's message 4 has not come. (This happens only to the
+// end that began the run, because the other end learns the outcome before it shows it with
+// message 4.) If the run now ends in any way but success, the peer has had one guess.
 func (m *Machine) OutcomeShown() bool {
 	return m.state == StateExpect4
 }
 
-// Start begins a run, "User requests to begin SMP", and returns what to send. A
-// run that is under way is aborted first, whoever began it. The question is for
-// the peer's user; empty means none. Errors are ErrNoSecret, ErrQuestion and
-// those of the randomness; after an error nothing has changed.
+// Start begins a run, section "User requests to begin SMP", and returns the records to send.
+// It first aborts a run that is under way, whichever end began it. The question is for the
+// peer's user; empty means none. Errors are ErrNoSecret, ErrQuestion and those of the source
+// of randomness; after an error nothing has changed.
 func (m *Machine) Start(secret []byte, question string) ([]wire.TLV, error) {
 	if len(secret) == 0 {
 		return nil, ErrNoSecret
@@ -107,9 +104,9 @@ func (m *Machine) Start(secret []byte, question string) ([]wire.TLV, error) {
 	return append(send, m.binding.framing.message1(question, body)), nil
 }
 
-// Answer gives the secret that the peer asked for and returns what to send. It
-// is for StateAwaitingSecret; elsewhere it returns ErrNotAsked. Errors are also
-// ErrNoSecret and those of the randomness; after an error nothing has changed.
+// Answer answers the peer's question with our secret, and returns the records to send. In
+// states other than StateAwaitingSecret it returns ErrNotAsked. Other errors are ErrNoSecret
+// and those of the source of randomness; after an error nothing has changed.
 func (m *Machine) Answer(secret []byte) ([]wire.TLV, error) {
 	if m.state != StateAwaitingSecret {
 		return nil, ErrNotAsked
@@ -125,15 +122,15 @@ func (m *Machine) Answer(secret []byte) ([]wire.TLV, error) {
 	return []wire.TLV{{Type: wire.TLVSMP2, Value: body}}, nil
 }
 
-// Abort ends the run that is under way, if any, "User requests to abort SMP",
-// and returns the SMP abort to send.
+// Abort ends the current run, if any, section "User requests to abort SMP", and returns the
+// SMP abort to send.
 func (m *Machine) Abort() []wire.TLV {
 	m.Wipe()
 	return []wire.TLV{{Type: wire.TLVSMPAbort}}
 }
 
-// Wipe forgets and wipes the run that is under way, if any, and tells nobody.
-// It is for the end of the session.
+// Wipe wipes the current run, if any, without telling the peer. It is for the end of the
+// session.
 func (m *Machine) Wipe() {
 	if m.run != nil {
 		m.run.wipe()
@@ -141,14 +138,13 @@ func (m *Machine) Wipe() {
 	m.run, m.state, m.crossed = nil, StateExpect1, false
 }
 
-// Receive takes one record from the peer and returns what to send and what
-// happened. Records that are not the protocol's are ignored. The value is not
-// kept. A message out of turn, a malformed one and one that fails a check end
-// the run: the peer is sent an abort.
+// Receive handles one record from the peer, and returns the records to send and what
+// happened. It ignores records of other protocols, and does not keep the value. A message out
+// of turn, a malformed message, or one that fails a check ends the run with an abort.
 func (m *Machine) Receive(t wire.TLV) ([]wire.TLV, Event) {
 	turn := m.state
 	switch {
-	case t.Type == wire.TLVSMPAbort: // its value should be empty, and with some peers is not
+	case t.Type == wire.TLVSMPAbort: // its value should be empty, but some peers send one
 		return nil, m.receiveAbort()
 	case m.binding.framing.isMessage1(t.Type):
 		if turn == StateExpect1 {
@@ -172,22 +168,22 @@ func (m *Machine) Receive(t wire.TLV) ([]wire.TLV, Event) {
 	return m.receiveOutOfTurn(t)
 }
 
-// receiveAbort is for the SMP abort in every state.
+// receiveAbort handles the SMP abort in every state.
 func (m *Machine) receiveAbort() Event {
 	under, shown := m.state != StateExpect1 || m.crossed, m.OutcomeShown()
 	m.Wipe()
-	if !under { // the answer to our own abort, or to the end of a run that failed
+	if !under { // it answers our own abort, or the end of a failed run
 		return Event{}
 	}
 	return Event{Kind: Aborted, Shown: shown}
 }
 
-// receiveOutOfTurn is for messages that the state does not ask for: each ends
-// the run under way and is answered with an abort.
+// receiveOutOfTurn handles messages that are not expected in the current state: it ends the
+// current run and answers with an abort.
 func (m *Machine) receiveOutOfTurn(t wire.TLV) ([]wire.TLV, Event) {
 	event := Event{Kind: Aborted, Reason: ErrState, Shown: m.OutcomeShown()}
 	switch {
-	case m.state == StateExpect1: // no run of ours: what is left of one that ended
+	case m.state == StateExpect1: // there is no run; it may be left over from one that ended
 		event = Event{}
 	case m.state == StateExpect2 && m.binding.framing.isMessage1(t.Type):
 		event = Event{Kind: Crossed}
@@ -239,8 +235,8 @@ func (m *Machine) receive4(body []byte) ([]wire.TLV, Event) {
 	return nil, m.finish(equal)
 }
 
-// refuse ends the run because of what the peer sent, or because there was no
-// randomness to answer it with.
+// refuse ends the run because of an invalid message from the peer, or because the source of
+// randomness failed.
 func (m *Machine) refuse(err error) ([]wire.TLV, Event) {
 	kind, shown := Aborted, m.OutcomeShown()
 	for _, cheat := range []error{ErrElement, ErrProof, ErrRepeated} {

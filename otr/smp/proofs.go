@@ -1,8 +1,8 @@
 package smp
 
-// usages are the version bytes of the four proofs one side makes: section "SMP
-// Hash function". They differ between the sides, so that neither can send back
-// the other's proof as its own.
+// usages holds the version bytes of the four proofs that one side makes: section "SMP Hash
+// function". They differ between the sides, so that neither can send back the other's proof
+// as its own.
 type usages struct {
 	g2, g3, commitment, result byte
 }
@@ -12,28 +12,28 @@ var (
 	responderUsages = usages{g2: 3, g3: 4, commitment: 5, result: 8}
 )
 
-// half is one side's half of the exchange that determines g2 or g3, g1^a, with
-// the proof that it knows a. On the wire: public, c, d.
+// half is one side's half, g1^a, of the exchange that determines g2 or g3, with the proof
+// that this side knows a. On the wire: public, c, d.
 type half[E, S any] struct {
 	public E
 	c, d   S
 }
 
-// commitment is P and Q, one side's blinded secret, with the proof that they
-// were made as they must be. On the wire: P, Q, cP, D5, D6.
+// commitment is one side's blinded secret, P and Q, with the proof that they were computed
+// correctly. On the wire: P, Q, cP, D5, D6.
 type commitment[E, S any] struct {
 	p, q      E
 	c, d5, d6 S
 }
 
-// result is R, one side's share of the comparison, with the proof that its
-// exponent is that of the half of g3. On the wire: R, cR, D7.
+// result is R, one side's share of the comparison, with the proof that its exponent is the
+// same as in this side's half of g3. On the wire: R, cR, D7.
 type result[E, S any] struct {
 	r    E
 	c, d S
 }
 
-// How many values each has on the wire.
+// The number of values of each on the wire.
 const (
 	halfValues       = 3
 	commitmentValues = 5

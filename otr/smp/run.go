@@ -2,11 +2,10 @@ package smp
 
 import "io"
 
-// run is one run of the protocol, seen from one side: what each message is made
-// of and what is done with it. A run knows nothing of turns: the Machine calls
-// message1, receive2, receive4 in this order on the initiator's side, and
-// receive1, message2, receive3 on the responder's. Bodies are the values of a
-// message; a received one is not kept.
+// run is one side of one run of the protocol: it makes and processes the messages. It does
+// not check their order: the Machine calls message1, receive2, receive4 in this order on the
+// initiator's side, and receive1, message2, receive3 on the responder's. A body is the values
+// of a message; a received body is not kept.
 type run interface {
 	message1(secret []byte) (body []byte, err error)
 	receive1(body []byte) error
@@ -17,8 +16,8 @@ type run interface {
 	wipe()
 }
 
-// party is a run over one version's suite. Who begins is Alice in the
-// specification, with a2, a3 and x; who responds is Bob, with b2, b3 and y.
+// party is a run over one version's suite. In the specification the initiator is Alice, with
+// a2, a3 and x, and the responder is Bob, with b2, b3 and y.
 type party[E, S any] struct {
 	suite suite[E, S]
 	rand  io.Reader
@@ -32,7 +31,7 @@ type party[E, S any] struct {
 	ratioQ               E // Qa/Qb
 }
 
-// message1 is Alice's: "User requests to begin SMP".
+// message1 makes Alice's first message: "User requests to begin SMP".
 func (p *party[E, S]) message1(secret []byte) ([]byte, error) {
 	h2, h3, err := p.newHalves(initiatorUsages)
 	if err != nil {
@@ -45,7 +44,7 @@ func (p *party[E, S]) message1(secret []byte) ([]byte, error) {
 	return e.b, nil
 }
 
-// receive1 is Bob's first half of "Receiving a type 2 TLV": he checks it before
+// receive1 is the first half of Bob's "Receiving a type 2 TLV": he checks the message before
 // he asks his user for the secret.
 func (p *party[E, S]) receive1(body []byte) error {
 	d := p.decode(body, 2*halfValues)
@@ -56,7 +55,7 @@ func (p *party[E, S]) receive1(body []byte) error {
 	return p.takeHalves(initiatorUsages, h2, h3)
 }
 
-// message2 is Bob's second half of it. It can be called again after an error.
+// message2 is the second half of it. It can be called again after an error.
 func (p *party[E, S]) message2(secret []byte) ([]byte, error) {
 	h2, h3, err := p.newHalves(responderUsages)
 	if err != nil {
@@ -108,8 +107,8 @@ func (p *party[E, S]) receive2(body []byte) ([]byte, error) {
 	return e.b, nil
 }
 
-// receive3 is Bob's: "Receiving a type 4 TLV". He answers also when the secrets
-// differ, so that Alice learns it too.
+// receive3 is Bob's: "Receiving a type 4 TLV". He answers even if the secrets differ, so that
+// Alice learns it too.
 func (p *party[E, S]) receive3(body []byte) ([]byte, bool, error) {
 	d := p.decode(body, commitmentValues+resultValues)
 	m, theirs := d.commitment(), d.result()
@@ -152,8 +151,8 @@ func (p *party[E, S]) wipe() {
 	p.suite.wipeElements(p.peerHalf2, p.peerHalf3, p.g2, p.g3, p.pa, p.pb, p.qb, p.ratioQ)
 }
 
-// newHalves draws the exponents of g2 and g3. It wipes what a call before, that
-// failed for want of randomness, has left.
+// newHalves draws the exponents of g2 and g3. It first wipes the remains of an earlier call
+// that failed for lack of randomness.
 func (p *party[E, S]) newHalves(u usages) (h2, h3 half[E, S], err error) {
 	p.suite.wipe(p.secret, p.exponent2, p.exponent3)
 	if p.exponent2, h2, err = p.newHalf(u.g2); err != nil {
@@ -181,8 +180,8 @@ func (p *party[E, S]) setGenerators() {
 	p.g3 = p.suite.exp(p.peerHalf3, p.exponent3)
 }
 
-// setRatio keeps Pa and computes Qa/Qb. Equal values would make both sides'
-// results 1 whatever the secrets are; no honest peer has them.
+// setRatio keeps Pa and computes Qa/Qb. It rejects equal values, which no honest peer sends:
+// they would make both sides' results 1 regardless of the secrets.
 func (p *party[E, S]) setRatio(alice commitment[E, S]) error {
 	if p.suite.equal(alice.p, p.pb) || p.suite.equal(alice.q, p.qb) {
 		return ErrRepeated
@@ -192,8 +191,8 @@ func (p *party[E, S]) setRatio(alice commitment[E, S]) error {
 	return nil
 }
 
-// compare tells whether x = y, from the peer's R: Rab, which is R^a3 or R^b3,
-// equals Pa/Pb then.
+// compare reports whether x = y, using the peer's R: in that case Rab, which is R^a3 or R^b3,
+// equals Pa/Pb.
 func (p *party[E, S]) compare(r E) bool {
 	rab := p.suite.exp(r, p.exponent3)
 	product := p.suite.mul(rab, p.pb)

@@ -5,9 +5,9 @@ import "fmt"
 // State is smpstate, section "Expected Message": which message may come next.
 type State int
 
-// The states. The specification knows four; it takes for granted that a secret
-// is at hand when message 1 comes. StateAwaitingSecret is the time in between,
-// while a person is asked: no message but an abort may come then.
+// The states. The specification has four, and assumes that the secret is known when message 1
+// comes. StateAwaitingSecret is for the time in which a person is asked for it; the only
+// message that may come then is an abort.
 const (
 	StateExpect1        State = iota // no run is under way
 	StateAwaitingSecret              // message 1 has come; waiting for Answer
@@ -33,26 +33,26 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", int(s))
 }
 
-// Event is what a received record did, for the user. The zero Event is nothing
-// to tell.
+// Event is the result of a received record, for the user. The zero Event means that there is
+// nothing to report.
 type Event struct {
 	Kind Kind
-	// Question is the peer's, with Asked: at most MaxQuestion bytes, empty if
-	// there is none, and as untrusted as any text; it may not even be UTF-8.
+	// Question is set with Asked: the peer's question, at most MaxQuestion bytes, empty if
+	// there is none. It is untrusted, and may not even be UTF-8.
 	Question string
-	// Reason says why, with Cheated, and with Aborted where it was we who aborted:
-	// one of this package's errors, or that of the randomness.
+	// Reason is set with Cheated, and with Aborted if we aborted: one of this package's
+	// errors, or that of the source of randomness.
 	Reason error
-	// Shown says that the run ended before it succeeded or failed, but after its
-	// outcome had been shown to the peer: it was in StateExpect4. The peer has had
-	// its guess, and only an honest one has a reason to tell us the outcome too.
+	// Shown is set if the run ended in StateExpect4: its outcome had been shown to the peer,
+	// but we have not learned whether it succeeded or failed. The peer has had its guess, and
+	// only an honest peer has a reason to show us the outcome.
 	Shown bool
 }
 
 // Kind is what happened.
 type Kind int
 
-// The kinds of events. Asked apart, each ends a run.
+// The kinds of events. Each except Asked ends a run.
 const (
 	None      Kind = iota
 	Asked          // the peer has begun: give the secret with Answer, or Abort
@@ -60,9 +60,9 @@ const (
 	Failed         // the secrets differ
 	Aborted        // the peer aborted, or sent what made us abort
 	Cheated        // a received value or proof failed its check; we aborted
-	// Crossed: both sides began at once, so both abort. The peer's abort is still
-	// to come and then gives Aborted. Whoever wants to try again does so then: a
-	// run begun before would be ended by that abort.
+	// Crossed: both sides began at the same time, so both abort. The peer's abort is still to
+	// come, and then causes Aborted. Try again only after that, because it would end a run
+	// that was begun earlier.
 	Crossed
 )
 

@@ -12,11 +12,10 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// V3 returns the Binding of versions 2 and 3: the 1536-bit MODP group, SHA-256,
-// values as MPIs. It is for one session, of the 20-byte fingerprints ours and
-// theirs and of the secure session id ssid. It panics if a fingerprint is not of
-// these versions: a secret that is tied to no key would compare equal through
-// anyone in the middle.
+// V3 returns the Binding of versions 2 and 3: the 1536-bit MODP group, SHA-256, values as
+// MPIs. It is for one session, with the 20-byte fingerprints ours and theirs and the secure
+// session id ssid. It panics if a fingerprint is not of these versions, because a secret that
+// is not tied to a key would compare equal even with someone in the middle.
 func V3(ours, theirs keys.Fingerprint, ssid [8]byte) Binding {
 	if ours.OTR() != 3 || theirs.OTR() != 3 {
 		panic("smp: fingerprint is not one of version 3")
@@ -27,8 +26,8 @@ func V3(ours, theirs keys.Fingerprint, ssid [8]byte) Binding {
 	})
 }
 
-// framing3 has message 1 in two records: alone, and as message 1Q behind a
-// question that a NUL byte ends.
+// framing3 has two records for message 1: one without a question, and message 1Q, in which
+// the values follow a question that ends with a NUL byte.
 type framing3 struct{}
 
 func (framing3) isMessage1(tlvType uint16) bool {
@@ -144,8 +143,7 @@ func (s *suite3) wipeElements(elements ...[]byte) {
 	s.wipe(elements...)
 }
 
-// element is for operations on elements that have been checked or computed, so
-// that there is no error to come.
+// element is for operations on checked or computed elements, which cannot fail.
 func element(e []byte, err error) []byte {
 	if err != nil {
 		panic("smp: " + err.Error())
@@ -176,10 +174,10 @@ func (s *suite3) readCount(r *wire.Reader, n int) error {
 	return nil
 }
 
-// readElement also asks that the element is a quadratic residue, which those of
-// order q are and the others are not. The specification does not; but a peer
-// whose halves are non-residues can make g2 one, and would read in the residue
-// symbol of our Q whether the secret's hash is odd.
+// readElement also requires the element to be a quadratic residue, as exactly the elements of
+// order q are. The specification does not require this. But a peer that sends non-residues as
+// its halves can make g2 a non-residue, and the residue symbol of our Q would then reveal
+// whether the secret's hash is odd.
 func (s *suite3) readElement(r *wire.Reader) ([]byte, error) {
 	v := r.MPI()
 	if err := r.Err(); err != nil {

@@ -9,9 +9,9 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// V4 returns the Binding of version 4: Ed448, SHAKE-256, values as POINTs and SCALARs. It
-// is for one session, of the 56-byte fingerprints ours and theirs and of the secure session
-// id ssid. It panics if a fingerprint is not of version 4, as V3 does.
+// V4 returns the Binding of version 4: Ed448, SHAKE-256, values as POINTs and SCALARs. It is
+// for one session, with the 56-byte fingerprints ours and theirs and the secure session id
+// ssid. It panics if a fingerprint is not of version 4, as V3 does.
 func V4(ours, theirs keys.Fingerprint, ssid [8]byte) Binding {
 	if ours.OTR() != 4 || theirs.OTR() != 4 {
 		panic("smp: fingerprint is not one of version 4")
@@ -19,8 +19,8 @@ func V4(ours, theirs keys.Fingerprint, ssid [8]byte) Binding {
 	return bind(framing4{}, &suite4{ours: ours, theirs: theirs, ssid: ssid})
 }
 
-// framing4 has message 1 in one record that always holds a question, which may be empty:
-// there is no message 1Q, whose number is another record's.
+// framing4 has one record for message 1, which always contains a question, possibly an empty
+// one. There is no message 1Q; its number belongs to another record.
 type framing4 struct{}
 
 func (framing4) isMessage1(tlvType uint16) bool { return tlvType == wire.TLVSMP1 }
@@ -36,8 +36,8 @@ func (framing4) parse1(t wire.TLV) (string, []byte, error) {
 	return string(question), body, malformed(r.End())
 }
 
-// suite4 writes the group additively: what suite calls a power is a multiple. The
-// generator g1 is the base point.
+// suite4 is a suite for an additive group: a power in suite is a multiple here. The generator
+// g1 is the base point.
 type suite4 struct {
 	ours, theirs keys.Fingerprint
 	ssid         [8]byte
@@ -51,7 +51,8 @@ func (s *suite4) random(rand io.Reader) (*group.Scalar, error) {
 	return &x, nil
 }
 
-// secret follows "Secret Information": the hash is pruned like every secret scalar.
+// secret implements section "Secret Information": the hash is pruned like every secret
+// scalar.
 func (s *suite4) secret(initiator bool, user []byte) *group.Scalar {
 	const version = 1
 	initiates, responds := s.ours, s.theirs
@@ -120,7 +121,7 @@ func (s *suite4) wipeElements(elements ...*group.Point) {
 	}
 }
 
-// Messages of version 4 do not count their values.
+// Messages of version 4 have no count of their values.
 
 func (s *suite4) appendCount(b []byte, _ int) []byte { return b }
 
