@@ -10,23 +10,23 @@ import (
 )
 
 const (
-	// Lifetime is how long a publication lives, rounded up to a UTC midnight, so that it does
-	// not tell when it was made.
+	// Lifetime is how long a publication is valid. Its end is rounded up to midnight UTC, so
+	// that it does not reveal the time of day when the publication was made.
 	Lifetime = 7 * 24 * time.Hour
-	// renewal is how much a publication must still have to live for more prekeys to be
-	// published with it; with less, a new shared prekey is made.
+	// renewal is the remaining lifetime that a publication needs for further prekeys to be
+	// published with it. If less is left, a new publication with a new shared prekey is made.
 	renewal = Lifetime / 2
 )
 
-// For says whom prekeys are published for.
+// For describes for whom prekeys are published.
 type For struct {
-	Contact string             // a name to list them by
-	Keys    []keys.Fingerprint // whose messages they take; none: anybody's
+	Contact string             // the name to show in lists
+	Keys    []keys.Fingerprint // the keys whose messages they accept; none: anyone's
 }
 
-// Publish makes n prekeys and returns their ensembles, a line each without its line end.
-// They take messages of the keys of whom only. ErrFull if the store would hold more than
-// MaxPrekeys.
+// Publish makes n prekeys and returns their ensembles, one per line, without line ends. They
+// accept only messages from the keys in whom. The error is ErrFull if the store would have
+// more than MaxPrekeys.
 //
 // The lines must not be handed out before the store is stored.
 func (s *Store) Publish(n int, whom For) ([][]byte, error) {
@@ -53,8 +53,7 @@ func (s *Store) Publish(n int, whom For) ([][]byte, error) {
 	return lines, nil
 }
 
-// publication returns the one to publish with, made anew if the last one has not long to
-// live.
+// publication returns the publication to use, a new one if the last one expires soon.
 func (s *Store) publication() (*v4.Publication, error) {
 	now := s.config.Now()
 	if n := len(s.publications); n > 0 && s.publications[n-1].Expires().Sub(now) >= renewal {
@@ -70,7 +69,7 @@ func (s *Store) publication() (*v4.Publication, error) {
 	return p, nil
 }
 
-// knows says whether the identifier of a prekey is taken, or was.
+// knows reports whether the identifier of a prekey is in use, or was.
 func (s *Store) knows(id uint32) bool {
 	return slices.ContainsFunc(s.prekeys, func(k *prekey) bool { return k.key.ID == id }) ||
 		slices.ContainsFunc(s.gone, func(g gonePrekey) bool { return g.id == id })
@@ -79,8 +78,8 @@ func (s *Store) knows(id uint32) bool {
 // A Prekey describes an unused prekey.
 type Prekey struct {
 	ID      uint32
-	Expires time.Time // of its profiles; it can be used for a day longer
-	Contact string    // whom it was published for; empty: anybody
+	Expires time.Time // when its profiles expire; it can be used for a day longer
+	Contact string    // for whom it was published; empty: anyone
 }
 
 // Prekeys lists the unused prekeys in the order of their publication.
@@ -92,9 +91,9 @@ func (s *Store) Prekeys() []Prekey {
 	return list
 }
 
-// Revoke deletes the prekeys that which chooses and returns how many there were. Messages
-// that were written to them cannot be read any more. A publication without a prekey goes
-// too, with its shared prekey.
+// Revoke deletes the prekeys for which which returns true, and returns their number. Messages
+// that were written to them can no longer be read. It also deletes publications without
+// prekeys, and their shared prekeys.
 func (s *Store) Revoke(which func(Prekey) bool) int {
 	before := len(s.prekeys)
 	list := s.Prekeys()

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// maxEarly and maxEarlyBytes bound the data messages that have overtaken the message that
-	// begins their session.
+	// maxEarly and maxEarlyBytes bound the number and total size of data messages that came
+	// before the message that begins their session.
 	maxEarly      = 1000
 	maxEarlyBytes = 16 << 20
 )
 
 // Accept opens the Non-Interactive-Auth message msg: it deletes the prekey that the message
-// uses and adds the session. The store has to be stored before anything of the session is
-// shown. A message whose session has not been read to its end gives that session again, as it
-// was at its beginning; one that has been read is ErrRead. Any error wraps ErrRefused, and
-// then nothing has changed.
+// uses, and adds the session. Store the store before anything from the session is shown. For
+// a message whose session has not been read to its end it returns the same session again, in
+// its initial state; for one that has been read the error is ErrRead. Every error wraps
+// ErrRefused, and then nothing has changed.
 func (s *Store) Accept(msg []byte) (*Session, error) {
 	s.Expire()
 	h, body, err := wire.ParseHeader(msg)
@@ -41,7 +41,8 @@ func (s *Store) Accept(msg []byte) (*Session, error) {
 	}
 	opened, err := s.client.Open(h, body, s.find)
 	if err != nil {
-		// The sender's profile expires together with our prekey. What says more goes first.
+		// The sender's profile expires together with our prekey. An error about the prekey is
+		// more helpful.
 		if m, malformed := v4.ParseNonInteractiveAuth(body); malformed == nil && h.Receiver == s.config.InstanceTag {
 			if _, _, gone := s.find(m.PrekeyID); gone != nil {
 				err = gone
@@ -69,7 +70,7 @@ func authDigest(msg []byte) (d [32]byte) {
 	return d
 }
 
-// find is what v4.Client.Open asks.
+// find finds the prekey for v4.Client.Open.
 func (s *Store) find(id uint32) (*v4.Prekey, []*v4.Publication, error) {
 	for _, k := range s.prekeys {
 		if k.key.ID != id {
@@ -91,10 +92,10 @@ func (s *Store) find(id uint32) (*v4.Prekey, []*v4.Publication, error) {
 	return nil, nil, v4.ErrNoPrekey
 }
 
-// A Kind is what a session's message carries.
+// A Kind is the kind of content of a session's message.
 type Kind int
 
-// The kinds. KindAny takes what comes first.
+// The kinds. KindAny accepts whichever comes first.
 const (
 	KindAny Kind = iota
 	KindStream
@@ -113,27 +114,27 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", int(k))
 }
 
-// A Result is what has come of one line.
+// A Result is the result of one line.
 type Result struct {
-	// Begun says that a session has been found or begun, which Session of the Reader returns.
-	// Before anything else of this Result is used the caller checks who the peer is, and, if
-	// Auth is not nil, calls Accept with it on the stored store and stores that.
+	// Begun is set when a session has been found or begun, which Reader.Session returns.
+	// Before using anything else in this Result, the caller has to check the peer's identity
+	// and, if Auth is not nil, call Accept with it on the stored store, and store that.
 	Begun bool
 	Auth  []byte // the Non-Interactive-Auth message that has begun the session
 
 	Head  *Head    // the stream begins
 	Data  []byte   // bytes of the stream, in order; valid until the next line
-	Texts [][]byte // texts, as they come
+	Texts [][]byte // texts, in the order of their arrival
 	Ended bool     // the authenticated end has come
 
-	Early bool  // a message is kept until the one that begins its session has come
-	Plain int   // so many bytes of the line were not OTR
-	Warn  error // why the line counts for nothing
+	Early bool  // a message was kept until the one that begins its session comes
+	Plain int   // the number of bytes of the line that were not OTR
+	Warn  error // why the line was ignored
 }
 
-// A Reader reads the lines of one message: those that a Writer wrote, with whatever a mail
-// program has put around them. The first session that a line belongs to is the one that is
-// read. It works on its own copy of the store and is for one goroutine.
+// A Reader reads the lines of one message: those that a Writer wrote, and anything that a
+// mail program has added around them. It reads the session to which the first OTR line
+// belongs. It works on its own copy of the store. Only one goroutine may use it.
 type Reader struct {
 	store *Store
 	kind  Kind
@@ -143,20 +144,20 @@ type Reader struct {
 	early      [][]byte
 	earlyBytes int
 
-	refused error // why a message could not be opened, while nothing else could
+	refused error // why a message could not be opened, if no other one could
 	others  int   // messages of other sessions
-	err     error // what broke the stream; it sticks
+	err     error // the error that broke the stream; it sticks
 
 	started bool // the first message has come
 	headed  bool // the stream's HEAD has come
 	ended   bool
-	ecdh    []byte // of the ratchet of the first message
-	ratchet uint32 // its id
-	next    uint32 // the id of the stream's next message; of texts, behind the last
+	ecdh    []byte // the ECDH key of the first message's ratchet
+	ratchet uint32 // the id of that ratchet
+	next    uint32 // the id of the stream's next message; for texts, the last one plus 1
 	offset  int64
 	texts   int64
-	missing func() int // texts before END that have not come; nil: END has not come
-	closed  bool       // Disconnected has come among texts
+	missing func() int // the number of missing texts before END; nil: END has not come
+	closed  bool       // Disconnected has come after texts
 
 	msg    []byte
 	tlvs   []wire.TLV
@@ -168,19 +169,19 @@ type Reader struct {
 	bufs      [v4.Lanes][]byte
 }
 
-// NewReader returns a Reader with the sessions and prekeys of store, which it changes: it
-// must not be stored.
+// NewReader returns a Reader with the sessions and prekeys of store. It changes store, which
+// must not be stored afterwards.
 func NewReader(store *Store, kind Kind) *Reader {
 	store.Expire()
 	return &Reader{store: store, kind: kind}
 }
 
-// Session returns the session that is read; nil before Begun.
+// Session returns the session that is being read; nil before Begun.
 func (r *Reader) Session() *Session { return r.t }
 
-// Line takes one line, without its line end. The error says that the stream is broken
-// (ErrBroken, ErrNoText, ErrNoStream); nothing more of it will come. A line that merely does
-// not count is no error, but Warn of the result.
+// Line handles one line, without its line end. An error (ErrBroken, ErrNoText, ErrNoStream)
+// means that the stream is broken and nothing more of it will come. A line that is merely
+// ignored causes no error; Result.Warn is set instead.
 func (r *Reader) Line(line []byte) (Result, error) {
 	var got Result
 	r.joined = false
@@ -228,17 +229,18 @@ func (r *Reader) Line(line []byte) (Result, error) {
 	return got, r.err
 }
 
-// A preparedLine is a line that Prepare has decoded and, as far as it could, opened.
+// A preparedLine is a line that Prepare has decoded and, if possible, opened.
 type preparedLine struct {
-	msg   []byte // nil: the line is taken as if it had not been prepared
+	msg   []byte // nil: handle the line as if it had not been prepared
 	ahead v4.Ahead
 }
 
-// Batch is how many lines Prepare takes at once.
+// Batch is the maximum number of lines for Prepare.
 const Batch = v4.Lanes
 
-// Prepare opens the next lines, at most Batch of them, together, which costs less than
-// one after another. Nothing comes of it before Line is given each of them, in this order.
+// Prepare opens the next lines, at most Batch of them, together, which is faster than one
+// after another. Line then has to be called with each of them, in the same order, and returns
+// the results.
 func (r *Reader) Prepare(lines [][]byte) {
 	r.prepared = r.prepared[:0]
 	if r.t == nil || r.kind != KindStream || r.err != nil || r.ended || len(lines) > v4.Lanes ||
@@ -268,7 +270,7 @@ func (r *Reader) Prepare(lines [][]byte) {
 	}
 }
 
-// takePrepared returns what Prepare has made of the next line; nil: nothing.
+// takePrepared returns the result of Prepare for the next line; nil: there is none.
 func (r *Reader) takePrepared() *preparedLine {
 	if len(r.prepared) == 0 {
 		return nil
@@ -281,7 +283,7 @@ func (r *Reader) takePrepared() *preparedLine {
 	return p
 }
 
-// message takes one message, which it decrypts in place.
+// message handles one message, which it decrypts in place.
 func (r *Reader) message(got *Result, msg []byte) error {
 	h, body, err := wire.ParseHeader(msg)
 	switch {
@@ -319,7 +321,7 @@ func (r *Reader) auth(got *Result, msg []byte) error {
 	r.t = t
 	got.Begun, got.Auth = true, bytes.Clone(msg)
 
-	// In the order of their ids, so that no end comes before what it ends.
+	// In the order of their ids, so that no end comes before the messages that it ends.
 	early := r.early
 	r.early, r.earlyBytes = nil, 0
 	const id = 11 + 1 + 4 + 4 // behind header, flags, previous count and ratchet id
@@ -336,8 +338,8 @@ func (r *Reader) auth(got *Result, msg []byte) error {
 	return nil
 }
 
-// dataMessage gives a data message to the session that it fits. ahead, unless nil, is what
-// Prepare has made of it.
+// dataMessage passes a data message to its session. ahead, unless nil, is the result of
+// Prepare.
 func (r *Reader) dataMessage(got *Result, h wire.Header, body, msg []byte, ahead *v4.Ahead) error {
 	m, err := v4.ParseData(body)
 	if err != nil {
@@ -364,7 +366,7 @@ func (r *Reader) dataMessage(got *Result, h wire.Header, body, msg []byte, ahead
 		return r.plaintext(got, &m, p)
 	}
 	switch {
-	case len(candidates) > 0: // none could read it: damaged, or it has come before
+	case len(candidates) > 0: // no session could read it: it is damaged, or a repetition
 		if r.refused == nil {
 			r.refused = fmt.Errorf("%w: %w", ErrRefused, got.Warn)
 		}
@@ -386,14 +388,14 @@ func (r *Reader) dataMessage(got *Result, h wire.Header, body, msg []byte, ahead
 	return nil
 }
 
-// before says whether m is a copy of a message that has been read.
+// before reports whether m is a copy of a message that has been read.
 func (r *Reader) before(m *v4.Data) bool {
 	return r.started && bytes.Equal(m.ECDH, r.ecdh) && m.MessageID < r.next
 }
 
-// fitting returns the sessions that a data message may be of: those that know its key, then
-// those that wait for a new ratchet, the newest first. Sessions whose first message is to be
-// read again begin with that.
+// fitting returns the sessions that a data message may belong to: first those that know its
+// key, then those that wait for a new ratchet, the newest first. It leaves out sessions whose
+// first message has not been read to its end, because they begin again with that.
 func (s *Store) fitting(sender uint32, m *v4.Data) []*Session {
 	var known, waiting []*Session
 	for _, t := range slices.Backward(s.sessions) {
@@ -410,7 +412,7 @@ func (s *Store) fitting(sender uint32, m *v4.Data) []*Session {
 	return append(known, waiting...)
 }
 
-// plaintext takes what an authentic message of the session carries.
+// plaintext handles the content of an authentic message of the session.
 func (r *Reader) plaintext(got *Result, m *v4.Data, p wire.Plaintext) error {
 	r.t.used = r.store.config.Now()
 	if !r.started {
@@ -449,7 +451,7 @@ func (r *Reader) plaintext(got *Result, m *v4.Data, p wire.Plaintext) error {
 	return nil
 }
 
-// record follows one TLV of a stream.
+// record handles one TLV of a stream.
 func (r *Reader) record(got *Result, i int, t wire.TLV) error {
 	switch t.Type {
 	case typeHead:
@@ -498,7 +500,7 @@ func (r *Reader) record(got *Result, i int, t wire.TLV) error {
 	return nil
 }
 
-// text takes a message of a row of texts, whose messages may come in any order.
+// text handles a message of a series of texts, which may come in any order.
 func (r *Reader) text(got *Result, m *v4.Data, p wire.Plaintext) error {
 	r.next = max(r.next, m.MessageID+1)
 	if len(p.Text) > 0 {
@@ -518,8 +520,8 @@ func (r *Reader) text(got *Result, m *v4.Data, p wire.Plaintext) error {
 			r.closed = true
 		}
 	}
-	// An end that has overtaken texts waits for them. END says which texts are meant,
-	// Disconnected means all.
+	// An end that came before some of its texts waits for them. END waits for the texts that
+	// it counts, Disconnected for all missing messages.
 	if !r.ended && (r.missing != nil && r.missing() == 0 || r.closed && r.t.engine.Skipped() == 0) {
 		r.end(got)
 	}
@@ -534,19 +536,20 @@ func (r *Reader) end(got *Result) {
 	r.t.unread = false
 }
 
-// close ends the session, as the peer has.
+// close ends the session, because the peer has ended it.
 func (r *Reader) close() { r.t.engine.Drop() }
 
-// Kind says what the session's message carries; KindAny before its first message.
+// Kind returns the kind of content of the session's message; KindAny before its first
+// message.
 func (r *Reader) Kind() Kind { return r.kind }
 
-// Ended says whether the authenticated end has come.
+// Ended reports whether the authenticated end has come.
 func (r *Reader) Ended() bool { return r.ended }
 
-// Keep says whether the session has to be put into the stored store when the input has
-// ended: when the message has been read to its end, so that it is never read again, and for
-// texts in any case, each of which is whole. Otherwise the stored session stays as it was,
-// and the message can be read again.
+// Keep reports whether the session has to be put into the stored store when the input has
+// ended. This is so if the message has been read to its end, so that it cannot be read again,
+// and always for texts, because each of them is complete. Otherwise the stored session stays
+// unchanged, and the message can be read again.
 func (r *Reader) Keep() bool {
 	if r.t != nil && r.kind == KindTexts && r.texts > 0 {
 		r.t.unread = false
@@ -555,9 +558,9 @@ func (r *Reader) Keep() bool {
 	return r.ended
 }
 
-// Finish says at the end of the input what became of it: nil if one message has been read to
-// its authenticated end and nothing else was in the input. ErrRefused, ErrNothing, ErrBroken,
-// ErrCut, ErrOther.
+// Finish returns the result at the end of the input: nil if one message has been read to its
+// authenticated end and there were no other messages. Otherwise the error is ErrRefused,
+// ErrNothing, ErrBroken, ErrCut or ErrOther.
 func (r *Reader) Finish() error {
 	switch {
 	case r.err != nil:

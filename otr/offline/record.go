@@ -22,20 +22,21 @@ const (
 	maxName     = 1024
 	unknownSize = math.MaxUint64
 
-	// PieceLen is how many bytes of a stream one message carries at most, and so how many
-	// one key opens: 48 KiB, a line of 64 KiB and a little.
+	// PieceLen is the maximum number of bytes of a stream in one message, and so of bytes
+	// that one key opens: 48 KiB, which makes a line of slightly more than 64 KiB.
 	PieceLen = 48 << 10
-	// MaxText is the longest text in bytes: its line stays below the longest that is read.
+	// MaxText is the length of the longest text in bytes. Its line stays below the limit for
+	// lines.
 	MaxText = 512 << 10
 )
 
-// A Head says what a stream is.
+// A Head describes a stream.
 type Head struct {
 	Name string // the file's name, UTF-8 of at most 1024 bytes; may be empty
-	Size int64  // what its sender took for its length; -1: unknown
+	Size int64  // the length that its sender expected; -1: unknown
 }
 
-// check refuses a Head that cannot be sent.
+// check returns an error for a Head that cannot be sent.
 func (h Head) check() error {
 	if len(h.Name) > maxName || !utf8.ValidString(h.Name) {
 		return fmt.Errorf("%w: the file name has more than %d bytes or is not UTF-8", ErrTooLong, maxName)

@@ -12,10 +12,10 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A Recipient is somebody to write to who is away: one valid ensemble.
+// A Recipient is a person who is away and can be written to: one valid ensemble.
 type Recipient struct{ r *v4.Recipient }
 
-// Fingerprint returns the fingerprint of whoever published the ensemble.
+// Fingerprint returns the fingerprint of the ensemble's publisher.
 func (r *Recipient) Fingerprint() keys.Fingerprint { return r.r.Peer.Fingerprint() }
 
 // InstanceTag returns the instance that published it.
@@ -25,19 +25,19 @@ func (r *Recipient) InstanceTag() uint32 { return r.r.InstanceTag() }
 // until a day later.
 func (r *Recipient) Expires() time.Time { return r.r.Expires() }
 
-// UsedMark stands for the first characters of an ensemble, "?OTRP:", in a file whose owner
-// has used it: nobody finds it there again.
+// UsedMark replaces the first characters of a used ensemble, "?OTRP:", in a file of
+// ensembles, so that it is not found again.
 const UsedMark = v4.UsedMark
 
-// UnusedMark is what UsedMark replaces.
+// UnusedMark is the text that UsedMark replaces.
 const UnusedMark = v4.UnusedMark
 
-// Places returns the offsets in text at which the recipient's ensemble begins, with
-// UnusedMark. It may be there several times, or not at all.
+// Places returns the offsets in text, in bytes, at which the recipient's ensemble begins with
+// UnusedMark. It may occur several times, or not at all.
 func (r *Recipient) Places(text []byte) []int { return r.r.Ensemble.Places(text) }
 
-// ReadEnsembles finds the ensembles in text and validates them at now; see
-// v4.ReadEnsembles. refused says why others do not count.
+// ReadEnsembles finds the ensembles in text and validates them at now; see v4.ReadEnsembles.
+// refused contains the reasons why others were rejected.
 func ReadEnsembles(text []byte, now time.Time) (valid []*Recipient, refused []error) {
 	found, bad := v4.ReadEnsembles(text, now)
 	for _, r := range found {
@@ -49,11 +49,12 @@ func ReadEnsembles(text []byte, now time.Time) (valid []*Recipient, refused []er
 	return valid, refused
 }
 
-// Choose picks the recipient to write to. Only those of the given keys and instance count,
-// where any are given (0: any instance). Whom to write to is never guessed: ErrSeveral if
-// several keys or instances are left. Of one owner's it takes those that expire last and of
-// these one at random, so that strangers who share a file seldom take the same; never one
-// that this store has used. ErrNoEnsemble if none is left.
+// Choose picks the recipient to write to. If keys or an instance are given (0: any instance),
+// only their ensembles count. It never guesses whom to write to: the error is ErrSeveral if
+// several keys or instances are left. Of one owner's ensembles it considers those that expire
+// last, and picks one of these at random, so that strangers who share a file rarely pick the
+// same one. It never picks one that this store has used. The error is ErrNoEnsemble if none
+// is left.
 func (s *Store) Choose(valid []*Recipient, of []keys.Fingerprint, instance uint32) (*Recipient, error) {
 	var left []*Recipient
 	for _, r := range valid {
@@ -86,10 +87,10 @@ func (s *Store) hasSpent(digest [32]byte) bool {
 	return slices.ContainsFunc(s.spent, func(e spentEnsemble) bool { return e.digest == digest })
 }
 
-// Write begins a session with somebody who is away. It returns the session and the line,
-// without its line end, that comes before everything that a Writer of the session makes. The
-// ensemble counts as used from now on: store the store before the line goes out. An ensemble
-// that has been used is ErrNoEnsemble.
+// Write begins a session with a recipient who is away. It returns the session and a line,
+// without its line end, that has to be sent before all output of a Writer. The ensemble
+// counts as used from now on: store the store before sending the line. If the ensemble has
+// been used before, the error is ErrNoEnsemble.
 func (s *Store) Write(to *Recipient) (*Session, []byte, error) {
 	digest := to.r.Ensemble.Digest()
 	if s.hasSpent(digest) {
@@ -106,8 +107,8 @@ func (s *Store) Write(to *Recipient) (*Session, []byte, error) {
 	return newSession(engine, s.config.Now()), wire.AppendArmor(nil, msg), nil
 }
 
-// Spend marks the ensemble of to as used, in another copy of the store than the one that
-// wrote to it. It says whether it was unused.
+// Spend marks the ensemble of to as used, in a copy of the store other than the one that
+// wrote to it. It reports whether the ensemble was unused.
 func (s *Store) Spend(to *Recipient) bool {
 	digest := to.r.Ensemble.Digest()
 	if s.hasSpent(digest) {

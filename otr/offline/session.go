@@ -13,25 +13,25 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A Session is a conversation that began with a message to somebody who was away. Its
-// methods tell the same after it has ended. It prints as a placeholder.
+// A Session is a conversation that began with a message to a recipient who was away. Its
+// methods return the same values after it has ended. It prints as a placeholder.
 type Session struct {
 	engine *v4.Engine
 	used   time.Time
-	// Contact is the name that the peer has here: the one under which it passed the checks, or
-	// that its prekey was published for. Empty: none.
+	// Contact is our name for the peer: the one under which it passed the checks, or for
+	// which its prekey was published. Empty: none.
 	Contact string
 
-	auth   [32]byte  // digest of the Non-Interactive-Auth message that began it; zero if we wrote that
-	unread bool      // what began it has not been read to the end
-	readBy time.Time // when that cannot be read any more
+	auth   [32]byte  // digest of the Non-Interactive-Auth message that began it; zero: we wrote it
+	unread bool      // the message that began it has not been read to the end
+	readBy time.Time // when that message can no longer be read
 
-	// What outlives the engine's session.
+	// These outlive the engine's session.
 	id          string
 	fingerprint keys.Fingerprint
 }
 
-// newSession returns the session of an engine.
+// newSession returns a Session for an engine.
 func newSession(e *v4.Engine, now time.Time) *Session {
 	id, _ := e.SSID()
 	return &Session{engine: e, used: now, id: hex.EncodeToString(id[:]), fingerprint: e.PeerKey().Fingerprint()}
@@ -40,23 +40,23 @@ func newSession(e *v4.Engine, now time.Time) *Session {
 // ID names the session at both ends: its secure session id, 16 hexadecimal digits.
 func (t *Session) ID() string { return t.id }
 
-// Fingerprint returns the peer's.
+// Fingerprint returns the peer's fingerprint.
 func (t *Session) Fingerprint() keys.Fingerprint { return t.fingerprint }
 
-// Began says whether we wrote the first message. Its sender shows the first half of the
-// session id in bold, its receiver the second.
+// Began reports whether we wrote the first message. Its sender shows the first half of the
+// session id in bold, its receiver the second half.
 func (t *Session) Began() bool { return t.auth == [32]byte{} }
 
-// Unread says whether the message that began the session has not been read to the end.
+// Unread reports whether the message that began the session has not been read to the end.
 func (t *Session) Unread() bool { return t.unread }
 
-// Used returns when a message of the session was sent or read last.
+// Used returns when the last message of the session was sent or read.
 func (t *Session) Used() time.Time { return t.used }
 
 // PeerInstance returns the peer's instance tag.
 func (t *Session) PeerInstance() uint32 { return t.engine.Peer() }
 
-// Ended says whether the session is over: neither side can go on in it.
+// Ended reports whether the session is over: neither side can use it any more.
 func (t *Session) Ended() bool { return !t.engine.Encrypted() }
 
 // Format prints a placeholder, whatever the verb.
@@ -95,9 +95,9 @@ func (s *Store) readSession(r *wire.Reader) (*Session, error) {
 // Sessions lists the sessions, oldest first.
 func (s *Store) Sessions() []*Session { return slices.Clone(s.sessions) }
 
-// Session returns the session whose contact is name, or whose id begins with name, of at
-// least four digits: the one that was used last, if they are all of one key. ErrNoSession,
-// ErrSeveral.
+// Session returns the session whose contact is name, or whose id begins with name, which then
+// has at least four digits. If there are several with the same key, it returns the one that
+// was used last. The error is ErrNoSession or ErrSeveral.
 func (s *Store) Session(name string) (*Session, error) {
 	var found []*Session
 	for _, t := range s.sessions {
@@ -127,9 +127,9 @@ func (s *Store) Session(name string) (*Session, error) {
 	return last, nil
 }
 
-// Put puts the session t, which another copy of the store may have worked on, in its place
-// in the store, or adds it; one that has ended is removed. What is stored is the session as
-// it will be after ahead more messages that t sends.
+// Put replaces the session t in the store, or adds it; t may come from another copy of the
+// store. If t has ended, it is removed. The store gets the session as it will be after t has
+// sent ahead more messages.
 func (s *Store) Put(t *Session, ahead int) error {
 	at := slices.IndexFunc(s.sessions, func(other *Session) bool { return other.id == t.id && other.auth == t.auth })
 	if t.Ended() {
@@ -155,7 +155,7 @@ func (s *Store) Put(t *Session, ahead int) error {
 	return nil
 }
 
-// add adds a session, and lets go of one if there are too many.
+// add adds a session, and drops one if there are too many.
 func (s *Store) add(t *Session) {
 	s.sessions = append(s.sessions, t)
 	for len(s.sessions) > MaxSessions {
@@ -170,7 +170,7 @@ func (s *Store) add(t *Session) {
 	}
 }
 
-// Forget ends a session here without a word to the peer: its keys are wiped.
+// Forget ends a session here without telling the peer: its keys are wiped.
 func (s *Store) Forget(t *Session) {
 	s.sessions = slices.DeleteFunc(s.sessions, func(other *Session) bool { return other.id == t.id && other.auth == t.auth })
 	t.engine.Wipe()

@@ -15,34 +15,35 @@ import (
 const (
 	storeFormat = 1
 
-	// MaxPrekeys is how many unused prekeys a store holds: as many as a reader takes of one
-	// file.
+	// MaxPrekeys is the maximum number of unused prekeys in a store: as many as a sender
+	// reads from one file.
 	MaxPrekeys = v4.MaxEnsembles
-	// MaxSessions is how many sessions a store holds. One more lets go of the session that
-	// has not been used for the longest time.
+	// MaxSessions is the maximum number of sessions in a store. Adding another drops the
+	// session that has not been used for the longest time.
 	MaxSessions = 256
-	// SessionLifetime is how long a session is kept after its last message: what is later
-	// than that is not waited for.
+	// SessionLifetime is how long a session is kept after its last message; later replies
+	// cannot be read.
 	SessionLifetime = 31 * 24 * time.Hour
 
-	// goneLifetime is how long a store knows why a prekey is gone. Afterwards its message is
-	// refused as one of no prekey; a sender's profile does not live that long.
+	// goneLifetime is how long a store remembers why a prekey is gone. A message to it that
+	// comes later is refused as naming no known prekey, but by then the sender's profile has
+	// long expired.
 	goneLifetime = 62 * 24 * time.Hour
 	maxGone      = 4 * MaxPrekeys
 	maxSpent     = 4 * MaxPrekeys
 	// maxOnly bounds the keys of the contact that a prekey is published for.
 	maxOnly = 64
-	// maxContact bounds a contact's name in bytes.
+	// maxContact bounds the length of a contact's name, in bytes.
 	maxContact = 1024
 )
 
-// A Config says on whose behalf a Store works.
+// A Config holds the identity and the environment of a Store.
 type Config struct {
 	InstanceTag uint32
 	Identity    *keys.Ed448PrivateKey
 	Forging     *keys.ForgingKey
-	// Account and PeerAccount, unless both are empty, are bound into what is written and
-	// read. A receiver has to know the sender's account before the message is opened.
+	// Account and PeerAccount, unless both are empty, are bound to the messages. A receiver
+	// has to know the sender's account before it opens the message.
 	Account, PeerAccount string
 	Rand                 io.Reader
 	Now                  func() time.Time
@@ -56,8 +57,8 @@ func (c Config) client() *v4.Client {
 	return v4.NewClient(config)
 }
 
-// A Store is what one identity remembers. It is for one goroutine and prints as a
-// placeholder.
+// A Store is the state of one identity. Only one goroutine may use it at a time. It prints as
+// a placeholder.
 type Store struct {
 	config       Config
 	client       *v4.Client
@@ -68,15 +69,15 @@ type Store struct {
 	sessions     []*Session        // oldest first
 }
 
-// A prekey is one that was published and has not been used.
+// A prekey is a published and unused prekey.
 type prekey struct {
 	key         *v4.Prekey
 	publication *v4.Publication
 	contact     string
-	only        []keys.Fingerprint // whose messages it is for; empty: anybody's
+	only        []keys.Fingerprint // whose messages it accepts; empty: anyone's
 }
 
-// A why says why a prekey is gone.
+// A why is the reason why a prekey is gone.
 type why byte
 
 const (
@@ -109,9 +110,9 @@ type spentEnsemble struct {
 // New returns an empty store.
 func New(c Config) *Store { return &Store{config: c, client: c.client()} }
 
-// Expire lets go of what has expired: publications a day after their profiles, with the
-// prekeys published with them and messages that were begun with one and not read to the end;
-// sessions that have not been used for SessionLifetime.
+// Expire drops everything that has expired: publications a day after their profiles, together
+// with their prekeys and the sessions begun with one whose message was not read to its end;
+// and sessions that have not been used for SessionLifetime.
 func (s *Store) Expire() {
 	now := s.config.Now()
 	s.prekeys = slices.DeleteFunc(s.prekeys, func(k *prekey) bool {
@@ -139,7 +140,7 @@ func (s *Store) Expire() {
 	})
 }
 
-// forget wipes a prekey that is leaving the store, and remembers why.
+// forget wipes a prekey that is being removed, and records the reason.
 func (s *Store) forget(k *prekey, w why) {
 	s.gone = append(s.gone, gonePrekey{k.key.ID, w, s.config.Now()})
 	if over := len(s.gone) - maxGone; over > 0 {
@@ -165,7 +166,8 @@ func (s *Store) Wipe() {
 // Format prints a placeholder, whatever the verb.
 func (Store) Format(f fmt.State, _ rune) { io.WriteString(f, "offline.Store(…)") }
 
-// Append appends the store with all its secrets. The caller encrypts it, and wipes it.
+// Append appends the encoded store with all its secrets. The caller has to encrypt and wipe
+// it.
 func (s *Store) Append(b []byte) ([]byte, error) {
 	b = append(b, storeFormat)
 	b = wire.AppendInt(b, uint32(len(s.publications)))
@@ -200,7 +202,7 @@ func (s *Store) Append(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// Parse reads what Append has written; of no bytes it makes an empty store. The result does
+// Parse parses the output of Append. If b is empty it returns an empty store. The result does
 // not borrow from b. The error wraps ErrState or ErrNewer.
 func Parse(c Config, b []byte) (*Store, error) {
 	s := New(c)
@@ -222,7 +224,7 @@ func Parse(c Config, b []byte) (*Store, error) {
 
 var errBounds = errors.New("more entries than a store has")
 
-// count reads how many entries follow.
+// count reads the number of entries that follow.
 func count(r *wire.Reader, most int) (int, error) {
 	n := r.Int()
 	if r.Err() != nil {
@@ -284,7 +286,7 @@ func (s *Store) read(r *wire.Reader) error {
 	return r.End()
 }
 
-// readPrekey reads a prekey of one of the publications that have been read.
+// readPrekey reads a prekey. Its publication must have been read before.
 func (s *Store) readPrekey(r *wire.Reader) (*prekey, error) {
 	k := new(prekey)
 	var err error

@@ -11,29 +11,31 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Ahead is how many messages a Writer sends between two calls of Save: few enough that a
-// receiver bridges the gap that a crash leaves (a thousand), many enough that storing costs
-// nothing.
+// Ahead is how many messages a Writer sends between two calls of Save. It is small enough for
+// a receiver to bridge the gap after a crash (up to a thousand messages), and large enough
+// that the cost of storing does not matter.
 const Ahead = 256
 
-// A WriterConfig says what a Writer writes.
+// A WriterConfig configures a Writer.
 type WriterConfig struct {
-	// Save stores the session, as it will be after ahead more messages; see Store.Put. It is
-	// called before the first message, and whenever there might be one that is not behind
-	// what is stored. What it refuses ends the Writer.
+	// Save stores the session as it will be after ahead more messages; see Store.Put. It is
+	// called before the first message, and whenever the next message might not be covered by
+	// the stored session. Its error ends the Writer.
 	Save func(t *Session, ahead int) error
-	// MaxLine, if not 0, is the longest line: longer messages go in fragments.
+	// MaxLine, if not 0, is the maximum length of a line in bytes: longer messages are sent
+	// in fragments.
 	MaxLine int
 	// Rand is for the identifiers of fragments.
 	Rand io.Reader
 }
 
-// A Writer encrypts one stream of bytes, or one row of texts, in a session. It appends
-// finished lines, each with its line end. It is for one goroutine; its first error sticks.
+// A Writer encrypts one stream of bytes, or one series of texts, in a session. It appends
+// finished lines, each with its line end. Only one goroutine may use it. Its first error
+// sticks.
 type Writer struct {
 	config WriterConfig
 	t      *Session
-	stored int // messages that may still be sent before Save
+	stored int // messages that may be sent before the next call of Save
 	head   Head
 	begun  bool
 	ended  bool
@@ -45,23 +47,23 @@ type Writer struct {
 	sealed []byte
 	line   []byte
 	bulk   v4.Sealings
-	pieces [v4.Lanes]piece  // what the messages of bulk are made of
-	msgs   [v4.Lanes][]byte // and the messages
+	pieces [v4.Lanes]piece  // the pieces of a batch
+	msgs   [v4.Lanes][]byte // their messages
 }
 
-// A piece is a message that carries a part of the stream, and what it is made of, which must
-// not change until it is encrypted.
+// A piece is a message with a part of the stream, together with its parts, which must not
+// change until it is encrypted.
 type piece struct {
 	tlvs  []wire.TLV
 	value []byte // DATA: its offset and bytes
 }
 
-// BulkLen is how many bytes are best given to Write at once: several messages, which are
+// BulkLen is the best number of bytes for one call of Write: several messages, which are
 // encrypted together.
 const BulkLen = v4.Lanes * PieceLen
 
-// NewWriter returns a Writer of the session t, in which nothing else may be sent until it
-// has ended. head describes what Write sends; texts have none.
+// NewWriter returns a Writer for the session t. Nothing else may be sent in t until the
+// Writer has ended. head describes the stream; it is not used for texts.
 func NewWriter(t *Session, head Head, c WriterConfig) (*Writer, error) {
 	if err := head.check(); err != nil {
 		return nil, err
@@ -75,8 +77,8 @@ func NewWriter(t *Session, head Head, c WriterConfig) (*Writer, error) {
 	return &Writer{config: c, t: t, head: head}, nil
 }
 
-// Write appends the lines that carry p, the next bytes of the stream. At most PieceLen bytes
-// go into one message.
+// Write appends the lines for p, the next bytes of the stream. Each message contains at most
+// PieceLen bytes.
 func (w *Writer) Write(b, p []byte) ([]byte, error) {
 	for len(p) > 0 && w.err == nil {
 		n := min(len(p), BulkLen)
@@ -86,8 +88,8 @@ func (w *Writer) Write(b, p []byte) ([]byte, error) {
 	return b, w.err
 }
 
-// writePieces appends the lines of up to BulkLen bytes. The messages take their places in
-// the session one after another, and are then encrypted together.
+// writePieces appends the lines for up to BulkLen bytes. The messages get their keys from the
+// session one after another, and are then encrypted together.
 func (w *Writer) writePieces(b, p []byte) []byte {
 	n := 0
 	defer func() {
@@ -131,8 +133,8 @@ func (w *Writer) begin(tlvs []wire.TLV) []wire.TLV {
 	return tlvs
 }
 
-// Text appends the line of one text. ErrTooLong for more than MaxText bytes; a NUL cannot be
-// sent in a text.
+// Text appends the line for one text. The error is ErrTooLong for more than MaxText bytes; a
+// text must not contain a NUL byte.
 func (w *Writer) Text(b, text []byte) ([]byte, error) {
 	switch {
 	case w.err != nil:
@@ -147,15 +149,15 @@ func (w *Writer) Text(b, text []byte) ([]byte, error) {
 	return b, w.err
 }
 
-// End appends the end of the stream. last ends the session too: its keys are wiped, at the
-// peer's as well when it has read this, and no reply is possible. Store the session
-// afterwards, with Put and ahead 0.
+// End appends the end of the stream. If last is set it also ends the session: its keys are
+// wiped, and those of the peer when it reads this, and no reply is possible. Store the
+// session afterwards, with Put and ahead 0.
 func (w *Writer) End(b []byte, last bool) ([]byte, error) {
 	w.tlvs = append(w.begin(w.tlvs), endRecord(w.offset))
 	return w.end(b, last)
 }
 
-// EndTexts is End of a row of texts.
+// EndTexts is like End, for a series of texts.
 func (w *Writer) EndTexts(b []byte, last bool) ([]byte, error) {
 	w.tlvs = append(w.tlvs[:0], endRecord(w.texts))
 	return w.end(b, last)
@@ -196,7 +198,8 @@ func (w *Writer) seal(b []byte, p wire.Plaintext, last bool) []byte {
 	return w.append(b, w.sealed)
 }
 
-// ready makes sure that what is stored is behind the next message; false: w.err says why not.
+// ready makes sure that the stored session covers the next message; false: it failed, and
+// w.err is set.
 func (w *Writer) ready() bool {
 	if w.err == nil && w.stored == 0 {
 		if w.err = w.config.Save(w.t, Ahead); w.err == nil {
@@ -229,7 +232,7 @@ func (w *Writer) fragments(b, msg []byte) ([]byte, error) {
 }
 
 // FirstLine appends the line of a Non-Interactive-Auth message, as Store.Write returns it,
-// with its line end, in fragments where it is longer than the longest line.
+// with its line end. It uses fragments if the line is longer than c.MaxLine.
 func FirstLine(b, line []byte, c WriterConfig) ([]byte, error) {
 	msg, err := wire.AppendDearmored(nil, line)
 	if err != nil {
