@@ -11,32 +11,32 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// maxChainSteps is how far a chain key is taken to find the key of a message: as far as an
-// engine goes for messages that have not come.
+// maxChainSteps is how many steps a chain key is advanced to find the key of a message: as
+// many as an engine allows for missing messages.
 const maxChainSteps = 1000
 
 var (
-	// ErrNotData reports a message that is no data message.
+	// ErrNotData reports a message that is not a data message.
 	ErrNotData = errors.New("toolkit: not a data message")
-	// ErrKeyLength reports a key that has not the length of the message's version.
+	// ErrKeyLength reports a key whose length is wrong for the message's version.
 	ErrKeyLength = errors.New("toolkit: wrong key length")
 	// ErrWrongKey reports a key that does not authenticate the message.
 	ErrWrongKey = errors.New("toolkit: the key does not authenticate the message")
 	// ErrOldText reports a replacement that does not fit into the message.
 	ErrOldText = errors.New("toolkit: the replacement does not fit")
-	// ErrText reports a text that no data message can carry.
+	// ErrText reports a text that a data message cannot carry.
 	ErrText = errors.New("toolkit: a text cannot hold a NUL byte")
 )
 
-// Lengths of keys in bytes.
+// The lengths of keys, in bytes.
 const (
-	AESKeyLen  = 16 // versions 2 and 3: encrypts
-	MACKey3Len = 20 // versions 2 and 3: authenticates
+	AESKeyLen  = 16 // versions 2 and 3: encryption
+	MACKey3Len = 20 // versions 2 and 3: authentication
 	Key4Len    = 64 // version 4: a message key (MKenc), a chain key, or a MAC key (MKmac)
 )
 
-// MACKey returns the MAC key that follows from an encryption key: 20 bytes from the AES key
-// of versions 2 and 3, 64 from the message key of version 4. The error wraps ErrKeyLength.
+// MACKey derives the MAC key from an encryption key: 20 bytes from the AES key of versions 2
+// and 3, 64 bytes from the message key of version 4. The error wraps ErrKeyLength.
 func MACKey(encryption []byte) ([]byte, error) {
 	switch len(encryption) {
 	case AESKeyLen:
@@ -49,7 +49,7 @@ func MACKey(encryption []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%w: an encryption key has %d or %d bytes, not %d", ErrKeyLength, AESKeyLen, Key4Len, len(encryption))
 }
 
-// dataMessage is a data message of any version, taken apart. Its parts are copies.
+// dataMessage is a parsed data message of any version. Its parts are copies.
 type dataMessage struct {
 	header wire.Header
 	three  v3.Data
@@ -76,7 +76,7 @@ func parseData(m *Message) (*dataMessage, error) {
 
 func (d *dataMessage) isFour() bool { return d.header.Version == v4.Version }
 
-// encrypted returns the encrypted message, which may be changed.
+// encrypted returns the encrypted part. The caller may change it in place.
 func (d *dataMessage) encrypted() []byte {
 	if d.isFour() {
 		return d.four.Encrypted
@@ -88,7 +88,7 @@ func (d *dataMessage) setEncrypted(b []byte) {
 	d.three.Encrypted, d.four.Encrypted = b, b
 }
 
-// encoded returns the message, and how many bytes of it are authenticated.
+// encoded returns the encoded message, and how many of its bytes are authenticated.
 func (d *dataMessage) encoded() (msg []byte, covered int) {
 	msg = d.header.Append(nil)
 	if d.isFour() {
@@ -99,7 +99,7 @@ func (d *dataMessage) encoded() (msg []byte, covered int) {
 	return msg, len(msg) - len(d.three.MAC) - 4 - len(d.three.OldMACKeys)
 }
 
-// macLen is the length of the message's MAC keys.
+// macKeyLen returns the length of the message's MAC keys in bytes.
 func (d *dataMessage) macKeyLen() int {
 	if d.isFour() {
 		return Key4Len
@@ -107,7 +107,7 @@ func (d *dataMessage) macKeyLen() int {
 	return MACKey3Len
 }
 
-// checkMACKey refuses a MAC key of another length than the message's.
+// checkMACKey returns an error if a MAC key has the wrong length for the message.
 func (d *dataMessage) checkMACKey(macKey []byte) error {
 	if len(macKey) != d.macKeyLen() {
 		return fmt.Errorf("%w: a MAC key of version %d has %d bytes, not %d", ErrKeyLength, d.header.Version, d.macKeyLen(), len(macKey))
@@ -128,22 +128,22 @@ func (d *dataMessage) verify(macKey []byte) error {
 	return nil
 }
 
-// remac makes the message authentic under a MAC key.
+// remac authenticates the message with a MAC key.
 func (d *dataMessage) remac(macKey []byte) {
 	msg, covered := d.encoded()
 	mac := authenticate(d.header.Version, macKey, msg[:covered])
 	d.three.MAC, d.four.MAC = mac, mac
 }
 
-// armored returns the message as it goes over the wire.
+// armored returns the message as it is sent.
 func (d *dataMessage) armored() []byte {
 	msg, _ := d.encoded()
 	return wire.AppendArmor(nil, msg)
 }
 
-// findKey returns the encryption key of the message: key itself, or in version 4 the one
-// that follows from it as a chain key. sure is false where the authenticator fits neither,
-// so that key is taken as it is.
+// findKey returns the encryption key of the message: key itself, or in version 4 the key
+// derived from it as a chain key. sure is false if the authenticator matches neither; then
+// enc is key itself.
 func (d *dataMessage) findKey(key []byte) (enc []byte, sure bool, err error) {
 	want := AESKeyLen
 	if d.isFour() {
@@ -180,11 +180,11 @@ func (d *dataMessage) crypt(key, text []byte) {
 	}
 }
 
-// A Plaintext is what a data message carries: its text, and the TLV records behind it.
+// A Plaintext is the content of a data message: its text and the TLV records after it.
 type Plaintext = wire.Plaintext
 
-// PlaintextFields returns the fields of the decrypted message m: "number", "text" (what is
-// not UTF-8 in it is replaced), and "tlvs", each with "type" and "value".
+// PlaintextFields returns the fields of the decrypted message m: "number", "text" (with
+// invalid UTF-8 replaced), and "tlvs", each with "type" and "value".
 func PlaintextFields(m *Message, p Plaintext) Fields {
 	tlvs := []Fields{}
 	for _, t := range p.TLVs {
@@ -199,8 +199,9 @@ func PlaintextFields(m *Message, p Plaintext) Fields {
 
 // Read decrypts a data message with its encryption key: the AES key of versions 2 and 3 (16
 // bytes), or in version 4 (64 bytes) the message key or a chain key at most 1,000 messages
-// before it. It returns the text and the TLV records. A key that does not authenticate the
-// message is ErrWrongKey; other errors wrap ErrNotData, ErrKeyLength or wire.ErrTLV.
+// before it. It returns the text and the TLV records. If the key does not authenticate the
+// message the error is ErrWrongKey; other errors wrap ErrNotData, ErrKeyLength or
+// wire.ErrTLV.
 func Read(m *Message, key []byte) (wire.Plaintext, error) {
 	d, err := parseData(m)
 	if err != nil {
@@ -218,9 +219,9 @@ func Read(m *Message, key []byte) (wire.Plaintext, error) {
 	return wire.ParsePlaintext(nil, text)
 }
 
-// Forge returns a data message, armored, that has the text in the place of m's and its
-// other fields, encrypted and authenticated under the encryption key of m; see Read. TLV
-// records of m are left out. The text must not hold a NUL byte (ErrText).
+// Forge returns a copy of m, armored, with another text, encrypted and authenticated with the
+// encryption key of m; see Read. The other fields stay the same, but the TLV records of m are
+// left out. The text must not contain a NUL byte (ErrText).
 func Forge(m *Message, key, text []byte) ([]byte, error) {
 	d, err := parseData(m)
 	if err != nil {
@@ -247,10 +248,10 @@ func Forge(m *Message, key, text []byte) ([]byte, error) {
 	return d.armored(), nil
 }
 
-// Modify returns m, armored, with old replaced by text at an offset of its plaintext, which
-// nobody needs to be able to read, and authenticated under its MAC key ("Modify Data
-// Message"). old and text have the same length, at least 1, and must lie within the
-// message, or the error wraps ErrOldText. A MAC key that does not authenticate m is
+// Modify returns m, armored, with old replaced by text at an offset of its plaintext, in
+// bytes, and authenticated with its MAC key ("Modify Data Message"). It need not be able to
+// decrypt m. old and text must have the same length, at least 1, and lie within the message;
+// otherwise the error wraps ErrOldText. If the MAC key does not authenticate m the error is
 // ErrWrongKey.
 func Modify(m *Message, macKey, old, text []byte, offset int) ([]byte, error) {
 	d, err := parseData(m)
@@ -278,7 +279,7 @@ func Modify(m *Message, macKey, old, text []byte, offset int) ([]byte, error) {
 	return d.armored(), nil
 }
 
-// Remac returns m, armored, authenticated under a MAC key, whether or not it was authentic
+// Remac returns m, armored and authenticated with a MAC key, whether or not it was authentic
 // before ("ReMAC Message"). The error wraps ErrNotData or ErrKeyLength.
 func Remac(m *Message, macKey []byte) ([]byte, error) {
 	d, err := parseData(m)
@@ -292,8 +293,8 @@ func Remac(m *Message, macKey []byte) ([]byte, error) {
 	return d.armored(), nil
 }
 
-// Parts3 are the fields of a data message of version 3, or of version 2 where both
-// instance tags are 0, from which Make3 makes one.
+// Parts3 holds the fields from which Make3 makes a data message of version 3, or of version 2
+// if both instance tags are 0.
 type Parts3 struct {
 	Sender, Receiver            uint32 // instance tags
 	Flags                       byte
@@ -304,9 +305,9 @@ type Parts3 struct {
 	OldMACKeys                  []byte // 20 bytes each
 }
 
-// Make3 returns a data message of version 2 or 3, armored, made of its parts, of which the
-// text is encrypted already, and authenticated under a MAC key of 20 bytes. What no parser
-// would accept is refused, with an error of package v3 or wire.
+// Make3 returns a data message of version 2 or 3, armored, made from its parts, with a text
+// that is already encrypted, and authenticated with a MAC key of 20 bytes. Parts that no
+// parser would accept are an error of package v3 or wire.
 func Make3(p Parts3, macKey []byte) ([]byte, error) {
 	d := &dataMessage{
 		header: wire.Header{Version: v3.Version3, Type: wire.TypeData, Sender: p.Sender, Receiver: p.Receiver},
@@ -334,9 +335,9 @@ func Make3(p Parts3, macKey []byte) ([]byte, error) {
 	return d.armored(), nil
 }
 
-// SessionKeys derives what an end of versions 2 and 3 derives from its private D-H value,
-// of 1 to 192 bytes, and the peer's public one: "end" (high or low), "our_public_key",
-// "session_id" (as clients show it), "sending_aes_key", "sending_mac_key",
+// SessionKeys derives the values that an end of versions 2 and 3 derives from its own private
+// D-H value, of 1 to 192 bytes, and the peer's public one: "end" (high or low),
+// "our_public_key", "session_id" (as clients show it), "sending_aes_key", "sending_mac_key",
 // "receiving_aes_key", "receiving_mac_key" and "extra_symmetric_key". The error wraps
 // v3.ErrSecret or group.ErrElement.
 func SessionKeys(private, public []byte) (Fields, error) {

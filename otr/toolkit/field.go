@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Fields are the fields of a message, in its order. In JSON they are an object whose
-// members keep this order.
+// Fields holds the fields of a message, in its order. In JSON it is an object whose members
+// have the same order.
 type Fields []Field
 
-// A Field is one field of a message, or something that follows from it.
+// A Field is one field of a message, or a value derived from it.
 type Field struct {
 	// Name is the specification's name in lower case with underscores, such as
 	// "sender_key_id".
@@ -22,7 +22,7 @@ type Field struct {
 	Value any
 }
 
-// Hex are bytes that are shown as lower-case hexadecimal digits.
+// Hex is bytes that are shown as lower-case hexadecimal digits.
 type Hex []byte
 
 // String returns the digits.
@@ -44,7 +44,7 @@ func (t Tag) String() string {
 // MarshalText returns the digits.
 func (t Tag) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// Get returns the value of the first field of a name, or nil.
+// Get returns the value of the first field with the name, or nil.
 func (f Fields) Get(name string) any {
 	for _, field := range f {
 		if field.Name == name {

@@ -16,34 +16,34 @@ import (
 )
 
 const (
-	// maxLines is how many texts a conversation can have that is made up.
+	// maxLines is the maximum number of texts in a forged conversation.
 	maxLines = 100_000
-	// maxText is the longest text of it in bytes: one message.
+	// maxText is the maximum length of a text, in bytes: it must fit into one message.
 	maxText = wire.MaxMessage / 2
 )
 
 var (
-	// ErrScript reports a script that is not one.
+	// ErrScript reports an invalid script.
 	ErrScript = errors.New("toolkit: not a script of a conversation")
-	// ErrForgery reports a conversation that cannot be made up.
+	// ErrForgery reports a conversation that cannot be forged.
 	ErrForgery = errors.New("toolkit: cannot be forged")
 )
 
-// A Line of a script is what one of two people says.
+// A Line of a script is a text that one of two people says.
 type Line struct {
 	Ours bool // we say it
 	Text string
 }
 
-// A Script is a conversation to be made up.
+// A Script is a conversation to forge.
 type Script struct {
-	Us, Them string // the names by which the script calls the two; Them is "" where only we speak
+	Us, Them string // the names of the two in the script; Them is "" if only we speak
 	Lines    []Line
 }
 
-// ParseScript reads a script: lines of the form "NAME: TEXT", of two people, of whom us is
-// one. Empty lines and lines that begin with "#" are passed over. The error wraps
-// ErrScript and names the line.
+// ParseScript parses a script: lines of the form "NAME: TEXT" by two people, one of whom is
+// us. It ignores empty lines and lines that begin with "#". The error wraps ErrScript and
+// names the line.
 func ParseScript(text, us string) (*Script, error) {
 	s := &Script{Us: us}
 	number := 0
@@ -79,7 +79,7 @@ func ParseScript(text, us string) (*Script, error) {
 	return s, nil
 }
 
-// checkTwo refuses a script in which we speak alone: a conversation has two ends.
+// checkTwo returns an error if only we speak in the script: a conversation needs two people.
 func (s *Script) checkTwo() error {
 	if s.Them == "" {
 		return fmt.Errorf("%w: nobody but %q says anything", ErrScript, s.Us)
@@ -87,13 +87,13 @@ func (s *Script) checkTwo() error {
 	return nil
 }
 
-// A Forger makes up conversations.
+// A Forger forges conversations.
 type Forger struct {
 	InstanceTag uint32                // ours
 	Identity    *keys.Ed448PrivateKey // ours, for version 4
 	Forging     *keys.ForgingKey      // ours, for version 4
 	DSA         *keys.DSAPrivateKey   // ours; for version 4 it may be nil
-	Profile     []byte                // our client profile, as we show it to everybody; nil: one is made
+	Profile     []byte                // our client profile, as we show it to all peers; nil: make one
 	Rand        io.Reader             // the only source of randomness
 	Now         func() time.Time      // the only clock
 	Begin       bool                  // we begin the key exchange, not the peer
@@ -105,15 +105,15 @@ type SentMessage struct {
 	Line []byte // armored
 }
 
-// Forge4 makes up a conversation over version 4 with the owner of a client profile, which
-// anybody has who has ever got a message of the key exchange from him ("Forge Entire
-// Transcript"). The key exchange, the data
-// messages, the MAC keys that they reveal, and the end are those that honest engines
-// make; only the peer's ring signature is made with our own ephemeral key, which the ring
-// holds for that purpose. So nobody can tell which of the two has made it. The texts are
-// plain data messages, as a chat program sends them. Those of two otrpipes have private
-// TLVs besides, so their lengths show that a forgery is not a log of such a session, but
-// not which of the two made it. The error wraps ErrForgery or is that of a step.
+// Forge4 forges a version 4 conversation with the owner of a client profile ("Forge Entire
+// Transcript"). Anyone who ever received a key exchange message from the owner has that
+// profile. Honest engines make the key exchange, the data messages, the MAC keys that they
+// reveal, and the end. Only the peer's ring signature is made with our own ephemeral key,
+// which the ring contains for that purpose. So nobody can tell which of the two people made
+// the conversation. The texts are plain data messages, as a chat program sends them. In a
+// session of two otrpipes they also have private TLVs. The lengths of the messages therefore
+// show that a forgery is not a log of such a session, but not which of the two people made
+// it. The error wraps ErrForgery or is that of a step.
 func (f *Forger) Forge4(s *Script, peers *Profile) ([]SentMessage, error) {
 	if err := s.checkTwo(); err != nil {
 		return nil, err
@@ -154,11 +154,11 @@ func (f *Forger) Forge4(s *Script, peers *Profile) ([]SentMessage, error) {
 	return converse(s, v4Engine{a}, v4Engine{b}, f.Begin, offer.Message(0))
 }
 
-// maxDraws is how many scalars of ours are remembered: a key exchange draws two before its
+// maxDraws is how many of our scalars are remembered: a key exchange draws two before its
 // last signature, a prekey one, and a ring signature five.
 const maxDraws = 16
 
-// memory is our own randomness, and remembers the scalars that were drawn from it.
+// memory is our own source of randomness. It remembers the scalars that were drawn from it.
 type memory struct {
 	rand  io.Reader
 	draws [][group.ScalarLen]byte
@@ -172,7 +172,7 @@ func (m *memory) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// secretOf returns the secret of a key that was drawn.
+// secretOf returns the secret of a public key, if it was drawn from m.
 func (m *memory) secretOf(key *group.Point) (group.Scalar, bool) {
 	want := key.Append(nil)
 	for i := range m.draws {
@@ -187,8 +187,8 @@ func (m *memory) secretOf(key *group.Point) (group.Scalar, bool) {
 
 func (m *memory) wipe() { clear(m.draws) }
 
-// pretender signs for a peer whose long-term key we do not have, with the secret of our own
-// ephemeral key, which the ring holds.
+// pretender makes the ring signatures of a peer whose long-term key we do not have, with the
+// secret of our own ephemeral key, which the ring contains.
 type pretender struct{ ours *memory }
 
 func (p *pretender) SignRing(rand io.Reader, ring v4.Ring, _ int, m []byte) ([]byte, error) {
@@ -200,10 +200,10 @@ func (p *pretender) SignRing(rand io.Reader, ring v4.Ring, _ int, m []byte) ([]b
 	return ring.Sign(rand, secret, v4.EphemeralPosition, m)
 }
 
-// Forge3 makes up a conversation over version 3. The peer's signature in the key exchange
-// cannot be forged; in its place stands one by a key that is thrown away. It is encrypted,
-// so that only those can tell who get one of the secret D-H values of the exchange. All
-// else is what honest engines make. The peer is called by the instance tag peer.
+// Forge3 forges a version 3 conversation. The peer's signature in the key exchange cannot be
+// forged; it is replaced by a signature with a throwaway key. This signature is encrypted, so
+// that only someone who gets one of the secret D-H values of the exchange can tell the
+// difference. Honest engines make everything else. peer is the peer's instance tag.
 func (f *Forger) Forge3(s *Script, peer uint32) ([]SentMessage, error) {
 	if err := s.checkTwo(); err != nil {
 		return nil, err
@@ -236,7 +236,7 @@ func (f *Forger) Forge3(s *Script, peer uint32) ([]SentMessage, error) {
 	return converse(s, a, b, f.Begin, offer.Message(v3.Version3, sender, 0))
 }
 
-// An engine is one end of a conversation that is made up.
+// An engine is one end of a forged conversation.
 type engine interface {
 	Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) ([]byte, wire.Plaintext, error)
 	Seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error)
@@ -246,7 +246,8 @@ type engine interface {
 
 type v4Engine struct{ *v4.Engine }
 
-// converse runs the key exchange that a message begins, the script, and the end.
+// converse runs the key exchange that begins with the message first, then the script, and
+// then the end.
 func converse(s *Script, ours, theirs engine, weBegin bool, first []byte) ([]SentMessage, error) {
 	t := &talk{ends: map[bool]engine{true: ours, false: theirs}}
 	for us, msg := weBegin, first; msg != nil; us = !us {
@@ -267,13 +268,13 @@ func converse(s *Script, ours, theirs engine, weBegin bool, first []byte) ([]Sen
 	return t.sent, nil
 }
 
-// A talk is a conversation while it is made up.
+// A talk is a conversation that is being forged.
 type talk struct {
-	ends map[bool]engine // ours: true; one that nobody can be is nil
+	ends map[bool]engine // ours: true; nil: an end that we cannot impersonate
 	sent []SentMessage
 }
 
-// send writes a message down and gives it to the other end.
+// send records a message and passes it to the other end.
 func (t *talk) send(us bool, msg []byte) (reply []byte, err error) {
 	t.sent = append(t.sent, SentMessage{us, wire.AppendArmor(nil, msg)})
 	if t.ends[!us] == nil {
@@ -304,7 +305,7 @@ func (t *talk) say(lines []Line) error {
 	return nil
 }
 
-// end sends the last message of each of the ends, in their order.
+// end sends the last message of each end, in the given order.
 func (t *talk) end(order ...bool) error {
 	last := wire.Plaintext{TLVs: []wire.TLV{{Type: wire.TLVDisconnected}}}
 	for _, us := range order {
@@ -317,11 +318,11 @@ func (t *talk) end(order ...bool) error {
 	return nil
 }
 
-// ForgeToEnsemble makes up messages that we wrote, over version 4, to somebody who was away:
-// a false prekey ensemble, which has a prekey message of our own making beside the two
-// profiles of the peer's ensemble ("False Prekey Ensemble"), and the messages to it. The
-// script has our texts only: what the peer answers cannot be forged. The error wraps
-// ErrForgery or is that of a step.
+// ForgeToEnsemble forges version 4 messages that we wrote to a peer who was away. It makes a
+// false prekey ensemble, which has the two profiles of the peer's ensemble and a prekey
+// message of our own ("False Prekey Ensemble"), and the messages to it. The script has only
+// our texts, because the peer's answers cannot be forged. The error wraps ErrForgery or is
+// that of a step.
 func (f *Forger) ForgeToEnsemble(s *Script, peers *Ensemble) ([]SentMessage, error) {
 	now := f.beforeExpiry(peers.Client.Expires, peers.Prekey.Expires)
 	us := f.client(now, f.Rand)
@@ -351,8 +352,8 @@ func (f *Forger) ForgeToEnsemble(s *Script, peers *Ensemble) ([]SentMessage, err
 	return t.sent, nil
 }
 
-// ForgeFromProfile makes up messages that the owner of a client profile wrote, over version
-// 4, to us while we were away, and our answers: a prekey ensemble of ours, and the messages
+// ForgeFromProfile forges version 4 messages that the owner of a client profile wrote to us
+// while we were away, and our answers. It makes a prekey ensemble of ours, and the messages
 // to it, whose ring signature is made with the secret of our own prekey. In the script the
 // peer speaks first. The error wraps ErrForgery or is that of a step.
 func (f *Forger) ForgeFromProfile(s *Script, peers *Profile) ([]SentMessage, error) {
@@ -409,7 +410,7 @@ func (f *Forger) ForgeFromProfile(s *Script, peers *Profile) ([]SentMessage, err
 	return t.sent, nil
 }
 
-// client returns us at a time, with a source of randomness.
+// client returns a client with our keys, the time now and a source of randomness.
 func (f *Forger) client(now time.Time, rand io.Reader) *v4.Client {
 	return v4.NewClient(v4.Config{
 		InstanceTag: f.InstanceTag, Identity: f.Identity, Forging: f.Forging, DSA: f.DSA,
@@ -417,9 +418,9 @@ func (f *Forger) client(now time.Time, rand io.Reader) *v4.Client {
 	})
 }
 
-// beforeExpiry returns the time, or if that is after one of the given times, in seconds
-// since 1970 UTC, a time just before it: a conversation is of a time at which all profiles
-// were valid.
+// beforeExpiry returns the current time, or, if that is after one of the given times (in
+// seconds since 1970 UTC), a time just before those. So all profiles are valid at the time of
+// the conversation.
 func (f *Forger) beforeExpiry(expires ...int64) time.Time {
 	now := f.Now()
 	for _, e := range expires {

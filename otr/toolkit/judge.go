@@ -11,30 +11,28 @@ import (
 )
 
 const (
-	// maxKept and maxKeptBytes bound the data messages that are kept to be looked up when
-	// their MAC keys are revealed. The oldest go first.
+	// maxKept and maxKeptBytes bound the number and total size of the data messages that are
+	// kept until their MAC keys are revealed. The oldest are dropped first.
 	maxKept      = 1024
 	maxKeptBytes = 8 << 20
-	// maxLookup is how many bytes are hashed at most to find what the keys that one
-	// message reveals authenticate: a message can name fifty thousand keys.
+	// maxLookup is how many bytes are hashed at most to find the messages that the keys
+	// revealed by one message authenticate: a message can contain fifty thousand keys.
 	maxLookup = 16 << 20
-	// lookupPerByte is how many more bytes are hashed for each byte of a message, once
-	// maxLookup has been used up: a log can hold a million messages with false keys, and
-	// the work for all of it stays in proportion to its length.
+	// lookupPerByte is how many more bytes may be hashed for each byte that is read, once
+	// maxLookup has been used up. A log can contain a million messages with false keys, and
+	// this keeps the total work proportional to its length.
 	lookupPerByte = 4
-	// maxIdentities is how many Identity messages are kept to be checked together with
-	// their answers.
+	// maxIdentities is how many Identity messages are kept for checking the answers to them.
 	maxIdentities = 64
-	// maxEnsembles is how many prekey ensembles are kept to be checked together with the
-	// messages to them.
+	// maxEnsembles is how many prekey ensembles are kept for checking the messages to them.
 	maxEnsembles = 1000
-	// maxTried is how many messages at most a ring signature is checked against, the
-	// newest first: each check costs a millisecond, and a log can hold a million
+	// maxTried is the maximum number of messages against which a ring signature is checked,
+	// the newest first: each check takes a millisecond, and a log can contain a million
 	// signatures.
 	maxTried = 8
 )
 
-// What a ring signature turned out to be.
+// The results of checking a ring signature.
 const (
 	sigmaValid      = "valid"
 	sigmaInvalid    = "invalid, unless other account names were bound into it"
@@ -42,16 +40,16 @@ const (
 	sigmaTooMany    = "not checked: too many messages before it are possible"
 )
 
-// A judge checks across messages what anybody can check who has the transcript.
+// A judge checks relations between messages, as anyone with the transcript can.
 type judge struct {
 	kept      []keptMessage
 	keptBytes int
-	hashed    int // of maxLookup, what has not been earned back
+	hashed    int // how much of maxLookup is used up
 
 	identities []keptIdentity
 	answers    []keptAnswer
 	ensembles  []*v4.Ensemble
-	accounts   []*v4.Accounts // that may have been bound into a key exchange; nil: none were
+	accounts   []*v4.Accounts // account names that a key exchange may be bound to; nil: none
 }
 
 // keptMessage is a data message whose MAC key may be revealed later.
@@ -74,7 +72,7 @@ type keptAnswer struct {
 	message    *v4.AuthR
 }
 
-// keep keeps a data message, of whose body the first n bytes are authenticated.
+// keep keeps a data message. The first n bytes of its body are authenticated.
 func (j *judge) keep(m *Message, n int, mac []byte) {
 	covered := m.Raw[:len(m.Raw)-len(m.Body)+n]
 	j.kept = append(j.kept, keptMessage{
@@ -96,7 +94,7 @@ func (j *judge) keep(m *Message, n int, mac []byte) {
 // the numbers of the messages that they authenticate.
 func (j *judge) revealed(keys []byte, n int, h wire.Header) []Fields {
 	all := []Fields{}
-	last := len(j.kept) // the message that the key before authenticates
+	last := len(j.kept) // the message that the previous key authenticates
 	for ; len(keys) >= n; keys = keys[n:] {
 		var f Fields
 		f.bytes("key", keys[:n])
@@ -114,11 +112,11 @@ func (j *judge) revealed(keys []byte, n int, h wire.Header) []Fields {
 	return all
 }
 
-// earn allows for hashing in proportion to n bytes that have been read.
+// earn allows more hashing, in proportion to n bytes that have been read.
 func (j *judge) earn(n int) { j.hashed = max(0, j.hashed-n*lookupPerByte) }
 
-// fits says whether a MAC key that a message with header h reveals authenticates the kept
-// message k. It is false once too much has been hashed.
+// fits reports whether a MAC key revealed by a message with header h authenticates the kept
+// message k. It returns false once too much has been hashed.
 func (j *judge) fits(key []byte, h wire.Header, k *keptMessage) bool {
 	if j.hashed >= maxLookup {
 		return false
@@ -127,16 +125,16 @@ func (j *judge) fits(key []byte, h wire.Header, k *keptMessage) bool {
 	return subtle.ConstantTimeCompare(authenticate(h.Version, key, k.covered), k.mac) == 1
 }
 
-// othersOf says whether the kept message k may be of the other side than the sender of a
-// message with header h: a side reveals the keys by which it has verified the other's
-// messages.
+// othersOf reports whether the kept message k may come from the peer of the sender of a
+// message with header h: each side reveals the keys with which it has verified the other
+// side's messages.
 func (k *keptMessage) othersOf(h wire.Header) bool {
 	return k.version == h.Version && (h.Version == v3.Version2 || k.sender != h.Sender)
 }
 
-// authenticated4 returns the number of the message of version 4 that a MAC key
-// authenticates, if it is known. Keys are revealed in the order of their messages, so the
-// one behind last, the index of the message of the key before, is tried first.
+// authenticated4 returns the number of the version 4 message that a MAC key authenticates, if
+// it is known. Keys are revealed in the order of their messages. So it first tries the
+// message after last, the index of the previous key's message.
 func (j *judge) authenticated4(key []byte, h wire.Header, last *int) []uint64 {
 	for i := *last + 1; i < len(j.kept); i++ {
 		if k := &j.kept[i]; k.othersOf(h) {
@@ -157,7 +155,7 @@ func (j *judge) authenticated4(key []byte, h wire.Header, last *int) []uint64 {
 }
 
 // authenticated3 returns the numbers of the messages of version 2 or 3 that a MAC key
-// authenticates, the newest first. They follow one another among those of their sender.
+// authenticates, the newest first. These are consecutive messages of their sender.
 func (j *judge) authenticated3(key []byte, h wire.Header) (numbers []uint64) {
 	for i := len(j.kept) - 1; i >= 0 && j.hashed < maxLookup; i-- {
 		k := &j.kept[i]
@@ -173,7 +171,7 @@ func (j *judge) authenticated3(key []byte, h wire.Header) (numbers []uint64) {
 	return numbers
 }
 
-// authenticate returns the authenticator of covered under a MAC key of the version.
+// authenticate returns the authenticator of covered with a MAC key of the version.
 func authenticate(version uint16, key, covered []byte) []byte {
 	if version == v4.Version {
 		return v4.AppendAuthenticator(nil, (*v4.Key)(key), covered)
@@ -245,8 +243,8 @@ func (j *judge) ensemble(e *v4.Ensemble) {
 	j.ensembles = append(j.ensembles, e)
 }
 
-// nonInteractiveAuth checks the ring signature of a Non-Interactive-Auth message against the
-// ensembles of its receiver that have its prekey.
+// nonInteractiveAuth checks the ring signature of a Non-Interactive-Auth message against its
+// receiver's ensembles with its prekey.
 func (j *judge) nonInteractiveAuth(h wire.Header, m *v4.NonInteractiveAuth) string {
 	found, tried := sigmaUnverified, 0
 	for i := len(j.ensembles) - 1; i >= 0; i-- {

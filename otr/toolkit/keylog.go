@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	// maxLoggedKeys bounds the keys of one log: those of a terabyte of version 4.
+	// maxLoggedKeys bounds the number of keys in one log: enough for a terabyte in version 4.
 	maxLoggedKeys = 1 << 24
 	// maxLogLine is longer than any line of a key log.
 	maxLogLine = 1 << 10
 )
 
-// ErrKeyLog reports a file that is no key log.
+// ErrKeyLog reports a file that is not a key log.
 var ErrKeyLog = errors.New("toolkit: not a key log")
 
-// A LoggedKey is a key that a session has used, with what the messages say that it
-// encrypts. It prints as a placeholder.
+// A LoggedKey is a key that a session has used, together with the fields that identify the
+// messages encrypted with it. It prints as a placeholder.
 type LoggedKey struct {
 	Version          uint16
 	Sender, Receiver uint32 // instance tags; 0 in version 2
-	// First and Second are the key ids of sender and recipient in versions 2 and 3, the
-	// ids of ratchet and message in version 4.
+	// First and Second are the key ids of sender and recipient in versions 2 and 3, and the
+	// ids of the ratchet and the message in version 4.
 	First, Second uint32
 	Key           []byte // the AES key of versions 2 and 3, MKenc of version 4
 }
@@ -46,7 +46,7 @@ const (
 // KeyLogHeader is the first line of a key log.
 const KeyLogHeader = "# otrpipe key log 1"
 
-// Append appends the key as a line of a key log, with a LF:
+// Append appends the key as a line of a key log, with LF:
 //
 //	aes VERSION SENDER RECEIVER SENDER_KEY_ID RECIPIENT_KEY_ID KEY
 //	message 4 SENDER RECEIVER RATCHET_ID MESSAGE_ID KEY
@@ -75,8 +75,8 @@ type loggedFor struct {
 	first, second    uint32
 }
 
-// ReadKeyLog reads a key log: lines as Append makes them; empty ones and those that begin
-// with "#" are passed over. The error wraps ErrKeyLog and names the line, or is r's.
+// ReadKeyLog reads a key log: lines in the format of Append. It ignores empty lines and lines
+// that begin with "#". The error wraps ErrKeyLog and names the line, or comes from r.
 func ReadKeyLog(r io.Reader) (*KeyLog, error) {
 	l := &KeyLog{keys: map[loggedFor][][]byte{}}
 	s := bufio.NewScanner(r)
@@ -106,7 +106,7 @@ func ReadKeyLog(r io.Reader) (*KeyLog, error) {
 	return l, nil
 }
 
-// add takes the words of a line. No error quotes them: one is a key.
+// add adds a key, given the words of its line. No error quotes them, because one is a key.
 func (l *KeyLog) add(words []string) error {
 	if len(words) != 7 {
 		return errors.New("a line has seven words")

@@ -14,41 +14,42 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// maxIncomplete is how many messages whose fragments have not all come are told of at
-// the end of the input.
+// maxIncomplete is how many messages with missing fragments are reported at the end of the
+// input.
 const maxIncomplete = 100
 
-// ErrIncomplete reports a message of which fragments are missing.
+// ErrIncomplete reports a message with missing fragments.
 var ErrIncomplete = errors.New("toolkit: fragments are missing")
 
 // A Message is one OTR message of a transcript, with every field.
 type Message struct {
 	Position
-	// Number counts the whole messages from 1; 0 in a fragment, whose message has a
-	// number of its own once it is whole.
+	// Number counts the whole messages from 1. It is 0 in a fragment; the message gets a
+	// number when it is whole.
 	Number int
-	// Name is the specification's name of the message in lower case with underscores:
-	// query, whitespace_tag, error, fragment, d_h_commit, d_h_key, reveal_signature,
-	// signature, data, identity, auth_r, auth_i, non_interactive_auth, prekey_ensemble; ""
-	// where it cannot be told.
+	// Name is the specification's name of the message in lower case with underscores: query,
+	// whitespace_tag, error, fragment, d_h_commit, d_h_key, reveal_signature, signature,
+	// data, identity, auth_r, auth_i, non_interactive_auth, prekey_ensemble; "" if it is
+	// unknown.
 	Name string
-	// Pieces is how many fragments the message came in; 0: in none.
+	// Pieces is the number of fragments in which the message came; 0: it was not fragmented.
 	Pieces int
 	Fields Fields
-	// Err, unless nil, says why the message cannot be read; Fields are what could be.
+	// Err, unless nil, is the reason why the message cannot be read. Fields then holds the
+	// fields that could be read.
 	Err error
-	// ErrAt is where the fault stands.
+	// ErrAt is the position of the fault.
 	ErrAt Position
 
-	// Header, Body and Raw are a binary message's header, what follows it, and the whole;
-	// empty in other messages. They are valid until the next message is read.
+	// Header, Body and Raw are the header, the rest, and the whole of a binary message; they
+	// are empty in other messages. They are valid until the next message is read.
 	Header    wire.Header
 	Body, Raw []byte
 
 	ensemble *v4.Ensemble // of a prekey_ensemble
 }
 
-// MarshalJSON writes the message as one object: its place, "number", "message", "pieces",
+// MarshalJSON writes the message as one object: its position, "number", "message", "pieces",
 // the fields, and "error".
 func (m *Message) MarshalJSON() ([]byte, error) {
 	f := Fields{
@@ -74,17 +75,17 @@ func (m *Message) MarshalJSON() ([]byte, error) {
 	return json.Marshal(f)
 }
 
-// A Parser reads a transcript message by message. It puts fragments together, and checks
-// across messages what anybody can check: client profiles' signatures, the ring
-// signatures of key exchanges, and which messages a revealed MAC key authenticates. What
-// it holds is bounded. It is for one goroutine.
+// A Parser reads a transcript message by message. It reassembles fragments, and makes all
+// checks that are possible without keys: the signatures of client profiles, the ring
+// signatures of key exchanges, and which messages a revealed MAC key authenticates. Its
+// memory is bounded. Only one goroutine may use it.
 type Parser struct {
 	scanner   *Scanner
 	assembler wire.Assembler
 	open      map[fragmentKey]*incomplete // messages with missing fragments
 	order     []fragmentKey
-	lost      []*incomplete // told at the end
-	pending   *Message      // the whole message behind its last fragment
+	lost      []*incomplete // to be reported at the end
+	pending   *Message      // the whole message, to be returned after its last fragment
 	number    int
 	binary    []byte
 	judge     judge
@@ -110,16 +111,16 @@ func NewParser(r io.Reader) *Parser {
 	}
 }
 
-// TryAccounts names the two accounts that a key exchange of version 4 may have been bound
-// to, in either order. It is called before the first Next.
+// TryAccounts sets the two account names that a version 4 key exchange may be bound to, in
+// either order. Call it before the first Next.
 func (p *Parser) TryAccounts(one, other string) {
 	p.judge.accounts = append(p.judge.accounts, &v4.Accounts{Ours: one, Theirs: other}, &v4.Accounts{Ours: other, Theirs: one})
 }
 
-// Next returns the next message: a fragment, or a message that came whole or of which the
-// last fragment has come. Behind the last one it returns each message of which fragments
-// are missing, with ErrIncomplete, and then io.EOF. A damaged message is not an error of
-// Next; see Message.Err. The result is valid until the next call.
+// Next returns the next message: a fragment, or a whole message, which follows its last
+// fragment if it was fragmented. After the last message it returns each message with missing
+// fragments, with ErrIncomplete, and then io.EOF. A damaged message is not an error of Next;
+// see Message.Err. The result is valid until the next call.
 func (p *Parser) Next() (*Message, error) {
 	if m := p.pending; m != nil {
 		p.pending = nil
@@ -163,7 +164,7 @@ func (p *Parser) Next() (*Message, error) {
 	return m, nil
 }
 
-// versionList names versions as a query does: a digit each.
+// versionList writes versions as a query does: one digit per version.
 func versionList(v wire.Versions) string {
 	var s []byte
 	for i := range 10 {
@@ -174,7 +175,8 @@ func versionList(v wire.Versions) string {
 	return string(s)
 }
 
-// fragment shows a fragment, and makes the whole message pending if it was the last one.
+// fragment sets the fields of a fragment, and makes the whole message pending if it was the
+// last one.
 func (p *Parser) fragment(m *Message, t Token) {
 	m.Name = "fragment"
 	f, err := wire.ParseFragment(t.Text)
@@ -215,33 +217,33 @@ func (p *Parser) fragment(m *Message, t Token) {
 	p.encoded(p.pending, whole)
 }
 
-// track notes that a fragment has come.
+// track records that a fragment has come.
 func (p *Parser) track(key fragmentKey, f wire.Fragment, at Position) {
 	if f.Version != 4 && f.K == 1 {
 		p.forget(key)
 	}
 	if p.open[key] == nil {
-		for len(p.open) >= wire.MaxOpenMessages { // so does the assembler
+		for len(p.open) >= wire.MaxOpenMessages { // as the assembler does
 			p.forget(p.order[0])
 		}
 		p.open[key] = &incomplete{at: at, n: f.N}
 		p.order = append(p.order, key)
 	}
 	p.open[key].came++
-	// The assembler forgets first what has waited longest for a piece.
+	// The assembler first drops the message that has waited longest for a piece.
 	i := slices.Index(p.order, key)
 	p.order = append(slices.Delete(p.order, i, i+1), key)
 }
 
-// forget gives a message up of which fragments are missing.
+// forget gives up a message with missing fragments.
 func (p *Parser) forget(key fragmentKey) {
 	if lost := p.close(key); lost != nil && len(p.lost) < maxIncomplete {
 		p.lost = append(p.lost, lost)
 	}
 }
 
-// close removes a message from those with missing fragments, and returns it; nil: it is
-// none of them.
+// close removes a message from those with missing fragments, and returns it; nil: it is not
+// among them.
 func (p *Parser) close(key fragmentKey) *incomplete {
 	m := p.open[key]
 	delete(p.open, key)
@@ -251,7 +253,7 @@ func (p *Parser) close(key fragmentKey) *incomplete {
 	return m
 }
 
-// nextLost returns the next message that has stayed incomplete.
+// nextLost returns the next message that remained incomplete.
 func (p *Parser) nextLost() (*Message, error) {
 	for len(p.order) > 0 {
 		p.forget(p.order[0])
@@ -269,7 +271,7 @@ func (p *Parser) nextLost() (*Message, error) {
 	}, nil
 }
 
-// encoded shows an encoded message.
+// encoded sets the fields of an encoded message.
 func (p *Parser) encoded(m *Message, text []byte) {
 	var err error
 	if p.binary, err = wire.AppendDearmored(p.binary[:0], text); err == nil {
@@ -280,7 +282,7 @@ func (p *Parser) encoded(m *Message, text []byte) {
 	}
 }
 
-// names of the binary messages.
+// names holds the names of the binary messages.
 var names = map[wire.MessageType]string{
 	wire.TypeData:               "data",
 	wire.TypeDHCommit:           "d_h_commit",
@@ -293,7 +295,7 @@ var names = map[wire.MessageType]string{
 	wire.TypeNonInteractiveAuth: "non_interactive_auth",
 }
 
-// parse shows a binary message.
+// parse sets the fields of a binary message.
 func (p *Parser) parse(m *Message, msg []byte) error {
 	h, body, err := wire.ParseHeader(msg)
 	if err != nil {
@@ -313,7 +315,7 @@ func (p *Parser) parse(m *Message, msg []byte) error {
 	return p.parse3(m)
 }
 
-// parse3 shows the fields of versions 2 and 3.
+// parse3 sets the fields of versions 2 and 3.
 func (p *Parser) parse3(m *Message) error {
 	f := &m.Fields
 	switch m.Header.Type {
@@ -351,7 +353,7 @@ func (p *Parser) parse3(m *Message) error {
 	return nil
 }
 
-// data3 shows the fields of a data message of versions 2 and 3.
+// data3 sets the fields of a data message of versions 2 and 3.
 func (p *Parser) data3(m *Message) error {
 	f := &m.Fields
 	b, err := v3.ParseData(m.Body)
@@ -370,12 +372,12 @@ func (p *Parser) data3(m *Message) error {
 	return nil
 }
 
-// counterBytes are the top half of the initial counter as they stand in the message.
+// counterBytes returns the top half of the initial counter as it is encoded in the message.
 func counterBytes(v uint64) []byte {
 	return wire.AppendInt(wire.AppendInt(nil, uint32(v>>32)), uint32(v))
 }
 
-// parse4 shows the fields of version 4.
+// parse4 sets the fields of version 4.
 func (p *Parser) parse4(m *Message) error {
 	f := &m.Fields
 	switch m.Header.Type {
@@ -429,7 +431,7 @@ func (p *Parser) parse4(m *Message) error {
 	return nil
 }
 
-// data4 shows the fields of a data message of version 4.
+// data4 sets the fields of a data message of version 4.
 func (p *Parser) data4(m *Message) error {
 	f := &m.Fields
 	b, err := v4.ParseData(m.Body)
@@ -449,7 +451,7 @@ func (p *Parser) data4(m *Message) error {
 	return nil
 }
 
-// ensemble shows a prekey ensemble.
+// ensemble sets the fields of a prekey ensemble.
 func (p *Parser) ensemble(m *Message, text []byte) {
 	m.Name = "prekey_ensemble"
 	e, err := v4.ParseArmoredEnsemble(text)
@@ -467,11 +469,11 @@ func (p *Parser) ensemble(m *Message, text []byte) {
 	prekey.bytes("shared_prekey", e.Prekey.SharedPrekey)
 	prekey.bytes("signature", e.Prekey.Signature)
 	f.add("prekey_profile", prekey)
-	f.bytes("prekey_id", wire.AppendInt(nil, e.Message.ID)) // as prekeys list shows it
+	f.bytes("prekey_id", wire.AppendInt(nil, e.Message.ID)) // as `prekeys list` shows it
 	f.add("prekey_instance", Tag(e.Message.InstanceTag))
 	f.bytes("y", e.Message.Y)
 	f.bytes("b", e.Message.B)
-	// Whether it has expired is for the reader to say.
+	// The reader has to judge whether it has expired.
 	if _, err := e.Validate(time.Unix(min(e.Client.Expires, e.Prekey.Expires)-1, 0)); err != nil {
 		f.add("valid", false)
 		f.add("fault", err.Error())
@@ -481,7 +483,7 @@ func (p *Parser) ensemble(m *Message, text []byte) {
 	p.judge.ensemble(e)
 }
 
-// addExpiry adds the field expires, or expires_seconds where RFC 3339 cannot write the time.
+// addExpiry adds the field expires, or expires_seconds if RFC 3339 cannot express the time.
 func addExpiry(f *Fields, seconds int64) {
 	expires := time.Unix(seconds, 0).UTC()
 	if year := expires.Year(); year < 0 || year > 9999 {
@@ -491,8 +493,8 @@ func addExpiry(f *Fields, seconds int64) {
 	f.add("expires", expires)
 }
 
-// profileFields are the fields of a client profile that the instance sender sent, its
-// fingerprint, and what its signature is worth.
+// profileFields returns the fields of a client profile from the instance sender, its
+// fingerprint, and whether its signature is valid.
 func profileFields(p *v4.Profile, sender uint32) Fields {
 	var f Fields
 	f.add("instance", Tag(p.InstanceTag))
@@ -507,7 +509,7 @@ func profileFields(p *v4.Profile, sender uint32) Fields {
 		f.bytes("transitional_signature", p.Transitional)
 	}
 	f.bytes("signature", p.Signature)
-	// Whether it has expired depends on when it was read; that is for the reader to say.
+	// Whether it had expired depends on when it was received, which the reader has to judge.
 	peer, err := p.Validate(sender, time.Unix(p.Expires-1, 0))
 	if err != nil {
 		f.add("valid", false)

@@ -11,11 +11,11 @@ import (
 )
 
 var (
-	// ErrNoProfile reports a transcript without a valid client profile of anybody else.
+	// ErrNoProfile reports a transcript without a valid client profile of another person.
 	ErrNoProfile = errors.New("toolkit: no client profile of anybody else")
-	// ErrProfiles reports a transcript with valid client profiles of several others.
+	// ErrProfiles reports a transcript with valid client profiles of several other people.
 	ErrProfiles = errors.New("toolkit: client profiles of several people")
-	// ErrNoEnsemble reports a transcript without a valid prekey ensemble of anybody else.
+	// ErrNoEnsemble reports a transcript without a valid prekey ensemble of another person.
 	ErrNoEnsemble = errors.New("toolkit: no prekey ensemble of anybody else")
 )
 
@@ -25,10 +25,10 @@ type Profile = v4.Profile
 // An Ensemble is a prekey ensemble of version 4.
 type Ensemble = v4.Ensemble
 
-// FindProfile returns the client profile of the one other person whose key exchanges a
-// transcript has, ours being our own long-term key. Of several profiles of one key the last
-// is taken. Profiles that are not valid are passed over; an expired one is valid. The error
-// wraps ErrNoProfile or ErrProfiles, or is the reader's.
+// FindProfile returns the client profile of the other person in a transcript with key
+// exchanges; ours is our own long-term key. If one key has several profiles it returns the
+// last. It ignores invalid profiles; an expired profile counts as valid. The error wraps
+// ErrNoProfile or ErrProfiles, or comes from the reader.
 func FindProfile(transcript io.Reader, ours *keys.Ed448PublicKey) (*Profile, error) {
 	own := ours.Point().Append(nil)
 	var found *Profile
@@ -56,7 +56,7 @@ func FindProfile(transcript io.Reader, ours *keys.Ed448PublicKey) (*Profile, err
 	return found, nil
 }
 
-// FindEnsemble returns the last valid prekey ensemble of somebody else in a transcript; see
+// FindEnsemble returns the last valid prekey ensemble of another person in a transcript; see
 // FindProfile.
 func FindEnsemble(transcript io.Reader, ours *keys.Ed448PublicKey) (*Ensemble, error) {
 	own := ours.Point().Append(nil)
@@ -85,7 +85,7 @@ func FindEnsemble(transcript io.Reader, ours *keys.Ed448PublicKey) (*Ensemble, e
 	return found, nil
 }
 
-// profileOf returns the valid client profile that a message carries, or nil.
+// profileOf returns the valid client profile in a message, or nil.
 func profileOf(m *Message) *Profile {
 	if m.Err != nil {
 		return nil

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// maxToken is the longest message that is read, in bytes of text. An encoded message
-	// of wire.MaxMessage bytes is shorter than this, line breaks included.
+	// maxToken is the length of the longest message that is read, in bytes of text. An
+	// encoded message of wire.MaxMessage bytes is shorter, even with line breaks.
 	maxToken = 2 << 20
-	// maxShortToken is how much text behind a marker can belong to a query, a whitespace
-	// tag, or the head of a fragment.
+	// maxShortToken is how many bytes after a marker can belong to a query, a whitespace tag,
+	// or the head of a fragment.
 	maxShortToken = 256
-	// maxErrorText is how much of an error message is kept.
+	// maxErrorText is how many bytes of an error message are kept.
 	maxErrorText = 4 << 10
-	// readSize is how much is read at a time.
+	// readSize is how many bytes are read at a time.
 	readSize = 64 << 10
 )
 
@@ -27,18 +27,18 @@ const (
 	encodedMark = "?OTR:"
 	prekeyMark  = "?OTRP:"
 	errorMark   = "?OTR Error:"
-	// tagMark is what every whitespace tag begins with.
+	// tagMark is the beginning of every whitespace tag.
 	tagMark = " \t  \t\t\t\t \t \t \t  "
 )
 
 var (
-	// ErrUnfinished reports a message that the input cuts short.
+	// ErrUnfinished reports a message that is not complete at the end of the input.
 	ErrUnfinished = errors.New("toolkit: the message does not end")
 	// ErrTooLong reports a message of more than 2 MiB of text.
 	ErrTooLong = errors.New("toolkit: the message is longer than 2 MiB")
 )
 
-// A Position is where something stands in the input.
+// A Position is a position in the input.
 type Position struct {
 	Line   int   // counted from 1
 	Column int   // in bytes, counted from 1
@@ -48,42 +48,43 @@ type Position struct {
 // String returns "line L, column C".
 func (p Position) String() string { return fmt.Sprintf("line %d, column %d", p.Line, p.Column) }
 
-// A Token is one OTR message as it stands in a text.
+// A Token is one OTR message found in a text.
 type Token struct {
 	Position
 	Kind wire.Kind // never KindPlain
-	// Ensemble says that the message is a prekey ensemble of version 4, which is armored as
-	// an encoded message is.
+	// Ensemble is set for a prekey ensemble of version 4, which is armored like an encoded
+	// message.
 	Ensemble bool
-	// Text is the message without the line breaks and blanks that somebody has put into
-	// it. It is valid until the next call of Next.
+	// Text is the message, without line breaks and blanks that were inserted into it. It is
+	// valid until the next call of Next.
 	Text []byte
-	// Err, unless nil, says why the message is not whole: it wraps ErrUnfinished,
-	// ErrTooLong or wire.ErrArmor, and Text is what there is.
+	// Err, unless nil, is the reason why the message is incomplete: it wraps ErrUnfinished,
+	// ErrTooLong or wire.ErrArmor, and Text is the part that was read.
 	Err error
-	// ErrAt is where the fault of Err was seen.
+	// ErrAt is the position of the fault.
 	ErrAt Position
 }
 
-// A Scanner finds the OTR messages in a text: clean lines, or the log of a chat with
-// prefixes, several messages on a line, or messages broken over lines. It holds at most
-// a few megabytes, however long the text or its lines are. It is for one goroutine.
+// A Scanner finds the OTR messages in a text: clean lines, or a chat log with prefixes,
+// several messages on a line, or messages that are broken over several lines. It uses at most
+// a few megabytes of memory, regardless of the length of the text and its lines. Only one
+// goroutine may use it.
 type Scanner struct {
 	r     io.Reader
 	buf   []byte
-	at    int // of the first byte in buf that has not been passed
+	at    int // the index of the first byte in buf that has not been passed
 	pos   Position
 	ended bool
-	err   error // of the reader, other than io.EOF
+	err   error // the reader's error, other than io.EOF
 	text  []byte
 }
 
-// NewScanner returns a Scanner of what r reads.
+// NewScanner returns a Scanner that reads from r.
 func NewScanner(r io.Reader) *Scanner {
 	return &Scanner{r: r, pos: Position{Line: 1, Column: 1}}
 }
 
-// Next returns the next message, or io.EOF behind the last one, or the reader's error.
+// Next returns the next message, io.EOF after the last one, or the reader's error.
 func (s *Scanner) Next() (Token, error) {
 	for {
 		s.fill(maxShortToken)
@@ -97,7 +98,7 @@ func (s *Scanner) Next() (Token, error) {
 				}
 				return Token{}, io.EOF
 			}
-			// A mark may begin in the last bytes.
+			// A marker may begin in the last bytes.
 			s.pass(len(rest) - min(len(rest), len(tagMark)-1))
 			continue
 		}
@@ -122,7 +123,7 @@ func nextMark(b []byte) int {
 	return m
 }
 
-// fill reads until n bytes, or all that there are, have not been passed yet.
+// fill reads until buf has n bytes that have not been passed, or until the end of the input.
 func (s *Scanner) fill(n int) {
 	for len(s.buf)-s.at < n && !s.ended {
 		if s.at > 0 && (s.at >= readSize || s.at == len(s.buf)) {
@@ -146,13 +147,13 @@ func (s *Scanner) fill(n int) {
 	}
 }
 
-// pass goes on by n bytes.
+// pass moves the current position forward by n bytes.
 func (s *Scanner) pass(n int) {
 	s.pos = s.pos.after(s.buf[s.at : s.at+n])
 	s.at += n
 }
 
-// after returns the position behind text that begins at p.
+// after returns the position after a text that begins at p.
 func (p Position) after(text []byte) Position {
 	p.Offset += int64(len(text))
 	if lines := bytes.Count(text, []byte{'\n'}); lines > 0 {
@@ -164,7 +165,7 @@ func (p Position) after(text []byte) Position {
 	return p
 }
 
-// token reads the message at the current position and passes it, if there is one.
+// token reads the message at the current position, if there is one, and moves past it.
 func (s *Scanner) token() (Token, bool) {
 	head := s.buf[s.at:min(s.at+maxShortToken, len(s.buf))]
 	t := Token{Position: s.pos}
@@ -227,8 +228,8 @@ func (s *Scanner) markedToken(head []byte, t Token) (Token, bool) {
 	return t, true
 }
 
-// body appends to text what comes up to the byte end, and end, passing over the white
-// space in between. What belongs to no message ends it too.
+// body appends the bytes up to and including end to the token's text, without white space. It
+// also stops at a byte that cannot belong to the message.
 func (s *Scanner) body(t *Token, end byte, belongs func(byte) bool) {
 	for {
 		s.fill(1)
@@ -265,7 +266,7 @@ func isBase64(c byte) bool {
 	return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '+' || c == '/' || c == '='
 }
 
-// isPiece says whether c can stand in a piece of an encoded message.
+// isPiece reports whether c can occur in a piece of an encoded message.
 func isPiece(c byte) bool { return isBase64(c) || c == '?' || c == ':' || c == '.' }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
@@ -281,7 +282,7 @@ func dropSpace(b []byte) []byte {
 	return kept
 }
 
-// queryLen returns the length of the query message that b begins with, or 0.
+// queryLen returns the length of the query message at the beginning of b, or 0.
 func queryLen(b []byte) int {
 	n := len(marker)
 	if n < len(b) && b[n] == '?' {
@@ -309,8 +310,8 @@ func queryLen(b []byte) int {
 	return 0
 }
 
-// fragmentHeadLen returns how many bytes of b come before the piece of the fragment that
-// b begins with, or 0.
+// fragmentHeadLen returns the number of bytes before the piece of the fragment at the
+// beginning of b, or 0.
 func fragmentHeadLen(b []byte) int {
 	if wire.Classify(b) != wire.KindFragment || !bytes.HasPrefix(b, []byte(marker)) {
 		return 0
