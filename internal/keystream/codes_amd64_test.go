@@ -2,19 +2,18 @@
 
 package keystream
 
-func codes() (all []code) {
-	chacha := func(name string, avx2, avx512 bool) {
-		if avx2 && !hasAVX2 || avx512 && !hasAVX512 {
-			return
-		}
-		all = append(all, code{name, func() (restore func()) {
-			was2, was512 := hasAVX2, hasAVX512
-			hasAVX2, hasAVX512 = avx2, avx512
-			return func() { hasAVX2, hasAVX512 = was2, was512 }
-		}})
+func codes() []code {
+	use := func(avx2, avx512, aesni, vaes bool) (restore func()) {
+		was := [...]bool{hasAVX2, hasAVX512, hasAESNI, hasVAES}
+		hasAVX2, hasAVX512, hasAESNI, hasVAES = avx2, avx512, aesni, vaes
+		return func() { hasAVX2, hasAVX512, hasAESNI, hasVAES = was[0], was[1], was[2], was[3] }
 	}
-	chacha("library", false, false)
-	chacha("AVX2", true, false)
-	chacha("AVX-512", true, true)
+	all := []code{{"library", false, func() func() { return use(false, false, false, false) }}}
+	if hasAVX2 && hasAESNI {
+		all = append(all, code{"AVX2 and AES-NI", true, func() func() { return use(true, false, true, false) }})
+	}
+	if hasAVX512 && hasVAES {
+		all = append(all, code{"AVX-512 and VAES", true, func() func() { return use(true, true, true, true) }})
+	}
 	return all
 }

@@ -2,4 +2,4 @@
 
 package keystream
 
-func codes() []code { return []code{{"library", func() func() { return func() {} }}} }
+func codes() []code { return []code{{"library", false, func() func() { return func() {} }}} }

@@ -2,8 +2,6 @@ package v3
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -11,7 +9,7 @@ import (
 	"fmt"
 	"io"
 
-	"otrpipe/internal/secret"
+	"otrpipe/internal/keystream"
 	"otrpipe/otr/group"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
@@ -425,10 +423,4 @@ func (k *sigKeys) sum(encrypted []byte) []byte {
 
 // aesCTR encrypts or decrypts text in place, with initial counter value 0. The
 // key has 16 bytes.
-func aesCTR(key, text []byte) {
-	block, _ := aes.NewCipher(key) // fails for wrong lengths only
-	stream := cipher.NewCTR(block, make([]byte, aes.BlockSize))
-	stream.XORKeyStream(text, text)
-	secret.Wipe(stream)
-	secret.Wipe(block)
-}
+func aesCTR(key, text []byte) { keystream.AES128CTR((*[16]byte)(key), 0, text) }

@@ -2,18 +2,14 @@ package v3
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/sha1"
 	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/binary"
 	"fmt"
 	"hash"
 	"io"
 	"sync"
 
-	"otrpipe/internal/secret"
+	"otrpipe/internal/keystream"
 	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
 )
@@ -128,7 +124,7 @@ type pairKeys struct {
 }
 
 // dataKeys protect the data messages of one direction. They are kept as they are: what
-// the library makes of them, it makes for one message at a time.
+// a cipher makes of them, it makes for one message at a time.
 type dataKeys struct {
 	aes    AESKey
 	macKey MACKey
@@ -233,36 +229,7 @@ func (m *macState) wipe() {
 	m.hash.Reset()
 }
 
-// smallText is up to how many bytes it is quicker to encrypt counter blocks one
-// by one than to have the library set up a stream, which it allocates.
-const smallText = 256
-
 // crypt encrypts or decrypts text in place, with the counter's top half.
 func (k *dataKeys) crypt(text []byte, counter uint64) {
-	block, err := aes.NewCipher(k.aes[:])
-	if err != nil {
-		panic(err) // only for keys of other lengths
-	}
-	c := counterBlocks.Get().(*counterBlock)
-	clear(c.at[:])
-	binary.BigEndian.PutUint64(c.at[:], counter)
-	if len(text) > smallText {
-		stream := cipher.NewCTR(block, c.at[:])
-		stream.XORKeyStream(text, text)
-		secret.Wipe(stream)
-	} else {
-		for n := uint64(0); len(text) > 0; n++ {
-			binary.BigEndian.PutUint64(c.at[8:], n)
-			block.Encrypt(c.stream[:], c.at[:])
-			text = text[subtle.XORBytes(text, text, c.stream[:]):]
-		}
-		clear(c.stream[:])
-	}
-	secret.Wipe(block)
-	counterBlocks.Put(c)
+	keystream.AES128CTR((*[16]byte)(&k.aes), counter, text)
 }
-
-// A counterBlock is where a block of AES-CTR is made. It holds no secret between messages.
-type counterBlock struct{ at, stream [aes.BlockSize]byte }
-
-var counterBlocks = sync.Pool{New: func() any { return new(counterBlock) }}
