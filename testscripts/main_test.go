@@ -17,10 +17,13 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"otrpipe/testscripts/story"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(cleaned{m}, map[string]func(){
+		"otrpipe": story.Main, // only where coverage is measured: see buildPrograms
 		"measure": func() { os.Exit(measureMain(os.Args[1:])) },
 		"pty":     func() { os.Exit(ptyMain(os.Args[1:])) },
 		"random":  func() { os.Exit(randomMain(os.Args[1:])) },

@@ -29,6 +29,8 @@ const patience = 90 * time.Second
 //
 //	need PROGRAM [PACKAGE]        skips the script where PROGRAM is missing, naming
 //	                              Debian's package; with CI=true it fails instead
+//	identity NAME...              is otrpipe keygen -i NAME, but the identity is one that
+//	                              several stories have
 //	freeport VAR...               sets each VAR to a free TCP port of loopback
 //	waitport PORT                 waits until something listens there, without
 //	                              connecting to it
@@ -50,6 +52,7 @@ const patience = 90 * time.Second
 //	                              VAR to its port; see startSSHD
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"need":     need,
+	"identity": identity,
 	"freeport": freePort,
 	"waitport": waitPort,
 	"waitfor":  waitFor,
@@ -157,6 +160,61 @@ func need(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s", message)
 	}
 	ts.Value(testKey{}).(testscript.T).Skip(message)
+}
+
+// madeIdentities is a home with an identity for each name that a story has asked for.
+var madeIdentities struct {
+	sync.Mutex
+	home string
+	made map[string]bool
+}
+
+// madeIdentity returns the folder of an identity, which it makes if it is the first to ask for it:
+// making one costs three times as much as starting the program.
+func madeIdentity(name string) (string, error) {
+	all := &madeIdentities
+	all.Lock()
+	defer all.Unlock()
+	if all.made == nil {
+		home, err := sharedFolders.make("otrpipe-identities")
+		if err != nil {
+			return "", err
+		}
+		all.home, all.made = home, make(map[string]bool)
+	}
+	if !all.made[name] {
+		if out, err := exec.Command("otrpipe", "--home", all.home, "keygen", "-i", name).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("keygen: %w: %s", err, out)
+		}
+		all.made[name] = true
+	}
+	return filepath.Join(all.home, "identities", name), nil
+}
+
+func identity(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: identity NAME...")
+	}
+	home := ts.Getenv("OTRPIPE_HOME")
+	if home == "" {
+		home = filepath.Join(ts.Getenv("XDG_DATA_HOME"), "otrpipe")
+	}
+	for _, name := range args {
+		from, err := madeIdentity(name)
+		ts.Check(err)
+		to := filepath.Join(home, "identities", name)
+		if _, err := os.Stat(to); err == nil {
+			ts.Fatalf("%s exists already", to)
+		}
+		ts.Check(os.MkdirAll(to, 0o700))
+		files, err := os.ReadDir(from)
+		ts.Check(err)
+		for _, file := range files {
+			text, err := os.ReadFile(filepath.Join(from, file.Name()))
+			ts.Check(err)
+			ts.Check(os.WriteFile(filepath.Join(to, file.Name()), text, 0o600))
+		}
+	}
 }
 
 func freePort(ts *testscript.TestScript, neg bool, args []string) {
