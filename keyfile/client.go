@@ -12,27 +12,27 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Several processes can use one identity at the same time, and a peer of theirs has to tell
-// them apart. Each is a client of its own: the first has the identity's instance tag, the
-// others have tags that are drawn once and kept, so that a peer meets the same few clients
-// again. The same holds for their client profiles, which name the tag.
+// Several processes can use one identity at the same time, and a peer has to be able to tell
+// them apart. So each process is a client of its own: the first has the identity's instance
+// tag, and the others have tags that are drawn once and kept, so that a peer always meets the
+// same few clients. The same is true of their client profiles, which contain the tag.
 
 const (
-	tagPrefix     = "instance-" // then the client's number; an instance tag
-	profilePrefix = "profile-"  // then the versions that it announces; but for the first client a "-" and its number
+	tagPrefix     = "instance-" // followed by the client's number; contains an instance tag
+	profilePrefix = "profile-"  // followed by its versions and, except for the first client, "-" and its number
 
-	// MaxClients bounds the clients of one identity that are kept: nobody runs more at once,
-	// and a peer remembers each.
+	// MaxClients bounds the clients of one identity whose tags are kept: nobody runs more at
+	// the same time, and peers remember each of them.
 	MaxClients = 8
 
-	// maxClientProfile is the longest client profile in bytes that is kept: with a DSA key
-	// and all signatures it has less than 1 KiB.
+	// maxClientProfile is the maximum length of a kept client profile, in bytes. With a DSA
+	// key and all signatures a profile has less than 1 KiB.
 	maxClientProfile = 4096
 )
 
-// ClientTag returns the instance tag of a client of an identity that was opened from this
-// home: of the first, 1, the identity's; of each other, up to MaxClients, one that is drawn
-// from rand at its first start and kept.
+// ClientTag returns the instance tag of a client, numbered from 1 to MaxClients, of an
+// identity that was opened from this home. Client 1 has the identity's tag. The tag of any
+// other client is drawn from rand when it is first used, and kept.
 func (h *Home) ClientTag(id *Identity, client int, rand io.Reader) (uint32, error) {
 	if client == 1 {
 		return id.InstanceTag, nil
@@ -55,7 +55,7 @@ func (h *Home) ClientTag(id *Identity, client int, rand io.Reader) (uint32, erro
 	return keptTag(text)
 }
 
-// keptTag reads the file of an instance tag.
+// keptTag parses a file with an instance tag.
 func keptTag(text []byte) (uint32, error) {
 	digits, _ := bytes.CutSuffix(text, []byte("\n"))
 	tag, err := parseTag(string(digits))
@@ -65,12 +65,12 @@ func keptTag(text []byte) (uint32, error) {
 	return tag, err
 }
 
-// ClientProfile returns the client profile of OTR version 4 of a client, from 1 on, of an
-// identity that was opened from this home, as renew wants it: renew gets the one that is
-// kept, nil if there is none, and returns that or a new one, which is kept from then on. It
-// is called by one process at a time, so that all show their peers the same profile for its
-// week. Versions tells apart what the profiles of one client announce. A profile is no secret
-// and need not be well formed: renew looks.
+// ClientProfile returns the OTR version 4 client profile of a client, numbered from 1 on, of
+// an identity that was opened from this home. It calls renew with the kept profile, or nil if
+// there is none. renew returns that profile or a new one, which is kept from then on. Only
+// one process calls renew at a time, so that all processes show their peers the same profile
+// for its week. A client has one profile for each set of announced versions. A profile is not
+// secret. It may be malformed, which renew has to check.
 func (h *Home) ClientProfile(id *Identity, client int, versions wire.Versions, renew func(kept []byte) ([]byte, error)) ([]byte, error) {
 	folder, err := h.identity(id.Name)
 	if err != nil {
@@ -83,7 +83,8 @@ func (h *Home) ClientProfile(id *Identity, client int, versions wire.Versions, r
 	return h.renewed(filepath.Join(folder, name), maxClientProfile, renew)
 }
 
-// renewed returns what a file has, of at most limit bytes, as renew wants it.
+// renewed passes the content of a file, at most limit bytes, to renew, and returns the
+// result, which it writes if it is new.
 func (h *Home) renewed(path string, limit int, renew func(kept []byte) ([]byte, error)) ([]byte, error) {
 	kept, err := h.readKept(path, limit)
 	if err != nil {
@@ -97,7 +98,7 @@ func (h *Home) renewed(path string, limit int, renew func(kept []byte) ([]byte, 
 		return nil, err
 	}
 	defer unlock()
-	if kept, err = h.readKept(path, limit); err != nil { // another process may have been first
+	if kept, err = h.readKept(path, limit); err != nil { // another process may have written it
 		return nil, err
 	}
 	text, err := renew(kept)
@@ -109,7 +110,7 @@ func (h *Home) renewed(path string, limit int, renew func(kept []byte) ([]byte, 
 
 func (h *Home) readKept(path string, limit int) ([]byte, error) {
 	kept, err := h.readPrivate(path, limit)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrFormat) { // too long: it is made anew
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrFormat) { // too long: make a new one
 		return nil, nil
 	}
 	return kept, err

@@ -16,17 +16,17 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// maxContacts is the longest contacts file in bytes: tens of thousands of keys,
-// and still read in a moment.
+// maxContacts is the maximum length of a contacts file in bytes. It is enough for tens of
+// thousands of keys, and can still be read quickly.
 const maxContacts = 16 << 20
 
-// Trust is how far a contact's key is trusted. A greater value is more.
+// Trust is how far a contact's key is trusted. A greater value means more trust.
 type Trust int
 
 const (
-	Seen     Trust = iota // on file: it was met in a session, or given by hand
-	Verified              // somebody has compared the fingerprint
-	SMP                   // both ends have proved to know the same secret
+	Seen     Trust = iota // on file: it was met in a session, or entered by hand
+	Verified              // the user has compared the fingerprint
+	SMP                   // both ends have proved that they know the same secret
 )
 
 var trustNames = [...]string{Seen: "seen", Verified: "verified", SMP: "smp"}
@@ -39,7 +39,7 @@ func (t Trust) String() string {
 	return trustNames[t]
 }
 
-// UnmarshalText is the opposite of String.
+// UnmarshalText parses the output of String.
 func (t *Trust) UnmarshalText(b []byte) error {
 	i := slices.Index(trustNames[:], string(b))
 	if i < 0 {
@@ -49,25 +49,25 @@ func (t *Trust) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// A ContactKey is one key of a contact, known by its fingerprint.
+// A ContactKey is one key of a contact, identified by its fingerprint.
 type ContactKey struct {
 	Fingerprint keys.Fingerprint
 	Trust       Trust
-	FirstSeen   time.Time // when it came on file
-	LastSeen    time.Time // when it was last met, in a session or by hand
-	Profile     Profile   // what the contact said with it last; zero: nothing is known
-	Client      Client    // where it was met last; zero: not in a session
+	FirstSeen   time.Time // when it was put on file
+	LastSeen    time.Time // when it was last met in a session or entered by hand
+	Profile     Profile   // from the contact's latest client profile; zero: unknown
+	Client      Client    // the client that last used it; zero: never met in a session
 
-	// Told is the key of version 4 that the contact has told in a session with this key of
-	// version 3, and with which it has not been met yet; zero: none. It is no key of the
-	// contact: Home.MeetTold makes it one. A contact with a key of version 4 has none, nor
-	// is a key of any contact told.
+	// Told is the fingerprint of a version 4 key that the contact has told in a session with
+	// this version 3 key, and with which it has not been met yet; zero: none. It is not a key
+	// of the contact until Home.MeetTold makes it one. A contact with a version 4 key has no
+	// told key, and no contact's key is also a told key.
 	Told keys.Fingerprint
 }
 
-// A Client is the program of a contact that a session was with.
+// A Client is the program with which a contact had a session.
 type Client struct {
-	OTR      int    // the version that it spoke
+	OTR      int    // the version of OTR that it spoke
 	Instance uint32 // its instance tag; 0 in version 2
 }
 
@@ -80,25 +80,25 @@ func (c Client) check(fp keys.Fingerprint) error {
 	return fmt.Errorf("%w: a client of version %d and instance tag %08x for a key of version %d", ErrFormat, c.OTR, c.Instance, fp.OTR())
 }
 
-// A Profile is what is kept of a contact's client profile of OTR version 4, which
-// its key has signed.
+// A Profile is the part that we keep of a contact's OTR version 4 client profile, which is
+// signed by the contact's key.
 type Profile struct {
 	Versions wire.Versions // the versions that the contact speaks: 4, or 3 and 4
-	Expires  time.Time     // when that ceases to hold
+	Expires  time.Time     // when the profile expires
 }
 
-// maxProfile is how long what a profile says is believed at most. The specification
-// recommends profiles of a week; one that is signed for centuries is a mistake, or has
-// a date that a file cannot hold.
+// maxProfile limits how long a profile counts. The specification recommends profiles of a
+// week. A profile that is valid for centuries is a mistake, or has a date that a file cannot
+// hold.
 const maxProfile = 366 * 24 * time.Hour
 
-// Speaks says whether the contact has said that it speaks a version, and that holds at
-// now. A profile that has expired says nothing, nor does one that is not known.
+// Speaks reports whether the contact's profile lists a version and is valid at now. It is
+// false for an expired or unknown profile.
 func (p Profile) Speaks(version int, now time.Time) bool {
 	return now.Before(p.Expires) && p.Versions.Has(version)
 }
 
-// kept returns the profile as it is put on file at now.
+// kept returns the profile as it is put on file at now, with its expiry limited.
 func (p Profile) kept(now time.Time) Profile {
 	if p == (Profile{}) {
 		return p
@@ -117,27 +117,28 @@ func (p Profile) check() error {
 	return nil
 }
 
-// A Contact is somebody: their keys, the oldest first, and how they are reached. One or the
-// other may be missing, but not both.
+// A Contact is a person: their keys, the oldest first, and their address. One of the two may
+// be missing, but not both.
 type Contact struct {
 	Name    string
 	Keys    []ContactKey
-	Address Address // zero: it is not known
+	Address Address // zero: unknown
 }
 
-// An Address is how a contact is reached. At most one of its fields is set.
+// An Address says how to reach a contact. At most one of its fields is set.
 type Address struct {
-	TCP     string   // HOST:PORT, to be dialled
-	Command []string // the words of a command that carries the lines
+	TCP     string   // HOST:PORT to dial
+	Command []string // the words of a command that transports the lines
 }
 
-// maxAddress bounds an address, in bytes: the longest command line that a person writes.
+// maxAddress bounds the length of an address, in bytes: no person writes a longer command
+// line.
 const maxAddress = 8 << 10
 
 // IsZero reports whether there is no address.
 func (a Address) IsZero() bool { return a.TCP == "" && len(a.Command) == 0 }
 
-// check refuses an address that cannot be put on file.
+// check returns an error for an address that cannot be put on file.
 func (a Address) check() error {
 	size := len(a.TCP)
 	for _, word := range a.Command {
@@ -159,9 +160,9 @@ func (a Address) check() error {
 	return nil
 }
 
-// SetAddress puts on file how a contact is reached, or, with the zero Address, that it is not
-// known. A contact that is not there is made, if CheckContactName takes its name; one that
-// has neither a key nor an address any more is removed.
+// SetAddress sets the address of a contact, or removes it if a is the zero Address. A contact
+// that does not exist is added, if CheckContactName accepts its name. A contact that is left
+// with neither a key nor an address is removed.
 func (h *Home) SetAddress(contact string, a Address) error {
 	if err := a.check(); err != nil {
 		return err
@@ -193,8 +194,8 @@ func (c Contact) Key(fp keys.Fingerprint) (ContactKey, bool) {
 	return ContactKey{}, false
 }
 
-// Teller returns the contact's key in whose session a key of version 4 was told that is
-// still to be met.
+// Teller returns the contact's key in whose session the version 4 key fp was told, if that
+// has not been met yet.
 func (c Contact) Teller(fp keys.Fingerprint) (ContactKey, bool) {
 	for _, key := range c.Keys {
 		if !fp.IsZero() && key.Told == fp {
@@ -204,12 +205,12 @@ func (c Contact) Teller(fp keys.Fingerprint) (ContactKey, bool) {
 	return ContactKey{}, false
 }
 
-// HasTold reports whether the contact has told a key that is still to be met.
+// HasTold reports whether the contact has told a key that has not been met yet.
 func (c Contact) HasTold() bool {
 	return slices.ContainsFunc(c.Keys, func(key ContactKey) bool { return !key.Told.IsZero() })
 }
 
-// has4 reports whether a key of version 4 is on file for the contact.
+// has4 reports whether a version 4 key is on file for the contact.
 func (c Contact) has4() bool {
 	return slices.ContainsFunc(c.Keys, func(key ContactKey) bool { return key.Fingerprint.OTR() == 4 })
 }
@@ -223,7 +224,7 @@ func (c Contact) key(fp keys.Fingerprint) *ContactKey {
 	return nil
 }
 
-// Contacts returns all contacts in the order of their names.
+// Contacts returns all contacts, ordered by name.
 func (h *Home) Contacts() ([]Contact, error) {
 	err := h.check()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -245,7 +246,7 @@ func (h *Home) Contacts() ([]Contact, error) {
 	return contacts, nil
 }
 
-// Contact returns one contact; ok is false if there is none of the name.
+// Contact returns the contact with the name; ok is false if there is none.
 func (h *Home) Contact(name string) (contact Contact, ok bool, err error) {
 	contacts, err := h.Contacts()
 	if err != nil {
@@ -258,23 +259,23 @@ func (h *Home) Contact(name string) (contact Contact, ok bool, err error) {
 	return contacts[i], true, nil
 }
 
-// RememberKey puts a key of a contact on file, or takes note that a known one
-// was met again. Trust is raised to t, never lowered. A contact that is not
-// there is made, if CheckContactName takes its name.
+// RememberKey puts a key of a contact on file, or records that a known one was met again.
+// Trust is raised to t, never lowered. A contact that does not exist is added, if
+// CheckContactName accepts its name.
 func (h *Home) RememberKey(contact string, fp keys.Fingerprint, t Trust, now time.Time) error {
 	key := ContactKey{Fingerprint: fp, Trust: t, FirstSeen: now, LastSeen: now}
 	return h.Remember([]Contact{{Name: contact, Keys: []ContactKey{key}}})
 }
 
-// RememberProfile is RememberKey for a key of version 4 that was met in a session, whose
+// RememberProfile is RememberKey for a version 4 key that was met in a session, whose key
 // exchange has verified the contact's client profile.
 func (h *Home) RememberProfile(contact string, fp keys.Fingerprint, t Trust, p Profile, now time.Time) error {
 	key := ContactKey{Fingerprint: fp, Trust: t, FirstSeen: now, LastSeen: now, Profile: p.kept(now)}
 	return h.Remember([]Contact{{Name: contact, Keys: []ContactKey{key}}})
 }
 
-// Remember is RememberKey for many keys in one write: all of them or none. Keys of
-// version 4 may bring a Profile, which takes the place of the one on file.
+// Remember is RememberKey for many keys: it writes all of them or none. A version 4 key may
+// have a Profile, which replaces the one on file.
 func (h *Home) Remember(list []Contact) error {
 	for _, contact := range list {
 		for _, key := range contact.Keys {
@@ -285,7 +286,7 @@ func (h *Home) Remember(list []Contact) error {
 	}
 	return h.changeContacts(func(contacts []Contact) ([]Contact, error) {
 		for _, contact := range list {
-			// A contact on file keeps its name, whatever an older program let pass.
+			// A contact on file keeps its name, even if only older programs accepted it.
 			if _, ok := find(contacts, contact.Name); !ok {
 				if err := CheckContactName(contact.Name); err != nil {
 					return nil, err
@@ -308,7 +309,7 @@ func remember(contacts []Contact, from Contact) []Contact {
 	return contacts
 }
 
-// add adds a key, or what is more in it than in the one that is there.
+// add adds a key, or merges it into the one that is on file.
 func (c *Contact) add(key ContactKey) {
 	old := c.key(key.Fingerprint)
 	if old == nil {
@@ -327,7 +328,7 @@ func (c *Contact) add(key ContactKey) {
 	}
 }
 
-// SetTrust sets how far a known key of a contact is trusted, up or down.
+// SetTrust sets the trust in a known key of a contact, up or down.
 func (h *Home) SetTrust(contact string, fp keys.Fingerprint, t Trust) error {
 	return h.changeContact(contact, func(c *Contact) error {
 		key := c.key(fp)
@@ -349,8 +350,8 @@ func (h *Home) Distrust(contact string) error {
 	})
 }
 
-// RemoveKey removes a key of a contact, and the contact with its last key unless it has an
-// address; or it forgets a key that was told.
+// RemoveKey removes a key of a contact, or a told key. With the last key it also removes the
+// contact, unless it has an address.
 func (h *Home) RemoveKey(contact string, fp keys.Fingerprint) error {
 	return h.changeContact(contact, func(c *Contact) error {
 		if _, ok := c.Teller(fp); ok {
@@ -377,8 +378,7 @@ func (h *Home) RemoveContact(contact string) error {
 	})
 }
 
-// RenameContact gives a contact another name. One that has that name already
-// stays: ErrExists.
+// RenameContact gives a contact another name. If that name is taken the error is ErrExists.
 func (h *Home) RenameContact(old, name string) error {
 	if err := CheckContactName(name); err != nil {
 		return err
@@ -402,7 +402,7 @@ func (h *Home) RenameContact(old, name string) error {
 	})
 }
 
-// changeContact changes one contact, which is removed if neither a key nor an address is left.
+// changeContact changes one contact, and removes it if neither a key nor an address is left.
 func (h *Home) changeContact(name string, change func(*Contact) error) error {
 	if err := h.mustHave(name); err != nil {
 		return err
@@ -422,7 +422,8 @@ func (h *Home) changeContact(name string, change func(*Contact) error) error {
 	})
 }
 
-// mustHave looks before anything is locked, so that a mistyped name makes no home.
+// mustHave checks that a contact exists before anything is locked, so that a mistyped name
+// does not create a home.
 func (h *Home) mustHave(name string) error {
 	_, ok, err := h.Contact(name)
 	if err == nil && !ok {
@@ -431,8 +432,8 @@ func (h *Home) mustHave(name string) error {
 	return err
 }
 
-// changeContacts reads, changes and writes the contacts, with the lock held. If
-// change fails nothing is written.
+// changeContacts reads, changes and writes the contacts while it holds the lock. If change
+// fails, nothing is written.
 func (h *Home) changeContacts(change func([]Contact) ([]Contact, error)) error {
 	unlock, err := h.lock()
 	if err != nil {
@@ -455,8 +456,8 @@ func (h *Home) changeContacts(change func([]Contact) ([]Contact, error)) error {
 	return replaceFile(path, file)
 }
 
-// dropTold forgets what was told where it can count no more: a contact's first key of version
-// 4 is on file, or the key that was told has turned out to be a contact's.
+// dropTold removes told keys that no longer count, because a version 4 key of the contact is
+// on file, or because the told key is on file as a contact's key.
 func dropTold(contacts []Contact) {
 	if !slices.ContainsFunc(contacts, Contact.HasTold) {
 		return

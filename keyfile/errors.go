@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// What can be wrong with a key file, a contact or a passphrase.
+// The errors for key files, contacts and passphrases.
 var (
 	ErrNotFound   = errors.New("keyfile: not found")
 	ErrExists     = errors.New("keyfile: exists already")
@@ -23,8 +23,7 @@ var (
 	ErrHome       = errors.New("keyfile: no home folder")
 )
 
-// An UnsafeError refuses a file or folder that is not private. It is an
-// ErrUnsafe.
+// An UnsafeError reports a file or folder that is not private. It is an ErrUnsafe.
 type UnsafeError struct {
 	Path   string
 	Reason string // why, as a predicate: "has mode 0644 …"
@@ -36,13 +35,12 @@ func (e *UnsafeError) Error() string { return "keyfile: " + e.Path + " " + e.Rea
 // Is makes errors.Is(err, ErrUnsafe) true.
 func (e *UnsafeError) Is(target error) bool { return target == ErrUnsafe }
 
-// A ChoiceError says that a file of libotr has several accounts and that it was
-// not said, or not sharply enough, which one is meant; or that it has none of
-// those meant.
+// A ChoiceError means that a libotr file has several accounts that match the request, or
+// none.
 type ChoiceError struct {
 	Path     string
-	Accounts []Account // those in the file, in its order
-	None     bool      // none of them is the one that was asked for
+	Accounts []Account // all accounts in the file, in its order
+	None     bool      // none of them matches
 }
 
 func (e *ChoiceError) Error() string {
@@ -57,8 +55,8 @@ func (e *ChoiceError) Error() string {
 	return fmt.Sprintf("keyfile: %s %s: %s", e.Path, what, strings.Join(names, ", "))
 }
 
-// pathError puts what the operating system refused in one clear line. The
-// operation's name is left out: the user did not ask for an "openat".
+// pathError turns an error of the operating system into one clear line. It leaves out the
+// operation's name, such as "openat", which means nothing to the user.
 func pathError(err error) error {
 	var file *fs.PathError
 	var link *os.LinkError
@@ -71,8 +69,8 @@ func pathError(err error) error {
 	return fmt.Errorf("keyfile: %w", err)
 }
 
-// errorAt is pathError for a temporary file, whose name nobody knows: path is the file that
-// it was to become.
+// errorAt is pathError for a temporary file, whose name the user does not know: path is the
+// file that it was meant to replace.
 func errorAt(path string, err error) error {
 	var file *fs.PathError
 	var link *os.LinkError

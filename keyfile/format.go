@@ -13,26 +13,26 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// What our files say they are.
+// The kinds of our files, as written in them.
 const (
 	kindIdentity = "identity"
 	kindPublic   = "public identity"
 	kindContacts = "contacts"
 )
 
-// The versions of the formats. What a newer version has added and is not there is
-// written as it was before, so that what nobody has changed does not change.
+// The versions of the formats. A file without the additions of a newer version is written in
+// the older one, so that files do not change unless their content does.
 const (
-	identityWithDSA      = 1 // the DSA key; for the public file its fingerprint
-	identityWithEd448    = 2 // the same, and the keys of OTR version 4
-	contactsWithKeys     = 1 // who has which keys
-	contactsWithProfiles = 2 // the same, and what their client profiles said
-	contactsWithClients  = 3 // the same, and where they were met last
-	contactsWithTold     = 4 // the same, and which keys they have told
-	contactsWithAddress  = 5 // the same, and how they are reached; a contact with an address may have no key
+	identityWithDSA      = 1 // the DSA key; in the public file its fingerprint
+	identityWithEd448    = 2 // also the keys of OTR version 4
+	contactsWithKeys     = 1 // contacts and their keys
+	contactsWithProfiles = 2 // also their client profiles
+	contactsWithClients  = 3 // also the client that was last met
+	contactsWithTold     = 4 // also the keys that they have told
+	contactsWithAddress  = 5 // also their addresses; a contact with an address need not have a key
 )
 
-// contactsVersion is the version of the contacts file.
+// contactsVersion returns the format version for a contacts file.
 func contactsVersion(contacts []Contact) int {
 	version := contactsWithKeys
 	for _, contact := range contacts {
@@ -53,7 +53,7 @@ func contactsVersion(contacts []Contact) int {
 	return version
 }
 
-// identityVersion is the version of both files of an identity.
+// identityVersion returns the format version for both files of an identity.
 func identityVersion(ed448 bool) int {
 	if ed448 {
 		return identityWithEd448
@@ -61,13 +61,13 @@ func identityVersion(ed448 bool) int {
 	return identityWithDSA
 }
 
-// The files are JSON, but written by hand: so a secret passes through no
-// encoder's buffers, and the bytes depend on no encoder's habits. Reading
-// compares with what writing gives, which refuses everything that JSON would
-// let pass: fields twice, unknown or misspelled, other digits, text behind.
+// The files are JSON, but written without an encoder, so that no secret stays in an encoder's
+// buffers and the bytes do not depend on an encoder's version. Reading compares a file with
+// what we would write. That rejects everything that a JSON decoder would tolerate: duplicate,
+// unknown or misspelled fields, other forms of numbers, and text after the object.
 
-// appendIdentity appends the text of a private key file. It is allocated once,
-// so that wiping it leaves no copy behind.
+// appendIdentity appends the text of a private key file. The buffer is allocated once, so
+// that wiping it leaves no copy behind.
 func appendIdentity(b []byte, id *Identity) []byte {
 	if b == nil {
 		b = make([]byte, 0, maxPrivate)
@@ -92,7 +92,7 @@ func appendIdentity(b []byte, id *Identity) []byte {
 	return append(b, "\n  ]\n}\n"...)
 }
 
-// A number is a part of a key by its name, as bytes.
+// A number is a named part of a key, as bytes.
 type number struct {
 	name  string
 	value []byte
@@ -121,7 +121,7 @@ func (k *keyText) wipe() {
 	clear(k.ForgingSymmetric)
 }
 
-// parseIdentity reads what appendIdentity writes.
+// parseIdentity parses the output of appendIdentity.
 func parseIdentity(b []byte) (*Identity, error) {
 	if err := checkHead(b, kindIdentity, identityWithEd448); err != nil {
 		return nil, err
@@ -196,7 +196,7 @@ func appendPublic(b []byte, public Public) []byte {
 	return append(b, "\n  ]\n}\n"...)
 }
 
-// parsePublic reads what appendPublic writes.
+// parsePublic parses the output of appendPublic.
 func parsePublic(b []byte) (Public, error) {
 	if err := checkHead(b, kindPublic, identityWithEd448); err != nil {
 		return Public{}, err
@@ -261,7 +261,7 @@ func appendContacts(b []byte, contacts []Contact) []byte {
 	return append(b, "\n  ]\n}\n"...)
 }
 
-// appendAddress appends a contact's address, where there is one.
+// appendAddress appends a contact's address, if there is one.
 func appendAddress(b []byte, a Address) []byte {
 	switch {
 	case a.TCP != "":
@@ -280,14 +280,14 @@ func appendAddress(b []byte, a Address) []byte {
 	return b
 }
 
-// A profileInFile is a Profile as a file has it.
+// A profileInFile is a Profile as it is encoded in a file.
 type profileInFile struct {
 	Versions string // a digit each, ascending
 	Expires  time.Time
 }
 
-// parseContacts reads what appendContacts writes. The contacts are in the order
-// of their names, each with at least one key or with an address, none twice.
+// parseContacts parses the output of appendContacts. The contacts are ordered by name and
+// unique, and each has at least one key or an address.
 func parseContacts(b []byte) ([]Contact, error) {
 	if err := checkHead(b, kindContacts, contactsWithAddress); err != nil {
 		return nil, err
@@ -345,17 +345,17 @@ func parseContacts(b []byte) ([]Contact, error) {
 		contacts = append(contacts, contact)
 		names = append(names, contact.Name)
 	}
-	dropTold(contacts) // it is not there in a file of ours
+	dropTold(contacts) // does nothing to a file that we have written
 	return contacts, checkNames(b, appendContacts(nil, contacts), names...)
 }
 
-// appendHead begins a file with what it is.
+// appendHead appends the beginning of a file: its kind and format version.
 func appendHead(b []byte, kind string, version int) []byte {
 	return fmt.Appendf(b, "{\n  \"otrpipe\": %q,\n  \"version\": %d,\n", kind, version)
 }
 
-// checkHead reads what a file says it is, before anything else in it counts: a
-// newer version may have changed everything but this.
+// checkHead checks the kind and version of a file before anything else is read: a newer
+// version may have changed everything except these.
 func checkHead(b []byte, kind string, version int) error {
 	var head struct {
 		Otrpipe *string
@@ -375,8 +375,8 @@ func checkHead(b []byte, kind string, version int) error {
 	return nil
 }
 
-// checkNames finishes the reading of a file: its names must be valid, and it
-// must be, byte for byte, what we would write.
+// checkNames completes the reading of a file: its names must be valid, and it must equal,
+// byte for byte, what we would write.
 func checkNames(b, again []byte, names ...string) error {
 	for _, name := range names {
 		if err := CheckName(name); err != nil {
@@ -394,8 +394,8 @@ func appendNameAndTag(b []byte, name string, tag uint32) []byte {
 	return fmt.Appendf(b, ",\n  \"instance\": \"%08x\",\n", tag)
 }
 
-// stringEscaper is all the escaping that a name needs: CheckName lets no control
-// character pass.
+// stringEscaper does all the escaping that a name needs, because CheckName rejects control
+// characters.
 var stringEscaper = strings.NewReplacer(`"`, `\"`, `\`, `\\`)
 
 func appendString(b []byte, s string) []byte {
@@ -404,12 +404,11 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// FormatTime writes a time as our files and answers do: RFC 3339, UTC, whole
-// seconds.
+// FormatTime formats a time as in our files and JSON output: RFC 3339, UTC, whole seconds.
 func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// hexText is bytes in a JSON string of hexadecimal digits. It is decoded from
-// the file's own bytes: no string is made of a secret.
+// hexText is bytes in a JSON string of hexadecimal digits. It is decoded directly from the
+// file's bytes, so that no secret becomes a Go string.
 type hexText []byte
 
 func (h *hexText) UnmarshalJSON(b []byte) error {
@@ -425,8 +424,8 @@ func (h *hexText) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// errHex does not say which digit was wrong, as the package's own errors would:
-// it might be a secret's.
+// errHex does not quote the wrong digit, unlike the errors of package hex, because it might
+// be part of a secret.
 var errHex = fmt.Errorf("a digit is wrong or missing")
 
 type tagText uint32
@@ -455,7 +454,7 @@ func (f *fingerprintText) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// inQuotes returns what is inside a JSON string that needs no escape.
+// inQuotes returns the content of a JSON string without escapes.
 func inQuotes(b []byte) ([]byte, error) {
 	if len(b) < 2 || b[0] != '"' || bytes.IndexByte(b, '\\') >= 0 {
 		return nil, fmt.Errorf("not a plain string")

@@ -16,7 +16,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// The names in a home.
+// The names of files and folders in a home.
 const (
 	lockFile         = "lock"
 	contactsFile     = "contacts.json"
@@ -25,42 +25,43 @@ const (
 	publicFile       = "public.json"
 )
 
-// Prefixes of what is temporary. No identity's folder begins with a dot.
+// Prefixes of temporary names. No identity's folder begins with a dot.
 const (
-	newPrefix     = ".new-"     // an identity that is being made
+	newPrefix     = ".new-"     // an identity that is being created
 	removedPrefix = ".removed-" // an identity that is being removed
 	trialPrefix   = ".trial-"   // see withoutModes
 )
 
-// lockPatience is how long a writer waits for others. A write takes a few
-// thousandths of a second and whoever dies loses the lock, so that only a
-// process that was stopped in the middle holds it for so long.
+// lockPatience is how long a writer waits for others. A write takes a few milliseconds, and a
+// process that dies loses the lock, so only a process that was stopped during a write holds
+// the lock for so long.
 const lockPatience = 30 * time.Second
 
-// lockPause is the time between two tries at the lock.
+// lockPause is the time between two attempts to take the lock.
 const lockPause = 5 * time.Millisecond
 
-// A Home is a folder with identities and contacts. Its methods may be called by
-// several goroutines, and by several processes on the same folder.
+// A Home is a folder with identities and contacts. Several goroutines may call its methods at
+// the same time, and several processes may use the same folder.
 type Home struct {
 	dir string
-	err error // why there is no folder; every method fails with it
-	// Warn, if not nil, is told what cannot be protected where the home is, and
-	// what was left half done; set it before the first use. Each warning comes once.
+	err error // why there is no folder; every method returns it
+	// Warn, if not nil, is called with warnings: about files that cannot be protected at the
+	// home's location, and about interrupted operations. Set it before the first use. Each
+	// warning is given once.
 	Warn func(string)
 
 	warned     onceEach
-	workFactor int // of scrypt, as a power of two; 0 is age's default. Tests lower it
+	workFactor int // of scrypt, as a power of two; 0: age's default. Tests lower it
 }
 
-// Open returns the home in the folder dir, which need not exist yet: the first
-// write makes it. Nothing is read or written here.
+// Open returns the home in the folder dir, which need not exist yet: the first write creates
+// it. Open itself reads and writes nothing.
 func Open(dir string) *Home { return &Home{dir: filepath.Clean(dir)} }
 
 // OpenDefault returns the home in the user's folder for a program's data:
-// $XDG_DATA_HOME/program, else ~/.local/share/program or what the system has for it.
-// Where HOME is not set the home folder is the one in the password file. Where neither
-// says an absolute path every method of the Home fails with ErrHome.
+// $XDG_DATA_HOME/program if that variable is set, otherwise ~/.local/share/program or the
+// system's equivalent. If HOME is not set, the user's home folder is taken from the password
+// file. If neither gives an absolute path, every method of the Home fails with ErrHome.
 func OpenDefault(program string) *Home {
 	folder, err := dataFolder()
 	if err != nil {
@@ -69,7 +70,7 @@ func OpenDefault(program string) *Home {
 	return Open(filepath.Join(folder, program))
 }
 
-// dataFolder is the folder for programs' data.
+// dataFolder returns the user's folder for programs' data.
 func dataFolder() (string, error) {
 	const variable = "HOME"
 	home := os.Getenv(variable)
@@ -78,8 +79,8 @@ func dataFolder() (string, error) {
 		if err != nil || !filepath.IsAbs(account.HomeDir) {
 			return "", fmt.Errorf("%w: HOME is not set, and the password file names none for user %d", ErrHome, os.Geteuid())
 		}
-		// The library looks at the environment only. Programs that are started later
-		// get the environment that we were given.
+		// The library uses only the environment. Programs that are started later must get the
+		// environment that we were given.
 		os.Setenv(variable, account.HomeDir)
 		defer func() {
 			os.Unsetenv(variable)
@@ -93,8 +94,8 @@ func dataFolder() (string, error) {
 	return xdg.DataHome, nil
 }
 
-// RealPath returns the home's folder as an absolute path without links, so that all
-// processes call one home the same. It need not exist yet.
+// RealPath returns the home's folder as an absolute path without links, so that all processes
+// use the same name for it. The folder need not exist yet.
 func (h *Home) RealPath() (string, error) {
 	path, err := filepath.Abs(h.dir)
 	if err != nil {
@@ -106,7 +107,7 @@ func (h *Home) RealPath() (string, error) {
 	return path, nil
 }
 
-// Dir is the home's folder.
+// Dir returns the home's folder.
 func (h *Home) Dir() string { return h.dir }
 
 func (h *Home) warnOnce(text string) {
@@ -115,8 +116,8 @@ func (h *Home) warnOnce(text string) {
 	}
 }
 
-// check refuses a home that is not private. The home itself may be reached by a
-// symbolic link: who could change that could change the path as well.
+// check returns an error if the home is not private. The home itself may be a symbolic link:
+// an attacker who could change the link could change the path as well.
 func (h *Home) check() error {
 	if h.err != nil {
 		return h.err
@@ -128,8 +129,8 @@ func (h *Home) check() error {
 	return h.checkPrivate(h.dir, info, folderMode)
 }
 
-// identities returns the checked folder of the identities; where there is none
-// yet the error is an fs.ErrNotExist.
+// identities returns the checked folder of the identities; if there is none yet the error is
+// an fs.ErrNotExist.
 func (h *Home) identities() (string, error) {
 	if err := h.check(); err != nil {
 		return "", err
@@ -155,8 +156,8 @@ func (h *Home) identity(name string) (string, error) {
 	return folder, err
 }
 
-// lock makes the home if need be and waits until no other process writes. What
-// writers that were killed have left behind is removed.
+// lock creates the home if necessary, waits until no other process writes, and removes what
+// killed writers have left behind.
 func (h *Home) lock() (unlock func(), err error) {
 	if h.err != nil {
 		return nil, h.err
@@ -185,8 +186,8 @@ func (h *Home) lock() (unlock func(), err error) {
 	return func() { lock.Close() }, nil
 }
 
-// sweep removes what killed writers have left. With the lock held nothing that
-// has such a name is in use. It is a courtesy: what cannot be removed stays.
+// sweep removes what killed writers have left behind. While we hold the lock, nothing with a
+// temporary name is in use. Files that cannot be removed are left alone.
 func (h *Home) sweep() {
 	sweepFolder(h.dir, "."+contactsFile, trialPrefix)
 	folder, err := h.identities()

@@ -17,48 +17,46 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// minInstanceTag is the least valid instance tag (version 3, "Instance Tags").
+// minInstanceTag is the smallest valid instance tag (version 3, "Instance Tags").
 const minInstanceTag = 0x100
 
-// maxPrivate is the longest text of a private key file, in bytes, and
-// maxSealed the longest file that one becomes when it is protected. The keys
-// of all versions together have less than 4 KiB.
+// maxPrivate is the maximum length of the text of a private key file, in bytes, and maxSealed
+// that of a protected file. The keys of all versions together have less than 4 KiB.
 const (
 	maxPrivate = 16 << 10
 	maxSealed  = 2 * maxPrivate
 )
 
-// An Identity is the private keys of one of our identities, opened. It prints
-// without its secrets. One that was made before there were keys of version 4, or
-// comes from a file of libotr, has none of them until AddVersion4 or Home.Upgrade
-// makes them.
+// An Identity is one of our identities, opened, with its private keys. It prints without its
+// secrets. An identity from a libotr file, or from before version 4 was supported, has no
+// version 4 keys until AddVersion4 or Home.Upgrade makes them.
 type Identity struct {
 	Name        string
-	InstanceTag uint32 // at least 0x100; 0 where a file of libotr says none
+	InstanceTag uint32 // at least 0x100; 0: from a libotr file, which has none
 	DSA         *keys.DSAPrivateKey
-	Ed448       *keys.Ed448PrivateKey // of version 4; may be nil
-	Forging     *keys.ForgingKey      // nil where Ed448 is
-	Protected   bool                  // by a passphrase, where it was opened
+	Ed448       *keys.Ed448PrivateKey // version 4's key; may be nil
+	Forging     *keys.ForgingKey      // nil if Ed448 is nil
+	Protected   bool                  // the file it was opened from has a passphrase
 
-	// ForgingPrivate is the private half of Forging where somebody wanted to have
-	// it; the protocol never needs it. Else it is nil, and nobody has it.
+	// ForgingPrivate is the private half of Forging, if the user wanted to keep it; the
+	// protocol never needs it. Otherwise it is nil, and nobody has it.
 	ForgingPrivate *keys.Ed448PrivateKey
 
-	// The hash of the file it was opened from, so that a change can be noticed.
+	// The hash of the file it was opened from, so that changes can be noticed.
 	file [sha256.Size]byte
 }
 
-// Public is what is known of an identity without its passphrase.
+// Public is the part of an identity that can be read without its passphrase.
 type Public struct {
 	Name        string
-	InstanceTag uint32             // 0 where a file of libotr says none
-	Keys        []keys.Fingerprint // the DSA key's, then version 4's if there is one
+	InstanceTag uint32             // 0: from a libotr file, which has none
+	Keys        []keys.Fingerprint // of the DSA key, then of the version 4 key if there is one
 	Protected   bool
 }
 
-// Generate makes new keys of all versions for an identity, and an instance tag.
-// The private half of the forging key is there only if keepForging is set.
-// Nothing is written: that is Create's. All randomness is read from rand.
+// Generate makes an identity with new keys of all versions and an instance tag. It keeps the
+// private half of the forging key only if keepForging is set. It writes nothing; Create does
+// that. It reads all randomness from rand.
 func Generate(name string, rand io.Reader, keepForging bool) (*Identity, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
@@ -79,10 +77,10 @@ func Generate(name string, rand io.Reader, keepForging bool) (*Identity, error) 
 	return id, nil
 }
 
-// AddVersion4 makes keys of version 4 for an identity that has none: ErrExists.
-// Unless keepForging is set its forging key is one whose private half nobody has
-// (version 4, "Public keys, Shared Prekeys, Forging keys and Fingerprints").
-// Nothing is written.
+// AddVersion4 makes version 4 keys for an identity; if it has some already the error is
+// ErrExists. Unless keepForging is set, nobody has the private half of the forging key
+// (version 4, "Public keys, Shared Prekeys, Forging keys and Fingerprints"). It writes
+// nothing.
 func (id *Identity) AddVersion4(rand io.Reader, keepForging bool) error {
 	if id.Ed448 != nil {
 		return fmt.Errorf("%w: identity %q has keys of version 4", ErrExists, id.Name)
@@ -119,7 +117,7 @@ func NewInstanceTag(rand io.Reader) (uint32, error) {
 	}
 }
 
-// Public returns the part that is no secret.
+// Public returns the part that is not secret.
 func (id *Identity) Public() Public {
 	public := Public{
 		Name:        id.Name,
@@ -133,7 +131,7 @@ func (id *Identity) Public() Public {
 	return public
 }
 
-// Wipe overwrites the private keys; the identity cannot be used afterwards.
+// Wipe overwrites the private keys. The identity cannot be used afterwards.
 func (id *Identity) Wipe() {
 	id.DSA.Wipe()
 	if id.Ed448 != nil {
@@ -144,8 +142,8 @@ func (id *Identity) Wipe() {
 	}
 }
 
-// Vacant tells whether Create could give an identity this name: ErrName and
-// ErrExists say no.
+// Vacant returns nil if Create could use this name for a new identity, and otherwise ErrName
+// or ErrExists.
 func (h *Home) Vacant(name string) error {
 	_, err := h.identity(name)
 	switch {
@@ -161,8 +159,8 @@ func existsError(name, home string) error {
 	return fmt.Errorf("%w: identity %q in %s", ErrExists, name, home)
 }
 
-// Create writes a new identity, protected if passphrase is not empty. One that
-// has the name already is never overwritten: ErrExists.
+// Create writes a new identity, protected if passphrase is not empty. It never overwrites an
+// identity of the same name; the error is then ErrExists.
 func (h *Home) Create(id *Identity, passphrase []byte) error {
 	file, err := fileName(id.Name)
 	if err != nil {
@@ -194,8 +192,8 @@ func (h *Home) Create(id *Identity, passphrase []byte) error {
 	})
 }
 
-// createFolder makes a folder with its files appear in one step. A folder of
-// the name that is there already stays.
+// createFolder makes a folder with its files appear in one step. It does not replace an
+// existing folder of that name.
 func createFolder(parent, file, name string, files map[string][]byte) error {
 	path := filepath.Join(parent, file)
 	if _, err := os.Lstat(path); err == nil {
@@ -220,7 +218,7 @@ func createFolder(parent, file, name string, files map[string][]byte) error {
 	return syncFolder(parent)
 }
 
-// privateText is the content of the private key file.
+// privateText returns the content of the private key file.
 func (h *Home) privateText(id *Identity, passphrase []byte) ([]byte, error) {
 	text := appendIdentity(nil, id)
 	if len(passphrase) == 0 {
@@ -230,17 +228,17 @@ func (h *Home) privateText(id *Identity, passphrase []byte) ([]byte, error) {
 	return seal(text, passphrase, h.workFactor)
 }
 
-// Folder returns the folder of the identity of a name: ErrNotFound if there is none.
+// Folder returns the folder of an identity, or ErrNotFound if there is none of the name.
 func (h *Home) Folder(name string) (string, error) { return h.identity(name) }
 
-// Identity opens an identity: ErrNotFound if there is none of the name,
-// ErrPassphrase if it is protected and the passphrase does not come or is wrong.
+// Identity opens an identity. The error is ErrNotFound if there is none of the name, and
+// ErrPassphrase if it is protected and the passphrase is missing or wrong.
 func (h *Home) Identity(name string, pass PassphraseFunc) (*Identity, error) {
 	folder, err := h.identity(name)
 	if err != nil {
 		return nil, err
 	}
-	// The public part comes first, as it is written last: see save.
+	// Read the public file first, because it is written last: see save.
 	public, err := h.readPublic(folder, name)
 	if err != nil {
 		return nil, err
@@ -269,7 +267,7 @@ func (h *Home) Identity(name string, pass PassphraseFunc) (*Identity, error) {
 	return id, nil
 }
 
-// openIdentity reads one of our private key files. what names it for a prompt.
+// openIdentity parses one of our private key files. what names it in prompts.
 func openIdentity(file []byte, path, what string, pass PassphraseFunc) (*Identity, error) {
 	text, sealed := file, isSealed(file)
 	if sealed {
@@ -287,8 +285,8 @@ func openIdentity(file []byte, path, what string, pass PassphraseFunc) (*Identit
 	return id, nil
 }
 
-// Public reads what is known of an identity without its passphrase. Whether it
-// was tampered with shows only when the identity is opened.
+// Public reads the public part of an identity, without its passphrase. Tampering with it is
+// noticed only when the identity is opened.
 func (h *Home) Public(name string) (Public, error) {
 	folder, err := h.identity(name)
 	if err != nil {
@@ -297,8 +295,8 @@ func (h *Home) Public(name string) (Public, error) {
 	return h.publicOf(folder, name)
 }
 
-// Publics is Public for all identities, in the order of their names. The error
-// joins what is wrong with single ones; the others are returned all the same.
+// Publics is Public for all identities, ordered by name. The error joins the errors of single
+// identities; the others are returned nevertheless.
 func (h *Home) Publics() ([]Public, error) {
 	folder, err := h.identities()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -334,7 +332,7 @@ func (h *Home) Publics() ([]Public, error) {
 	return list, errors.Join(wrong...)
 }
 
-// stillThere tells a damaged identity from one that was removed meanwhile.
+// stillThere distinguishes a damaged identity from one that was removed in the meantime.
 func stillThere(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
@@ -347,8 +345,8 @@ func (h *Home) publicIn(folder, name string) (Public, error) {
 	return h.publicOf(folder, name)
 }
 
-// publicOf reads the public file in a checked folder, and from the private
-// file whether it is protected.
+// publicOf reads the public file in a checked folder, and finds out from the private file
+// whether it is protected.
 func (h *Home) publicOf(folder, name string) (Public, error) {
 	public, err := h.readPublic(folder, name)
 	if err != nil {
@@ -379,10 +377,9 @@ func (h *Home) readPublic(folder, name string) (Public, error) {
 	return public, nil
 }
 
-// SetPassphrase protects an identity that was opened from this home with a
-// passphrase, in place of any it had; an empty one takes the protection away.
-// If the identity's file has changed since it was opened, nothing is done:
-// ErrChanged.
+// SetPassphrase protects an identity that was opened from this home with a new passphrase; an
+// empty one removes the protection. If the identity's file has changed since it was opened,
+// nothing is written and the error is ErrChanged.
 func (h *Home) SetPassphrase(id *Identity, passphrase []byte) error {
 	if err := h.save(id, passphrase); err != nil {
 		return err
@@ -391,13 +388,13 @@ func (h *Home) SetPassphrase(id *Identity, passphrase []byte) error {
 	return nil
 }
 
-// Upgrade gives an identity keys of version 4, as AddVersion4 makes them. All
-// else stays as it is: the DSA key, the instance tag, the passphrase. An identity
-// that has keys of version 4 keeps them; if its public part does not show them,
-// because an upgrade was interrupted, it does afterwards. A forging key whose
-// private half nobody has cannot be kept: ErrExists.
+// Upgrade adds version 4 keys to an identity, as AddVersion4 makes them. The DSA key, the
+// instance tag and the passphrase stay the same. If the identity has version 4 keys already,
+// it keeps them, and its public part is completed if an upgrade was interrupted. The error is
+// then ErrExists if keepForging is set, but the private half of the forging key does not
+// exist.
 func (h *Home) Upgrade(name string, rand io.Reader, keepForging bool, pass PassphraseFunc) error {
-	// What opens the identity protects it again.
+	// The passphrase that opens the identity protects it again.
 	var passphrase []byte
 	defer func() { clear(passphrase) }()
 	opening := pass
@@ -424,10 +421,10 @@ func (h *Home) Upgrade(name string, rand io.Reader, keepForging bool, pass Passp
 	return h.save(id, passphrase)
 }
 
-// save writes an identity that was opened from this home. The private file comes
-// first: whoever is interrupted between the two leaves keys that are not shown,
-// but never shows a key that nobody has. A reader who begins with the public file
-// finds the two equal or just that, whatever is written meanwhile.
+// save writes an identity that was opened from this home. It writes the private file first:
+// an interruption between the two files may leave a key that is not shown, but never a shown
+// key that nobody has. A reader that begins with the public file finds the two either equal
+// or in just this state, even during a write.
 func (h *Home) save(id *Identity, passphrase []byte) error {
 	private, err := h.privateText(id, passphrase)
 	if err != nil {
@@ -469,9 +466,9 @@ func (h *Home) save(id *Identity, passphrase []byte) error {
 	return nil
 }
 
-// Ephemeral makes an identity that is never written anywhere: new keys of all versions and
-// an instance tag, all of it read from rand. It is for one run between people who know each
-// other by a shared secret; nothing ties it to another run. Its name is for people.
+// Ephemeral makes an identity that is never written to disk, with new keys of all versions
+// and an instance tag, from rand. It is for one run between people who verify each other by a
+// shared secret; nothing connects it to another run. Its name is only for display.
 func Ephemeral(rand io.Reader) (*Identity, error) { return Generate("ephemeral", rand, false) }
 
 // Remove removes an identity, even one that is damaged. Its disk space is not
@@ -489,7 +486,7 @@ func (h *Home) Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	// From one step to the next it is gone; then there is time to remove it.
+	// The rename makes it disappear in one step; then its files can be removed.
 	parent := filepath.Dir(folder)
 	grave, err := os.MkdirTemp(parent, removedPrefix)
 	if err != nil {
@@ -505,10 +502,9 @@ func (h *Home) Remove(name string) error {
 	return syncFolder(parent)
 }
 
-// PrivateFile returns the private key file of an identity as it is: the text
-// of an unprotected one, the age file of a protected one. One that is damaged,
-// as far as that shows without its passphrase, is an ErrFormat. The caller wipes
-// it.
+// PrivateFile returns the content of an identity's private key file: the text if it is
+// unprotected, otherwise the age file. If it is damaged, as far as this shows without its
+// passphrase, the error is ErrFormat. The caller has to wipe the content.
 func (h *Home) PrivateFile(name string) ([]byte, error) {
 	folder, err := h.identity(name)
 	if err != nil {

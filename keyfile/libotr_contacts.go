@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// ContactsFromLibotr turns libotr's fingerprints into contacts, met now. All
-// must be of one account, which account describes (fields that are empty fit
-// all), or the error is a *ChoiceError: the same username in two networks need
-// not be the same person. Path names the file in errors.
+// ContactsFromLibotr converts libotr's fingerprints that match account (empty fields match
+// all) to contacts that were met now. All must belong to one account, because the same
+// username in two networks need not be the same person; otherwise the error is a
+// *ChoiceError. path names the file in errors.
 func ContactsFromLibotr(list []LibotrFingerprint, path string, account Account, now time.Time) ([]Contact, error) {
 	var all, fitting []Account
 	for _, one := range list {
@@ -34,9 +34,8 @@ func ContactsFromLibotr(list []LibotrFingerprint, path string, account Account, 
 	return contacts, nil
 }
 
-// trustOfLibotr reads libotr's word for trust. Libotr itself takes every word
-// for trust, and clients have words of their own for a fingerprint that somebody
-// has compared.
+// trustOfLibotr converts libotr's word for trust. libotr itself treats every word as trust,
+// and clients have their own words for a fingerprint that was compared.
 func trustOfLibotr(word string) Trust {
 	switch word {
 	case "":
@@ -47,8 +46,8 @@ func trustOfLibotr(word string) Trust {
 	return Verified
 }
 
-// LibotrFromContacts turns contacts into libotr's fingerprints for an account.
-// Libotr has no place for keys of version 4: they are left out, and counted.
+// LibotrFromContacts converts contacts to libotr's fingerprints for an account. libotr has no
+// place for version 4 keys: these are left out and counted.
 func LibotrFromContacts(contacts []Contact, account Account) (list []LibotrFingerprint, leftOut int) {
 	for _, contact := range contacts {
 		for _, key := range contact.Keys {

@@ -7,13 +7,12 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// maxLibotrKeys is the longest file of private keys in bytes: hundreds of
-// accounts.
+// maxLibotrKeys is the maximum length of a file of private keys in bytes: enough for hundreds
+// of accounts.
 const maxLibotrKeys = 1 << 20
 
-// An Account is how libotr and its clients tell identities apart: the name of an
-// account and the client's name of its protocol, such as "prpl-jabber" in
-// Pidgin or "IRC" in irssi.
+// An Account identifies an identity in libotr and its clients: the name of an account, and
+// the client's name for its protocol, such as "prpl-jabber" in Pidgin or "IRC" in irssi.
 type Account struct {
 	Name     string
 	Protocol string
@@ -21,8 +20,7 @@ type Account struct {
 
 func (a Account) String() string { return fmt.Sprintf("%q (%s)", a.Name, a.Protocol) }
 
-// matches tells whether an account is one that want describes, where empty
-// means any.
+// matches reports whether the account matches want, in which empty fields match all.
 func (a Account) matches(want Account) bool {
 	return (want.Name == "" || want.Name == a.Name) && (want.Protocol == "" || want.Protocol == a.Protocol)
 }
@@ -33,10 +31,9 @@ type LibotrKey struct {
 	Key     *keys.DSAPrivateKey
 }
 
-// ParseLibotrKeys reads a file of libotr's with private keys, otr.private_key
-// in Pidgin: an S-expression "(privkeys (account (name …) (protocol …)
-// (private-key (dsa (p …) (q …) (g …) (y …) (x …)))) …)". No account may be
-// there twice. The errors are ErrFormat.
+// ParseLibotrKeys parses libotr's file of private keys, otr.private_key in Pidgin: an
+// S-expression "(privkeys (account (name …) (protocol …) (private-key (dsa (p …) (q …) (g …)
+// (y …) (x …)))) …)". No account may occur twice. The errors are ErrFormat.
 func ParseLibotrKeys(b []byte) ([]LibotrKey, error) {
 	file, err := parseSexp(b)
 	if err != nil {
@@ -105,8 +102,8 @@ func accountKey(s *sexp) (LibotrKey, error) {
 	return LibotrKey{Account: account, Key: key}, nil
 }
 
-// AppendLibotrKeys appends a file that ParseLibotrKeys, and libotr, read. It
-// holds secrets: the caller wipes it.
+// AppendLibotrKeys appends a file in the format of ParseLibotrKeys and libotr. It contains
+// secrets, and the caller has to wipe it.
 func AppendLibotrKeys(b []byte, list ...LibotrKey) []byte {
 	if b == nil {
 		// Never moved, so that wiping it leaves no copy behind.
@@ -122,7 +119,7 @@ func AppendLibotrKeys(b []byte, list ...LibotrKey) []byte {
 		p, q, g, y, x := key.Key.Parameters()
 		for i, n := range [][]byte{p, q, g, y, x} {
 			b = append(append(b, "    ("...), "pqgyx"[i], ' ')
-			// A number whose highest bit is set would be a negative one.
+			// A number whose highest bit is set would be negative.
 			signed := n
 			if n[0] >= 0x80 {
 				signed = append(make([]byte, 1, 1+len(n)), n...)
@@ -144,7 +141,7 @@ func wipeLibotrKeys(list []LibotrKey) {
 	}
 }
 
-// looksLikeLibotr tells whether a file can be libotr's private keys.
+// looksLikeLibotr reports whether a file may be libotr's private keys.
 func looksLikeLibotr(b []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"), []byte("("))
 }

@@ -8,24 +8,24 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// MaxLibotrList is the longest file of fingerprints or instance tags that is
+// MaxLibotrList is the maximum length of a file of fingerprints or instance tags that is
 // read, in bytes.
 const MaxLibotrList = 16 << 20
 
-// A LibotrFingerprint is one line of libotr's file of fingerprints: a key of
-// somebody called Username whom Account has talked to.
+// A LibotrFingerprint is one line of libotr's file of fingerprints: a key of the person
+// Username, to whom Account has talked.
 type LibotrFingerprint struct {
 	Username    string
 	Account     Account
 	Fingerprint keys.Fingerprint // of version 3
-	Trust       string           // "", "verified", "smp", or what a client likes
+	Trust       string           // "", "verified", "smp", or a client's own word
 }
 
-// A RowError is a line of libotr's file of fingerprints that cannot be taken: it is
-// none, an ErrFormat, or its username cannot be a contact's name, an ErrName.
+// A RowError is a line of libotr's file of fingerprints that cannot be used: it is malformed
+// (ErrFormat), or its username cannot be a contact's name (ErrName).
 type RowError struct {
 	Line    int     // from 1
-	Account Account // whose line it is; empty where that cannot be read
+	Account Account // the account in the line; empty if it cannot be read
 	Reason  error
 }
 
@@ -34,16 +34,16 @@ func (e *RowError) Error() string { return fmt.Sprintf("%v (line %d)", e.Reason,
 // Unwrap returns the reason.
 func (e *RowError) Unwrap() error { return e.Reason }
 
-// Concerns tells whether the line is, or can be, one of the accounts that account
-// describes.
+// Concerns reports whether the line belongs, or may belong, to an account that matches
+// account.
 func (e *RowError) Concerns(account Account) bool {
 	return e.Account == (Account{}) || e.Account.matches(account)
 }
 
-// ParseLibotrFingerprints reads libotr's file of fingerprints, otr.fingerprints
-// in Pidgin. A line is "username TAB account TAB protocol TAB 40 hexadecimal
-// digits [TAB trust]", ended by LF or CR LF. Lines that cannot be taken are in bad, in
-// their order; they do not keep the others from being read.
+// ParseLibotrFingerprints parses libotr's file of fingerprints, otr.fingerprints in Pidgin. A
+// line is "username TAB account TAB protocol TAB 40 hexadecimal digits [TAB trust]", ended by
+// LF or CR LF. Lines that cannot be used are returned in bad, in their order; the others are
+// read nevertheless.
 func ParseLibotrFingerprints(b []byte) (list []LibotrFingerprint, bad []*RowError) {
 	for number, fields := range tabLines(b) {
 		one, err := parseFingerprintRow(fields)
@@ -77,9 +77,9 @@ func parseFingerprintRow(fields []string) (one LibotrFingerprint, err error) {
 	return one, nil
 }
 
-// AppendLibotrFingerprints appends a file that ParseLibotrFingerprints, and
-// libotr, read. Fields with a tab or a line's end, which the format cannot hold,
-// are an ErrFormat, as are fingerprints of version 4.
+// AppendLibotrFingerprints appends a file in the format of ParseLibotrFingerprints and
+// libotr. The format cannot hold fields with a tab or a line end, nor version 4 fingerprints;
+// the error is then ErrFormat.
 func AppendLibotrFingerprints(b []byte, list ...LibotrFingerprint) ([]byte, error) {
 	for _, one := range list {
 		if one.Fingerprint.OTR() != 3 {
@@ -100,10 +100,9 @@ type LibotrTag struct {
 	Tag     uint32
 }
 
-// ParseLibotrTags reads libotr's file of instance tags, otr.instance_tags in
-// Pidgin. A line is "account TAB protocol TAB 8 hexadecimal digits". As libotr
-// does it skips every other line, the warning that stands first among them,
-// and tags below 0x100.
+// ParseLibotrTags parses libotr's file of instance tags, otr.instance_tags in Pidgin. A line
+// is "account TAB protocol TAB 8 hexadecimal digits". Like libotr, it skips all other lines,
+// such as the warning at the beginning, and tags below 0x100.
 func ParseLibotrTags(b []byte) []LibotrTag {
 	var list []LibotrTag
 	for _, fields := range tabLines(b) {
@@ -117,8 +116,8 @@ func ParseLibotrTags(b []byte) []LibotrTag {
 	return list
 }
 
-// AppendLibotrTags appends a file that ParseLibotrTags, and libotr, read. Fields
-// with a tab or a line's end, which the format cannot hold, are an ErrFormat.
+// AppendLibotrTags appends a file in the format of ParseLibotrTags and libotr. The format
+// cannot hold fields with a tab or a line end; the error is then ErrFormat.
 func AppendLibotrTags(b []byte, list ...LibotrTag) ([]byte, error) {
 	b = append(b, "# Do not copy this file to another computer: two ends with one instance tag cannot talk.\n"...)
 	for _, one := range list {
@@ -131,8 +130,8 @@ func AppendLibotrTags(b []byte, list ...LibotrTag) ([]byte, error) {
 	return b, nil
 }
 
-// ChooseTag returns the one tag of an account; fields that are empty fit all. A
-// file with several, or with none, is a *ChoiceError. Path names the file.
+// ChooseTag returns the tag of the account that matches account; empty fields match all. If
+// there are several, or none, the error is a *ChoiceError. path names the file in errors.
 func ChooseTag(list []LibotrTag, path string, account Account) (uint32, error) {
 	var all, fitting []Account
 	var tag uint32
@@ -164,7 +163,7 @@ func parseTag(s string) (uint32, error) {
 	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3]), nil
 }
 
-// tabLines goes through the lines that are not empty, by their numbers.
+// tabLines iterates over the non-empty lines and their numbers.
 func tabLines(b []byte) func(yield func(int, []string) bool) {
 	return func(yield func(int, []string) bool) {
 		number := 0

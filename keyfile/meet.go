@@ -6,12 +6,12 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// MeetKey takes note that a contact was met with a key, comparing and adding under one
-// lock. With first the contact was not on file when the caller looked: its key is added,
-// unless another process has put a different key there meanwhile, which is ErrChanged.
-// Without first the key was on file and has to be there still: one that was removed
-// meanwhile is not added again, but is ErrNotFound. Trust is raised to key.Trust, never
-// lowered. With an error nothing is written.
+// MeetKey records that a contact was met with a key. It compares and adds under one lock.
+// first means that the contact was not on file when the caller checked: its key is then
+// added, unless another process has added a different key in the meantime, which is
+// ErrChanged. Without first, the key was on file and must still be there: if it was removed
+// in the meantime it is not added again, and the error is ErrNotFound. Trust is raised to
+// key.Trust, never lowered. After an error nothing has been written.
 func (h *Home) MeetKey(contact string, key ContactKey, first bool) error {
 	if err := CheckName(contact); err != nil {
 		return err
@@ -22,7 +22,7 @@ func (h *Home) MeetKey(contact string, key ContactKey, first bool) error {
 	return h.changeContacts(func(contacts []Contact) ([]Contact, error) {
 		i, ok := find(contacts, contact)
 		switch {
-		case ok && len(contacts[i].Keys) > 0: // one with only an address has no other key
+		case ok && len(contacts[i].Keys) > 0: // a contact with only an address has no other key
 			if _, known := contacts[i].Key(key.Fingerprint); known {
 				break
 			}
@@ -41,11 +41,11 @@ func (h *Home) MeetKey(contact string, key ContactKey, first bool) error {
 	})
 }
 
-// TellKey keeps a key of version 4 that a contact has told in a session with its old key, of
-// version 3, until it is met: see MeetTold. The old key has to be on file: ErrNotFound. It
-// can speak for the contact's first key of version 4 only, and not for one that is on file
-// for another contact: ErrExists. Until the key is met the last word counts. Where it is the
-// contact's already nothing changes.
+// TellKey records a version 4 key that a contact has told in a session with its old, version
+// 3 key, until the told key is met: see MeetTold. If the old key is not on file the error is
+// ErrNotFound. If the contact has another version 4 key, or the told key is on file for
+// another contact, the error is ErrExists. Until a told key is met, a later one replaces it.
+// If the key is already the contact's, nothing changes.
 func (h *Home) TellKey(contact string, old, told keys.Fingerprint) error {
 	if old.OTR() != 3 || told.OTR() != 4 {
 		return fmt.Errorf("%w: a key of version %d was told by one of version %d", ErrFormat, told.OTR(), old.OTR())
@@ -68,15 +68,15 @@ func (h *Home) TellKey(contact string, old, told keys.Fingerprint) error {
 		if _, known := contacts[i].Key(told); !known && contacts[i].has4() {
 			return nil, fmt.Errorf("%w: contact %q has another key of version 4", ErrExists, contact)
 		}
-		teller.Told = told // if it is the contact's already, that is dropped
+		teller.Told = told // dropped again if it is already the contact's
 		return contacts, nil
 	})
 }
 
-// MeetTold takes note that a contact was met with a key of version 4 that it had told: the key
-// is put on file, with the trust of the key that told it, which is returned, or with key.Trust if
-// that is more. ErrChanged if it is not told any more, because it was removed, or is on file
-// for another contact; then nothing is written.
+// MeetTold records that a contact was met with a version 4 key that it had told. It puts the
+// key on file with the trust of the key that told it, or with key.Trust if that is greater,
+// and returns the key that told it. If the key no longer counts as told, because it was
+// removed or is on file for another contact, nothing is written and the error is ErrChanged.
 func (h *Home) MeetTold(contact string, key ContactKey) (teller ContactKey, err error) {
 	if err := key.check(); err != nil {
 		return ContactKey{}, err
@@ -99,7 +99,7 @@ func (h *Home) MeetTold(contact string, key ContactKey) (teller ContactKey, err 
 	return teller, err
 }
 
-// notOfAnother refuses a key that is on file for another contact than the named one.
+// notOfAnother returns an error if the key is on file for a contact other than the named one.
 func notOfAnother(contacts []Contact, contact string, fp keys.Fingerprint) error {
 	for _, c := range contacts {
 		if _, taken := c.Key(fp); taken && c.Name != contact {
@@ -109,7 +109,8 @@ func notOfAnother(contacts []Contact, contact string, fp keys.Fingerprint) error
 	return nil
 }
 
-// check refuses what no key of this version has, or what is not well formed.
+// check returns an error if the key has fields that its version does not have, or malformed
+// ones.
 func (k ContactKey) check() error {
 	if !k.Told.IsZero() && (k.Fingerprint.OTR() != 3 || k.Told.OTR() != 4) {
 		return fmt.Errorf("%w: a key of version %d was told by one of version %d", ErrFormat, k.Told.OTR(), k.Fingerprint.OTR())

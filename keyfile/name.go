@@ -8,18 +8,18 @@ import (
 	"unicode/utf8"
 )
 
-// maxName is the longest name of an identity or contact, in bytes. It is far
-// above any account name in use and, with a few bytes escaped, still a file
-// name that every file system takes.
+// maxName is the maximum length of the name of an identity or contact, in bytes. It is far
+// longer than any account name in use and, with a few bytes escaped, still a file name that
+// every file system accepts.
 const maxName = 200
 
-// maxFileName is the longest file name made from an identity's name, in bytes.
+// maxFileName is the maximum length of a file name made from an identity's name, in bytes.
 // File systems allow 255; the rest is for the suffixes of temporary files.
 const maxFileName = 230
 
-// CheckName tells whether name can be the name of an identity or a contact: 1 to
-// 200 bytes of UTF-8, every character printable, no space at either end. So a
-// name can be shown on a terminal as it is. The error is an ErrName.
+// CheckName returns an ErrName unless name can be the name of an identity or a contact: 1 to
+// 200 bytes of UTF-8, with only printable characters and no space at either end. So a name
+// can be shown on a terminal unchanged.
 func CheckName(name string) error {
 	switch {
 	case name == "":
@@ -39,12 +39,11 @@ func CheckName(name string) error {
 	return nil
 }
 
-// CheckContactName tells whether a new contact can have the name: one that CheckName
-// takes and that shows every character it has, so that two contacts whose names look
-// the same are the same. It refuses characters that show nothing (Unicode's default
-// ignorable code points, fillers, variation selectors), those that look like a space
-// and are another, and a mark at the beginning, which would join the text before the
-// name. The error is an ErrName.
+// CheckContactName returns an ErrName unless a new contact can have the name: CheckName must
+// accept it, and every character must be visible, so that two different names look different.
+// It rejects invisible characters (Unicode's default ignorable code points, fillers,
+// variation selectors), characters that only look like a space, and a combining mark at the
+// beginning, which would join the text before the name.
 func CheckContactName(name string) error {
 	if err := CheckName(name); err != nil {
 		return err
@@ -57,9 +56,8 @@ func CheckContactName(name string) error {
 	return nil
 }
 
-// blank reports whether a character that Unicode counts among the printable ones shows
-// nothing. Format characters, and spaces other than the ASCII one, do not count among
-// them.
+// blank reports whether a character is invisible although Unicode counts it as printable.
+// (Format characters, and spaces other than the ASCII one, do not count as printable.)
 func blank(r rune) bool {
 	const (
 		brailleBlank = '\u2800'
@@ -69,10 +67,9 @@ func blank(r rune) bool {
 		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// fileName is the folder name of an identity. Letters, digits and a few signs
-// stand for themselves; any other byte is %XX, because file systems disagree
-// about normal forms of Unicode and about signs, and a leading dot because
-// those names are temporary ones.
+// fileName returns the folder name of an identity. Letters, digits and a few signs stay as
+// they are. Any other byte becomes %XX, because file systems treat signs and the normal forms
+// of Unicode differently, and so does a leading dot, because names with one are temporary.
 func fileName(name string) (string, error) {
 	if err := CheckName(name); err != nil {
 		return "", err
@@ -96,8 +93,8 @@ func isPlain(c byte) bool {
 		strings.IndexByte("@._+=,-", c) >= 0
 }
 
-// nameOfFile is the opposite of fileName; ok is false for a name that fileName
-// would not have made.
+// nameOfFile is the inverse of fileName; ok is false for a name that fileName would not
+// return.
 func nameOfFile(file string) (name string, ok bool) {
 	name, err := url.PathUnescape(file)
 	if err != nil {

@@ -20,33 +20,33 @@ import (
 
 const (
 	offlineFile = "offline"      // the state, see below
-	offlineLock = "offline.lock" // held by the one process that reads or replies
+	offlineLock = "offline.lock" // held by the process that reads or replies
 
-	// offlineHead is what the file begins with: what it is, and the version of its form. A
+	// offlineHead is the beginning of the file: its kind and the version of its format. A
 	// nonce of 24 bytes and the sealed state follow.
 	offlineHead   = "otrpipe offline 1\n"
 	offlineFamily = "otrpipe offline "
-	// maxOffline bounds the state: a thousand prekeys and the sessions that a person is
-	// likely to have, with room for the keys of lost messages.
+	// maxOffline bounds the size of the state, in bytes: enough for a thousand prekeys and
+	// the sessions of one person, with room for the keys of lost messages.
 	maxOffline = 32 << 20
-	// offlinePause is the time between two tries at offlineLock.
+	// offlinePause is the time between two attempts to take offlineLock.
 	offlinePause = 50 * time.Millisecond
 )
 
-// An identity's offline state is what it remembers of messages to and from people who are
-// away: prekeys and sessions. What is in it is package offline's business; here it is bytes.
+// An identity's offline state is its prekeys and sessions for messages to and from people who
+// are away. Package offline defines its content; here it is only bytes.
 //
-// It is sealed with XChaCha20-Poly1305 under a key that is derived from the identity's Ed448
-// key, so it is protected exactly as that is: by the identity's passphrase if it has one,
-// whenever it was given, else by the file's mode.
+// It is sealed with XChaCha20-Poly1305 with a key that is derived from the identity's Ed448
+// key. So it has the same protection as that key: the identity's passphrase, even if that was
+// set later, and otherwise the file's mode.
 
-// ErrNoVersion4 says that an identity has no keys of version 4, without which nothing can be
-// written or read offline.
+// ErrNoVersion4 means that an identity has no version 4 keys, which messages to people who
+// are away require.
 var ErrNoVersion4 = errors.New("keyfile: the identity has no key of version 4")
 
-// Offline returns the offline state of an identity that was opened from this home; nil if
-// there is none yet. The caller wipes it. A state that is damaged, or another identity's, is
-// ErrFormat.
+// Offline returns the offline state of an identity that was opened from this home, or nil if
+// there is none yet. The caller has to wipe it. If the state is damaged, or belongs to
+// another identity, the error is ErrFormat.
 func (h *Home) Offline(id *Identity) ([]byte, error) {
 	folder, err := h.identity(id.Name)
 	if err != nil {
@@ -55,9 +55,9 @@ func (h *Home) Offline(id *Identity) ([]byte, error) {
 	return h.readOffline(folder, id)
 }
 
-// UpdateOffline replaces the offline state of an identity by what change makes of it, in one
-// step and while no other process can do the same. change must not keep or return the bytes
-// that it is given. If it fails nothing is written and the error is its own.
+// UpdateOffline replaces the offline state of an identity with the result of change, in one
+// step and without interference from other processes. change must not keep or return the
+// bytes that it is given. If it fails, nothing is written and its error is returned.
 func (h *Home) UpdateOffline(id *Identity, change func(state []byte) ([]byte, error)) error {
 	unlock, err := h.lock()
 	if err != nil {
@@ -88,9 +88,10 @@ func (h *Home) UpdateOffline(id *Identity, change func(state []byte) ([]byte, er
 	return replaceFile(filepath.Join(folder, offlineFile), sealed)
 }
 
-// LockOffline waits until no other process holds this lock of the identity: the one process
-// that reads an offline message, or writes in a session that is kept, holds it from its
-// beginning to its end. ErrLocked if ctx ends first. Whoever dies loses it.
+// LockOffline takes a lock of the identity, and waits while another process holds it. A
+// process that reads an offline message, or writes in a stored session, holds it from
+// beginning to end. If ctx ends first the error is ErrLocked. A process that dies loses the
+// lock.
 func (h *Home) LockOffline(ctx context.Context, name string) (unlock func(), err error) {
 	folder, err := h.identity(name)
 	if err != nil {
@@ -164,7 +165,7 @@ func sealOffline(id *Identity, state []byte) ([]byte, error) {
 	return aead.Seal(file, nonce, state, []byte(offlineHead)), nil
 }
 
-// offlineKey derives the key that seals an identity's offline state.
+// offlineKey derives the key with which an identity's offline state is sealed.
 func offlineKey(id *Identity) ([]byte, error) {
 	if id.Ed448 == nil {
 		return nil, fmt.Errorf("%w: %q", ErrNoVersion4, id.Name)

@@ -2,7 +2,7 @@ package keyfile
 
 import "sync"
 
-// onceEach remembers texts that were said.
+// onceEach remembers texts, so that each is shown only once.
 type onceEach struct {
 	mu   sync.Mutex
 	said map[string]bool

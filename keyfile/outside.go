@@ -6,17 +6,17 @@ import (
 	"os"
 )
 
-// Formats of files with private keys.
+// The formats of files with private keys.
 const (
 	FormatOTRPipe = "otrpipe"
 	FormatLibotr  = "libotr"
 )
 
-// IdentityFile opens an identity from a file outside of any home: one of ours,
-// or libotr's private keys, in which account says whose key is meant (fields
-// that are empty fit all). The file must be as private as those of the home. A
-// file of libotr gives an identity the account's name, no instance tag and no
-// keys of version 4. If account does not settle it the error is a *ChoiceError.
+// IdentityFile opens an identity from a file outside of any home: one of ours, or libotr's
+// private keys, in which account selects the key (empty fields match all). The file must be
+// as private as those in the home. An identity from a libotr file has the account's name, no
+// instance tag and no version 4 keys. If not exactly one key matches account, the error is a
+// *ChoiceError.
 func (h *Home) IdentityFile(path string, account Account, pass PassphraseFunc) (*Identity, error) {
 	file, err := h.readPrivate(path, maxLibotrKeys)
 	if err != nil {
@@ -27,8 +27,8 @@ func (h *Home) IdentityFile(path string, account Account, pass PassphraseFunc) (
 	return id, err
 }
 
-// ReadIdentity is IdentityFile for a file that has been read, whatever its
-// rights; path names it in prompts and errors. It also tells the format.
+// ReadIdentity is IdentityFile for a file that has been read already, regardless of its
+// permissions; path names it in prompts and errors. It also returns the format.
 func ReadIdentity(file []byte, path string, account Account, pass PassphraseFunc) (id *Identity, format string, err error) {
 	file = withoutMark(file)
 	if !looksLikeLibotr(file) {
@@ -54,7 +54,7 @@ func ReadIdentity(file []byte, path string, account Account, pass PassphraseFunc
 	return &Identity{Name: list[chosen].Account.Name, DSA: list[chosen].Key}, FormatLibotr, nil
 }
 
-// choose returns the index of the one key that account describes.
+// choose returns the index of the only key that matches account.
 func choose(path string, list []LibotrKey, account Account) (int, error) {
 	if len(list) == 0 {
 		return 0, fmt.Errorf("%w: %s has no private key", ErrFormat, path)
@@ -74,8 +74,8 @@ func choose(path string, list []LibotrKey, account Account) (int, error) {
 	return chosen, nil
 }
 
-// ReadOutside reads a file that somebody else has made, of at most limit bytes,
-// whatever its rights. Public tells whether others than its owner can read it.
+// ReadOutside reads a file from outside the home, of at most limit bytes, regardless of its
+// permissions. public is true if users other than its owner can read it.
 func ReadOutside(path string, limit int) (b []byte, public bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -90,9 +90,9 @@ func ReadOutside(path string, limit int) (b []byte, public bool, err error) {
 	return b, info.Mode().IsRegular() && modeError(path, info, fileMode) != nil, err
 }
 
-// withoutMark returns a file without the byte order mark that some editors put before
-// UTF-8; it stands for nothing.
+// withoutMark returns a file without the meaningless byte order mark that some editors put
+// before UTF-8.
 func withoutMark(file []byte) []byte { return bytes.TrimPrefix(file, []byte("\ufeff")) }
 
-// MaxKeyFile is the longest file with private keys that is read, in bytes.
+// MaxKeyFile is the maximum length of a file with private keys that is read, in bytes.
 const MaxKeyFile = maxLibotrKeys

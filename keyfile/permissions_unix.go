@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// openItself opens a path without following a link in its last place (syscall.ELOOP), and
-// without waiting for the other end of a pipe.
+// openItself opens a path without following a link in its last element (which gives
+// syscall.ELOOP), and without waiting for the other end of a pipe.
 const openItself = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-// makeHome makes the folder of a home, for its user alone, if there is none.
+// makeHome creates the folder of a home, for its user alone, if there is none.
 func makeHome(dir string) error { return os.MkdirAll(dir, folderMode) }
 
 // ownerError returns an error if a file or folder belongs to another user.
@@ -28,14 +28,15 @@ func ownerError(path string, info fs.FileInfo) *UnsafeError {
 		Fix:    fmt.Sprintf("chown %d %s", os.Geteuid(), shellQuote(path)),
 	}
 	if os.Geteuid() == 0 {
-		// As with sudo in the user's shell: a changed owner would lock the user out.
+		// This happens with sudo in the user's shell. Changing the owner would lock the user
+		// out.
 		unsafe.Fix = fmt.Sprintf("run otrpipe as user %d, without sudo, or name another --home", stat.Uid)
 	}
 	return unsafe
 }
 
-// modeError returns an error if anybody but the owner of a file or folder has a
-// right to it; mode is the one that it should have.
+// modeError returns an error if anyone but the owner has access to a file or folder; mode is
+// the mode that it should have.
 func modeError(path string, info fs.FileInfo, mode fs.FileMode) *UnsafeError {
 	perm := info.Mode().Perm()
 	if perm&0o077 == 0 {
@@ -48,10 +49,10 @@ func modeError(path string, info fs.FileInfo, mode fs.FileMode) *UnsafeError {
 	}
 }
 
-// withoutModes tries whether a new file in folder can be private at all: on
-// FAT, exFAT and some network file systems every file has the mode and owner
-// that the mount says. Where no file can be made the answer is no, which
-// leaves the refusal standing.
+// withoutModes reports whether new files in folder cannot be private at all: on FAT, exFAT
+// and some network file systems the mount determines the mode and owner of every file. It
+// creates a file to find out. If that fails it returns false, so that the file is still
+// refused.
 func withoutModes(folder string) bool {
 	f, err := os.CreateTemp(folder, trialPrefix+"*")
 	if err != nil {

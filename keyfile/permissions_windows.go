@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// openItself opens a link itself instead of what it leads to. The mode of the open file
-// tells that it is one.
+// openItself opens a link itself instead of its target. The mode of the open file shows that
+// it is a link.
 const openItself = windows.O_FILE_FLAG_OPEN_REPARSE_POINT
 
-// makeHome makes the folder of a home, for its user alone, if there is none. What is made in
-// it has the same access list.
+// makeHome creates the folder of a home, for its user alone, if there is none. Files and
+// folders in it inherit its access list.
 func makeHome(dir string) error {
 	_, err := os.Lstat(dir)
 	fresh := errors.Is(err, fs.ErrNotExist)
@@ -27,8 +27,8 @@ func makeHome(dir string) error {
 	if err != nil {
 		return err
 	}
-	// Every right (FA) for us, the system (SY) and the administrators (BA), whatever the
-	// folder above gives to others.
+	// Full access (FA) for us, the system (SY) and the administrators (BA), regardless of the
+	// access list of the folder above.
 	list := fmt.Sprintf("D:P(A;OICI;FA;;;%s)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)", user.User.Sid)
 	sd, err := windows.SecurityDescriptorFromString(list)
 	if err != nil {
@@ -46,8 +46,8 @@ func makeHome(dir string) error {
 	return nil
 }
 
-// ownerError returns an error if a file or folder belongs to a user who is neither us nor
-// one of the system's own accounts: an owner can give itself any right.
+// ownerError returns an error if a file or folder belongs to a user other than us and the
+// system's own accounts: an owner can give itself any right.
 func ownerError(path string, _ fs.FileInfo) *UnsafeError {
 	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
 	if err != nil {
@@ -58,7 +58,7 @@ func ownerError(path string, _ fs.FileInfo) *UnsafeError {
 		return unreadableRights(path, err)
 	}
 	if owner == nil || isOurs(owner) {
-		return nil // a file system without owners has no access list either; see withoutModes
+		return nil // a file system without owners has no access lists either; see withoutModes
 	}
 	return &UnsafeError{
 		Path:   path,
@@ -67,15 +67,16 @@ func ownerError(path string, _ fs.FileInfo) *UnsafeError {
 	}
 }
 
-// modeError returns an error if the access list of a file or folder gives a right to anybody
-// but us and the system's own accounts. The mode that Go makes up has nothing to do with it.
+// modeError returns an error if the access list of a file or folder gives a right to anyone
+// but us and the system's own accounts. The mode that Go reports on Windows says nothing
+// about this.
 func modeError(path string, _ fs.FileInfo, mode fs.FileMode) *UnsafeError {
 	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
 	if err != nil {
 		return unreadableRights(path, err)
 	}
 	list, _, err := sd.DACL()
-	if err != nil || list == nil { // without a list everybody has every right
+	if err != nil || list == nil { // without a list everyone has all rights
 		return openTo(path, mode, "everybody")
 	}
 	for i := range uint32(list.AceCount) {
@@ -89,7 +90,7 @@ func modeError(path string, _ fs.FileInfo, mode fs.FileMode) *UnsafeError {
 		case entry.Header.AceType != windows.ACCESS_ALLOWED_ACE_TYPE:
 			return openTo(path, mode, "somebody, by an entry of a kind that otrpipe does not know")
 		case entry.Header.AceFlags&windows.INHERIT_ONLY_ACE != 0 || entry.Mask == 0:
-			continue // it is for files that will be made in the folder, which are checked themselves
+			continue // it applies only to new files in the folder, which are checked themselves
 		}
 		if user := (*windows.SID)(unsafe.Pointer(&entry.SidStart)); !isOurs(user) {
 			return openTo(path, mode, accountOf(user))
@@ -114,8 +115,9 @@ func openTo(path string, mode fs.FileMode, who string) *UnsafeError {
 	}
 }
 
-// isOurs reports whether an account is this process's user, or one that has every right on
-// the machine anyway. Creator and owner stand for whoever owns the file, which is checked.
+// isOurs reports whether an account is this process's user, or one that has all rights on the
+// machine anyway. "Creator owner" and "owner rights" mean the file's owner, which is checked
+// separately.
 func isOurs(account *windows.SID) bool {
 	for _, known := range []windows.WELL_KNOWN_SID_TYPE{
 		windows.WinLocalSystemSid, windows.WinBuiltinAdministratorsSid,
@@ -140,8 +142,8 @@ func accountOf(account *windows.SID) string {
 	return domain + `\` + name
 }
 
-// withoutModes reports whether folder is on a file system that keeps no access lists, such
-// as FAT. Where that cannot be told the answer is no, which leaves the refusal standing.
+// withoutModes reports whether folder is on a file system without access lists, such as FAT.
+// If it cannot find out it returns false, so that the file is still refused.
 func withoutModes(folder string) bool {
 	absolute, err := filepath.Abs(folder)
 	if err != nil {
@@ -160,5 +162,5 @@ func withoutModes(folder string) bool {
 	return err == nil && flags&windows.FILE_PERSISTENT_ACLS == 0
 }
 
-// quoted is a path as one word of a command line. No path holds a quotation mark.
+// quoted returns a path as one word of a command line. No path contains a quotation mark.
 func quoted(path string) string { return `"` + path + `"` }

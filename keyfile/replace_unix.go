@@ -11,12 +11,11 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// A pendingFile is a temporary file that takes its place when it is complete.
+// A pendingFile is a temporary file that replaces its destination when it is complete.
 type pendingFile = renameio.PendingFile
 
-// writePending writes data to a temporary file beside path. The file's mode is
-// given when it is made, not afterwards, which a file system without modes
-// would refuse.
+// writePending writes data to a temporary file beside path. The file's mode is set when it is
+// created, because setting it later fails on a file system without modes.
 func writePending(path string, data []byte) (*pendingFile, error) {
 	pending, err := renameio.NewPendingFile(path,
 		renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(fileMode))
@@ -30,8 +29,8 @@ func writePending(path string, data []byte) (*pendingFile, error) {
 	return pending, nil
 }
 
-// syncFolder flushes the names in a folder to the disk. Some file systems
-// cannot, and say so with EINVAL or ENOTSUP; there is nothing more to do then.
+// syncFolder flushes the names in a folder to disk. It ignores EINVAL and ENOTSUP, with which
+// some file systems report that they cannot do this.
 func syncFolder(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

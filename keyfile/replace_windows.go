@@ -5,15 +5,15 @@ import (
 	"path/filepath"
 )
 
-// A pendingFile is a temporary file that takes its place when it is complete.
+// A pendingFile is a temporary file that replaces its destination when it is complete.
 type pendingFile struct {
 	*os.File
-	path string // its place
+	path string // its destination
 	done bool   // the temporary file is gone
 }
 
-// writePending writes data to a temporary file beside path. It has the access list that the
-// folder gives to its files.
+// writePending writes data to a temporary file beside path. It inherits the access list of
+// the folder.
 func writePending(path string, data []byte) (*pendingFile, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path))
 	if err != nil {
@@ -27,8 +27,8 @@ func writePending(path string, data []byte) (*pendingFile, error) {
 	return pending, nil
 }
 
-// CloseAtomicallyReplace flushes the file to the disk and gives it its place, whatever file
-// is there. Windows moves no file that is open.
+// CloseAtomicallyReplace flushes the file to disk and moves it to its destination, replacing
+// any file there. It closes the file first, because Windows cannot move an open file.
 func (f *pendingFile) CloseAtomicallyReplace() error {
 	if err := f.Sync(); err != nil {
 		return err
@@ -43,15 +43,15 @@ func (f *pendingFile) CloseAtomicallyReplace() error {
 	return nil
 }
 
-// Cleanup removes the temporary file, unless it has its place already.
+// Cleanup removes the temporary file, unless it has been moved to its destination.
 func (f *pendingFile) Cleanup() error {
 	if f.done {
 		return nil
 	}
 	f.done = true
-	f.Close() // which fails if it is closed already
+	f.Close() // fails if it is closed already
 	return os.Remove(f.Name())
 }
 
-// syncFolder does nothing: Windows flushes no folders, and NTFS keeps a journal of names.
+// syncFolder does nothing: Windows cannot flush folders, and NTFS has a journal for names.
 func syncFolder(string) error { return nil }

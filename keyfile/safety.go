@@ -11,15 +11,15 @@ import (
 	"syscall"
 )
 
-// The modes that everything in a home has.
+// The modes of all folders and files in a home.
 const (
 	folderMode fs.FileMode = 0o700
 	fileMode   fs.FileMode = 0o600
 )
 
-// readPrivate reads a private file of at most limit bytes whole. It refuses
-// what is not private, and never follows a symbolic link in the last place of
-// path nor waits on a pipe that was put there.
+// readPrivate reads a whole private file of at most limit bytes. It returns an error if the
+// file is not private. It neither follows a symbolic link in the last element of path, nor
+// waits for a pipe there.
 func (h *Home) readPrivate(path string, limit int) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openItself, 0)
 	if errors.Is(err, syscall.ELOOP) {
@@ -38,7 +38,7 @@ func (h *Home) readPrivate(path string, limit int) ([]byte, error) {
 	return readFile(f, info, path, limit)
 }
 
-// readFile reads f, whose size info has, whole.
+// readFile reads the whole of f, whose size is in info.
 func readFile(f *os.File, info fs.FileInfo, path string, limit int) ([]byte, error) {
 	if info.Mode().IsRegular() && info.Size() < int64(limit) {
 		limit = int(info.Size())
@@ -46,8 +46,8 @@ func readFile(f *os.File, info fs.FileInfo, path string, limit int) ([]byte, err
 	return readBounded(f, path, limit)
 }
 
-// readBounded reads r whole, at most limit bytes of it, into one buffer that
-// never moves, so that wiping it leaves no copy behind.
+// readBounded reads all of r, at most limit bytes, into one buffer that never moves, so that
+// wiping it leaves no copy behind.
 func readBounded(r io.Reader, path string, limit int) ([]byte, error) {
 	b := make([]byte, limit+1)
 	n, err := io.ReadFull(r, b)
@@ -62,7 +62,7 @@ func readBounded(r io.Reader, path string, limit int) ([]byte, error) {
 	return b[:n], nil
 }
 
-// checkFolder refuses a folder that is not private. One that is not there is
+// checkFolder returns an error if a folder is not private. If it does not exist the error is
 // an fs.ErrNotExist.
 func (h *Home) checkFolder(path string) error {
 	info, err := os.Lstat(path)
@@ -72,8 +72,9 @@ func (h *Home) checkFolder(path string) error {
 	return h.checkPrivate(path, info, folderMode)
 }
 
-// checkPrivate tells whether what info describes is of the kind of mode (a
-// folder or a regular file), is ours, and gives nobody else any right.
+// checkPrivate returns an error unless info describes something of the kind of mode (a folder
+// or a regular file) that belongs to us and gives nobody else any right. On a file system
+// without modes it only warns.
 func (h *Home) checkPrivate(path string, info fs.FileInfo, mode fs.FileMode) error {
 	switch folder := mode == folderMode; {
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -112,9 +113,9 @@ func symlinkError(path string) error {
 	}
 }
 
-// CheckSecretFile returns an *UnsafeError if others than its owner have a right
-// to a file outside of the home, with a secret in it, that info describes. Pipes
-// and devices have no mode that says so.
+// CheckSecretFile returns an *UnsafeError if users other than its owner have access to a file
+// with a secret outside the home, which info describes. Pipes and devices are not checked,
+// because their mode says nothing about this.
 func (h *Home) CheckSecretFile(path string, info fs.FileInfo) error {
 	unsafe := modeError(path, info, fileMode)
 	if unsafe == nil || !info.Mode().IsRegular() {
@@ -128,13 +129,13 @@ func (h *Home) CheckSecretFile(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// warnOnModes says once that a folder's file system keeps nothing private.
+// warnOnModes warns once that a folder's file system cannot keep files private.
 func (h *Home) warnOnModes(folder string) {
 	h.warnOnce(folder + " is on a file system without permissions: " +
 		"nothing there can be kept from other users of this machine")
 }
 
-// shellQuote makes path one word of a shell, for commands to copy.
+// shellQuote quotes path for a shell, for commands that the user can copy.
 func shellQuote(path string) string {
 	for i := range len(path) {
 		if c := path[i]; !isPlain(c) && c != '/' {

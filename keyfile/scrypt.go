@@ -11,16 +11,16 @@ import (
 	"golang.org/x/crypto/salsa20/salsa"
 )
 
-// This is scrypt (RFC 7914) with a parallelization parameter of 1, on bytes that are wiped. The
-// usual library, golang.org/x/crypto/scrypt, makes strings of the passphrase, which nobody
-// can wipe. A test compares the two.
+// This is scrypt (RFC 7914) with a parallelization parameter of 1, on memory that is wiped.
+// The usual library, golang.org/x/crypto/scrypt, converts the passphrase to strings, which
+// cannot be wiped. A test compares the two.
 
-// scryptBlock is the length in bytes of what Salsa20/8 mixes.
+// scryptBlock is the length of a Salsa20/8 block in bytes.
 const scryptBlock = 64
 
 // scryptKey derives a key of 32 bytes from a passphrase and a salt. The cost parameter is
-// 2^logN, with logN from 1 to maxWorkFactor, and the block size parameter is r. On a 32-bit
-// processor, the memory for the greatest of them cannot be addressed.
+// 2^logN, with logN from 1 to maxWorkFactor, and the block size parameter is r. The memory
+// for the greatest cost cannot be addressed on a 32-bit processor, which is an error.
 func scryptKey(passphrase, salt []byte, logN, r int) ([sha256.Size]byte, error) {
 	var key [sha256.Size]byte
 	if logN < 1 || logN > maxWorkFactor {
@@ -39,8 +39,8 @@ func scryptKey(passphrase, salt []byte, logN, r int) ([sha256.Size]byte, error) 
 	return key, nil
 }
 
-// romix is scryptROMix (RFC 7914, section 5): it mixes block, of 128*r bytes, n times, n
-// being a power of two.
+// romix is scryptROMix (RFC 7914, section 5): it mixes block, of 128*r bytes, n times. n must
+// be a power of two.
 func romix(block []byte, n int) {
 	size := len(block)
 	memory := make([]byte, n*size)
@@ -52,7 +52,7 @@ func romix(block []byte, n int) {
 		blockMix(mixed, block)
 		block, mixed = mixed, block
 	}
-	// An even number of times, so block is the caller's again.
+	// After an even number of swaps, block is the caller's buffer again.
 	for range n {
 		last := block[size-scryptBlock:]
 		j := int(binary.LittleEndian.Uint64(last) & uint64(n-1))
@@ -70,7 +70,7 @@ func blockMix(out, in []byte) {
 	for i := 0; i < len(in); i += scryptBlock {
 		subtle.XORBytes(x[:], x[:], in[i:i+scryptBlock])
 		salsa.Core208(&x, &x)
-		at := i / 2 // the blocks with even numbers come first, then those with odd ones
+		at := i / 2 // the even-numbered blocks come first, then the odd-numbered ones
 		if i/scryptBlock%2 == 1 {
 			at = half + (i-scryptBlock)/2
 		}
@@ -79,8 +79,8 @@ func blockMix(out, in []byte) {
 	clear(x[:])
 }
 
-// A passphraseMAC is HMAC-SHA-256 (RFC 2104) with a passphrase as its key, which is only in
-// memory that is wiped.
+// A passphraseMAC is HMAC-SHA-256 (RFC 2104) with a passphrase as its key. It keeps the key
+// only in memory that is wiped.
 type passphraseMAC struct {
 	inner, outer [sha256.BlockSize]byte // the key, padded and masked
 	hash         hash.Hash
@@ -100,7 +100,7 @@ func newPassphraseMAC(passphrase []byte) *passphraseMAC {
 	return m
 }
 
-// derive is PBKDF2 (RFC 8018) with one iteration: it fills key.
+// derive fills key by PBKDF2 (RFC 8018) with one iteration.
 func (m *passphraseMAC) derive(key, salt []byte) {
 	var sum [sha256.Size]byte
 	defer clear(sum[:])
@@ -118,7 +118,7 @@ func (m *passphraseMAC) derive(key, salt []byte) {
 	}
 }
 
-// wipe overwrites the key, and what the hash keeps of the last input that was no whole block.
+// wipe overwrites the key, and the incomplete last block in the state of the hash.
 func (m *passphraseMAC) wipe() {
 	clear(m.inner[:])
 	clear(m.outer[:])

@@ -20,16 +20,16 @@ import (
 	"otrpipe/internal/secret"
 )
 
-// A PassphraseFunc gets a passphrase, from a terminal for example. It is called
-// at most once for each identity, and only if that identity is protected. What
-// it returns is overwritten after use.
+// A PassphraseFunc gets a passphrase, for example from a terminal. It is called at most once
+// per identity, and only if that identity is protected. The returned passphrase is
+// overwritten after use.
 type PassphraseFunc func(prompt string) ([]byte, error)
 
-// isSealed tells whether a private key file is protected.
+// isSealed reports whether a private key file is protected.
 func isSealed(file []byte) bool { return bytes.HasPrefix(file, []byte(armor.Header)) }
 
-// seal encrypts a private key file's text to a passphrase: an armored age file
-// with age's default work factor, unless another is given.
+// seal encrypts a private key file's text with a passphrase. The result is an armored age
+// file with age's default work factor, unless another one is given.
 func seal(text, passphrase []byte, workFactor int) (file []byte, err error) {
 	if len(passphrase) == 0 {
 		return nil, fmt.Errorf("%w is empty", ErrPassphrase)
@@ -44,9 +44,9 @@ func seal(text, passphrase []byte, workFactor int) (file []byte, err error) {
 	return file, nil
 }
 
-// unseal decrypts what seal has made; what names it in prompts and errors. The
-// armor is checked before pass is asked, so that nobody types a passphrase for
-// a file that cannot be opened.
+// unseal decrypts the output of seal; what names it in prompts and errors. It checks the
+// armor before it calls pass, so that nobody types a passphrase for a file that cannot be
+// opened.
 func unseal(file []byte, what string, pass PassphraseFunc) (text []byte, err error) {
 	sealed, err := dearmor(file, what)
 	if err != nil {
@@ -68,7 +68,7 @@ func unseal(file []byte, what string, pass PassphraseFunc) (text []byte, err err
 	return text, nil
 }
 
-// dearmor returns the age file in an armored one.
+// dearmor removes the armor of an age file.
 func dearmor(file []byte, what string) ([]byte, error) {
 	sealed, err := io.ReadAll(armor.NewReader(bytes.NewReader(file)))
 	if err != nil {
@@ -91,9 +91,9 @@ func ask(what string, pass PassphraseFunc) ([]byte, error) {
 	return passphrase, nil
 }
 
-// What follows is the part of the age format (c2sp.org/age) that sees a secret. The age
+// The following is the part of the age format (c2sp.org/age) that handles secrets. The age
 // library does the rest: armor, header and the header's authenticator. Its own code for
-// passphrases takes a string, which nobody can wipe, and its code for the payload leaves
+// passphrases takes a string, which cannot be wiped, and its code for the payload leaves
 // copies of the text behind.
 
 const (
@@ -102,24 +102,24 @@ const (
 	scryptSalt   = 16 // bytes
 	scryptR      = 8  // scrypt's block size parameter
 
-	// defaultWorkFactor and maxWorkFactor are age's own: about one second and, at most, 15
-	// seconds and 4 GiB for a file that somebody else has made.
+	// defaultWorkFactor and maxWorkFactor are age's own. The default takes about one second;
+	// a file from someone else takes at most 15 seconds and 4 GiB.
 	defaultWorkFactor = 18
 	maxWorkFactor     = 22
 
 	ageFileKey = 16 // bytes
-	ageNonce   = 16 // bytes, in front of the payload
-	// ageChunk is how much of the payload, in bytes, is encrypted at once. Private keys are
-	// never longer: their payload is one chunk.
+	ageNonce   = 16 // bytes, before the payload
+	// ageChunk is the size of a chunk of the payload in bytes. The payload of a private key
+	// file is always a single chunk.
 	ageChunk = 64 << 10
 )
 
-// usualWorkFactor is that of new files. It never changes in the program: only the stories of
-// package testscripts, which have the program in their own test binary and would spend most
-// of their time in scrypt, link to it by name and lower it.
+// usualWorkFactor is the work factor of new files. The program never changes it. Only package
+// testscripts, which runs the program inside its own test binary and would spend most of its
+// time in scrypt, links to it by name and lowers it.
 var usualWorkFactor = defaultWorkFactor
 
-// sealAge makes an armored age file of text.
+// sealAge encrypts text as an armored age file.
 func sealAge(text, passphrase []byte, workFactor int) ([]byte, error) {
 	if len(text) > ageChunk {
 		return nil, fmt.Errorf("a text of %d bytes", len(text))
@@ -127,7 +127,7 @@ func sealAge(text, passphrase []byte, workFactor int) ([]byte, error) {
 	p := &passphraseStanza{passphrase: passphrase, workFactor: workFactor}
 	defer p.wipe()
 	var sealed bytes.Buffer
-	// This writes the header and the nonce. Writing the text is left to us.
+	// This writes the header and the nonce. We write the text ourselves.
 	if _, err := age.Encrypt(&sealed, p); err != nil {
 		return nil, err
 	}
@@ -150,13 +150,13 @@ func sealAge(text, passphrase []byte, workFactor int) ([]byte, error) {
 	return file.Bytes(), nil
 }
 
-// openAge returns the text in an age file without armor.
+// openAge decrypts an age file without armor.
 func openAge(sealed, passphrase []byte) ([]byte, error) {
 	header, err := age.ExtractHeader(bytes.NewReader(sealed))
 	if err != nil {
 		return nil, err
 	}
-	payload := sealed[len(header):] // what was read as a header is written the same
+	payload := sealed[len(header):] // the header is as long as in the file
 	p := &passphraseStanza{passphrase: passphrase}
 	defer p.wipe()
 	if _, err := age.DecryptHeader(header, p); err != nil {
@@ -180,10 +180,10 @@ func openAge(sealed, passphrase []byte) ([]byte, error) {
 	return text, nil
 }
 
-// onlyChunk is the nonce of a payload's first chunk that is also the last.
+// onlyChunk is the nonce of a chunk that is both the first and the last of its payload.
 var onlyChunk = [chacha20poly1305.NonceSize]byte{chacha20poly1305.NonceSize - 1: 1}
 
-// payloadCipher is the cipher for the payload of a file. The caller wipes it.
+// payloadCipher returns the cipher for the payload of a file. The caller has to wipe it.
 func payloadCipher(fileKey, nonce []byte) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, fileKey, nonce, "payload", chacha20poly1305.KeySize)
 	if err != nil {
@@ -193,17 +193,17 @@ func payloadCipher(fileKey, nonce []byte) (cipher.AEAD, error) {
 	return chacha20poly1305.New(key)
 }
 
-// A passphraseStanza wraps and unwraps the key of a file with a passphrase. It is an
-// age.Recipient and an age.Identity.
+// A passphraseStanza wraps and unwraps a file key with a passphrase. It implements
+// age.Recipient and age.Identity.
 type passphraseStanza struct {
 	passphrase []byte // the caller's
 	workFactor int    // for Wrap
-	fileKey    []byte // the last one that was wrapped or unwrapped
+	fileKey    []byte // the last wrapped or unwrapped key
 }
 
 func (p *passphraseStanza) wipe() { clear(p.fileKey) }
 
-// Wrap makes the stanza of a file's key.
+// Wrap makes the stanza for a file key.
 func (p *passphraseStanza) Wrap(fileKey []byte) ([]*age.Stanza, error) {
 	p.fileKey = fileKey
 	salt := make([]byte, scryptSalt)
@@ -222,8 +222,8 @@ func (p *passphraseStanza) Wrap(fileKey []byte) ([]*age.Stanza, error) {
 	}}, nil
 }
 
-// Unwrap returns the key of the file whose stanzas these are. A stanza for a passphrase is
-// the only one of its file.
+// Unwrap returns the file key from the stanzas of a file. A passphrase stanza must be the
+// only one.
 func (p *passphraseStanza) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	if !slices.ContainsFunc(stanzas, func(s *age.Stanza) bool { return s.Type == scryptStanza }) {
 		return nil, age.ErrIncorrectIdentity
@@ -256,7 +256,7 @@ var (
 	errScryptStanza = errors.New("its stanza for a passphrase is not as age writes it")
 )
 
-// cipher is the cipher for a file's key. The caller wipes it.
+// cipher returns the cipher for wrapping a file key. The caller has to wipe it.
 func (p *passphraseStanza) cipher(salt []byte, workFactor int) (cipher.AEAD, error) {
 	labelled := append([]byte(scryptLabel), salt...)
 	key, err := scryptKey(p.passphrase, labelled, workFactor, scryptR)

@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// A sexp is an S-expression: an atom, which is bytes, or a list. Libotr keeps
-// private keys in S-expressions as libgcrypt writes them for people to read.
+// A sexp is an S-expression: an atom, which is bytes, or a list. libotr keeps private keys in
+// S-expressions in libgcrypt's readable format.
 type sexp struct {
 	atom   []byte
 	list   []sexp
 	isList bool
 }
 
-// maxDepth is how deep lists may be nested. Libotr's file of private keys has
-// five levels.
+// maxDepth is the maximum nesting depth of lists. libotr's file of private keys has five
+// levels.
 const maxDepth = 8
 
-// parseSexp reads one S-expression and nothing behind it but white space. An
-// atom is a token (letters, digits and "-./_:*+=", no digit first), a string in
-// double quotes with C's escapes, or hexadecimal digits between two "#".
+// parseSexp parses one S-expression, which may only be followed by white space. An atom is a
+// token (letters, digits and "-./_:*+=", no digit first), a string in double quotes with C's
+// escapes, or hexadecimal digits between two "#".
 func parseSexp(b []byte) (sexp, error) {
 	p := sexpParser{text: b}
 	p.skipSpace()
@@ -40,7 +40,7 @@ func parseSexp(b []byte) (sexp, error) {
 	return s, nil
 }
 
-// head returns the atom that a list begins with.
+// head returns the atom at the beginning of a list.
 func (s *sexp) head() string {
 	if !s.isList || len(s.list) == 0 || s.list[0].isList {
 		return ""
@@ -48,7 +48,7 @@ func (s *sexp) head() string {
 	return string(s.list[0].atom)
 }
 
-// value returns the one atom of a list "(name atom)".
+// value returns the atom of a list "(name atom)".
 func (s *sexp) value() ([]byte, error) {
 	if len(s.list) != 2 || s.list[1].isList {
 		return nil, fmt.Errorf("%w: %s has not one value", ErrFormat, s.head())
@@ -56,8 +56,8 @@ func (s *sexp) value() ([]byte, error) {
 	return s.list[1].atom, nil
 }
 
-// fields takes a list apart whose elements after the first are lists, each with
-// another one of the names at its beginning and each of the names there.
+// fields returns the elements of a list after the first. They must be lists that begin with
+// the given names, each name exactly once.
 func (s *sexp) fields(names ...string) ([]*sexp, error) {
 	found := make([]*sexp, len(names))
 	for i := 1; i < len(s.list); i++ {
@@ -93,10 +93,10 @@ func (s *sexp) wipe() {
 }
 
 type sexpParser struct {
-	text []byte // what is left
+	text []byte // the remaining input
 }
 
-// wrong makes an error that says where in whole, but never what is there: it
+// wrong returns an error with the position in whole. It never quotes the text there, which
 // might be a secret.
 func (p *sexpParser) wrong(whole []byte, what string) error {
 	line := 1 + bytes.Count(whole[:len(whole)-len(p.text)], []byte("\n"))
@@ -132,8 +132,8 @@ func (p *sexpParser) expression(depth int) (sexp, error) {
 	return sexp{}, fmt.Errorf("neither a list, a name, a string nor a number")
 }
 
-// listAt reads a list. What was read before an error is returned with it, to be
-// wiped.
+// listAt parses a list. With an error it returns what was read before, so that the caller can
+// wipe it.
 func (p *sexpParser) listAt(depth int) (sexp, error) {
 	s := sexp{isList: true}
 	if depth == maxDepth {
@@ -154,7 +154,7 @@ func (p *sexpParser) listAt(depth int) (sexp, error) {
 	}
 }
 
-// quoted reads a string. Bytes above ASCII stand for themselves.
+// quoted parses a string. Bytes above ASCII stand for themselves.
 func (p *sexpParser) quoted() ([]byte, error) {
 	b := p.text[1:]
 	var atom []byte
@@ -180,7 +180,7 @@ func (p *sexpParser) quoted() ([]byte, error) {
 	}
 }
 
-// unescape reads what follows a backslash.
+// unescape parses an escape sequence after its backslash.
 func unescape(b []byte) (c byte, rest []byte, err error) {
 	const letters, values = `btvnfr"'\`, "\b\t\v\n\f\r\"'\\"
 	bad := fmt.Errorf("an unknown escape in a string")
@@ -213,7 +213,7 @@ func unescape(b []byte) (c byte, rest []byte, err error) {
 	return byte(value), b[3:], nil
 }
 
-// hex reads hexadecimal digits, between which there may be white space.
+// hex parses hexadecimal digits, which may have white space between them.
 func (p *sexpParser) hex() ([]byte, error) {
 	end := bytes.IndexByte(p.text[1:], '#')
 	if end < 0 {
@@ -241,8 +241,8 @@ func isTokenByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || isDigit(c) || strings.IndexByte("-./_:*+=", c) >= 0
 }
 
-// appendAtom writes a name as libgcrypt does: as a token if it looks like one,
-// else in quotes if it is mostly text, else in hexadecimal digits.
+// appendAtom appends a name as libgcrypt does: as a token if possible, otherwise in quotes if
+// it is mostly text, and otherwise in hexadecimal digits.
 func appendAtom(b, atom []byte) []byte {
 	token, text := len(atom) > 0 && !isDigit(atom[0]), len(atom) == 0 || atom[0] != 0 && atom[0] < 0x80
 	for _, c := range atom {
@@ -269,7 +269,7 @@ func appendAtom(b, atom []byte) []byte {
 	return append(b, '"')
 }
 
-// appendNumber writes bytes in upper-case hexadecimal digits.
+// appendNumber appends bytes in upper-case hexadecimal digits.
 func appendNumber(b, n []byte) []byte {
 	b = append(b, '#')
 	for _, c := range n {

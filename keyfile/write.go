@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 )
 
-// WriteFile writes a file for others to read, such as one of libotr's, whole or
-// not at all, with mode 0600. A file that is there already is left alone unless
-// force is set: ErrExists. What is no regular file, such as a pipe or a
-// terminal, is written to as it is.
+// WriteFile writes a file for another program, such as one of libotr's, completely or not at
+// all, with mode 0600. If the file exists, it is replaced only if force is set; otherwise the
+// error is ErrExists. Anything but a regular file, such as a pipe or a terminal, is written
+// to directly.
 func WriteFile(path string, data []byte, force bool) error {
 	info, err := os.Stat(path)
 	switch {
@@ -22,7 +22,7 @@ func WriteFile(path string, data []byte, force bool) error {
 	case err == nil && !force:
 		return fmt.Errorf("%w: %s", ErrExists, path)
 	case err == nil:
-		// The file that a link leads to is replaced, not the link.
+		// Replace the target of a link, not the link itself.
 		if path, err = filepath.EvalSymlinks(path); err != nil {
 			return pathError(err)
 		}
@@ -48,19 +48,18 @@ func writeInto(path string, data []byte) error {
 	return nil
 }
 
-// replaceFile makes data the content of path, in one step that survives a loss
-// of power.
+// replaceFile sets the content of path to data, in one step that survives a power failure.
 func replaceFile(path string, data []byte) error { return replaceFiles(fileText{path, data}) }
 
-// A fileText is a file and what is to be its content.
+// A fileText is a file and its new content.
 type fileText struct {
 	path string
 	text []byte
 }
 
-// replaceFiles is replaceFile for several: each in one step, in their order. All
-// of them are on the disk before the first takes its place, so that a full disk
-// leaves them all as they were.
+// replaceFiles is replaceFile for several files: each is replaced in one step, in the given
+// order. All new contents are on disk before the first file is replaced, so that a full disk
+// leaves all files unchanged.
 func replaceFiles(files ...fileText) error {
 	var all []*pendingFile
 	defer func() {
@@ -75,7 +74,7 @@ func replaceFiles(files ...fileText) error {
 		}
 		all = append(all, pending)
 		if len(all) == 1 {
-			continue // it is flushed when it takes its place
+			continue // it is flushed when it replaces its destination
 		}
 		if err := pending.Sync(); err != nil {
 			return errorAt(file.path, err)
@@ -92,8 +91,8 @@ func replaceFiles(files ...fileText) error {
 	return nil
 }
 
-// createFile is replaceFile for a path where nothing is yet; what has come
-// there meanwhile stays: ErrExists.
+// createFile is replaceFile for a path that does not exist. If something has been created
+// there in the meantime, that stays and the error is ErrExists.
 func createFile(path string, data []byte) error {
 	pending, err := writePending(path, data)
 	if err != nil {
@@ -103,8 +102,8 @@ func createFile(path string, data []byte) error {
 	if err := pending.Sync(); err != nil {
 		return errorAt(path, err)
 	}
-	// A second name for the file is given only where nothing is, which a rename
-	// does not promise. Where files have one name only, the look must do.
+	// Unlike a rename, a link never replaces an existing file. On a file system without
+	// links, checking the path before a rename has to be enough.
 	err = os.Link(pending.Name(), path)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		if _, statErr := os.Lstat(path); errors.Is(statErr, fs.ErrNotExist) {
@@ -119,7 +118,8 @@ func createFile(path string, data []byte) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// writeNew writes a file of a folder that nobody else sees yet. The caller words the error.
+// writeNew writes a file in a folder that nobody else can see yet. The caller words the
+// error.
 func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
@@ -135,8 +135,8 @@ func writeNew(path string, data []byte) error {
 	return err
 }
 
-// Exists says whether something is at path that WriteFile would not write over without
-// force.
+// Exists reports whether there is something at path that WriteFile would not overwrite
+// without force.
 func Exists(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && (info.Mode().IsRegular() || info.IsDir())
