@@ -2,7 +2,7 @@
 
 package secret
 
-// Do calls f. This build erases nothing.
+// Do calls f. In this build it erases nothing.
 func Do(f func()) { f() }
 
 // Enabled reports whether Do erases anything in this build.

@@ -5,9 +5,9 @@ import (
 	"unsafe"
 )
 
-// Wipe overwrites the state of a cipher of another package, which has no way to wipe itself:
-// what x, or each field of x, points to. State that has pointers of its own is left alone,
-// for it may be shared. The caller does not use x again.
+// Wipe overwrites the state of another package's cipher that has no method for that:
+// everything that x, or each field of x, points to. It leaves state that contains pointers
+// alone, because that may be shared. The caller must not use x again.
 func Wipe(x any) { wipe(reflect.ValueOf(x)) }
 
 func wipe(v reflect.Value) {
