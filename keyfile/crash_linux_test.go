@@ -346,6 +346,7 @@ func whole(t *testing.T, h *Home, step int) {
 }
 
 func TestTwentyWritersAtOnceLoseNothing(t *testing.T) {
+	t.Parallel()
 	writers := 20
 	if testing.Short() {
 		writers = 6

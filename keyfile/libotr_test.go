@@ -67,6 +67,7 @@ var nameForms = []string{
 }
 
 func TestLibotrAndWeReadEachOthersPrivateKeys(t *testing.T) {
+	t.Parallel()
 	run := libotr(t)
 	theirs := filepath.Join(t.TempDir(), "otr.private_key")
 	var accounts []Account
@@ -117,6 +118,7 @@ func TestLibotrAndWeReadEachOthersPrivateKeys(t *testing.T) {
 }
 
 func TestLibotrAndWeReadEachOthersFingerprints(t *testing.T) {
+	t.Parallel()
 	run := libotr(t)
 	dir := t.TempDir()
 	account := Account{"bob@example.com/res", "prpl-jabber"}
@@ -154,6 +156,7 @@ func TestLibotrAndWeReadEachOthersFingerprints(t *testing.T) {
 }
 
 func TestLibotrAndWeReadEachOthersInstanceTags(t *testing.T) {
+	t.Parallel()
 	run := libotr(t)
 	dir := t.TempDir()
 	theirs, ours := filepath.Join(dir, "theirs"), filepath.Join(dir, "ours")

@@ -17,6 +17,7 @@ func init() {
 // TestAnOfflineStateThatIsKilledIsTheOldOrTheNew: the deletion of a prekey and the session
 // that it has begun are one write.
 func TestAnOfflineStateThatIsKilledIsTheOldOrTheNew(t *testing.T) {
+	t.Parallel() // most of it is waiting for the disk
 	stride := 1
 	if testing.Short() {
 		stride = 15
