@@ -2,8 +2,8 @@ package offline
 
 import (
 	"errors"
-	"fmt"
 
+	"otrpipe/internal/refine"
 	"otrpipe/otr/v4"
 )
 
@@ -28,9 +28,9 @@ var (
 	// reason.
 	ErrRefused = errors.New("offline: the message is refused")
 	// ErrRead is an ErrRefused: the message has been read before.
-	ErrRead = fmt.Errorf("%w: it has been read before", ErrRefused)
+	ErrRead = refine.Error(&ErrRefused, ": it has been read before")
 	// ErrSender is an ErrRefused: the prekey was published for someone else.
-	ErrSender = fmt.Errorf("%w: its prekey was published for somebody else", ErrRefused)
+	ErrSender = refine.Error(&ErrRefused, ": its prekey was published for somebody else")
 	// ErrNothing means that the input contained no message to open.
 	ErrNothing = errors.New("offline: no message in the input")
 	// ErrBroken means that the messages of a stream are not consecutive.

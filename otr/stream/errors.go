@@ -3,6 +3,8 @@ package stream
 import (
 	"errors"
 	"fmt"
+
+	"otrpipe/internal/refine"
 )
 
 // The results of a Stream or Lines. The first failure sticks: every method returns it from
@@ -13,56 +15,56 @@ var (
 	ErrRefused = errors.New("stream: the peer's key was refused")
 	// ErrOtherKey: a key exchange brought a key other than the one that the Stream or Lines
 	// belongs to.
-	ErrOtherKey = fmt.Errorf("%w: another key came in mid-session", ErrRefused)
+	ErrOtherKey = refine.Error(&ErrRefused, ": another key came in mid-session")
 	// ErrDowngraded: both ends offered a better version of OTR than the session has. Someone
 	// in the middle may have caused this.
-	ErrDowngraded = fmt.Errorf("%w: the session is of an older version than both ends offered", ErrRefused)
+	ErrDowngraded = refine.Error(&ErrRefused, ": the session is of an older version than both ends offered")
 
 	// ErrSMP means that the secrets differ, or that the peer broke off the comparison.
 	ErrSMP = errors.New("stream: the comparison of secrets failed")
 	// ErrBrokenOff is an ErrSMP: the peer was shown whether the secrets are equal, but the
 	// comparison ended before we were. Someone may be guessing.
-	ErrBrokenOff = fmt.Errorf("%w: it was broken off after the peer had seen the outcome", ErrSMP)
+	ErrBrokenOff = refine.Error(&ErrSMP, ": it was broken off after the peer had seen the outcome")
 
 	// ErrTimeout means that Config.Timeout passed before payload could move.
 	ErrTimeout = errors.New("stream: time is up")
 	// ErrSilent is an ErrTimeout: nothing has come from the transport.
-	ErrSilent = fmt.Errorf("%w: nothing has come", ErrTimeout)
+	ErrSilent = refine.Error(&ErrTimeout, ": nothing has come")
 	// ErrNoStream is an ErrTimeout: there is a session, but the peer sends no HELLO, so it is
 	// not a Stream. Lines would work.
-	ErrNoStream = fmt.Errorf("%w: the peer sends no byte stream", ErrTimeout)
+	ErrNoStream = refine.Error(&ErrTimeout, ": the peer sends no byte stream")
 	// ErrPeerLines is an ErrNoStream: the peer has shown that it runs Lines.
-	ErrPeerLines = fmt.Errorf("%w: it runs mode lines", ErrNoStream)
+	ErrPeerLines = refine.Error(&ErrNoStream, ": it runs mode lines")
 
 	// ErrBroken means that the stream stopped before its authenticated end, or was tampered
 	// with, reordered or cut. The following errors wrap it.
 	ErrBroken = errors.New("stream: broken")
 	// ErrAborted: the peer says that nothing more will come.
-	ErrAborted = fmt.Errorf("%w: the peer aborted", ErrBroken)
+	ErrAborted = refine.Error(&ErrBroken, ": the peer aborted")
 	// ErrStopped: the peer stopped reading before it had all that was written.
-	ErrStopped = fmt.Errorf("%w: the peer stopped reading", ErrBroken)
+	ErrStopped = refine.Error(&ErrBroken, ": the peer stopped reading")
 	// ErrPeerEnded: the peer ended the session too early.
-	ErrPeerEnded = fmt.Errorf("%w: the peer ended the session", ErrBroken)
+	ErrPeerEnded = refine.Error(&ErrBroken, ": the peer ended the session")
 	// ErrTransport: the transport closed or failed too early.
-	ErrTransport = fmt.Errorf("%w: the transport ended", ErrBroken)
+	ErrTransport = refine.Error(&ErrBroken, ": the transport ended")
 	// ErrClosedBeforeSession is an ErrTransport before there was any session.
-	ErrClosedBeforeSession = fmt.Errorf("%w before there was a session", ErrTransport)
+	ErrClosedBeforeSession = refine.Error(&ErrTransport, " before there was a session")
 	// ErrDead: nothing authentic came from the peer for Config.Dead.
-	ErrDead = fmt.Errorf("%w: the peer is silent", ErrBroken)
+	ErrDead = refine.Error(&ErrBroken, ": the peer is silent")
 	// ErrExpired: the session's keys had not changed for too long.
-	ErrExpired = fmt.Errorf("%w: the session expired", ErrBroken)
+	ErrExpired = refine.Error(&ErrBroken, ": the session expired")
 
 	// ErrLost: texts from the peer have not arrived.
-	ErrLost = fmt.Errorf("%w: texts of the peer's were lost", ErrBroken)
+	ErrLost = refine.Error(&ErrBroken, ": texts of the peer's were lost")
 	// ErrUndelivered: the peer acknowledges texts, but has not acknowledged all of them.
-	ErrUndelivered = fmt.Errorf("%w: not everything has reached the peer", ErrBroken)
+	ErrUndelivered = refine.Error(&ErrBroken, ": not everything has reached the peer")
 	// ErrUnconfirmed: texts were sent in a session, but the peer has given no sign that it
 	// has that session. The last message of the key exchange may have been lost.
-	ErrUnconfirmed = fmt.Errorf("%w: the peer has given no sign that it has the session", ErrBroken)
+	ErrUnconfirmed = refine.Error(&ErrBroken, ": the peer has given no sign that it has the session")
 
 	// ErrUntaken: at the end the transport accepted nothing for the time Config.Drain, and
 	// the remaining output contained texts.
-	ErrUntaken = fmt.Errorf("%w: the transport did not take everything", ErrBroken)
+	ErrUntaken = refine.Error(&ErrBroken, ": the transport did not take everything")
 
 	// ErrPeerStream is for Lines: the peer runs a Stream.
 	ErrPeerStream = errors.New("stream: the peer runs mode stream")

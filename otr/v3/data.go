@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 
+	"otrpipe/internal/refine"
 	"otrpipe/internal/secret"
 	"otrpipe/otr/group"
 	"otrpipe/otr/keys"
@@ -20,15 +21,15 @@ var (
 	ErrUnreadable = errors.New("v3: unreadable data message")
 	// ErrUnknownKey is an ErrUnreadable: we do not have the keys that the
 	// message names.
-	ErrUnknownKey = fmt.Errorf("%w: its keys are not ours", ErrUnreadable)
+	ErrUnknownKey = refine.Error(&ErrUnreadable, ": its keys are not ours")
 	// ErrMAC is an ErrUnreadable: the authenticator is wrong.
-	ErrMAC = fmt.Errorf("%w: the authenticator is wrong", ErrUnreadable)
+	ErrMAC = refine.Error(&ErrUnreadable, ": the authenticator is wrong")
 	// ErrReplay is an ErrUnreadable: the message is authentic, but it or a later
 	// one has come before.
-	ErrReplay = fmt.Errorf("%w: its counter is an old one", ErrUnreadable)
+	ErrReplay = refine.Error(&ErrUnreadable, ": its counter is an old one")
 	// ErrRevealed is an ErrIgnored: the MAC key that would verify the message has
 	// been published, so anybody can have written it.
-	ErrRevealed = fmt.Errorf("%w: its MAC key is public", ErrIgnored)
+	ErrRevealed = refine.Error(&ErrIgnored, ": its MAC key is public")
 	// ErrExhausted says that a counter or key id has no next value.
 	ErrExhausted = errors.New("v3: the session's counters are used up")
 )

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"otrpipe/internal/refine"
 	"otrpipe/internal/secret"
 	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
@@ -19,12 +20,12 @@ var (
 	// ErrUnreadable says that a data message could not be verified. Nothing has changed.
 	ErrUnreadable = errors.New("v4: unreadable data message")
 	// ErrUnknownKey is an ErrUnreadable: the message is of a ratchet that we do not have.
-	ErrUnknownKey = fmt.Errorf("%w: its keys are not ours", ErrUnreadable)
+	ErrUnknownKey = refine.Error(&ErrUnreadable, ": its keys are not ours")
 	// ErrMAC is an ErrUnreadable: the authenticator is wrong.
-	ErrMAC = fmt.Errorf("%w: the authenticator is wrong", ErrUnreadable)
+	ErrMAC = refine.Error(&ErrUnreadable, ": the authenticator is wrong")
 	// ErrReplay is an ErrUnreadable: the message has come before, or its key has been let
 	// go of. There is no key left to verify it with.
-	ErrReplay = fmt.Errorf("%w: it has come before", ErrUnreadable)
+	ErrReplay = refine.Error(&ErrUnreadable, ": it has come before")
 )
 
 const (

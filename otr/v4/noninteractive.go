@@ -3,9 +3,9 @@ package v4
 import (
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"time"
 
+	"otrpipe/internal/refine"
 	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
 )
@@ -27,11 +27,11 @@ var (
 	// ErrNoPrekey says that a Non-Interactive-Auth message names no prekey of ours.
 	ErrNoPrekey = errors.New("v4: no such prekey")
 	// ErrPrekeyUsed is an ErrNoPrekey: a message that has come before has used it.
-	ErrPrekeyUsed = fmt.Errorf("%w: it has been used", ErrNoPrekey)
+	ErrPrekeyUsed = refine.Error(&ErrNoPrekey, ": it has been used")
 	// ErrPrekeyExpired is an ErrNoPrekey: it has expired, and its secret is gone.
-	ErrPrekeyExpired = fmt.Errorf("%w: it has expired", ErrNoPrekey)
+	ErrPrekeyExpired = refine.Error(&ErrNoPrekey, ": it has expired")
 	// ErrAuthMAC is an ErrAuthentication: the Auth MAC is wrong.
-	ErrAuthMAC = fmt.Errorf("%w: the Auth MAC is wrong", ErrAuthentication)
+	ErrAuthMAC = refine.Error(&ErrAuthentication, ": the Auth MAC is wrong")
 )
 
 // NonInteractiveAuth is the body of a Non-Interactive-Auth message (section

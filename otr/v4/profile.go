@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"otrpipe/internal/refine"
 	"otrpipe/otr/group"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
@@ -41,7 +42,7 @@ const (
 var ErrProfile = errors.New("v4: invalid client profile")
 
 // ErrProfileOwner is an ErrProfile: the profile is not of the instance that has sent it.
-var ErrProfileOwner = fmt.Errorf("%w: it belongs to another instance", ErrProfile)
+var ErrProfileOwner = refine.Error(&ErrProfile, ": it belongs to another instance")
 
 // An ExpiredError is an ErrProfile: the profile has expired, which in a key exchange means
 // that the clock of one end is wrong.

@@ -1,9 +1,9 @@
 package v4
 
 import (
-	"fmt"
 	"time"
 
+	"otrpipe/internal/refine"
 	"otrpipe/otr/group"
 )
 
@@ -27,7 +27,7 @@ const (
 
 // ErrTooManySkipped is an ErrUnreadable: more than maxSkip messages before this one have
 // not come.
-var ErrTooManySkipped = fmt.Errorf("%w: too many messages before it are missing", ErrUnreadable)
+var ErrTooManySkipped = refine.Error(&ErrUnreadable, ": too many messages before it are missing")
 
 // Expire lets go of the keys of messages that have not come for an hour, or in a session
 // that began offline for a month. It is also done
