@@ -290,20 +290,34 @@ func (c *Console) Remember(text string) {
 	c.history.add(text)
 }
 
-// edits maps the keys that move the cursor or delete text to their effects.
-var edits = map[code]func(*line){
-	keyLeft:          (*line).left,
-	keyRight:         (*line).right,
-	keyHome:          (*line).home,
-	keyEnd:           (*line).end,
-	keyWordLeft:      (*line).wordLeft,
-	keyWordRight:     (*line).wordRight,
-	keyBackspace:     (*line).backspace,
-	keyDelete:        (*line).delete,
-	keyKillStart:     func(l *line) { l.kill(l.home) },
-	keyKillEnd:       func(l *line) { l.kill(l.end) },
-	keyKillWord:      func(l *line) { l.kill(l.wordLeft) },
-	keyKillWordRight: func(l *line) { l.kill(l.wordRight) },
+// edit applies a key that moves the cursor or deletes text. It ignores other keys.
+func (l *line) edit(c code) {
+	switch c {
+	case keyLeft:
+		l.left()
+	case keyRight:
+		l.right()
+	case keyHome:
+		l.home()
+	case keyEnd:
+		l.end()
+	case keyWordLeft:
+		l.wordLeft()
+	case keyWordRight:
+		l.wordRight()
+	case keyBackspace:
+		l.backspace()
+	case keyDelete:
+		l.delete()
+	case keyKillStart:
+		l.kill(l.home)
+	case keyKillEnd:
+		l.kill(l.end)
+	case keyKillWord:
+		l.kill(l.wordLeft)
+	case keyKillWordRight:
+		l.kill(l.wordRight)
+	}
 }
 
 // press applies a key to the line.
@@ -350,9 +364,7 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 	case keyDown:
 		c.history.newer(l)
 	default:
-		if edit, ok := edits[k.code]; ok {
-			edit(l)
-		}
+		l.edit(k.code)
 	}
 	if !fits {
 		c.complain("The line cannot get that long; nothing was added.")

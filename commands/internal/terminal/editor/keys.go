@@ -49,25 +49,49 @@ type key struct {
 	text []byte // keyPaste; line ends are LF
 }
 
-// controls maps single bytes to keys.
-var controls = map[byte]code{
+// controls holds the keys of single bytes.
+var controls = [256]code{
 	'\r': keyEnter, '\n': keyEnter, 0x7f: keyBackspace,
-	ctrl('A'): keyHome, ctrl('B'): keyLeft, ctrl('C'): keyInterrupt, ctrl('D'): keyEOF,
-	ctrl('E'): keyEnd, ctrl('I'): keyTab, ctrl('F'): keyRight, ctrl('H'): keyBackspace, ctrl('K'): keyKillEnd,
-	ctrl('L'): keyClear, ctrl('N'): keyDown, ctrl('P'): keyUp, ctrl('U'): keyKillStart,
-	ctrl('W'): keyKillWord, ctrl('Y'): keyYank, ctrl('Z'): keySuspend,
+	'A' & ctrl: keyHome, 'B' & ctrl: keyLeft, 'C' & ctrl: keyInterrupt, 'D' & ctrl: keyEOF,
+	'E' & ctrl: keyEnd, 'I' & ctrl: keyTab, 'F' & ctrl: keyRight, 'H' & ctrl: keyBackspace, 'K' & ctrl: keyKillEnd,
+	'L' & ctrl: keyClear, 'N' & ctrl: keyDown, 'P' & ctrl: keyUp, 'U' & ctrl: keyKillStart,
+	'W' & ctrl: keyKillWord, 'Y' & ctrl: keyYank, 'Z' & ctrl: keySuspend,
 }
 
-func ctrl(letter byte) byte { return letter & 0x1f }
+// ctrl masks the bits of a letter that the Ctrl key leaves.
+const ctrl = 0x1f
 
-// sequences maps what terminals send after ESC to keys.
-var sequences = map[string]code{
-	"[A": keyUp, "[B": keyDown, "[C": keyRight, "[D": keyLeft, "[H": keyHome, "[F": keyEnd,
-	"OA": keyUp, "OB": keyDown, "OC": keyRight, "OD": keyLeft, "OH": keyHome, "OF": keyEnd,
-	"[1~": keyHome, "[4~": keyEnd, "[7~": keyHome, "[8~": keyEnd, "[3~": keyDelete, "OM": keyEnter,
-	"[1;5C": keyWordRight, "[1;5D": keyWordLeft, "[1;3C": keyWordRight, "[1;3D": keyWordLeft,
-	"f": keyWordRight, "b": keyWordLeft, "d": keyKillWordRight, "\x7f": keyKillWord,
-	"\r": keyNewline, "\n": keyNewline,
+// sequenceKey returns the key for which terminals send ESC and s.
+func sequenceKey(s string) code {
+	switch s {
+	case "[A", "OA":
+		return keyUp
+	case "[B", "OB":
+		return keyDown
+	case "[C", "OC":
+		return keyRight
+	case "[D", "OD":
+		return keyLeft
+	case "[H", "OH", "[1~", "[7~":
+		return keyHome
+	case "[F", "OF", "[4~", "[8~":
+		return keyEnd
+	case "[3~":
+		return keyDelete
+	case "OM":
+		return keyEnter
+	case "[1;5C", "[1;3C", "f":
+		return keyWordRight
+	case "[1;5D", "[1;3D", "b":
+		return keyWordLeft
+	case "d":
+		return keyKillWordRight
+	case "\x7f":
+		return keyKillWord
+	case "\r", "\n":
+		return keyNewline
+	}
+	return keyNone
 }
 
 // The marks that terminals put around a pasted text on request.
@@ -106,7 +130,7 @@ func (d *decoder) next(all bool) (key, bool) {
 	if d.unread[0] == 0x1b {
 		return d.sequence(all)
 	}
-	if c, ok := controls[d.unread[0]]; ok {
+	if c := controls[d.unread[0]]; c != keyNone {
 		d.drop(1)
 		return key{code: c}, true
 	}
@@ -139,7 +163,7 @@ func (d *decoder) sequence(all bool) (key, bool) {
 		d.pasting = true
 		return d.paste()
 	}
-	return key{code: sequences[s[1:]]}, true
+	return key{code: sequenceKey(s[1:])}, true
 }
 
 // sequenceLen returns the length of the sequence at the beginning of b; 0: it is not complete.
