@@ -25,22 +25,39 @@ const (
 	shortBytes = 4 * rowBytes
 )
 
-// labels maps message types to their names in the specifications.
-var labels = map[string]string{
-	"query":                "Query",
-	"whitespace_tag":       "Whitespace tag",
-	"error":                "Error",
-	"fragment":             "Fragment",
-	"d_h_commit":           "D-H Commit",
-	"d_h_key":              "D-H Key",
-	"reveal_signature":     "Reveal Signature",
-	"signature":            "Signature",
-	"data":                 "Data",
-	"identity":             "Identity",
-	"auth_r":               "Auth-R",
-	"auth_i":               "Auth-I",
-	"non_interactive_auth": "Non-Interactive-Auth",
-	"prekey_ensemble":      "Prekey ensemble",
+// labelOf returns the name of a message type in the specifications; "": it has none.
+func labelOf(messageType string) string {
+	switch messageType {
+	case "query":
+		return "Query"
+	case "whitespace_tag":
+		return "Whitespace tag"
+	case "error":
+		return "Error"
+	case "fragment":
+		return "Fragment"
+	case "d_h_commit":
+		return "D-H Commit"
+	case "d_h_key":
+		return "D-H Key"
+	case "reveal_signature":
+		return "Reveal Signature"
+	case "signature":
+		return "Signature"
+	case "data":
+		return "Data"
+	case "identity":
+		return "Identity"
+	case "auth_r":
+		return "Auth-R"
+	case "auth_i":
+		return "Auth-I"
+	case "non_interactive_auth":
+		return "Non-Interactive-Auth"
+	case "prekey_ensemble":
+		return "Prekey ensemble"
+	}
+	return ""
 }
 
 // A Layout writes messages in a readable form.
@@ -70,7 +87,7 @@ func New(w io.Writer, colour, full bool) *Layout {
 
 // Message writes a message, one field per row, and an empty line.
 func (l *Layout) Message(m *toolkit.Message) error {
-	name := labels[m.Name]
+	name := labelOf(m.Name)
 	if name == "" {
 		name = "Unknown message"
 	}
