@@ -39,11 +39,13 @@ func chatCommand() *cli.Command {
 }
 
 // chatDefaults are the defaults for flags of chat that differ from those of connect.
-var chatDefaults = options.Values{
-	flagMode: {modeLines},
-	flagStay: {"true"},
-	flagRaw:  {"true"}, // a message may have several lines, and raw mode shows them
-	flagHTML: {htmlText},
+func chatDefaults() options.Values {
+	return options.Values{
+		flagMode: {modeLines},
+		flagStay: {"true"},
+		flagRaw:  {"true"}, // a message may have several lines, and raw mode shows them
+		flagHTML: {htmlText},
+	}
 }
 
 func runChat(c *cli.Context) error {
@@ -56,7 +58,7 @@ func runChat(c *cli.Context) error {
 		return exit.Errorf(exit.Usage, "%s talks in mode lines", c.Command.HelpName).
 			WithHint("otrpipe connect moves exact bytes")
 	}
-	e, err := newWhole(c, chatDefaults)
+	e, err := newWhole(c, chatDefaults())
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestAChatHasDefaultsOfItsOwn(t *testing.T) {
-	o, err := chatDefaults.Options(nil)
+	o, err := chatDefaults().Options(nil)
 	if err != nil || o.Mode != modeLines || !o.Stay || o.HTML != htmlText || o.Dead != 0 || o.Timeout != options.DefaultTimeout {
 		t.Errorf("%+v, %v", o, err)
 	}

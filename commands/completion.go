@@ -56,7 +56,7 @@ func completeCommand() *cli.Command {
 		ArgsUsage: "-- SHELL TEXT...",
 		Hidden:    true,
 		Action: func(c *cli.Context) error {
-			tables := complete.Tables{Values: flagValueWords, Arguments: argumentWords}
+			tables := complete.Tables{Values: flagValueWords(), Arguments: argumentWords()}
 			_, err := output(c).Write(tables.Answer(c, c.Args().Slice()))
 			return err
 		},

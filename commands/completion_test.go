@@ -14,11 +14,12 @@ import (
 // value can be, if only that nobody knows.
 func TestEveryFlagAndCommandIsKnownToCompletion(t *testing.T) {
 	app := testApp()
+	flagValues, arguments := flagValueWords(), argumentWords()
 	used := map[string]bool{}
 	check := func(name string, flags []cli.Flag) {
 		for _, f := range flags {
 			first := f.Names()[0]
-			if _, known := flagValueWords[first]; cmdline.TakesValue(f) != known {
+			if _, known := flagValues[first]; cmdline.TakesValue(f) != known {
 				t.Errorf("%s: whether --%s takes a value, completion has it the other way", name, first)
 			}
 			used[first] = true
@@ -29,21 +30,21 @@ func TestEveryFlagAndCommandIsKnownToCompletion(t *testing.T) {
 	walkCommands(app, func(path []string, c *cli.Command) {
 		check(strings.Join(path, " "), c.Flags)
 		// COMMAND needs no table, but a contact with an address can stand in its place.
-		if c.ArgsUsage != "" && (c.ArgsUsage != cmdline.OwnArguments || argumentWords[strings.Join(path, " ")] != nil) {
+		if c.ArgsUsage != "" && (c.ArgsUsage != cmdline.OwnArguments || arguments[strings.Join(path, " ")] != nil) {
 			paths[strings.Join(path, " ")] = true
 		}
 	})
-	for name := range flagValueWords {
+	for name := range flagValues {
 		if !used[name] {
 			t.Errorf("completion knows --%s, which no command has", name)
 		}
 	}
 	for path := range paths {
-		if argumentWords[path] == nil {
+		if arguments[path] == nil {
 			t.Errorf("completion does not know the arguments of %s", path)
 		}
 	}
-	for path := range argumentWords {
+	for path := range arguments {
 		if !paths[path] {
 			t.Errorf("completion knows arguments of %s, which has none", path)
 		}

@@ -10,35 +10,37 @@ import (
 
 // flagValueWords returns, for each flag, the function that lists its possible values; nil means
 // that any value is possible.
-var flagValueWords = withStreamFlags(map[string]complete.Completer{
-	flagHome:                    complete.AFolder,
-	flagIdentity:                atHome(names.Identities),
-	flagIdentityFile:            complete.AFile,
-	flagPassphrase + "-file":    complete.AFile,
-	flagPassphrase + "-fd":      nil,
-	flagNewPassphrase + "-file": complete.AFile,
-	flagNewPassphrase + "-fd":   nil,
-	flagSecret + "-file":        complete.AFile,
-	flagSecret + "-fd":          nil,
-	flagQuestion:                nil,
-	flagProtocol:                nil,
-	flagFormat:                  complete.These(keyfile.FormatLibotr, keyfile.FormatOTRPipe),
-	flagOutput:                  complete.AFile,
-	flagInstanceTags:            complete.AFile,
-	flagTo:                      complete.AFile,
-	flagToInstance:              nil,
-	flagReplyTo:                 atHome(names.Contacts),
-	flagUse:                     nil,
-	flagData:                    nil,
-	flagCode + "-file":          complete.AFile,
-	flagCode + "-fd":            nil,
-	flagMaxBytes:                nil,
-	flagKeyLog:                  complete.AFile,
-	flagProfile:                 complete.AFile,
-	flagText:                    nil,
-	flagNumber:                  nil,
-	flagAs:                      nil,
-})
+func flagValueWords() map[string]complete.Completer {
+	return withStreamFlags(map[string]complete.Completer{
+		flagHome:                    complete.AFolder,
+		flagIdentity:                atHome(names.Identities),
+		flagIdentityFile:            complete.AFile,
+		flagPassphrase + "-file":    complete.AFile,
+		flagPassphrase + "-fd":      nil,
+		flagNewPassphrase + "-file": complete.AFile,
+		flagNewPassphrase + "-fd":   nil,
+		flagSecret + "-file":        complete.AFile,
+		flagSecret + "-fd":          nil,
+		flagQuestion:                nil,
+		flagProtocol:                nil,
+		flagFormat:                  complete.These(keyfile.FormatLibotr, keyfile.FormatOTRPipe),
+		flagOutput:                  complete.AFile,
+		flagInstanceTags:            complete.AFile,
+		flagTo:                      complete.AFile,
+		flagToInstance:              nil,
+		flagReplyTo:                 atHome(names.Contacts),
+		flagUse:                     nil,
+		flagData:                    nil,
+		flagCode + "-file":          complete.AFile,
+		flagCode + "-fd":            nil,
+		flagMaxBytes:                nil,
+		flagKeyLog:                  complete.AFile,
+		flagProfile:                 complete.AFile,
+		flagText:                    nil,
+		flagNumber:                  nil,
+		flagAs:                      nil,
+	})
+}
 
 // withStreamFlags adds the values from the table of stream flags.
 func withStreamFlags(words map[string]complete.Completer) map[string]complete.Completer {
@@ -76,28 +78,30 @@ func streamCompleter(f *options.Flag) complete.Completer {
 	return nil
 }
 
-// argumentWords returns the possible arguments of a command, which is given by its path.
-var argumentWords = map[string][]complete.Completer{
-	"keys remove":       {atHome(names.Identities)},
-	"keys import":       {complete.AFile},
-	"contacts add":      {atHome(names.Contacts)},
-	"contacts trust":    {atHome(names.Contacts), complete.Listed(contactsFingerprints)},
-	"contacts distrust": {atHome(names.Contacts), complete.Listed(contactsFingerprints)},
-	"contacts remove":   {atHome(names.Contacts), complete.Listed(contactsFingerprints)},
-	"contacts rename":   {atHome(names.Contacts)},
-	"contacts address":  {atHome(names.Contacts)},
-	"contacts import":   {complete.AFile},
-	"contacts export":   {complete.AFile},
-	"toolkit sesskeys":  {complete.AFile, complete.AFile},
-	"toolkit mackey":    {complete.AFile},
-	"toolkit readforge": {complete.AFile},
-	"toolkit modify":    {complete.AFile},
-	"toolkit remac":     {complete.AFile},
-	"toolkit forge":     {complete.AFile},
-	"prekeys revoke":    {complete.These()}, // ids can be read only with the passphrase
-	commandChat:         {atHome(names.Reachable)},
-	commandConnect:      {atHome(names.Reachable)},
-	"send":              {complete.AFile, complete.AFile, complete.AFile, complete.AFile},
-	"receive":           {complete.AFolder},
-	"completion":        {complete.These(complete.Bash, complete.Zsh, complete.Fish)},
+// argumentWords returns the possible arguments of each command, which is given by its path.
+func argumentWords() map[string][]complete.Completer {
+	return map[string][]complete.Completer{
+		"keys remove":       {atHome(names.Identities)},
+		"keys import":       {complete.AFile},
+		"contacts add":      {atHome(names.Contacts)},
+		"contacts trust":    {atHome(names.Contacts), complete.Listed(contactsFingerprints)},
+		"contacts distrust": {atHome(names.Contacts), complete.Listed(contactsFingerprints)},
+		"contacts remove":   {atHome(names.Contacts), complete.Listed(contactsFingerprints)},
+		"contacts rename":   {atHome(names.Contacts)},
+		"contacts address":  {atHome(names.Contacts)},
+		"contacts import":   {complete.AFile},
+		"contacts export":   {complete.AFile},
+		"toolkit sesskeys":  {complete.AFile, complete.AFile},
+		"toolkit mackey":    {complete.AFile},
+		"toolkit readforge": {complete.AFile},
+		"toolkit modify":    {complete.AFile},
+		"toolkit remac":     {complete.AFile},
+		"toolkit forge":     {complete.AFile},
+		"prekeys revoke":    {complete.These()}, // ids can be read only with the passphrase
+		commandChat:         {atHome(names.Reachable)},
+		commandConnect:      {atHome(names.Reachable)},
+		"send":              {complete.AFile, complete.AFile, complete.AFile, complete.AFile},
+		"receive":           {complete.AFolder},
+		"completion":        {complete.These(complete.Bash, complete.Zsh, complete.Fish)},
+	}
 }

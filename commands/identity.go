@@ -73,9 +73,11 @@ func openHome(c *cli.Context) *keyfile.Home {
 	if home, ok := c.App.Metadata[flagHome].(*keyfile.Home); ok {
 		return home
 	}
-	home := keyfile.OpenDefault(programName)
+	var home *keyfile.Home
 	if folder := c.String(flagHome); folder != "" {
 		home = keyfile.Open(folder)
+	} else {
+		home = keyfile.OpenDefault(programName)
 	}
 	home.Warn = func(text string) { ioOf(c).Warn("%s", text) }
 	c.App.Metadata[flagHome] = home

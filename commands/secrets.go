@@ -21,10 +21,10 @@ const (
 	flagSecret        = "secret"
 )
 
-// secretVariables maps a secret's name to the environment variable that can hold it.
-var secretVariables = map[string]string{
-	flagPassphrase:    identities.EnvPassphrase,
-	flagNewPassphrase: identities.EnvNewPassphrase,
+// secretVariables are the environment variables that can hold a secret.
+var secretVariables = []struct{ name, variable string }{
+	{flagPassphrase, identities.EnvPassphrase},
+	{flagNewPassphrase, identities.EnvNewPassphrase},
 }
 
 // sharedSecrets are the secrets with which anybody who reads them can pass SMP, so their files
@@ -52,8 +52,8 @@ const (
 // the command needs them, so that no program started later inherits them.
 func takeSecretEnvironment(app *cli.App) {
 	taken := map[string][]byte{}
-	for name, variable := range secretVariables {
-		taken[name] = secret.TakeEnv(variable)
+	for _, s := range secretVariables {
+		taken[s.name] = secret.TakeEnv(s.variable)
 	}
 	app.Metadata[secretEnvKey] = taken
 }
