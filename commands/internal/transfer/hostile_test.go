@@ -265,6 +265,20 @@ func TestNoArchiveLeadsOutOfItsFolder(t *testing.T) {
 	}
 }
 
+func TestNothingComesBehindTheEndOfAnArchive(t *testing.T) {
+	for _, behind := range []string{"", "\x00", "another file"} {
+		text := string(archive(t, plainFile("a"))) + behind
+		dir := t.TempDir()
+		said := append(offering(kindFolder, "folder", int64(len(text))), records(&record{kind: recordData, data: []byte(text)}, summed(text))...)
+		if _, err := receiveFrom(t, dir, said); (err == nil) != (behind == "") || err != nil && !errors.Is(err, ErrRecord) {
+			t.Errorf("%q behind the end: %v", behind, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "folder")); (err == nil) != (behind == "") {
+			t.Errorf("%q behind the end: the folder is there: %v", behind, err)
+		}
+	}
+}
+
 func TestLinksThatStayInsideAreTaken(t *testing.T) {
 	for _, test := range []struct{ name, target string }{
 		{"a", "b"}, {"a", "."}, {"a/b", ".."}, {"a/b", "../c/d"}, {"a/b/c", "../../x"}, {"a", "b/c/d"},

@@ -33,6 +33,7 @@ func TestASessionBeginsWithTheClientThatWasMetLast(t *testing.T) {
 		}, []int{3}, otr.Peer{Version: 3, Instance: 0x5678}},
 		{"a version that is not allowed", []otr.Session{{Version: 3, Fingerprint: dsa, PeerInstance: 0x1234}}, []int{4}, otr.Peer{}},
 		{"version 2 where more is allowed", []otr.Session{{Version: 2, Fingerprint: dsa}}, []int{2, 3}, otr.Peer{}},
+		{"version 2 where only version 4 is allowed, too", []otr.Session{{Version: 2, Fingerprint: dsa}}, []int{2, 4}, otr.Peer{}},
 		{"version 2 alone", []otr.Session{{Version: 2, Fingerprint: dsa}}, []int{2}, otr.Peer{Version: 2}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

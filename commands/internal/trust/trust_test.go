@@ -521,6 +521,27 @@ func versionsOf(digits string) wire.Versions {
 
 // After a cut the run goes on with the key that has passed every check in it, which need not
 // prove itself again, and with no other.
+func TestAVerifiedKeyIsNotReplacedInTheNextConnectionEither(t *testing.T) {
+	bob, mallory := mustParse(t, someKey), mustParse(t, otherKey)
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	if err := errors.Join(home.RememberKey("bob", bob, keyfile.Verified, time.Now()), home.RememberKey("bob", mallory, keyfile.Seen, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	for _, passes := range []bool{true, false} {
+		k := NewKeeper(Config{Home: home, Contact: "bob", Level: RequireNew})
+		met := otr.Session{Version: 3, Fingerprint: bob}
+		decide(k, met)
+		if passes {
+			if _, err := k.Trusted(met, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := decide(k.Again(), otr.Session{Version: 3, Fingerprint: mallory}).Err; (err != nil) != passes {
+			t.Errorf("the verified key has passed %v: %v", passes, err)
+		}
+	}
+}
+
 func TestTheNextConnectionOfARunBelongsToTheKeyThatHasPassed(t *testing.T) {
 	key, other := mustParse(t, someKey), mustParse(t, otherKey)
 	met := func(f keys.Fingerprint) otr.Session { return otr.Session{Version: 3, Fingerprint: f} }
