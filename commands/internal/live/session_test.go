@@ -148,8 +148,8 @@ func TestTwoSessionsTalkAndCompareASecret(t *testing.T) {
 	for b.Snapshot().Asked == nil {
 		time.Sleep(time.Millisecond)
 	}
-	if err := a.CompareSecret(t.Context(), &control.SMP{Secret: []byte("another")}); exit.As(err).Code != exit.Failure {
-		t.Errorf("a second run: %v", err)
+	if err := a.CompareSecret(t.Context(), &control.SMP{Secret: []byte("another"), Timeout: 10 * time.Second}); err == nil || exit.As(err).Code != exit.Failure {
+		t.Fatalf("a second run: %v", err)
 	}
 	if err := wait(t, compare(b, "sesame")); err != nil {
 		t.Errorf("b hears %v", err)
@@ -220,7 +220,7 @@ func TestOtherProcessesAskASessionThroughItsSocket(t *testing.T) {
 	if err != nil || string(received) != string(announced.Key) {
 		t.Errorf("the peer has %x, %v", received, err)
 	}
-	if _, err := c.Do(t.Context(), control.Request{}); exit.As(err).Code != exit.Failure {
+	if _, err := c.Do(t.Context(), control.Request{}); err == nil || exit.As(err).Code != exit.Failure {
 		t.Errorf("nothing was asked, and the answer is %v", err)
 	}
 	if _, err := c.Do(t.Context(), control.Request{End: true}); err != nil {
@@ -260,6 +260,50 @@ func TestWhatTheUserComparedIsVerifiedAndNoOtherKey(t *testing.T) {
 	}
 	if err := a.MarkVerified(a.Snapshot().Fingerprint); err != nil || a.Snapshot().Standing() != trust.Verified {
 		t.Errorf("%s, %v", a.Snapshot().Standing(), err)
+	}
+}
+
+func TestNobodyIsVerifiedBeforeEveryCheckHasPassed(t *testing.T) {
+	o := own(t)
+	key := fingerprint(t, 40)
+	met := otr.Session{Version: 3, Fingerprint: key}
+	if err := o.verify(met); err != nil {
+		t.Fatal(err)
+	}
+	o.tell(otr.Secure{Session: met})
+	for _, passed := range []bool{false, true} {
+		if passed {
+			if err := o.admit(met); err != nil {
+				t.Fatal(err)
+			}
+			o.event(stream.Event{What: stream.Trusted{Session: met}, Count: 1, Time: time.Now()})
+		}
+		result := make(chan error, 1)
+		go func() { result <- o.MarkVerified(key) }()
+		_, _ = (<-o.ops)(nil)
+		if err := wait(t, result); (err == nil) != passed || err != nil && !errors.Is(err, ErrUnencrypted) {
+			t.Errorf("passed %v: %v", passed, err)
+		}
+	}
+}
+
+// Two connections to a contact without keys may both pass every check. The key that was stored
+// first stays, and the other is refused.
+func TestAKeyThatCannotBeTheContactsIsNotAdmitted(t *testing.T) {
+	o := own(t)
+	o.keeper = trust.NewKeeper(trust.Config{Live: true, Home: o.cfg.Home, Contact: "bob", Level: trust.RequireNew})
+	met := otr.Session{Version: 3, Fingerprint: fingerprint(t, 40)}
+	if err := o.verify(met); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.cfg.Home.RememberKey("bob", fingerprint(t, 112), keyfile.Seen, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.admit(met); err == nil || exit.As(err).Code != exit.Refused {
+		t.Errorf("%v", err)
+	}
+	if o.peerName() != "the peer" {
+		t.Errorf("it is called %s", o.peerName())
 	}
 }
 
@@ -579,7 +623,7 @@ func TestWhatIsAskedIsForOneSession(t *testing.T) {
 		_, _ = wait(t, o.ops)(nil) // which session is there
 		select {
 		case err := <-result:
-			if exit.As(err).Code != exit.Failure || len(o.in) != 1 || o.in[0] != id {
+			if err == nil || exit.As(err).Code != exit.Failure || len(o.in) != 1 || o.in[0] != id {
 				t.Errorf("%s: %v, asked in %v", name, err, o.in)
 			}
 		case <-o.ops:
@@ -620,7 +664,7 @@ func TestTheExtraKeyOfAnEarlierSessionIsNotHandedOut(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if err := received(); exit.As(err).Code != exit.Failure {
+	if err := received(); err == nil || exit.As(err).Code != exit.Failure {
 		t.Errorf("the key of the earlier session: %v", err)
 	}
 }

@@ -196,6 +196,23 @@ func TestAPeerThatHasStillToProveItselfIsNotCalledByItsName(t *testing.T) {
 	}
 }
 
+// Nor is it called so in any other message.
+func TestAPeerHasItsContactsNameOnceEveryCheckHasPassed(t *testing.T) {
+	l := newListener(t, options.Values{options.ContactFlag: {"bob"}})
+	l.keeper = trust.NewKeeper(trust.Config{Live: true, Home: l.cfg.Home, Contact: "bob", Level: trust.RequireNew})
+	met := otr.Session{Version: 3, Fingerprint: fingerprint(t, 40)}
+	if err := l.verify(met); err != nil {
+		t.Fatal(err)
+	}
+	if said := l.hears(otr.SMPAsked{Question: "which?"}); strings.Contains(said, "bob") || !strings.Contains(said, "the peer asks") {
+		t.Errorf("before: %q", said)
+	}
+	if err := l.admit(met); err != nil {
+		t.Fatal(err)
+	}
+	wantWords(t, l.hears(otr.SMPAsked{Question: "which?"}), "bob asks")
+}
+
 // A client of version 3 or older is begun with in mode lines, by a key exchange; all others
 // are asked by a query.
 func TestOnlyAnOldClientInModeLinesIsBegunWithAtOnce(t *testing.T) {
