@@ -16,6 +16,7 @@ import (
 
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/guesses"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/trust"
@@ -594,6 +595,24 @@ func TestAFailedComparisonMakesTheNextOneWait(t *testing.T) {
 			t.Errorf("comparison %d waits %v, %v", i, wait, err)
 		}
 		o.tell(test.ends)
+	}
+}
+
+// Where an hour of comparisons waits already, there is no other one.
+func TestNothingIsComparedBehindAFullQueue(t *testing.T) {
+	o := own(t)
+	o.meet(t)
+	log := guesses.Open(o.cfg.Dir, o.cfg.Name.Home, time.Now)
+	full := false
+	for i := 0; i < 200 && !full; i++ {
+		_, err := log.Begin()
+		full = errors.Is(err, guesses.ErrQueue)
+	}
+	if !full {
+		t.Fatal("the queue is endless")
+	}
+	if _, err := o.beginGate(); err == nil || exit.As(err).Code != exit.SMP {
+		t.Errorf("%v", err)
 	}
 }
 
