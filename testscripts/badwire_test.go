@@ -402,6 +402,7 @@ func TestAPeerThatSaysNothingIsATimeLimit(t *testing.T) {
 }
 
 func TestARefusedKeyMovesNoPayload(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, test := range []struct {
 		name string

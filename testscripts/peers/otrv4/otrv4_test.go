@@ -533,6 +533,7 @@ func TestANewKeyExchangeInAnEncryptedSession(t *testing.T) {
 }
 
 func TestWithoutAccountNames(t *testing.T) {
+	long(t)
 	p := start(t, "--query", "--no-accounts", "--echo")
 	u := newUs(t, p, func(c *otr.Config) { c.Account, c.PeerAccount = "", "" })
 	u.until("there was a session", u.secure)
@@ -544,6 +545,7 @@ func TestWithoutAccountNames(t *testing.T) {
 }
 
 func TestOtherAccountNamesAreRefused(t *testing.T) {
+	long(t)
 	p := start(t, "--query", "--contact", "mallory@localhost", "--timeout", "5")
 	u := newUs(t, p)
 	u.rest()
@@ -636,6 +638,7 @@ func TestHostileDataMessagesAreRefusedAndTheSessionGoesOn(t *testing.T) {
 }
 
 func TestDataMessagesForAnotherInstanceAreIgnored(t *testing.T) {
+	long(t)
 	p := start(t, "--query", "--say", "one", "--hostile", "wrong-instance-tag")
 	u := newUs(t, p)
 	u.until("it came", func() bool { return len(u.refused) > 0 })
