@@ -27,6 +27,9 @@ func stopped(t *testing.T, dir, session string) Name {
 }
 
 func TestStoppedSessionsDoNotHideTheOthers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: waits for a second")
+	}
 	_, _, dir := serve(t, host{})
 	names := []Name{stopped(t, dir, "a"), stopped(t, dir, "b"), stopped(t, dir, "z")}
 	begun := time.Now()

@@ -155,6 +155,9 @@ func speak(t *testing.T, address string) {
 }
 
 func TestAServerThatHasRunOutOfSomethingTurnsTheCallerAwayAndGoesOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: the server waits for seconds")
+	}
 	address, hosted, ended := serve(t, "", 1, "echo ready; cat", syscall.EMFILE, syscall.ENOSPC)
 	speak(t, address)
 	speak(t, address)

@@ -101,6 +101,9 @@ func TestTheOutputOfAnApplicationThatWasKilledIsNotComplete(t *testing.T) {
 }
 
 func TestOutputEndsThoughAnApplicationLeavesAProcessBehind(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: waits for seconds")
+	}
 	c := start(t, "echo all; sleep 60 & exit 0")
 	begun := time.Now()
 	got, err := io.ReadAll(c.Output())
