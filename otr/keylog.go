@@ -18,7 +18,7 @@ type SessionKey struct {
 	Key           []byte
 }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (SessionKey) Format(f fmt.State, _ rune) { io.WriteString(f, "otr.SessionKey(…)") }
 
 // A keyLog collects the keys of a Conversation until its user takes them.

@@ -78,7 +78,7 @@ func (k *Ed448PrivateKey) Wipe() {
 	k.wiped = true
 }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (k Ed448PrivateKey) Format(f fmt.State, _ rune) { io.WriteString(f, "keys.Ed448PrivateKey(…)") }
 
 // forgingPointTries is how many hashes may fail to be a point of prime order before we blame

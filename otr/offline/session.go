@@ -59,7 +59,7 @@ func (t *Session) PeerInstance() uint32 { return t.engine.Peer() }
 // Ended reports whether the session is over: neither side can use it any more.
 func (t *Session) Ended() bool { return !t.engine.Encrypted() }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Session) Format(f fmt.State, _ rune) { io.WriteString(f, "offline.Session(…)") }
 
 // append appends the session as it will be after ahead more messages.

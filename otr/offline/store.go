@@ -163,7 +163,7 @@ func (s *Store) Wipe() {
 	*s = Store{}
 }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Store) Format(f fmt.State, _ rune) { io.WriteString(f, "offline.Store(…)") }
 
 // Append appends the encoded store with all its secrets. The caller has to encrypt and wipe

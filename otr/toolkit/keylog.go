@@ -34,7 +34,7 @@ type LoggedKey struct {
 	Key           []byte // the AES key of versions 2 and 3, MKenc of version 4
 }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (LoggedKey) Format(f fmt.State, _ rune) { io.WriteString(f, "toolkit.LoggedKey(…)") }
 
 // The first words of a key log's lines.
@@ -66,7 +66,7 @@ type KeyLog struct {
 	keys map[loggedFor][][]byte
 }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (KeyLog) Format(f fmt.State, _ rune) { io.WriteString(f, "toolkit.KeyLog(…)") }
 
 type loggedFor struct {

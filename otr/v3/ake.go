@@ -15,11 +15,11 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// An AuthState is where the authenticated key exchange stands, in the words of
-// the specification's "Authentication state".
+// An AuthState is the state of the authenticated key exchange, with the names of the
+// specification's section "Authentication state".
 type AuthState int
 
-// The authentication states; version 1's is not among them.
+// The authentication states, without version 1's.
 const (
 	AuthNone AuthState = iota
 	AuthAwaitingDHKey
@@ -42,22 +42,22 @@ func (s AuthState) String() string {
 }
 
 var (
-	// ErrIgnored says that the authentication state machine has no use for the
-	// message; nothing has changed.
+	// ErrIgnored means that the message is not expected in this authentication state; nothing
+	// has changed.
 	ErrIgnored = errors.New("v3: message ignored in this authentication state")
-	// ErrEcho says that the message is one of our own.
+	// ErrEcho means that the message is one of our own.
 	ErrEcho = errors.New("v3: our own message came back")
-	// ErrBeaten says that the peer's commitment has lost against ours, which it has
-	// or will have got; nothing has changed. Sending ours again does no harm.
+	// ErrBeaten means that the peer's commitment has lost against ours, which the peer has
+	// received or will receive; nothing has changed. Sending ours again does no harm.
 	ErrBeaten = errors.New("v3: the peer's commitment has lost against ours")
-	// ErrAuthentication says that a message of the key exchange failed a
-	// check; nothing has changed.
+	// ErrAuthentication means that a message of the key exchange failed a check; nothing has
+	// changed.
 	ErrAuthentication = errors.New("v3: key exchange refused")
 )
 
-// An Offer is our half of a key exchange that a D-H Commit Message begins. It
-// may be sent to one instance of the peer or to whoever answers, so several
-// engines may hold it; whoever made it wipes it when none does any more.
+// An Offer is our half of a key exchange that begins with a D-H Commit Message. It may be
+// sent to one instance of the peer or to any instance that answers, so several engines may
+// hold it. The caller of NewOffer has to wipe it when no engine holds it any more.
 type Offer struct {
 	r      [revealedKeyLen]byte
 	key    *dhKey
@@ -84,16 +84,15 @@ func NewOffer(rand io.Reader) (*Offer, error) {
 	return o, nil
 }
 
-// Message returns the D-H Commit Message of this offer, in a version and from
-// and to these instances; receiver 0 means whoever answers.
+// Message returns the D-H Commit Message of this offer for a version, a sender and a
+// receiver; receiver 0 means any instance.
 func (o *Offer) Message(version uint16, sender, receiver uint32) []byte {
 	h := wire.Header{Version: version, Type: wire.TypeDHCommit, Sender: sender, Receiver: receiver}
 	return o.commit.Append(h.Append(nil))
 }
 
-// Revealed says whether a Reveal Signature Message has opened the commitment.
-// Who made one after that knows g^x before choosing g^y, which is what the
-// commitment is to prevent.
+// Revealed reports whether a Reveal Signature Message has opened the commitment. After that,
+// a peer could choose g^y knowing g^x, which the commitment is meant to prevent.
 func (o *Offer) Revealed() bool { return o.revealed }
 
 // Wipe overwrites the secrets.
@@ -106,43 +105,43 @@ func (o *Offer) Wipe() {
 type exchange struct {
 	state AuthState
 
-	// offer is what we began, from AuthAwaitingDHKey on. After it has lost
-	// against the peer's D-H Commit it is kept: some peers yield too, and their
-	// D-H Key must still be answered, or both would wait for ever.
+	// offer is our offer, from AuthAwaitingDHKey on. It is kept even after it has lost
+	// against the peer's D-H Commit: some peers yield too, and unless their D-H Key is
+	// answered, both ends would wait forever.
 	offer *Offer
 
 	// From AuthAwaitingRevealSig on: our answer to the peer's D-H Commit.
 	key    *dhKey
-	commit DHCommit // theirs, our copy
+	commit DHCommit // a copy of the peer's
 
-	// beaten is the hash of the peer's commitment that has lost against ours.
+	// beaten is the hash in the peer's commitment that has lost against ours.
 	beaten []byte
 
-	// In AuthAwaitingSig: the D-H Key that we answered, and the answer.
+	// In AuthAwaitingSig: the D-H Key that we answered, and our answer.
 	gy     []byte
 	keys   *akeKeys
 	reveal []byte // the body of our Reveal Signature
 }
 
-// lostCrossing says whether, in AuthAwaitingSig, the peer may go on with its own
-// exchange instead: it crossed ours and won, our D-H Key for it is out, and only
-// then did the peer's D-H Key for ours come. Which of the two the peer completes
-// is then its choice. The winner's own choice is made, so the two ends cannot
-// complete one exchange each.
+// lostCrossing reports whether, in AuthAwaitingSig, the peer may continue its own exchange
+// instead of ours: its exchange crossed ours and won, we sent our D-H Key for it, and only
+// then the peer's D-H Key for ours came. The peer may then complete either of the two. The
+// winner of a crossing has no such choice, so the two ends cannot complete different
+// exchanges.
 func (x *exchange) lostCrossing() bool {
 	return x.state == AuthAwaitingSig && x.key != nil &&
 		bytes.Compare(x.offer.commit.HashedGX, x.commit.HashedGX) < 0
 }
 
-// Crossed reports whether the peer's commitment has won against ours, in
-// AuthAwaitingRevealSig.
+// Crossed reports whether, in AuthAwaitingRevealSig, the peer's commitment has won against
+// ours.
 func (e *Engine) Crossed() bool {
 	return e.exchange.state == AuthAwaitingRevealSig && e.exchange.offer != nil
 }
 
-// Answer returns our D-H Key Message again, in AuthAwaitingRevealSig, and otherwise nil. A
-// peer that has answered it sends its Reveal Signature again; one that could not answer it
-// when it came, for it had no key yet, answers now.
+// Answer returns our D-H Key Message in AuthAwaitingRevealSig, to be sent again, and
+// otherwise nil. A peer that has answered it sends its Reveal Signature again. A peer that
+// had no key yet when it came, and so could not answer, answers now.
 func (e *Engine) Answer() []byte {
 	if e.exchange.state != AuthAwaitingRevealSig {
 		return nil
@@ -150,16 +149,16 @@ func (e *Engine) Answer() []byte {
 	return e.message(wire.TypeDHKey, DHKey{GY: e.exchange.key.public})
 }
 
-// A lateSignature is what the Signature is checked with of an exchange that stood in
-// AuthAwaitingSig when this end began another. The peer may have its session by then,
-// and have said something in it.
+// A lateSignature holds the values for checking the Signature of an exchange that was in
+// AuthAwaitingSig when this end began another one. The peer may have that session already,
+// and may have sent messages in it.
 type lateSignature struct {
 	ours dhKey // a copy
 	gy   []byte
 	keys *akeKeys
 }
 
-// keepLate keeps what a Signature that is on its way will need.
+// keepLate keeps the values for checking a Signature that may be on its way.
 func (e *Engine) keepLate() {
 	x := &e.exchange
 	if x.state != AuthAwaitingSig {
@@ -178,15 +177,15 @@ func (e *Engine) forgetLate() {
 	}
 }
 
-// clear forgets everything and returns to AuthNone. The offer is not ours to
-// wipe.
+// clear forgets everything and returns to AuthNone. It does not wipe the offer, which other
+// engines may hold.
 func (x *exchange) clear() {
 	x.keys.wipe()
 	x.key.wipe()
 	*x = exchange{}
 }
 
-// receiveDHCommit follows "Receiving a D-H Commit Message".
+// receiveDHCommit implements section "Receiving a D-H Commit Message".
 func (e *Engine) receiveDHCommit(body []byte) (reply []byte, err error) {
 	m, err := ParseDHCommit(body)
 	if err != nil {
@@ -207,14 +206,14 @@ func (e *Engine) receiveDHCommit(body []byte) (reply []byte, err error) {
 	case AuthAwaitingSig:
 		switch {
 		case x.lostCrossing() && bytes.Equal(m.HashedGX, x.commit.HashedGX):
-			// The winner of a crossing offers it again: it is up to the peer still
-			// which of the two exchanges it completes.
+			// The winner of a crossing repeats its offer: it may still complete either
+			// exchange.
 			return e.message(wire.TypeDHKey, DHKey{GY: x.key.public}), nil
 		case bytes.Equal(m.HashedGX, x.beaten), x.key != nil && bytes.Equal(m.HashedGX, x.commit.HashedGX):
-			// The loser of a crossing offers it again when our Reveal Signature is slow.
+			// The loser of a crossing repeats its offer because our Reveal Signature is slow.
 			return e.rawMessage(wire.TypeRevealSignature, x.reveal), nil
 		}
-		// Our own exchange is given up: what it revealed is not used again.
+		// Give up our own exchange, so that the revealed values are not used again.
 		x.clear()
 	case AuthNone:
 		x.clear()
@@ -229,7 +228,7 @@ func (e *Engine) receiveDHCommit(body []byte) (reply []byte, err error) {
 	return e.message(wire.TypeDHKey, DHKey{GY: x.key.public}), nil
 }
 
-// receiveDHKey follows "Receiving a D-H Key Message".
+// receiveDHKey implements section "Receiving a D-H Key Message".
 func (e *Engine) receiveDHKey(body []byte) (reply []byte, err error) {
 	m, err := ParseDHKey(body)
 	if err != nil {
@@ -266,7 +265,7 @@ func (e *Engine) receiveDHKey(body []byte) (reply []byte, err error) {
 	return e.rawMessage(wire.TypeRevealSignature, x.reveal), nil
 }
 
-// receiveRevealSignature follows "Receiving a Reveal Signature Message".
+// receiveRevealSignature implements section "Receiving a Reveal Signature Message".
 func (e *Engine) receiveRevealSignature(body []byte) (reply []byte, err error) {
 	m, err := ParseRevealSignature(body)
 	if err != nil {
@@ -305,7 +304,7 @@ func (e *Engine) receiveRevealSignature(body []byte) (reply []byte, err error) {
 	return e.message(wire.TypeSignature, sig), nil
 }
 
-// receiveSignature follows "Receiving a Signature Message".
+// receiveSignature implements section "Receiving a Signature Message".
 func (e *Engine) receiveSignature(body []byte) error {
 	m, err := ParseSignature(body)
 	if err != nil {
@@ -329,7 +328,7 @@ func (e *Engine) receiveSignature(body []byte) error {
 	return nil
 }
 
-// signedBy begins the session of an exchange whose Signature this is.
+// signedBy checks the Signature of an exchange and begins its session.
 func (e *Engine) signedBy(m Signature, k *akeKeys, ours *dhKey, gy []byte) error {
 	peer, keyID, err := k.signSide.verify(m, gy, ours.public)
 	if err != nil {
@@ -359,11 +358,11 @@ func (m *DHCommit) open(r []byte) ([]byte, error) {
 	return gx, nil
 }
 
-// exchangeKeyID is the serial number of the D-H key that an exchange is made
-// with: every exchange brings a new key pair, and begins a new numbering.
+// exchangeKeyID is the serial number of the D-H key of an exchange: every exchange has a new
+// key pair and starts the numbering again.
 const exchangeKeyID = 1
 
-// sign makes the encrypted signature over our and the peer's public value.
+// sign makes the encrypted signature over our public value and the peer's.
 func (e *Engine) sign(k *sigKeys, ours, theirs []byte) (Signature, error) {
 	x := wire.AppendInt(e.identity.Public().Append(nil), exchangeKeyID)
 	sig, err := e.identity.Sign(e.rand, k.signed(ours, theirs, x))
@@ -375,9 +374,9 @@ func (e *Engine) sign(k *sigKeys, ours, theirs []byte) (Signature, error) {
 	return Signature{Encrypted: x, MAC: k.sum(x)}, nil
 }
 
-// verify checks the peer's encrypted signature and returns the key that made it
-// and the serial number of the peer's D-H key. What it opens must be exactly
-// PUBKEY, INT, SIG.
+// verify checks the peer's encrypted signature. It returns the key that made the signature
+// and the serial number of the peer's D-H key. The decrypted content must be exactly PUBKEY,
+// INT, SIG.
 func (k *sigKeys) verify(m Signature, theirs, ours []byte) (*keys.DSAPublicKey, uint32, error) {
 	if subtle.ConstantTimeCompare(k.sum(m.Encrypted), m.MAC) != 1 {
 		return nil, 0, fmt.Errorf("%w: the MAC of the signature is wrong", ErrAuthentication)
@@ -404,8 +403,8 @@ func (k *sigKeys) verify(m Signature, theirs, ours []byte) (*keys.DSAPublicKey, 
 	return peer, keyID, nil
 }
 
-// signed computes M, what a signature signs: the signer's public value, the
-// other's, and the signer's PUBKEY and key id.
+// signed computes M, the value that is signed: the signer's public value, the other's, and
+// the signer's PUBKEY and key id.
 func (k *sigKeys) signed(signer, other, pubkeyAndID []byte) []byte {
 	m := hmac.New(sha256.New, k.m1[:])
 	m.Write(wire.AppendMPI(wire.AppendMPI(nil, signer), other))

@@ -9,16 +9,16 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Sealings are data messages that have their keys and their places in the session and are
-// still to be encrypted and authenticated.
+// Sealings holds data messages that have their keys and their order in the session, but are
+// not encrypted and authenticated yet.
 type Sealings struct {
 	list     []sealing
-	outlines []byte // of all of them; public
+	outlines []byte // the outlines of all messages; public
 }
 
-// Settle takes the session to its next message as Seal does, and returns how long the
-// message is, in bytes: Finish makes it. Until then p may not change. After an error nothing
-// has changed.
+// Settle advances the session by one message, as Seal does, and returns the length of the
+// message in bytes. Finish makes the message; until then p must not change. After an error
+// nothing has changed.
 func (e *Engine) Settle(s *Sealings, flags byte, p wire.Plaintext) (size int, err error) {
 	if e.session == nil {
 		return 0, ErrNoSession
@@ -32,9 +32,9 @@ func (e *Engine) Settle(s *Sealings, flags byte, p wire.Plaintext) (size int, er
 	return m.len(), nil
 }
 
-// Finish makes messages, one for each of bufs, and appends it to that. first counts them from
-// 0 in the order in which they were settled. It may be called for different messages at once,
-// from several goroutines.
+// Finish makes consecutive messages and appends one to each of bufs. first is the index of
+// the first one, counted from 0 in the order of Settle. Several goroutines may call it at the
+// same time for different messages.
 func (s *Sealings) Finish(first int, bufs [][]byte) {
 	secret.Do(func() {
 		for i := range bufs {
@@ -49,14 +49,14 @@ func (s *Sealings) Reset() {
 	s.list, s.outlines = s.list[:0], s.outlines[:0]
 }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Sealings) Format(f fmt.State, _ rune) { io.WriteString(f, "v3.Sealings(…)") }
 
-// A Foresight has the keys that the peer's next messages may be under, as far as the
-// session has derived them. With them messages can be verified and decrypted before the
-// session has come to them. It changes nothing: Engine.ReceiveAhead does everything that
-// Receive does, and takes from the Foresight only that a message has been verified by the
-// very keys that the session arrives at.
+// A Foresight holds the keys that the peer's next messages may use, as far as the session has
+// derived them. With these keys, messages can be verified and decrypted before the session
+// reaches them. This does not change the session: Engine.ReceiveAhead does everything that
+// Receive does, and relies on the Foresight only if it has verified a message with exactly
+// the keys that the session uses for it.
 type Foresight struct {
 	n    int
 	keys [4]foreseenKeys
@@ -67,23 +67,23 @@ type foreseenKeys struct {
 	keys                  dataKeys
 }
 
-// An Ahead is what a Foresight has made of one message.
+// An Ahead is the result of a Foresight for one message.
 type Ahead struct {
 	verified bool
-	keys     dataKeys // that the message was verified and decrypted with
+	keys     dataKeys // the keys that verified and decrypted the message
 }
 
-// Verified says that the message was authentic under keys that were foreseen.
+// Verified reports whether the message was authentic under foreseen keys.
 func (a *Ahead) Verified() bool { return a.verified }
 
-// by says whether the message has been verified and decrypted with these keys.
+// by reports whether the message was verified and decrypted with these keys.
 func (a *Ahead) by(keys *dataKeys) bool {
 	return a != nil && a.verified &&
 		subtle.ConstantTimeCompare(a.keys.macKey[:], keys.macKey[:])&subtle.ConstantTimeCompare(a.keys.aes[:], keys.aes[:]) == 1
 }
 
-// Foresee sets f to the keys of the peer's next messages, however many; false: there are
-// none yet.
+// Foresee sets f to the keys of the peer's next messages, for any number of messages; false:
+// there are none yet.
 func (e *Engine) Foresee(f *Foresight) bool {
 	f.Wipe()
 	s := e.session
@@ -105,10 +105,9 @@ func (e *Engine) Foresee(f *Foresight) bool {
 	return f.n > 0
 }
 
-// Open verifies messages and decrypts, in place, those that are under keys that were
-// foreseen. What it leaves alone is as it was. msgs are whole messages with their
-// headers; ahead has one entry for each. It may be called for different messages at once,
-// from several goroutines.
+// Open verifies messages, and decrypts those under foreseen keys in place. It leaves all
+// others unchanged. msgs are whole messages with their headers; ahead has one entry for each.
+// Several goroutines may call it at the same time for different messages.
 func (f *Foresight) Open(msgs [][]byte, ahead []Ahead) {
 	secret.Do(func() {
 		for i, msg := range msgs {
@@ -147,14 +146,14 @@ func (f *Foresight) Wipe() { *f = Foresight{} }
 // Wipe forgets the keys.
 func (a *Ahead) Wipe() { *a = Ahead{} }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Foresight) Format(f fmt.State, _ rune) { io.WriteString(f, "v3.Foresight(…)") }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Ahead) Format(f fmt.State, _ rune) { io.WriteString(f, "v3.Ahead(…)") }
 
-// ReceiveAhead is Receive for a data message that a Foresight has opened as far as it
-// could: ahead belongs to msg.
+// ReceiveAhead is Receive for a data message that was passed to Foresight.Open; ahead is the
+// result for msg.
 func (e *Engine) ReceiveAhead(h wire.Header, body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (wire.Plaintext, error) {
 	if h.Type != wire.TypeData {
 		return wire.Plaintext{}, fmt.Errorf("%w: %v", ErrIgnored, h.Type)

@@ -17,51 +17,51 @@ import (
 )
 
 var (
-	// ErrUnreadable says that a data message could not be verified.
+	// ErrUnreadable means that a data message could not be verified.
 	ErrUnreadable = errors.New("v3: unreadable data message")
 	// ErrUnknownKey is an ErrUnreadable: we do not have the keys that the
 	// message names.
 	ErrUnknownKey = refine.Error(&ErrUnreadable, ": its keys are not ours")
 	// ErrMAC is an ErrUnreadable: the authenticator is wrong.
 	ErrMAC = refine.Error(&ErrUnreadable, ": the authenticator is wrong")
-	// ErrReplay is an ErrUnreadable: the message is authentic, but it or a later
+	// ErrReplay is an ErrUnreadable: the message is authentic, but this message or a later
 	// one has come before.
 	ErrReplay = refine.Error(&ErrUnreadable, ": its counter is an old one")
-	// ErrRevealed is an ErrIgnored: the MAC key that would verify the message has
-	// been published, so anybody can have written it.
+	// ErrRevealed is an ErrIgnored: the MAC key that would verify the message has been
+	// revealed, so anyone may have written it.
 	ErrRevealed = refine.Error(&ErrIgnored, ": its MAC key is public")
-	// ErrExhausted says that a counter or key id has no next value.
+	// ErrExhausted means that a counter or key id has no next value.
 	ErrExhausted = errors.New("v3: the session's counters are used up")
 )
 
-// The slots of the two most recent keys of each side.
+// The slots for the two most recent keys of each side.
 const (
 	previous = 0 // our_keyid − 1, their_keyid − 1
 	latest   = 1 // our_keyid, their_keyid
 )
 
-// A session is what "Key Management" keeps for a correspondent.
+// A session is the state that section "Key Management" keeps for a correspondent.
 type session struct {
 	peer     *keys.DSAPublicKey
 	ssid     [8]byte
 	revealed bool
 
 	ours    [2]*dhKey
-	ourID   uint32 // of ours[latest]
+	ourID   uint32 // the id of ours[latest]
 	theirs  [2][]byte
-	theirID uint32 // of theirs[latest]
+	theirID uint32 // the id of theirs[latest]
 
-	// pairs holds the session keys of ours[i] with theirs[j] at [i][j], once
-	// they were needed.
+	// pairs holds the session keys of ours[i] with theirs[j] at [i][j], once they have been
+	// needed.
 	pairs [2][2]*pairKeys
 
-	// prepared is the work that has been given out for the present keys; nil: none.
+	// prepared is the Preparation for the current keys; nil: none.
 	prepared *Preparation
 
-	reveal []byte // receiving MAC keys to reveal in the next data message
+	reveal []byte // the receiving MAC keys to reveal in the next data message
 	onKey  func(UsedKey)
 
-	// The extra symmetric key of the last message sent and received.
+	// The extra symmetric keys of the last messages sent and received.
 	extraSent, extraReceived [32]byte
 }
 
@@ -82,9 +82,9 @@ func newSession(with established, rand io.Reader) (*session, error) {
 	}, nil
 }
 
-// Seal appends a whole Data Message to b, encrypting p under the newest keys
-// that the peer is known to have, and reveals the MAC keys that are due.
-// ErrNoSession without a session.
+// Seal appends a whole Data Message to b. It encrypts p with the newest keys that the peer is
+// known to have, and reveals the MAC keys that are due. Without a session the error is
+// ErrNoSession.
 func (e *Engine) Seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	s := e.session
 	if s == nil {
@@ -100,20 +100,20 @@ func (e *Engine) Seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	return b, nil
 }
 
-// A sealing is a data message that has its keys and its place in the session and is still
-// to be encrypted and authenticated. That touches nothing of the session.
+// A sealing is a data message that has its keys and its place in the session's order, but is
+// not encrypted and authenticated yet. Doing that does not touch the session.
 type sealing struct {
 	outline []byte         // the message without its text; the authenticator is zero
-	head    int            // how much of outline comes before the text
+	head    int            // how many bytes of outline come before the text
 	plain   wire.Plaintext // the text; borrowed
-	size    int            // of the text
+	size    int            // the length of the text in bytes
 	keys    dataKeys
 	counter uint64
 }
 
-// settle takes the session to its next message, and appends the outline of that to room.
-// The text is copied when the message is finished, perhaps on another core; until then neither
-// p nor the outline may change. After an error nothing has changed.
+// settle advances the session by one message, and appends the outline of the message to room.
+// The text is copied when the message is finished, perhaps on another core; until then
+// neither p nor the outline must change. After an error nothing has changed.
 func (e *Engine) settle(m *sealing, room []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	s := e.session
 	keys, err := s.pair(previous, latest)
@@ -168,9 +168,8 @@ func (m *sealing) finish(b []byte) []byte {
 // wipe forgets the keys.
 func (m *sealing) wipe() { m.keys = dataKeys{} }
 
-// SealLast is Seal for the session's last message: it also reveals every MAC
-// key that has verified a message, because none will verify another. The
-// session is dropped.
+// SealLast is Seal for the session's last message. It also reveals every MAC key that has
+// verified a message, because they will verify no further message, and drops the session.
 func (e *Engine) SealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	if e.session == nil {
 		return b, ErrNoSession
@@ -182,10 +181,10 @@ func (e *Engine) SealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error
 	return b, err
 }
 
-// SealRevealing is Seal for a message that also reveals every MAC key that has
-// verified a message of the peer. None of them verifies another: what the peer has
-// sent under those keys and has not arrived yet is lost (ErrRevealed). A message
-// that the peer sends after it has read this one is under other keys.
+// SealRevealing is Seal for a message that also reveals every MAC key that has verified a
+// message of the peer. These keys verify no further message, so messages that the peer has
+// sent under them, and that have not arrived yet, are lost (ErrRevealed). Messages that the
+// peer sends after reading this one use other keys.
 func (e *Engine) SealRevealing(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	if e.session == nil {
 		return b, ErrNoSession
@@ -194,8 +193,8 @@ func (e *Engine) SealRevealing(b []byte, flags byte, p wire.Plaintext) ([]byte, 
 	return e.Seal(b, flags, p)
 }
 
-// ExtraKey returns the extra symmetric key that belongs to the last data
-// message sent, or received. Version 3 only.
+// ExtraKey returns the extra symmetric key of the last data message sent, or received.
+// Version 3 only.
 func (e *Engine) ExtraKey(received bool) (key [32]byte, err error) {
 	switch {
 	case e.session == nil:
@@ -206,9 +205,9 @@ func (e *Engine) ExtraKey(received bool) (key [32]byte, err error) {
 	return e.session.extraSent, nil
 }
 
-// receiveData follows "When you receive a Data Message" of "Key Management".
-// msg is the whole message, body its end. ahead, unless nil, is what a Foresight has made
-// of msg.
+// receiveData implements "When you receive a Data Message" in section "Key Management". msg
+// is the whole message, body its end. ahead, unless nil, is the result of a Foresight for
+// msg.
 func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (wire.Plaintext, error) {
 	m, err := ParseData(body)
 	if err != nil {
@@ -261,14 +260,14 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (w
 	return p, nil
 }
 
-// A rotation is the D-H keys that come next.
+// A rotation holds the next D-H keys.
 type rotation struct {
-	ours   *dhKey // nil: ours stays
-	theirs []byte // nil: theirs stays
+	ours   *dhKey // nil: our key stays
+	theirs []byte // nil: their key stays
 }
 
-// rotation makes the rotation of keys after a message under the keys in two slots; nextTheirs
-// is the D-H key that the message brings.
+// rotation returns the rotation of keys that follows a message under the keys in two slots;
+// nextTheirs is the D-H key in the message.
 func (e *Engine) rotation(our, their int, nextTheirs []byte) (next rotation, err error) {
 	if their == latest {
 		if e.session.theirID == math.MaxUint32 {
@@ -303,7 +302,7 @@ func (s *session) rotate(next rotation) {
 	}
 }
 
-// slots finds the keys that a data message names.
+// slots returns the slots of the keys that a data message names.
 func (s *session) slots(m *Data) (our, their int, ok bool) {
 	switch m.RecipientKeyID {
 	case s.ourID:
@@ -324,7 +323,7 @@ func (s *session) slots(m *Data) (our, their int, ok bool) {
 	return our, their, true
 }
 
-// pair returns the session keys of two slots.
+// pair returns the session keys for two slots.
 func (s *session) pair(our, their int) (*pairKeys, error) {
 	p := s.pairs[our][their]
 	if p == nil {
@@ -343,7 +342,7 @@ func (s *session) pair(our, their int) (*pairKeys, error) {
 	return p, nil
 }
 
-// tellKeys tells onKey of the keys of a pair.
+// tellKeys calls onKey with the keys of a pair.
 func (s *session) tellKeys(p *pairKeys, ourID, theirID uint32) {
 	if s.onKey == nil {
 		return
@@ -352,7 +351,7 @@ func (s *session) tellKeys(p *pairKeys, ourID, theirID uint32) {
 	s.onKey(UsedKey{SenderKeyID: theirID, RecipientKeyID: ourID, AES: p.receive.aes})
 }
 
-// rotateOurs forgets our previous key: the peer has seen the latest.
+// rotateOurs drops our previous key, because the peer has the latest one.
 func (s *session) rotateOurs(next *dhKey) {
 	for their := range s.pairs[previous] {
 		s.reveal = s.pairs[previous][their].retire(s.reveal)
@@ -363,7 +362,7 @@ func (s *session) rotateOurs(next *dhKey) {
 	s.pairs[previous], s.pairs[latest] = s.pairs[latest], [2]*pairKeys{}
 }
 
-// rotateTheirs forgets the peer's previous key: it has announced another.
+// rotateTheirs drops the peer's previous key, because the peer has announced a new one.
 func (s *session) rotateTheirs(next []byte) {
 	for our := range s.pairs {
 		s.reveal = s.pairs[our][previous].retire(s.reveal)
@@ -373,8 +372,8 @@ func (s *session) rotateTheirs(next []byte) {
 	s.theirID++
 }
 
-// retire wipes the keys, after appending to reveal the receiving MAC key if it
-// ever verified a message. See "Revealing MAC keys".
+// retire wipes the keys. If the receiving MAC key ever verified a message, it is first
+// appended to reveal; see section "Revealing MAC keys".
 func (p *pairKeys) retire(reveal []byte) []byte {
 	if p == nil {
 		return reveal
@@ -386,9 +385,8 @@ func (p *pairKeys) retire(reveal []byte) []byte {
 	return reveal
 }
 
-// maxReveal bounds the MAC keys, in bytes, that wait to be revealed. They are a
-// handful, unless a peer changes its keys with every message and is never
-// answered.
+// maxReveal bounds the size of the MAC keys that wait to be revealed, in bytes. There are
+// only a few, unless a peer changes its keys with every message and is never answered.
 const maxReveal = 500 * dataMACLen
 
 // appendReveal appends the receiving MAC key to those that wait to be revealed.
@@ -399,8 +397,8 @@ func (p *pairKeys) appendReveal(reveal []byte) []byte {
 	return append(reveal, p.receive.macKey[:]...)
 }
 
-// revealAll appends to reveal the MAC keys that are due and those in use, which
-// verify nothing any more.
+// revealAll appends the MAC keys that are due and those in use to reveal. They verify no
+// further messages.
 func (s *session) revealAll(reveal []byte) []byte {
 	reveal = append(reveal, s.reveal[:min(len(s.reveal), maxReveal-min(len(reveal), maxReveal))]...)
 	s.reveal = s.reveal[:0]

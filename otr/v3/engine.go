@@ -9,47 +9,46 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Versions of the protocol that this package speaks.
+// The versions of the protocol that this package implements.
 const (
 	Version2 = 2
 	Version3 = 3
 )
 
-// An Engine is our side of the protocol with one instance of the peer: one
-// authentication state, and at most one session. It is for one goroutine.
+// An Engine is our side of the protocol with one instance of the peer: one authentication
+// state, and at most one session. Only one goroutine may use it at a time.
 type Engine struct {
 	version  uint16
-	tag      uint32 // ours
-	peer     uint32 // theirs; 0 in version 2
+	tag      uint32 // our instance tag
+	peer     uint32 // the peer's instance tag; 0 in version 2
 	identity *keys.DSAPrivateKey
 	rand     io.Reader
 	onKey    func(UsedKey) // may be nil
 
 	exchange exchange
-	late     *lateSignature // nil: none is waited for
+	late     *lateSignature // nil: no late Signature can come
 	session  *session
 	sessions int
 
-	// reveal are MAC keys of an earlier session that the next data message
-	// reveals.
+	// reveal holds MAC keys of an earlier session that the next data message reveals.
 	reveal []byte
 
-	outline []byte // scratch for that of a data message
+	outline []byte // scratch space for the outline of a data message
 }
 
-// A Config says on whose behalf engines speak.
+// A Config holds the identity and the environment of engines.
 type Config struct {
 	Version     uint16              // Version2 or Version3
 	InstanceTag uint32              // ours; unused in version 2
 	Identity    *keys.DSAPrivateKey // signs key exchanges
 	Rand        io.Reader           // the only source of randomness
-	OnKey       func(UsedKey)       // is told of each key that is derived; nil: nobody is
+	OnKey       func(UsedKey)       // is called with each derived key; may be nil
 }
 
-// A UsedKey is the key of the data messages that name the key ids of a pair of D-H keys.
-// It is what a user asks for who wants to take a session of their own apart.
+// A UsedKey is the key of the data messages that name the key ids of a pair of D-H keys. It
+// is for users who want to analyse their own session.
 type UsedKey struct {
-	Sending                     bool // we encrypt with it; else the peer does
+	Sending                     bool // true: we encrypt with it; false: the peer does
 	SenderKeyID, RecipientKeyID uint32
 	AES                         AESKey
 }
@@ -60,13 +59,13 @@ func NewEngine(c Config, peer uint32) *Engine {
 	return &Engine{version: c.Version, tag: c.InstanceTag, peer: peer, identity: c.Identity, rand: c.Rand, onKey: c.OnKey}
 }
 
-// Begin enters AuthAwaitingDHKey: o has been, or is about to be, sent to the
-// peer. Whatever exchange was under way is forgotten, except that a Signature that is
-// still on its way ends it as before; the new exchange goes on then.
+// Begin enters AuthAwaitingDHKey: o has been, or is about to be, sent to the peer. Any
+// exchange that was under way is forgotten, but a Signature for it that is still on its way
+// is accepted, and the new exchange goes on.
 func (e *Engine) Begin(o *Offer) {
 	var beaten []byte
 	if e.exchange.offer == o {
-		beaten = e.exchange.beaten // it has lost against the same offer
+		beaten = e.exchange.beaten // it lost against the same offer
 	}
 	e.keepLate()
 	e.exchange.clear()
@@ -80,10 +79,10 @@ func (e *Engine) Forget() {
 	e.forgetLate()
 }
 
-// Relinquish returns to AuthNone without touching the session, and reports whether a
-// Signature may be on its way that still begins a session: that of a peer that has got our
-// Reveal Signature and has its session by then. The offer is not needed for that. Forget
-// ends the wait.
+// Relinquish returns to AuthNone without touching the session. It reports whether a Signature
+// that would still begin a session may be on its way, because the peer may have received our
+// Reveal Signature and have the session already. The offer is not needed for that. Forget
+// stops waiting for that Signature.
 func (e *Engine) Relinquish() bool {
 	e.keepLate()
 	e.exchange.clear()
@@ -93,15 +92,15 @@ func (e *Engine) Relinquish() bool {
 // AuthState returns the authentication state.
 func (e *Engine) AuthState() AuthState { return e.exchange.state }
 
-// Receive handles one message of the peer whose header h is for us and of this
-// engine's version. It returns the message to answer, if any, and for an
-// authentic data message its plaintext, which borrows msg: msg is decrypted in
-// place. The plaintext's TLVs are appended to tlvs[:0].
+// Receive handles one message of the peer. Its header h must be for us and of this engine's
+// version. It returns the answer to send, if any, and the plaintext of an authentic data
+// message, which borrows msg: msg is decrypted in place. The plaintext's TLVs are appended to
+// tlvs[:0].
 //
-// An error says why nothing came of the message: ErrIgnored, ErrEcho,
-// ErrMalformed, ErrAuthentication (key exchange), ErrUnreadable and its kinds
-// (data messages). Then the state is as it was, unless a data message is
-// authentic and its plaintext is not of its form: that one counts as received.
+// An error is the reason why the message was rejected: ErrIgnored, ErrEcho, ErrMalformed,
+// ErrAuthentication (key exchange), ErrUnreadable and the errors that wrap it (data
+// messages). The state is then unchanged, except that an authentic data message with a
+// malformed plaintext counts as received.
 func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (reply []byte, got wire.Plaintext, err error) {
 	switch h.Type {
 	case wire.TypeDHCommit:
@@ -120,15 +119,14 @@ func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (repl
 	return reply, got, err
 }
 
-// Sessions counts the key exchanges that succeeded. When it has grown, the
+// Sessions returns the number of key exchanges that have succeeded. When it has grown, the
 // session is a new one.
 func (e *Engine) Sessions() int { return e.sessions }
 
-// Encrypted says whether there is a session.
+// Encrypted reports whether there is a session.
 func (e *Engine) Encrypted() bool { return e.session != nil }
 
-// PeerKey returns the long-term key that authenticated the session; nil
-// without one.
+// PeerKey returns the long-term key that authenticated the session; nil: there is no session.
 func (e *Engine) PeerKey() *keys.DSAPublicKey {
 	if e.session == nil {
 		return nil
@@ -136,8 +134,8 @@ func (e *Engine) PeerKey() *keys.DSAPublicKey {
 	return e.session.peer
 }
 
-// SSID returns the secure session id, and whether its first half is to be shown
-// in bold: we sent the Reveal Signature.
+// SSID returns the secure session id, and whether its first half is shown in bold here,
+// because we sent the Reveal Signature.
 func (e *Engine) SSID() (id [8]byte, firstHalfBold bool) {
 	if e.session == nil {
 		return id, false
@@ -145,7 +143,7 @@ func (e *Engine) SSID() (id [8]byte, firstHalfBold bool) {
 	return e.session.ssid, e.session.revealed
 }
 
-// KeyRotations counts how often our D-H key has been replaced in this session.
+// KeyRotations returns how often our D-H key has been replaced in this session.
 func (e *Engine) KeyRotations() uint32 {
 	if e.session == nil {
 		return 0
@@ -153,10 +151,10 @@ func (e *Engine) KeyRotations() uint32 {
 	return e.session.ourID - exchangeKeyID - 1
 }
 
-// ErrNoSession says that there are no keys to encrypt with.
+// ErrNoSession means that there are no keys to encrypt with.
 var ErrNoSession = errors.New("v3: no encrypted session")
 
-// established is what a finished key exchange hands to its session.
+// established is the result of a finished key exchange.
 type established struct {
 	peer     *keys.DSAPublicKey
 	ssid     [8]byte
@@ -166,8 +164,8 @@ type established struct {
 	theirID  uint32
 }
 
-// establish replaces the session. What the old one's MAC keys verified becomes
-// forgeable with the first data message of the new one.
+// establish replaces the session. The first data message of the new session reveals the MAC
+// keys of the old one, which makes the messages that they verified forgeable.
 func (e *Engine) establish(with established) error {
 	s, err := newSession(with, e.rand)
 	if err != nil {
@@ -180,7 +178,7 @@ func (e *Engine) establish(with established) error {
 	return nil
 }
 
-// Drop forgets the session, if there is one, and its keys.
+// Drop wipes the session, if there is one.
 func (e *Engine) Drop() {
 	if e.session == nil {
 		return
@@ -198,7 +196,7 @@ func (e *Engine) Wipe() {
 	e.reveal = nil
 }
 
-// appender is a message body that can write itself.
+// appender is a message body that can be encoded.
 type appender interface{ Append([]byte) []byte }
 
 func (e *Engine) message(t wire.MessageType, body appender) []byte {

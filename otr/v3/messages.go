@@ -16,7 +16,7 @@ const (
 	maxDHLen       = 192
 )
 
-// ErrMalformed says that a message does not have the fields of its type.
+// ErrMalformed means that a message does not have the fields of its type.
 var ErrMalformed = errors.New("v3: malformed message")
 
 // A DHCommit is the body of a D-H Commit Message.
@@ -96,7 +96,7 @@ func (m RevealSignature) Append(b []byte) []byte {
 // A Signature is the body of a Signature Message.
 type Signature struct {
 	Encrypted []byte // X, encrypted under c or c'
-	MAC       []byte // of Encrypted with its length, under m2 or m2': 20 bytes
+	MAC       []byte // MAC MAC of Encrypted with its length, under m2 or m2': 20 bytes
 }
 
 // ParseSignature reads the body of a Signature Message; the result borrows body.
@@ -129,8 +129,8 @@ type Data struct {
 	MAC            []byte // SHA1-HMAC: 20 bytes
 	OldMACKeys     []byte // a multiple of 20 bytes
 
-	// Authenticated is how many bytes of the body, from its start, the MAC
-	// covers; the message's header comes before them.
+	// Authenticated is how many bytes of the body, from its start, the MAC covers. The MAC
+	// also covers the message's header before them.
 	Authenticated int
 }
 

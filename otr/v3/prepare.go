@@ -9,10 +9,10 @@ import (
 	"otrpipe/otr/group"
 )
 
-// A Preparation computes what the next messages need before there are any: the session
-// keys with the peer's latest key, for what we send and for what answers it, and our next
-// D-H key. Run may be called in any goroutine. The session takes what has been computed by
-// the time it needs it, and computes the rest itself; it never waits for Run.
+// A Preparation computes values for the next messages in advance: the session keys with the
+// peer's latest key, for the messages that we send and for the answers to them, and our next
+// D-H key. Run may be called in any goroutine. When the session needs these values, it takes
+// those that are ready and computes the rest itself; it never waits for Run.
 type Preparation struct {
 	// Set by Prepare, and owned by Run while it is under way.
 	ours   [2]dhKey // copies of the session's keys
@@ -27,9 +27,9 @@ type Preparation struct {
 	pairs   [2]*pairKeys // of ours[i] with theirs; nil: not computed, or taken
 }
 
-// Prepare returns work for the next messages, or nil if there is no session or its work has
-// been given out already. It reads the secret of our next key from the engine's source of
-// randomness.
+// Prepare returns a Preparation for the next messages, or nil if there is no session or its
+// Preparation has been returned already. It reads the secret of our next key from the
+// engine's source of randomness.
 func (e *Engine) Prepare() (*Preparation, error) {
 	s := e.session
 	if s == nil || s.prepared != nil {
@@ -49,7 +49,7 @@ func (e *Engine) Prepare() (*Preparation, error) {
 	return p, nil
 }
 
-// Run does the work.
+// Run computes the values.
 func (p *Preparation) Run() {
 	p.mu.Lock()
 	begins := !p.running && !p.dropped && !p.hasNext
@@ -59,12 +59,12 @@ func (p *Preparation) Run() {
 		return
 	}
 	secret.Do(func() {
-		// What an answer needs comes first: it may be wanted at once.
+		// First the keys for an answer, which may be needed at once.
 		for _, our := range []int{previous, latest} {
 			if !p.wanted[our] {
 				continue
 			}
-			// An invalid key of the peer is refused by the session when it needs the keys.
+			// The session itself rejects an invalid key of the peer when it needs the keys.
 			if keys, err := newPairKeys(&p.ours[our], p.theirs); err == nil {
 				p.mu.Lock()
 				p.pairs[our] = keys
@@ -81,8 +81,8 @@ func (p *Preparation) Run() {
 	}
 }
 
-// takePair returns the session keys of our key in a slot with the peer's latest key, or nil
-// if they have not been computed.
+// takePair returns the session keys for our key in a slot and the peer's latest key, or nil
+// if they are not ready.
 func (p *Preparation) takePair(our int) (keys *pairKeys) {
 	if p == nil {
 		return nil
@@ -93,7 +93,7 @@ func (p *Preparation) takePair(our int) (keys *pairKeys) {
 	return keys
 }
 
-// takeNext returns our next key, or nil if it has not been computed.
+// takeNext returns our next key, or nil if it is not ready.
 func (p *Preparation) takeNext() *dhKey {
 	if p == nil {
 		return nil
@@ -108,7 +108,7 @@ func (p *Preparation) takeNext() *dhKey {
 	return k
 }
 
-// drop ends the Preparation and wipes its secrets. If Run is under way, it wipes them when
+// drop ends the Preparation and wipes its secrets. If Run is under way, Run wipes them when
 // it ends.
 func (p *Preparation) drop() {
 	if p == nil {
@@ -132,6 +132,6 @@ func (p *Preparation) wipe() {
 	p.next.wipe()
 }
 
-// Format prints a placeholder, whatever the verb. Its receiver is a pointer: a Preparation
+// Format prints a placeholder for every verb. Its receiver is a pointer: a Preparation
 // is not copied.
 func (*Preparation) Format(f fmt.State, _ rune) { io.WriteString(f, "v3.Preparation(…)") }

@@ -14,7 +14,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// dhSecretLen is the length of a private D-H value: "at least 320 bits".
+// dhSecretLen is the length of a private D-H value in bytes: "at least 320 bits".
 const dhSecretLen = 40
 
 // A dhKey is one of our D-H key pairs.
@@ -32,8 +32,8 @@ func newDHKey(rand io.Reader) (*dhKey, error) {
 	return k, nil
 }
 
-// shared computes the D-H secret with a public value of the peer, as the MPI
-// "secbytes" of the specification. It refuses values out of range.
+// shared computes the D-H secret with a public value of the peer, as the specification's MPI
+// "secbytes". It rejects values out of range.
 func (k *dhKey) shared(public []byte) ([]byte, error) {
 	return sharedSecret(k.secret[:], public)
 }
@@ -57,15 +57,15 @@ func (k *dhKey) wipe() {
 	}
 }
 
-// akeKeys are the keys that a key exchange derives from its D-H secret, see
+// akeKeys holds the keys that a key exchange derives from its D-H secret; see section
 // "Computing AES keys, MAC keys, and the secure session id".
 type akeKeys struct {
 	ssid       [8]byte
-	revealSide sigKeys // c, m1, m2: of the Reveal Signature Message
-	signSide   sigKeys // c', m1', m2': of the Signature Message
+	revealSide sigKeys // c, m1, m2: for the Reveal Signature Message
+	signSide   sigKeys // c', m1', m2': for the Signature Message
 }
 
-// sigKeys protect one side's signature.
+// sigKeys holds the keys that protect one side's signature.
 type sigKeys struct {
 	c      [16]byte
 	m1, m2 [32]byte
@@ -112,25 +112,24 @@ func h1(b byte, secbytes []byte) [20]byte {
 	return out
 }
 
-// pairKeys are the session keys of one pair of D-H keys, and how far they have
-// been used.
+// pairKeys holds the session keys of one pair of D-H keys, and their counters.
 type pairKeys struct {
 	send, receive dataKeys
 	sent          uint64 // the last counter that we used
-	received      uint64 // the last counter that verified
+	received      uint64 // the last counter of an authentic message
 	used          bool   // the receiving MAC key has verified a message and is to be revealed
 	public        bool   // the receiving MAC key has been revealed and verifies nothing more
 	extra         [32]byte
 }
 
-// dataKeys protect the data messages of one direction. They are kept as they are: what
-// a cipher makes of them, it makes for one message at a time.
+// dataKeys holds the keys that protect the data messages of one direction. Only the raw keys
+// are kept: ciphers expand them for one message at a time.
 type dataKeys struct {
 	aes    AESKey
 	macKey MACKey
 }
 
-// newPairKeys derives the session keys of our key and one of the peer's.
+// newPairKeys derives the session keys from our key and one of the peer's.
 func newPairKeys(ours *dhKey, theirs []byte) (*pairKeys, error) {
 	secbytes, err := ours.shared(theirs)
 	if err != nil {
@@ -144,7 +143,7 @@ func newPairKeys(ours *dhKey, theirs []byte) (*pairKeys, error) {
 	return p, nil
 }
 
-// directionKeys derives the AES keys of the two directions; high says that our end is the
+// directionKeys derives the AES keys of the two directions; high is true if our end is the
 // "high" one.
 func directionKeys(secbytes []byte, high bool) (send, receive AESKey) {
 	sendByte, receiveByte := byte(0x02), byte(0x01)
@@ -184,7 +183,7 @@ func (k *dataKeys) appendMAC(b, message []byte) []byte {
 	return append(b, mac[:]...)
 }
 
-// authenticator is HMAC-SHA1 (RFC 2104), without what package hmac allocates.
+// authenticator computes HMAC-SHA1 (RFC 2104), without the allocations of package hmac.
 func authenticator(key *MACKey, message []byte) (mac [sha1.Size]byte) {
 	m := macStates.Get().(*macState)
 	m.pad(key, 0x36)
@@ -200,7 +199,7 @@ func authenticator(key *MACKey, message []byte) (mac [sha1.Size]byte) {
 	return mac
 }
 
-// A macState is what HMAC works with. It holds nothing between messages.
+// A macState is the working memory of HMAC. It is empty between messages.
 type macState struct {
 	hash  hash.Hash
 	block [sha1.BlockSize]byte
@@ -209,7 +208,7 @@ type macState struct {
 
 var macStates = sync.Pool{New: func() any { return &macState{hash: sha1.New()} }}
 
-// pad hashes the key with every byte changed.
+// pad hashes the padded key, with each byte XORed with a constant.
 func (m *macState) pad(key *MACKey, with byte) {
 	clear(m.block[:])
 	copy(m.block[:], key[:])
@@ -219,8 +218,8 @@ func (m *macState) pad(key *MACKey, with byte) {
 	m.hash.Write(m.block[:])
 }
 
-// wipe overwrites the key, and what the hash's buffer has of the message. The key has not
-// been in that buffer: whole blocks are hashed from where they lie.
+// wipe overwrites the key, and the part of the message in the hash's buffer. The key itself
+// was never in that buffer, because whole blocks are hashed without copying.
 func (m *macState) wipe() {
 	clear(m.block[:])
 	clear(m.sum[:])

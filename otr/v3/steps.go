@@ -10,24 +10,24 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// The steps of the protocol for those who hold single keys rather than a session, such as
-// package toolkit. They are the ones that an Engine takes.
+// The steps of the protocol for callers that have single keys rather than a session, such as
+// package toolkit. An Engine takes the same steps.
 
 // An AESKey encrypts the data messages of one direction under one pair of D-H keys. It
 // prints as a placeholder.
 type AESKey [16]byte
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (AESKey) Format(f fmt.State, _ rune) { io.WriteString(f, "v3.AESKey(…)") }
 
 // A MACKey authenticates the data messages of one direction under one pair of D-H keys. It
 // prints as a placeholder.
 type MACKey [20]byte
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (MACKey) Format(f fmt.State, _ rune) { io.WriteString(f, "v3.MACKey(…)") }
 
-// MACKey returns the MAC key that follows from the AES key.
+// MACKey derives the MAC key from the AES key.
 func (k *AESKey) MACKey() MACKey {
 	return sha1.Sum(k[:])
 }
@@ -41,36 +41,36 @@ func (k *AESKey) Crypt(text []byte, counter uint64) {
 	d = dataKeys{}
 }
 
-// AppendAuthenticator appends the 20 bytes by which a data message is authenticated.
-// covered is the message from its version to the encrypted message.
+// AppendAuthenticator appends the authenticator of a data message, 20 bytes. covered is the
+// message from its version to the end of the encrypted text.
 func AppendAuthenticator(b []byte, k *MACKey, covered []byte) []byte {
 	mac := authenticator(k, covered)
 	return append(b, mac[:]...)
 }
 
-// maxSecretLen bounds a private D-H value given by hand. Values of an honest end have
-// dhSecretLen bytes.
+// maxSecretLen bounds the length of a private D-H value that a user enters. Values of an
+// honest end have dhSecretLen bytes.
 const maxSecretLen = maxDHLen
 
 // ErrSecret reports a private D-H value that is empty or longer than 192 bytes.
 var ErrSecret = errors.New("v3: invalid private D-H value")
 
-// SessionKeys are what two ends derive from one pair of D-H keys: "Computing AES keys, MAC
-// keys, and the secure session id". They print as a placeholder.
+// SessionKeys holds the keys that two ends derive from one pair of D-H keys: section
+// "Computing AES keys, MAC keys, and the secure session id". It prints as a placeholder.
 type SessionKeys struct {
-	Public    []byte // of the private value, big-endian without leading zeros
-	High      bool   // ours is the "high" end
+	Public    []byte // our public value, big-endian without leading zeros
+	High      bool   // our end is the "high" one
 	SSID      [8]byte
 	Sending   AESKey
 	Receiving AESKey
 	Extra     [32]byte // the extra symmetric key
 }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (SessionKeys) Format(f fmt.State, _ rune) { io.WriteString(f, "v3.SessionKeys(…)") }
 
-// DeriveSessionKeys derives the keys of our private D-H value, of 1 to 192 bytes,
-// big-endian, and the peer's public one, of any length, leading zeros allowed. The error
+// DeriveSessionKeys derives the keys from our private D-H value, of 1 to 192 bytes,
+// big-endian, and the peer's public value, of any length, leading zeros allowed. The error
 // wraps ErrSecret or group.ErrElement.
 func DeriveSessionKeys(secret, theirs []byte) (*SessionKeys, error) {
 	if len(secret) == 0 || len(secret) > maxSecretLen {

@@ -71,7 +71,7 @@ func (s *Sealings) Reset() {
 	s.list, s.outlines = s.list[:0], s.outlines[:0]
 }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Sealings) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Sealings(…)") }
 
 // A Foresight has the keys of the messages that are expected next: those of the ratchet
@@ -198,10 +198,10 @@ func (f *Foresight) Wipe() {
 // Wipe forgets the key.
 func (a *Ahead) Wipe() { *a = Ahead{} }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Foresight) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Foresight(…)") }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Ahead) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Ahead(…)") }
 
 // ReceiveAhead is Receive for a data message that a Foresight has opened as far as it

@@ -151,7 +151,7 @@ func (e *Engine) Wipe() {
 	e.reveal = nil
 }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Engine) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Engine(…)") }
 
 // role is who we are in the section "Interactive DAKE Overview".

@@ -141,5 +141,5 @@ func (o *Offer) Message(receiver uint32) []byte {
 // Wipe overwrites the secrets.
 func (o *Offer) Wipe() { o.ours.wipe() }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Offer) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Offer(…)") }

@@ -49,7 +49,7 @@ type ExtraKey struct {
 	Key [64]byte
 }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (ExtraKey) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.ExtraKey(…)") }
 
 // ExtraKeys returns the extra symmetric keys of the last data message sent, or received:

@@ -160,7 +160,7 @@ func (p *Preparation) drop() {
 
 func (k *preparedKeys) wipe() { *k = preparedKeys{} }
 
-// Format prints a placeholder, whatever the verb. Its receiver is a pointer: a Preparation
+// Format prints a placeholder for every verb. Its receiver is a pointer: a Preparation
 // is not copied.
 func (*Preparation) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Preparation(…)") }
 

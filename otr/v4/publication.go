@@ -100,7 +100,7 @@ func ReadPublication(r *wire.Reader) (*Publication, error) {
 // Wipe overwrites the secret.
 func (p *Publication) Wipe() { p.shared.Wipe() }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Publication) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Publication(…)") }
 
 // A Prekey is a one-time prekey of ours: the secrets of Y and B. It prints as a placeholder.
@@ -172,7 +172,7 @@ func ReadPrekey(r *wire.Reader) (*Prekey, error) {
 // Wipe overwrites the secrets.
 func (k *Prekey) Wipe() { *k = Prekey{} }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (Prekey) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Prekey(…)") }
 
 // storedProfile reads a client profile of ours or of a peer that was valid when it was

@@ -137,7 +137,7 @@ func (s identitySigner) SignRing(rand io.Reader, ring Ring, position int, m []by
 // SignWith returns the Signer that signs with a long-term key, as honest ends do.
 func SignWith(key *keys.Ed448PrivateKey) Signer { return identitySigner{key} }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (identitySigner) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.identitySigner(…)") }
 
 // NewProfileClient returns a Client that speaks with a finished profile and has its key
