@@ -11,19 +11,19 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Lanes is how many messages are authenticated at once where the processor can.
+// Lanes is how many messages are authenticated in parallel if the processor can.
 const Lanes = group.KDFLanes
 
-// Sealings are data messages that have their keys and their places in the session and are
-// still to be encrypted and authenticated.
+// Sealings holds data messages that have their keys and their order in the session, but are
+// not encrypted and authenticated yet.
 type Sealings struct {
 	list     []sealing
-	outlines []byte // of all of them; public
+	outlines []byte // the outlines of all messages; public
 }
 
-// Settle takes the session to its next message as Seal does, and returns how long the
-// message is, in bytes: Finish makes it. Until then p may not change. After an error nothing
-// has changed.
+// Settle advances the session by one message, as Seal does, and returns the length of the
+// message in bytes. Finish makes the message; until then p must not change. After an error
+// nothing has changed.
 func (e *Engine) Settle(s *Sealings, flags byte, p wire.Plaintext) (size int, err error) {
 	if e.session == nil {
 		return 0, ErrNoSession
@@ -38,9 +38,9 @@ func (e *Engine) Settle(s *Sealings, flags byte, p wire.Plaintext) (size int, er
 	return m.len(), nil
 }
 
-// Finish makes messages, one for each of bufs, and appends it to that. first counts them from
-// 0 in the order in which they were settled. It may be called for different messages at once,
-// from several goroutines.
+// Finish makes consecutive messages and appends one to each of bufs. first is the index of
+// the first one, counted from 0 in the order of Settle. Several goroutines may call it at the
+// same time for different messages.
 func (s *Sealings) Finish(first int, bufs [][]byte) {
 	secret.Do(func() {
 		for list := s.list[first:][:len(bufs)]; len(list) > 0; {
@@ -51,7 +51,7 @@ func (s *Sealings) Finish(first int, bufs [][]byte) {
 	})
 }
 
-// finish is for up to Lanes messages.
+// finish is Finish for up to Lanes messages.
 func finish(list []sealing, bufs [][]byte) {
 	var macs, encs, keys, texts, none [Lanes][]byte
 	for i := range list {
@@ -74,28 +74,28 @@ func (s *Sealings) Reset() {
 // Format prints a placeholder for every verb.
 func (Sealings) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Sealings(…)") }
 
-// A Foresight has the keys of the messages that are expected next: those of the ratchet
-// that the peer is in, in their order. With them messages can be verified and decrypted
-// before the session has come to them. It changes nothing: Engine.ReceiveAhead does
-// everything that Receive does, and takes from the Foresight only what follows from the very
-// chain key that the session arrives at, and that a message has been verified by it.
+// A Foresight holds the keys of the next expected messages: those of the peer's current
+// ratchet, in order. With these keys, messages can be verified and decrypted before the
+// session reaches them. This does not change the session: Engine.ReceiveAhead does everything
+// that Receive does, and relies on the Foresight only for results from exactly the chain key
+// that the session reaches.
 type Foresight struct {
-	public [group.PointLen]byte // of the peer's ratchet
+	public [group.PointLen]byte // the public key of the peer's ratchet
 	first  uint32               // the id of the first message
-	steps  []chainStep          // to the keys of each message
+	steps  []chainStep          // the steps the steps to the keys of each message
 }
 
-// An Ahead is what a Foresight has made of one message.
+// An Ahead is the result of a Foresight for one message.
 type Ahead struct {
 	verified bool
-	to       chainStep // the step to the keys that the message was verified and decrypted with
-	mac      key       // MKmac of these
+	to       chainStep // the step to the keys that verified and decrypted the message
+	mac      key       // MKmac of these keys keys
 }
 
-// Verified says that the message was authentic under keys that were foreseen.
+// Verified reports whether the message was authentic under foreseen keys.
 func (a *Ahead) Verified() bool { return a.verified }
 
-// by says whether the message has been verified and decrypted with this key.
+// by reports whether the message was verified and decrypted with this key.
 func (a *Ahead) by(enc *key) bool {
 	return a != nil && a.verified && subtle.ConstantTimeCompare(a.to.keys.enc[:], enc[:]) == 1
 }
@@ -108,7 +108,7 @@ func (a *Ahead) step() *chainStep {
 	return &a.to
 }
 
-// Foresee sets f to the keys of the next n messages; false: there is no way to tell them.
+// Foresee sets f to the keys of the next n messages; false: they are not known.
 func (e *Engine) Foresee(f *Foresight, n int) bool {
 	f.Wipe()
 	if e.session == nil || !e.session.ratchet.receiving {
@@ -127,7 +127,7 @@ func (e *Engine) Foresee(f *Foresight, n int) bool {
 			var err error
 			step.from = r.receiveChain
 			if step.keys, err = r.nextReceiving(nil); err != nil {
-				return // what is there will do
+				return // the steps so far have to be enough
 			}
 			step.to = r.receiveChain
 			f.steps = append(f.steps, step)
@@ -136,10 +136,10 @@ func (e *Engine) Foresee(f *Foresight, n int) bool {
 	return len(f.steps) > 0
 }
 
-// Open verifies messages, of which the first is the at-th that was foreseen, and decrypts
-// those that are what was expected, in place. What it leaves alone is as it was. msgs are
-// whole messages with their headers; ahead has one entry for each. It may be called for
-// different messages at once, from several goroutines.
+// Open verifies messages, and decrypts in place those that are under the foreseen keys. It
+// leaves all others unchanged. The first message is expected under the keys with the index
+// at. msgs are whole messages with their headers; ahead has one entry for each. Several
+// goroutines may call it at the same time for different messages.
 func (f *Foresight) Open(at int, msgs [][]byte, ahead []Ahead) {
 	secret.Do(func() {
 		for i := 0; i < len(msgs); i += Lanes {
@@ -149,7 +149,7 @@ func (f *Foresight) Open(at int, msgs [][]byte, ahead []Ahead) {
 	})
 }
 
-// open is for up to Lanes messages.
+// open is Open for up to Lanes messages.
 func (f *Foresight) open(at int, msgs [][]byte, ahead []Ahead) {
 	var (
 		data                          [Lanes]Data
@@ -204,8 +204,8 @@ func (Foresight) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Foresight(�
 // Format prints a placeholder for every verb.
 func (Ahead) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Ahead(…)") }
 
-// ReceiveAhead is Receive for a data message that a Foresight has opened as far as it
-// could: ahead belongs to msg.
+// ReceiveAhead is Receive for a data message that was passed to Foresight.Open; ahead is the
+// result for msg.
 func (e *Engine) ReceiveAhead(h wire.Header, body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (got wire.Plaintext, err error) {
 	if h.Type != wire.TypeData {
 		return got, fmt.Errorf("%w: %v", ErrIgnored, h.Type)

@@ -8,43 +8,44 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A Config says on whose behalf a Client speaks.
+// A Config holds the identity and the environment of a Client.
 type Config struct {
 	InstanceTag uint32                // ours
 	Identity    *keys.Ed448PrivateKey // signs key exchanges
 	Forging     *keys.ForgingKey
-	DSA         *keys.DSAPrivateKey // announced and used for the transitional signature; nil where version 3 is not spoken
-	Accounts    *Accounts           // nil: the network has no account names
-	KeptProfile []byte              // our client profile as Profile.Append has written it; nil, or of no use: one is made
+	DSA         *keys.DSAPrivateKey // for the transitional signature; nil: version 3 is not allowed
+	Accounts    *Accounts           // nil: there are no account names
+	KeptProfile []byte              // our encoded client profile; if nil or unusable, a new one is made
 	Rand        io.Reader           // the only source of randomness
 	Now         func() time.Time    // the only clock
-	OnKey       func(UsedKey)       // is told of the key of each data message; nil: nobody is
+	OnKey       func(UsedKey)       // is called with the key of each data message; may be nil
 }
 
-// A Client is our side of version 4, whoever the peer is: the long-term keys and the
-// client profile made from them. It is for one goroutine, as are its offers and engines.
+// A Client is the part of our side of version 4 that does not depend on the peer: the
+// long-term keys and the client profile made from them. Only one goroutine may use it, its
+// offers and its engines.
 type Client struct {
 	Config
 	public   *keys.Ed448PublicKey // H
 	signer   Signer
 	profile  *Profile
-	finished bool // profile is never made anew
+	finished bool // profile is never replaced
 
 	exchanges budget // for messages of key exchanges
 	data      budget // for data messages under new keys
 }
 
-// NewClient returns the Client of a Config.
+// NewClient returns a Client for a Config.
 func NewClient(c Config) *Client {
 	return &Client{Config: c, public: c.Identity.Public(), signer: identitySigner{c.Identity}}
 }
 
-// Profile returns our client profile: the last one, else the one of the Config. It makes
-// one where there is none yet, or where that is not ours or has less than a day to live
-// (section "Client Profile Expiration and Renewal").
+// Profile returns our client profile: the last one, or that of the Config. If there is none,
+// or it is not ours, or it expires in less than a day, it makes a new one (section "Client
+// Profile Expiration and Renewal").
 //
-// A profile is signed, for anybody to keep who has seen it. So it tells the day that it was
-// made on and no more: it expires at a midnight of UTC, and is the same until then.
+// Anyone who has seen a profile can keep it, with its signature. So it reveals only the day
+// on which it was made: it expires at midnight UTC, and does not change until then.
 func (c *Client) Profile() (*Profile, error) {
 	now := c.Now()
 	if c.finished || c.profile != nil && fresh(c.profile, now) {
@@ -62,18 +63,18 @@ func (c *Client) Profile() (*Profile, error) {
 	return p, nil
 }
 
-// profileEnd is when a profile that is made at now expires: the last midnight of UTC in
-// its lifetime.
+// profileEnd returns when a profile made at now expires: the last midnight UTC in its
+// lifetime.
 func profileEnd(now time.Time) time.Time {
 	return now.Add(ProfileLifetime).UTC().Truncate(24 * time.Hour)
 }
 
-// fresh reports whether a profile has more than a day to live.
+// fresh reports whether a profile is valid for more than another day.
 func fresh(p *Profile, now time.Time) bool { return now.Add(profileRenewal).Unix() < p.Expires }
 
-// kept returns the profile of the Config, if it is what we would make: of our keys, with
-// our versions, and with a date that newProfile could have given it not long ago, which a
-// clock that was wrong then could not.
+// kept returns the profile of the Config if it is one that we could have made recently: with
+// our keys, our versions, and an expiry date that is not later than that of a new profile, as
+// it would be if the clock was wrong when it was made.
 func (c *Client) kept(now time.Time) *Profile {
 	r := wire.NewReader(c.KeptProfile)
 	p, err := ReadProfile(&r)
@@ -94,7 +95,7 @@ func (c *Client) kept(now time.Time) *Profile {
 	return p
 }
 
-// Fingerprint returns our fingerprint of version 4.
+// Fingerprint returns our version 4 fingerprint.
 func (c *Client) Fingerprint() keys.Fingerprint {
 	return keys.Ed448Fingerprint(c.public, c.Forging)
 }

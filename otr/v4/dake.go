@@ -9,9 +9,9 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// An AuthState is where the key exchange stands, in the words of the section "Protocol
-// States". ENCRYPTED_MESSAGES and FINISHED are no states of a key exchange: a session
-// goes on until another has taken its place.
+// An AuthState is the state of the key exchange, with the names of the section "Protocol
+// States". ENCRYPTED_MESSAGES and FINISHED are not states of a key exchange here: a session
+// goes on until another replaces it.
 type AuthState int
 
 // The authentication states.
@@ -34,17 +34,16 @@ func (s AuthState) String() string {
 }
 
 var (
-	// ErrIgnored says that the state machine has no use for the message; nothing has
-	// changed.
+	// ErrIgnored means that the message is not expected in this state; nothing has changed.
 	ErrIgnored = errors.New("v4: message ignored in this state")
-	// ErrEcho says that the message is one of our own.
+	// ErrEcho means that the message is one of our own.
 	ErrEcho = errors.New("v4: our own message came back")
-	// ErrBeaten says that the peer's Identity message has lost against ours, which it has
-	// or will have got; nothing has changed. Some peers answer every copy of ours with new
-	// keys, so it is not to be sent again at once.
+	// ErrBeaten means that the peer's Identity message has lost against ours, which the peer
+	// has received or will receive; nothing has changed. Do not send ours again at once,
+	// because some peers answer every copy with new keys.
 	ErrBeaten = errors.New("v4: the peer's Identity message has lost against ours")
-	// ErrAuthentication says that a message of the key exchange failed a check; nothing
-	// has changed.
+	// ErrAuthentication means that a message of the key exchange failed a check; nothing has
+	// changed.
 	ErrAuthentication = errors.New("v4: key exchange refused")
 )
 
@@ -57,8 +56,8 @@ const (
 	bobPosition   = 0
 )
 
-// exchange is the state of one key exchange. The names are those of the section
-// "Interactive DAKE Overview": Bob begins with an Identity message, Alice answers.
+// exchange is the state of one key exchange. The names are from the section "Interactive DAKE
+// Overview": Bob begins with an Identity message, Alice answers.
 type exchange struct {
 	state  AuthState
 	offer  *Offer  // in AuthWaitingAuthR: we are Bob
@@ -73,7 +72,7 @@ type answer struct {
 	message []byte // the whole Auth-R
 }
 
-// identityHash tells the Identity messages of one peer apart. Zero is none's.
+// identityHash identifies an Identity message of one peer. Zero: none.
 type identityHash [32]byte
 
 func hashIdentity(body []byte) (h identityHash) {
@@ -81,7 +80,8 @@ func hashIdentity(body []byte) (h identityHash) {
 	return h
 }
 
-// clear forgets everything and returns to AuthNone. The offer is not ours to wipe.
+// clear forgets everything and returns to AuthNone. It does not wipe the offer, which other
+// engines may hold.
 func (x *exchange) clear() {
 	x.answer.wipe()
 	*x = exchange{}
@@ -94,8 +94,8 @@ func (a *answer) wipe() {
 	}
 }
 
-// keepLate keeps our answer for an Auth-I that is on its way: the peer may have the
-// session by then, and have said something in it.
+// keepLate keeps our answer for an Auth-I that may be on its way: the peer may have the
+// session already, and may have sent messages in it.
 func (e *Engine) keepLate() {
 	if x := &e.exchange; x.state == AuthWaitingAuthI {
 		e.forgetLate()
@@ -108,7 +108,7 @@ func (e *Engine) forgetLate() {
 	e.late = nil
 }
 
-// receiveIdentity follows "Receiving an Identity Message".
+// receiveIdentity implements section "Receiving an Identity Message".
 func (e *Engine) receiveIdentity(h wire.Header, body []byte) (reply []byte, err error) {
 	m, err := ParseIdentity(body)
 	if err != nil {
@@ -119,9 +119,9 @@ func (e *Engine) receiveIdentity(h wire.Header, body []byte) (reply []byte, err 
 		return nil, ErrEcho
 	}
 	if hash == e.answered {
-		// A new Auth-R would make the Auth-I to the first one worthless; and where we have
-		// gone on since, the copy is of an exchange that the peer has ended or will end.
-		// Either way neither side would get on.
+		// This is a copy. A new Auth-R would make the Auth-I for the first one useless. If we
+		// have moved on since then, the copy belongs to an exchange that the peer has
+		// completed or will complete, so answering it would lead nowhere.
 		if x.state == AuthWaitingAuthI {
 			return x.answer.message, nil
 		}
@@ -146,7 +146,7 @@ func (e *Engine) receiveIdentity(h wire.Header, body []byte) (reply []byte, err 
 	return a.message, nil
 }
 
-// newAnswer makes the Auth-R to an Identity message (section "Auth-R Message").
+// newAnswer makes the Auth-R that answers an Identity message (section "Auth-R Message").
 func (e *Engine) newAnswer(theirs *contribution) (*answer, error) {
 	ours, err := e.client.newEphemeral()
 	if err != nil {
@@ -174,8 +174,8 @@ func (e *Engine) newAnswer(theirs *contribution) (*answer, error) {
 	return &answer{ours: ours, theirs: theirs, mixed: mixed, message: m.Append(e.header(wire.TypeAuthR).Append(nil))}, nil
 }
 
-// receiveAuthR follows "Receiving an Auth-R Message". An offer that was made more than
-// once may be answered more than once; see Settling.
+// receiveAuthR implements section "Receiving an Auth-R Message". An offer that was sent more
+// than once may be answered more than once; see Settling.
 func (e *Engine) receiveAuthR(h wire.Header, body []byte) (reply []byte, err error) {
 	m, err := ParseAuthR(body)
 	if err != nil {
@@ -219,14 +219,14 @@ func (e *Engine) receiveAuthR(h wire.Header, body []byte) (reply []byte, err err
 	return (&AuthI{Sigma: sigma}).Append(e.header(wire.TypeAuthI).Append(nil)), nil
 }
 
-// answeredBy notes an answer to an offer, with its X.
+// answeredBy records an answer to an offer, with its X.
 func (e *Engine) answeredBy(offer *Offer, x []byte) {
 	if offer != e.again {
 		e.Settled()
-		e.forgetLate() // it would have come before
+		e.forgetLate() // it would have come before this this
 	}
-	// A peer that answers us has given up the offer that we have answered, unless its
-	// messages have changed places.
+	// A peer that answers our offer has given up its own, which we have answered, unless its
+	// messages were reordered.
 	e.keepLate()
 	e.exchange.clear()
 	e.again, e.accepted = offer, x
@@ -235,7 +235,7 @@ func (e *Engine) answeredBy(offer *Offer, x []byte) {
 	}
 }
 
-// receiveAuthI follows "Receiving an Auth-I Message".
+// receiveAuthI implements section "Receiving an Auth-I Message".
 func (e *Engine) receiveAuthI(body []byte) error {
 	m, err := ParseAuthI(body)
 	if err != nil {
@@ -251,7 +251,7 @@ func (e *Engine) receiveAuthI(body []byte) error {
 	a, late, checks := x.answer, false, 1
 	err = e.verifyAuthI(m, a)
 	if err != nil && e.late != nil {
-		if a != nil { // which has been a check too
+		if a != nil { // the first check counts too
 			if !e.client.exchanges.spend(e.client.Now()) {
 				return ErrBusy
 			}
@@ -265,7 +265,7 @@ func (e *Engine) receiveAuthI(body []byte) error {
 	if err := e.establish(&a.mixed, a.ours, a.theirs, roleAlice); err != nil {
 		return err
 	}
-	for range checks + 1 { // those, and that of the Identity message
+	for range checks + 1 { // these checks, and that of the Identity message
 		e.client.exchanges.restore()
 	}
 	e.Settled()
@@ -276,7 +276,8 @@ func (e *Engine) receiveAuthI(body []byte) error {
 	return nil
 }
 
-// verifyAuthI checks that an Auth-I ends the exchange that a, unless nil, is our answer in.
+// verifyAuthI checks that an Auth-I completes the exchange in which a, unless nil, is our
+// answer.
 func (e *Engine) verifyAuthI(m *AuthI, a *answer) error {
 	if a == nil {
 		return ErrIgnored
@@ -288,7 +289,7 @@ func (e *Engine) verifyAuthI(m *AuthI, a *answer) error {
 	return nil
 }
 
-// theirs is what a message of the peer contributes, not validated.
+// theirs returns the contribution in a message of the peer, not validated.
 func (e *Engine) theirs(h wire.Header, profile *Profile, ecdh, dh, firstECDH, firstDH []byte) public {
 	p := public{
 		tag:     h.Sender,
@@ -302,7 +303,7 @@ func (e *Engine) theirs(h wire.Header, profile *Profile, ecdh, dh, firstECDH, fi
 	return p
 }
 
-// hashedDH is the hash of B by which one of two crossing Identity messages is chosen,
+// hashedDH returns the hash of B that decides between two crossing Identity messages,
 // SHAKE-256(MPI(B), 32), to be compared as a big-endian number.
 func hashedDH(b []byte) string {
 	return string(sha3.SumSHAKE256(wire.AppendMPI(nil, b), 32))

@@ -15,33 +15,34 @@ import (
 )
 
 var (
-	// ErrNoSession says that there are no keys to encrypt with.
+	// ErrNoSession means that there are no keys to encrypt with.
 	ErrNoSession = errors.New("v4: no encrypted session")
-	// ErrUnreadable says that a data message could not be verified. Nothing has changed.
+	// ErrUnreadable means that a data message could not be verified. Nothing has changed.
 	ErrUnreadable = errors.New("v4: unreadable data message")
-	// ErrUnknownKey is an ErrUnreadable: the message is of a ratchet that we do not have.
+	// ErrUnknownKey is an ErrUnreadable: the message belongs to a ratchet that we do not
+	// have.
 	ErrUnknownKey = refine.Error(&ErrUnreadable, ": its keys are not ours")
 	// ErrMAC is an ErrUnreadable: the authenticator is wrong.
 	ErrMAC = refine.Error(&ErrUnreadable, ": the authenticator is wrong")
-	// ErrReplay is an ErrUnreadable: the message has come before, or its key has been let
-	// go of. There is no key left to verify it with.
+	// ErrReplay is an ErrUnreadable: the message has come before, or its key has been
+	// dropped. There is no key left to verify it with.
 	ErrReplay = refine.Error(&ErrUnreadable, ": it has come before")
 )
 
 const (
-	// maxRevealed is how many bytes of old MAC keys one message reveals, but for the
-	// last of a session: those of 256 messages, so that a caller knows how much room a
-	// text has. What is over that comes with the next messages, of whatever ratchet.
+	// maxRevealed is how many bytes of old MAC keys one message reveals at most, except for
+	// the last of a session: those of 256 messages. So a caller knows how much room is left
+	// for a text. The next messages, in any ratchet, reveal the rest.
 	maxRevealed = 256 * macLen
-	// maxHeld is how many bytes of old MAC keys are held back at most. A peer may send
-	// any number of messages before we send one; of more than these, the oldest keys are
+	// maxHeld is how many bytes of old MAC keys are kept for revealing at most. A peer may
+	// send any number of messages before we send one; if there are more keys, the oldest are
 	// never revealed.
 	maxHeld = 16 * maxRevealed
 )
 
-// Seal appends a whole data message to b, encrypting p, and reveals the MAC keys that are
-// due (section "When you send a Data Message"). ErrNoSession without a session. After an
-// error b is returned as it was.
+// Seal appends a whole data message to b. It encrypts p, and reveals the MAC keys that are
+// due (section "When you send a Data Message"). Without a session the error is ErrNoSession.
+// After an error b is returned unchanged.
 func (e *Engine) Seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	if e.session == nil {
 		return b, ErrNoSession
@@ -50,8 +51,8 @@ func (e *Engine) Seal(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 }
 
 // SealRevealing is Seal for a message that also reveals every MAC key that has verified a
-// message, or could have verified one that has not come: messages that are still missing
-// cannot be read any more.
+// message or could verify a missing one. Messages that are still missing can no longer be
+// read.
 func (e *Engine) SealRevealing(b []byte, flags byte, p wire.Plaintext) ([]byte, error) {
 	s := e.session
 	if s == nil {
@@ -68,7 +69,7 @@ func (e *Engine) SealLast(b []byte, flags byte, p wire.Plaintext) ([]byte, error
 	return b, err
 }
 
-// seal reveals all MAC keys that are held, or as many as are due.
+// seal seals a message that reveals all kept MAC keys, or only as many as are due.
 func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, all bool) (sealed []byte, err error) {
 	secret.Do(func() {
 		var m sealing
@@ -81,13 +82,13 @@ func (e *Engine) seal(b []byte, flags byte, p wire.Plaintext, all bool) (sealed 
 	return sealed, err
 }
 
-// A sealing is a data message that has its keys and its place in the session and is still
-// to be encrypted and authenticated. That touches nothing of the session.
+// A sealing is a data message that has its keys and its place in the session's order, but is
+// not encrypted and authenticated yet. Doing that does not touch the session.
 type sealing struct {
 	outline []byte         // the message without its text; the authenticator is zero
-	head    int            // how much of outline comes before the text
+	head    int            // how many bytes of outline come before the text
 	plain   wire.Plaintext // the text; borrowed
-	size    int            // of the text
+	size    int            // the length of the text in bytes
 	enc     key
 
 	// Set by fill.
@@ -96,9 +97,9 @@ type sealing struct {
 	macKey           key    // set by finish
 }
 
-// settle takes the session to its next message, and appends the outline of that to room.
-// The text is copied when the message is finished, perhaps on another core; until then neither
-// p nor the outline may change. After an error nothing has changed.
+// settle advances the session by one message, and appends the outline of the message to room.
+// The text is copied when the message is finished, perhaps on another core; until then
+// neither p nor the outline must change. After an error nothing has changed.
 func (e *Engine) settle(m *sealing, room []byte, flags byte, p wire.Plaintext, all bool) ([]byte, error) {
 	s := e.session
 	next := s.ratchet
@@ -167,7 +168,7 @@ func (m *sealing) finish(b []byte) []byte {
 func (m *sealing) covered() []byte       { return m.buf[m.start:m.mac] }
 func (m *sealing) authenticator() []byte { return m.buf[m.mac:][:macLen] }
 
-// fill appends the message to b, with its text in clear.
+// fill appends the message to b, with its text not encrypted yet.
 func (m *sealing) fill(b []byte) {
 	m.start = len(b)
 	b = append(slices.Grow(b, m.len()), m.outline[:m.head]...)
@@ -183,14 +184,15 @@ func (m *sealing) wipe() {
 	clear(m.macKey[:])
 }
 
-// receiveData follows "When you receive a Data Message". msg is the whole message, body
-// its end. ahead, unless nil, is what a Foresight has made of msg.
+// receiveData implements section "When you receive a Data Message". msg is the whole message,
+// body its end. ahead, unless nil, is the result of a Foresight for msg.
 func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (p wire.Plaintext, err error) {
 	secret.Do(func() { p, err = e.openData(body, msg, tlvs, ahead) })
 	return p, err
 }
 
-// openData is receiveData; what it leaves on its stack is erased where that is possible.
+// openData does the work of receiveData, which erases openData's stack where that is
+// possible.
 func (e *Engine) openData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (wire.Plaintext, error) {
 	m, err := ParseData(body)
 	if err != nil {
@@ -253,9 +255,9 @@ func (e *Engine) openData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (wire
 	return p, nil
 }
 
-// receive takes the ratchet to the message m, whose key is not stored, and returns its
-// keys and those of the messages that it has skipped. known, unless nil, is a step that may
-// be the last to be taken.
+// receive advances the ratchet to the message m, whose key is not stored, and returns its
+// keys and those of the skipped messages. known, unless nil, is a precomputed step that may
+// be the last one.
 func (r *ratchet) receive(m *Data, now time.Time, known *chainStep) (keys messageKeys, skipped skippedKeys, err error) {
 	switch {
 	case r.receiving && bytes.Equal(m.ECDH, r.theirPublic[:]):
@@ -277,14 +279,14 @@ func (r *ratchet) receive(m *Data, now time.Time, known *chainStep) (keys messag
 	return keys, skipped, err
 }
 
-// isNew reports whether m claims to begin the peer's next ratchet, which takes two
-// exponentiations to find out.
+// isNew reports whether m claims to begin the peer's next ratchet. Verifying such a claim
+// takes two exponentiations.
 func (r *ratchet) isNew(m *Data) bool {
 	return !(r.receiving && bytes.Equal(m.ECDH, r.theirPublic[:])) && !r.ourTurn && m.RatchetID == r.i
 }
 
-// skipsFar reports whether m claims that so many messages of the current receiving ratchet
-// are missing that the hashing for their keys costs far more than m's sender pays.
+// skipsFar reports whether m claims that many messages of the current receiving ratchet are
+// missing, so that hashing for their keys costs us far more than m costs its sender.
 func (r *ratchet) skipsFar(m *Data) bool {
 	if !r.receiving || !bytes.Equal(m.ECDH, r.theirPublic[:]) || m.MessageID < r.k {
 		return false
@@ -307,8 +309,8 @@ func (r *ratchet) receiveSame(m *Data) error {
 	return nil
 }
 
-// receiveNew begins the ratchet of a message with a new key, after storing the keys of
-// those messages of the last one that have not come.
+// receiveNew begins the ratchet of a message with a new key, after storing the keys of the
+// missing messages of the previous ratchet.
 func (r *ratchet) receiveNew(m *Data, now time.Time) (skippedKeys, error) {
 	ecdh, err := group.ParsePoint(m.ECDH)
 	if err != nil {
@@ -329,9 +331,9 @@ func (r *ratchet) receiveNew(m *Data, now time.Time) (skippedKeys, error) {
 	return skipped, r.rotateReceiving(ecdh, bytes.Clone(m.DH))
 }
 
-// retire keeps a MAC key that will verify nothing any more until it is revealed.
+// retire keeps a MAC key that will verify no further message until it is revealed.
 func (s *session) retire(mac *key) {
-	if len(s.reveal) >= maxHeld { // many at once: what stays has to be moved
+	if len(s.reveal) >= maxHeld { // drop many at once, because the rest has to be moved
 		s.reveal = append(s.reveal[:0], s.reveal[maxRevealed:]...)
 	}
 	s.reveal = append(s.reveal, mac[:]...)
@@ -344,7 +346,7 @@ func authenticate(dst []byte, mac *key, sections []byte) {
 	group.KDFs([][]byte{dst}, group.UsageAuthenticator, [][]byte{mac[:]}, [][]byte{sections})
 }
 
-// authentic says, in constant time, whether authenticator is that of sections under mac.
+// authentic reports, in constant time, whether authenticator is that of sections under mac.
 func authentic(authenticator []byte, mac *key, sections []byte) bool {
 	var want [macLen]byte
 	authenticate(want[:], mac, sections)

@@ -1,9 +1,9 @@
-// Package v4 is version 4 of OTR: client profiles, the interactive deniable
-// authenticated key exchange, and data messages under the double ratchet, with one
-// instance of the peer.
+// Package v4 implements version 4 of OTR: client profiles, the interactive deniable
+// authenticated key exchange, and data messages under the double ratchet, with one instance
+// of the peer.
 //
-// It follows "OTR version 4", a draft that leaves some things open. Where two
-// independent programs speak its final form alike, this package does as they do:
+// It follows "OTR version 4", a draft that leaves some points open. Where two independent
+// programs agree on such a point, this package does the same:
 //
 //   - a ring signature hashes its message as DATA, with its length;
 //   - the shared session state names the sender of the message that carries the
@@ -15,7 +15,7 @@
 //     again;
 //   - a SCALAR of q or more is refused.
 //
-// The package does no I/O: an [Engine] takes one decoded message at a time and gives
-// back what to answer. What belongs to a whole conversation (queries, fragments,
-// policy, which instance speaks) is the business of package otr.
+// The package does no I/O: an [Engine] takes one decoded message at a time and returns the
+// answer. Package otr handles everything that concerns a whole conversation: queries,
+// fragments, policy and the choice of an instance.
 package v4

@@ -9,36 +9,36 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Version is the version of the protocol that this package speaks.
+// Version is the version of the protocol that this package implements.
 const Version = 4
 
-// An Engine is our side of the protocol with one instance of the peer: one key exchange,
-// and at most one session. It is for one goroutine.
+// An Engine is our side of the protocol with one instance of the peer: one key exchange, and
+// at most one session. Only one goroutine may use it at a time.
 type Engine struct {
 	client   *Client
-	peer     uint32 // their instance tag
+	peer     uint32 // the peer's instance tag
 	exchange exchange
-	late     *answer // to which an Auth-I may still come after another exchange has begun; or nil
+	late     *answer // an earlier answer to which an Auth-I may still come; or nil
 	session  *session
 	sessions int
 
-	answered identityHash // of the last Identity message that we answered
+	answered identityHash // the last Identity message that we answered
 	again    *Offer       // the offer of the session, while the peer may answer it again
-	answers  int          // how often it has
+	answers  int          // how often it has done so done so
 	accepted []byte       // the X of its last answer
-	offered  []byte       // Y of our last one, which may come back long after
-	reveal   []byte       // MAC keys of an earlier session, for the next one to reveal
-	outline  []byte       // scratch for that of a data message
+	offered  []byte       // Y of our last offer, which may come back much later
+	reveal   []byte       // MAC keys of an earlier session, to be revealed in the next one
+	outline  []byte       // scratch space for the outline of a data message
 }
 
 // NewEngine returns the engine for one instance of the peer.
 func (c *Client) NewEngine(peer uint32) *Engine { return &Engine{client: c, peer: peer} }
 
-// Begin enters AuthWaitingAuthR: o has been, or is about to be, sent to the peer. Whatever
-// exchange was under way is forgotten, except that an Auth-I that is still on its way ends
-// it as before; the new exchange goes on then. Where that was one of ours, whoever wants another
-// sends the message of Offer again instead: of several offers that cross the peer's, each
-// side could end up answering one that the other has given up.
+// Begin enters AuthWaitingAuthR: o has been, or is about to be, sent to the peer. Any
+// exchange that was under way is forgotten, but an Auth-I for it that is still on its way is
+// accepted, and the new exchange goes on. If there is an offer of ours already, send the
+// message of Offer again instead of beginning another: if several offers cross the peer's,
+// each side could end up answering one that the other has given up.
 func (e *Engine) Begin(o *Offer) {
 	e.keepLate()
 	e.exchange.clear()
@@ -46,19 +46,18 @@ func (e *Engine) Begin(o *Offer) {
 	e.offered = o.ours.ecdh.public[:]
 }
 
-// Offer returns what we have begun and the peer has not answered; nil but in
-// AuthWaitingAuthR.
+// Offer returns our offer that the peer has not answered; nil except in AuthWaitingAuthR.
 func (e *Engine) Offer() *Offer { return e.exchange.offer }
 
-// Settling reports whether the offer that the session has come from was made more than
-// once, so that a peer who answers every copy with new keys may answer again. Each such
-// answer brings a new session. Until then, or until Settled, the offer must not be wiped.
+// Settling reports whether the offer that led to the session was sent more than once, so that
+// a peer that answers every copy with new keys may answer again. Each such answer begins a
+// new session. While Settling is true, the offer must not be wiped.
 func (e *Engine) Settling() bool { return e.again != nil }
 
-// Settled ends that.
+// Settled ends that state.
 func (e *Engine) Settled() { e.again, e.answers, e.accepted = nil, 0, nil }
 
-// Answer returns our Auth-R, to be sent again, in AuthWaitingAuthI; else nil.
+// Answer returns our Auth-R in AuthWaitingAuthI, to be sent again, and otherwise nil.
 func (e *Engine) Answer() []byte {
 	if e.exchange.answer == nil {
 		return nil
@@ -75,14 +74,14 @@ func (e *Engine) Forget() {
 // AuthState returns the state of the key exchange.
 func (e *Engine) AuthState() AuthState { return e.exchange.state }
 
-// Receive handles one message of the peer whose header h is for us and of version 4; body
-// is what follows the header in msg. It returns the message to answer, if any, and for an
-// authentic data message its plaintext, which borrows msg: msg is decrypted in place. The
+// Receive handles one message of the peer. Its header h must be for us and of version 4; body
+// is the rest of msg after the header. It returns the answer to send, if any, and the
+// plaintext of an authentic data message, which borrows msg: msg is decrypted in place. The
 // plaintext's TLVs are appended to tlvs[:0].
 //
-// An error says why nothing came of the message: ErrIgnored, ErrEcho, ErrBeaten,
-// ErrMalformed, ErrAuthentication (key exchange), ErrBusy, ErrUnreadable and its kinds (data messages). Then the
-// state is as it was.
+// An error is the reason why the message was rejected: ErrIgnored, ErrEcho, ErrBeaten,
+// ErrMalformed, ErrAuthentication (key exchange), ErrBusy, ErrUnreadable and the errors that
+// wrap it (data messages). The state is then unchanged.
 func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (reply []byte, got wire.Plaintext, err error) {
 	switch h.Type {
 	case wire.TypeIdentity:
@@ -99,14 +98,15 @@ func (e *Engine) Receive(h wire.Header, body, msg []byte, tlvs []wire.TLV) (repl
 	return reply, got, err
 }
 
-// Sessions counts the key exchanges that succeeded. When it has grown, the session is a
-// new one.
+// Sessions returns the number of key exchanges that have succeeded. When it has grown, the
+// session is a new one.
 func (e *Engine) Sessions() int { return e.sessions }
 
-// Encrypted says whether there is a session.
+// Encrypted reports whether there is a session.
 func (e *Engine) Encrypted() bool { return e.session != nil }
 
-// PeerKey returns the long-term keys that authenticated the session; nil without one.
+// PeerKey returns the long-term keys that authenticated the session; nil: there is no
+// session.
 func (e *Engine) PeerKey() *PeerKey {
 	if e.session == nil {
 		return nil
@@ -114,8 +114,8 @@ func (e *Engine) PeerKey() *PeerKey {
 	return e.session.peer
 }
 
-// SSID returns the secure session id, and whether its first half is to be shown in bold:
-// we sent the Auth-R.
+// SSID returns the secure session id, and whether its first half is shown in bold here,
+// because we sent the Auth-R.
 func (e *Engine) SSID() (id [ssidLen]byte, firstHalfBold bool) {
 	if e.session == nil {
 		return id, false
@@ -123,8 +123,8 @@ func (e *Engine) SSID() (id [ssidLen]byte, firstHalfBold bool) {
 	return e.session.ssid, e.session.role == roleAlice
 }
 
-// KeyRotations counts the ECDH keys that we have made in this session. A session in which
-// it stands still for long is to be expired (section "Session Expiration").
+// KeyRotations returns the number of ECDH keys that we have made in this session. If it does
+// not grow for too long, the session should be ended (section "Session Expiration").
 func (e *Engine) KeyRotations() uint32 {
 	if e.session == nil {
 		return 0
@@ -132,8 +132,7 @@ func (e *Engine) KeyRotations() uint32 {
 	return e.session.ratchet.rotations
 }
 
-// Drop forgets the session, if there is one, and its keys. Its MAC keys are revealed in the
-// next one.
+// Drop wipes the session, if there is one. Its MAC keys are revealed in the next session.
 func (e *Engine) Drop() {
 	if e.session == nil {
 		return
@@ -154,7 +153,7 @@ func (e *Engine) Wipe() {
 // Format prints a placeholder for every verb.
 func (Engine) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Engine(…)") }
 
-// role is who we are in the section "Interactive DAKE Overview".
+// role is our role in the section "Interactive DAKE Overview".
 type role int
 
 const (
@@ -172,7 +171,7 @@ type session struct {
 
 	ratchet ratchet
 	skipped skippedKeys
-	// prepared is for our next ratchet, or nil.
+	// prepared is the Preparation for our next ratchet, or nil.
 	prepared *Preparation
 	reveal   []byte // mac_keys_to_reveal
 
@@ -181,8 +180,8 @@ type session struct {
 	extraSent, extraReceived []ExtraKey
 }
 
-// establish ends a key exchange with a new session, from K. The MAC keys of the one it
-// replaces are revealed in it.
+// establish completes a key exchange with a new session, from K. The MAC keys of the replaced
+// session are revealed in the new one.
 func (e *Engine) establish(mixed *key, ours *ephemeral, theirs *contribution, who role) error {
 	s := &session{peer: theirs.peer, role: who, ourProfile: ours.profile, peerProfile: theirs.profile, skippedLife: skippedLifetime}
 	group.KDF(s.ssid[:], group.UsageSSID, mixed[:])
@@ -197,8 +196,8 @@ func (e *Engine) establish(mixed *key, ours *ephemeral, theirs *contribution, wh
 	return nil
 }
 
-// mix returns K, the mixed shared secret of the key exchange. x and a, or y and b, have
-// then done what they were for.
+// mix returns K, the mixed shared secret of the key exchange. After that, x and a, or y and
+// b, are no longer needed.
 func (e *ephemeral) mix(theirs *contribution) (mixed key, err error) {
 	brace, err := thirdBraceKey(&e.dh, theirs.dh)
 	if err != nil {

@@ -18,25 +18,25 @@ const (
 	ensembleStart = "?OTRP:"
 	ensembleEnd   = '.'
 
-	// UsedMark replaces the beginning of an ensemble's armor, "?OTRP:", in a file whose owner
-	// has used it. It has the same length and makes the ensemble invisible to a reader, also
-	// where only its first bytes have been written.
+	// UsedMark replaces the beginning of a used ensemble's armor, "?OTRP:", in a file. It has
+	// the same length, and makes the ensemble invisible to a reader even if only its first
+	// bytes have been written.
 	UsedMark = "#used:"
-	// UnusedMark is the beginning that UsedMark replaces.
+	// UnusedMark is the text that UsedMark replaces.
 	UnusedMark = ensembleStart
 
-	// MaxEnsembles is how many ensembles of one file are read: as many correspondents as a
-	// file is likely to serve, and a bound on the signatures that a reader verifies (two of
-	// each, a millisecond together).
+	// MaxEnsembles is how many ensembles of one file are read. It is more than the
+	// correspondents that one file is likely to serve, and it bounds the number of signatures
+	// to verify (two per ensemble, a millisecond together).
 	MaxEnsembles = 1000
 )
 
-// ErrEnsemble reports a prekey ensemble that is not valid as a whole, or whose armor is
-// damaged. What is wrong with one of its parts is that part's error.
+// ErrEnsemble reports a prekey ensemble that is invalid as a whole, or whose armor is
+// damaged. An invalid part is reported by that part's error.
 var ErrEnsemble = errors.New("v4: invalid prekey ensemble")
 
-// An Ensemble is a prekey ensemble: what somebody publishes so that one message can be
-// written while they are away. It is parsed, not validated.
+// An Ensemble is a prekey ensemble: a person publishes it so that one message can be written
+// to them while they are away. It is parsed, not validated.
 type Ensemble struct {
 	Client  *Profile
 	Prekey  *PrekeyProfile
@@ -44,7 +44,7 @@ type Ensemble struct {
 }
 
 // ParseEnsemble parses an ensemble: CLIENT-PROF, PREKEY-PROF and a prekey message, with
-// nothing between or behind them. The result does not borrow from b. The error wraps
+// nothing between or after them. The result does not borrow from b. The error wraps
 // ErrEnsemble, ErrProfile or ErrPrekeyProfile.
 func ParseEnsemble(b []byte) (*Ensemble, error) {
 	r, err := exchangeReader(b)
@@ -86,7 +86,7 @@ func (e *Ensemble) Digest() (d [32]byte) {
 	return d
 }
 
-// A Recipient is somebody to write to who is away: a validated Ensemble.
+// A Recipient is a person who is away and can be written to: a validated Ensemble.
 type Recipient struct {
 	Ensemble *Ensemble
 	Peer     *PeerKey
@@ -96,13 +96,13 @@ type Recipient struct {
 }
 
 // Validate checks the ensemble at now, in the order of the section "Validating Prekey
-// Ensembles": the instance tags, the client profile, the prekey profile, the prekey
-// message. The last two checks of that section, that the message's version is one of the
-// profile's and one that we speak, say nothing new: both must be 4. The error wraps
-// ErrEnsemble, ErrProfile, ErrPrekeyProfile or ErrPrekeyMessage.
+// Ensembles": the instance tags, the client profile, the prekey profile, the prekey message.
+// The last two checks of that section, that the message's version is one of the profile's
+// versions and one of ours, are not needed: all must be 4. The error wraps ErrEnsemble,
+// ErrProfile, ErrPrekeyProfile or ErrPrekeyMessage.
 //
-// Nothing signs the prekey message. One that is not the owner's makes a message that the
-// owner cannot read; nobody else can either without both long-term secrets of the owner.
+// The prekey message is not signed. A message written to a false one cannot be read by the
+// owner, nor by anyone else without both long-term secrets of the owner.
 func (e *Ensemble) Validate(now time.Time) (*Recipient, error) {
 	tag := e.Client.InstanceTag
 	if e.Prekey.InstanceTag != tag || e.Message.InstanceTag != tag {
@@ -128,11 +128,11 @@ func (e *Ensemble) Validate(now time.Time) (*Recipient, error) {
 // InstanceTag returns the instance tag of the recipient.
 func (r *Recipient) InstanceTag() uint32 { return r.Ensemble.Client.InstanceTag }
 
-// Expires returns when the prekey profile expires. The recipient can read what is written
-// to the ensemble until a day later.
+// Expires returns when the prekey profile expires. The recipient can read messages to the
+// ensemble until a day later.
 func (r *Recipient) Expires() time.Time { return time.Unix(r.Ensemble.Prekey.Expires, 0) }
 
-// A RefusedEnsemble says why an ensemble of a file does not count.
+// A RefusedEnsemble is the reason why an ensemble in a file was refused.
 type RefusedEnsemble struct {
 	Number int // its place in the file, from 1
 	Err    error
@@ -145,11 +145,11 @@ func (r RefusedEnsemble) Error() string { return fmt.Sprintf("ensemble %d: %v", 
 func (r RefusedEnsemble) Unwrap() error { return r.Err }
 
 // ReadEnsembles finds all ensembles in text, whatever is around them, and validates them at
-// now. Each runs from "?OTRP:" to the next "."; white space inside it does not matter, for
-// mail programs fold long lines. One that is not valid is refused and the others still
-// count. The same ensemble a second time is refused; so are all that give one prekey
-// identifier of one key and instance with different contents, of which at most one can be
-// genuine. Of more than MaxEnsembles the rest is refused with one error.
+// now. Each runs from "?OTRP:" to the next "."; white space inside it is ignored, because
+// mail programs fold long lines. An invalid ensemble is refused and the others still count. A
+// repeated ensemble is refused. If ensembles of one key and instance have the same prekey
+// identifier with different contents, all of them are refused, because at most one can be
+// genuine. If there are more than MaxEnsembles, the rest is refused with one error.
 func ReadEnsembles(text []byte, now time.Time) (valid []*Recipient, refused []RefusedEnsemble) {
 	var all []numberedEnsemble
 	seen := make(map[[32]byte]bool)
@@ -178,8 +178,8 @@ func ReadEnsembles(text []byte, now time.Time) (valid []*Recipient, refused []Re
 	return valid, refused
 }
 
-// ensembleArmors yields what follows each "?OTRP:" in text, up to the next one or the end,
-// and the offset of that "?OTRP:".
+// ensembleArmors yields the text after each "?OTRP:", up to the next one or the end, and the
+// offset of that "?OTRP:".
 func ensembleArmors(text []byte) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		at := 0
@@ -221,7 +221,7 @@ type numberedEnsemble struct {
 	*Recipient
 }
 
-// A prekeyName is what tells the prekeys of a file apart.
+// A prekeyName identifies a prekey in a file.
 type prekeyName struct {
 	owner [2 * group.PointLen]byte
 	tag   uint32
@@ -234,7 +234,7 @@ func (e numberedEnsemble) prekey() prekeyName {
 	return name
 }
 
-// ambiguousPrekeys returns the prekeys to which the ensembles give different contents.
+// ambiguousPrekeys returns the prekeys that have different contents in different ensembles.
 func ambiguousPrekeys(all []numberedEnsemble) map[prekeyName]bool {
 	contents := make(map[prekeyName]string)
 	ambiguous := make(map[prekeyName]bool)
@@ -248,8 +248,8 @@ func ambiguousPrekeys(all []numberedEnsemble) map[prekeyName]bool {
 	return ambiguous
 }
 
-// Places returns where in text the ensemble begins: the offset of every "?OTRP:" that it
-// follows, among the first MaxEnsembles of the text.
+// Places returns the offsets in text at which the ensemble begins, in bytes, among the first
+// MaxEnsembles ensembles of the text.
 func (e *Ensemble) Places(text []byte) (places []int) {
 	digest := e.Digest()
 	number := 0
@@ -264,8 +264,8 @@ func (e *Ensemble) Places(text []byte) (places []int) {
 	return places
 }
 
-// ParseArmoredEnsemble parses one ensemble in its armor, which text begins with: "?OTRP:",
-// base64 in which white space does not matter, and ".". The error wraps ErrEnsemble.
+// ParseArmoredEnsemble parses the armored ensemble at the beginning of text: "?OTRP:",
+// base64, in which white space is ignored, and ".". The error wraps ErrEnsemble.
 func ParseArmoredEnsemble(text []byte) (*Ensemble, error) {
 	piece, ok := bytes.CutPrefix(text, []byte(ensembleStart))
 	if !ok {
@@ -274,7 +274,7 @@ func ParseArmoredEnsemble(text []byte) (*Ensemble, error) {
 	return dearmorEnsemble(piece)
 }
 
-// dearmorEnsemble parses what follows "?OTRP:".
+// dearmorEnsemble parses an armored ensemble after its "?OTRP:".
 func dearmorEnsemble(piece []byte) (*Ensemble, error) {
 	end := bytes.IndexByte(piece, ensembleEnd)
 	if end < 0 {

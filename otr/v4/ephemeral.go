@@ -9,7 +9,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// ephemeral is what we contribute to one key exchange.
+// ephemeral is our contribution to one key exchange.
 type ephemeral struct {
 	profile   *Profile
 	ecdh      ecdhKey // x or y
@@ -18,7 +18,7 @@ type ephemeral struct {
 	firstDH   dhKey
 }
 
-// newEphemeral draws all keys, for an exchange in which we show the profile of Profile.
+// newEphemeral draws all keys, for an exchange with the profile that Profile returns.
 func (c *Client) newEphemeral() (*ephemeral, error) {
 	profile, err := c.Profile()
 	if err != nil {
@@ -52,8 +52,7 @@ func (e *ephemeral) wipe() {
 	clear(e.firstDH.secret[:])
 }
 
-// wipeExchange wipes the secrets that K has been computed from, and leaves those of the
-// ratchet.
+// wipeExchange wipes the secrets from which K was computed, and keeps those of the ratchet.
 func (e *ephemeral) wipeExchange() {
 	e.ecdh.secret.Wipe()
 	clear(e.dh.secret[:])
@@ -62,7 +61,7 @@ func (e *ephemeral) wipeExchange() {
 // Format prints a placeholder.
 func (ephemeral) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.ephemeral(…)") }
 
-// public returns what the peer gets to see of it.
+// public returns the public part.
 func (e *ephemeral) public(c *Client) *public {
 	p := &public{
 		tag:     c.InstanceTag,
@@ -76,7 +75,7 @@ func (e *ephemeral) public(c *Client) *public {
 	return p
 }
 
-// contribution is what the peer contributes to one key exchange, validated.
+// contribution is the peer's validated contribution to one key exchange.
 type contribution struct {
 	public
 	peer       *PeerKey
@@ -84,7 +83,7 @@ type contribution struct {
 	firstPoint *group.Point
 }
 
-// validate checks what a message of the instance p.tag has brought, in the order of the
+// validate checks the contribution in a message from the instance p.tag, in the order of the
 // sections "Identity Message" and "Auth-R Message". The error wraps ErrAuthentication.
 func (p public) validate(now time.Time) (*contribution, error) {
 	c := &contribution{public: p}
@@ -107,9 +106,9 @@ func (p public) validate(now time.Time) (*contribution, error) {
 	return c, nil
 }
 
-// An Offer is our half of a key exchange that an Identity message begins. It may be sent
-// to one instance of the peer or to whoever answers, so several engines may hold it;
-// whoever made it wipes it when none does any more.
+// An Offer is our half of a key exchange that begins with an Identity message. It may be sent
+// to one instance of the peer or to any instance that answers, so several engines may hold
+// it. The caller of NewOffer has to wipe it when no engine holds it any more.
 type Offer struct {
 	client *Client
 	ours   *ephemeral
@@ -125,8 +124,8 @@ func (c *Client) NewOffer() (*Offer, error) {
 	return &Offer{client: c, ours: e}, nil
 }
 
-// Message returns the Identity message of this offer, to be sent; receiver 0 means
-// whoever answers. Sent twice, it may be answered twice, with different keys.
+// Message returns the Identity message of this offer; receiver 0 means any instance. If it is
+// sent twice, it may be answered twice, with different keys.
 func (o *Offer) Message(receiver uint32) []byte {
 	o.sends++
 	h := wire.Header{Version: Version, Type: wire.TypeIdentity, Sender: o.client.InstanceTag, Receiver: receiver}

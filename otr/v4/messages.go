@@ -12,22 +12,21 @@ import (
 const (
 	// macLen is the length of a MAC, and of a MAC key.
 	macLen = 64
-	// maxExchangeMessage bounds a message of the key exchange: the longest has a
-	// profile with a DSA key of 3072 bits, two POINTs, two DH values and a RING-SIG,
-	// which comes to less than 3 KiB.
+	// maxExchangeMessage bounds the length of a key exchange message, in bytes: the longest
+	// has a profile with a DSA key of 3072 bits, two POINTs, two DH values and a RING-SIG,
+	// which is less than 3 KiB.
 	maxExchangeMessage = 4 << 10
 )
 
-// ErrMalformed reports a message that is not of its form.
+// ErrMalformed reports a malformed message.
 var ErrMalformed = errors.New("v4: malformed message")
 
 func malformed(what string, err error) error {
 	return fmt.Errorf("%w: %s: %w", ErrMalformed, what, err)
 }
 
-// Identity is the body of an Identity message (section "Identity Message"). POINTs and
-// DH values are as they came, not validated; DH values are big-endian without leading
-// zeros.
+// Identity is the body of an Identity message (section "Identity Message"). POINTs and DH
+// values are not validated; DH values are big-endian without leading zeros.
 type Identity struct {
 	Profile   *Profile
 	Y         []byte // POINT
@@ -162,7 +161,7 @@ func (m *Data) Append(b []byte) []byte {
 	return wire.AppendData(b, m.Revealed)
 }
 
-// appendHead appends what comes before the encrypted message.
+// appendHead appends the fields before the encrypted message.
 func (m *Data) appendHead(b []byte) []byte {
 	b = append(b, m.Flags)
 	b = wire.AppendInt(b, m.PreviousCount)

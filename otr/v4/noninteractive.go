@@ -11,22 +11,21 @@ import (
 )
 
 const (
-	// longestEnsemble bounds how far ahead the expiry of a peer's prekey profile may make
-	// our own client profile live: a signature of ours is not to be good for years because
-	// somebody asks for it.
+	// longestEnsemble bounds how long a peer's prekey profile can make our own client profile
+	// valid: nobody should be able to get a signature from us that is valid for years.
 	longestEnsemble = 30 * 24 * time.Hour
-	// mailSkippedLifetime is how long the key of a message that has not come is kept in a
-	// session that began offline: mail may take weeks, and a longer wait only helps somebody
-	// who holds a message back until they get hold of the key.
+	// mailSkippedLifetime is how long the key of a missing message is kept in a session that
+	// began offline: mail may take weeks. A longer time would only help an attacker who holds
+	// a message back until they get the key.
 	mailSkippedLifetime = 31 * 24 * time.Hour
 )
 
 var (
-	// ErrOtherInstance says that a message is for another instance of its receiver.
+	// ErrOtherInstance means that a message is for another instance of its receiver.
 	ErrOtherInstance = errors.New("v4: the message is for another instance")
-	// ErrNoPrekey says that a Non-Interactive-Auth message names no prekey of ours.
+	// ErrNoPrekey means that a Non-Interactive-Auth message names no prekey of ours.
 	ErrNoPrekey = errors.New("v4: no such prekey")
-	// ErrPrekeyUsed is an ErrNoPrekey: a message that has come before has used it.
+	// ErrPrekeyUsed is an ErrNoPrekey: an earlier message has used it.
 	ErrPrekeyUsed = refine.Error(&ErrNoPrekey, ": it has been used")
 	// ErrPrekeyExpired is an ErrNoPrekey: it has expired, and its secret is gone.
 	ErrPrekeyExpired = refine.Error(&ErrNoPrekey, ": it has expired")
@@ -35,7 +34,7 @@ var (
 )
 
 // NonInteractiveAuth is the body of a Non-Interactive-Auth message (section
-// "Non-Interactive-Auth Message"). POINTs and DH values are as they came, not validated.
+// "Non-Interactive-Auth Message"). POINTs and DH values are not validated.
 type NonInteractiveAuth struct {
 	Profile   *Profile
 	X         []byte // POINT
@@ -78,13 +77,13 @@ func (m *NonInteractiveAuth) Append(b []byte) []byte {
 	return wire.AppendMPI(append(b, m.FirstECDH...), m.FirstDH)
 }
 
-// WriteTo begins a session with somebody who is away (section "Non-Interactive DAKE
-// Overview"; we are Alice). It returns the Non-Interactive-Auth message and an engine in
-// which the session has begun: what it seals follows the message, in lines of its own. The
-// caller sees to it that no ensemble is used twice.
+// WriteTo begins a session with a recipient who is away (section "Non-Interactive DAKE
+// Overview"; we are Alice). It returns the Non-Interactive-Auth message, and an engine with
+// the session. The messages that the engine seals follow the first one in separate lines. The
+// caller has to make sure that no ensemble is used twice.
 //
-// Our client profile is one that is valid until the recipient cannot read the message any
-// more, so that a message which is read late is not refused for it.
+// Our client profile is valid for as long as the recipient can read the message, so that a
+// message is not refused because it is read late.
 func (c *Client) WriteTo(to *Recipient) ([]byte, *Engine, error) {
 	profile, err := c.profileUntil(to.Expires())
 	if err != nil {
@@ -94,7 +93,7 @@ func (c *Client) WriteTo(to *Recipient) ([]byte, *Engine, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer ours.wipe() // the ratchet has its copy of the first keys
+	defer ours.wipe() // the ratchet has its own copy of the first keys
 	alice := ours.public(c)
 	e := to.Ensemble
 	x := nonInteractive{
@@ -136,24 +135,25 @@ func (c *Client) WriteTo(to *Recipient) ([]byte, *Engine, error) {
 	return msg, engine, nil
 }
 
-// An Opened is what a Non-Interactive-Auth message has begun.
+// An Opened is the result of opening a Non-Interactive-Auth message.
 type Opened struct {
 	Engine *Engine
-	// Prekey is the one that the message has used. It must be deleted, and the session
-	// stored, before anything of the session is shown: no second message may use it.
+	// Prekey is the prekey that the message has used. Delete it and store the session before
+	// anything from the session is shown, so that no second message can use it.
 	Prekey *Prekey
 	// Publication is the pair of profiles that the message was written to.
 	Publication *Publication
 }
 
-// Open reads a Non-Interactive-Auth message with header h (section "Receiving a
-// Non-Interactive-Auth Message"; we are Bob). find returns the prekey of an identifier and
-// the publications that are still usable, first the one that the prekey was published with:
-// the message does not say which of them it was written to. An error of find ends the
-// search, and is returned as it is.
+// Open opens a Non-Interactive-Auth message with header h (section "Receiving a
+// Non-Interactive-Auth Message"; we are Bob). find returns the prekey with an identifier, and
+// the publications that are still usable, first the one with which the prekey was published:
+// the message does not say to which of them it was written. An error of find is returned
+// unchanged.
 //
-// Nothing changes: a message that is refused costs no prekey, whose identifier everybody
-// knows. The error wraps ErrOtherInstance, ErrMalformed, ErrAuthentication or is find's.
+// Open changes nothing: a refused message does not use up a prekey, because everyone knows
+// the prekeys' identifiers. The error wraps ErrOtherInstance, ErrMalformed or
+// ErrAuthentication, or comes from find.
 func (c *Client) Open(h wire.Header, body []byte, find func(id uint32) (*Prekey, []*Publication, error)) (*Opened, error) {
 	if h.Receiver != c.InstanceTag {
 		return nil, ErrOtherInstance
@@ -219,8 +219,8 @@ func (c *Client) writtenTo(publications []*Publication, theirs *contribution, y 
 	return nil, nil, unauthenticated(err)
 }
 
-// beginOffline starts the session s from tmp_k and the brace key of the exchange. The first
-// ratchet mixes nothing in: root and chain key come from K alone.
+// beginOffline starts the session s from tmp_k and the brace key of the exchange. In the
+// first ratchet, root and chain key are derived from K alone.
 func (e *Engine) beginOffline(s *session, tmp *key, brace braceKey) {
 	mixed := tmp.derive(group.UsageSharedSecret)
 	defer clear(mixed[:])
@@ -229,7 +229,8 @@ func (e *Engine) beginOffline(s *session, tmp *key, brace braceKey) {
 	r.root = mixed.derive(group.UsageRootKey)
 	chain := mixed.derive(group.UsageChainKey)
 	defer clear(chain[:])
-	// The next ratchet hashes the brace key on. Done now, the exchange's own can go.
+	// The next ratchet would hash the brace key. Doing it now means that the exchange's brace
+	// key need not be kept.
 	r.brace, r.braceAhead = brace.next(), true
 	r.i = 1
 	r.theirECDH.Append(r.theirPublic[:0])
@@ -244,8 +245,8 @@ func (e *Engine) beginOffline(s *session, tmp *key, brace braceKey) {
 }
 
 // profileUntil returns a client profile of ours that is still valid PrekeyGrace after a
-// prekey profile that expires at expires. It ends at the first midnight of UTC that is late
-// enough, so that it does not show when the message was written.
+// prekey profile that expires at expires. It expires at the first midnight UTC that is late
+// enough, so that it does not reveal when the message was written.
 func (c *Client) profileUntil(expires time.Time) (*Profile, error) {
 	if c.finished {
 		return c.profile, nil
@@ -271,7 +272,8 @@ func (c *Client) profileUntil(expires time.Time) (*Profile, error) {
 	return p, nil
 }
 
-// nonInteractive is what the ring signature of a Non-Interactive-Auth message signs.
+// nonInteractive holds the values that the ring signature of a Non-Interactive-Auth message
+// signs.
 type nonInteractive struct {
 	bob, alice *Profile // of the publisher and of the sender
 	y, x       []byte   // POINT
@@ -280,8 +282,8 @@ type nonInteractive struct {
 	phi        []byte
 }
 
-// transcript is t of a Non-Interactive-Auth message: no byte in front, unlike online, and D
-// as a bare POINT.
+// transcript returns t of a Non-Interactive-Auth message: without a first byte, unlike in the
+// interactive exchange, and with D as a bare POINT.
 func (n *nonInteractive) transcript() []byte {
 	t := n.bob.hash(group.UsageNonIntAuthBobClientProfile)
 	t = append(t, n.alice.hash(group.UsageNonIntAuthAliceClientProfile)...)
@@ -293,8 +295,8 @@ func (n *nonInteractive) transcript() []byte {
 	return append(t, hashed...)
 }
 
-// nonInteractivePhi is the shared session state: both tags, Alice's first keys, and the
-// accounts where both sides have named them, the sender first each time. Bob has no first
+// nonInteractivePhi returns the shared session state: both tags, Alice's first keys, and the
+// accounts if both sides name them, with the sender first in each pair. Bob has no first
 // keys.
 func (c *Client) nonInteractivePhi(alice *public, bobTag uint32, weWrite bool) []byte {
 	accounts := c.Accounts
@@ -304,7 +306,7 @@ func (c *Client) nonInteractivePhi(alice *public, bobTag uint32, weWrite bool) [
 	return nonInteractivePhi(alice, bobTag, accounts)
 }
 
-// nonInteractivePhi is the method of that name with Alice's view of the accounts.
+// nonInteractivePhi is like the method of that name; accounts is from Alice's point of view.
 func nonInteractivePhi(alice *public, bobTag uint32, accounts *Accounts) []byte {
 	phi := wire.AppendInt(wire.AppendInt(nil, alice.tag), bobTag)
 	phi = wire.AppendMPI(append(phi, alice.firstECDH...), alice.firstDH)
@@ -314,14 +316,14 @@ func nonInteractivePhi(alice *public, bobTag uint32, accounts *Accounts) []byte 
 	return wire.AppendData(wire.AppendData(phi, []byte(accounts.Ours)), []byte(accounts.Theirs))
 }
 
-// A secretPoint is a public key of the peer and the secret of ours that it is multiplied by.
+// A secretPoint is a public key of the peer and a secret of ours, to be multiplied.
 type secretPoint struct {
 	point  *group.Point
 	secret group.Scalar
 }
 
-// tmpKey is tmp_k = KDF(usage_tmp_key || K_ecdh || ECDH with D || ECDH with H || brace_key,
-// 64), where the three are POINTs.
+// tmpKey returns tmp_k = KDF(usage_tmp_key || K_ecdh || ECDH with D || ECDH with H ||
+// brace_key, 64), where the three are POINTs.
 func tmpKey(brace braceKey, ecdh, shared, identity secretPoint) (tmp key, err error) {
 	b := make([]byte, 0, 3*group.PointLen)
 	defer func() { clear(b[:cap(b)]) }()
@@ -337,7 +339,7 @@ func tmpKey(brace braceKey, ecdh, shared, identity secretPoint) (tmp key, err er
 	return tmp, nil
 }
 
-// authMAC is Auth MAC = HCMAC(usage_auth_mac || auth_mac_k || t, 64), where auth_mac_k =
+// authMAC returns Auth MAC = HCMAC(usage_auth_mac || auth_mac_k || t, 64), where auth_mac_k =
 // KDF(usage_auth_mac_key || tmp_k, 64).
 func authMAC(tmp *key, t []byte) []byte {
 	k := tmp.derive(group.UsageAuthMACKey)

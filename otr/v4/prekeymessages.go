@@ -15,20 +15,20 @@ const (
 	// sharedPrekeyType is the type of an ED448-SHARED-PREKEY. Like the types of the other
 	// keys it is written little-endian.
 	sharedPrekeyType = 0x0011
-	// typePrekey is the type byte of a prekey message. A prekey message is no message of a
-	// conversation: its header has one instance tag only, behind an identifier.
+	// typePrekey is the type byte of a prekey message. A prekey message does not belong to a
+	// conversation: its header has only one instance tag, after an identifier.
 	typePrekey = 0x0f
 )
 
 var (
-	// ErrPrekeyProfile reports a prekey profile that is not valid.
+	// ErrPrekeyProfile reports an invalid prekey profile.
 	ErrPrekeyProfile = errors.New("v4: invalid prekey profile")
-	// ErrPrekeyMessage reports a prekey message that is not valid.
+	// ErrPrekeyMessage reports an invalid prekey message.
 	ErrPrekeyMessage = errors.New("v4: invalid prekey message")
 )
 
-// A PrekeyProfile is a prekey profile as it is encoded (section "Prekey Profile Data
-// Type"): parsed, not validated. The slices must not be changed.
+// A PrekeyProfile is a parsed prekey profile (section "Prekey Profile Data Type"), not
+// validated. The slices must not be changed.
 type PrekeyProfile struct {
 	InstanceTag  uint32
 	Expires      int64  // seconds since 1970 UTC
@@ -39,7 +39,7 @@ type PrekeyProfile struct {
 }
 
 // ReadPrekeyProfile reads a PREKEY-PROF; the result borrows from r. The error wraps
-// ErrPrekeyProfile or is package wire's.
+// ErrPrekeyProfile or comes from package wire.
 func ReadPrekeyProfile(r *wire.Reader) (*PrekeyProfile, error) {
 	start := *r
 	p := &PrekeyProfile{InstanceTag: r.Int(), Expires: int64(r.Long())}
@@ -60,8 +60,8 @@ func ReadPrekeyProfile(r *wire.Reader) (*PrekeyProfile, error) {
 func (p *PrekeyProfile) Append(b []byte) []byte { return append(b, p.encoded...) }
 
 // Validate checks the profile of the instance sender at now, in the order of the section
-// "Validating a Prekey Profile", and returns the shared prekey D. owner is the long-term
-// key that the client profile beside it names: a prekey profile itself names none. The
+// "Validating a Prekey Profile", and returns the shared prekey D. owner is the long-term key
+// in the client profile of the same ensemble: a prekey profile itself contains none. The
 // error wraps ErrPrekeyProfile.
 func (p *PrekeyProfile) Validate(owner *keys.Ed448PublicKey, sender uint32, now time.Time) (*group.Point, error) {
 	if err := owner.Verify(p.signed(), p.Signature); err != nil {
@@ -80,7 +80,8 @@ func (p *PrekeyProfile) Validate(owner *keys.Ed448PublicKey, sender uint32, now 
 	return d, nil
 }
 
-// signed is what the signature covers: instance tag, expiry, and D with its type.
+// signed returns the bytes that the signature covers: instance tag, expiry, and D with its
+// type.
 func (p *PrekeyProfile) signed() []byte {
 	return p.encoded[:len(p.encoded)-keys.EdDSASignatureLen]
 }
@@ -98,8 +99,8 @@ func newPrekeyProfile(tag uint32, identity *keys.Ed448PrivateKey, d *keys.Ed448P
 	return ReadPrekeyProfile(&r)
 }
 
-// A PrekeyMessage is a prekey message (section "Prekey Message"): parsed, not validated.
-// POINT and DH value are as they came.
+// A PrekeyMessage is a parsed prekey message (section "Prekey Message"). Neither the message
+// nor its POINT and DH value are validated.
 type PrekeyMessage struct {
 	Version     uint16
 	Type        byte
@@ -109,9 +110,9 @@ type PrekeyMessage struct {
 	B           []byte // DH, big-endian without leading zeros
 }
 
-// ReadPrekeyMessage reads a prekey message; the result borrows from r. What has another
-// type or version is read in this form too: Validate refuses it, after the
-// checks that the specification has before it. The error is package wire's.
+// ReadPrekeyMessage reads a prekey message; the result borrows from r. A message with another
+// type or version is read in this format too; Validate refuses it, after the checks that come
+// first in the specification. The error comes from package wire.
 func ReadPrekeyMessage(r *wire.Reader) (*PrekeyMessage, error) {
 	m := &PrekeyMessage{Version: r.Short(), Type: r.Byte(), ID: r.Int(), InstanceTag: r.Int()}
 	m.Y, m.B = r.Take(group.PointLen), r.MPI()

@@ -9,14 +9,14 @@ import (
 	"otrpipe/otr/group"
 )
 
-// A Preparation computes what our next ratchet needs before there is a message for it: its
-// key pairs, and once the peer's keys are known the secrets that are shared with them. Run
-// may be called in any goroutine; the session takes what is there when it comes to the
-// ratchet, and computes the rest itself. It never waits.
+// A Preparation computes values for our next ratchet in advance: its key pairs and, once the
+// peer's keys are known, the secrets shared with them. Run may be called in any goroutine.
+// When the session reaches the ratchet, it takes the values that are ready and computes the
+// rest itself; it never waits for Run.
 type Preparation struct {
-	id      uint32 // of the ratchet
+	id      uint32 // the id of the ratchet
 	withDH  bool
-	theirs  *group.Point // the peer's keys; nil: they are not known yet
+	theirs  *group.Point // the peer's keys; nil: not known yet
 	theirDH []byte
 
 	mu      sync.Mutex
@@ -24,22 +24,23 @@ type Preparation struct {
 	keys    preparedKeys // guarded by mu
 }
 
-// preparedKeys are secret.
+// preparedKeys holds the computed keys, which are secret.
 type preparedKeys struct {
 	ecdhSecret group.Scalar
 	dhSecret   [dhSecretLen]byte
 
-	paired bool // ecdh is there, and dh if it is due
+	paired bool // ecdh is set, and dh if it is due
 	ecdh   ecdhKey
 	dh     dhKey
 
-	shared     bool                 // and these are too
+	shared     bool                 // the following are set too
 	sharedECDH [group.PointLen]byte // K_ecdh as POINT
 	brace      braceKey             // if a DH key is due
 }
 
-// Prepare returns work for our next ratchet, or nil if there is none that has not been
-// given out. It reads the secrets of the new keys from the Client's source of randomness.
+// Prepare returns a Preparation for our next ratchet, or nil if there is nothing to prepare
+// or it has been returned already. It reads the secrets of the new keys from the Client's
+// source of randomness.
 func (e *Engine) Prepare() (*Preparation, error) {
 	s := e.session
 	if s == nil {
@@ -48,7 +49,7 @@ func (e *Engine) Prepare() (*Preparation, error) {
 	r := &s.ratchet
 	id := r.i
 	if !r.ourTurn {
-		id++ // behind the peer's
+		id++ // after the peer's
 	}
 	if p := s.prepared; p != nil && p.id == id {
 		if !r.ourTurn || p.theirs != nil {
@@ -86,7 +87,7 @@ func newPreparation(r *ratchet, id uint32, keys preparedKeys) *Preparation {
 	return p
 }
 
-// Run does the work.
+// Run computes the values.
 func (p *Preparation) Run() {
 	p.mu.Lock()
 	keys := p.keys
@@ -104,8 +105,8 @@ func (p *Preparation) Run() {
 	}
 }
 
-// compute fills in what is missing and can be had. Where a shared secret is not valid the
-// session finds that out itself.
+// compute sets the missing values that can be computed. It ignores an invalid shared secret,
+// which the session will detect itself.
 func (k *preparedKeys) compute(withDH bool, theirs *group.Point, theirDH []byte) {
 	if !k.paired {
 		k.ecdh = ecdhKeyOf(k.ecdhSecret)
@@ -126,7 +127,7 @@ func (k *preparedKeys) compute(withDH bool, theirs *group.Point, theirDH []byte)
 	k.shared = sharedPoint(&k.sharedECDH, &k.ecdh, theirs) == nil
 }
 
-// take returns what has been computed and ends the Preparation; false: it has ended before.
+// take returns the computed values and ends the Preparation; false: it had ended before.
 func (p *Preparation) take() (keys preparedKeys, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,8 +140,8 @@ func (p *Preparation) take() (keys preparedKeys, ok bool) {
 	return keys, true
 }
 
-// peek returns what has been computed for a ratchet; false: this is for another one, or
-// has ended.
+// peek returns the values computed for a ratchet; false: the Preparation is for another
+// ratchet, or has ended.
 func (p *Preparation) peek(id uint32) (keys preparedKeys, ok bool) {
 	if p == nil || p.id != id {
 		return keys, false
@@ -150,7 +151,7 @@ func (p *Preparation) peek(id uint32) (keys preparedKeys, ok bool) {
 	return p.keys, !p.dropped
 }
 
-// drop wipes the secrets; work that is under way is for nothing.
+// drop wipes the secrets. The result of a Run that is under way is discarded.
 func (p *Preparation) drop() {
 	if p != nil {
 		keys, _ := p.take()

@@ -28,20 +28,20 @@ const (
 )
 
 const (
-	// ProfileLifetime is how long a profile that we make is valid: the time that the
-	// specification recommends.
+	// ProfileLifetime is how long our profiles are valid: the time that the specification
+	// recommends.
 	ProfileLifetime = 7 * 24 * time.Hour
-	// profileRenewal is how long before its end a profile is replaced, so that it does
-	// not expire between here and a peer whose clock is ahead.
+	// profileRenewal is how long before its expiry a profile is replaced, so that a peer
+	// whose clock is ahead does not consider it expired.
 	profileRenewal = 24 * time.Hour
-	// maxVersions bounds the list of versions in a peer's profile: there are four.
+	// maxVersions bounds the list of versions in a peer's profile. Only four versions exist.
 	maxVersions = 32
 )
 
-// ErrProfile reports a client profile that is not valid.
+// ErrProfile reports an invalid client profile.
 var ErrProfile = errors.New("v4: invalid client profile")
 
-// ErrProfileOwner is an ErrProfile: the profile is not of the instance that has sent it.
+// ErrProfileOwner is an ErrProfile: the profile belongs to an instance other than its sender.
 var ErrProfileOwner = refine.Error(&ErrProfile, ": it belongs to another instance")
 
 // An ExpiredError is an ErrProfile: the profile has expired, which in a key exchange means
@@ -56,25 +56,24 @@ func (e *ExpiredError) Error() string {
 // Unwrap returns ErrProfile.
 func (e *ExpiredError) Unwrap() error { return ErrProfile }
 
-// A Profile is a client profile as it is encoded: parsed, not validated. The slices
-// must not be changed.
+// A Profile is a parsed client profile, not validated. The slices must not be changed.
 type Profile struct {
 	InstanceTag  uint32
 	PublicKey    []byte             // H, a bare POINT
 	ForgingKey   []byte             // F, a bare POINT
-	Versions     []byte             // a character each
+	Versions     []byte             // one character per version
 	Expires      int64              // seconds since 1970 UTC
-	DSA          *keys.DSAPublicKey // of version 3; may be nil
+	DSA          *keys.DSAPublicKey // the version 3 key; may be nil
 	Transitional []byte             // the signature by the DSA key; nil if there is none
 	Signature    []byte
 
 	encoded []byte
-	fields  [fieldCount + 1][]byte // each with its type, by type; nil if not there
+	fields  [fieldCount + 1][]byte // the fields with their types, indexed by type; nil: missing
 }
 
-// ReadProfile reads a CLIENT-PROF; the result borrows from r. It refuses fields that
-// are unknown, which have no length to skip them by, that come twice, that are not of
-// their form, and that are missing. The error wraps ErrProfile or is package wire's.
+// ReadProfile reads a CLIENT-PROF; the result borrows from r. It refuses unknown fields,
+// which cannot be skipped because they have no length, and repeated, malformed or missing
+// fields. The error wraps ErrProfile or comes from package wire.
 func ReadProfile(r *wire.Reader) (*Profile, error) {
 	start := *r
 	p := new(Profile)
@@ -145,26 +144,26 @@ func (p *Profile) readField(r *wire.Reader) error {
 // Append appends the profile as CLIENT-PROF.
 func (p *Profile) Append(b []byte) []byte { return append(b, p.encoded...) }
 
-// A PeerKey is who a peer is: the long-term keys of a validated profile.
+// A PeerKey is the identity of a peer: the long-term keys of a validated profile.
 type PeerKey struct {
 	Public  *keys.Ed448PublicKey
 	Forging *keys.ForgingKey
-	// DSA is the key of version 3 that the profile names, if it carries a transitional
-	// signature by it; else nil. Do not take that for a proof that they are the same
-	// person's: what the signature covers is not hashed, and with a forging key to suit
-	// anybody can make one of a key that he knows the public half of.
+	// DSA is the version 3 key in the profile, if the profile has a transitional signature by
+	// it; else nil. This does not prove that both keys belong to the same person: the signed
+	// fields are not hashed, so with a suitable forging key anyone can make such a signature
+	// for any DSA key whose public half they know.
 	DSA *keys.DSAPublicKey
-	// Versions are those of versions 3 and 4 that the profile lists.
+	// Versions holds those of versions 3 and 4 that the profile lists.
 	Versions wire.Versions
 	Expires  time.Time
 }
 
-// Fingerprint returns the fingerprint of version 4.
+// Fingerprint returns the version 4 fingerprint.
 func (k *PeerKey) Fingerprint() keys.Fingerprint {
 	return keys.Ed448Fingerprint(k.Public, k.Forging)
 }
 
-// Names reports whether a profile names the same keys, valid or not.
+// Names reports whether a profile, valid or not, contains the same keys.
 func (k *PeerKey) Names(p *Profile) bool {
 	h, err := keys.ParseEd448PublicKey(p.PublicKey)
 	if err != nil {
@@ -174,9 +173,8 @@ func (k *PeerKey) Names(p *Profile) bool {
 	return err == nil && keys.Ed448Fingerprint(h, f) == k.Fingerprint()
 }
 
-// Validate checks the profile of a message that the instance sender has sent and that
-// came at now, in the order of the section "Validating a Client Profile". The error
-// wraps ErrProfile.
+// Validate checks the profile in a message from the instance sender that came at now, in the
+// order of the section "Validating a Client Profile". The error wraps ErrProfile.
 func (p *Profile) Validate(sender uint32, now time.Time) (*PeerKey, error) {
 	if err := keys.VerifyEdDSA(p.PublicKey, p.signed(), p.Signature); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrProfile, err)
@@ -214,8 +212,8 @@ func (p *Profile) Validate(sender uint32, now time.Time) (*PeerKey, error) {
 	return k, nil
 }
 
-// VerifyTransitional returns nil if the profile carries the transitional signature of
-// key, which it need not name. The error wraps ErrProfile.
+// VerifyTransitional returns nil if the profile has a transitional signature by key; the
+// profile need not contain key. The error wraps ErrProfile.
 func (p *Profile) VerifyTransitional(key *keys.DSAPublicKey) error {
 	if p.Transitional == nil {
 		return fmt.Errorf("%w: the transitional signature is missing", ErrProfile)
@@ -226,13 +224,15 @@ func (p *Profile) VerifyTransitional(key *keys.DSAPublicKey) error {
 	return nil
 }
 
-// signed returns what the profile's signature covers: all fields, without their count.
+// signed returns the bytes that the profile's signature covers: all fields, without their
+// count.
 func (p *Profile) signed() []byte {
 	const count = 4
 	return p.encoded[count : len(p.encoded)-keys.EdDSASignatureLen]
 }
 
-// transitionalMessage is what the DSA key signs: fields 1 to 6, each with its type.
+// transitionalMessage returns the bytes that the DSA key signs: fields 1 to 6, each with its
+// type.
 func (p *Profile) transitionalMessage(key *keys.DSAPublicKey) []byte {
 	var m []byte
 	for field := fieldInstanceTag; field <= fieldExpiration; field++ {
@@ -241,9 +241,9 @@ func (p *Profile) transitionalMessage(key *keys.DSAPublicKey) []byte {
 	return key.Append(wire.AppendShort(m, fieldDSAKey))
 }
 
-// newProfile makes and signs a profile (section "Creating a Client Profile"). With a
-// DSA key, versions 3 and 4 are announced and the DSA key signs too, which reads from
-// rand; without one, dsa is nil.
+// newProfile makes and signs a profile (section "Creating a Client Profile"). If dsa is not
+// nil, it announces versions 3 and 4 and is also signed by the DSA key, which reads from
+// rand.
 func newProfile(tag uint32, identity *keys.Ed448PrivateKey, forging *keys.ForgingKey, dsa *keys.DSAPrivateKey, expires time.Time, rand io.Reader) (*Profile, error) {
 	versions, count := "4", uint32(fieldExpiration)
 	if dsa != nil {
@@ -271,7 +271,7 @@ func newProfile(tag uint32, identity *keys.Ed448PrivateKey, forging *keys.Forgin
 	return ReadProfile(&r)
 }
 
-// hash is HWC(usage || profile, 64).
+// hash returns HWC(usage || profile, 64).
 func (p *Profile) hash(usage group.Usage) []byte {
 	h := make([]byte, 64)
 	group.KDF(h, usage, p.encoded)

@@ -11,11 +11,11 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// PrekeyGrace is how long after they have expired our own client and prekey profiles still
-// serve to read what was written to them (section "Prekey Profile Expiration and Renewal").
+// PrekeyGrace is how long our own client and prekey profiles can still be used to read
+// messages after they have expired (section "Prekey Profile Expiration and Renewal").
 const PrekeyGrace = 24 * time.Hour
 
-// ErrState reports bytes that are no state which this package has written.
+// ErrState reports bytes that are not a valid stored state.
 var ErrState = errors.New("v4: malformed stored state")
 
 // A Publication is a pair of profiles that we publish, with the secret of the shared prekey
@@ -27,8 +27,8 @@ type Publication struct {
 }
 
 // NewPublication makes a shared prekey and signs the two profiles, which expire at expires.
-// It reads 57 bytes from the client's randomness. The client profile names no key of version
-// 3: an ensemble is for version 4 alone.
+// It reads 57 bytes from the client's source of randomness. The client profile contains no
+// version 3 key, because an ensemble is for version 4 only.
 func (c *Client) NewPublication(expires time.Time) (*Publication, error) {
 	shared, err := keys.GenerateEd448(c.Rand)
 	if err != nil {
@@ -50,8 +50,8 @@ func (p *Publication) Expires() time.Time {
 	return time.Unix(min(p.Client.Expires, p.Prekey.Expires), 0)
 }
 
-// Usable says whether messages to the publication may still be read at now: until
-// PrekeyGrace after it has expired. Then it is to be wiped, with its prekeys.
+// Usable reports whether messages to the publication can still be read at now, which is until
+// PrekeyGrace after it has expired. Then wipe it, together with its prekeys.
 func (p *Publication) Usable(now time.Time) bool { return now.Before(p.Expires().Add(PrekeyGrace)) }
 
 // Ensemble returns the ensemble that publishes k with p.
@@ -59,7 +59,8 @@ func (p *Publication) Ensemble(k *Prekey) *Ensemble {
 	return &Ensemble{Client: p.Client, Prekey: p.Prekey, Message: k.Message(p.Client.InstanceTag)}
 }
 
-// AppendSecret appends the publication with its secret, to be encrypted and stored.
+// AppendSecret appends the publication with its secret. The caller has to encrypt it before
+// storing it.
 func (p *Publication) AppendSecret(b []byte) []byte {
 	symmetric := p.shared.Symmetric()
 	defer clear(symmetric)
@@ -68,8 +69,8 @@ func (p *Publication) AppendSecret(b []byte) []byte {
 	return wire.AppendData(b, p.Prekey.encoded)
 }
 
-// ReadPublication reads what AppendSecret has written. The result does not borrow from r.
-// The error wraps ErrState.
+// ReadPublication reads the output of AppendSecret. The result does not borrow from r. The
+// error wraps ErrState.
 func ReadPublication(r *wire.Reader) (*Publication, error) {
 	symmetric := r.Take(keys.Ed448SymmetricLen)
 	client, prekey := r.Data(), r.Data()
@@ -110,9 +111,9 @@ type Prekey struct {
 	b  [dhSecretLen]byte
 }
 
-// NewPrekey draws a prekey: an identifier other than 0 that taken does not know, then y and
-// b. It reads 4 bytes (again for an identifier that is taken), 57 and 80 from the client's
-// randomness.
+// NewPrekey draws a prekey: an identifier other than 0 for which taken returns false, then y
+// and b. It reads 4 bytes (again if the identifier is taken), 57 and 80 bytes from the
+// client's source of randomness.
 func (c *Client) NewPrekey(taken func(id uint32) bool) (*Prekey, error) {
 	k := new(Prekey)
 	for k.ID == 0 || taken(k.ID) {
@@ -134,7 +135,7 @@ func (c *Client) NewPrekey(taken func(id uint32) bool) (*Prekey, error) {
 	return k, nil
 }
 
-// Message returns the prekey message that publishes k for an instance. Nothing signs it.
+// Message returns the prekey message that publishes k for an instance. It is not signed.
 func (k *Prekey) Message(tag uint32) *PrekeyMessage {
 	y, b := k.ecdh(), k.dh()
 	defer y.secret.Wipe()
@@ -152,19 +153,20 @@ func (k *Prekey) dh() dhKey {
 	return dhKey{secret: k.b, public: trimZeros(group.MODP3072().ExpBase(k.b[:]))}
 }
 
-// AppendSecret appends the prekey with its secrets, to be encrypted and stored.
+// AppendSecret appends the prekey with its secrets. The caller has to encrypt it before
+// storing it.
 func (k *Prekey) AppendSecret(b []byte) []byte {
 	return append(k.y.Append(wire.AppendInt(b, k.ID)), k.b[:]...)
 }
 
-// ReadPrekey reads what AppendSecret has written. The error wraps ErrState.
+// ReadPrekey reads the output of AppendSecret. The error wraps ErrState.
 func ReadPrekey(r *wire.Reader) (*Prekey, error) {
 	k := &Prekey{ID: r.Int()}
 	y, b := r.Take(group.ScalarLen), r.Take(dhSecretLen)
 	if r.Err() != nil {
 		return nil, stateError(r.Err())
 	}
-	k.y = group.ReduceScalar(y) // not ParseScalar, whose time depends on its value
+	k.y = group.ReduceScalar(y) // unlike ParseScalar, in constant time
 	copy(k.b[:], b)
 	return k, nil
 }
@@ -175,8 +177,8 @@ func (k *Prekey) Wipe() { *k = Prekey{} }
 // Format prints a placeholder for every verb.
 func (Prekey) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Prekey(…)") }
 
-// storedProfile reads a client profile of ours or of a peer that was valid when it was
-// stored. It does not borrow from b.
+// storedProfile reads a client profile, ours or a peer's, that was valid when it was stored.
+// It does not borrow from b.
 func storedProfile(b []byte) (*Profile, error) {
 	r := wire.NewReader(append([]byte(nil), b...))
 	p, err := ReadProfile(&r)

@@ -10,32 +10,32 @@ import (
 	"otrpipe/otr/group"
 )
 
-// brace keys come from new DH keys in every third ratchet.
+// Every third ratchet derives its brace key from new DH keys.
 const braceInterval = 3
 
-// ErrExhausted says that a counter has no next value.
+// ErrExhausted means that a counter has no next value.
 var ErrExhausted = errors.New("v4: the session's counters are used up")
 
-// ratchet is the state of the double ratchet (section "Key Management"). It is a value:
-// a received message works on a copy, which takes the place of the original once the
-// message's MAC has been verified. What its pointers and slices point to never changes.
+// ratchet is the state of the double ratchet (section "Key Management"). It is a value: a
+// received message is processed on a copy, which replaces the original once the message's MAC
+// has been verified. The targets of its pointers and slices never change.
 type ratchet struct {
 	root  key
 	brace braceKey
 
 	sendChain    key
 	receiveChain key
-	receiving    bool // receiveChain is set: Alice has none at first
-	ourTurn      bool // the next ratchet is ours, before the next message we send
-	braceAhead   bool // brace is that of the next ratchet already: see beginOffline
+	receiving    bool // receiveChain is set; Alice has none at first
+	ourTurn      bool // we begin the next ratchet, before our next message
+	braceAhead   bool // brace already belongs to the next ratchet: see beginOffline
 
 	i         uint32 // the id of the next ratchet
 	sendID    uint32 // the id of the ratchet of sendChain
 	receiveID uint32 // the id of the ratchet of receiveChain
 	j         uint32 // the id of the next message we send
 	k         uint32 // the id of the next message we expect
-	pn        uint32 // messages in our ratchet before sendChain's
-	rotations uint32 // ratchets of ours
+	pn        uint32 // the number of messages in our previous ratchet
+	rotations uint32 // the number of our ratchets
 
 	ecdh        ecdhKey // ours
 	dh          dhKey
@@ -44,11 +44,10 @@ type ratchet struct {
 	theirDH     []byte
 }
 
-// newRatchet starts the ratchet from K, the mixed shared secret of the key exchange.
-// Alice, who has received the Auth-I, begins with a chain to send, Bob with the same one
-// to receive; his own ratchet, which the specification has him make at once, is made
-// when he first sends, with the same result. His first secrets have then done what they
-// were for.
+// newRatchet starts the ratchet from K, the mixed shared secret of the key exchange. Alice,
+// who has received the Auth-I, begins with a sending chain, Bob with the same chain for
+// receiving. The specification makes Bob's own ratchet at once; here it is made when he first
+// sends, with the same result. After that his first secrets are no longer needed.
 func newRatchet(mixed *key, ours *ephemeral, theirs *contribution, who role) (r ratchet, err error) {
 	r = ratchet{
 		root:      mixed.derive(group.UsageFirstRootKey),
@@ -73,9 +72,9 @@ func newRatchet(mixed *key, ours *ephemeral, theirs *contribution, who role) (r 
 	return r, nil
 }
 
-// rotateSending begins a ratchet of ours ("Rotating ECDH Keys and Brace Key as sender").
-// It takes what prepared has, if that is not nil and for this ratchet. Otherwise it reads an
-// ECDH and, in every third ratchet, a DH key from rand.
+// rotateSending begins a ratchet of ours ("Rotating ECDH Keys and Brace Key as sender"). It
+// uses the values in prepared if that is for this ratchet. Otherwise it reads an ECDH key
+// and, in every third ratchet, a DH key from rand.
 func (r *ratchet) rotateSending(rand io.Reader, prepared *Preparation) (err error) {
 	if r.i == math.MaxUint32 {
 		return ErrExhausted
@@ -118,8 +117,8 @@ func (r *ratchet) rotateSending(rand io.Reader, prepared *Preparation) (err erro
 }
 
 // rotateReceiving begins the peer's next ratchet ("Rotating ECDH Keys and Brace Key as
-// receiver") with the keys of its message, which have been validated; dh is empty but in
-// every third ratchet. Our own secrets have then done what they were for.
+// receiver") with the validated keys of its message; dh is empty except in every third
+// ratchet. After that our own secrets are no longer needed.
 func (r *ratchet) rotateReceiving(ecdh *group.Point, dh []byte) (err error) {
 	if r.i == math.MaxUint32 {
 		return ErrExhausted
@@ -142,8 +141,8 @@ func (r *ratchet) rotateReceiving(ecdh *group.Point, dh []byte) (err error) {
 	return nil
 }
 
-// advance mixes the current keys of both sides into the root key and returns the chain
-// key that begins ("Deriving Double Ratchet Keys").
+// advance mixes the current keys of both sides into the root key and returns the new chain
+// key ("Deriving Double Ratchet Keys").
 func (r *ratchet) advance() (chain key, err error) {
 	if r.i%braceInterval == 0 {
 		r.brace, err = thirdBraceKey(&r.dh, r.theirDH)
@@ -162,13 +161,13 @@ func (r *ratchet) advance() (chain key, err error) {
 	return r.step(mixed), nil
 }
 
-// step mixes K into the root key and returns the chain key that begins.
+// step mixes K into the root key and returns the new chain key.
 func (r *ratchet) step(mixed key) (chain key) {
 	r.root, chain = ratchetKeys(&r.root, &mixed)
 	return chain
 }
 
-// messageKeys are the keys of one message.
+// messageKeys holds the keys of one message.
 type messageKeys struct {
 	enc   key // MKenc
 	extra key // the extra symmetric key
@@ -185,8 +184,8 @@ func (r *ratchet) nextSending() (messageKeys, error) {
 	return nextKeys(&r.sendChain), nil
 }
 
-// nextReceiving returns the keys of message k, the next of the receiving chain. known,
-// unless nil, spares their derivation if it is the step that is to be taken.
+// nextReceiving returns the keys of message k, the next one in the receiving chain. known,
+// unless nil, saves their derivation if it is the right step.
 func (r *ratchet) nextReceiving(known *chainStep) (messageKeys, error) {
 	if r.k == math.MaxUint32 {
 		return messageKeys{}, ErrExhausted
@@ -199,13 +198,13 @@ func (r *ratchet) nextReceiving(known *chainStep) (messageKeys, error) {
 	return nextKeys(&r.receiveChain), nil
 }
 
-// A chainStep is what nextKeys has made of one chain key.
+// A chainStep is a chain key and the result of nextKeys for it.
 type chainStep struct {
 	from, to key
 	keys     messageKeys
 }
 
-// nextKeys takes a chain one message on, and returns the keys of that message.
+// nextKeys advances a chain by one message, and returns the keys of that message.
 func nextKeys(chain *key) (keys messageKeys) {
 	var next key
 	var extra [1 + len(next)]byte

@@ -16,18 +16,17 @@ const RingSignatureLen = 6 * group.ScalarLen
 // ErrRingSignature reports a ring signature that does not verify.
 var ErrRingSignature = errors.New("v4: invalid ring signature")
 
-// A Ring is the three public keys of which the signer knows one secret. Their order
-// is part of what is signed.
+// A Ring holds three public keys; the signer knows the secret of one of them. Their order
+// matters for the signature.
 type Ring [3]*group.Point
 
-// Sign is RSig of the section "Ring Signature Authentication": it signs m with the
-// secret of the key at position (0 to 2), so that nobody can tell which of the three
-// secrets was used. The randomness read is five times 57 bytes: t, and c and r of
-// each other key in the order of the ring.
+// Sign is RSig of the section "Ring Signature Authentication": it signs m with the secret of
+// the key at position (0 to 2). Nobody can tell which of the three secrets was used. It reads
+// five times 57 bytes from rand: t, and c and r of each other key in the order of the ring.
 //
-// Neither the time it takes nor the memory it touches depends on the position: all three
-// commitments are computed as r·G + c·A. At the signer's position that is t·G as well, with
-// r = t − c·secret for any c.
+// Neither its time nor its memory accesses depend on the position: all three commitments are
+// computed as r·G + c·A. At the signer's position this equals t·G, with r = t − c·secret for
+// any c.
 func (ring Ring) Sign(rand io.Reader, secret group.Scalar, position int, m []byte) ([]byte, error) {
 	var drawn [5]group.Scalar
 	defer func() {
@@ -52,7 +51,8 @@ func (ring Ring) Sign(rand io.Reader, secret group.Scalar, position int, m []byt
 	)
 	for n := range ring {
 		ours := subtle.ConstantTimeEq(int32(n), int32(position))
-		// The keys before ours take the pairs in their order, those behind it one less.
+		// The keys before ours use the pair with their own index, and those after it the pair
+		// before.
 		behind := 1 - subtle.ConstantTimeLessOrEq(n, position)
 		lower, upper := max(n-1, 0), min(n, 1)
 		c[n] = group.SelectScalar(behind, others[2*lower], others[2*upper])
@@ -71,13 +71,13 @@ func (ring Ring) Sign(rand io.Reader, secret group.Scalar, position int, m []byt
 		ours := subtle.ConstantTimeEq(int32(n), int32(position))
 		sigma = group.SelectScalar(ours, own, c[n]).Append(sigma)
 		sigma = group.SelectScalar(ours, response, r[n]).Append(sigma)
-		r[n].Wipe() // with its c and t, one of them gives the secret away
+		r[n].Wipe() // together with c and t, one of them would reveal the secret
 	}
 	return sigma, nil
 }
 
-// Verify is RVrf: it returns nil if sigma is a signature of m by one of the ring's
-// keys, else ErrRingSignature. Scalars of q or more are refused.
+// Verify is RVrf: it returns nil if sigma is a signature of m by one of the ring's keys, and
+// otherwise ErrRingSignature. It refuses scalars of q or more.
 func (ring Ring) Verify(sigma, m []byte) error {
 	if len(sigma) != RingSignatureLen {
 		return ErrRingSignature
@@ -102,8 +102,8 @@ func (ring Ring) Verify(sigma, m []byte) error {
 	return nil
 }
 
-// challenge is c = HashToScalar(usage_auth || G || q || A1 || A2 || A3 || T1 || T2 ||
-// T3 || m), where q has the form of a SCALAR and m that of DATA.
+// challenge returns c = HashToScalar(usage_auth || G || q || A1 || A2 || A3 || T1 || T2 || T3
+// || m), where q is encoded as a SCALAR and m as DATA.
 func (ring Ring) challenge(commitments [3]*group.Point, m []byte) group.Scalar {
 	b := make([]byte, 0, 8*group.PointLen+4+len(m))
 	b = group.Generator().Append(b)

@@ -12,12 +12,12 @@ import (
 
 const (
 	ssidLen     = 8
-	dhSecretLen = 80 // of generateDH
-	cipherLen   = 32 // the part of MKenc that ChaCha20 takes
+	dhSecretLen = 80 // the length of generateDH's secret, in bytes
+	cipherLen   = 32 // the part of MKenc that ChaCha20 uses, in bytes
 )
 
-// ErrSharedSecret reports a shared secret that is the identity, which valid keys cannot
-// bring about.
+// ErrSharedSecret reports a shared secret that is the identity, which is impossible with
+// valid keys.
 var ErrSharedSecret = errors.New("v4: the shared secret is the identity")
 
 // A key is a secret of 64 bytes: a root key, a chain key, MKenc, MKmac, an extra
@@ -26,7 +26,7 @@ type key [64]byte
 
 func (key) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.key(…)") }
 
-// A braceKey is the secret of 32 bytes that the DH keys give. It prints as a placeholder.
+// A braceKey is a secret of 32 bytes, derived from the DH keys. It prints as a placeholder.
 type braceKey [32]byte
 
 func (braceKey) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.braceKey(…)") }
@@ -61,7 +61,7 @@ func (ecdhKey) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.ecdhKey(…)"
 // A dhKey is an ephemeral key pair of the 3072-bit group: generateDH.
 type dhKey struct {
 	secret [dhSecretLen]byte
-	public []byte // big-endian without leading zeros; never changed once it is made
+	public []byte // big-endian without leading zeros; never changed
 }
 
 // newDHKey reads 80 bytes from rand.
@@ -83,7 +83,7 @@ func dhKeyOf(secret *[dhSecretLen]byte) (k dhKey) {
 // Format prints a placeholder.
 func (dhKey) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.dhKey(…)") }
 
-// thirdBraceKey is the brace key of every third ratchet, and of the key exchange:
+// thirdBraceKey returns the brace key of every third ratchet, and of the key exchange:
 // KDF(usage_third_brace_key || k_dh, 32). k_dh is hashed without leading zeros.
 func thirdBraceKey(ours *dhKey, theirs []byte) (brace braceKey, err error) {
 	shared, err := group.MODP3072().Exp(theirs, ours.secret[:])
@@ -95,13 +95,13 @@ func thirdBraceKey(ours *dhKey, theirs []byte) (brace braceKey, err error) {
 	return brace, nil
 }
 
-// next is the brace key of the other ratchets: KDF(usage_brace_key || brace_key, 32).
+// next returns the brace key of the other ratchets: KDF(usage_brace_key || brace_key, 32).
 func (b braceKey) next() (next braceKey) {
 	group.KDF(next[:], group.UsageBraceKey, b[:])
 	return next
 }
 
-// mixedSecret is K = KDF(usage_shared_secret || K_ecdh || brace_key, 64).
+// mixedSecret returns K = KDF(usage_shared_secret || K_ecdh || brace_key, 64).
 func mixedSecret(ours *ecdhKey, theirs *group.Point, brace braceKey) (k key, err error) {
 	var shared [group.PointLen]byte
 	defer clear(shared[:])
@@ -127,20 +127,20 @@ func mix(shared *[group.PointLen]byte, brace *braceKey) (k key) {
 	return k
 }
 
-// derive is KDF(usage || k, 64), the step from one key to another.
+// derive returns KDF(usage || k, 64), the step from one key to another.
 func (k *key) derive(usage group.Usage) (derived key) {
 	group.KDF(derived[:], usage, k[:])
 	return derived
 }
 
-// ratchetKeys is derive_ratchet_keys: the next root key and the chain key that begins.
+// ratchetKeys is derive_ratchet_keys: it returns the next root key and the new chain key.
 func ratchetKeys(root, mixed *key) (next, chain key) {
 	group.KDF(next[:], group.UsageRootKey, root[:], mixed[:])
 	group.KDF(chain[:], group.UsageChainKey, root[:], mixed[:])
 	return next, chain
 }
 
-// extraKeyByte is hashed before a chain key for the extra symmetric key that belongs to it.
+// extraKeyByte is hashed before a chain key to derive its extra symmetric key.
 const extraKeyByte = 0xff
 
 // trimZeros returns b without leading zero bytes.

@@ -8,37 +8,36 @@ import (
 )
 
 const (
-	// maxSkip is how many messages of one chain may be missing before a message that
-	// has come. It is the specification's example: enough for a network that loses and
-	// delays. A message that claims it costs several milliseconds of hashing, so forged
-	// ones have a budget.
+	// maxSkip is how many messages of one chain may be missing before a received message. It
+	// is the specification's example: enough for a network that loses and delays messages. A
+	// message that claims so many costs several milliseconds of hashing, so there is a budget
+	// for forged ones.
 	maxSkip = 1000
-	// freeSkip is how many may be missing without a check of that budget: their hashing
-	// takes about as long as reading the line.
+	// freeSkip is how many may be missing without using that budget: hashing for them takes
+	// about as long as reading the line.
 	freeSkip = 32
-	// maxSkipped is how many keys of messages that have not come are kept at a time,
-	// a quarter of a megabyte. The oldest go first.
+	// maxSkipped is how many keys of missing messages are kept at a time, a quarter of a
+	// megabyte. The oldest are dropped first.
 	maxSkipped = 1000
-	// skippedLifetime is how long the key of a message that has not come is kept: who
-	// gets hold of it later could read a message that was held back ("Deletion of
-	// Stored Message Keys").
+	// skippedLifetime is how long the key of a missing message is kept: an attacker who gets
+	// the key later could read a message that was held back (section "Deletion of Stored
+	// Message Keys").
 	skippedLifetime = time.Hour
 )
 
-// ErrTooManySkipped is an ErrUnreadable: more than maxSkip messages before this one have
-// not come.
+// ErrTooManySkipped is an ErrUnreadable: more than maxSkip messages before this one are
+// missing.
 var ErrTooManySkipped = refine.Error(&ErrUnreadable, ": too many messages before it are missing")
 
-// Expire lets go of the keys of messages that have not come for an hour, or in a session
-// that began offline for a month. It is also done
-// with every data message that comes.
+// Expire drops the keys of messages that have been missing for an hour, or for a month in a
+// session that began offline. The same happens whenever a data message comes.
 func (e *Engine) Expire(now time.Time) {
 	if e.session != nil {
 		e.session.expireSkipped(now)
 	}
 }
 
-// NextExpiry returns when Expire will have something to do, or the zero time.
+// NextExpiry returns when Expire is next due, or the zero time.
 func (e *Engine) NextExpiry() time.Time {
 	if e.session == nil || len(e.session.skipped) == 0 {
 		return time.Time{}
@@ -46,15 +45,15 @@ func (e *Engine) NextExpiry() time.Time {
 	return e.session.skipped[0].since.Add(e.session.skippedLife)
 }
 
-// skippedKey is an entry of skipped_MKenc: the keys of a message that has not come.
+// skippedKey is an entry of skipped_MKenc: the keys of a missing message.
 type skippedKey struct {
-	ecdh  [group.PointLen]byte // of the ratchet
-	id    uint32               // of the message
+	ecdh  [group.PointLen]byte // the public key of the ratchet
+	id    uint32               // the id of the message
 	keys  messageKeys
 	since time.Time
 }
 
-// skippedKeys are in the order in which they were stored.
+// skippedKeys holds entries in the order in which they were stored.
 type skippedKeys []skippedKey
 
 // find returns the index of the entry, or -1.
@@ -67,7 +66,7 @@ func (s skippedKeys) find(ecdh []byte, id uint32) int {
 	return -1
 }
 
-// add returns s with further entries. Where it has to move it wipes the old place.
+// add returns s with further entries. If it has to move the entries, it wipes the old memory.
 func (s skippedKeys) add(entries ...skippedKey) skippedKeys {
 	if len(s)+len(entries) <= cap(s) {
 		return append(s, entries...)
@@ -77,15 +76,15 @@ func (s skippedKeys) add(entries ...skippedKey) skippedKeys {
 	return append(moved, entries...)
 }
 
-// remove wipes the first n entries behind from and closes the gap.
+// remove wipes n entries, starting at from, and closes the gap.
 func (s *skippedKeys) remove(from, n int) {
 	rest := append((*s)[:from], (*s)[from+n:]...)
 	clear((*s)[len(rest):])
 	*s = rest
 }
 
-// skipTo takes the receiving chain to message id and appends the keys of those before it
-// to skipped.
+// skipTo advances the receiving chain to message id and appends the keys of the messages
+// before it to skipped.
 func (r *ratchet) skipTo(id uint32, now time.Time, skipped skippedKeys) (skippedKeys, error) {
 	if !r.receiving || id <= r.k {
 		return skipped, nil
@@ -104,7 +103,8 @@ func (r *ratchet) skipTo(id uint32, now time.Time, skipped skippedKeys) (skipped
 	return skipped, nil
 }
 
-// keepSkipped takes over the keys that a message has skipped, and lets go of the oldest.
+// keepSkipped adds the keys that a message has skipped, and drops the oldest if there are too
+// many.
 func (s *session) keepSkipped(skipped skippedKeys) {
 	s.skipped = s.skipped.add(skipped...)
 	if over := len(s.skipped) - maxSkipped; over > 0 {
@@ -112,7 +112,7 @@ func (s *session) keepSkipped(skipped skippedKeys) {
 	}
 }
 
-// expireSkipped lets go of keys older than skippedLife.
+// expireSkipped drops keys older than skippedLife.
 func (s *session) expireSkipped(now time.Time) {
 	n := 0
 	for n < len(s.skipped) && now.Sub(s.skipped[n].since) >= s.skippedLife {
@@ -121,8 +121,8 @@ func (s *session) expireSkipped(now time.Time) {
 	s.dropSkipped(n)
 }
 
-// dropSkipped lets go of the oldest n keys. Nothing can be verified by their MAC keys any
-// more, so those are revealed.
+// dropSkipped drops the oldest n keys. Their MAC keys will verify no further message, so they
+// are revealed.
 func (s *session) dropSkipped(n int) {
 	for i := range s.skipped[:n] {
 		mac := s.skipped[i].keys.enc.derive(group.UsageMACKey)

@@ -8,8 +8,8 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// The steps of the protocol for those who hold single keys or a transcript rather than a
-// session, such as package toolkit. They are the ones that an Engine takes.
+// The steps of the protocol for callers that have single keys or a transcript rather than a
+// session, such as package toolkit. An Engine takes the same steps.
 
 // A Key is a secret of 64 bytes: a chain key, MKenc, or MKmac. It prints as a placeholder.
 type Key = key
@@ -18,8 +18,7 @@ type Key = key
 // "Calculating Encryption and MAC Keys").
 func MACKey(k *Key) Key { return k.derive(group.UsageMACKey) }
 
-// NextMessageKey returns MKenc of the next message of a chain, and takes the chain one
-// message on.
+// NextMessageKey returns MKenc of the next message of a chain, and advances the chain.
 func NextMessageKey(chain *Key) Key {
 	k := nextKeys(chain)
 	clear(k.extra[:])
@@ -29,19 +28,19 @@ func NextMessageKey(chain *Key) Key {
 // Crypt encrypts or decrypts the text of a data message in place with MKenc k.
 func Crypt(k *Key, text []byte) { crypt(k, text) }
 
-// AppendAuthenticator appends the 64 bytes by which a data message is authenticated under
-// MKmac k. covered is the message from its version to the encrypted message.
+// AppendAuthenticator appends the authenticator of a data message under MKmac k, 64 bytes.
+// covered is the message from its version to the end of the encrypted text.
 func AppendAuthenticator(b []byte, k *Key, covered []byte) []byte {
 	var authenticator [macLen]byte
 	authenticate(authenticator[:], k, covered)
 	return append(b, authenticator[:]...)
 }
 
-// VerifyAuthR checks what anybody can check of an Auth-R message: that its ring signature
-// is by one of the keys {F_b, H_a, Y}, over both contributions. Alice has sent it under the
-// tag alice, in answer to Bob's Identity message, sent under the tag bob. accounts are
-// Alice's and Bob's, or nil where none were bound. The profiles' dates are not looked at.
-// The error wraps ErrAuthentication.
+// VerifyAuthR checks an Auth-R message as far as this is possible without secrets: its ring
+// signature over both contributions must be by one of the keys {F_b, H_a, Y}. Alice sent the
+// message with the tag alice, in answer to Bob's Identity message with the tag bob. accounts
+// are Alice's and Bob's, or nil if none were bound. It ignores the profiles' dates. The error
+// wraps ErrAuthentication.
 func VerifyAuthR(identity *Identity, bob uint32, m *AuthR, alice uint32, accounts *Accounts) error {
 	b, a := publicOf(identity, bob, m, alice, accounts)
 	forging, err := keys.ParseForgingKey(b.profile.ForgingKey)
@@ -55,8 +54,9 @@ func VerifyAuthR(identity *Identity, bob uint32, m *AuthR, alice uint32, account
 	return verifyRing(forging.Point(), long.Point(), b.ecdh, m.Sigma, authRTranscript(b, a))
 }
 
-// VerifyAuthI checks what anybody can check of an Auth-I message: that its ring signature
-// is by one of the keys {H_b, F_a, X}, over both contributions; see VerifyAuthR.
+// VerifyAuthI checks an Auth-I message as far as this is possible without secrets: its ring
+// signature over both contributions must be by one of the keys {H_b, F_a, X}; see
+// VerifyAuthR.
 func VerifyAuthI(identity *Identity, bob uint32, answer *AuthR, alice uint32, accounts *Accounts, m *AuthI) error {
 	b, a := publicOf(identity, bob, answer, alice, accounts)
 	long, err := keys.ParseEd448PublicKey(b.profile.PublicKey)
@@ -70,10 +70,10 @@ func VerifyAuthI(identity *Identity, bob uint32, answer *AuthR, alice uint32, ac
 	return verifyRing(long.Point(), forging.Point(), a.ecdh, m.Sigma, authITranscript(b, a))
 }
 
-// VerifyNonInteractiveAuth checks what anybody can check of a Non-Interactive-Auth message:
-// that its ring signature is by one of the keys {F_b, H_a, Y}, over what the sender, of the
-// tag alice, and the ensemble contribute; see VerifyAuthR. The Auth MAC, which tells the
-// receiver more, needs a secret.
+// VerifyNonInteractiveAuth checks a Non-Interactive-Auth message as far as this is possible
+// without secrets: its ring signature over the contributions of the sender, with the tag
+// alice, and of the ensemble must be by one of the keys {F_b, H_a, Y}; see VerifyAuthR. Only
+// the receiver's secrets can verify the Auth MAC.
 func VerifyNonInteractiveAuth(e *Ensemble, m *NonInteractiveAuth, alice uint32, accounts *Accounts) error {
 	forging, err := keys.ParseForgingKey(e.Client.ForgingKey)
 	if err != nil {
@@ -104,7 +104,7 @@ func verifyRing(first, second *group.Point, ephemeral, sigma, t []byte) error {
 	return nil
 }
 
-// publicOf returns what two messages contribute to a key exchange.
+// publicOf returns the contributions of two messages to a key exchange.
 func publicOf(identity *Identity, bob uint32, m *AuthR, alice uint32, accounts *Accounts) (b, a *public) {
 	b = &public{
 		tag: bob, profile: identity.Profile, ecdh: identity.Y, dh: identity.B,
@@ -120,9 +120,9 @@ func publicOf(identity *Identity, bob uint32, m *AuthR, alice uint32, accounts *
 	return b, a
 }
 
-// A Signer makes the ring signatures of a Client's key exchanges: of m, as the owner of the
-// key at position in ring (0 to 2). A signature by the secret of another key of the ring
-// is as valid, and nobody can tell them apart.
+// A Signer makes the ring signatures of a Client's key exchanges: it signs m as the owner of
+// the key at position in ring (0 to 2). A signature with the secret of another key of the
+// ring is equally valid and cannot be distinguished.
 type Signer interface {
 	SignRing(rand io.Reader, ring Ring, position int, m []byte) ([]byte, error)
 }
@@ -140,9 +140,9 @@ func SignWith(key *keys.Ed448PrivateKey) Signer { return identitySigner{key} }
 // Format prints a placeholder for every verb.
 func (identitySigner) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.identitySigner(…)") }
 
-// NewProfileClient returns a Client that speaks with a finished profile and has its key
-// exchanges signed by s. Of c it takes Accounts, Rand and Now. The profile's date is not
-// looked at. The error wraps ErrProfile.
+// NewProfileClient returns a Client that uses the finished profile p, and s to sign its key
+// exchanges. It uses only Accounts, Rand and Now of c, and ignores the profile's date. The
+// error wraps ErrProfile.
 func NewProfileClient(p *Profile, s Signer, c Config) (*Client, error) {
 	public, err := keys.ParseEd448PublicKey(p.PublicKey)
 	if err != nil {
@@ -155,20 +155,20 @@ func NewProfileClient(p *Profile, s Signer, c Config) (*Client, error) {
 	return &Client{Config: c, public: public, signer: s, profile: p, finished: true}, nil
 }
 
-// EphemeralPosition is where a ring of a key exchange has the ephemeral key of the one who
-// is to verify the signature.
+// EphemeralPosition is the position of the verifier's ephemeral key in the ring of a key
+// exchange.
 const EphemeralPosition = 2
 
-// A UsedKey is the key of one data message. It is what a user asks for who wants to take a
-// session of their own apart.
+// A UsedKey is the key of one data message. It is for users who want to analyse their own
+// session.
 type UsedKey struct {
 	Peer                 uint32 // the instance tag of the peer
-	Sending              bool   // we have encrypted with it; else the peer has
+	Sending              bool   // true: we have encrypted with it; false: the peer has
 	RatchetID, MessageID uint32
 	Message              Key // MKenc
 }
 
-// tellKey tells OnKey of the key of a data message.
+// tellKey calls OnKey with the key of a data message.
 func (e *Engine) tellKey(m *Data, enc *Key, sending bool) {
 	if e.client.OnKey != nil {
 		e.client.OnKey(UsedKey{Peer: e.peer, Sending: sending, RatchetID: m.RatchetID, MessageID: m.MessageID, Message: *enc})

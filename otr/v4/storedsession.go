@@ -11,21 +11,22 @@ import (
 )
 
 const (
-	// sessionFormat is the version of the form in which a session is stored.
+	// sessionFormat is the version of the format of stored sessions.
 	sessionFormat = 1
-	// maxStoredReveal is how many bytes of old MAC keys are stored with a session: what four
-	// messages reveal. The receiver of a long stream would keep sixteen times as many
-	// otherwise; of more than these the oldest are never revealed.
+	// maxStoredReveal is how many bytes of old MAC keys are stored with a session: as many as
+	// four messages reveal. Without this limit the receiver of a long stream would store four
+	// times as many. If there are more, the oldest are never revealed.
 	maxStoredReveal = 4 * maxRevealed
 )
 
-// AppendSession appends the engine's session, with its secrets, to be encrypted and stored.
-// ErrNoSession without one. Key exchanges are not stored.
+// AppendSession appends the engine's session with its secrets. The caller has to encrypt it
+// before storing it. Without a session the error is ErrNoSession. Key exchanges are not
+// stored.
 //
-// ahead is how many messages the engine may still seal before the session is stored again:
-// the stored session goes on behind them, so that no key of theirs is in it, and whoever
-// restores it after a crash never encrypts two messages with one key. If the next message
-// begins a ratchet, that is begun now.
+// ahead is how many messages the engine may seal before the session is stored again. The
+// stored session continues after them and contains none of their keys, so that after a crash
+// the restored session never encrypts two messages with one key. If the next message begins a
+// ratchet, that is begun now.
 func (e *Engine) AppendSession(b []byte, ahead int) ([]byte, error) {
 	s := e.session
 	if s == nil {
@@ -77,7 +78,7 @@ func (e *Engine) AppendSession(b []byte, ahead int) ([]byte, error) {
 	return wire.AppendData(b, s.reveal[max(0, len(s.reveal)-maxStoredReveal):]), nil
 }
 
-// ReadSession returns an engine with the session that AppendSession has written. The result
+// ReadSession returns an engine with a session from the output of AppendSession. The result
 // does not borrow from r. The error wraps ErrState.
 func (c *Client) ReadSession(r *wire.Reader) (*Engine, error) {
 	if format := r.Byte(); r.Err() == nil && format != sessionFormat {
@@ -108,7 +109,7 @@ func (c *Client) ReadSession(r *wire.Reader) (*Engine, error) {
 	if s.peerProfile, err = storedProfile(theirs); err != nil {
 		return nil, stateError(err)
 	}
-	// It was valid when the session began. Whether it still is does not matter any more.
+	// The profile was valid when the session began. Its expiry no longer matters.
 	if s.peer, err = s.peerProfile.Validate(e.peer, time.Unix(s.peerProfile.Expires-1, 0)); err != nil {
 		return nil, stateError(err)
 	}
@@ -116,8 +117,8 @@ func (c *Client) ReadSession(r *wire.Reader) (*Engine, error) {
 	return e, nil
 }
 
-// read reads the state of a ratchet, all but the peer's point, which is parsed from
-// theirPublic. It reports whether the flags are canonical; an error of r is r's.
+// read reads the state of a ratchet, except the peer's point, which is parsed from
+// theirPublic. It reports whether the flags are canonical. Read errors stay in r.
 func (t *ratchet) read(r *wire.Reader) (good bool) {
 	copy(t.root[:], r.Take(len(t.root)))
 	copy(t.brace[:], r.Take(len(t.brace)))
@@ -132,7 +133,7 @@ func (t *ratchet) read(r *wire.Reader) (good bool) {
 		*n = r.Int()
 	}
 	if secret := r.Take(group.ScalarLen); secret != nil {
-		t.ecdh.secret = group.ReduceScalar(secret) // not ParseScalar, whose time depends on its value
+		t.ecdh.secret = group.ReduceScalar(secret) // unlike ParseScalar, in constant time
 	}
 	copy(t.ecdh.public[:], r.Take(group.PointLen))
 	copy(t.dh.secret[:], r.Take(len(t.dh.secret)))
@@ -142,8 +143,8 @@ func (t *ratchet) read(r *wire.Reader) (good bool) {
 	return good
 }
 
-// readSkipped reads the keys of messages that were skipped. It reports whether there are no
-// more than can be; an error of r is r's.
+// readSkipped reads the keys of skipped messages. It reports whether their number is within
+// the limit. Read errors stay in r.
 func (s *session) readSkipped(r *wire.Reader) (good bool) {
 	count := r.Int()
 	if r.Err() == nil && count > maxSkipped {
@@ -164,7 +165,7 @@ func (s *session) readSkipped(r *wire.Reader) (good bool) {
 	return true
 }
 
-// Fit says how a data message relates to a session.
+// A Fit is the relation of a data message to a session.
 type Fit int
 
 // The ways in which a data message may fit a session.
@@ -189,9 +190,9 @@ func (f Fit) String() string {
 	return fmt.Sprintf("Fit(%d)", int(f))
 }
 
-// Fit tells how the data message m, of the instance sender, fits the session: where there are
-// several sessions with one peer, a message is for one that knows its ECDH key, else for one
-// that waits for a new ratchet. Only Receive says whether it is genuine.
+// Fit returns how the data message m from the instance sender fits the session. If there are
+// several sessions with one peer, a message is for one that knows its ECDH key, or otherwise
+// for one that waits for a new ratchet. Only Receive checks whether it is genuine.
 func (e *Engine) Fit(sender uint32, m *Data) Fit {
 	s := e.session
 	if s == nil || sender != e.peer {
@@ -211,7 +212,8 @@ func (e *Engine) Fit(sender uint32, m *Data) Fit {
 	return FitNone
 }
 
-// Skipped returns how many messages of the session have not come although later ones have.
+// Skipped returns the number of missing messages of the session: those that have not come
+// although later ones have.
 func (e *Engine) Skipped() int {
 	if e.session == nil {
 		return 0
@@ -219,8 +221,8 @@ func (e *Engine) Skipped() int {
 	return len(e.session.skipped)
 }
 
-// SkippedIn is Skipped for the messages of one ratchet, that of the key ecdh, with an id
-// of at least from and below to.
+// SkippedIn is Skipped for the messages of the ratchet with the key ecdh whose ids are at
+// least from and below to.
 func (e *Engine) SkippedIn(ecdh []byte, from, to uint32) (n int) {
 	if e.session == nil {
 		return 0

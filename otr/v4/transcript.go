@@ -5,12 +5,12 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Accounts are the two account names that the network knows the participants by, for
-// XMPP the bare JIDs. They enter the shared session state: an exchange fails unless both
-// sides name the same two.
+// Accounts holds the account names of the two participants on the network, for XMPP the bare
+// JIDs. They are part of the shared session state: an exchange fails unless both sides use
+// the same two names.
 type Accounts struct{ Ours, Theirs string }
 
-// public is what one side contributes to a key exchange, all of it public.
+// public is the public contribution of one side to a key exchange.
 type public struct {
 	tag       uint32
 	profile   *Profile
@@ -18,7 +18,7 @@ type public struct {
 	dh        []byte // A or B
 	firstECDH []byte // POINT
 	firstDH   []byte
-	account   *string // nil: not part of the session's state
+	account   *string // nil: not part of the shared session state
 }
 
 // The first byte of t.
@@ -27,15 +27,15 @@ const (
 	transcriptAuthI = 1
 )
 
-// authRTranscript is t of an Auth-R message (section "Auth-R Message"). Bob has sent
-// the Identity message, and Alice sends the Auth-R.
+// authRTranscript returns t of an Auth-R message (section "Auth-R Message"). Bob has sent the
+// Identity message, and Alice sends the Auth-R.
 func authRTranscript(bob, alice *public) []byte {
 	t := append([]byte{transcriptAuthR}, bob.profile.hash(group.UsageAuthRBobClientProfile)...)
 	t = append(t, alice.profile.hash(group.UsageAuthRAliceClientProfile)...)
 	return appendExchanged(t, bob, alice, hashPhi(group.UsageAuthRPhi, alice, bob))
 }
 
-// authITranscript is t of the Auth-I message (section "Auth-I Message") that Bob sends.
+// authITranscript returns t of the Auth-I message (section "Auth-I Message") that Bob sends.
 func authITranscript(bob, alice *public) []byte {
 	t := append([]byte{transcriptAuthI}, bob.profile.hash(group.UsageAuthIBobClientProfile)...)
 	t = append(t, alice.profile.hash(group.UsageAuthIAliceClientProfile)...)
@@ -49,7 +49,7 @@ func appendExchanged(t []byte, bob, alice *public, phi []byte) []byte {
 	return append(t, phi...)
 }
 
-// hashPhi is HWC(usage || phi, 64), where sender sends the message that carries the
+// hashPhi returns HWC(usage || phi, 64), where sender is the sender of the message with the
 // signature.
 func hashPhi(usage group.Usage, sender, receiver *public) []byte {
 	h := make([]byte, 64)
@@ -57,9 +57,9 @@ func hashPhi(usage group.Usage, sender, receiver *public) []byte {
 	return h
 }
 
-// phi is the shared session state (section "Shared Session State"): the instance tags,
-// the first ephemeral keys of the ratchet, and phi' where accounts are known, each time
-// the sender's first.
+// phi returns the shared session state (section "Shared Session State"): the instance tags,
+// the first ephemeral keys of the ratchet, and phi' if accounts are known, with the sender's
+// value first in each pair.
 func phi(sender, receiver *public) []byte {
 	b := wire.AppendInt(wire.AppendInt(nil, sender.tag), receiver.tag)
 	for _, side := range []*public{sender, receiver} {
