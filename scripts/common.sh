@@ -1,5 +1,5 @@
-# Sourced by the scripts beside it. What they share: where things are, free
-# ports of loopback, and the processes they started.
+# Sourced by the other scripts in this folder. It has what they share: paths, free loopback
+# ports, and the processes that they start.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,13 +11,13 @@ fail() {
   exit 1
 }
 
-# build FILE: the program as it stands in this tree, as scripts/release builds it.
+# build FILE: builds the program from this tree, in the same way as scripts/release.
 build() {
   (cd "$root" && CGO_ENABLED=0 go build -buildvcs=false -tags urfave_cli_no_docs -o "$1" .) || fail "the program does not build"
 }
 
-# listening PORT: something listens there. The kernel is asked, since a netcat
-# that waits for one connection would take a trial for it.
+# listening PORT: succeeds if something listens there. It asks the kernel, because a trial
+# connection would use up a netcat that waits for only one.
 listening() {
   local hex
   hex=$(printf ':%04X' "$1")
@@ -25,11 +25,11 @@ listening() {
     /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 
-# free_port: a port of loopback that nothing listens on.
+# free_port: prints a loopback port on which nothing listens.
 free_port() {
   local port
   for _ in $(seq 100); do
-    port=$((20000 + RANDOM % 12000)) # below what the kernel hands out by itself
+    port=$((20000 + RANDOM % 12000)) # below the range from which the kernel assigns ports
     if ! listening "$port"; then
       echo "$port"
       return
@@ -46,7 +46,8 @@ wait_port() {
   fail "nothing listens on port $1"
 }
 
-# Processes a script started, by their ids: ended with it, whatever ends it.
+# The ids of processes that a script has started. They are ended when the script ends, for any
+# reason.
 started=()
 end_started() {
   local pid

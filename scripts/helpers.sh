@@ -1,8 +1,8 @@
-# Sourced by the otr-* scripts beside it: what their command lines share.
+# Sourced by the otr-* scripts in this folder: the common part of their command lines.
 # shellcheck shell=bash
-# shellcheck disable=SC2034 # what is set here is used there
+# shellcheck disable=SC2034 # variables set here are used there
 set -eo pipefail
-# Before bash 4.4, set -u takes an empty array for one that is not set.
+# Before bash 4.4, set -u treats an empty array as unset.
 ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)) || set -u
 
 me=${0##*/}
@@ -19,8 +19,8 @@ die() {
   exit "$1"
 }
 
-# shown NAME: NAME as it can be shown at a terminal, quoted where it holds what is
-# not for the eye.
+# shown NAME: prints NAME safely for a terminal, quoted if it contains characters that cannot
+# be displayed.
 shown() {
   local LC_ALL=C
   case $1 in
@@ -50,9 +50,9 @@ valued=(
 )
 # End of the flags.
 
-# take_arguments WORD...: sorts a command line into flags, which are otrpipe's to
-# read; words; and command, which is what follows -- or, where most_words is set,
-# what follows so many words. Flags of the script itself are named in own.
+# take_arguments WORD...: sorts a command line into three arrays: flags, which are passed to
+# otrpipe; words; and command, which is everything after -- or, if most_words is set, after
+# that many words. own lists the flags of the script itself.
 own='' most_words=-1
 flags=() words=() command=() listen='' dir=. plain='' file='' server=''
 take_arguments() {
@@ -112,7 +112,7 @@ take_arguments() {
   done
 }
 
-# listed WORD ANOTHER...: WORD is one of the others.
+# listed WORD ANOTHER...: succeeds if WORD is one of the others.
 listed() {
   local word=$1 another
   shift
@@ -124,7 +124,7 @@ listed() {
 
 no_flag() { die 2 "there is no flag $(shown "$1"); see $me --help"; }
 
-# given FLAG...: one of them was given to otrpipe.
+# given FLAG...: succeeds if one of the flags was given to otrpipe.
 given() {
   local flag name
   for flag in "${flags[@]}"; do
@@ -135,9 +135,9 @@ given() {
   return 1
 }
 
-# meets_any_client: the peer's client is not known, so it may speak version 2 only, and no
-# check of its key is required: where one is, nobody shall be able to choose that version by
-# changing a query. otrpipe chat decides in the same way.
+# meets_any_client: succeeds if the peer may use any client, perhaps one that only speaks
+# version 2, and no check of its key is required. If a check is required, an attacker must not
+# be able to select that version by changing a query. otrpipe chat decides in the same way.
 meets_any_client() {
   local flag contact='' home=()
   ! given --otr --expect --smp-secret-file --smp-secret-fd --smp-question || return 1
@@ -152,9 +152,9 @@ meets_any_client() {
   [ -z "$contact" ] || ! "$otrpipe" contacts list "$contact" ${home[@]+"${home[@]}"} >/dev/null 2>&1
 }
 
-# take_netcat WORD...: command becomes the netcat for HOST PORT or, if it shall
-# listen, [ADDRESS] PORT. Who listens waits for an hour rather than a minute.
-# What tells a script that it waits may be in announce, and in work a folder.
+# take_netcat WORD...: sets command to the netcat for HOST PORT or, if it has to listen,
+# [ADDRESS] PORT. A listening end waits for an hour instead of a minute. announce may contain
+# a text to show while it waits, and work a folder.
 forms='a HOST and a PORT, or -l and a PORT' announce='' work=''
 take_netcat() {
   local port=${*: -1} text
@@ -168,18 +168,18 @@ take_netcat() {
   text="waiting for $*"
   [ -z "$listen" ] || text=${announce:+"$announce $port"}
   ! given -q --quiet || text=
-  # -N passes the end of our input on
+  # -N passes on the end of our input
   command=(bash -c "$(declare -f netcat); netcat \"\$@\"" "$me" "$work" "$text" -N ${listen:+-l} "$@")
   if [ -n "$listen" ] && ! given --timeout --wait; then
     flags+=(--wait=1h)
   fi
 }
 
-# netcat WORK TEXT ARGUMENT...: the transport, in a bash of its own. One that dials
-# tries again while nobody listens; otrpipe's time limit ends that. A netcat that
-# found nobody fails without a word and has read nothing of our input, so nothing
-# is lost, and no secret was tried on anyone. TEXT tells the user that it waits.
-# As long as there is no connection, the file idle in WORK has our process id.
+# netcat WORK TEXT ARGUMENT...: the transport, in its own bash. If it dials, it tries again
+# while nobody listens, until otrpipe's time limit. A netcat that found nobody fails silently
+# and has not read our input, so nothing is lost, and no secret has been tried on anyone. TEXT
+# is shown to the user while it waits. While there is no connection, the file idle in WORK
+# contains our process id.
 netcat() {
   work=$1 text=$2 child='' fault=
   shift 2

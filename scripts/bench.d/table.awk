@@ -1,6 +1,7 @@
-# Makes one table of the benchmarks: lines in the form of Go's. Names that begin with V4 are
-# version 4's, with Libotr libotr's, with Limit the limits: what the work of the same name
-# cannot do without, measured alone. Of several lines about the same figure the best counts.
+# Makes one table of benchmark lines in Go's format. Names that begin with V4 are for version
+# 4, with Libotr for libotr, and with Limit for the limits: the unavoidable part of the
+# work with the same name, measured alone. If there are several lines for the same figure, the
+# best counts.
 
 /^Benchmark/ {
 	name = $1
@@ -57,7 +58,7 @@ END {
 	growth()
 }
 
-# growth shows what becomes of time and memory when there is more of something.
+# growth shows how time and memory grow with the number of things.
 function growth(    n, sizes, s, name, most) {
 	for (name in peak)
 		if (name !~ /Ssh|Age|Gpg/ && peak[name] > most)
@@ -81,8 +82,8 @@ function growth(    n, sizes, s, name, most) {
 	}
 }
 
-# numbers prints a row for each number of things. whole says that the time is for all of
-# them, and not for each.
+# numbers prints a row for each number of things. whole means that the time is for all of them
+# together.
 function numbers(title, name, whole, list,    n, all, i, each) {
 	n = split(list, all, " ")
 	for (i = 1; i <= n; i++) {
@@ -91,15 +92,15 @@ function numbers(title, name, whole, list,    n, all, i, each) {
 	}
 }
 
-# thousands makes a number easy to read, and sets its unit apart.
+# thousands formats a number for reading, and separates its unit.
 function thousands(n) {
 	if (match(n, /[A-Z]/))
 		return substr(n, 1, RSTART - 1) " " substr(n, RSTART)
 	return n >= 1000 ? int(n / 1000) "," sprintf("%03d", n % 1000) : n
 }
 
-# row prints a figure of both versions and libotr. What is given in time is better when it
-# is less. Ratios to a limit are at least 1 for times, and at most 1 for rates.
+# row prints a figure for both versions and libotr. Lower is better for times. Ratios to a
+# limit are at least 1 for times, and at most 1 for rates.
 function row(title, name, unit) {
 	if (!(("3", name, 1) in ns) && !(("4", name, 1) in ns))
 		return
