@@ -237,7 +237,7 @@ func TestAnAckThatGoesBackIsBroken(t *testing.T) {
 		x.await(typeData)
 		x.say(ack(10))
 		x.say(ack(9))
-		if err := e.Wait(); !errors.Is(err, ErrBroken) {
+		if err := e.Wait(); !errors.Is(err, ErrBroken) || err == ErrDead {
 			t.Errorf("%v", err)
 		}
 	})
@@ -290,21 +290,28 @@ func TestAKnownStreamContinuesAfterAKeyExchangeAndAnotherBreaks(t *testing.T) {
 }
 
 func TestAnotherKeyCannotContinueTheStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e, x := meet(t, setting{})
-		x.say(hello(), data(0, "before"))
-		tag := x.c.InstanceTag()
-		x.c = newConversation(t, setting{key: 2, otr: func(c *otr.Config) { c.InstanceTag = tag }}, seeded(100))
-		if overVersion4() { // where a query in a session begins nothing
-			x.send(x.c.Refresh())
-		} else {
-			x.send(x.c.Query(), nil)
-		}
-		x.becomeSecure()
-		if got, err := io.ReadAll(e); string(got) != "before" || !errors.Is(err, ErrRefused) {
-			t.Errorf("%q, %v", got, err)
-		}
-	})
+	for _, proven := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			e, x := meet(t, setting{config: func(c *Config) {
+				if !proven {
+					secret("the secret")(c)
+				}
+			}})
+			x.say(hello(), data(0, "before"))
+			tag := x.c.InstanceTag()
+			x.c = newConversation(t, setting{key: 2, otr: func(c *otr.Config) { c.InstanceTag = tag }}, seeded(100))
+			if overVersion4() { // where a query in a session begins nothing
+				x.send(x.c.Refresh())
+			} else {
+				x.send(x.c.Query(), nil)
+			}
+			x.becomeSecure()
+			got, err := io.ReadAll(e)
+			if want := map[bool]string{true: "before"}[proven]; string(got) != want || !errors.Is(err, ErrRefused) {
+				t.Errorf("proven %v: %q, %v", proven, got, err)
+			}
+		})
+	}
 }
 
 func TestTextInAStreamIsNoPayload(t *testing.T) {
@@ -341,6 +348,23 @@ func TestDisconnectedBeforeTheEndIsBroken(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestDisconnectedBeforeThePeersEndIsBrokenThoughOursWasAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{})
+		x.say(hello(), data(0, "all but the end"))
+		e.CloseWrite()
+		x.await(typeEnd)
+		x.say(ack(0))
+		x.send(x.c.End())
+		if got, err := io.ReadAll(e); string(got) != "all but the end" || !errors.Is(err, ErrPeerEnded) {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := e.Wait(); !errors.Is(err, ErrPeerEnded) {
+			t.Errorf("%v", err)
+		}
+	})
 }
 
 func TestAPeerThatGoesSilentIsDead(t *testing.T) {

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"slices"
@@ -375,6 +376,65 @@ func TestWithASecretARunBelongsToOneKeyWhateverOthersTheContactHas(t *testing.T)
 		}
 		if asked[fingerprintOf(1)] == 0 || asked[fingerprintOf(2)] != 0 || told[Trusted](ea) != 1 {
 			t.Errorf("Verify was asked about %v; %v", asked, ea.events())
+		}
+	})
+}
+
+// A peer that starts a comparison has more time for the next step. However often it begins anew,
+// with new keys, it has that for a few steps only.
+func TestAComparisonThatBeginsAgainAndAgainIsATimeout(t *testing.T) {
+	if overVersion4() {
+		t.Skip("the end begins first there, and the two would cross")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		const limit, every = time.Minute, 50 * time.Second
+		start := time.Now()
+		e, x := meet(t, setting{config: func(c *Config) {
+			secret("the secret")(c)
+			c.Timeout = limit
+		}})
+		// It only hears what it needs for new keys, and so it never answers.
+		exchange := func() {
+			x.send(x.c.Refresh())
+			for session, _ := x.c.Session(); ; {
+				line, err := x.in.ReadBytes('\n')
+				if err != nil {
+					return
+				}
+				if !isExchange(bytes.TrimSuffix(line, []byte("\n"))) {
+					continue
+				}
+				r, err := x.c.Receive(bytes.TrimSuffix(line, []byte("\n")))
+				x.send(r.Send, err)
+				if now, ok := x.c.Session(); ok && now.SSID != session.SSID {
+					return
+				}
+			}
+		}
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			for range 4 * maxSteps {
+				x.send(x.c.StartSMP([]byte("a guess"), ""))
+				time.Sleep(every)
+				select {
+				case <-e.broke:
+					return
+				default:
+					exchange()
+				}
+			}
+		}()
+		if err := e.Wait(); !errors.Is(err, ErrTimeout) || told[otr.SMPShown](e) != 0 {
+			t.Errorf("%v; %v", err, e.events())
+		}
+		if d := time.Since(start); d < 2*limit || d > maxSteps*limit {
+			t.Errorf("it took %v", d)
+		}
+		x.out.Close()
+		<-over
+		if n := told[otr.SMPAsked](e); n <= maxSteps-1 {
+			t.Errorf("it began %d times", n)
 		}
 	})
 }
