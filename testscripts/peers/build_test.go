@@ -135,9 +135,12 @@ func findPotr() ([]string, error) {
 	return nil, errors.New("no python3 can import potr and Cryptodome")
 }
 
+// goBuild compiles a program with the flags of a release: with them it starts fastest.
 func goBuild(name, folder string) ([]string, error) {
 	program := filepath.Join(buildDir, name)
-	if out, err := exec.Command("go", "build", "-o", program, folder).CombinedOutput(); err != nil {
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", program, folder)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return []string{program}, nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	xotr "golang.org/x/crypto/otr"
@@ -18,8 +19,38 @@ type key struct {
 	fingerprint string
 }
 
-// keyFile makes a key in libotr's form.
+// sharedKeys are the files of keys that tests share: the nth peer of each test has the nth.
+var sharedKeys struct {
+	sync.Mutex
+	paths []string
+	used  map[*testing.T]int
+}
+
+// sharedKey returns the file of a key that no other peer of this test has.
+func sharedKey(t *testing.T) string {
+	t.Helper()
+	all := &sharedKeys
+	all.Lock()
+	defer all.Unlock()
+	if all.used == nil {
+		all.used = make(map[*testing.T]int)
+	}
+	n := all.used[t]
+	all.used[t]++
+	if n == len(all.paths) {
+		all.paths = append(all.paths, writeKey(t, filepath.Join(buildDir, fmt.Sprintf("key%d", n))).path)
+	}
+	return all.paths[n]
+}
+
+// keyFile makes a key that no other test has.
 func keyFile(t *testing.T) key {
+	t.Helper()
+	return writeKey(t, filepath.Join(t.TempDir(), "otr.private_key"))
+}
+
+// writeKey makes a key in a file of libotr's form.
+func writeKey(t *testing.T, path string) key {
 	t.Helper()
 	var private xotr.PrivateKey
 	private.Generate(rand.Reader)
@@ -40,7 +71,6 @@ func keyFile(t *testing.T) key {
  )
 )
 `, hexNumber(k.P.Bytes()), hexNumber(k.Q.Bytes()), hexNumber(k.G.Bytes()), hexNumber(k.Y.Bytes()), hexNumber(k.X.Bytes()))
-	path := filepath.Join(t.TempDir(), "otr.private_key")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

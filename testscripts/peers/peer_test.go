@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,11 +73,15 @@ type process struct {
 	Fingerprint string
 }
 
-// start starts a peer of kind k with flags.
+// start starts a peer of kind k with flags. Unless they name a key, it has one that it shares
+// with peers of other tests, since making one can take a peer longer than the rest of its test.
 func start(t *testing.T, k *kind, flags ...string) *process {
 	t.Helper()
 	argv := append(k.command(t), "--control", "/dev/fd/3")
 	argv = append(argv, flags...)
+	if !slices.Contains(flags, "--key") {
+		argv = append(argv, "--key", sharedKey(t))
+	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	theirControl, control, err := os.Pipe()
 	if err != nil {
