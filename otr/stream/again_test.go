@@ -13,9 +13,9 @@ import (
 )
 
 // The end that sent the last message of a key exchange keeps its texts until it hears from
-// the peer, and sends them again in the next session. Somebody in the wire lets the texts
-// through, keeps every answer back, and has a new exchange begin: the peer, which has the
-// texts, gets none of them twice.
+// the peer, and sends them again in the next session. An attacker lets the texts through,
+// holds back every answer, and causes a new exchange. The peer, which has the texts already,
+// must not get any of them twice.
 func TestATextThatIsSentAgainInTheNextSessionIsNotDeliveredTwice(t *testing.T) {
 	namesItsVersions(t)
 	for _, version := range []otr.Policy{otr.AllowV3, otr.AllowV4} {
@@ -28,7 +28,7 @@ func TestATextThatIsSentAgainInTheNextSessionIsNotDeliveredTwice(t *testing.T) {
 }
 
 func sendAgain(t *testing.T, version otr.Policy, exchanges int) {
-	var deaf atomic.Bool // no data message gets to the sender
+	var deaf atomic.Bool // no data message reaches the sender
 	drop := func(_ int, line []byte) [][]byte {
 		if deaf.Load() && (bytes.HasPrefix(line, []byte("?OTR:AAMD")) || bytes.HasPrefix(line, []byte("?OTR:AAQD"))) {
 			return nil
@@ -78,7 +78,7 @@ func sendAgain(t *testing.T, version otr.Policy, exchanges int) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	// What was sent again and again counts as undelivered in the end.
+	// After too many repetitions a text counts as undelivered.
 	if err := sender.lines.Wait(); exchanges <= maxAgain && err != nil || exchanges > maxAgain && !errors.Is(err, ErrUndelivered) {
 		t.Errorf("the sender ends with %v", err)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// pipes returns a transport of operating system pipes, as commands have it.
+// pipes returns a transport of operating system pipes, as the commands use.
 func pipes(b *testing.B) (x, y io.ReadWriteCloser) {
 	b.Helper()
 	xr, yw, err := os.Pipe()
@@ -39,7 +39,7 @@ var benchTransports = map[string]func(*testing.B) (io.ReadWriteCloser, io.ReadWr
 	"netpipe": func(*testing.B) (io.ReadWriteCloser, io.ReadWriteCloser) { x, y := net.Pipe(); return x, y },
 }
 
-// BenchmarkOneWay is a bulk stream, both ends in this process.
+// BenchmarkOneWay measures a bulk stream with both ends in this process.
 func BenchmarkOneWay(b *testing.B) {
 	for name, transport := range benchTransports {
 		b.Run(name, func(b *testing.B) { benchmark(b, transport, false) })
@@ -103,7 +103,7 @@ func benchmark(b *testing.B, transport func(*testing.B) (io.ReadWriteCloser, io.
 	}
 }
 
-// BenchmarkPingPong is one byte there and one back.
+// BenchmarkPingPong measures one byte each way.
 func BenchmarkPingPong(b *testing.B) {
 	x, y := net.Pipe()
 	ea, eb := openPair(b, x, y, setting{}, setting{})
@@ -132,7 +132,7 @@ func BenchmarkPingPong(b *testing.B) {
 	eb.Wait()
 }
 
-// BenchmarkMessages is Lines with texts of 64 bytes.
+// BenchmarkMessages measures Lines with texts of 64 bytes.
 func BenchmarkMessages(b *testing.B) {
 	x, y := pipes(b)
 	ea, eb := openPair(b, x, y, setting{lines: true}, setting{lines: true})
@@ -164,8 +164,8 @@ func BenchmarkMessages(b *testing.B) {
 	eb.lines.Close()
 }
 
-// BenchmarkSessions is one byte there and one back in each of so many sessions, one after
-// the other. What it costs must not depend on how many there are.
+// BenchmarkSessions measures one byte each way in each of a number of sessions in turn. The
+// cost of one must not depend on their number.
 func BenchmarkSessions(b *testing.B) {
 	for _, n := range []int{1, 10, 100} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

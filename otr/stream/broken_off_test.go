@@ -13,9 +13,9 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A person starts a comparison, or one is the gate. The peer sees the outcome, keeps
-// message 4 back, and has the session end in every way that there is: the comparison
-// counts as failed at once, and once.
+// A comparison is started by a person or required before payload. The peer sees the outcome,
+// holds back message 4, and ends the session in every possible way. The comparison must be
+// counted as failed, at once and exactly once.
 func TestAComparisonHasFailedHoweverThePeerEndsTheSession(t *testing.T) {
 	namesItsVersions(t)
 	record := func(tlvs ...wire.TLV) func(*testing.T, *guesser) [][]byte {
@@ -53,8 +53,8 @@ func TestAComparisonHasFailedHoweverThePeerEndsTheSession(t *testing.T) {
 	}
 }
 
-// breakOff compares secrets with a guesser, and lets the guesser move when it has been
-// shown the outcome.
+// breakOff compares secrets with a guesser, and lets the guesser make its move when it has
+// been shown the outcome.
 func breakOff(t *testing.T, stay, gate bool, version otr.Policy, move func(*testing.T, *guesser) [][]byte) {
 	a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
 	e := open(t, a, setting{lines: true, otr: speaks(0, version), config: func(c *Config) {

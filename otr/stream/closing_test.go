@@ -19,27 +19,27 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A listener collects the data messages that go over a wire, and the MAC keys that
-// they reveal. It knows nothing else.
+// A listener collects the data messages on a wire and the MAC keys that they reveal. It has
+// no other information.
 type listener struct {
 	mu       sync.Mutex
 	messages []*heardMessage
 	keys     [][]byte
-	// unforgeable counts the messages, and their bytes, that no key revealed so far
-	// verifies; the peaks are the most that it ever was.
+	// unforgeable counts the messages, and their bytes, that no revealed key verifies yet;
+	// the peaks are the maximum values.
 	unforgeable, unforgeableBytes int
 	peak, peakBytes               int
 }
 
-// A heardMessage is a data message as a listener sees it.
+// A heardMessage is a data message seen by a listener.
 type heardMessage struct {
 	from       int
-	sections   []byte // what the MAC covers
+	sections   []byte // the bytes that the MAC covers
 	mac        []byte
 	forgedWith []byte // the revealed key that verifies it; nil: none yet
 }
 
-// cable returns the ends of a wire that is listened to.
+// cable returns the ends of a wire with the listener on it.
 func (l *listener) cable(t *testing.T, ab, ba relay) (a, b duplex) {
 	tap := func(from int, r relay) relay {
 		filter := r.filter
@@ -116,8 +116,8 @@ func authenticator(key, sections []byte) []byte {
 	return mac[:]
 }
 
-// wantDeniable fails unless whoever has listened can forge every data message but
-// the last of each side.
+// wantDeniable fails unless the listener can forge every data message except the last of each
+// side.
 func (l *listener) wantDeniable(t *testing.T) {
 	t.Helper()
 	l.mu.Lock()
@@ -183,7 +183,7 @@ func TestALongOneWayStreamRevealsAsItGoes(t *testing.T) {
 		oa, ob := converseBoth(ea, eb, 24<<20, 0)
 		oa.whole(t, "a", 0)
 		ob.whole(t, "b", 24<<20)
-		// A key carries two windows at most, and is revealed with the next ACK.
+		// A key is used for at most two windows, and is revealed with the next ACK.
 		if l.peakBytes > 2*window+window/2 || l.peak < 2 {
 			t.Errorf("%d bytes in %d messages could not be forged", l.peakBytes, l.peak)
 		}
@@ -216,7 +216,7 @@ func TestManySmallMessagesOneWayAreRevealedAsTheyGo(t *testing.T) {
 }
 
 func TestAPeerThatDiesInTheClosingHandshakeCostsASecondAndNoSuccess(t *testing.T) {
-	// Of what either end says once both streams have ended, only so many lines
+	// Of the lines that either end sends after both streams have ended, only this many
 	// arrive.
 	for _, direction := range []int{0, 1} {
 		for lines := range int32(4) {

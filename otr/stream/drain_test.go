@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A slow transport takes a line each pause once slow is set, and after most lines no more.
+// A slow transport accepts one line per pause once slow is set, and none after most lines.
 type slow struct {
 	duplex
 	slow  chan struct{}
@@ -43,7 +43,7 @@ func TestAnEndDrainsForAsLongAsTheTransportTakesLines(t *testing.T) {
 	const texts, pause = 60, 3 * time.Second
 	for _, test := range []struct {
 		name string
-		most int // lines that the transport takes at the end
+		most int // lines that the transport accepts at the end
 		quit bool
 		err  error
 	}{

@@ -18,7 +18,7 @@ func TestAFloodOfOneKindIsTenASecondAndCounted(t *testing.T) {
 		r.tick(now)
 		r.report(now, SessionID{}, Unencrypted{Bytes: 3})
 	}
-	r.report(now, SessionID{}, otr.PeerEnded{}) // another kind is not held up
+	r.report(now, SessionID{}, otr.PeerEnded{}) // another kind is not delayed
 	if last := all[len(all)-1]; last.What != (otr.PeerEnded{}) || last.Count != 1 {
 		t.Errorf("the other kind came as %v", last)
 	}

@@ -8,8 +8,8 @@ import (
 	"otrpipe/otr"
 )
 
-// Each event says in one line what happened and how much of it, and shows no text of the
-// peer's.
+// Each event describes in one line what happened and how much, without showing text from the
+// peer.
 func TestEventsSayWhatHappenedInOneLine(t *testing.T) {
 	const text = "what the peer\nwrote"
 	session := otr.Session{Version: 3, Fingerprint: testKeys()[0].Public().Fingerprint()}

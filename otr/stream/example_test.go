@@ -21,7 +21,7 @@ func (clock) Now() time.Time { return time.Now() }
 
 func (clock) AfterFunc(d time.Duration, f func()) stream.Timer { return time.AfterFunc(d, f) }
 
-// secure runs OTR over conn, with a peer whose key must be the expected one.
+// secure runs OTR over conn, with a peer that must have the expected key.
 func secure(conn net.Conn, own *keys.DSAPrivateKey, expected keys.Fingerprint) (*stream.Stream, error) {
 	c, err := otr.New(otr.Config{
 		DSA:    own,
@@ -50,7 +50,7 @@ func secure(conn net.Conn, own *keys.DSAPrivateKey, expected keys.Fingerprint) (
 	return s, s.Handshake(context.Background())
 }
 
-// Two ends of any connection talk in private and end properly.
+// Two ends of a connection talk in private and end properly.
 func Example() {
 	alice, err := keys.GenerateDSA(rand.Reader)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A stranger speaks to an end by hand.
+// A stranger is a peer that sends and receives single records.
 type stranger struct {
 	t    *testing.T
 	c    *otr.Conversation
@@ -24,7 +24,7 @@ type stranger struct {
 	told []otr.Event
 }
 
-// meet starts an end and a stranger, and lets them become secure.
+// meet starts an end and a stranger, and establishes a session between them.
 func meet(t *testing.T, s setting) (*end, *stranger) {
 	t.Helper()
 	a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
@@ -35,7 +35,7 @@ func meet(t *testing.T, s setting) (*end, *stranger) {
 	return e, x
 }
 
-// becomeSecure listens until there is a session.
+// becomeSecure reads lines until there is a session.
 func (x *stranger) becomeSecure() {
 	x.t.Helper()
 	for x.c.State() != otr.StateEncrypted {
@@ -90,7 +90,7 @@ func (x *stranger) await(kind uint16) record {
 	}
 }
 
-// hears says whether a record of a kind comes before the transport ends.
+// hears reports whether a record of a kind comes before the transport ends.
 func (x *stranger) hears(kind uint16) bool {
 	x.t.Helper()
 	for {
@@ -300,7 +300,7 @@ func TestAnotherKeyCannotContinueTheStream(t *testing.T) {
 			x.say(hello(), data(0, "before"))
 			tag := x.c.InstanceTag()
 			x.c = newConversation(t, setting{key: 2, otr: func(c *otr.Config) { c.InstanceTag = tag }}, seeded(100))
-			if overVersion4() { // where a query in a session begins nothing
+			if overVersion4() { // in which a query during a session has no effect
 				x.send(x.c.Refresh())
 			} else {
 				x.send(x.c.Query(), nil)
@@ -428,9 +428,9 @@ func TestHelloIsRepeatedUntilThePeersComes(t *testing.T) {
 	})
 }
 
-// In version 2 nothing shows that the peer is an otrpipe, and some programs drop messages with
-// records that they do not know: Lines sends none of its own. So a text that gets lost is not
-// noticed there.
+// In version 2 nothing shows that the peer is an otrpipe, and some programs drop messages
+// with unknown records, so Lines sends none of its own. Therefore a lost text is not noticed
+// there.
 func TestLinesOfVersion2HaveNoRecordsOfOurs(t *testing.T) {
 	version2 := func(c *otr.Config) { c.Policy = otr.AllowV2 | otr.RequireEncryption | otr.RestartAKE }
 	synctest.Test(t, func(t *testing.T) {

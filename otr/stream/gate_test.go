@@ -18,7 +18,7 @@ func secret(s string) func(*Config) {
 }
 
 func TestTwoEndsWithTheSameSecretProveItBeforeAnyPayload(t *testing.T) {
-	// A delay over starterWait makes the two runs cross.
+	// A delay longer than starterWait makes the two runs cross.
 	for _, delay := range []time.Duration{0, 10 * time.Millisecond, 1500 * time.Millisecond} {
 		for seed := range uint64(4) {
 			if quick() && seed > 0 {
@@ -204,8 +204,8 @@ func TestAComparisonThatMayNotBeginIsAFailure(t *testing.T) {
 	})
 }
 
-// Some networks take ten seconds for each message: seventy seconds are enough for the
-// key exchange, and for the comparison, but not for both.
+// Some networks take ten seconds for each message: seventy seconds are enough for the key
+// exchange or for the comparison, but not for both.
 func TestEachMessageOfTheComparisonHasItsTime(t *testing.T) {
 	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestEachMessageOfTheComparisonHasItsTime(t *testing.T) {
 	}
 }
 
-// A peer that goes on with the comparison has more time for the next step, but not for ever.
+// A peer that continues the comparison gets more time for the next step, but not forever.
 func TestAComparisonThatStandsStillIsATimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -252,9 +252,9 @@ func TestAComparisonThatStandsStillIsATimeout(t *testing.T) {
 	})
 }
 
-// However many sessions a peer begins before it is compared with, the delay is asked for
-// once, and puts the time limit off once: it cannot be lengthened from outside. And none of
-// those sessions is taken for one whose peer has proved itself.
+// However many sessions a peer begins before the comparison, Delay is called once, and
+// extends the time limit once, so a peer cannot extend it further. And none of these sessions
+// counts as one whose peer has passed.
 func TestNewKeysBeforeTheComparisonGiveNoMoreTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0

@@ -14,16 +14,16 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A guesser is a hostile peer that wants more than one guess at a secret. It counts the
-// outcomes that it is shown, never shows one itself, and goes on with another move.
+// A guesser is a hostile peer that tries to get more than one guess at a secret. It counts
+// the outcomes that it is shown, never shows one itself, and then makes its move.
 type guesser struct {
 	c       *otr.Conversation
 	in      *bufio.Reader
 	out     io.WriteCloser
 	renew   func() *otr.Conversation // another instance of it
 	starts  bool                     // it starts comparisons itself
-	crosses bool                     // the first start is to cross the victim's, and the abort that belongs to it is held back
-	move    func(*guesser) [][]byte  // what it does when it has been shown an outcome
+	crosses bool                     // its first start crosses the victim's; it holds back the abort
+	move    func(*guesser) [][]byte  // its action when it has been shown an outcome
 	guesses int
 }
 
@@ -81,9 +81,9 @@ func cloned(lines [][]byte) (all [][]byte) {
 	return all
 }
 
-// Whatever a hostile peer does, whoever starts, in every version and mode, a connection
-// is one guess: it is shown one outcome at most, and from then on the victim fails with
-// ErrSMP and is told, and nothing of its payload has moved.
+// Whatever a hostile peer does, whichever end starts, in every version and mode, a connection
+// is one guess: the peer is shown at most one outcome. After that the victim fails with
+// ErrSMP and the failure is reported, and no payload has moved.
 func TestAConnectionIsOneGuessWhateverThePeerDoes(t *testing.T) {
 	namesItsVersions(t)
 	record := func(kind uint16) func(*guesser) [][]byte {

@@ -18,7 +18,7 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// A systemClock is package time; inside synctest its time is a fake one.
+// A systemClock uses package time; inside synctest the time is fake.
 type systemClock struct{}
 
 func (systemClock) Now() time.Time { return time.Now() }
@@ -36,7 +36,7 @@ var testKeys = sync.OnceValue(func() (all [3]*keys.DSAPrivateKey) {
 	return all
 })
 
-// testKeys4 are the same identities' keys of version 4.
+// testKeys4 are the version 4 keys of the same identities.
 var testKeys4 = sync.OnceValue(func() (all [3]struct {
 	private *keys.Ed448PrivateKey
 	forging *keys.ForgingKey
@@ -53,28 +53,27 @@ var testKeys4 = sync.OnceValue(func() (all [3]struct {
 	return all
 })
 
-// seeded returns a source of bytes that a seed determines.
+// seeded returns a source of bytes that depends only on a seed.
 func seeded(seed uint64) io.Reader {
 	var s [32]byte
 	s[0], s[1], s[2] = byte(seed), byte(seed>>8), byte(seed>>16)
 	return mathrand.NewChaCha8(s)
 }
 
-// An end is one of two in a test.
+// An end is one of the two ends in a test.
 type end struct {
 	*Stream
 	lines *Lines
-	// meanwhile, unless nil, is called between the pieces of what converse
-	// writes.
+	// meanwhile, unless nil, is called between the pieces that converse writes.
 	meanwhile func()
 
 	mu  sync.Mutex
 	all []Event
 }
 
-// A setting is how a test wants an end to be; the zero value is an ordinary one.
+// A setting configures an end; the zero value is an ordinary end.
 type setting struct {
-	key    int // which of testKeys
+	key    int // index into testKeys
 	lines  bool
 	seed   uint64
 	config func(*Config)
@@ -140,7 +139,7 @@ func open(t testing.TB, transport io.ReadWriteCloser, s setting) *end {
 	return e
 }
 
-// events returns what e was told so far.
+// events returns the events of e so far.
 func (e *end) events() []Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -182,18 +181,19 @@ func (d duplex) Close() error {
 	return d.PipeWriter.Close()
 }
 
-// A relay is what a cable does to lines in one direction.
+// A relay is the effect of a cable on lines in one direction.
 type relay struct {
-	// filter returns what becomes of line i, which has its LF; nil passes all.
+	// filter returns the lines that replace line i, which includes its LF; nil passes
+	// everything.
 	filter func(i int, line []byte) [][]byte
-	// delay is how long a line travels.
+	// delay is the travel time of a line.
 	delay time.Duration
-	// limit, if not 0, is after how many bytes the cable is cut.
+	// limit, if not 0, is the number of bytes after which the cable is cut.
 	limit int
 }
 
-// cable returns the ends of a transport that does to lines what ab and ba say.
-// Nothing in it is buffered unless it has a delay.
+// cable returns the ends of a transport with the relays ab and ba. Nothing in it is buffered
+// unless it has a delay.
 func cable(t testing.TB, ab, ba relay) (a, b duplex) {
 	fromA, a2 := io.Pipe() // what a writes comes out of fromA
 	toB, b2 := io.Pipe()   // what is written to b2 is what b reads
@@ -233,7 +233,7 @@ func (r relay) run(from *io.PipeReader, to *io.PipeWriter, cut func()) {
 			if r.delay > 0 {
 				time.Sleep(time.Until(p.at))
 			}
-			to.Write(p.line) // an end that has left takes nothing more
+			to.Write(p.line) // an end that has left accepts nothing more
 		}
 	}()
 	lines := bufio.NewReader(from)
@@ -264,8 +264,8 @@ func (r relay) run(from *io.PipeReader, to *io.PipeWriter, cut func()) {
 	from.Close()
 }
 
-// pattern returns n bytes of a stream, from offset on, in which no place looks
-// like another.
+// pattern returns n bytes, from offset on, of a stream in which every position looks
+// different.
 func pattern(seed byte, offset, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -289,7 +289,7 @@ func (c *checker) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// outcome is what one end saw of an exchange.
+// outcome is the result of an exchange at one end.
 type outcome struct {
 	got    int   // bytes, all right
 	wrong  error // a wrong byte was handed out
@@ -299,8 +299,8 @@ type outcome struct {
 	result error
 }
 
-// converse sends n bytes of a pattern and reads until the end; it returns when
-// all is over.
+// converse sends n bytes of a pattern and reads until the end; it returns when everything is
+// over.
 func converse(e *end, mine, theirs byte, n int) (o outcome) {
 	written := make(chan error, 1)
 	go func() {
@@ -362,7 +362,7 @@ func converseBoth(a, b *end, fromA, fromB int) (oa, ob outcome) {
 	return oa, ob
 }
 
-// whole fails the test unless o is that of a whole stream of n bytes.
+// whole fails the test unless o is the outcome of a complete stream of n bytes.
 func (o outcome) whole(t *testing.T, name string, n int) {
 	t.Helper()
 	if o.wrong != nil || o.read != nil || o.write != nil || o.result != nil || !o.eof || o.got != n {
@@ -371,8 +371,7 @@ func (o outcome) whole(t *testing.T, name string, n int) {
 	}
 }
 
-// honest fails the test if o claims more than is true: success without
-// everything, or a wrong byte.
+// honest fails the test if o is success although bytes are missing, or if a byte was wrong.
 func (o outcome) honest(t *testing.T, name string, n int) {
 	t.Helper()
 	switch {

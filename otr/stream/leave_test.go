@@ -89,7 +89,7 @@ func TestWhatThePeerSaidLastCountsThoughTheTransportTakesNothingMore(t *testing.
 		io.ReadAll(eb)
 		synctest.Wait()
 		deaf.Store(true)
-		eb.CloseWrite() // all that a still has to do is to hear this
+		eb.CloseWrite() // a only has to receive this
 		if _, err := io.ReadAll(ea); err != nil {
 			t.Error(err)
 		}
@@ -136,7 +136,7 @@ func TestATransportThatFailsToWriteIsBroken(t *testing.T) {
 func TestQuittingBeforeThereIsASessionWaitsForNothing(t *testing.T) {
 	for _, lines := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			a, _ := net.Pipe() // it takes nothing, not even the query
+			a, _ := net.Pipe() // it accepts nothing, not even the query
 			e := open(t, a, setting{lines: lines})
 			start := time.Now()
 			var err error

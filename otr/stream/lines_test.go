@@ -115,8 +115,8 @@ func TestAMessageIsAlwaysOneLineUnlessRaw(t *testing.T) {
 	}
 }
 
-// What WriteMessage sends is plain text and says so, save in version 2. An IM
-// client's may be HTML.
+// WriteMessage sends plain text and marks it as such, except in version 2. A message of an IM
+// client may be HTML.
 func TestATextSaysThatItIsPlain(t *testing.T) {
 	for _, version2 := range []bool{false, true} {
 		only := func(c *otr.Config) {
@@ -237,7 +237,7 @@ func TestOneWhoStaysTalksToTheNextSession(t *testing.T) {
 		a, b := cable(t, relay{}, relay{})
 		stay := setting{lines: true, config: func(c *Config) { c.Stay = true }}
 		ea := open(t, a, stay)
-		// Whoever is at b sees the line through a switch that outlives it.
+		// Peers at b use the line through a switch that outlives each of them.
 		connect := switchboard(b)
 		for i := range 3 {
 			eb := open(t, connect(), setting{lines: true, key: 1, seed: uint64(i)})
@@ -285,7 +285,7 @@ func TestATextIsForTheSessionThatItWasWrittenIn(t *testing.T) {
 			if got, err := eb.lines.ReadMessage(nil); string(got) != text || err != nil {
 				t.Fatalf("%q, %v", got, err)
 			}
-			// Either end may end it, and either may begin the next.
+			// Either end may end the session, and either may begin the next.
 			ends := []*end{ea, eb}
 			if err := ends[i%2].lines.Do((*otr.Conversation).End); err != nil {
 				t.Fatal(err)
@@ -299,7 +299,7 @@ func TestATextIsForTheSessionThatItWasWrittenIn(t *testing.T) {
 			if err := ends[i/2].lines.Do(begin); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(2 * time.Second) // another client of the peer's might have asked
+			time.Sleep(2 * time.Second) // another client of the peer might have asked
 		}
 		if told[otr.Ended](ea) != 2 || told[otr.PeerEnded](ea) != 1 || told[otr.PeerEnded](eb) != 2 {
 			t.Errorf("%v and %v", ea.events(), eb.events())
@@ -315,7 +315,7 @@ func TestWhatTheEndOfASessionOvertakesIsDroppedAndCounted(t *testing.T) {
 		a, b := net.Pipe()
 		ea, eb := openPair(t, a, b, setting{lines: true, config: one}, setting{lines: true, config: one})
 		handshakeLines(t, ea.lines, eb.lines)
-		// More than a peer takes that does not read, and less than makes us wait.
+		// More than a peer accepts that does not read, but not enough to make us wait.
 		const written = 90
 		for range written {
 			if err := ea.lines.WriteMessage(bytes.Repeat([]byte{'x'}, 20_000)); err != nil {
@@ -348,7 +348,7 @@ func TestWhatTheEndOfASessionOvertakesIsDroppedAndCounted(t *testing.T) {
 		if err := ea.lines.Do(func(c *otr.Conversation) ([][]byte, error) { return c.Query(), nil }); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Second) // another client of the peer's might have asked
+		time.Sleep(2 * time.Second) // another client of the peer might have asked
 		if err := ea.lines.WriteMessage([]byte("news")); err != nil {
 			t.Fatal(err)
 		}
@@ -358,8 +358,8 @@ func TestWhatTheEndOfASessionOvertakesIsDroppedAndCounted(t *testing.T) {
 	})
 }
 
-// switchboard returns what connects one end after another to a line, until the line is
-// closed. What comes after one has left is for the next.
+// switchboard returns a function that connects one end after another to a line, until the
+// line is closed. Data that comes after one end has left is for the next.
 func switchboard(line io.ReadWriteCloser) (connect func() io.ReadWriteCloser) {
 	pieces := make(chan []byte, 4096)
 	go func() {
@@ -389,7 +389,7 @@ type connection struct {
 func (c *connection) Read(p []byte) (int, error) {
 	if len(c.rest) == 0 {
 		select {
-		case <-c.gone: // before what has come since
+		case <-c.gone: // before data that has come since
 			return 0, io.EOF
 		default:
 		}

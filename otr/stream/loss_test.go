@@ -110,7 +110,7 @@ func TestOneLostLineIsMadeGoodOrBreaks(t *testing.T) {
 }
 
 func TestATransportCutAtAnyByteIsNeverASuccess(t *testing.T) {
-	// How much one whole stream writes each way.
+	// The number of bytes that a complete stream writes each way.
 	var total [2]int
 	synctest.Test(t, func(t *testing.T) {
 		count := func(n *int) func(int, []byte) [][]byte {
@@ -202,8 +202,8 @@ func TestALostEndIsMadeGoodByTheNextHeartbeat(t *testing.T) {
 }
 
 func TestALossThatKeepsStepWithHeartbeatsIsNotHidden(t *testing.T) {
-	// a says something that is lost, b has only its END to say and repeats it,
-	// and of what a says then a wire loses every n-th line, from any on.
+	// A line of a is lost. b has only its END to send and repeats it. Of a's further lines
+	// the wire loses every n-th, starting at any line.
 	for every := 2; every <= 4; every++ {
 		for first := range every {
 			synctest.Test(t, func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// TestTextsAreAccountedForInWhateverOrderTheyCome compares both sides' accounts with
-// what has really happened to a hundred texts.
+// TestTextsAreAccountedForInWhateverOrderTheyCome compares both sides' accounts with the
+// actual fate of a hundred texts.
 func TestTextsAreAccountedForInWhateverOrderTheyCome(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 11))
@@ -26,7 +26,7 @@ func TestTextsAreAccountedForInWhateverOrderTheyCome(t *testing.T) {
 			way = append(way, number)
 			now = now.Add(time.Duration(random.IntN(400)) * time.Millisecond)
 		}
-		// Some texts change places, some get lost, some come twice.
+		// Some texts are reordered, some lost, some repeated.
 		for range random.IntN(20) {
 			i := random.IntN(len(way) - 1)
 			way[i], way[i+1] = way[i+1], way[i]
@@ -152,8 +152,8 @@ func TestTextRecordsThatAreNotOfTheirFormAreRefused(t *testing.T) {
 	}
 }
 
-// FuzzTextAck: an acknowledgement that is accepted is one that we could have sent, and
-// no account of texts breaks on it.
+// FuzzTextAck: an accepted acknowledgement is one that we could have sent, and it leaves
+// every account of texts consistent.
 func FuzzTextAck(f *testing.F) {
 	f.Add(appendAckValue(nil, sessionID{}, 9, []span{{first: 1, n: 2}, {first: 4, n: 5}}), int64(20))
 	f.Fuzz(func(t *testing.T, value []byte, sent int64) {

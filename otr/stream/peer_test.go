@@ -16,8 +16,8 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// speaks lets an end speak versions, and have the keys of another identity in version 4
-// where it has any.
+// speaks sets the versions of an end, and gives it the version 4 keys of another identity if
+// it has any.
 func speaks(key int, versions otr.Policy) func(*otr.Config) {
 	return func(c *otr.Config) {
 		c.Policy = versions | otr.RequireEncryption | otr.RestartAKE
@@ -25,9 +25,9 @@ func speaks(key int, versions otr.Policy) func(*otr.Config) {
 	}
 }
 
-// An otrpipe in the wire starts an exchange of its own in mid-session. The run belongs to
-// the first key: it ends, or with Stay the stranger is sent away and the old peer may come
-// back. No text goes to the stranger.
+// A stranger on the wire starts its own key exchange in mid-session. The link belongs to the
+// first key: it ends, or with Stay the stranger is rejected and the first peer may come back.
+// The stranger gets no text.
 func TestAnotherKeyInMidSessionIsRefused(t *testing.T) {
 	for _, stay := range []bool{false, true} {
 		for _, moreKeys := range []bool{false, true} {
@@ -54,7 +54,7 @@ func TestAnotherKeyInMidSessionIsRefused(t *testing.T) {
 				if !ok {
 					t.Fatal("there is no session")
 				}
-				// The stranger takes over the wire; the old peer says nothing more.
+				// The stranger takes over the wire; the first peer sends nothing more.
 				wire.cut()
 				wire = &cut{ReadWriteCloser: connect()}
 				stranger := open(t, wire, setting{lines: true, key: 2, seed: 2, otr: sameTag, config: func(c *Config) { c.Initiate = false }})
@@ -119,8 +119,8 @@ func (c *cut) cut() {
 	c.Close()
 }
 
-// New keys between the same two keep the session, and what is for it still goes out; an
-// operation for a session that is over is not run.
+// A further key exchange between the same two keys keeps the session, and its texts are still
+// sent. An operation for a session that is over is not run.
 func TestASessionKeepsItsNameThroughNewKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
@@ -181,8 +181,8 @@ func TestASessionKeepsItsNameThroughNewKeys(t *testing.T) {
 	})
 }
 
-// An event names the session that it happened in before its peer has passed every check.
-// Nothing can be done in it until then.
+// Events contain the id of their session even before its peer has passed every check. No
+// operation runs in the session until then.
 func TestNothingIsDoneInASessionWhosePeerHasYetToProveItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, _ := meet(t, setting{lines: true, config: secret("the secret")})
@@ -204,8 +204,8 @@ func TestNothingIsDoneInASessionWhosePeerHasYetToProveItself(t *testing.T) {
 	})
 }
 
-// Texts of a peer that has not proved itself wait. If another key comes in its place, and proves
-// itself, they are not taken for texts of that one.
+// Texts of a peer that has not passed its checks are held. If another key replaces it and
+// passes, they are not delivered as texts of that key.
 func TestWhatAStrangerSaidIsNotDeliveredAsTheFriends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := cable(t, relay{}, relay{})
@@ -233,8 +233,8 @@ func TestWhatAStrangerSaidIsNotDeliveredAsTheFriends(t *testing.T) {
 	})
 }
 
-// Where several keys of one contact are let in, each of them has a session of its own, which
-// Admit is asked about, and what was meant for the session before does not go to it.
+// If several keys of one contact are accepted, each has its own session, for which Admit is
+// called. Texts for the previous session are not sent in it.
 func TestAnotherKeyOfTheSameContactIsAnotherSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := cable(t, relay{}, relay{})
@@ -269,7 +269,7 @@ func TestAnotherKeyOfTheSameContactIsAnotherSession(t *testing.T) {
 	})
 }
 
-// Admit has the last word: a peer that it refuses gets nothing.
+// A peer that Admit rejects gets nothing.
 func TestAPeerThatIsNotAdmittedIsRefused(t *testing.T) {
 	for _, smp := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -296,13 +296,14 @@ func TestAPeerThatIsNotAdmittedIsRefused(t *testing.T) {
 	}
 }
 
-// strip takes version 4 out of queries.
+// strip removes version 4 from queries.
 func strip(_ int, line []byte) [][]byte {
 	return [][]byte{bytes.Replace(line, []byte("?OTRv34?"), []byte("?OTRv3?"), 1)}
 }
 
-// Somebody in between takes version 4 out of both queries. HELLO and the mark of mode lines
-// show it: it is told, and refused where that was asked for or a secret is shared.
+// An attacker removes version 4 from both queries. HELLO and the mark of mode lines reveal
+// this: it is reported, and the session is refused if that was asked for or a secret is
+// shared.
 func TestADowngradeIsToldAndRefusedWhereItMatters(t *testing.T) {
 	for _, lines := range []bool{false, true} {
 		for _, test := range []struct {
@@ -348,8 +349,8 @@ func TestADowngradeIsToldAndRefusedWhereItMatters(t *testing.T) {
 	}
 }
 
-// An end that finds a downgrade before it has said what it offered says so with its last
-// words, so that the peer learns of it too.
+// An end that detects a downgrade before it has sent its own offer sends the offer with its
+// last message, so that the peer learns of the downgrade too.
 func TestADowngradeThatOneEndRefusesIsToldToTheOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var signature []byte
@@ -381,12 +382,12 @@ func TestADowngradeThatOneEndRefusesIsToldToTheOther(t *testing.T) {
 	})
 }
 
-// Each session tells its own downgrade.
+// Each session reports its own downgrade.
 func TestADowngradeIsToldInEverySession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		without4 := func(i int, line []byte) [][]byte {
 			if bytes.HasPrefix(line, []byte("?OTR:AAQ")) {
-				return nil // they would go on in version 4
+				return nil // otherwise they would switch to version 4
 			}
 			return strip(i, line)
 		}
@@ -410,9 +411,9 @@ func TestADowngradeIsToldInEverySession(t *testing.T) {
 	})
 }
 
-// Somebody who takes version 4 out of the queries can drop the mark that would show it, too.
-// So each acknowledgement of texts says again what was offered: an end that only sends texts
-// learns of the downgrade all the same.
+// An attacker who removes version 4 from the queries can also drop the mark that would reveal
+// it. So each acknowledgement of texts repeats the offer, and an end that only sends texts
+// still learns of the downgrade.
 func TestADowngradeIsToldThoughTheMarkIsDropped(t *testing.T) {
 	for _, refuse := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -446,7 +447,7 @@ func TestADowngradeIsToldThoughTheMarkIsDropped(t *testing.T) {
 	}
 }
 
-// Two ends that offer what they speak are not downgraded, whatever that is.
+// Two ends that offer exactly the versions that they use are never downgraded.
 func TestAnHonestOlderVersionIsNoDowngrade(t *testing.T) {
 	v3, both := otr.AllowV3, otr.AllowV3|otr.AllowV4
 	for _, pair := range [][2]otr.Policy{{v3, both}, {both, v3}, {v3, v3}, {both, both}} {
@@ -464,9 +465,9 @@ func TestAnHonestOlderVersionIsNoDowngrade(t *testing.T) {
 	}
 }
 
-// An end that offers version 3 only, and one that speaks both: inside the session they tell
-// each other their keys of version 4, before any payload they go on in version 4, and the
-// peer is the same.
+// One end offers version 3 only, the other both versions. Inside the session they tell each
+// other their version 4 keys, switch to version 4 before any payload, and the peer counts as
+// the same.
 func TestKeysOfVersion4AreToldInASessionOfVersion3(t *testing.T) {
 	fingerprint4 := func(key int) keys.Fingerprint {
 		return keys.Ed448Fingerprint(testKeys4()[key].private.Public(), testKeys4()[key].forging)
@@ -530,8 +531,8 @@ func TestKeysOfVersion4AreToldInASessionOfVersion3(t *testing.T) {
 	}
 }
 
-// A key that was told is not taken from anybody else, and an end that has none to tell goes
-// on in version 3, without making the other wait.
+// A told key is not accepted from anyone else. An end without a version 4 key continues in
+// version 3 without making the other end wait.
 func TestWithoutAKeyToTellVersion3GoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := cable(t, relay{}, relay{})
@@ -552,8 +553,8 @@ func TestWithoutAKeyToTellVersion3GoesOn(t *testing.T) {
 	})
 }
 
-// What decides about trust is told at once and in its place, however much of it comes, and
-// each time; the rest of a flood is marked.
+// Events that affect trust are reported every time, at once and in order, even in a flood, in
+// which they are marked.
 func TestWhatDecidesAboutTrustIsNeverHeldBack(t *testing.T) {
 	kinds := []fmt.Stringer{
 		otr.Secure{}, otr.PeerEnded{}, otr.Ended{}, Trusted{}, Refused{}, Told{}, Downgraded{}, Unsent{Texts: 1},
@@ -594,8 +595,8 @@ func TestWhatDecidesAboutTrustIsNeverHeldBack(t *testing.T) {
 	}
 }
 
-// People's own runs: one that the peer breaks off after its outcome was shown to it has
-// failed, and the failures of a session are counted; the stream goes on.
+// In comparisons that people start, a run that the peer breaks off after it has seen the
+// outcome counts as failed. The failures of a session are counted, and the stream goes on.
 func TestPeoplesFailedComparisonsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
@@ -617,13 +618,14 @@ func TestPeoplesFailedComparisonsAreCounted(t *testing.T) {
 		if n := ea.lines.Stats().FailedComparisons; n != runs || told[otr.SMPFailed](ea) != runs {
 			t.Errorf("%d are counted, %d told", n, told[otr.SMPFailed](ea))
 		}
-		// We give up on a run whose outcome the peer may have seen.
+		// We abort a run whose outcome the peer may have seen.
 		x := newStaller(t)
 		x.startAndStall(t)
 	})
 }
 
-// A staller is a pair in which the peer has our message 3 and says nothing more.
+// A staller is a pair in which the peer has received our SMP message 3 and sends nothing
+// more.
 type staller struct {
 	e *end
 	x *stranger
@@ -663,7 +665,7 @@ func (s *staller) asked() bool {
 	return false
 }
 
-// line takes a line in, and answers it.
+// line handles a line and answers it.
 func (s *staller) line(t *testing.T, answer bool) {
 	t.Helper()
 	line, err := s.x.in.ReadBytes('\n')

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A friend without OTR reads every query. So there are few of them, until the friend says
+// A friend without OTR sees every query as text. So only a few are sent until the friend says
 // something.
 func TestAPeerThatSaysNothingIsAskedThreeTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A model is what a peer's records should come to, by the rules alone.
+// A model computes the expected result of a peer's records, from the rules alone.
 type model struct {
 	greeted, ended, broken bool
 	got                    strings.Builder
@@ -43,8 +43,8 @@ func (m *model) follow(r wire.TLV) {
 	}
 }
 
-// TestAnyRecordsComeToWhatTheRulesSay says all sorts of things to an end, most
-// of them in order.
+// TestAnyRecordsComeToWhatTheRulesSay sends all kinds of records to an end, most of them
+// valid.
 func TestAnyRecordsComeToWhatTheRulesSay(t *testing.T) {
 	for seed := range rounds(60) {
 		synctest.Test(t, func(t *testing.T) {
@@ -80,8 +80,7 @@ func TestAnyRecordsComeToWhatTheRulesSay(t *testing.T) {
 	}
 }
 
-// anyRecord returns a record that mostly fits a stream of which n bytes have
-// come.
+// anyRecord returns a record that usually fits a stream of which n bytes have come.
 func anyRecord(random *rand.Rand, n int64) wire.TLV {
 	at := n
 	if random.IntN(20) == 0 {

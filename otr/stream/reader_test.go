@@ -12,8 +12,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// readAll returns the lines, and how many bytes were dropped, of what a reader
-// makes of src.
+// readAll returns the lines that a reader reads from src, and the number of dropped bytes.
 func readAll(src io.Reader) (lines []string, dropped []int64, err error) {
 	r := newReader(src, make(chan struct{}))
 	go r.run()

@@ -52,7 +52,7 @@ func TestManyKeyExchangesUnderFullLoadLoseNothing(t *testing.T) {
 func TestALostMessageOfAKeyExchangeIsMadeGood(t *testing.T) {
 	for lose := range 8 {
 		synctest.Test(t, func(t *testing.T) {
-			var armed atomic.Bool // both directions look, each in a goroutine of its own
+			var armed atomic.Bool // both directions use it, each in its own goroutine
 			var seen atomic.Int64
 			filter := func(_ int, line []byte) [][]byte {
 				if armed.Load() && isExchange(line) && seen.Add(1) == int64(lose+1) {
@@ -75,7 +75,7 @@ func TestALostMessageOfAKeyExchangeIsMadeGood(t *testing.T) {
 	}
 }
 
-// isExchange says whether a line is a message of a key exchange.
+// isExchange reports whether a line is a message of a key exchange.
 func isExchange(line []byte) bool {
 	msg, err := wire.AppendDearmored(nil, line)
 	if err != nil {
@@ -85,8 +85,9 @@ func isExchange(line []byte) bool {
 	return err == nil && h.Type != wire.TypeData
 }
 
-// keysOf returns the names of the keys that a data message is encrypted with, and how much
-// that is. In version 4 the sender's names the recipient's too: each follows an answer.
+// keysOf returns the ids of the keys with which a data message is encrypted, and its length.
+// In version 4 the sender's key also identifies the recipient's, because each follows an
+// answer.
 func keysOf(t *testing.T, version uint16, body []byte) (sender, recipient string, n int) {
 	if version == v4.Version {
 		m, err := v4.ParseData(body)

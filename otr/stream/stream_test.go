@@ -92,7 +92,7 @@ func TestASleepingReaderFillsItsWindowAndNoMore(t *testing.T) {
 		if sent := ea.Stats().SentBytes; sent != window {
 			t.Errorf("%d bytes were sent to a window of %d", sent, window)
 		}
-		// The other direction does not mind.
+		// The other direction is not affected.
 		if err := writePattern(eb, 'b', 3*window); err != nil {
 			t.Fatal(err)
 		}

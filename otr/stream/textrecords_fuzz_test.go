@@ -8,8 +8,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// FuzzTextRecords parses any records of texts. What is taken is what was written, and the
-// same again when it is parsed again.
+// FuzzTextRecords parses arbitrary records of texts. Writing an accepted record gives the
+// same bytes, and parsing these gives the same record.
 func FuzzTextRecords(f *testing.F) {
 	id := sessionID{1, 2, 3, 7: 8}
 	plain := func(tlvs ...wire.TLV) []byte { return wire.AppendPlaintext(nil, wire.Plaintext{TLVs: tlvs}) }
@@ -26,7 +26,7 @@ func FuzzTextRecords(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Each record on its own is what the function that writes it makes of its content.
+		// Each single record equals the output of the function that writes it.
 		acks, counts := 0, 0
 		for _, record := range p.TLVs {
 			var want []byte

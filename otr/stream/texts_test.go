@@ -24,7 +24,7 @@ func linesOver(t *testing.T, ab, ba relay, config func(*Config)) (*end, *end) {
 	return openPair(t, a, b, setting{lines: true, config: config}, setting{lines: true, config: config})
 }
 
-// events returns what was told of type T.
+// events returns the events of type T.
 func eventsOf[T any](e *end) (all []T) {
 	for _, event := range e.events() {
 		if what, ok := event.What.(T); ok {
@@ -34,7 +34,7 @@ func eventsOf[T any](e *end) (all []T) {
 	return all
 }
 
-// swallow makes a filter that drops lines while it is told to.
+// swallow makes a filter that drops lines while on is set.
 func swallow(on *atomic.Bool) func(int, []byte) [][]byte {
 	return dropping(func(int) bool { return on.Load() })
 }
@@ -108,7 +108,7 @@ func TestAChangedOrderIsTold(t *testing.T) {
 			}
 			return
 		}
-		// Version 3 does not read what was overtaken.
+		// Version 3 does not read messages that were overtaken.
 		if got != "two three" || !errors.Is(err, ErrLost) || told[Lost](eb) != 1 {
 			t.Errorf("%s, %v, %v", got, err, eb.events())
 		}
@@ -118,8 +118,8 @@ func TestAChangedOrderIsTold(t *testing.T) {
 	})
 }
 
-// TestWhateverHappensToLinesOfTextsNoLossIsHidden: whoever leaves with success has
-// sent texts that all arrived, and has received all that were sent.
+// TestWhateverHappensToLinesOfTextsNoLossIsHidden: for an end that leaves with success, all
+// its texts have arrived, and it has received all texts of the other end.
 func TestWhateverHappensToLinesOfTextsNoLossIsHidden(t *testing.T) {
 	for _, kind := range []string{"drop", "repeat", "swap", "flip", "cut"} {
 		t.Run(kind, func(t *testing.T) {
@@ -280,7 +280,7 @@ func TestATextThatIsNotAcknowledgedIsToldAfterTenSeconds(t *testing.T) {
 				at = e.Time
 			}
 		}
-		// The transport takes them at once, but the end may notice it a little later.
+		// The transport accepts them at once, but the end may notice this a little later.
 		if late := at.Sub(start) - overdueAfter; late < 0 || late > time.Second || told[Unacknowledged](ea) != 1 {
 			t.Errorf("%v", ea.events())
 		}
@@ -292,8 +292,8 @@ func TestATextThatIsNotAcknowledgedIsToldAfterTenSeconds(t *testing.T) {
 	})
 }
 
-// With another client a Lines numbers its texts, which the client ignores, and waits
-// for nothing.
+// With another client, Lines numbers its texts, which the client ignores, and does not wait
+// for acknowledgements.
 func TestWithAnotherClientNothingWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, x := meetLines(t, setting{lines: true})
@@ -328,7 +328,7 @@ func number(n int64) wire.TLV {
 	return wire.TLV{Type: typeNumber, Value: appendOffset(nil, n)}
 }
 
-// A peer whose text comes twice under its number is heard once.
+// A text that comes twice with the same number is delivered once.
 func TestATextThatIsRepeatedIsDeliveredOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, x := meetLines(t, setting{lines: true})
@@ -348,8 +348,8 @@ func TestATextThatIsRepeatedIsDeliveredOnce(t *testing.T) {
 	})
 }
 
-// What a peer says that has yet to prove itself is not acknowledged: it is not known whether
-// anybody will read it.
+// Texts of a peer that has not passed its checks are not acknowledged, because it is not
+// certain that anyone will read them.
 func TestTextsOfAPeerThatHasNotProvedItselfAreNotAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, x := meetLines(t, setting{lines: true, config: secret("the secret")})
@@ -380,7 +380,7 @@ func TestTextsOfAPeerThatHasNotProvedItselfAreNotAcknowledged(t *testing.T) {
 	})
 }
 
-// meetLines starts a Lines and somebody who speaks to it with another program.
+// meetLines starts Lines and a peer with another program.
 func meetLines(t *testing.T, s setting) (*end, *stranger) {
 	e, x := meet(t, s)
 	return e, x
@@ -489,7 +489,7 @@ func TestAPeerThatDiesInTheClosingHandshakeOfATalkCostsNoSuccess(t *testing.T) {
 			if d := time.Since(start); d > time.Second+2*goodbyeWait {
 				t.Errorf("direction %d: it took %v", direction, d)
 			}
-			if direction == 1 { // it hears the last message
+			if direction == 1 { // it receives the last message
 				if err := eb.lines.Wait(); err != nil {
 					t.Errorf("the other end: %v", err)
 				}
@@ -517,8 +517,8 @@ func TestASenderWhoseTextsAreNotAcknowledgedFailsInTime(t *testing.T) {
 	})
 }
 
-// TestALostLastMessageOfAKeyExchangeLosesNoText: the Signature, or Auth-I, is lost,
-// whose sender believes that there is a session and writes into it.
+// TestALostLastMessageOfAKeyExchangeLosesNoText: the Signature or Auth-I message is lost. Its
+// sender believes that there is a session and sends texts in it.
 func TestALostLastMessageOfAKeyExchangeLosesNoText(t *testing.T) {
 	for _, closing := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -570,7 +570,7 @@ func TestALostLastMessageOfAKeyExchangeLosesNoText(t *testing.T) {
 
 func TestAPeerThatNeverShowsThatItHasTheSessionIsNoSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// Nothing that comes after the key exchange gets through.
+		// Nothing after the key exchange gets through.
 		for _, direction := range []int{0, 1} {
 			data := func(_ int, line []byte) [][]byte {
 				msg, err := wire.AppendDearmored(nil, bytes.TrimSpace(line))
@@ -600,7 +600,7 @@ func TestAPeerThatNeverShowsThatItHasTheSessionIsNoSuccess(t *testing.T) {
 	})
 }
 
-// sureOf says whether an end has received the last message of the key exchange.
+// sureOf reports whether an end has received the last message of the key exchange.
 func sureOf(t *testing.T, e *end) (sure bool) {
 	t.Helper()
 	err := e.lines.Do(func(c *otr.Conversation) ([][]byte, error) {
@@ -727,7 +727,7 @@ func TestManyTextsOneWayAreRevealedAsTheyGo(t *testing.T) {
 		ea, eb := openPair(t, a, b, setting{lines: true}, setting{lines: true})
 		handshakeLines(t, ea.lines, eb.lines)
 		go readTexts(eb.lines)
-		for range 5 * revealAfter { // all in one second, which is before any acknowledgement
+		for range 5 * revealAfter { // all within one second, before any acknowledgement
 			ea.lines.WriteMessage([]byte("x"))
 			synctest.Wait()
 		}
@@ -742,8 +742,8 @@ func TestManyTextsOneWayAreRevealedAsTheyGo(t *testing.T) {
 	})
 }
 
-// What has arrived is told as soon as it is acknowledged; where the line is cut, what was not
-// acknowledged may be lost, and is told too.
+// A text is reported as delivered as soon as it is acknowledged. If the line is cut, the
+// unacknowledged texts may be lost, which is reported too.
 func TestEachTextIsToldToHaveArrivedOrToBePerhapsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var deaf atomic.Bool

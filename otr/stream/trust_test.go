@@ -18,7 +18,7 @@ func TestARefusedPeerGetsNothingAndIsTold(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := net.Pipe()
 			refuse := func(c *Config) {
-				c.Stay = lines // which waits for a peer that it knows, and there is none yet
+				c.Stay = lines // which only matters once a peer is known
 				c.Verify = func(s otr.Session) error {
 					if want := fingerprintOf(1); s.Fingerprint != want {
 						t.Errorf("Verify was asked about %v, not %v", s.Fingerprint, want)
@@ -84,7 +84,7 @@ func TestASilentTransportIsATimeout(t *testing.T) {
 	})
 }
 
-// A peer that sends a line byte by byte and never ends it holds nobody up.
+// A peer that sends an endless line byte by byte cannot delay us forever.
 func TestALineThatNeverEndsIsATimeout(t *testing.T) {
 	for _, lines := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

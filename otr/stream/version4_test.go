@@ -10,8 +10,7 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// TestEverythingOverVersion4 runs all tests of this package once more, with ends that speak
-// version 4.
+// TestEverythingOverVersion4 runs all tests of this package once more, over version 4.
 func TestEverythingOverVersion4(t *testing.T) {
 	if overVersion4() {
 		t.Skip("this is the second time")
@@ -34,7 +33,7 @@ func TestEverythingOverVersion4(t *testing.T) {
 	}
 }
 
-// overVersion4 says that this is the second time.
+// overVersion4 is set during the second run.
 func overVersion4() bool { return os.Getenv(versionVariable) == "4" }
 
 // namesItsVersions is called by a long test in which both ends are told what to speak: the
@@ -52,8 +51,8 @@ const versionVariable = "OTR_STREAM_TESTS"
 // this package's goroutines, -short leaves less out.
 func quick() bool { return testing.Short() && !raceDetector }
 
-// rounds is how often to do something that begins sessions n times: a key exchange of version
-// 4 takes as long as ten of version 3.
+// rounds returns how often to repeat something that begins sessions, instead of n times: a
+// version 4 key exchange takes as long as ten of version 3.
 func rounds(n uint64) uint64 {
 	if overVersion4() || quick() {
 		return (n + 4) / 5
@@ -61,7 +60,7 @@ func rounds(n uint64) uint64 {
 	return n
 }
 
-// fingerprintOf is that of one of the testKeys, in the version that the ends speak.
+// fingerprintOf returns the fingerprint of one of the testKeys, in the version of the ends.
 func fingerprintOf(key int) keys.Fingerprint {
 	if overVersion4() {
 		return keys.Ed448Fingerprint(testKeys4()[key].private.Public(), testKeys4()[key].forging)

@@ -13,8 +13,9 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// vouchingPeer starts an end and a stranger who marks itself as an otrpipe and then sends
-// what say says about its key of version 4. It returns the end a few seconds later.
+// vouchingPeer starts an end and a stranger that marks itself as an otrpipe and then sends
+// the record that say returns about its version 4 key. It returns the end a few seconds
+// later.
 func vouchingPeer(t *testing.T, version otr.Policy, config func(*Config), say func(*stranger)) *end {
 	t.Helper()
 	a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
@@ -22,7 +23,7 @@ func vouchingPeer(t *testing.T, version otr.Policy, config func(*Config), say fu
 	x := &stranger{t: t, c: newConversation(t, setting{key: 1, otr: speaks(1, version)}, seeded(99)), in: bufio.NewReader(b), out: b}
 	t.Cleanup(func() { b.Close() })
 	x.becomeSecure()
-	go func() { // what the end says is of no interest
+	go func() { // discard the end's lines
 		for {
 			if _, err := x.in.ReadBytes('\n'); err != nil {
 				return
@@ -44,8 +45,7 @@ func vouch(key int) wire.TLV {
 	return wire.TLV{Type: typeVouch, Value: keyOfVersion4(key).Bytes()}
 }
 
-// What a peer says of its key of version 4 counts once all checks have passed, and not
-// before.
+// A version 4 key that a peer tells counts only after all checks have passed.
 func TestWhatAPeerTellsBeforeItHasProvedItselfDoesNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := vouchingPeer(t, otr.AllowV3, secret("the secret"), func(x *stranger) { x.say(vouch(2)) })
@@ -72,8 +72,8 @@ func TestOnlyTheFirstKeyThatAPeerTellsInASessionCounts(t *testing.T) {
 	})
 }
 
-// In version 4 no key is told, and nowhere for our own key, for one of version 3 or for what
-// is no key. Texts move all the same.
+// A told key is ignored in version 4, and anywhere if it is our own key, a version 3 key, or
+// not a key. Texts move nevertheless.
 func TestTellingWhatIsNoKeyOfThePeersChangesNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		version otr.Policy
@@ -105,8 +105,8 @@ func TestTellingWhatIsNoKeyOfThePeersChangesNothing(t *testing.T) {
 	}
 }
 
-// In mode lines a text may move before the keys are told. Then the session stays in version 3,
-// and so does one whose end does not take what is told.
+// In mode lines a text may move before the keys are told. The session then stays in version
+// 3. It also stays there if an end does not accept the told key.
 func TestASessionStaysInVersion3WhereATextHasMovedOrTheKeyIsNotTaken(t *testing.T) {
 	no := errors.New("it is somebody else's")
 	for _, taken := range []bool{true, false} {

@@ -15,17 +15,17 @@ import (
 	"otrpipe/otr"
 )
 
-// A fuzzedWire does to the lines of both directions what an input says: after so many lines
-// comes a harm, and so on.
+// A fuzzedWire damages the lines of both directions as its input says: a number of lines
+// pass, then comes a harm, and so on.
 type fuzzedWire struct {
 	mu      sync.Mutex
-	harm    [2][]byte // what is to happen in a direction: pairs of a number of lines and a harm
+	harm    [2][]byte // per direction: pairs of a number of lines and a harm
 	passed  [2]int    // lines since the last harm
 	held    [2][]byte // a line that the next one overtakes
 	past    [2][][]byte
 	put     [2][][]byte // lines to come before the next one
 	foreign [][]byte
-	harmed  bool // anything was done that is more than nothing
+	harmed  bool // something was actually changed
 }
 
 func newFuzzedWire(harm, foreign []byte) *fuzzedWire {
@@ -92,9 +92,9 @@ func (w *fuzzedWire) do(way, harm int, line []byte) [][]byte {
 	return [][]byte{line}
 }
 
-// FuzzWire does anything to the lines of a stream, and of a talk, between two ends of any
-// versions. No byte and no text that comes out is wrong, or there twice; an end that reports
-// success has received everything and the other end too; and every run ends.
+// FuzzWire does arbitrary damage to the lines of a stream, or of texts, between two ends of
+// any versions. No delivered byte or text is wrong or repeated. If an end reports success,
+// both ends have received everything. And every run ends.
 func FuzzWire(f *testing.F) {
 	foreign := recordedSessions(f)
 	for setup := range uint16(12) {
@@ -136,8 +136,8 @@ func FuzzWire(f *testing.F) {
 	})
 }
 
-// fuzzedTalk has two ends say texts, and compares what comes with what was said. numbered
-// says that texts are numbered.
+// fuzzedTalk lets two ends send texts, and compares the received with the sent ones. numbered
+// means that texts are numbered.
 func fuzzedTalk(t *testing.T, ea, eb *end, numbered bool) {
 	const n = 12
 	write := func(e *end, name string) {
