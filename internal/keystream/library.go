@@ -15,7 +15,7 @@ import (
 // zeroNonce is never written.
 var zeroNonce [lib.NonceSize]byte
 
-// chacha20Library is ChaCha20 for processors that we have no code for.
+// chacha20Library is ChaCha20 for processors without our own code.
 func chacha20Library(key *[32]byte, b []byte) {
 	c, err := lib.NewUnauthenticatedCipher(key[:], zeroNonce[:])
 	if err != nil {
@@ -25,11 +25,11 @@ func chacha20Library(key *[32]byte, b []byte) {
 	*c = lib.Cipher{}
 }
 
-// smallText is up to how many bytes it is quicker to encrypt counter blocks one
-// by one than to have the library set up a stream, which it allocates.
+// smallText is the length in bytes up to which encrypting counter blocks one by one is faster
+// than setting up a stream of the library, which allocates memory.
 const smallText = 256
 
-// aes128CTRLibrary is AES128CTR for processors that we have no code for.
+// aes128CTRLibrary is AES128CTR for processors without our own code.
 func aes128CTRLibrary(key *[16]byte, counter uint64, b []byte) {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
@@ -54,7 +54,8 @@ func aes128CTRLibrary(key *[16]byte, counter uint64, b []byte) {
 	counterBlocks.Put(c)
 }
 
-// A counterBlock is where a block of AES-CTR is made. It holds no secret between texts.
+// A counterBlock is the working memory for a block of AES-CTR. It holds no secret between
+// texts.
 type counterBlock struct{ at, stream [aes.BlockSize]byte }
 
 var counterBlocks = sync.Pool{New: func() any { return new(counterBlock) }}

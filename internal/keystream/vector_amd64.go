@@ -17,7 +17,7 @@ var (
 
 const (
 	chachaBlock = 64 // bytes
-	// The vector code takes multiples of so many bytes.
+	// The vector code processes multiples of this many bytes.
 	chachaUnit = 256
 	aesUnit    = 128
 )
@@ -36,7 +36,7 @@ func chacha20(key *[32]byte, b []byte) {
 	n := copy(last[:], b[whole:])
 	chacha20Vector(key, uint32(whole/chachaBlock), last[:])
 	copy(b[whole:], last[:n])
-	clear(last[:]) // the text, or what is left of the key stream
+	clear(last[:]) // it holds the text, or the rest of the key stream
 }
 
 func chacha20Vector(key *[32]byte, counter uint32, b []byte) {
