@@ -32,6 +32,7 @@ func TestFilesOfVersion1OpenForEver(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: opens a file with the usual work factor")
 	}
+	t.Parallel()
 	const fingerprint = "4785F574 919DF276 98623363 6D3EF573 D516C2CB"
 	for _, name := range []string{"identity-v1.key", "identity-v1-protected.key"} {
 		id, format, err := ReadIdentity(readTestdata(t, name), name, Account{}, func(string) ([]byte, error) {
@@ -104,6 +105,7 @@ func TestFilesOfVersion2OpenForEver(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: opens a file with the usual work factor")
 	}
+	t.Parallel()
 	const (
 		fingerprint  = "2F56F0F6 F4735EF3 A5690AC1 EAE29A42 8E0E542A"
 		fingerprint4 = "7A462B14 943810E7 BA7BEAF1 64EC3CDF E218CC3A 7C48D346 C74B5CFD F2BDE83F A0C6DDD4 FE000BFF B21E45FB 5E3EAB77 F32032AB F05908B7"

@@ -376,6 +376,7 @@ func TestAProtectedIdentityIsAnAgeFileWithAgesOwnWorkFactor(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: derives keys with the usual work factor")
 	}
+	t.Parallel()
 	h := newHome(t)
 	h.workFactor = 0
 	id := create(t, h, "alice", "right")

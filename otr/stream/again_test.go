@@ -18,6 +18,7 @@ import (
 // must not get any of them twice.
 func TestATextThatIsSentAgainInTheNextSessionIsNotDeliveredTwice(t *testing.T) {
 	namesItsVersions(t)
+	t.Parallel()
 	for _, version := range []otr.Policy{otr.AllowV3, otr.AllowV4} {
 		for _, exchanges := range []int{1, 2, 3, maxAgain + 6} {
 			t.Run(fmt.Sprintf("%v, %d exchanges", version, exchanges), func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 // counted as failed, at once and exactly once.
 func TestAComparisonHasFailedHoweverThePeerEndsTheSession(t *testing.T) {
 	namesItsVersions(t)
+	t.Parallel()
 	record := func(tlvs ...wire.TLV) func(*testing.T, *guesser) [][]byte {
 		return func(t *testing.T, g *guesser) [][]byte {
 			b, err := g.c.AppendMessage(nil, otr.Message{TLVs: tlvs, IgnoreUnreadable: true})

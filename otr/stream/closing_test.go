@@ -174,6 +174,7 @@ func TestAfterTheEndOfAStreamWhoListenedCanForgeIt(t *testing.T) {
 }
 
 func TestALongOneWayStreamRevealsAsItGoes(t *testing.T) {
+	t.Parallel()
 	const window = 2 << 20
 	synctest.Test(t, func(t *testing.T) {
 		var l listener

@@ -18,6 +18,7 @@ func secret(s string) func(*Config) {
 }
 
 func TestTwoEndsWithTheSameSecretProveItBeforeAnyPayload(t *testing.T) {
+	t.Parallel()
 	// A delay longer than starterWait makes the two runs cross.
 	for _, delay := range []time.Duration{0, 10 * time.Millisecond, 1500 * time.Millisecond} {
 		for seed := range uint64(4) {

@@ -86,6 +86,7 @@ func cloned(lines [][]byte) (all [][]byte) {
 // ErrSMP and the failure is reported, and no payload has moved.
 func TestAConnectionIsOneGuessWhateverThePeerDoes(t *testing.T) {
 	namesItsVersions(t)
+	t.Parallel()
 	record := func(kind uint16) func(*guesser) [][]byte {
 		return func(g *guesser) [][]byte {
 			b, _ := g.c.AppendMessage(nil, otr.Message{TLVs: []wire.TLV{{Type: kind, Value: []byte{0}}}})

@@ -43,6 +43,7 @@ func mangler(kind string, random *rand.Rand, every int) func(int, []byte) [][]by
 }
 
 func TestWhateverHappensToLinesNoByteIsWrongAndNoLossIsHidden(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"drop", "repeat", "swap", "flip", "cut"} {
 		t.Run(kind, func(t *testing.T) {
 			broken := 0
@@ -110,6 +111,7 @@ func TestOneLostLineIsMadeGoodOrBreaks(t *testing.T) {
 }
 
 func TestATransportCutAtAnyByteIsNeverASuccess(t *testing.T) {
+	t.Parallel()
 	// The number of bytes that a complete stream writes each way.
 	var total [2]int
 	synctest.Test(t, func(t *testing.T) {

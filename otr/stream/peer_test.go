@@ -469,6 +469,7 @@ func TestAnHonestOlderVersionIsNoDowngrade(t *testing.T) {
 // other their version 4 keys, switch to version 4 before any payload, and the peer counts as
 // the same.
 func TestKeysOfVersion4AreToldInASessionOfVersion3(t *testing.T) {
+	t.Parallel()
 	fingerprint4 := func(key int) keys.Fingerprint {
 		return keys.Ed448Fingerprint(testKeys4()[key].private.Public(), testKeys4()[key].forging)
 	}

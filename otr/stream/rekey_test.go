@@ -19,6 +19,7 @@ func refresh(e *end) error {
 }
 
 func TestManyKeyExchangesUnderFullLoadLoseNothing(t *testing.T) {
+	t.Parallel()
 	delays := []time.Duration{0, 0, time.Millisecond, 30 * time.Millisecond}
 	for seed := range rounds(12) {
 		synctest.Test(t, func(t *testing.T) {

@@ -121,6 +121,7 @@ func TestAChangedOrderIsTold(t *testing.T) {
 // TestWhateverHappensToLinesOfTextsNoLossIsHidden: for an end that leaves with success, all
 // its texts have arrived, and it has received all texts of the other end.
 func TestWhateverHappensToLinesOfTextsNoLossIsHidden(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"drop", "repeat", "swap", "flip", "cut"} {
 		t.Run(kind, func(t *testing.T) {
 			good, bad := 0, 0
@@ -690,6 +691,7 @@ func TestALapsedSessionWhosePeerIsGoneLosesNoTextUnseen(t *testing.T) {
 
 // A session whose limits are shorter than the heartbeat lives as long as its ends do.
 func TestLimitsBelowTheHeartbeatKillNoLivingSession(t *testing.T) {
+	t.Parallel()
 	for _, lines := range []bool{false, true} {
 		for _, limit := range []string{"dead", "expire"} {
 			synctest.Test(t, func(t *testing.T) {
