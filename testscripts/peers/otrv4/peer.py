@@ -23,6 +23,7 @@ implementations do. These choices are marked "WIRE:" below.
 import argparse
 import base64
 import copy
+import functools
 import hashlib
 import json
 import os
@@ -75,6 +76,8 @@ def double(a):
 
 def mul(k, point):
     """k * point; k need not be reduced. Four bits at a time."""
+    if point is G:
+        return mul_g(k)
     table = [IDENTITY, point]
     while len(table) < 16:
         table.append(add(table[-1], point))
@@ -83,6 +86,29 @@ def mul(k, point):
         result = double(double(double(double(result))))
         if digit != '0':
             result = add(result, table[int(digit, 16)])
+    return result
+
+
+@functools.lru_cache(None)
+def g_table():
+    """For each four bits of a scalar, from the lowest, their sixteen multiples of G."""
+    rows, point = [], G
+    for _ in range(112):
+        row = [IDENTITY, point]
+        while len(row) < 16:
+            row.append(add(row[-1], point))
+        rows.append(row)
+        point = add(row[-1], point)
+    return rows
+
+
+def mul_g(k):
+    """k * G, from a table: no doubling."""
+    result, k = IDENTITY, k % Q
+    for row in g_table():
+        if k & 15:
+            result = add(result, row[k & 15])
+        k >>= 4
     return result
 
 
@@ -115,6 +141,7 @@ def point_on_curve(data):
     return (P - x if x & 1 != sign else x), y, 1
 
 
+@functools.lru_cache(1000)
 def point(data):
     """Decode a POINT and check that it is in the group of prime order, and not 0."""
     a = point_on_curve(data)
