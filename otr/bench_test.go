@@ -30,8 +30,8 @@ func BenchmarkV4PingPong(b *testing.B)    { benchPingPong(b, otr.AllowV4) }
 func BenchmarkSMP(b *testing.B)           { benchSMP(b, otr.AllowV3) }
 func BenchmarkV4SMP(b *testing.B)         { benchSMP(b, otr.AllowV4) }
 
-// Bulk is 64 KiB messages, as many at a time as a Stream hands over, and in records as there.
-// -cpu 1,2 shows what a second core brings.
+// Bulk uses 64 KiB messages, in batches and records like those of a Stream. -cpu 1,2 shows
+// the gain from a second core.
 func BenchmarkBulkSend(b *testing.B)      { benchBulkSend(b, otr.AllowV3) }
 func BenchmarkV4BulkSend(b *testing.B)    { benchBulkSend(b, otr.AllowV4) }
 func BenchmarkBulkReceive(b *testing.B)   { benchBulkReceive(b, otr.AllowV3) }
@@ -40,8 +40,8 @@ func BenchmarkV4BulkReceive(b *testing.B) { benchBulkReceive(b, otr.AllowV4) }
 const (
 	bulkSize = 64<<10 - 1 // the longest record
 	bulkType = 0x6F02
-	// bulkLines is how many lines are received between two pauses of the clock, on however
-	// many cores.
+	// bulkLines is how many lines are received between two pauses of the timer, on any number
+	// of cores.
 	bulkLines = 128
 )
 
@@ -106,8 +106,8 @@ func benchPair(b testing.TB, version otr.Policy) (alice, bob *otr.Conversation) 
 	return alice, bob
 }
 
-// benchKeys are the long-term keys of both ends of all benchmarks: making them takes longer
-// than most of what is measured.
+// benchKeys holds the long-term keys of both ends of all benchmarks: making them takes longer
+// than most measurements.
 var benchKeys = sync.OnceValue(func() (k [2]otr.Config) {
 	for i := range k {
 		var err [3]error
@@ -203,13 +203,14 @@ func benchReceive(b *testing.B, version otr.Policy) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if _, err := bob.Receive(first[:len(first)-1]); err != nil { // with it the keys change
+			if _, err := bob.Receive(first[:len(first)-1]); err != nil { // this one rotates the keys
 				b.Fatal(err)
 			}
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			b.ResetTimer()
-			// A batch at a time is prepared off the clock: a message is read once.
+			// Prepare one batch at a time with the timer stopped, because each message can be
+			// read only once.
 			batch := make([][]byte, max(1, 1<<22/size))
 			for done := 0; done < b.N; {
 				b.StopTimer()
@@ -273,8 +274,7 @@ func benchPingPong(b *testing.B, version otr.Policy) {
 	}
 }
 
-// benchSMP compares two secrets that are the same; one operation is both
-// sides.
+// benchSMP compares two equal secrets; one operation is both sides.
 func benchSMP(b *testing.B, version otr.Policy) {
 	alice, bob := benchPair(b, version)
 	secret := []byte("a shared secret")

@@ -15,20 +15,21 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// twins are two ends that are the same, down to their randomness: what one of them does
-// message by message, the other does with many at once.
+// twins are two identical ends, even with the same randomness: one of them handles messages
+// one by one, the other in batches.
 type twins struct {
 	t             *testing.T
 	single, batch *end
 	delivered     *int // messages
-	ahead         *int // lines handled in one call with those before them
+	ahead         *int // lines handled in the same call as the lines before them
 }
 
 func newTwins(t *testing.T, name string, key int, seed uint64, clock *clock, configure ...func(*otr.Config)) twins {
 	return twins{t, newEnd(t, name, key, seed, clock, configure...), newEnd(t, name, key, seed, clock, configure...), new(int), new(int)}
 }
 
-// receive hands the same lines to both, and returns what they send, which is the same.
+// receive passes the same lines to both twins, checks that they send the same lines, and
+// returns these.
 func (w twins) receive(lines [][]byte) (send [][]byte) {
 	w.t.Helper()
 	var one, many strings.Builder
@@ -75,8 +76,8 @@ func describe(b *strings.Builder, r otr.Received, err error) {
 	fmt.Fprintf(b, ", %v\n", err)
 }
 
-// append encrypts messages one by one and at once, and returns the lines, which are the
-// same.
+// append encrypts messages one by one and in a batch, checks that the lines are the same, and
+// returns them.
 func (w twins) append(ms []otr.Message) [][]byte {
 	w.t.Helper()
 	var one []byte
@@ -96,7 +97,7 @@ func (w twins) append(ms []otr.Message) [][]byte {
 	return bytes.Split(bytes.TrimSuffix(one, []byte("\n")), []byte("\n"))
 }
 
-// send hands lines to another pair of twins, and the answers back and forth.
+// send passes lines to another pair of twins, and the answers back and forth.
 func (w twins) send(other twins, lines [][]byte) {
 	w.t.Helper()
 	rounds := 0
@@ -114,7 +115,7 @@ func inVersion(t *testing.T, version otr.Policy) func(*otr.Config) {
 	}
 	return func(c *otr.Config) {
 		c.Policy = version
-		// Both of a pair of twins have the keys that follow from their first draw.
+		// Both twins have the keys that result from their first draw.
 		var seed [8]byte
 		if _, err := io.ReadFull(c.Rand, seed[:]); err != nil {
 			t.Fatal(err)
@@ -178,7 +179,7 @@ func TestManyAtOnceDoWhatSingleMessagesDo(t *testing.T) {
 	}
 }
 
-// someMessages are often of one length, as those of a stream are.
+// someMessages returns messages that often have equal lengths, like those of a stream.
 func someMessages(rng *rand.Rand) []otr.Message {
 	size := rng.IntN(3000)
 	ms := make([]otr.Message, 1+rng.IntN(14))
@@ -198,10 +199,10 @@ func someMessages(rng *rand.Rand) []otr.Message {
 	return ms
 }
 
-// damaged does to lines what a bad network or an attacker may do.
+// damaged changes lines as a bad network or an attacker may do.
 func damaged(rng *rand.Rand, lines, late [][]byte) (out, stillLate [][]byte) {
 	if rng.IntN(3) == 0 {
-		return lines, late // a good day
+		return lines, late // no damage
 	}
 	for _, line := range lines {
 		switch rng.IntN(20) {
@@ -239,7 +240,7 @@ func TestABatchEndsBeforeWhatIsNotAuthentic(t *testing.T) {
 		for i := range 6 {
 			lines = append(lines, alice.say(fmt.Sprint("text ", i))...)
 		}
-		bob.all(lines[:1]) // keys are where they stay
+		bob.all(lines[:1]) // so that the keys do not rotate any more
 		lines = lines[1:]
 		bad := bytes.Clone(lines[2])
 		bad[len(bad)/2] ^= 1

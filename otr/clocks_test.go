@@ -8,12 +8,12 @@ import (
 	"otrpipe/otr"
 )
 
-// eightDays is more than a client profile lives.
+// eightDays is longer than a client profile is valid.
 const eightDays = 8 * 24 * time.Hour
 
-// Where two clocks are more than a week apart, the end whose clock is ahead takes the
-// other's profile for expired. Both are told so, with the date of the profile and that of
-// the clock, whoever has asked for the session.
+// If two clocks are more than a week apart, the end whose clock is ahead considers the
+// other's profile expired. Both ends report this, with the dates of the profile and of the
+// clock, whichever end asked for the session.
 func TestTwoClocksAWeekApartAreToldAtBothEnds(t *testing.T) {
 	for _, asks := range []string{"the end that is ahead", "the end that is behind"} {
 		t.Run(asks+" asks", func(t *testing.T) {
@@ -51,8 +51,8 @@ func TestTwoClocksAWeekApartAreToldAtBothEnds(t *testing.T) {
 	}
 }
 
-// A clock that is set in the middle of a session makes new keys impossible. The session
-// goes on with the old ones, after both have waited for a while.
+// If a clock is changed during a session, no new key exchange is possible. The session
+// continues with the old keys, after both ends have waited for a while.
 func TestNewKeysThatTheClocksForbidLeaveTheSessionAsItIs(t *testing.T) {
 	for _, asks := range []string{"the end that is ahead", "the end that is behind"} {
 		t.Run(asks+" asks", func(t *testing.T) {

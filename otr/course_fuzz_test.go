@@ -17,7 +17,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// courseKeys are the keys of version 4 of both ends of a fuzzed course.
+// courseKeys holds the version 4 keys of both ends of a fuzzed course.
 var courseKeys = sync.OnceValue(func() (k [2]struct {
 	private *keys.Ed448PrivateKey
 	forging *keys.ForgingKey
@@ -35,7 +35,7 @@ var courseKeys = sync.OnceValue(func() (k [2]struct {
 	return k
 })
 
-// courseVersions are what an end of a fuzzed course may speak.
+// courseVersions lists the sets of versions that an end of a fuzzed course may use.
 var courseVersions = []otr.Policy{otr.AllowV2, otr.AllowV3, otr.AllowV4,
 	otr.AllowV2 | otr.AllowV3, otr.AllowV3 | otr.AllowV4, otr.AllowV2 | otr.AllowV3 | otr.AllowV4}
 
@@ -45,16 +45,16 @@ const saidMark = "said by "
 // maxCourse bounds the steps of a course: longer ones find nothing new and take long.
 const maxCourse = 100
 
-// A fuzzedCourse is two ends, each of them twins, and a wire that does to their lines what
-// an input says. The twins of an end must do the same: one is handed lines one by one, the
-// other many at once.
+// A fuzzedCourse is two ends, each of them a pair of twins, and a wire that changes their
+// lines as the input says. The twins of an end must behave alike: one gets lines one by one,
+// the other in batches.
 type fuzzedCourse struct {
 	t       *testing.T
 	clock   *clock
 	ends    [2]twins
 	queues  [2][][]byte // lines on their way to ends[i]
-	history [2][][]byte // lines that have been on their way to ends[i]
-	foreign [][]byte    // lines of anybody, to be put in
+	history [2][][]byte // all lines that were ever sent to ends[i]
+	foreign [][]byte    // lines of other sessions, to be inserted
 
 	spoken  int
 	said    [2]map[string]bool // what ends[i] has said
@@ -65,8 +65,8 @@ type fuzzedCourse struct {
 	secret  [2]string          // of the comparison
 }
 
-// newFuzzedCourse sets two ends up. setup says which versions they speak, how long their
-// lines are, and whether they have the same secret.
+// newFuzzedCourse sets up two ends. setup determines their versions, the length of their
+// lines, and whether they have the same secret.
 func newFuzzedCourse(t *testing.T, setup uint16, foreign [][]byte) *fuzzedCourse {
 	n := &fuzzedCourse{t: t, clock: newClock(), foreign: foreign, orderly: true, secret: [2]string{"secret", "secret"}}
 	versions := [2]int{int(setup) % len(courseVersions), int(setup>>4) % len(courseVersions)}
@@ -96,7 +96,7 @@ func (n *fuzzedCourse) send(from int, lines [][]byte) {
 	}
 }
 
-// both has both twins of an end do the same, and sends what they say.
+// both makes both twins of an end do the same, and sends their lines.
 func (n *fuzzedCourse) both(i int, do func(*otr.Conversation) ([][]byte, error)) {
 	one, errOne := do(n.ends[i].single.Conversation)
 	one = cloneLines(one)
@@ -119,7 +119,7 @@ func (n *fuzzedCourse) sameState(i int) {
 	}
 }
 
-// hand gives an end lines.
+// hand passes lines to an end.
 func (n *fuzzedCourse) hand(i int, lines [][]byte) {
 	w := n.ends[i]
 	var one, many strings.Builder
@@ -152,8 +152,8 @@ func (n *fuzzedCourse) hand(i int, lines [][]byte) {
 	n.sameState(i)
 }
 
-// check holds what an end was told against what its peer has said. session says whether
-// there was one before.
+// check compares the events and texts of an end with what its peer has sent. session means
+// that there was a session before.
 func (n *fuzzedCourse) check(i int, got otr.Received, session bool) {
 	e := n.ends[i].single
 	now, after := e.Session()
@@ -196,7 +196,7 @@ func (n *fuzzedCourse) check(i int, got otr.Received, session bool) {
 	}
 }
 
-// deliver hands the first lines that are on their way to an end over, at most k.
+// deliver delivers the first lines on their way to an end, at most k.
 func (n *fuzzedCourse) deliver(to, k int) {
 	k = min(k, len(n.queues[to]))
 	lines := n.queues[to][:k]
@@ -209,7 +209,7 @@ func (n *fuzzedCourse) deliver(to, k int) {
 	n.hand(to, lines)
 }
 
-// settle delivers everything. Two ends that follow the rules come to an end.
+// settle delivers everything. Two ends that follow the rules stop answering each other.
 func (n *fuzzedCourse) settle() {
 	for range 2000 {
 		switch {
@@ -224,7 +224,7 @@ func (n *fuzzedCourse) settle() {
 	n.t.Fatal("the two never stop")
 }
 
-// pass lets time pass, and has both ends do what is due.
+// pass lets time pass, and both ends do what is due.
 func (n *fuzzedCourse) pass(d time.Duration) {
 	n.clock.advance(d)
 	for i, w := range n.ends {
@@ -248,7 +248,7 @@ func (n *fuzzedCourse) pass(d time.Duration) {
 	}
 }
 
-// say sends a text of an end, which may have to wait.
+// say sends a text from an end, which may have to wait.
 func (n *fuzzedCourse) say(i int) {
 	text := fmt.Sprintf(saidMark+"%s: %d", n.ends[i].single.name, n.spoken)
 	n.spoken++
@@ -256,8 +256,8 @@ func (n *fuzzedCourse) say(i int) {
 	n.both(i, func(c *otr.Conversation) ([][]byte, error) { return c.Send([]byte(text)) })
 }
 
-// step is one step of the course: what an end does, or what becomes of the lines that are
-// on their way to it. arg is for steps that need a number.
+// step makes one step of the course: an action of an end, or a change to the lines on their
+// way to it. arg is for steps that need a number.
 func (n *fuzzedCourse) step(op, i int, arg func() int) {
 	queue := &n.queues[i]
 	at := func() int { return arg() % max(len(*queue), 1) }
@@ -324,7 +324,7 @@ func (n *fuzzedCourse) step(op, i int, arg func() int) {
 			k := arg() % (len(*queue) - 1)
 			(*queue)[k], (*queue)[k+1] = (*queue)[k+1], (*queue)[k]
 		}
-	case 20: // a byte of a line is another
+	case 20: // a byte of a line is changed
 		if len(*queue) > 0 {
 			n.change((*queue)[at()], arg())
 		}
@@ -334,12 +334,12 @@ func (n *fuzzedCourse) step(op, i int, arg func() int) {
 				(*queue)[k] = (*queue)[k][:arg()*len((*queue)[k])/256]
 			}
 		}
-	case 22: // a line of before comes again, or one of its own
+	case 22: // an earlier line comes again, or one of its own
 		n.orderly = false
 		if past := n.history[(i+arg())%2]; len(past) > 0 {
 			*queue = append(slices.Clone(*queue), past[arg()%len(past)])
 		}
-	case 23: // somebody else's line
+	case 23: // a line of another session
 		if len(n.foreign) > 0 {
 			n.orderly = false // it may be one of this course
 			*queue = slices.Insert(slices.Clone(*queue), min(arg(), len(*queue)), n.foreign[arg()%len(n.foreign)])
@@ -349,8 +349,8 @@ func (n *fuzzedCourse) step(op, i int, arg func() int) {
 
 const courseSteps = 24
 
-// change changes a byte of what a line encodes, so that the armor is right and the change
-// reaches what is inside; where there is no armor, a byte of the line.
+// change changes a byte of the message in an armored line, so that the armor stays valid; in
+// other lines it changes a byte of the line.
 func (n *fuzzedCourse) change(line []byte, where int) {
 	msg, err := wire.AppendDearmored(nil, line)
 	if err != nil || len(msg) == 0 {
@@ -365,7 +365,7 @@ func (n *fuzzedCourse) change(line []byte, where int) {
 	copy(line, wire.AppendArmor(nil, msg))
 }
 
-// recover shows that nothing has been broken for good: after a while the two have a session
+// recover checks that nothing is broken for good: after a while the two ends have a session
 // again, and talk.
 func (n *fuzzedCourse) recover() {
 	for i := range n.ends {
@@ -397,12 +397,11 @@ func (n *fuzzedCourse) recover() {
 	}
 }
 
-// FuzzCourse has two ends of any versions do anything, over a wire on which anything happens
-// to lines. No text is read without a session, or that the peer has not said, or twice, or,
-// over a wire that keeps lines in order, out of order; none stands on the wire in clear. A
-// session is with the peer, and different secrets are never taken for the same. Lines one by
-// one and many at once come to the same. Whatever has happened, the two find to a new
-// session afterwards.
+// FuzzCourse lets two ends of any versions do anything, over a wire that changes lines in any
+// way. No text is read without a session, or if the peer has not sent it, or twice, or, if
+// the wire keeps the order, out of order. No text is on the wire unencrypted. A session is
+// always with the peer, and different secrets never count as equal. Lines one by one and in
+// batches have the same result. Afterwards the two ends can always establish a new session.
 func FuzzCourse(f *testing.F) {
 	foreign := recordedLines(f)
 	// Ordinary courses: a session, texts, new keys, a comparison, an end.
@@ -451,7 +450,7 @@ func FuzzCourse(f *testing.F) {
 				used = true
 				return arg
 			})
-			for i := range n.queues { // what cannot be an honest course
+			for i := range n.queues { // the course may not be honest
 				n.queues[i] = n.queues[i][:min(len(n.queues[i]), 400)]
 			}
 		}
@@ -464,8 +463,8 @@ func FuzzCourse(f *testing.F) {
 	})
 }
 
-// recordedLines are recorded sessions of other implementations, each the lines of both
-// sides.
+// recordedLines returns recorded sessions of other implementations, each with the lines of
+// both sides.
 func recordedLines(t testing.TB) (sessions [][]byte) {
 	for _, pattern := range []string{"v4/testdata/session-*.json", "testdata/transcripts/*.txt"} {
 		files, err := filepath.Glob(pattern)

@@ -23,16 +23,16 @@ var crossingRuns = flag.Int("crossings", 0, "how often each case of TestKeyExcha
 // A player is one end of a conversation on a virtual clock. Its methods return the
 // lines that it sends.
 type player interface {
-	begin() [][]byte // asks for a session of its own accord
+	begin() [][]byte // asks for a session
 	receive(line []byte) [][]byte
-	next() time.Time // when tick has something to do; zero: never
+	next() time.Time // when tick is due; zero: never
 	tick() [][]byte
 	session() (ssid [8]byte, ok bool)
 	say(text string) (lines [][]byte, ok bool) // false: not now
 	heard() []string
 }
 
-// ourPlayer is a Conversation, run as package stream does.
+// ourPlayer is a Conversation, used as package stream uses it.
 type ourPlayer struct {
 	*otr.Conversation
 	t     *testing.T
@@ -110,7 +110,7 @@ func cloneLines(lines [][]byte) (clones [][]byte) {
 	return clones
 }
 
-// theirPlayer is another program: an engine without our Conversation's patience.
+// theirPlayer is another program: an engine without our Conversation's waiting and retrying.
 type theirPlayer struct {
 	t       *testing.T
 	version int
@@ -146,7 +146,7 @@ func (p *theirPlayer) fresh(peer uint32) {
 	}
 }
 
-// offer makes an offer, or the same once more.
+// offer makes an offer, or repeats it.
 func (p *theirPlayer) offer() [][]byte {
 	var msg []byte
 	var err error
@@ -213,7 +213,7 @@ func (p *theirPlayer) receive4(h wire.Header, body, msg []byte) (reply []byte, g
 		}
 		return reply, got, err
 	}
-	// An engine that was made before the sender was known does not address it.
+	// An engine that was made before the sender was known does not address the sender.
 	reply, got, err = p.engine4.Receive(h, body, msg, nil)
 	if reply != nil {
 		if rh, rest, err := wire.ParseHeader(reply); err == nil {
@@ -288,8 +288,8 @@ type match struct {
 	players [2]player
 	make    [2]func() player
 	queues  [2][]parcel // to players[i], in order
-	waiting [2]string   // what players[i] has still to say; "" if it has been sent
-	also    int         // who has started again, 1 or 2; 0: nobody
+	waiting [2]string   // the text that players[i] has to send; "" if it has been sent
+	also    int         // which player has restarted, 1 or 2; 0: none
 }
 
 func (m *match) send(from int, lines [][]byte) {
@@ -298,7 +298,7 @@ func (m *match) send(from int, lines [][]byte) {
 	}
 }
 
-// speak lets both say what waits, if they can.
+// speak sends the waiting texts of both players, if they can be sent.
 func (m *match) speak() {
 	for i, p := range m.players {
 		if m.waiting[i] == "" {
@@ -311,7 +311,7 @@ func (m *match) speak() {
 	}
 }
 
-// one reports whether both are in one session, and all texts have arrived.
+// one reports whether both are in the same session, and all texts have arrived.
 func (m *match) one() bool {
 	a, okA := m.players[0].session()
 	b, okB := m.players[1].session()
@@ -320,9 +320,9 @@ func (m *match) one() bool {
 	return okA && okB && a == b && heard
 }
 
-// run goes on until a time, with what happens at other times.
+// run runs the match until a time.
 func (m *match) run(until time.Time, events map[time.Time]func()) {
-	const maxSteps = 100_000 // no match takes as many
+	const maxSteps = 100_000 // far more than any match needs
 	for range maxSteps {
 		next := until
 		for at := range events {
@@ -393,13 +393,12 @@ var peerKinds = []struct {
 	{"one that waits when its commitment has won", []int{2, 3}, func(p *theirPlayer) { p.deaf = true }},
 }
 
-// TestKeyExchangesWithOtherPeersEndInOneSession lets both ends ask for a session, once
-// or several times, on lines that take up to three seconds, and either of them start
-// again in the middle of it. It always comes to one session in which all that waited
-// to be said arrives: within the time of the messages of a key exchange that nothing
-// disturbs, five seconds, and three delays; delays there and back if an end has
-// started again. Only the peer that waits for a message that does not come may take 100 s
-// more when we have started again.
+// TestKeyExchangesWithOtherPeersEndInOneSession lets both ends ask for a session, once or
+// several times, on lines with a delay of up to three seconds, and either of them restart in
+// the middle. The result is always one session in which all waiting texts arrive. The time
+// limit is an undisturbed key exchange, plus five seconds, plus three delays, or three round
+// trips if an end has restarted. Only the peer that waits for a message that does not come
+// may take 100 s more if we have restarted.
 func TestKeyExchangesWithOtherPeersEndInOneSession(t *testing.T) {
 	runs := *crossingRuns
 	switch {
@@ -414,7 +413,7 @@ func TestKeyExchangesWithOtherPeersEndInOneSession(t *testing.T) {
 			for _, c := range []struct {
 				name         string
 				ours, theirs int // how often each asks
-				restart      int // who starts again: 1 ours, 2 theirs
+				restart      int // which end restarts: 1 ours, 2 theirs
 			}{
 				{"we ask", 1, 0, 0}, {"they ask", 0, 1, 0}, {"both ask", 1, 1, 0},
 				{"they ask twice", 0, 2, 0}, {"they ask three times", 0, 3, 0}, {"both ask, they three times", 1, 3, 0},
@@ -494,7 +493,8 @@ func playMatch(t *testing.T, seed uint64, version int, change func(*theirPlayer)
 	}
 	began := start
 	if restart > 0 {
-		// In the middle of the key exchange: what comes for the one before is still on its way.
+		// In the middle of the key exchange, while lines for the previous instance are still
+		// on their way.
 		d := time.Duration(random.Int64N(int64(4*delay + 10*time.Millisecond)))
 		began = start.Add(d)
 		i := restart - 1
@@ -511,7 +511,7 @@ func playMatch(t *testing.T, seed uint64, version int, change func(*theirPlayer)
 			})
 		}
 	}
-	// What the other end has said to the one before is lost; it has more to say.
+	// What the other end sent to the previous instance is lost; it has more to send.
 	m.also = restart
 	trips := 3 * delay
 	if restart > 0 {

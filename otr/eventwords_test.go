@@ -10,8 +10,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Each event says in one line what happened, and shows neither a key nor control
-// characters of the peer's.
+// Each event describes in one line what happened, and contains neither a key nor control
+// characters from the peer.
 func TestEventsSayWhatHappenedInOneLine(t *testing.T) {
 	session := otr.Session{Version: 3, Fingerprint: testKeys()[0].Public().Fingerprint()}
 	hex := session.Fingerprint.String()

@@ -33,8 +33,7 @@ func newConversation() *otr.Conversation {
 	return c
 }
 
-// A Conversation does no input and output. What it wants to say goes out by whatever
-// carries lines, here a slice.
+// A Conversation does no input and output. The caller transports its lines, here in a slice.
 func ExampleConversation() {
 	alice, bob := newConversation(), newConversation()
 

@@ -8,8 +8,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A peer that has been shown the outcome of a comparison has had its guess. Whatever it
-// does then but end the run as it should, the run has failed; before that it is aborted.
+// A peer that has been shown the outcome of a comparison has had its guess. Unless it then
+// completes the run properly, the run has failed; before that it is only aborted.
 func TestARunThatIsBrokenOffAfterItsOutcomeWasShownHasFailed(t *testing.T) {
 	const expiry = time.Hour
 	breaks := map[string]func(alice, bob *v4End) [][]byte{
@@ -29,10 +29,11 @@ func TestARunThatIsBrokenOffAfterItsOutcomeWasShownHasFailed(t *testing.T) {
 		for _, version := range []otr.Policy{otr.AllowV2, otr.AllowV3, otr.AllowV4} {
 			for _, shown := range []bool{true, false} {
 				if !shown && name != "an abort" && name != "a new exchange" {
-					continue // the specification's tests have those
+					continue // covered by the tests of the specification
 				}
 				alice, bob := pairOf(t, version, expiry)
-				// Alice begins; her message 3 stays with bob, who knows the outcome then.
+				// Alice begins. Bob does not answer her message 3, so only he knows the
+				// outcome.
 				start := alice.must(alice.StartSMP([]byte("secret"), ""))
 				bob.take(start)
 				if shown {

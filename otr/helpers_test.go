@@ -11,7 +11,7 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// testRand is a stream of bytes that follows from the seed.
+// testRand returns a stream of bytes that depends only on the seed.
 func testRand(seed uint64) *rand.ChaCha8 {
 	var s [32]byte
 	for i := range 8 {
@@ -20,8 +20,7 @@ func testRand(seed uint64) *rand.ChaCha8 {
 	return rand.NewChaCha8(s)
 }
 
-// testKeys are the long-term keys of all tests: making one takes longer than
-// most tests do.
+// testKeys holds the long-term keys of all tests: making one takes longer than most tests.
 var testKeys = sync.OnceValue(func() (k [3]*keys.DSAPrivateKey) {
 	for i := range k {
 		var err error
@@ -32,7 +31,7 @@ var testKeys = sync.OnceValue(func() (k [3]*keys.DSAPrivateKey) {
 	return k
 })
 
-// A clock stands still until it is told to move.
+// A clock stands still until a test advances it.
 type clock struct{ now time.Time }
 
 func newClock() *clock { return &clock{now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)} }
@@ -52,8 +51,8 @@ type end struct {
 	data   int // authentic data messages
 }
 
-// newEnd returns a Conversation of one of the test keys. Its randomness follows
-// from the seed; configure may change the Config.
+// newEnd returns a Conversation with one of the test keys. Its randomness depends only on the
+// seed; configure may change the Config.
 func newEnd(t testing.TB, name string, key int, seed uint64, clock *clock, configure ...func(*otr.Config)) *end {
 	t.Helper()
 	cfg := otr.Config{DSA: testKeys()[key], Policy: otr.AllowV3, Rand: testRand(seed), Now: clock.Now}
@@ -85,7 +84,7 @@ func newSession(t testing.TB, configure ...func(*otr.Config)) (alice, bob *end) 
 
 func policy(p otr.Policy) func(*otr.Config) { return func(c *otr.Config) { c.Policy = p } }
 
-// receive hands one line over and keeps what came of it. The texts are copied.
+// receive passes one line to the end and keeps the result. The texts are copied.
 func (e *end) receive(line []byte) otr.Received {
 	e.t.Helper()
 	if bytes.ContainsAny(line, "\n") {
@@ -99,7 +98,7 @@ func (e *end) receive(line []byte) otr.Received {
 	return got
 }
 
-// note keeps what an answer says.
+// note keeps the results in an answer.
 func (e *end) note(got otr.Received) {
 	if got.HasText {
 		e.texts = append(e.texts, string(got.Text))
@@ -113,7 +112,7 @@ func (e *end) note(got otr.Received) {
 	e.events = append(e.events, got.Events...)
 }
 
-// all hands lines over and returns all that is to be sent.
+// all passes lines to the end and returns all lines to send.
 func (e *end) all(lines [][]byte) (send [][]byte) {
 	e.t.Helper()
 	for _, line := range lines {
@@ -161,8 +160,8 @@ func mayGoOn(t testing.TB, rounds int) {
 	}
 }
 
-// converse delivers lines of from to to, the answers back, and so on until
-// nobody has anything to say.
+// converse delivers lines from one end to the other, the answers back, and so on until there
+// are no more answers.
 func converse(from, to *end, lines [][]byte) {
 	from.t.Helper()
 	for rounds := 0; len(lines) > 0; rounds++ {

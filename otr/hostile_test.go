@@ -8,7 +8,7 @@ import (
 	"otrpipe/otr"
 )
 
-// Each error message may begin a key exchange, which the peer completes at once.
+// Each error message may begin a key exchange, and the peer completes it at once.
 func TestErrorsInALoopBeginABoundedNumberOfKeyExchanges(t *testing.T) {
 	alice, bob := newPair(t, policy(otr.AllowV3|otr.ErrorStartAKE))
 	begun := 0
@@ -25,7 +25,7 @@ func TestErrorsInALoopBeginABoundedNumberOfKeyExchanges(t *testing.T) {
 	wantTalk(t, alice, bob)
 }
 
-// So may each data message that cannot be read, which anybody can write.
+// So may each unreadable data message, which anyone can write.
 func TestUnreadableMessagesInALoopBeginABoundedNumberOfKeyExchanges(t *testing.T) {
 	alice, bob := newSession(t, policy(otr.AllowV3|otr.RestartAKE))
 	begun := 0
@@ -41,12 +41,12 @@ func TestUnreadableMessagesInALoopBeginABoundedNumberOfKeyExchanges(t *testing.T
 	wantTalk(t, alice, bob)
 }
 
-// A session is recorded, both ends end it and have another one. Every line of the first
-// session comes again: none is read, none changes the second.
+// A session is recorded, then both ends end it and begin another one. Every line of the first
+// session comes again: none is read, and none changes the second session.
 func TestLinesOfAnEarlierSessionChangeNothing(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, version otr.Policy) {
 		alice, bob := newPair(t, inVersion(t, version))
-		recorded := map[*end][][]byte{} // by the end that they are for
+		recorded := map[*end][][]byte{} // by receiving end
 		run := func(from, to *end, lines [][]byte) {
 			for rounds := 0; len(lines) > 0; rounds++ {
 				mayGoOn(t, rounds)
@@ -107,7 +107,7 @@ func TestQueriesInALoopBeginABoundedNumberOfKeyExchanges(t *testing.T) {
 				answers += len(alice.receive([]byte(query)).Send)
 				alice.clock.advance(10 * time.Millisecond)
 			}
-			if answers < 1 || answers > 31 { // 30, and one at the boundary of two minutes
+			if answers < 1 || answers > 31 { // 30, and one more at the boundary of two minutes
 				t.Errorf("%s: %d answers in minute %d", query, answers, minute)
 			}
 		}
@@ -129,8 +129,8 @@ func TestQueriesThatAreFollowedUpBeginABoundedNumberOfKeyExchanges(t *testing.T)
 	wantTalk(t, alice, bob)
 }
 
-// A peer that sends back every line, to both ends, is no peer: there is no session with
-// oneself, and a session that there is goes on.
+// If every line is sent back to its sender, at both ends, no end gets a session with itself,
+// and an existing session goes on.
 func TestLinesThatComeBackMakeNoSession(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, version otr.Policy) {
 		alice, bob := newPair(t, inVersion(t, version))

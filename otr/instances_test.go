@@ -9,8 +9,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// newCrowd returns alice, who has a session with bob, and another instance of
-// bob's, logged in beside him with the same key.
+// newCrowd returns alice, who has a session with bob, and another instance of bob, logged in
+// at the same time with the same key.
 func newCrowd(t *testing.T, configure ...func(*otr.Config)) (alice, bob, beside *end) {
 	t.Helper()
 	alice, bob = newSession(t, configure...)
@@ -44,9 +44,9 @@ func TestFragmentsForOtherInstancesAreIgnored(t *testing.T) {
 	}
 }
 
-// A client may go on with an instance of ours that has crashed when a new one has a session
-// already. It is shown the new one, once, and only at the beginning: afterwards it may be
-// that somebody talks to it from there.
+// A client may continue with an instance of ours that has crashed although a new one has a
+// session already. It is shown the new one, once, and only at the beginning: later a person
+// may really be active at the other instance.
 func TestAClientThatGoesOnWithAnEarlierInstanceIsShownThisOne(t *testing.T) {
 	alice, bob, beside := newCrowd(t)
 	misdirected := func(e, to *end) string {
@@ -109,7 +109,7 @@ func TestSeveralInstancesAnswerOneQuery(t *testing.T) {
 	alice, bob := newPair(t)
 	beside := newEnd(t, "bob's other instance", 1, 7, alice.clock)
 	query := alice.Query()
-	// Each hears what alice says, and she hears both, in turn.
+	// Each receives alice's texts, and she receives those of both, in turn.
 	lines := map[*end][][]byte{bob: bob.all(query), beside: beside.all(query)}
 	for range 5 {
 		for _, e := range []*end{bob, beside} {
@@ -152,8 +152,8 @@ func TestManyInstancesAreBounded(t *testing.T) {
 	wantTalk(t, alice, bob)
 }
 
-// TestPeerThatLostItsSessionGetsANewOne is a peer that was restarted, as a new
-// instance or as the same: whoever notices begins a key exchange.
+// TestPeerThatLostItsSessionGetsANewOne restarts the peer, as a new or the same instance: the
+// end that notices begins a key exchange.
 func TestPeerThatLostItsSessionGetsANewOne(t *testing.T) {
 	for _, version := range []otr.Policy{otr.AllowV2, otr.AllowV3} {
 		alice, bob := newSession(t, policy(version|otr.RestartAKE))
@@ -171,9 +171,9 @@ func TestPeerThatLostItsSessionGetsANewOne(t *testing.T) {
 	}
 }
 
-// The peer comes back as another instance after a crash. The session becomes its when the
-// first instance has not answered for as long as an answer may take, and what it says
-// meanwhile is not lost.
+// The peer comes back as another instance after a crash. This instance gets the session when
+// the first one has not answered for as long as an answer may take, and its texts in the
+// meantime are not lost.
 func TestPeerThatComesBackAsAnotherInstanceGetsASessionByAQuery(t *testing.T) {
 	alice, _, beside := newCrowd(t)
 	converse(beside, alice, beside.Query())
@@ -197,8 +197,8 @@ func TestPeerThatComesBackAsAnotherInstanceGetsASessionByAQuery(t *testing.T) {
 	wantTalk(t, alice, beside)
 }
 
-// A second client may be much quicker than the first, which sends one line in seconds, and
-// end its key exchange before the first one has answered at all.
+// A second client may be much faster than the first, which sends one line every few seconds,
+// and may complete its key exchange before the first one has answered at all.
 func TestASecondClientThatIsQuickerThanTheFirstIsRefused(t *testing.T) {
 	alice, bob, second := newCrowd(t)
 	offer := cloneLines(alice.all(second.Query()))
@@ -238,7 +238,7 @@ func TestEndedSessionIsNotBegunAgainByWhatIsOnItsWay(t *testing.T) {
 	}
 }
 
-// The user is told, once, of a second client that begins a key exchange in a session.
+// A second client that begins a key exchange during a session is reported to the user once.
 func TestASecondClientThatOffersAKeyExchangeIsToldOfOnce(t *testing.T) {
 	alice, bob, beside := newCrowd(t)
 	for range 3 {
@@ -280,9 +280,9 @@ func fromInstance(t *testing.T, line []byte, tag uint32) []byte {
 	return wire.AppendArmor(nil, append(h.Append(nil), body...))
 }
 
-// A second client's query is answered with an offer to all, which both clients take. The
-// first one keeps the session, whoever ends its exchange first; the second one, which has
-// a session by then, is told that it has ended, and so is the user.
+// A second client's query is answered with an offer to all instances, which both clients
+// answer. The first one keeps the session, whichever completes its exchange first. The second
+// one, which has a session by then, is told that it has ended, and the user is told too.
 func TestASecondClientThatAsksIsRefusedAndTheSessionGoesOn(t *testing.T) {
 	const same, other = 1, 2
 	for _, test := range []struct {
@@ -329,8 +329,8 @@ func TestASecondClientThatAsksIsRefusedAndTheSessionGoesOn(t *testing.T) {
 	}
 }
 
-// A second client's Signature is waited for as long as a key exchange is; it is refused
-// after the end of the session, too.
+// We wait for a second client's Signature for as long as for a key exchange. It is refused
+// even after the end of the session.
 func TestASecondClientsSignatureBeginsNoSessionLater(t *testing.T) {
 	for _, test := range []struct {
 		name, answer string

@@ -11,14 +11,14 @@ import (
 	"otrpipe/otr"
 )
 
-// A network carries lines between two ends in two queues, each in order, with
-// delays that follow from a seed.
+// A network transports lines between two ends in two queues, each in order, with delays that
+// depend on a seed.
 type network struct {
 	ends   [2]*end
 	queues [2][][]byte // lines on their way to ends[i]
 	rand   *rand.Rand
 	spoken [2][]string // what ends[i] has said
-	began  time.Time   // when there was last something to do that nobody waited for
+	began  time.Time   // when something other than waiting last happened
 }
 
 func newNetwork(t testing.TB, seed uint64, version otr.Policy) *network {
@@ -41,15 +41,15 @@ func (n *network) send(from int, lines [][]byte) {
 	}
 }
 
-// deliver hands the first line on its way to an end over.
+// deliver delivers the first line on its way to an end.
 func (n *network) deliver(to int) {
 	line := n.queues[to][0]
 	n.queues[to] = n.queues[to][1:]
 	n.send(to, n.ends[to].receive(line).Send)
 }
 
-// wait lets time pass until somebody has something to do, but no longer than any
-// network makes a key exchange wait; false: nobody has.
+// wait lets time pass until an end has something to do, but no longer than any network delays
+// a key exchange; false: no end has.
 func (n *network) wait() bool {
 	clock := n.ends[0].clock
 	var next time.Time
@@ -80,7 +80,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// maxDeliveries is far above what any honest course of events needs.
+// maxDeliveries is far more than any honest course of events needs.
 const maxDeliveries = 500
 
 // settle mixes the actions, each end's in order, with deliveries until all are
@@ -116,7 +116,7 @@ func (n *network) settle(actions [2][]func()) {
 func (n *network) query(i int)   { n.send(i, n.ends[i].Query()) }
 func (n *network) refresh(i int) { n.send(i, n.ends[i].refresh()) }
 
-// speak sends a text where none can get lost.
+// speak sends a text if it cannot get lost.
 func (n *network) speak(i int, text string) {
 	if n.ends[i].State() == otr.StateEncrypted && !n.ends[i].Exchanging() {
 		n.send(i, n.ends[i].say(text))
@@ -139,9 +139,8 @@ func (n *network) do(i int, actions string) (list []func()) {
 	return list
 }
 
-// A course is what the two ends do of their own accord before a session, and
-// once there is one: q sends a query, r begins a key exchange, s sends a text
-// where Exchanging does not say that it could get lost.
+// A course lists the actions of the two ends before a session and during it: q sends a query,
+// r begins a key exchange, s sends a text unless Exchanging reports that it could get lost.
 type course struct {
 	name          string
 	before, after [2]string
@@ -166,8 +165,8 @@ var courses = []course{
 	{"everything in a session", [2]string{"qr", "rq"}, [2]string{"rsqsrs", "qsrsq"}},
 }
 
-// TestInterleavings lets both ends ask for sessions in every way, at every
-// moment, with every delay: at the end they have the same one.
+// TestInterleavings lets both ends ask for sessions in every way, at every moment, with every
+// delay: in the end they have the same session.
 func TestInterleavings(t *testing.T) {
 	seeds := uint64(32)
 	if testing.Short() {
@@ -207,9 +206,9 @@ func (c course) run(t *testing.T, seed uint64, version otr.Policy) {
 	wantTalk(t, n.ends[0], n.ends[1])
 }
 
-// TestCrossingCommitsInEveryOrder lets two D-H Commit Messages cross, of which
-// either may have the higher hash, and delivers everything after them in every
-// order that two queues allow.
+// TestCrossingCommitsInEveryOrder lets two D-H Commit Messages cross, either of which may
+// have the higher hash, and delivers everything after them in every order that two queues
+// allow.
 func TestCrossingCommitsInEveryOrder(t *testing.T) {
 	for which, higher := range []string{"alice", "bob"} {
 		seed := seedHigher(t, which)
@@ -241,8 +240,8 @@ func seedHigher(t *testing.T, which int) uint64 {
 	}
 }
 
-// inOrder delivers everything; choices says to whom, where both have a line
-// waiting. It returns the choices of the next order, nil after the last.
+// inOrder delivers everything. When both ends have a line waiting, choices determines which
+// comes first. It returns the choices of the next order, or nil after the last.
 func (n *network) inOrder(choices []int) (next []int) {
 	taken := []int{}
 	for rounds := 0; len(n.queues[0])+len(n.queues[1]) > 0; rounds++ {

@@ -18,8 +18,8 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// What the work of version 3 and 4 cannot do without, measured alone: the limits that
-// scripts/bench compares with. A figure NAME of otr has its limit under Limit/NAME.
+// The unavoidable part of the work of versions 3 and 4, measured alone: the limits that
+// scripts/bench compares with. The limit for a figure NAME of otr is Limit/NAME.
 
 const limitMessages = 4 // of bulkSize, which share a vector unit
 

@@ -9,7 +9,7 @@ import (
 	"otrpipe/otr"
 )
 
-// A line that stands in a queue has not been ignored: nothing is sent again, and no key
+// A line that is still in a queue cannot have been ignored: nothing is sent again, and no key
 // exchange is given up, before it has left.
 func TestWhatHasNotLeftIsNotSentAgain(t *testing.T) {
 	for name, version := range bothVersions {
@@ -64,8 +64,9 @@ func tickOf(t *testing.T, e *end) (lines [][]byte) {
 	return lines
 }
 
-// A client that takes twenty seconds to answer each line, as one does whose server lets it
-// send a line every five, gets its session, and from the second key exchange on nothing twice.
+// A client that takes twenty seconds to answer each line, for example because its server
+// allows one line every five seconds, gets its session. From the second key exchange on it
+// gets nothing twice.
 func TestASlowClientIsWaitedFor(t *testing.T) {
 	for name, version := range bothVersions {
 		t.Run(name, func(t *testing.T) {
@@ -112,8 +113,8 @@ func TestASlowClientIsWaitedFor(t *testing.T) {
 	}
 }
 
-// slowly hands one end's lines to the other at once, and the other's answers back one line in
-// each gap, until seconds have passed. It returns what the first end has sent.
+// slowly delivers one end's lines at once, and the other's answers one line per gap, until
+// seconds have passed. It returns the lines that the first end has sent.
 func slowly(t *testing.T, alice, bob *end, lines [][]byte, gap time.Duration, seconds int, lost func(line []byte) bool) (sent [][]byte) {
 	t.Helper()
 	var queue [][]byte
@@ -141,8 +142,8 @@ func slowly(t *testing.T, alice, bob *end, lines [][]byte, gap time.Duration, se
 
 func nothingIsLost([]byte) bool { return false }
 
-// Some clients make their key when they need it first. They ignore what comes until they have
-// it, and then go on with the exchange that they have begun and with no other.
+// Some clients make their key when they first need it. They ignore messages until they have
+// it, and then continue only the exchange that they have begun.
 func TestAPeerThatMakesItsKeyFirstIsWaitedFor(t *testing.T) {
 	for name, version := range bothVersions {
 		t.Run(name, func(t *testing.T) {
@@ -161,8 +162,8 @@ func TestAPeerThatMakesItsKeyFirstIsWaitedFor(t *testing.T) {
 	}
 }
 
-// A message of which a piece has come is on its way: IRC clients send one long line in five
-// or six seconds. Nothing is sent again meanwhile.
+// A message of which a piece has come is still arriving: IRC clients send one long line every
+// five or six seconds. Nothing is sent again in the meantime.
 func TestAMessageThatArrivesInPiecesIsWaitedFor(t *testing.T) {
 	for name, version := range bothVersions {
 		t.Run(name, func(t *testing.T) {
@@ -182,9 +183,9 @@ func TestAMessageThatArrivesInPiecesIsWaitedFor(t *testing.T) {
 	}
 }
 
-// After a session of version 3 has ended, the next one begins with an offer to the same client
-// and not with a query, which makes some clients send the next texts in clear; if nobody
-// answers for 40 s, a query follows.
+// After a version 3 session has ended, the next one begins with an offer instead of a query,
+// which makes some clients send the next texts unencrypted. If nobody answers for 40 s, a
+// query follows.
 func TestAfterASessionTheNextBeginsWithAnOffer(t *testing.T) {
 	sent := func(do func() ([][]byte, error)) [][]byte {
 		t.Helper()
@@ -222,8 +223,8 @@ func TestAfterASessionTheNextBeginsWithAnOffer(t *testing.T) {
 	}
 }
 
-// The client that was met last and has answered is no longer one that keeps silent, however
-// slowly it goes on.
+// Once the client that was met last has answered, it does not count as silent any more,
+// however slowly it continues.
 func TestAKnownPeerThatAnswersSlowlyIsWaitedFor(t *testing.T) {
 	_, bob := newPair(t, policy(otr.AllowV3))
 	alice := newEnd(t, "alice", 0, 1, bob.clock, func(c *otr.Config) {
@@ -242,7 +243,7 @@ func TestAKnownPeerThatAnswersSlowlyIsWaitedFor(t *testing.T) {
 	answer(lines)
 	for second := range 45 {
 		alice.clock.advance(time.Second)
-		tickOf(t, alice) // what is sent again is lost
+		tickOf(t, alice) // repeated lines are lost
 		if second == 25 || second == 44 {
 			if len(queue) != 1 {
 				t.Fatalf("bob says %s", kinds(queue))
@@ -255,8 +256,8 @@ func TestAKnownPeerThatAnswersSlowlyIsWaitedFor(t *testing.T) {
 	wantSameSession(t, alice, bob)
 }
 
-// The client that was met last is offered a key exchange; if it keeps silent for 40 s,
-// whoever is there is asked by a query.
+// The client that was met last is offered a key exchange. If it does not answer for 40 s, a
+// query goes to any client.
 func TestAKnownPeerThatKeepsSilentIsFollowedByAQuery(t *testing.T) {
 	for _, peer := range []otr.Peer{{Version: 2}, {Version: 3}, {Version: 3, Instance: 0x4000}} {
 		allowed := otr.AllowV3

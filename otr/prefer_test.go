@@ -8,7 +8,7 @@ import (
 	"otrpipe/otr/keys"
 )
 
-// newEndOf is newEnd in one version. Ends of one key are clients of one person.
+// newEndOf is newEnd for one version. Ends with the same key are clients of one person.
 func newEndOf(t *testing.T, name string, key int, seed uint64, clock *clock, p otr.Policy) *end {
 	return newEnd(t, name, key, seed, clock, policy(p), func(c *otr.Config) {
 		if !p.Has(otr.AllowV4) {
@@ -25,8 +25,9 @@ func newEndOf(t *testing.T, name string, key int, seed uint64, clock *clock, p o
 	})
 }
 
-// leaveAndAsk has bob, one of two clients of a person, end his session with alice, who
-// stays, and somebody ask her for a session. It returns what alice answers the query.
+// leaveAndAsk lets bob, one of two clients of a person, end his session with alice, who
+// stays, and then lets a client ask her for a session. It returns alice's answer to the
+// query.
 func leaveAndAsk(t *testing.T, alice, bob, asks *end) [][]byte {
 	t.Helper()
 	lines, err := bob.End()

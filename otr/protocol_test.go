@@ -11,7 +11,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// stage is alice in a message state, and bob, who was in a session with her.
+// stage returns alice in a message state, and bob, who was in a session with her.
 type stage struct{ alice, bob *end }
 
 var messageStates = []otr.MessageState{otr.StatePlaintext, otr.StateEncrypted, otr.StateFinished}
@@ -39,7 +39,7 @@ func newStage(t testing.TB, state otr.MessageState, configure ...func(*otr.Confi
 	return s
 }
 
-// foreignData is a data message to an instance that nobody has the keys of.
+// foreignData returns a data message to an instance under keys that nobody has.
 func foreignData(to uint32, from uint32, flags byte) []byte {
 	h := wire.Header{Version: 3, Type: wire.TypeData, Sender: from, Receiver: to}
 	b := append(h.Append(nil), flags)
@@ -51,7 +51,7 @@ func foreignData(to uint32, from uint32, flags byte) []byte {
 	return wire.AppendArmor(nil, b)
 }
 
-// kinds says what lines are, for comparisons.
+// kinds describes lines, for comparisons.
 func kinds(lines [][]byte) string {
 	var k []string
 	for _, line := range lines {
@@ -72,9 +72,9 @@ func tagged(text string, versions ...int) []byte {
 	return wire.AppendTag([]byte(text), wire.MakeVersions(versions...))
 }
 
-// TestProtocolStateMachine is the specification's "State transitions": what is
-// received, or what the user does, in every message state. The messages of a
-// key exchange alone are in package v3's tests.
+// TestProtocolStateMachine implements the specification's section "State transitions": every
+// received message and every user action in every message state. The messages of a key
+// exchange are tested in package v3.
 func TestProtocolStateMachine(t *testing.T) {
 	const everything = otr.AllowV2 | otr.AllowV3 | otr.RequireEncryption | otr.SendWhitespaceTag |
 		otr.WhitespaceStartAKE | otr.ErrorStartAKE | otr.RestartAKE
@@ -105,7 +105,8 @@ func TestProtocolStateMachine(t *testing.T) {
 			[3]string{}, [3]otr.MessageState{P, E, F}, ""},
 		{"receiving an error", bare, receives([]byte("?OTR Error: what?")), [3]string{}, [3]otr.MessageState{P, E, F}, ""},
 		{"receiving an error, ERROR_START_AKE set", everything, receives([]byte("?OTR Error: what?")),
-			// In a session and after it, a query would make some clients go on in clear.
+			// During a session and after it, a query would make some clients continue without
+			// encryption.
 			[3]string{"query", "D-H Commit", "D-H Commit"}, [3]otr.MessageState{P, E, F}, ""},
 		{"receiving a D-H Commit", bare, func(s stage) [][]byte { return s.alice.all(s.bob.refresh()) },
 			[3]string{"D-H Key", "D-H Key", "D-H Key"}, [3]otr.MessageState{P, E, F}, ""},
@@ -389,8 +390,8 @@ func TestQueryOffersWhatPolicyAllows(t *testing.T) {
 	}
 }
 
-// A peer that begins in a version that is not allowed here asks for it, as one with a query
-// does, and gets no answer.
+// A peer that begins a key exchange in a version that is not allowed here counts as asking
+// for that version, as with a query, and gets no answer.
 func TestMessagesOfAVersionThatIsNotAllowedAreIgnored(t *testing.T) {
 	clock := newClock()
 	alice := newEnd(t, "alice", 0, 1, clock, policy(otr.AllowV3))

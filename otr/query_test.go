@@ -8,7 +8,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A person without OTR reads what a query asks for; a program reads the query alone.
+// A person without OTR reads the text after the query; a program reads only the query.
 func TestAQuerySaysWhatItIsToAPersonWithoutOTR(t *testing.T) {
 	const text = "This asks your program for a private conversation by OTR (Off-the-Record)."
 	for _, test := range []struct {

@@ -10,7 +10,7 @@ import (
 	"otrpipe/otr"
 )
 
-// A well is a source of randomness that runs dry after so many bytes.
+// A well is a source of randomness that fails after a number of bytes.
 type well struct {
 	source io.Reader
 	left   int
@@ -26,9 +26,9 @@ func (w *well) Read(p []byte) (int, error) {
 	return w.source.Read(p)
 }
 
-// Wherever randomness runs out in a conversation, that is the error, nothing that was not
-// authentic is read and nothing that needs it is sent; and once there is some again the two
-// find to a session.
+// Wherever randomness runs out in a conversation, that is the error returned, nothing
+// unauthenticated is read, and nothing that needs randomness is sent. Once it is available
+// again, the two ends can establish a session.
 func TestAConversationWithoutRandomnessFailsAndRecovers(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, version otr.Policy) {
 		failed := 0

@@ -124,8 +124,8 @@ func manyExtraKeys(n int) (tlvs []wire.TLV) {
 	return tlvs
 }
 
-// A message that reveals every MAC key ends nothing: the two talk on, and what was revealed
-// verifies nothing that comes.
+// A message that reveals every MAC key does not end the session: the two ends continue to
+// talk, and the revealed keys verify no further message.
 func TestTheTwoTalkOnAfterEveryMACKeyWasRevealed(t *testing.T) {
 	for version, configure := range everyVersion {
 		t.Run(version, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestTheTwoTalkOnAfterEveryMACKeyWasRevealed(t *testing.T) {
 				t.Fatalf("it does not arrive: %v", alice.take())
 			}
 			if version == "4" {
-				bob.all(late) // its keys are there still
+				bob.all(late) // its keys still exist
 				if last := bob.texts[len(bob.texts)-1]; last != "late" {
 					t.Errorf("what was on its way is lost: %v", bob.take())
 				}
@@ -199,7 +199,7 @@ func TestASessionSaysWhenItWillExpire(t *testing.T) {
 	}
 }
 
-// The keys of the next turn can be made ahead, which makes no difference.
+// Preparing the next keys in advance makes no difference.
 func TestKeysThatAreMadeAheadMakeNoDifference(t *testing.T) {
 	for version, configure := range everyVersion {
 		alice, bob := newPair(t, configure)

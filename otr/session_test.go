@@ -14,7 +14,7 @@ import (
 
 var bothVersions = map[string]otr.Policy{"version 2": otr.AllowV2, "version 3": otr.AllowV3}
 
-// dataOf takes a data message in one line apart.
+// dataOf parses a data message in one line.
 func dataOf(t testing.TB, line []byte) v3.Data {
 	t.Helper()
 	msg, err := wire.AppendDearmored(nil, line)
@@ -159,7 +159,7 @@ func TestHeartbeatAfterSilence(t *testing.T) {
 	if next := alice.NextTick(); !next.Equal(alice.clock.now.Add(time.Minute)) {
 		t.Fatal(next)
 	}
-	// Where a message could get lost there is none, and nobody is told to call.
+	// When a message could get lost none is sent, and NextTick does not ask for one.
 	alice.clock.advance(30 * time.Second)
 	alice.all(bob.all(alice.refresh()))
 	alice.clock.advance(40 * time.Second)

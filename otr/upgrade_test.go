@@ -7,8 +7,8 @@ import (
 	"otrpipe/otr"
 )
 
-// Two ends with a session of version 3 that allow it go on in version 4, whoever begins.
-// Until the new session is there nothing is sent that could be lost.
+// Two ends with a version 3 session that allow the upgrade switch to version 4, whichever
+// begins. Until the new session exists, nothing is sent that could get lost.
 func TestASessionOfVersion3IsUpgradedWhereBothEndsAllowIt(t *testing.T) {
 	for _, first := range []string{"alice", "bob"} {
 		alice, bob := speaking(t, "alice", 0, otr.AllowV3), speaking(t, "bob", 1, otr.AllowV3|otr.AllowV4)
@@ -43,8 +43,8 @@ func TestASessionOfVersion3IsUpgradedWhereBothEndsAllowIt(t *testing.T) {
 	}
 }
 
-// An end that has not allowed it takes no session of another version in the place of
-// its own; and only one of version 3 can be upgraded.
+// An end that has not allowed the upgrade does not replace its session by one of another
+// version, and only a version 3 session can be upgraded.
 func TestAnUpgradeThatWasNotAllowedIsIgnored(t *testing.T) {
 	alice, bob := speaking(t, "alice", 0, otr.AllowV3), speaking(t, "bob", 1, otr.AllowV3|otr.AllowV4)
 	if err := alice.AllowUpgrade(); !errors.Is(err, otr.ErrNotEncrypted) {
@@ -61,7 +61,7 @@ func TestAnUpgradeThatWasNotAllowedIsIgnored(t *testing.T) {
 	if s, _ := bob.Session(); s.Version != 3 {
 		t.Errorf("bob has version %d", s.Version)
 	}
-	// What alice offered can be given up for a new exchange of version 3.
+	// Alice's offer can be given up for a new version 3 exchange.
 	carry(alice.must(alice.Refresh()), bob, alice)
 	a, _ := alice.Session()
 	b, _ := bob.Session()

@@ -11,7 +11,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// v4States are the states of the section "Protocol States", each a way to bring alice
+// v4States lists the states of the section "Protocol States", each with a way to bring alice
 // into it.
 var v4States = []struct {
 	name  string
@@ -44,12 +44,12 @@ var v4Events = []struct {
 		[5]string{}, [5]string{"=", "=", "=", "=", "="}},
 	{"plaintext with the whitespace tag",
 		func(alice, bob *v4End) [][]byte { return alice.take([][]byte{tagged("hello", 3, 4)}) },
-		// What is under way already is not begun again. In a session a tag is no more than text.
+		// An exchange that is under way is not begun again. In a session a tag is only text.
 		[5]string{"Identity", "", "", "", ""},
 		[5]string{"WAITING_AUTH_R", "=", "=", "=", "="}},
 	{"a query",
 		func(alice, bob *v4End) [][]byte { return alice.take([][]byte{[]byte("?OTRv34?")}) },
-		// An offer that is fresh is not made again. In a session the query is one from before it.
+		// A fresh offer is not repeated. In a session the query counts as sent before it.
 		[5]string{"Identity", "", "", "", "Identity"},
 		[5]string{"WAITING_AUTH_R", "=", "=", "=", "WAITING_AUTH_R"}},
 	{"a query, some time later",
@@ -74,7 +74,7 @@ var v4Events = []struct {
 		func(alice, bob *v4End) [][]byte {
 			return alice.take([][]byte{[]byte("?OTR Error: ERROR_2: Not in private state message")})
 		},
-		// The policy that starts something is version 3's.
+		// Only version 3's policy starts an exchange.
 		[5]string{"query", "", "", "", "query"},
 		[5]string{"=", "=", "=", "=", "="}},
 	{"a data message that cannot be read",
@@ -111,7 +111,7 @@ var v4Events = []struct {
 		[5]string{"", "", "", "Data", ""}, [5]string{"START", "START", "START", "START", "START"}},
 }
 
-// readdressed returns a data message as if it were another instance's.
+// readdressed returns a data message as if another instance had sent it.
 func readdressed(t testing.TB, line []byte, sender, receiver uint32) []byte {
 	t.Helper()
 	msg, err := wire.AppendDearmored(nil, line[:len(line)-1])
@@ -126,7 +126,7 @@ func readdressed(t testing.TB, line []byte, sender, receiver uint32) []byte {
 	return wire.AppendArmor(nil, append(h.Append(nil), body...))
 }
 
-// Every event in every state. The messages of a key exchange are in package v4's tests.
+// Every event in every state. The messages of a key exchange are tested in package v4.
 func TestTheStateMachineOfVersion4(t *testing.T) {
 	for _, event := range v4Events {
 		for i, state := range v4States {
@@ -166,8 +166,8 @@ func TestTheStateMachineOfVersion4(t *testing.T) {
 	}
 }
 
-// Who cuts the line of a session of version 4 does not get one of version 3 for it,
-// however long he waits.
+// An attacker who cuts the line of a version 4 session cannot replace it by a version 3
+// session, however long they wait.
 func TestVersion3DoesNotReplaceASessionOfVersion4(t *testing.T) {
 	both := func(c *otr.Config) { c.DSA, c.Policy = testKeys()[0], otr.AllowV3|otr.AllowV4 }
 	alice, bob := v4Pair(t, both)
@@ -183,7 +183,7 @@ func TestVersion3DoesNotReplaceASessionOfVersion4(t *testing.T) {
 		}
 	}
 	wantV4Session(t, alice, bob)
-	// At its end it is another matter.
+	// After the end of the session it is possible.
 	alice.must(alice.End())
 	old.now = alice.now.Add(time.Minute)
 	carry(old.must(old.Refresh()), alice, old)
@@ -192,8 +192,8 @@ func TestVersion3DoesNotReplaceASessionOfVersion4(t *testing.T) {
 	}
 }
 
-// A key that is kept for a message that has not come goes after an hour, although
-// nothing comes any more.
+// A key that is kept for a missing message is dropped after an hour, even if no further
+// message comes.
 func TestKeysOfLostMessagesOfVersion4GoByTheClock(t *testing.T) {
 	alice, bob := v4Pair(t, nil)
 	late := alice.must(alice.Send([]byte("late")))
@@ -205,7 +205,7 @@ func TestKeysOfLostMessagesOfVersion4GoByTheClock(t *testing.T) {
 	if _, err := bob.Tick(); err != nil || !bob.NextTick().IsZero() {
 		t.Errorf("%v, another tick in %v", err, bob.NextTick().Sub(bob.now))
 	}
-	bob.now = bob.now.Add(-30 * time.Minute) // were it kept, it would be good now
+	bob.now = bob.now.Add(-30 * time.Minute) // if the key were still there, it would be usable now
 	bob.texts = nil
 	bob.take(late)
 	unreadable := happened[otr.Unreadable](bob)
@@ -214,8 +214,9 @@ func TestKeysOfLostMessagesOfVersion4GoByTheClock(t *testing.T) {
 	}
 }
 
-// A peer that has lost the session offers another to who writes to it, and gets again what
-// it could not read. Its complaint alone starts nothing: anyone could have written that.
+// A peer that has lost the session offers a new one when it gets a message, and then gets the
+// unreadable text again. Its error message alone starts nothing, because anyone could have
+// written that.
 func TestAPeerOfVersion4ThatLostItsSessionGetsANewOne(t *testing.T) {
 	configure := func(c *otr.Config) { c.Policy |= otr.ErrorStartAKE | otr.RestartAKE }
 	alice, bob := v4Pair(t, configure)
@@ -235,8 +236,8 @@ func TestAPeerOfVersion4ThatLostItsSessionGetsANewOne(t *testing.T) {
 	wantV4Session(t, alice, again)
 }
 
-// Whoever can write on the line cannot make a session of version 4 begin another key
-// exchange by what anybody could write.
+// An attacker who can insert lines cannot make a version 4 session begin another key exchange
+// with messages that anyone could write.
 func TestForgedLinesStartNothingInASessionOfVersion4(t *testing.T) {
 	alice, bob := v4Pair(t, func(c *otr.Config) { c.Policy |= otr.ErrorStartAKE | otr.RestartAKE })
 	forged := append(forgedData(bob.InstanceTag(), alice.InstanceTag()), []byte("?OTR Error: ERROR_2: x"), []byte("so he said ?OTR Error: x"))
@@ -254,7 +255,7 @@ func TestForgedLinesStartNothingInASessionOfVersion4(t *testing.T) {
 	wantV4Session(t, alice, bob)
 }
 
-// forgedData are data messages that nobody can read.
+// forgedData returns data messages that nobody can read.
 func forgedData(from, to uint32) (lines [][]byte) {
 	h := wire.Header{Version: 4, Type: wire.TypeData, Sender: from, Receiver: to}
 	for i := range byte(3) {
@@ -264,8 +265,8 @@ func forgedData(from, to uint32) (lines [][]byte) {
 	return lines
 }
 
-// An Auth-I that is lost leaves one end with a session and the other without. The end that
-// can see it makes it good, in seconds.
+// A lost Auth-I leaves one end with a session and the other without. The end that can notice
+// this repairs it within seconds.
 func TestALostAuthIIsMadeGood(t *testing.T) {
 	alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
 	bob.take(alice.take(bob.take(alice.Query()))) // and his Auth-I is lost

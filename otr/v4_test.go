@@ -17,8 +17,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// v4End is one end of a conversation that speaks version 4, with a clock of its own and
-// everything that has happened to it.
+// v4End is one end of a version 4 conversation, with its own clock and everything that has
+// happened to it.
 type v4End struct {
 	*otr.Conversation
 	t      testing.TB
@@ -56,7 +56,7 @@ func newV4End(t testing.TB, name string, edit func(*otr.Config)) *v4End {
 	return e
 }
 
-// take gives the end lines and returns its answers.
+// take passes lines to the end and returns its answers.
 func (e *v4End) take(lines [][]byte) (answer [][]byte) {
 	e.t.Helper()
 	for _, line := range lines {
@@ -95,7 +95,7 @@ func (e *v4End) must(lines [][]byte, err error) [][]byte {
 	return lines
 }
 
-// carry carries lines to an end, and answers to and fro until there are none.
+// carry delivers lines to an end, and answers back and forth until there are none.
 func carry(lines [][]byte, to, from *v4End) {
 	to.t.Helper()
 	for rounds := 0; len(lines) > 0; rounds++ {
@@ -105,7 +105,7 @@ func carry(lines [][]byte, to, from *v4End) {
 	}
 }
 
-// pass lets time pass for both, and carries what comes of it.
+// pass lets time pass for both ends, and delivers the resulting lines.
 func pass(alice, bob *v4End, d time.Duration) {
 	alice.now, bob.now = alice.now.Add(d), bob.now.Add(d)
 	carry(alice.tick(), bob, alice)
@@ -141,7 +141,7 @@ func v4Pair(t testing.TB, edit func(*otr.Config)) (alice, bob *v4End) {
 	return alice, bob
 }
 
-// wantV4Session wants both ends to be in the same session, and to understand each other.
+// wantV4Session fails unless both ends are in the same session and understand each other.
 func wantV4Session(t testing.TB, alice, bob *v4End) {
 	t.Helper()
 	a, okA := alice.Session()
@@ -204,7 +204,7 @@ func TestATextThatWaitsForVersion4IsSentWhenThereIsASession(t *testing.T) {
 }
 
 func TestBothEndsMayHaveTheSameIdentity(t *testing.T) {
-	// As in a pipe from a user to himself: one key, one instance tag.
+	// As in a pipe from a user to themselves: one key, one instance tag.
 	var first otr.Config
 	alice := newV4End(t, "alice", func(c *otr.Config) { c.InstanceTag = 0x1234; first = *c })
 	bob := newV4End(t, "bob", func(c *otr.Config) {
@@ -249,7 +249,7 @@ func TestAccountNamesMustAgreeInVersion4(t *testing.T) {
 		if refused := happened[otr.Malformed](bob); !c.works && (len(refused) != 1 || !errors.Is(refused[0].Reason, v4.ErrRingSignature) || !errors.Is(refused[0].Reason, otr.ErrAuthentication)) {
 			t.Errorf("%+v", refused)
 		}
-		// Both know that the other end speaks version 4, and hear it once.
+		// Both ends know that the other supports version 4, and report it once.
 		bob.events = events
 		for _, end := range []*v4End{alice, bob} {
 			if begun := happened[otr.ExchangeBegun](end); len(begun) != 1 || begun[0].Version != 4 {
@@ -259,7 +259,7 @@ func TestAccountNamesMustAgreeInVersion4(t *testing.T) {
 	}
 }
 
-// deliver carries what crosses, one line at a time: the bits of path say to whom.
+// deliver delivers crossing lines one at a time; the bits of path determine to which end.
 func deliver(alice, bob *v4End, toAlice, toBob [][]byte, path int) {
 	for step := 0; len(toAlice)+len(toBob) > 0; step++ {
 		if len(toBob) == 0 || len(toAlice) > 0 && path>>(step%4)&1 == 0 {
@@ -456,8 +456,9 @@ func TestAKeyExchangeOfVersion4ThatIsNotAnsweredIsGivenUp(t *testing.T) {
 	wantV4Session(t, alice, bob)
 }
 
-// A query in a session is somebody's who has none, unless it was sent before the session
-// began. The peer, if it was the peer, takes up the offer: both ends have new keys then.
+// A query in a session comes from an end without a session, unless it was sent before the
+// session began. If it came from the peer, the peer accepts the offer, and both ends have new
+// keys.
 func TestAQueryInASessionOfVersion4IsAnsweredWithAnOffer(t *testing.T) {
 	alice, bob := v4Pair(t, nil)
 	query := [][]byte{[]byte("?OTRv4?")}
@@ -506,8 +507,8 @@ func TestErrorMessagesOfVersion4HaveCodes(t *testing.T) {
 	}
 }
 
-// A message that anyone has given instance tags that do not fit is told to its sender,
-// unless it was for another instance or nobody wants to know.
+// The sender of a message with invalid instance tags is told, unless the message was for
+// another instance or asked for no answer.
 func TestInstanceTagsThatDoNotFitAreToldInVersion4(t *testing.T) {
 	const malformed = "?OTR Error: ERROR_3: Malformed message"
 	for _, test := range []struct {
@@ -720,16 +721,16 @@ func TestAPeerThatLostItsVersion4SessionGetsAnotherByAsking(t *testing.T) {
 	again := newV4End(t, "alice, started again", func(c *otr.Config) { c.InstanceTag = alice.InstanceTag() })
 	again.now, bob.now = again.now.Add(3*time.Second), bob.now.Add(3*time.Second)
 	carry(again.Query(), bob, again)
-	// It has another key, but it is the instance that the session was with.
+	// It has another key, but it is the same instance as in the session.
 	wantV4Session(t, again, bob)
 	if len(happened[otr.Restarted](bob)) != 1 {
 		t.Error("nobody is told of the restart")
 	}
 }
 
-// An Identity message of another instance is answered in a session too. If it has another
-// key it is refused and told of. If it has the peer's, and the session's own instance gives no
-// sign of life, it is the peer, started again.
+// An Identity message from another instance is answered during a session too. If the instance
+// has another key, it is refused and reported. If it has the peer's key, and the session's
+// own instance gives no sign of life, it is the peer, restarted.
 func TestAnotherInstanceTakesASessionOfVersion4OverWithItsKeyOnly(t *testing.T) {
 	var first otr.Config
 	alice, bob := newV4End(t, "alice", func(c *otr.Config) { first = *c }), newV4End(t, "bob", nil)
@@ -755,8 +756,8 @@ func TestAnotherInstanceTakesASessionOfVersion4OverWithItsKeyOnly(t *testing.T) 
 	wantV4Session(t, again, bob)
 }
 
-// A second client that has the peer's key, too, and begins a key exchange in a session does
-// not end it, as long as the first one answers: it is told so, and so is the user.
+// A second client with the peer's key that begins a key exchange does not end the session as
+// long as the first client answers. The second client and the user are told.
 func TestASecondClientWithThePeersKeyDoesNotTakeASessionOfVersion4Over(t *testing.T) {
 	for _, begins := range []string{"Identity", "a query"} {
 		t.Run(begins, func(t *testing.T) {
@@ -794,8 +795,8 @@ func TestASecondClientWithThePeersKeyDoesNotTakeASessionOfVersion4Over(t *testin
 	}
 }
 
-// Anybody can write Identity messages that name the peer's key: they cost no more than a
-// bounded number of new keys per minute.
+// Anyone can write Identity messages that name the peer's key. They cause at most a bounded
+// number of new keys per minute.
 func TestIdentityMessagesThatNameThePeersKeyAreBounded(t *testing.T) {
 	var first otr.Config
 	alice, bob := newV4End(t, "alice", func(c *otr.Config) { first = *c }), newV4End(t, "bob", nil)
@@ -836,8 +837,8 @@ func TestAnExtraKeyRecordThatIsTooShortHasAContextOfZeros(t *testing.T) {
 	}
 }
 
-// A second client's query is answered with an offer to all. The session's peer takes it
-// first; then the user is told, once, that the second client gets no session.
+// A second client's query is answered with an offer to all instances. The session's peer
+// accepts it first; then the user is told, once, that the second client gets no session.
 func TestASecondClientThatAsksInASessionOfVersion4IsToldOf(t *testing.T) {
 	alice, bob := v4Pair(t, nil)
 	second := newV4End(t, "second", nil)

@@ -28,8 +28,8 @@ func speaking(t *testing.T, name string, key int, versions otr.Policy) *v4End {
 	})
 }
 
-// Two ends, whatever each of them speaks and whoever begins, come to the best
-// version that both speak, or to none.
+// Two ends, with any versions and whichever begins, agree on the best common version, or on
+// none.
 func TestTheNewestCommonVersionIsSpoken(t *testing.T) {
 	starts := map[string]func(alice, bob *v4End){
 		"a query": func(alice, bob *v4End) { carry(alice.Query(), bob, alice) },
@@ -87,7 +87,7 @@ func TestTheNewestCommonVersionIsSpoken(t *testing.T) {
 	}
 }
 
-// mustTalk wants both ends to understand each other.
+// mustTalk fails unless both ends understand each other.
 func mustTalk(t testing.TB, alice, bob *v4End) {
 	t.Helper()
 	alice.texts, bob.texts = nil, nil
@@ -98,8 +98,8 @@ func mustTalk(t testing.TB, alice, bob *v4End) {
 	}
 }
 
-// wantProfile checks what the peer's client profile has said: that it speaks version
-// 3 only where it does, and then with the signature of the key of version 3.
+// wantProfile checks the peer's client profile: it must list version 3 only if the peer
+// allows it, and then have the signature of the version 3 key.
 func wantProfile(t *testing.T, s otr.Session, theirs otr.Policy, now time.Time) {
 	t.Helper()
 	want := strings.TrimPrefix(versionsOf(theirs), "2")

@@ -54,7 +54,7 @@ func (f *foreigner) last() xotr.SecurityChange {
 	return f.changes[len(f.changes)-1]
 }
 
-// exchange delivers lines to the foreigner, the answers to us, and so on.
+// exchange delivers lines to the foreigner, its answers to us, and so on.
 func (f *foreigner) exchange(with *end, lines [][]byte) {
 	f.t.Helper()
 	for rounds := 0; len(lines) > 0; rounds++ {
