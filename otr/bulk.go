@@ -30,14 +30,14 @@ const (
 )
 
 // BulkMessages returns the best number of messages for one call of AppendMessages, and of
-// lines for ReceiveAll. For several cores it is four units per core, up to maxBulkMessages,
+// lines for ReceiveAll. For several cores it is three units per core, up to maxBulkMessages,
 // because another core starts late by the time of about half a unit.
 func BulkMessages() int {
 	cores := runtime.GOMAXPROCS(0)
 	if cores == 1 {
 		return bulkUnit
 	}
-	return min(4*bulkUnit*cores, maxBulkMessages)
+	return min(3*bulkUnit*cores, maxBulkMessages)
 }
 
 // fewBytes is the total size of messages up to which one core finishes before another could
