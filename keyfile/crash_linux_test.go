@@ -20,9 +20,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// These tests need other processes: to be killed in the middle of a write, to
-// hold the lock, to write at the same time. They are the test program itself,
-// started with what to do in its environment.
+// These tests need other processes that are killed in the middle of a write, hold the lock,
+// or write at the same time. They start the test program itself, with its task in the
+// environment.
 const (
 	envWriter     = "KEYFILE_TEST_WRITER"      // one of writers
 	envWriterHome = "KEYFILE_TEST_WRITER_HOME" // where
@@ -52,8 +52,8 @@ func TestMain(m *testing.M) {
 
 const existsCode = 6
 
-// writers are what such a process can do. What is done between two calls of
-// mark can be interrupted.
+// writers lists the tasks of such a process. The part between two calls of mark can be
+// interrupted.
 var writers = map[string]func(h *Home, arg string) error{
 	"create": func(h *Home, arg string) error {
 		id, err := h.Identity("alice", nil)
@@ -101,8 +101,8 @@ var writers = map[string]func(h *Home, arg string) error{
 	},
 }
 
-// markSignal tells whoever follows the process that the write begins, or is
-// done. Go ignores it.
+// markSignal tells the tracer of the process that the write begins or is complete. Go ignores
+// it.
 const markSignal = unix.SIGUSR2
 
 func marked(write func() error) error {
@@ -125,9 +125,9 @@ func writerCommand(t testing.TB, h *Home, name, arg string) *exec.Cmd {
 	return cmd
 }
 
-// harmless are system calls that change no file: to be killed before one of them leaves the
-// same files as to be killed before the next that is not. Most are the Go runtime's own. A
-// call that is missing here costs time, and nothing else.
+// harmless lists system calls that change no file: being killed before one of them leaves the
+// same files as being killed before the next one that is not harmless. Most are made by the
+// Go runtime. A call that is missing here only costs time.
 var harmless = []uint64{
 	unix.SYS_READ, unix.SYS_PREAD64, unix.SYS_LSEEK, unix.SYS_CLOSE, unix.SYS_FCNTL, unix.SYS_FLOCK, unix.SYS_GETDENTS64, unix.SYS_STATX,
 	unix.SYS_FSTAT, unix.SYS_READLINKAT, unix.SYS_FACCESSAT, unix.SYS_FACCESSAT2,
@@ -157,9 +157,8 @@ func callOf(t *testing.T, pid int) (call systemCall) {
 	return call
 }
 
-// killAtStep runs a writer and kills it when, between its marks, it is about to
-// make its step-th system call of those that are not harmless. It reports whether there was
-// such a step.
+// killAtStep runs a writer and kills it just before its step-th system call between its marks
+// that is not harmless. It reports whether there was such a call.
 func killAtStep(t *testing.T, cmd *exec.Cmd, step int) (killed bool) {
 	t.Helper()
 	runtime.LockOSThread() // only the thread that follows a process may go on with it
@@ -322,8 +321,8 @@ func TestAWriteThatIsKilledLeavesTheOldOrTheNew(t *testing.T) {
 	}
 }
 
-// whole tells whether a home in which a writer was killed is in order: all that
-// was not being written is there, the next writer works, and cleans up.
+// whole checks a home in which a writer was killed: everything that was not being written is
+// there, and the next writer works and cleans up.
 func whole(t *testing.T, h *Home, step int) {
 	t.Helper()
 	if contact, ok, err := h.Contact("bob"); !ok || err != nil || contact.Keys[0].Fingerprint != fingerprintOf(1) {
@@ -337,7 +336,7 @@ func whole(t *testing.T, h *Home, step int) {
 		t.Fatalf("killed at step %d: %v", step, err)
 	}
 	for name := range tree(t, h.Dir()) {
-		// The file of an export lies where otrpipe has no business to clean up.
+		// An exported file is in a folder that otrpipe must not clean up.
 		base := filepath.Base(name)
 		if strings.HasPrefix(base, ".") && base != "." && !strings.HasPrefix(base, ".file") {
 			t.Fatalf("killed at step %d: %s is left", step, name)
@@ -459,7 +458,7 @@ func TestAFullDiskLeavesTheOld(t *testing.T) {
 	must(t, h.RememberKey("carol", fingerprintOf(2), Seen, someday))
 }
 
-// An upgrade writes two files. Whatever room there is, both are new or both old.
+// An upgrade writes two files. However little space there is, both are new or both are old.
 func TestADiskThatIsAlmostFullLeavesBothFilesOfAnUpgrade(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can mount a small disk")
@@ -553,7 +552,7 @@ func TestAReadOnlyHomeCanBeReadAndSaysItIsReadOnly(t *testing.T) {
 
 func TestAFolderThatMayNotBeWrittenSaysSo(t *testing.T) {
 	if os.Geteuid() == 0 {
-		// Somebody else must get there, whatever the mode of TMPDIR is.
+		// Another user must be able to access this folder, regardless of the mode of TMPDIR.
 		t.Setenv("TMPDIR", "/tmp")
 		t.Setenv("GOTMPDIR", "")
 	}

@@ -90,7 +90,7 @@ func TestAnOldKeyTellsTheFirstKeyOfVersion4Alone(t *testing.T) {
 	wantError(t, h.TellKey("bob", old, second), ErrFormat)
 	wantError(t, h.TellKey("carol", keyOf4(t, "5"), fresh), ErrFormat)
 
-	// Until it is met the last word of a key counts, and each key speaks for itself.
+	// Until a told key is met, the latest one told by each key counts.
 	must(t, h.RememberKey("bob", second, Seen, someday))
 	must(t, h.TellKey("bob", old, keyOf4(t, "6")))
 	must(t, h.TellKey("bob", old, fresh))
@@ -114,8 +114,8 @@ func TestAnOldKeyTellsTheFirstKeyOfVersion4Alone(t *testing.T) {
 	}
 }
 
-// Somebody may tell a key that is another's. As soon as its owner is on file, by whatever way,
-// that counts for nothing.
+// A contact may tell another person's key. As soon as its owner is on file, in any way, the
+// told key no longer counts.
 func TestATellerDoesNotStandInTheWayOfAKeysOwner(t *testing.T) {
 	old, carols := keyOf3(t, "1"), keyOf4(t, "4")
 	for name, meet := range map[string]func(h *Home) error{

@@ -320,7 +320,7 @@ func (m *match) one() bool {
 	return okA && okB && a == b && heard
 }
 
-// run runs the match until a time.
+// run runs the match until a time, and calls events at their times.
 func (m *match) run(until time.Time, events map[time.Time]func()) {
 	const maxSteps = 100_000 // far more than any match needs
 	for range maxSteps {

@@ -9,8 +9,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A sender whose keys are right, but whose records are not those of a stream, has sent no
-// stream: it is broken, and nothing of the record that breaks it is handed out.
+// If a sender with the right keys sends records that do not make a valid stream, the stream
+// is broken, and nothing from the invalid record is delivered.
 func TestRecordsThatNoStreamHasBreakIt(t *testing.T) {
 	number := func(n uint64, rest ...byte) []byte { return append(binary.BigEndian.AppendUint64(nil, n), rest...) }
 	head := wire.TLV{Type: typeHead, Value: Head{Name: "file", Size: 6}.append(nil)}

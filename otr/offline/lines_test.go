@@ -18,7 +18,8 @@ func headed(version uint16, kind wire.MessageType, sender, receiver uint32, body
 	return append(wire.Header{Version: version, Type: kind, Sender: sender, Receiver: receiver}.Append(nil), body...)
 }
 
-// A line that cannot be read says why, and the message around it is read all the same.
+// An unreadable line is reported with its reason, and the message around it is read
+// nevertheless.
 func TestALineThatCannotBeReadSaysWhyAndDoesNoHarm(t *testing.T) {
 	alice, bob := newPeople(t)
 	from, to := alice.config.InstanceTag, bob.config.InstanceTag
@@ -114,7 +115,7 @@ func TestOnlySoManyMessagesWaitForTheirBeginning(t *testing.T) {
 				t.Fatalf("%s: message %d: kept %v, warning %v, %v", name, i, got.Early, got.Warn, err)
 			}
 		}
-		// What was kept is not of this session, and does it no harm.
+		// The kept messages belong to another session and do no harm.
 		all := append(bytes.Clone(beginning), alice.stream(session, []byte("hello"), false)...)
 		var data []byte
 		for _, line := range bytes.Split(all, []byte("\n")) {

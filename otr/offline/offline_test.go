@@ -15,7 +15,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A person keeps a store, in bytes only, as a program does that is started for every message.
+// A person keeps a store only as bytes, like a program that is started for every message.
 type person struct {
 	t      testing.TB
 	config Config
@@ -273,8 +273,8 @@ func TestAStreamWithMailAroundItAndInPiecesArrives(t *testing.T) {
 	}
 }
 
-// TestEveryCutIsNoticed: a file that ends anywhere before its end is no message, gives no
-// byte that was not sent, and can be read when the whole of it has come.
+// TestEveryCutIsNoticed: a file that is cut anywhere is not accepted as a message, delivers
+// only bytes that were sent, and can be read again when it is complete.
 func TestEveryCutIsNoticed(t *testing.T) {
 	alice, bob := newPeople(t)
 	session, lines := alice.begin(bob.publish(1, For{}))
@@ -721,8 +721,8 @@ func TestChoosing(t *testing.T) {
 	}
 }
 
-// TestACrashOfTheSenderUsesNoKeyTwice: what is on the disk while a stream is written goes on
-// behind it.
+// TestACrashOfTheSenderUsesNoKeyTwice: while a stream is being written, the stored session
+// continues after it.
 func TestACrashOfTheSenderUsesNoKeyTwice(t *testing.T) {
 	alice, bob := newPeople(t)
 	session, lines := alice.begin(bob.publish(1, For{}))
@@ -914,8 +914,8 @@ func FuzzParseHead(f *testing.F) {
 	})
 }
 
-// FuzzReader gives a reader any lines among those of an honest message: it never delivers a
-// byte that was not sent there.
+// FuzzReader inserts any lines into an honest message: the reader delivers only bytes that
+// were sent in it.
 func FuzzReader(f *testing.F) {
 	alice, bob := newPeople(f)
 	session, lines := alice.begin(bob.publish(1, For{}))

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A well is a source of randomness that runs dry after so many bytes.
+// A well is a source of randomness that fails after a number of bytes.
 type well struct {
 	source io.Reader
 	left   int
@@ -22,8 +22,8 @@ func (w *well) Read(p []byte) (int, error) {
 	return w.source.Read(p)
 }
 
-// Wherever randomness runs out while somebody publishes, writes or replies, that is the
-// error, and with new randomness the same can be done.
+// Wherever randomness runs out during a publication, a message or a reply, that error is
+// returned, and with new randomness the operation succeeds.
 func TestWithoutRandomnessNothingIsPublishedOrWritten(t *testing.T) {
 	failed := 0
 	for budget := 0; ; budget += 1 + budget/2 {

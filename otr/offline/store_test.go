@@ -51,7 +51,7 @@ func TestASessionIsFoundByItsContactOrTheBeginningOfItsID(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	// Two people under one name: which of them is meant is not guessed.
+	// Two people with one name: the store does not guess which of them is meant.
 	mail(t, carol, bob, file, "third")
 	if _, err := bob.load().Session("friend"); !errors.Is(err, ErrSeveral) {
 		t.Errorf("of two keys: %v", err)
@@ -175,8 +175,7 @@ func TestWhomPrekeysAreForIsBounded(t *testing.T) {
 	}
 }
 
-// What a store remembers of prekeys that are gone and of ensembles that it has used is
-// bounded: the oldest is forgotten.
+// The lists of gone prekeys and of used ensembles are bounded: the oldest entry is dropped.
 func TestTheMemoryOfAStoreIsBounded(t *testing.T) {
 	alice, bob := newPeople(t)
 	file := bob.publish(2, For{})
@@ -260,7 +259,7 @@ func TestEnsemblesSayWhyTheyDoNotCountAndWhereTheyAre(t *testing.T) {
 	mail(t, alice, bob, fresh, "hello")
 }
 
-// An ensemble that has been used is remembered for as long as it could be used again.
+// A used ensemble is remembered for as long as it could be used again.
 func TestAUsedEnsembleIsRememberedUntilItExpires(t *testing.T) {
 	alice, bob := newPeople(t)
 	valid, refused := ReadEnsembles(bob.publish(1, For{}), alice.now)

@@ -11,7 +11,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// madeMessage is a data message of version 3 with a known key, and the key.
+// madeMessage returns a version 3 data message with a known key, and the key.
 func madeMessage(t testing.TB, plaintext wire.Plaintext) (*Message, []byte) {
 	t.Helper()
 	key := v3.AESKey([]byte("0123456789abcdef"))

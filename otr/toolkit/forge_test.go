@@ -12,7 +12,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Whoever of the two has made the transcript up: every check that a judge can make passes.
+// Whichever of the two people has forged the transcript, it passes every check that a judge
+// can make.
 func TestAForgedConversationPassesEveryCheckOfAJudge(t *testing.T) {
 	for _, begin := range []bool{true, false} {
 		_, _, sent := forge4(t, begin)
@@ -54,8 +55,8 @@ func TestAForgedConversationPassesEveryCheckOfAJudge(t *testing.T) {
 	}
 }
 
-// All but a few random-looking bytes are the same whoever forges: neither lengths nor
-// kinds of messages tell.
+// Except for a few random-looking bytes, a transcript is the same whichever person forges it:
+// neither the lengths nor the kinds of messages give it away.
 func TestTheForgerIsNotToldByTheShapeOfTheTranscript(t *testing.T) {
 	alice, bob := newParty(t, 1), newParty(t, 2)
 	shape := func(us, them *party, name string, begin bool) string {
@@ -75,7 +76,7 @@ func TestTheForgerIsNotToldByTheShapeOfTheTranscript(t *testing.T) {
 				who = map[string]string{"alice": "bob", "bob": "alice"}[name]
 			}
 			b.WriteString(who)
-			b.WriteString(strings.Repeat(".", len(m.Line)/64)) // DH values are a byte shorter now and then
+			b.WriteString(strings.Repeat(".", len(m.Line)/64)) // DH values are occasionally one byte shorter
 			b.WriteString("\n")
 		}
 		return b.String()
@@ -184,7 +185,7 @@ func TestTheOtherPersonsProfileIsFound(t *testing.T) {
 	}
 }
 
-// Messages to somebody who is away are forged by either of the two.
+// Either of the two people can forge messages to a recipient who is away.
 func TestForgedMessagesToSomebodyWhoIsAwayPassEveryCheck(t *testing.T) {
 	alice, bob := newParty(t, 1), newParty(t, 2)
 	forger := func(p *party) *Forger {
@@ -247,7 +248,7 @@ func TestForgedMessagesToSomebodyWhoIsAwayPassEveryCheck(t *testing.T) {
 	}
 }
 
-// Forged with profiles that expire before now, a conversation is of the time before.
+// A conversation forged with profiles that have expired takes place before their expiry.
 func TestAForgeryIsOfATimeWhenAllProfilesWereValid(t *testing.T) {
 	alice, bob := newParty(t, 1), newParty(t, 2)
 	script, err := ParseScript(testScript, "alice")
@@ -274,7 +275,7 @@ func TestWhatOnlyThePeerCouldHaveBegunIsNotForged(t *testing.T) {
 	if sent, err := forgerOf(alice).ForgeFromProfile(script, bob.profile); !errors.Is(err, ErrForgery) || len(sent) > 0 {
 		t.Errorf("we write first: %d messages, %v", len(sent), err)
 	}
-	// The peer's signature can be made in a ring that has a key of ours, and in no other.
+	// The peer's signature can only be made in a ring with a key of ours.
 	ring := v4.Ring{bob.identity.Public().Point(), bob.identity.Public().Point(), bob.identity.Public().Point()}
 	if sig, err := (&pretender{&memory{rand: steady(1)}}).SignRing(steady(2), ring, 0, []byte("m")); !errors.Is(err, ErrForgery) || sig != nil {
 		t.Errorf("in a foreign ring: %x, %v", sig, err)

@@ -44,7 +44,7 @@ func parseText(t testing.TB, text string) []Message {
 
 var testTime = time.Unix(1700000000, 0)
 
-// party is somebody who has keys of version 4.
+// party is a person with version 4 keys.
 type party struct {
 	identity *keys.Ed448PrivateKey
 	client   *v4.Client
@@ -83,7 +83,7 @@ alice: I have never seen any papers: believe me.
 bob: Of course.
 `
 
-// forge4 makes up the conversation of testScript, in which alice is the forger.
+// forge4 forges the conversation of testScript; alice is the forger.
 func forge4(t testing.TB, begin bool) (alice, bob *party, sent []SentMessage) {
 	t.Helper()
 	alice, bob = newParty(t, 1), newParty(t, 2)
@@ -98,7 +98,7 @@ func forge4(t testing.TB, begin bool) (alice, bob *party, sent []SentMessage) {
 	return alice, bob, sent
 }
 
-// transcript is how a log of sent messages reads.
+// transcript formats sent messages as a log.
 func transcript(sent []SentMessage) string {
 	var b strings.Builder
 	for _, m := range sent {

@@ -10,8 +10,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// made4 is a data message of version 4 from an instance, with the MAC key of a number and
-// what it reveals.
+// made4 makes a version 4 data message from an instance, with a numbered MAC key and the MAC
+// keys that it reveals.
 func made4(t testing.TB, template *Message, sender, receiver uint32, key byte, revealed []byte) string {
 	t.Helper()
 	d, err := parseData(template)
@@ -24,8 +24,8 @@ func made4(t testing.TB, template *Message, sender, receiver uint32, key byte, r
 	return string(d.armored()) + "\n"
 }
 
-// A side may reveal the keys of a thousand messages at once. Each is found although
-// looking among all messages for each would be too much work.
+// A side may reveal the keys of a thousand messages at once. All their messages are found,
+// although searching all messages for each key would be too much work.
 func TestAThousandRevealedKeysAreFound(t *testing.T) {
 	const messages = 1000
 	_, _, sent := forge4(t, true)
@@ -63,8 +63,8 @@ func TestAThousandRevealedKeysAreFound(t *testing.T) {
 	}
 }
 
-// A side reveals the keys by which it has verified the messages of the other side: one that
-// would authenticate its own is told of none.
+// A side reveals the keys with which it has verified the other side's messages. A key that
+// would authenticate one of its own messages is not attributed to any.
 func TestARevealedKeyAuthenticatesNoMessageOfItsOwnSide(t *testing.T) {
 	_, _, sent := forge4(t, true)
 	template := &parseText(t, transcript(sent))[3]
@@ -79,7 +79,7 @@ func TestARevealedKeyAuthenticatesNoMessageOfItsOwnSide(t *testing.T) {
 	}
 }
 
-// False MAC keys in every message make no more work than the length of the log allows.
+// False MAC keys in every message cause only work in proportion to the length of the log.
 func TestFalseMACKeysCostNoMoreThanTheLogIsLong(t *testing.T) {
 	_, _, sent := forge4(t, true)
 	template := &parseText(t, transcript(sent))[3]
@@ -106,7 +106,7 @@ func TestFalseMACKeysCostNoMoreThanTheLogIsLong(t *testing.T) {
 	if p.judge.hashed < maxLookup/2 {
 		t.Error("the log has not been enough work to show anything")
 	}
-	// Reading on earns the work back.
+	// Reading further text allows more work.
 	p.judge.earn(maxLookup)
 	if p.judge.hashed != 0 {
 		t.Errorf("%d bytes are not earned back", p.judge.hashed)
@@ -136,7 +136,7 @@ func TestARingSignatureIsCheckedAgainstAFewMessages(t *testing.T) {
 	}
 }
 
-// What a judge keeps is bounded: the oldest message goes first.
+// The memory of a judge is bounded: the oldest message is dropped first.
 func TestAJudgeKeepsSoManyMessagesAndNoMore(t *testing.T) {
 	var j judge
 	m := &Message{Raw: make([]byte, 1<<20), Body: nil}
@@ -168,7 +168,7 @@ func TestAJudgeKeepsSoManyMessagesAndNoMore(t *testing.T) {
 	}
 }
 
-// sigmas are what the ring signatures of a transcript turned out to be.
+// sigmas returns the results for the ring signatures of a transcript.
 func sigmas(all []Message) (checks []any) {
 	for _, m := range all {
 		if c := m.Fields.Get("sigma_check"); c != nil {
@@ -236,8 +236,8 @@ func TestARingSignatureIsOfItsOwnMessages(t *testing.T) {
 	}
 }
 
-// flipped is a copy of a message with another byte in the middle of its last 100, which are
-// of its signature.
+// flipped returns a copy of a message with one byte changed in the middle of its last 100,
+// which belong to its signature.
 func flipped(m *Message) *Message {
 	c := *m
 	c.Raw = bytes.Clone(m.Raw)

@@ -16,8 +16,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// awayTranscript is a conversation of version 4 that began while bob was away, made up by
-// bob: his ensemble, and what follows.
+// awayTranscript returns a version 4 conversation that began while bob was away, forged by
+// bob: his ensemble and the messages to it.
 func awayTranscript(t testing.TB) (alice, bob *party, text string) {
 	t.Helper()
 	alice, bob = newParty(t, 1), newParty(t, 2)
@@ -57,8 +57,8 @@ func transcript3(t testing.TB) string {
 	return transcript(sent)
 }
 
-// Every kind of message, cut by one byte or with one too many, is named and refused, with
-// the fault at its place, and the message behind it is read.
+// Every kind of message, with one byte missing or one too many, is named and rejected with
+// the position of the fault, and the next message is read.
 func TestEveryKindOfMessageIsReadWholeOrRefused(t *testing.T) {
 	_, _, sent := forge4(t, true)
 	_, _, away := awayTranscript(t)
@@ -175,7 +175,7 @@ func TestATimeThatNoCalendarHasIsShownInSeconds(t *testing.T) {
 	}
 }
 
-// Messages that came in fragments leave nothing behind, however many a transcript has.
+// Fragmented messages use no memory afterwards, however many a transcript has.
 func TestCompletedMessagesOfFragmentsAreForgotten(t *testing.T) {
 	key := armoredDHKey()
 	var log strings.Builder
@@ -233,8 +233,8 @@ func TestDamagedFragmentsAreNamedAndTheirMessagesGivenUp(t *testing.T) {
 	}
 }
 
-// More messages at a time than an assembler keeps: the first ones are given up, and told of
-// at the end, in their order, up to a bound.
+// If there are more incomplete messages than an assembler keeps, the first ones are given up
+// and reported at the end, in order, up to a limit.
 func TestOnlySoManyMessagesWithMissingFragmentsAreToldOf(t *testing.T) {
 	const messages = wire.MaxOpenMessages + maxIncomplete + 10
 	var log strings.Builder
@@ -295,7 +295,7 @@ func TestProfilesAndEnsemblesOfMessagesToSomebodyAwayAreFound(t *testing.T) {
 	if e, err := FindEnsemble(strings.NewReader(away), alice.identity.Public()); err != nil || !bytes.Equal(e.Client.PublicKey, bob.profile.PublicKey) {
 		t.Errorf("an ensemble: %v", err)
 	}
-	// Nobody is guessed where there are two, and what is damaged is nobody's.
+	// If there are two people, neither is guessed; damaged profiles are ignored.
 	carol := newParty(t, 3)
 	script, err := ParseScript("alice: hello", "carol")
 	if err != nil {

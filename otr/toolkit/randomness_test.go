@@ -11,7 +11,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A well is a source of randomness that runs dry after so many bytes.
+// A well is a source of randomness that fails after a number of bytes.
 type well struct {
 	source io.Reader
 	left   int
@@ -27,7 +27,7 @@ func (w *well) Read(p []byte) (int, error) {
 	return w.source.Read(p)
 }
 
-// Wherever randomness runs out, nothing is forged, and that is the error.
+// Wherever randomness runs out, nothing is forged, and that error is returned.
 func TestWithoutRandomnessNothingIsForged(t *testing.T) {
 	alice, bob := newParty(t, 1), newParty(t, 2)
 	script, err := ParseScript(testScript, "alice")

@@ -121,7 +121,7 @@ func TestMissingFragmentsAreToldAtTheEnd(t *testing.T) {
 	}
 }
 
-// endless is an input of which no end is near.
+// endless is a practically endless input.
 type endless struct {
 	unit []byte
 	left int64

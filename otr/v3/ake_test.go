@@ -13,15 +13,15 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A scene is alice in some authentication state, and what has been said.
+// A scene is alice in some authentication state, and the messages so far.
 type scene struct {
 	alice, bob *Engine
 	commit     []byte // alice's own D-H Commit, if she has sent one
 	dhKey      []byte // the D-H Key that alice has sent, or received
-	next       []byte // what bob has to say next in this exchange
+	next       []byte // bob's next message in this exchange
 }
 
-// setting is a way to come into an authentication state.
+// setting is a way to reach an authentication state.
 type setting struct {
 	name  string
 	state AuthState
@@ -87,7 +87,7 @@ func commitWithHash(fill byte) []byte {
 	return fromBob(wire.TypeDHCommit, DHCommit{EncryptedGX: make([]byte, 196), HashedGX: bytes.Repeat([]byte{fill}, 32)})
 }
 
-// freshDHKey is a D-H Key that nobody has seen.
+// freshDHKey returns a D-H Key that has not been used before.
 func freshDHKey(t testing.TB) []byte {
 	k, err := newDHKey(testRand(77))
 	if err != nil {
@@ -96,8 +96,7 @@ func freshDHKey(t testing.TB) []byte {
 	return fromBob(wire.TypeDHKey, DHKey{GY: k.public})
 }
 
-// elsewhere returns the message of this type from a key exchange that alice has
-// no part in.
+// elsewhere returns the message of this type from a key exchange without alice.
 func elsewhere(t testing.TB, mt wire.MessageType) []byte {
 	a, b := newTestEngine(Version3, 0), newTestEngine(Version3, 1)
 	a.rand, b.rand = testRand(90), testRand(91)
@@ -170,10 +169,10 @@ func TestAuthenticationStateMachine(t *testing.T) {
 	}
 }
 
-// wantUndisturbed fails unless the exchange is as it was and goes on to its end.
+// wantUndisturbed fails unless the exchange is unchanged and can be completed.
 func wantUndisturbed(t *testing.T, s *scene, before exchange) {
 	t.Helper()
-	before.beaten = s.alice.exchange.beaten // that a commitment has lost is remembered
+	before.beaten = s.alice.exchange.beaten // a lost commitment is remembered
 	if !reflect.DeepEqual(s.alice.exchange, before) || s.alice.Encrypted() {
 		t.Fatal("a message without consequences has changed something")
 	}
@@ -232,7 +231,7 @@ func TestBothYieldAndBothAnswer(t *testing.T) {
 	}
 }
 
-// outOfRange are public values that no D-H key has.
+// outOfRange lists invalid public values of D-H keys.
 func outOfRange() map[string][]byte {
 	p, _ := new(big.Int).SetString(
 		"FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD"+
@@ -289,8 +288,8 @@ func TestCommittedValueOutOfRangeChangesNothing(t *testing.T) {
 	}
 }
 
-// TestSpoiltSignaturesChangeNothing spoils the messages that authenticate, in
-// every field, with the MAC right where that is not what is spoilt.
+// TestSpoiltSignaturesChangeNothing changes each field of the authenticating messages. The
+// MAC stays valid unless it is the changed field.
 func TestSpoiltSignaturesChangeNothing(t *testing.T) {
 	type spoil func(k *sigKeys, m *Signature)
 	reMAC := func(change func(x []byte) []byte) spoil {
@@ -419,8 +418,8 @@ func TestExchangeKeepsTheSessionUntilItSucceeds(t *testing.T) {
 	}
 }
 
-// TestASignatureThatComesAfterAnotherExchangeHasBegunCounts: the peer may have spoken in
-// the session that it completes.
+// TestASignatureThatComesAfterAnotherExchangeHasBegunCounts: the peer may have sent messages
+// in the session that it completes.
 func TestASignatureThatComesAfterAnotherExchangeHasBegunCounts(t *testing.T) {
 	alice, bob := newTestEngine(Version3, 0), newTestEngine(Version3, 1)
 	signature := must(t, bob, must(t, alice, must(t, bob, begin(t, alice))))

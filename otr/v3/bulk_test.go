@@ -8,8 +8,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A message is opened with the keys of one session and comes to the engine in the next, whose
-// key ids are the same.
+// A message is opened with the keys of one session, and reaches the engine in the next
+// session, which has the same key ids.
 func TestWhatWasForeseenInOneSessionIsNotAuthenticInTheNext(t *testing.T) {
 	alice, bob := newSessions(t, Version3)
 	tell(t, alice, bob, "first")

@@ -12,8 +12,8 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// keyRing is what an engine knows: the ids of the latest keys, and whether the
-// peer's previous one is known.
+// keyRing is the key state of an engine: the ids of the latest keys, and whether the peer's
+// previous one is known.
 type keyRing struct {
 	ours, theirs uint32
 	previous     bool
@@ -23,8 +23,8 @@ func ringOf(e *Engine) keyRing {
 	return keyRing{e.session.ourID, e.session.theirID, e.session.theirs[previous] != nil}
 }
 
-// TestKeyIDsOfAConversation follows the ids, counters and revealed keys of a
-// conversation, message by message, as "Key Management" has them.
+// TestKeyIDsOfAConversation checks the ids, counters and revealed keys of a conversation,
+// message by message, according to section "Key Management".
 func TestKeyIDsOfAConversation(t *testing.T) {
 	alice, bob := newSessions(t, Version3)
 	for i, m := range []struct {
@@ -62,8 +62,8 @@ func TestKeyIDsOfAConversation(t *testing.T) {
 	}
 }
 
-// TestRatchetSteps has a message for each pair of keys that the receiver may
-// know, and what it forgets and learns by it.
+// TestRatchetSteps tries a message under each pair of keys that the receiver may know, and
+// checks which keys it then drops and learns.
 func TestRatchetSteps(t *testing.T) {
 	for _, step := range []struct {
 		name          string
@@ -120,8 +120,8 @@ func craft(t testing.TB, alice, bob *Engine, our, their int, counter uint64) []b
 	return authenticate(alice, keys, m)
 }
 
-// authenticate encrypts and authenticates a message of alice's with the keys
-// that the receiver has for her.
+// authenticate encrypts and authenticates a message from alice with the keys that the
+// receiver has for her.
 func authenticate(alice *Engine, keys *pairKeys, m Data) []byte {
 	m.Encrypted = bytes.Clone(m.Encrypted)
 	keys.receive.crypt(m.Encrypted, m.Counter)
@@ -197,7 +197,7 @@ func TestChangedMessagesAreRefused(t *testing.T) {
 	tell(t, alice, bob, "a")
 	tell(t, bob, alice, "b")
 	msg := seal(t, alice, "text")
-	end := len(msg) - 4 // what reveals nothing is not covered
+	end := len(msg) - 4 // the empty list of revealed keys is not covered
 	ring := ringOf(bob)
 	for i := range end {
 		bad := bytes.Clone(msg)
@@ -278,7 +278,7 @@ func TestRevealedKeysVerifyNothingMore(t *testing.T) {
 	if len(revealed) < 20 {
 		t.Fatalf("only %d keys were revealed", len(revealed))
 	}
-	// The last message reveals all that is left.
+	// The last message reveals all remaining keys.
 	for i, e := range ends {
 		last, err := e.SealLast(nil, 0, wire.Plaintext{})
 		if err != nil {
@@ -316,7 +316,7 @@ func TestARevealingMessageEndsWhatItsKeysVerifyAndNotTheSession(t *testing.T) {
 		t.Error("the key of the newest message was not revealed")
 	}
 	wantRefused(t, bob, late, ErrRevealed)
-	// Who has read the revealing message writes under other keys.
+	// A peer that has read the revealing message uses other keys.
 	wantText(t, alice, revealing, "")
 	wantText(t, bob, seal(t, alice, "afterwards"), "afterwards")
 	wantText(t, alice, seal(t, bob, "so it goes on"), "so it goes on")
@@ -353,8 +353,8 @@ func wantForgeryRefused(t *testing.T, e *Engine, msg []byte, key [20]byte) {
 	wantRefused(t, e, forged, ErrUnknownKey)
 }
 
-// withMACKey is what somebody knows to whom only a MAC key was revealed: the
-// cipher's key is any.
+// withMACKey returns the keys of someone who knows only a revealed MAC key: the cipher's key
+// is arbitrary.
 func withMACKey(key [20]byte) *pairKeys {
 	p := new(pairKeys)
 	p.receive.set(AESKey{1})
@@ -362,7 +362,7 @@ func withMACKey(key [20]byte) *pairKeys {
 	return p
 }
 
-// chunks takes revealed MAC keys apart.
+// chunks splits revealed MAC keys.
 func chunks(keys []byte) iter.Seq[[20]byte] {
 	return func(yield func([20]byte) bool) {
 		for c := range slices.Chunk(keys, 20) {

@@ -95,7 +95,7 @@ func TestBodiesOutsideTheirFormAreRefused(t *testing.T) {
 	}
 }
 
-// fuzzBody fuzzes a parser: what it accepts is written as it was read.
+// fuzzBody fuzzes a parser: writing an accepted body gives the same bytes.
 func fuzzBody(f *testing.F, mt wire.MessageType) {
 	f.Add(bodies(f)[mt])
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -115,8 +115,8 @@ func FuzzParseRevealSignature(f *testing.F) { fuzzBody(f, wire.TypeRevealSignatu
 func FuzzParseSignature(f *testing.F)       { fuzzBody(f, wire.TypeSignature) }
 func FuzzParseData(f *testing.F)            { fuzzBody(f, wire.TypeData) }
 
-// FuzzEngineReceive gives any message to an engine in each authentication
-// state, with a session. No forgery changes the session.
+// FuzzEngineReceive passes any message to an engine in each authentication state, with a
+// session. No forgery changes the session.
 func FuzzEngineReceive(f *testing.F) {
 	for mt, body := range bodies(f) {
 		for state := range settings {

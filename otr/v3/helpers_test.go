@@ -49,7 +49,7 @@ func begin(t testing.TB, e *Engine) []byte {
 	return o.Message(e.version, e.tag, e.peer)
 }
 
-// hand gives an engine a copy of a message.
+// hand passes a copy of a message to an engine.
 func hand(t testing.TB, e *Engine, msg []byte) (reply []byte, got wire.Plaintext, err error) {
 	t.Helper()
 	msg = bytes.Clone(msg)
@@ -60,7 +60,7 @@ func hand(t testing.TB, e *Engine, msg []byte) (reply []byte, got wire.Plaintext
 	return e.Receive(h, body, msg, nil)
 }
 
-// must is hand where nothing may go wrong.
+// must is like hand, and fails the test on an error.
 func must(t testing.TB, e *Engine, msg []byte) []byte {
 	t.Helper()
 	reply, _, err := hand(t, e, msg)
@@ -115,7 +115,7 @@ func seal(t testing.TB, e *Engine, text string) []byte {
 	return msg
 }
 
-// parse takes a data message apart.
+// parse parses a data message.
 func parse(t testing.TB, msg []byte) Data {
 	t.Helper()
 	_, body, err := wire.ParseHeader(msg)
@@ -146,7 +146,7 @@ func wantRefused(t testing.TB, e *Engine, msg []byte, reason error) {
 	}
 }
 
-// tell sends a text from one to the other, and it is read.
+// tell sends a text from one end to the other, which must read it.
 func tell(t testing.TB, from, to *Engine, text string) {
 	t.Helper()
 	wantText(t, to, seal(t, from, text), text)

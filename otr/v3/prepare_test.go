@@ -8,8 +8,8 @@ import (
 	"testing/iotest"
 )
 
-// A session goes on in the same way whether what comes next has been prepared or not,
-// and however far.
+// A session continues in the same way whether the next keys have been prepared completely,
+// partly or not at all.
 func TestPreparedKeysAreThoseOfTheSession(t *testing.T) {
 	for name, prepare := range map[string]func(e *Engine, turn int){
 		"never":    func(*Engine, int) {},

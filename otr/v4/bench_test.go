@@ -8,7 +8,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// BenchmarkKeyExchange is a whole one, both sides.
+// BenchmarkKeyExchange measures a whole key exchange, both sides.
 func BenchmarkKeyExchange(b *testing.B) {
 	alice, bob := newEnds(b)
 	for b.Loop() {
@@ -16,7 +16,7 @@ func BenchmarkKeyExchange(b *testing.B) {
 	}
 }
 
-// BenchmarkPingPong is one message each way; every third one needs a DH key.
+// BenchmarkPingPong measures one message each way; every third one needs a DH key.
 func BenchmarkPingPong(b *testing.B) {
 	alice, bob := newSession(b)
 	for b.Loop() {
@@ -25,7 +25,7 @@ func BenchmarkPingPong(b *testing.B) {
 	}
 }
 
-// BenchmarkData is messages of one ratchet.
+// BenchmarkData measures messages of one ratchet.
 func BenchmarkData(b *testing.B) {
 	for _, size := range []int{64, 1 << 10, 64 << 10} {
 		p := wire.Plaintext{Text: bytes.Repeat([]byte("x"), size)}

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// floods gives e messages that nobody can have authenticated, and wants the budget to bound
-// how many of them are looked at: so many at once, and so many more in each second. forged
-// returns another message each time.
+// floods passes forged messages to e, and fails unless the budget bounds how many of them are
+// checked: a burst, and a number per second. forged returns a different message each time.
 func (e *end) floods(forged func(i int) []byte) {
 	e.t.Helper()
 	n := 0
@@ -64,7 +63,7 @@ func TestHonestKeyExchangesCostNothingOfTheBudget(t *testing.T) {
 	}
 }
 
-// Whoever claims new keys in data messages that are nobody's has a budget too.
+// There is also a budget for forged data messages that claim new keys.
 func TestDataMessagesUnderNewKeysThatAreNobodysHaveABudget(t *testing.T) {
 	alice, bob := newSession(t)
 	bob.read(alice.say("0"))
@@ -74,8 +73,8 @@ func TestDataMessagesUnderNewKeysThatAreNobodysHaveABudget(t *testing.T) {
 	bob.read(next)
 }
 
-// A forged Auth-I that is compared with two answers of ours costs two checks, and the one
-// that fits the second costs nothing in the end.
+// A forged Auth-I that is compared with two answers of ours costs two checks; a genuine one
+// that matches the second answer costs nothing in the end.
 func TestAForgedAuthICostsACheckForEachAnswer(t *testing.T) {
 	alice, bob := newEnds(t)
 	authI := bob.answer(alice.answer(bob.start()))
@@ -102,7 +101,7 @@ func TestAForgedAuthICostsACheckForEachAnswer(t *testing.T) {
 	}
 }
 
-// Whoever floods us in the names of many instances has no larger budget.
+// A flood in the names of many instances does not get a larger budget.
 func TestManyInstancesShareOneBudget(t *testing.T) {
 	alice, bob := newEnds(t)
 	identity := bob.start()

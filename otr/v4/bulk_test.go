@@ -8,7 +8,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// What a Foresight has found of one message says nothing of another, which is under another
+// The result of a Foresight for one message does not count for another message under another
 // key.
 func TestAMessageIsVerifiedUnderItsOwnKeyWhateverWasForeseen(t *testing.T) {
 	alice, bob := newSession(t)

@@ -77,8 +77,8 @@ func TestAccountsAreBoundToTheSession(t *testing.T) {
 	bob.answer(alice.answer(bob.start()))
 }
 
-// The states of the section "Protocol States", each a way to bring alice into it. Before
-// and after a session an engine is the same.
+// The states of the section "Protocol States", each with a way to bring alice into it. Before
+// and after a session an engine is in the same state.
 var states = []struct {
 	name  string
 	enter func(alice, bob *end)
@@ -93,8 +93,8 @@ var states = []struct {
 	}},
 }
 
-// The messages of the section "Protocol Events" that are an engine's, each a way for bob to
-// make one that is as good as he can make it in alice's state.
+// The messages of the section "Protocol Events" that an engine handles, each with a way for
+// bob to make the best possible one for alice's state.
 var messages = []struct {
 	name string
 	make func(t *testing.T, alice, bob *end) []byte
@@ -127,8 +127,8 @@ var messages = []struct {
 	}},
 }
 
-// What the specification says of each state and message: the answer, the state of the key
-// exchange, whether there is a session, and the error if the message is not for the state.
+// The specification's result for each state and message: the answer, the state of the key
+// exchange, whether there is a session, and the error if the message is not expected.
 type outcome struct {
 	answer  wire.MessageType
 	state   AuthState
@@ -253,8 +253,8 @@ func TestWhatTheUserCanBeginInEveryState(t *testing.T) {
 	}
 }
 
-// crossingStart makes both ends send an Identity message, and names them by what becomes of
-// it.
+// crossingStart makes both ends send an Identity message, and returns the winner and the
+// loser.
 func crossingStart(t *testing.T) (winner, loser *end, winners, losers []byte) {
 	t.Helper()
 	alice, bob := newEnds(t)
@@ -326,8 +326,8 @@ func TestOurOwnIdentityMessageIsAnEcho(t *testing.T) {
 	}
 }
 
-// network runs a key exchange between two ends whose messages stay in order, and takes its
-// steps from a path: which of the steps that are possible comes next, each time.
+// network runs a key exchange between two ends whose messages stay in order. A path chooses
+// each time which of the possible steps comes next.
 type network struct {
 	ends   [2]*end
 	queues [2][][]byte // to ends[i]
@@ -498,8 +498,8 @@ func TestAProfileThatExpiresDuringTheExchangeEndsIt(t *testing.T) {
 	alice.answer(identity)
 }
 
-// forge returns a copy of an Identity or Auth-R message with other values in it, as somebody
-// could make it who has bob's long-term keys but wants to cheat.
+// forge returns a copy of an Identity or Auth-R message with other values, as a cheater with
+// bob's long-term keys could make it.
 func forge(t *testing.T, msg []byte, change func(ecdh, dh, firstECDH, firstDH *[]byte)) []byte {
 	t.Helper()
 	h, body, err := wire.ParseHeader(msg)
@@ -758,8 +758,8 @@ func TestAuthStatesHaveTheNamesOfTheSpecification(t *testing.T) {
 	}
 }
 
-// TestAnAuthIThatComesAfterAnotherExchangeHasBegunCounts: the peer may have spoken in the
-// session that it completes.
+// TestAnAuthIThatComesAfterAnotherExchangeHasBegunCounts: the peer may have sent messages in
+// the session that it completes.
 func TestAnAuthIThatComesAfterAnotherExchangeHasBegunCounts(t *testing.T) {
 	alice, bob := newEnds(t)
 	authI := bob.answer(alice.answer(bob.start()))

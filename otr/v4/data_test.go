@@ -15,7 +15,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// parseData takes a data message apart.
+// parseData parses a data message.
 func parseData(t testing.TB, msg []byte) Data {
 	t.Helper()
 	_, body, err := wire.ParseHeader(msg)
@@ -29,8 +29,8 @@ func parseData(t testing.TB, msg []byte) Data {
 	return d
 }
 
-// refuses gives the end a data message that must be refused with this error, and wants
-// nothing to have changed.
+// refuses passes a data message to the end, and fails unless it is refused with this error
+// and nothing changes.
 func (e *end) refuses(msg []byte, want error) {
 	e.t.Helper()
 	before := snapshot(e.Engine)
@@ -204,8 +204,8 @@ func TestLostMessagesAreLostAlone(t *testing.T) {
 	}
 }
 
-// TestAnyOrderOfDeliveryIsReadOnce lets a network that loses, delays, reorders and repeats
-// carry a conversation; whatever it delivers is read exactly once.
+// TestAnyOrderOfDeliveryIsReadOnce runs a conversation over a network that loses, delays,
+// reorders and repeats messages; every delivered message is read exactly once.
 func TestAnyOrderOfDeliveryIsReadOnce(t *testing.T) {
 	type letter struct {
 		msg  []byte
@@ -265,8 +265,8 @@ func TestOneMessageCanSkipAThousandAndNoMore(t *testing.T) {
 	bob.refuses(alice.say("next ratchet"), ErrTooManySkipped)
 }
 
-// A line of 300 bytes that claims that hundreds are missing before it costs milliseconds of
-// hashing. Forged ones have a budget; honest ones pay nothing.
+// A line of 300 bytes that claims that hundreds of messages before it are missing costs
+// milliseconds of hashing. There is a budget for forged ones; honest ones do not use it.
 func TestForgedMessagesThatSkipManyHaveABudget(t *testing.T) {
 	alice, bob := newSession(t)
 	bob.read(alice.say("0"))
@@ -495,8 +495,8 @@ func TestEveryByteOfADataMessageIsAuthenticated(t *testing.T) {
 	}
 }
 
-// sealed is a data message with the given head, MACed with keys that the receiver does not
-// have: nobody can do better who is not the peer.
+// sealed returns a data message with the given head and a MAC with keys that the receiver
+// does not have. Nobody except the peer can do better.
 func sealed(h wire.Header, d Data) []byte {
 	d.Encrypted, d.MAC = []byte("encrypted"), make([]byte, macLen)
 	return d.Append(h.Append(nil))
@@ -701,7 +701,7 @@ func TestSecretsOfOldRatchetsAreGone(t *testing.T) {
 	}
 }
 
-// The secrets of the key exchange go as soon as they have done what they were for: x and a
+// The secrets of the key exchange are wiped as soon as they are no longer needed: x and a
 // before the Auth-R is sent, Bob's first ratchet secrets when he has the Auth-R, and y and b
 // with the offer.
 func TestSecretsOfTheKeyExchangeAreGoneAtOnce(t *testing.T) {

@@ -96,9 +96,9 @@ func FuzzParsePlaintext(f *testing.F) {
 	})
 }
 
-// FuzzReceive gives an engine in every state any message. A Data, Auth-R or Auth-I message
-// it may accept only if it is the honest peer's, byte for byte; what it refuses must change
-// nothing.
+// FuzzReceive passes any message to an engine in every state. It may accept a Data, Auth-R or
+// Auth-I message only if it equals the honest peer's, byte for byte; a refused message must
+// change nothing.
 func FuzzReceive(f *testing.F) {
 	type place struct {
 		engine *Engine

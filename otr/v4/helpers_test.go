@@ -24,7 +24,7 @@ func newIdentity(t testing.TB, seed byte) *keys.Ed448PrivateKey {
 	return k
 }
 
-// testClock is what every client of the tests takes for now, until it is moved.
+// testClock is the clock of all clients in the tests.
 type testClock struct{ now time.Time }
 
 func (c *testClock) Now() time.Time { return c.now }
@@ -55,7 +55,7 @@ type end struct {
 	*Engine
 }
 
-// newEnds returns alice and bob, who have not spoken yet.
+// newEnds returns alice and bob, without any exchange yet.
 func newEnds(t testing.TB) (alice, bob *end) {
 	t.Helper()
 	make := func(name string, seed byte, peer uint32) *end {
@@ -90,7 +90,7 @@ func (e *end) startAgain() []byte {
 	return e.start()
 }
 
-// take gives the end a message and returns what came of it. The message is not changed.
+// take passes a message to the end and returns the result. It does not change the message.
 func (e *end) take(msg []byte) (reply []byte, got wire.Plaintext, err error) {
 	e.t.Helper()
 	msg = append([]byte(nil), msg...)
@@ -101,7 +101,7 @@ func (e *end) take(msg []byte) (reply []byte, got wire.Plaintext, err error) {
 	return e.Receive(h, body, msg, nil)
 }
 
-// answer gives the end a message that must be accepted, and returns its answer.
+// answer passes a message that must be accepted to the end, and returns its answer.
 func (e *end) answer(msg []byte) []byte {
 	e.t.Helper()
 	reply, _, err := e.take(msg)
@@ -111,7 +111,7 @@ func (e *end) answer(msg []byte) []byte {
 	return reply
 }
 
-// read gives the end a data message that must be readable, and returns its text.
+// read passes a data message that must be readable to the end, and returns its text.
 func (e *end) read(msg []byte) string {
 	e.t.Helper()
 	_, got, err := e.take(msg)

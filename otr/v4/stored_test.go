@@ -12,7 +12,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// A stored session comes from a file that may be damaged: it is read whole or refused whole.
+// A stored session may come from a damaged file: it is either read completely or refused.
 func TestAStoredSessionIsReadWholeOrRefused(t *testing.T) {
 	alice, bob := newSession(t)
 	alice.say("lost")

@@ -12,12 +12,12 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// forgeTransitional makes a profile of keys of a stranger that carries a valid transitional
-// signature by victim, whose public half alone it needs.
+// forgeTransitional makes a profile for a stranger's keys with a valid transitional signature
+// by victim, of which it needs only the public half.
 //
-// What the DSA key signs is not hashed. So there are signatures of numbers that nobody can
-// choose, made of public values; and the forging key, which may be any point since nobody has
-// to know its secret, makes up for the difference between such a number and a profile.
+// The DSA key signs its message without hashing it. So anyone can make signatures of numbers
+// that they cannot choose, from public values. The forging key may be any point, because
+// nobody has to know its secret, so it can be chosen to make the profile match such a number.
 func forgeTransitional(t *testing.T, tag uint32, victim *keys.DSAPublicKey, p, q, g, y *big.Int, expires time.Time) []byte {
 	t.Helper()
 	random := steady(99)
@@ -70,8 +70,8 @@ func forgeTransitional(t *testing.T, tag uint32, victim *keys.DSAPublicKey, p, q
 	}
 }
 
-// Transitional signatures can be forged, and nothing shows it. This is why PeerKey.DSA
-// warns of taking them for more than a hint.
+// Transitional signatures can be forged without a trace. Therefore the comment of PeerKey.DSA
+// warns that they prove nothing.
 func TestAnybodyCanMakeATransitionalSignature(t *testing.T) {
 	victim, err := keys.GenerateDSA(steady(5))
 	if err != nil {

@@ -61,7 +61,7 @@ func TestLinesThatAreWholeAreLeftAlone(t *testing.T) {
 	}
 }
 
-// What cannot belong to the line ends the wait, and is not swallowed.
+// A line that cannot belong to the cut one ends the wait and is not lost.
 func TestACutLineIsGivenUpForWhatCannotBelongToIt(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	for _, next := range []string{"hello, you", "?OTRv3?", cutLines[0], cutLines[2], ""} {
@@ -110,8 +110,8 @@ func TestACutLineHoldsABoundedNumberOfBytes(t *testing.T) {
 	}
 }
 
-// However a line is cut, and whatever comes, nothing but a line that came or the
-// joined parts comes out.
+// However a line is cut, and whatever comes, the result is either a line that came or the
+// joined parts.
 func FuzzJoin(f *testing.F) {
 	for _, line := range cutLines {
 		f.Add([]byte(line[:20] + "\n" + line[20:] + "\nhello"))
