@@ -2,8 +2,6 @@ package otr_test
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha1"
@@ -12,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/segmentio/asm/base64"
-	"golang.org/x/crypto/chacha20poly1305"
 
+	"otrpipe/internal/keystream"
 	"otrpipe/otr/group"
 	"otrpipe/otr/keys"
 )
@@ -44,7 +42,7 @@ func limitBulk(b *testing.B, decode bool, crypt func(texts [][]byte)) {
 func limitWork(decode bool, crypt func(texts [][]byte)) (work func()) {
 	texts, lines := make([][]byte, limitMessages), make([][]byte, limitMessages)
 	for i := range texts {
-		texts[i] = make([]byte, bulkSize, bulkSize+chacha20poly1305.Overhead)
+		texts[i] = make([]byte, bulkSize)
 		lines[i] = make([]byte, base64.StdEncoding.EncodedLen(bulkSize))
 		base64.StdEncoding.Encode(lines[i], texts[i])
 	}
@@ -62,9 +60,8 @@ func limitWork(decode bool, crypt func(texts [][]byte)) (work func()) {
 }
 
 func limitV3(texts [][]byte) {
-	block, _ := aes.NewCipher(make([]byte, 16))
-	for _, text := range texts {
-		cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(text, text)
+	for i, text := range texts {
+		keystream.AES128CTR(new([16]byte), uint64(i), text)
 		mac := hmac.New(sha1.New, make([]byte, 20))
 		mac.Write(text)
 		mac.Sum(nil)
@@ -72,10 +69,9 @@ func limitV3(texts [][]byte) {
 }
 
 func limitV4(texts [][]byte) {
-	aead, _ := chacha20poly1305.New(make([]byte, chacha20poly1305.KeySize))
 	macs, keys := make([][]byte, len(texts)), make([][]byte, len(texts))
 	for i, text := range texts {
-		aead.Seal(text[:0], make([]byte, chacha20poly1305.NonceSize), text, nil)
+		keystream.ChaCha20(new([32]byte), text)
 		macs[i], keys[i] = make([]byte, 64), make([]byte, 64)
 	}
 	group.KDFs(macs, group.UsageAuthenticator, keys, texts)
