@@ -274,6 +274,7 @@ func TestAFriendsSecondClientDoesNotEndTheSession(t *testing.T) {
 			l := h.begin("otrpipe", "connect", "--mode", "lines", "--otr", "3", "--events", events,
 				"--", "socat", "-", "TCP:"+w.listener.Addr().String())
 			first.wait("secure", 1)
+			eventually(t, "the session", func() bool { return strings.Contains(l.stderr.String(), "secure with OTRv3 key") }, l.stderr.String)
 			second := newRemote(t, libotr, "--versions", "3", "--on", "start="+test.asks)
 			w.join(t, second)
 			second.wait("done", 1)
