@@ -309,7 +309,11 @@ func (s *storm) offline() {
 		}
 	}
 
-	// Other changes of the home.
+	// Other changes of the home. If the removal of carol was killed in an earlier round, she
+	// may still be there.
+	if _, err := os.Stat(s.path("home/identities/carol")); err == nil {
+		s.must("keys", "remove", "-y", "carol")
+	}
 	for _, args := range [][]string{
 		{"contacts", "trust", "bob"}, {"contacts", "distrust", "bob"},
 		{"keygen", "-i", "carol"}, {"keys", "remove", "-y", "carol"},
