@@ -73,6 +73,7 @@ func errands() []errand {
 				w.t.Errorf("%s: the contact is not remembered", p.describe())
 				return
 			}
+			os.RemoveAll(w.path("disk/application")) // the change needs room
 			w.must("contacts", "remove", "carol")
 		}},
 		{"fingerprint", func(w *world) []string { return []string{"fingerprint", "-i", "alice"} }, "", func(w *world, p *process) {
@@ -183,18 +184,27 @@ func TestAFullDiskDamagesNothing(t *testing.T) {
 	}
 	defer syscall.Unmount(disk, syscall.MNT_DETACH)
 	w.home = filepath.Join(disk, "home")
-	for name, content := range whole {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(w.home, name)), 0o700); err != nil {
+	begin := func() {
+		if err := os.RemoveAll(w.home); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(w.home, name), content, 0o600); err != nil {
-			t.Fatal(err)
+		for name, content := range whole {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(w.home, name)), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(w.home, name), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
+		os.Remove(w.path("disk/ensembles"))
+		w.prepareErrands(rand.New(rand.NewPCG(*seed, 0)))
 	}
-	w.prepareErrands(rand.New(rand.NewPCG(*seed, 0)))
 	all := errands()
 	failed := make(map[string]int)
 	rounds(t, 1, func(n int, random *rand.Rand) {
+		if n%someRounds == 0 {
+			begin()
+		}
 		e := all[random.IntN(len(all))]
 		w.renewEnsembles()
 		// From a disk with no room at all to one with enough of it.
@@ -226,6 +236,9 @@ func TestAFullDiskDamagesNothing(t *testing.T) {
 }
 
 const (
+	// someRounds is after how many rounds the home is made anew: it remembers used and revoked
+	// ensembles, and would fill the small disk in some thousands of rounds.
+	someRounds = 200
 	// envDisk is set for a copy of the test that may mount.
 	envDisk = "TORTURE_DISK"
 	// noMounts marks the failure of such a copy.
