@@ -150,19 +150,20 @@ func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 		c.instance(peerID{version: version, tag: receiver})
 	}
 	now := c.cfg.Now()
+	var replaced *pendingOffer
 	if c.pending == nil || c.pending.version != version || c.pending.revealed() {
 		o, err := c.protocols[version].newOffer()
 		if err != nil {
 			return nil, err
 		}
-		c.withdraw()
-		c.pending = &pendingOffer{offer: o, version: version, first: now}
+		replaced, c.pending = c.pending, &pendingOffer{offer: o, version: version, first: now}
 	}
 	o := c.pending
 	o.since, o.receiver, o.open = now, receiver, o.open || open
 	o.sends++
 	for id, p := range c.peers {
-		if id.version == version && (open || id.tag == receiver) {
+		switch {
+		case id.version == version && (open || id.tag == receiver):
 			if p.second {
 				p.second = false // it may get the next session
 				p.engine.forget()
@@ -170,7 +171,12 @@ func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 			p.refused = false
 			p.engine.begin(o.offer)
 			p.stepped = now
+		case replaced != nil && !p.second:
+			p.engine.forget()
 		}
+	}
+	if replaced != nil {
+		replaced.wipe() // only now, because begin may keep a copy for a late Signature
 	}
 	return o.message(receiver), nil
 }
@@ -626,7 +632,8 @@ func (c *Conversation) dueAt(since time.Time, d time.Duration) time.Time {
 	return c.delays.departure(since).Add(d)
 }
 
-// waits returns how long to wait for a key exchange with p; false: there is none.
+// waits returns how long to wait for a key exchange with p; false: there is none. While the
+// session's peer goes on to write, its answer may be in a queue behind what it writes.
 func (c *Conversation) waits(p *peer) (until time.Time, ok bool) {
 	if p.second {
 		return c.dueAt(p.moved(), exchangeTimeout), true
@@ -637,6 +644,9 @@ func (c *Conversation) waits(p *peer) (until time.Time, ok bool) {
 	until = p.moved()
 	if c.pending != nil && c.pending.since.After(until) {
 		until = c.pending.since
+	}
+	if p == c.active && p.seen.After(until) && p.seen.Sub(p.stepped) < maxQueue {
+		until = p.seen
 	}
 	return c.dueAt(until, exchangeTimeout), true
 }

@@ -25,6 +25,10 @@ const (
 	// exchangeTimeout is how long a key exchange may wait for the peer's next
 	// message before it is given up.
 	exchangeTimeout = time.Minute
+	// maxQueue is how long a key exchange may wait in all for a peer that writes in the
+	// meantime: some IRC clients send one line every five to six seconds, and what a person
+	// has pasted goes out before the answer.
+	maxQueue = 10 * time.Minute
 	// leastPatience is how long an offer or an answer counts as fresh on a fast network. A
 	// fresh one is never sent again, because some peers answer every copy of an Identity
 	// message with new keys, and then neither side can tell which answer counts.

@@ -2,6 +2,7 @@ package otr_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -318,5 +319,58 @@ func TestTheAnswerToAnEndsOwnQueryGoesFirst(t *testing.T) {
 		if lines := tickOf(t, alice); asked != (kinds(lines) == "D-H Commit") {
 			t.Errorf("it has asked: %v; then it sends %s", asked, kinds(lines))
 		}
+	}
+}
+
+// Some clients send one line every few seconds, however much their user has typed. What they
+// have typed before they get our D-H Commit goes out before their answers, under the old
+// keys, and what they type afterwards goes out behind their answers, under the new ones.
+// Nothing of it is lost, although this end has begun again in the meantime.
+func TestNewKeysThatWaitBehindATypedTextLoseNothing(t *testing.T) {
+	for _, texts := range []int{5, 30, 200} {
+		t.Run(fmt.Sprint(texts, " texts"), func(t *testing.T) {
+			alice, bob := newSession(t)
+			const gap = 2 * time.Second // between bob's lines
+			var queue [][]byte
+			typed := 0
+			types := func() {
+				typed++
+				queue = append(queue, cloneLines(bob.say(fmt.Sprint("text ", typed)))...)
+			}
+			send := func(lines [][]byte) {
+				for _, line := range cloneLines(lines) {
+					if kinds([][]byte{line}) == "Reveal Signature" {
+						for typed < texts { // before it arrives
+							types()
+						}
+					}
+					queue = append(queue, cloneLines(bob.receive(line).Send)...)
+				}
+			}
+			send(alice.refresh())
+			for len(queue) > 0 {
+				alice.clock.advance(gap)
+				send(tickOf(t, alice))
+				line := queue[0]
+				queue = queue[1:]
+				send(alice.receive(line).Send)
+				if typed < texts+20 {
+					types()
+				}
+			}
+			if lost := count[otr.Unreadable](alice.events); lost > 0 {
+				t.Errorf("%d texts cannot be read", lost)
+			}
+			if len(alice.texts) != typed {
+				t.Errorf("%d of %d texts have arrived", len(alice.texts), typed)
+			}
+			for i, text := range alice.texts {
+				if want := fmt.Sprint("text ", i+1); text != want {
+					t.Fatalf("%q arrives in place of %q", text, want)
+				}
+			}
+			wantSameSession(t, alice, bob)
+			wantTalk(t, alice, bob)
+		})
 	}
 }
