@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 const pidginAccounts = `<?xml version='1.0' encoding='UTF-8' ?>
@@ -135,17 +136,19 @@ func TestOtrIRCTalksWithPidgin(t *testing.T) {
 	bob.say(strings.Repeat("0123456789abcde ", 320) + "our end\n")
 	p.sees("0123456789abcde our end")
 
+	// Pidgin sends a line every two seconds, so what is typed goes out long after the new keys
+	// have begun at its end.
 	refreshed := make(chan int, 1)
 	go func() { refreshed <- h.code("refresh") }()
-	typed := 0
-	for len(refreshed) == 0 || typed < 10 {
-		typed++
-		p.says(fmt.Sprintf("the friend says %d.", typed))
+	const texts = 20
+	for n := 1; n <= texts; n++ {
+		p.says(fmt.Sprintf("the friend says %d.", n))
+		time.Sleep(300 * time.Millisecond)
 	}
 	if code := <-refreshed; code != 0 {
 		t.Errorf("refresh: exit code %d", code)
 	}
-	for n := 1; n <= typed; n++ {
+	for n := 1; n <= texts; n++ {
 		bob.wait(fmt.Sprintf("the friend says %d.\n", n))
 	}
 	bob.in.Close()
@@ -153,6 +156,6 @@ func TestOtrIRCTalksWithPidgin(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	if clear := strings.Count(wire.String(), ":the friend says"); clear > 0 {
-		t.Errorf("%d texts in clear, of %d", clear, typed)
+		t.Errorf("%d texts in clear, of %d", clear, texts)
 	}
 }
