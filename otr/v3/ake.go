@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"otrpipe/internal/keystream"
 	"otrpipe/otr/group"
@@ -158,23 +159,37 @@ type lateSignature struct {
 	keys *akeKeys
 }
 
+func (l *lateSignature) wipe() {
+	l.ours.wipe()
+	l.keys.wipe()
+}
+
+// maxLate bounds the exchanges whose Signature may still come. A peer with a slow queue may
+// send several copies of one D-H Key before its Signature, and each copy looks like the
+// answer to our latest commitment. There are at most as many as there are retries.
+const maxLate = 5
+
 // keepLate keeps the values for checking a Signature that may be on its way.
 func (e *Engine) keepLate() {
 	x := &e.exchange
 	if x.state != AuthAwaitingSig {
 		return
 	}
-	e.forgetLate()
-	e.late = &lateSignature{ours: *x.offer.key, gy: x.gy, keys: x.keys}
+	if len(e.late) == maxLate {
+		e.forgetLateUntil(1)
+	}
+	e.late = append(e.late, &lateSignature{ours: *x.offer.key, gy: x.gy, keys: x.keys})
 	x.keys = nil
 }
 
-func (e *Engine) forgetLate() {
-	if e.late != nil {
-		e.late.ours.wipe()
-		e.late.keys.wipe()
-		e.late = nil
+func (e *Engine) forgetLate() { e.forgetLateUntil(len(e.late)) }
+
+// forgetLateUntil forgets the first n exchanges whose Signature may still come.
+func (e *Engine) forgetLateUntil(n int) {
+	for _, l := range e.late[:n] {
+		l.wipe()
 	}
+	e.late = slices.Delete(e.late, 0, n)
 }
 
 // clear forgets everything and returns to AuthNone. It does not wipe the offer, which other
@@ -310,9 +325,9 @@ func (e *Engine) receiveSignature(body []byte) error {
 	if err != nil {
 		return err
 	}
-	if l := e.late; l != nil {
+	for i, l := range e.late {
 		if err := e.signedBy(m, l.keys, &l.ours, l.gy); err == nil {
-			e.forgetLate()
+			e.forgetLateUntil(i + 1) // the peer's Signatures come in the order of the exchanges
 			return nil
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 	"reflect"
+	"slices"
 	"testing"
 
 	"otrpipe/otr/wire"
@@ -437,8 +438,50 @@ func TestASignatureThatComesAfterAnotherExchangeHasBegunCounts(t *testing.T) {
 	if ssid, _ := bob.SSID(); second != ssid || second == first {
 		t.Fatal("the second exchange does not end in a session of its own")
 	}
-	if alice.late != nil {
+	if len(alice.late) > 0 {
 		t.Fatal("what was kept for the Signature is still there")
+	}
+}
+
+// TestASignatureCountsAfterACopyOfTheDHKey: a copy of the first D-H Key looks like the answer
+// to the second commitment, and the exchange that begins with it leads nowhere. The Signature
+// of the first one still counts, however often that happens, and what is kept is bounded and
+// wiped.
+func TestASignatureCountsAfterACopyOfTheDHKey(t *testing.T) {
+	alice, bob := newTestEngine(Version3, 0), newTestEngine(Version3, 1)
+	key := must(t, bob, begin(t, alice))
+	signature := must(t, bob, must(t, alice, bytes.Clone(key)))
+	for range maxLate - 1 {
+		begin(t, alice)
+		must(t, alice, bytes.Clone(key))
+	}
+	begin(t, alice)
+	if len(alice.late) != maxLate {
+		t.Fatalf("%d of %d exchanges are kept", len(alice.late), maxLate)
+	}
+	first, kept := alice.late[0], slices.Clone(alice.late)
+	must(t, alice, bytes.Clone(signature))
+	id, _ := alice.SSID()
+	if ssid, _ := bob.SSID(); !alice.Encrypted() || id != ssid {
+		t.Fatal("the late Signature begins no session")
+	}
+	if *first.keys != (akeKeys{}) || len(alice.late) != maxLate-1 {
+		t.Fatalf("%d exchanges are kept, and the keys of the one that is over are %v", len(alice.late), first.keys)
+	}
+	wantRefused(t, alice, signature, ErrIgnored)
+	must(t, alice, bytes.Clone(key))
+	begin(t, alice) // there is no room for one more after that
+	must(t, alice, bytes.Clone(key))
+	begin(t, alice)
+	if len(alice.late) != maxLate {
+		t.Fatalf("%d exchanges are kept", len(alice.late))
+	}
+	kept = append(kept, alice.late...)
+	alice.Forget()
+	for _, l := range kept {
+		if *l.keys != (akeKeys{}) {
+			t.Fatal("keys have not been wiped")
+		}
 	}
 }
 

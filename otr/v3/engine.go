@@ -26,7 +26,7 @@ type Engine struct {
 	onKey    func(UsedKey) // may be nil
 
 	exchange exchange
-	late     *lateSignature // nil: no late Signature can come
+	late     []*lateSignature // exchanges whose Signature may still come, oldest first
 	session  *session
 	sessions int
 
@@ -86,7 +86,7 @@ func (e *Engine) Forget() {
 func (e *Engine) Relinquish() bool {
 	e.keepLate()
 	e.exchange.clear()
-	return e.late != nil
+	return len(e.late) > 0
 }
 
 // AuthState returns the authentication state.
