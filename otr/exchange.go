@@ -169,6 +169,7 @@ func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 				p.engine.forget()
 			}
 			p.refused = false
+			c.unsure = c.unsure || p == c.active && p.engine.exchanging()
 			p.engine.begin(o.offer)
 			p.stepped = now
 		case replaced != nil && !p.second:
@@ -554,7 +555,6 @@ func (c *Conversation) retry(p *peer, got *Received) {
 		if missed := p.engine.unanswered(); missed != nil {
 			c.reply(got, missed, p.id.version, p.id.tag)
 		}
-		c.unsure = c.unsure || p == c.active && p.engine.exchanging()
 		msg, err = c.offer(p.id.version, p.id.tag)
 	}
 	if err != nil {

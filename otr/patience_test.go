@@ -374,3 +374,25 @@ func TestNewKeysThatWaitBehindATypedTextLoseNothing(t *testing.T) {
 		})
 	}
 }
+
+// A text waits although this end has begun again before the Signature came, for whatever
+// reason: the peer has the new keys already and could not read it.
+func TestTextsWaitForALateSignatureAfterAnotherRefresh(t *testing.T) {
+	alice, bob := newSession(t)
+	signature := bob.all(alice.all(bob.all(alice.refresh())))
+	alice.clock.advance(time.Minute / 2)
+	if got := kinds(alice.refresh()); got != "D-H Commit" { // before Tick
+		t.Fatalf("a second refresh sends %s", got)
+	}
+	if !alice.Exchanging() {
+		t.Fatal("a text would be sent under keys that the peer has dropped")
+	}
+	alice.all(signature)
+	if alice.Exchanging() {
+		t.Fatal("texts still wait")
+	}
+	bob.all(alice.say("under the new keys"))
+	if len(bob.texts) != 1 {
+		t.Fatalf("bob reads %q: %v", bob.texts, bob.events)
+	}
+}
