@@ -235,8 +235,13 @@ func (l *link) watchExchange() {
 }
 
 // waitedLong lets data move again when a key exchange has taken too long. The peer does not
-// want new keys; perhaps it still has the old ones.
+// want new keys; perhaps it still has the old ones. While the peer writes, its answer may be
+// in a queue behind what it writes, and data waits until the Conversation gives up.
 func (l *link) waitedLong() {
+	if by := after(l.heard, l.cfg.Timeout); l.now.Before(by) {
+		l.exchangeBy = by
+		return
+	}
 	l.hold, l.exchangeBy = gaveUp, time.Time{}
 }
 

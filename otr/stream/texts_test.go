@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -321,6 +322,72 @@ func TestWithAnotherClientNothingWaits(t *testing.T) {
 		if d := time.Since(start); d > 1100*time.Millisecond {
 			t.Errorf("it took %v", d)
 		}
+	})
+}
+
+// A client that sends one line every few seconds has the new keys long before its Signature
+// arrives, if its user has pasted a long text. What is written here meanwhile waits for the
+// Signature, for longer than Timeout, and is not sent under keys that the peer has dropped.
+func TestATextWaitsWhileThePeersAnswerIsInAQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const gap = 6 * time.Second
+		e, x := meetLines(t, setting{lines: true})
+		var mu sync.Mutex // guards the rest
+		var queue [][]byte
+		var heard []string
+		more := 25 // texts that are pasted behind the D-H Key
+		go func() {
+			for {
+				line, err := x.in.ReadBytes('\n')
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				r, err := x.c.Receive(bytes.TrimSuffix(line, []byte("\n")))
+				if err != nil {
+					t.Error(err)
+				}
+				for _, answer := range r.Send {
+					queue = append(queue, append(bytes.Clone(answer), '\n'))
+				}
+				if r.HasText {
+					heard = append(heard, string(r.Text))
+				}
+				for ; len(r.Send) > 0 && more > 0; more-- {
+					b, err := x.c.AppendMessage(nil, otr.Message{Text: []byte("pasted")})
+					if err != nil {
+						t.Error(err)
+					}
+					queue = append(queue, b)
+				}
+				mu.Unlock()
+			}
+		}()
+		if err := e.lines.Do((*otr.Conversation).Refresh); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		for i := 0; ; i++ {
+			mu.Lock()
+			if len(queue) == 0 {
+				mu.Unlock()
+				break
+			}
+			line := queue[0]
+			queue = queue[1:]
+			mu.Unlock()
+			x.out.Write(line)
+			if i == 2 {
+				e.lines.WriteMessage([]byte("written meanwhile"))
+			}
+			time.Sleep(gap)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if want := []string{"written meanwhile"}; !slices.Equal(heard, want) {
+			t.Errorf("the peer reads %q: %v", heard, e.events())
+		}
+		x.out.Close()
 	})
 }
 
