@@ -31,7 +31,7 @@ const (
 
 // BulkMessages returns the best number of messages for one call of AppendMessages, and of
 // lines for ReceiveAll. For several cores it is three units per core, up to maxBulkMessages,
-// because another core starts late by the time of about half a unit.
+// because waking another core costs as much as a part of a unit.
 func BulkMessages() int {
 	cores := runtime.GOMAXPROCS(0)
 	if cores == 1 {
@@ -46,10 +46,12 @@ const fewBytes = 96 << 10
 
 // A crew is the group of cores that work on a batch.
 type crew struct {
-	unit   int            // how many messages a core takes at a time
-	work   func(core int) // set when start is closed
-	start  chan struct{}
-	others sync.WaitGroup
+	unit      int            // how many messages a core takes at a time
+	work      func(core int) // set before preparing is 0
+	preparing atomic.Int32   // 1 until finish is called
+	start     chan struct{}  // closed when preparing is 0
+	busy      atomic.Int32   // the other cores that have not finished
+	others    sync.WaitGroup
 }
 
 // newCrew starts as many cores as are useful for n messages of a version with a total of size
@@ -60,16 +62,28 @@ func newCrew(version, n, size int) *crew {
 	if version == v4.Version {
 		c.unit = bulkUnit
 	}
+	c.preparing.Store(1)
 	if size <= fewBytes {
 		return c
 	}
 	cores := min((n+c.unit-1)/c.unit, runtime.GOMAXPROCS(0), maxBulkCores)
+	if cores < 2 {
+		return c
+	}
+	c.busy.Store(int32(cores - 1))
 	for core := 1; core < cores; core++ {
 		c.others.Go(func() {
-			<-c.start
+			if !soonZero(&c.preparing) {
+				<-c.start
+			}
 			c.work(core)
+			c.busy.Add(-1)
 		})
 	}
+	// Go expects the goroutine that was started last to run soon on this core, when this
+	// goroutine blocks. Before another core takes it over, it sleeps for 3 µs, which on Linux
+	// become more than 50. So the last one is a goroutine that has nothing to do.
+	c.others.Go(func() {})
 	return c
 }
 
@@ -87,9 +101,27 @@ func (c *crew) finish(n int, f func(core, first, end int)) {
 			}
 		}
 	}
+	c.preparing.Store(0)
 	close(c.start)
 	c.work(0)
+	soonZero(&c.busy)
 	c.others.Wait()
+}
+
+// maxYields is how often a core that waits for another one yields to other goroutines before
+// it sleeps: for about 50 µs, which is what waking it would take.
+const maxYields = 300
+
+// soonZero waits for n to become 0, but only for a time in which it is not worth sleeping. It
+// reports whether n is 0.
+func soonZero(n *atomic.Int32) bool {
+	for range maxYields {
+		if n.Load() == 0 {
+			return true
+		}
+		runtime.Gosched()
+	}
+	return false
 }
 
 // sealings holds settled messages of any version.
