@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"time"
+
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/control"
@@ -14,8 +16,30 @@ func refreshCommand() *cli.Command {
 			"  otrpipe refresh\n" +
 			"  otrpipe refresh -s work",
 		Flags:  controlFlags(),
-		Action: func(c *cli.Context) error { return ask(c, control.Request{Refresh: true}) },
+		Action: refresh,
 	}
+}
+
+// refreshNote is how long refresh waits before it says what it is waiting for. Most clients
+// answer within a second or two.
+const refreshNote = 15 * time.Second
+
+func refresh(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	session, err := theSession(c)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	p, peer := ioOf(c), sessionPeer(session)
+	note := time.AfterFunc(refreshNote, func() {
+		p.Note("still waiting for %s's answer, which may be queued behind other messages (Ctrl-C stops waiting)", peer)
+	})
+	defer note.Stop()
+	_, err = session.Do(c.Context, control.Request{Refresh: true})
+	return err
 }
 
 // ask makes a live session do something whose only result is success or an error.

@@ -77,7 +77,7 @@ func runSMP(c *cli.Context) error {
 			request.Run = session.Run
 		}
 	}
-	p, peer := ioOf(c), smpPeer(session)
+	p, peer := ioOf(c), sessionPeer(session)
 	watched := !request.Abort && terminal.Is(p.Messages.File())
 	if watched && session.Asked == nil {
 		p.Note("waiting for %s's answer (Ctrl-C gives up)", peer)
@@ -89,8 +89,8 @@ func runSMP(c *cli.Context) error {
 	return err
 }
 
-// smpPeer returns the name by which messages call a session's peer.
-func smpPeer(session *control.Client) string {
+// sessionPeer returns the name by which messages call a session's peer.
+func sessionPeer(session *control.Client) string {
 	if session.Status != nil && session.Status.Contact != nil {
 		return terminal.Visible(*session.Status.Contact)
 	}
@@ -100,7 +100,7 @@ func smpPeer(session *control.Client) string {
 // smpSecret reads the secret from the source that the flags name, or else from the terminal,
 // where it shows the peer's question if there is one.
 func smpSecret(c *cli.Context, session *control.Client) ([]byte, error) {
-	peer, asks := smpPeer(session), "The peer asks"
+	peer, asks := sessionPeer(session), "The peer asks"
 	if session.Status != nil && session.Status.Contact != nil {
 		asks = peer + " asks"
 	}

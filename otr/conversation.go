@@ -311,6 +311,15 @@ func (c *Conversation) Exchanging() bool {
 	return c.active.engine.exchanging() || c.settling.offer != nil || c.unsure && c.UnderWay()
 }
 
+// Heard returns when an acceptable message last came from the session's instance; the zero
+// time: there is no session.
+func (c *Conversation) Heard() time.Time {
+	if c.state != StateEncrypted {
+		return time.Time{}
+	}
+	return c.active.seen
+}
+
 // Prepare returns a function that speeds up the next messages by computing the session's next
 // keys and shared secrets in advance, or nil. Prepare itself only draws random bytes. The
 // function may run in any goroutine, while the Conversation is in use. If it has not finished

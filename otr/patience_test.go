@@ -396,3 +396,21 @@ func TestTextsWaitForALateSignatureAfterAnotherRefresh(t *testing.T) {
 		t.Fatalf("bob reads %q: %v", bob.texts, bob.events)
 	}
 }
+
+// What counts is when the session's peer last sent something that this end accepted.
+func TestWhenThePeerWasHeardLast(t *testing.T) {
+	alice, bob := newPair(t)
+	if !alice.Heard().IsZero() {
+		t.Error("the peer is heard before there is a session")
+	}
+	converse(alice, bob, alice.Query())
+	text := cloneLines(bob.say("a text"))
+	alice.clock.advance(time.Minute)
+	alice.all(text)
+	heard := alice.clock.now
+	alice.clock.advance(time.Minute)
+	alice.all(text)
+	if !alice.Heard().Equal(heard) {
+		t.Errorf("heard at %v instead of %v", alice.Heard(), heard)
+	}
+}

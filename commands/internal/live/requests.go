@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"os"
+	"time"
 
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
@@ -55,13 +56,13 @@ func (s *Session) Join(conn *control.Conn, _ *control.Join, files []*os.File) {
 	}
 }
 
-// Refresh begins a new key exchange and waits for its end.
+// Refresh begins a new key exchange and waits for its end, as long as the peer writes.
 func (s *Session) Refresh(ctx context.Context) error {
-	late := limit(controlTimeout)
+	began := time.Now()
 	var session stream.SessionID
 	if !s.hasLapsed() {
 		var err error
-		if session, err = s.awaitSecure(ctx, late); err != nil {
+		if session, err = s.awaitSecure(ctx, limit(controlTimeout)); err != nil {
 			return err
 		}
 	}
@@ -76,8 +77,11 @@ func (s *Session) Refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	late := limitUnless(ctx, controlTimeout-time.Since(began), s.answerTime)
 	return s.await(ctx, w, late, func() error {
-		return exit.Errorf(exit.Timeout, "%s has not answered the new key exchange within %v", s.contactName(), controlTimeout)
+		return exit.Errorf(exit.Timeout, "%s has not answered the new key exchange within %v", s.contactName(), time.Since(began).Round(time.Second))
 	}, &s.waiters.secure)
 }
 

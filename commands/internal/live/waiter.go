@@ -10,7 +10,7 @@ import (
 	"otrpipe/otr/stream"
 )
 
-// controlTimeout is how long the peer may take to answer a key exchange.
+// controlTimeout is how long the peer may be silent before it answers a key exchange.
 const controlTimeout = time.Minute
 
 // A waiter waits for one result. The owner sets session and err and closes done.
@@ -104,6 +104,37 @@ func limit(d time.Duration) deadline {
 		return nil
 	}
 	return time.After(d)
+}
+
+// limitUnless returns a deadline that passes d from now, and then whenever more returns no further
+// time to wait. It never passes once ctx has ended.
+func limitUnless(ctx context.Context, d time.Duration, more func() time.Duration) deadline {
+	late := make(chan time.Time, 1)
+	go func() {
+		for d > 0 {
+			select {
+			case <-time.After(d):
+				d = more()
+			case <-ctx.Done():
+				return
+			}
+		}
+		late <- time.Now()
+	}()
+	return late
+}
+
+// answerTime returns how much longer to wait for the end of the key exchange. While the peer
+// writes, its answer may be in a queue behind what it writes. How long that may last in all is
+// the Conversation's affair, which gives the exchange up in the end.
+func (s *Session) answerTime() (more time.Duration) {
+	_ = s.connected.Load().Do(func(c *otr.Conversation) ([][]byte, error) { // or the session has ended
+		if c.UnderWay() {
+			more = controlTimeout - time.Since(c.Heard())
+		}
+		return nil, nil
+	})
+	return more
 }
 
 // awaitSecure waits for an encrypted session with a peer that has passed every check, and
