@@ -18,6 +18,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // These tests need other processes that are killed in the middle of a write, hold the lock,
@@ -216,7 +218,7 @@ func killAtStep(t *testing.T, cmd *exec.Cmd, step int) (killed bool) {
 
 func TestAWriteThatIsKilledLeavesTheOldOrTheNew(t *testing.T) {
 	stride := 1
-	if testing.Short() {
+	if testing.Short() || slowtest.LeftOut() {
 		stride = 15
 	}
 	identity := func(name string) func(h *Home) string {

@@ -16,6 +16,7 @@ import (
 	"otrpipe/otr/v3"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 var crossingRuns = flag.Int("crossings", 0, "how often each case of TestKeyExchangesWithOtherPeersEndInOneSession runs; 0: 7, or 3 with -short")
@@ -403,7 +404,7 @@ func TestKeyExchangesWithOtherPeersEndInOneSession(t *testing.T) {
 	runs := *crossingRuns
 	switch {
 	case runs > 0:
-	case testing.Short():
+	case testing.Short() || slowtest.LeftOut():
 		runs = 1
 	default:
 		runs = 7

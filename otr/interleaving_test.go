@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"otrpipe/otr"
+	"otrpipe/testscripts/slowtest"
 )
 
 // A network transports lines between two ends in two queues, each in order, with delays that
@@ -169,7 +170,7 @@ var courses = []course{
 // delay: in the end they have the same session.
 func TestInterleavings(t *testing.T) {
 	seeds := uint64(32)
-	if testing.Short() {
+	if testing.Short() || slowtest.LeftOut() {
 		seeds = 4
 	}
 	for _, version := range []struct {

@@ -7,10 +7,13 @@ import (
 	"os/exec"
 	"regexp"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // TestTheDemoShowsWhatItPromises runs scripts/demo as a newcomer would.
 func TestTheDemoShowsWhatItPromises(t *testing.T) {
+	slowtest.Skip(t)
 	if testing.Short() {
 		t.Skip("short: a large tree takes its time")
 	}

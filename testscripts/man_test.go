@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // TestExamplesOfTheManualPages runs the EXAMPLES of every page as they stand
@@ -37,6 +39,8 @@ import (
 //
 // Hosts are this machine, and port 9000 is a free one: nc, socat and ssh are
 // small scripts that see to it, and the values of --tcp and --listen are replaced.
+//
+// Where slow tests are left out, the examples of quickPages remain.
 func TestExamplesOfTheManualPages(t *testing.T) {
 	long(t)
 	t.Parallel()
@@ -53,6 +57,7 @@ func TestExamplesOfTheManualPages(t *testing.T) {
 			continue // a page that is another, too
 		}
 		t.Run(filepath.Base(page), func(t *testing.T) {
+			slowtest.SkipUnless(t, slices.Contains(quickPages, filepath.Base(page)))
 			t.Parallel()
 			text, err := os.ReadFile(page)
 			if err != nil {
@@ -74,6 +79,11 @@ func TestExamplesOfTheManualPages(t *testing.T) {
 			runExamples(t, displays)
 		})
 	}
+}
+
+var quickPages = []string{
+	"otrpipe.1", "otrpipe-chat.1", "otrpipe-contacts.1", "otrpipe-extra-key.1", "otrpipe-fingerprint.1", "otrpipe-keygen.1",
+	"otrpipe-keys.1", "otrpipe-keys.5", "otrpipe-refresh.1", "otrpipe-send.1", "otrpipe-status.1",
 }
 
 // A display is commands that happen together.

@@ -26,6 +26,7 @@ import (
 	"otrpipe/otr"
 	"otrpipe/otr/group"
 	"otrpipe/otr/keys"
+	"otrpipe/testscripts/slowtest"
 )
 
 // The passphrase and the shared secret are looked for as they are, so they are like nothing
@@ -42,6 +43,7 @@ const (
 //
 // What is still found is in SECURITY.md.
 func TestSecretsThatAreDoneWithAreNotInMemory(t *testing.T) {
+	slowtest.Skip(t)
 	if testing.Short() {
 		t.Skip("short: builds the program twice")
 	}

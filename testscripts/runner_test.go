@@ -26,7 +26,7 @@ func TestTheRunnerNamesMissingToolsAndLetsHangupsThrough(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const goTool = "#!/bin/sh\necho \"go $*\"\nkill -HUP $$\necho survived\n"
+	const goTool = "#!/bin/sh\necho \"go $*\"\necho \"slow tests: ${OTRPIPE_SLOW_TESTS-yes}\"\nkill -HUP $$\necho survived\n"
 	if err := os.WriteFile(filepath.Join(path, "go"), []byte(goTool), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -35,8 +35,13 @@ func TestTheRunnerNamesMissingToolsAndLetsHangupsThrough(t *testing.T) {
 	cmd.Env = []string{"PATH=" + path}
 	cmd.Stderr = &missing
 	out, _ := cmd.Output() // the go above ends by a signal
-	if !strings.HasPrefix(string(out), "go test -timeout 20m -short ./...\n") {
+	if !strings.HasPrefix(string(out), "go test -timeout 20m -short ./...\nslow tests: no\n") {
 		t.Errorf("%s%s", out, &missing)
+	}
+	cmd = exec.Command("bash", "../scripts/test", "--all", "-v")
+	cmd.Env = []string{"PATH=" + path, "OTRPIPE_SLOW_TESTS=no"}
+	if all, _ := cmd.Output(); !strings.HasPrefix(string(all), "go test -timeout 20m -v ./...\nslow tests: yes\n") {
+		t.Errorf("with --all: %s", all)
 	}
 	if got := missing.String(); !strings.Contains(got, "test: more can be tested with: apt-get install ") ||
 		!strings.Contains(got, " irssi") || strings.Contains(got, "netcat-openbsd") {

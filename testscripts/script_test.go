@@ -19,6 +19,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // patience is how long a script waits for what must come. It is far above
@@ -27,6 +29,8 @@ const patience = 90 * time.Second
 
 // scriptCommands are the commands that scripts have beyond testscript's own:
 //
+//	slow                          marks a script that takes seconds: scripts/test skips it
+//	                              without --all
 //	need PROGRAM [PACKAGE]        skips the script where PROGRAM is missing, naming
 //	                              Debian's package; with CI=true it fails instead
 //	identity NAME...              is otrpipe keygen -i NAME, but the identity is one that
@@ -51,6 +55,7 @@ const patience = 90 * time.Second
 //	sshd VAR                      starts a throw-away sshd of our own on loopback and sets
 //	                              VAR to its port; see startSSHD
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"slow":     markSlow,
 	"need":     need,
 	"identity": identity,
 	"freeport": freePort,
@@ -146,6 +151,15 @@ func named(ts *testscript.TestScript, name string) *process {
 		ts.Fatalf("no program was started as %s", name)
 	}
 	return one
+}
+
+func markSlow(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: slow")
+	}
+	if slowtest.LeftOut() {
+		ts.Value(testKey{}).(testscript.T).Skip(slowtest.Reason)
+	}
 }
 
 func need(ts *testscript.TestScript, neg bool, args []string) {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"otrpipe/testscripts/slowtest"
 	"otrpipe/testscripts/timing"
 )
 
@@ -46,6 +47,7 @@ func timedFunctions(name string, g *MODP) []timing.Function {
 }
 
 func TestTimingDoesNotDependOnSecrets(t *testing.T) {
+	slowtest.Skip(t)
 	for name, g := range map[string]*MODP{"1536 bits": MODP1536(), "3072 bits": MODP3072()} {
 		timing.Check(t, timedFunctions(name, g)...)
 	}

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"otrpipe/otr/keys"
+	"otrpipe/testscripts/slowtest"
 )
 
 // TestEverythingOverVersion4 runs all tests of this package once more, over version 4.
 func TestEverythingOverVersion4(t *testing.T) {
+	slowtest.Skip(t)
 	if overVersion4() {
 		t.Skip("this is the second time")
 	}

@@ -12,6 +12,7 @@ import (
 	"testing/iotest"
 
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // armoredDHKey is a D-H Key Message, as short as messages get.
@@ -143,6 +144,7 @@ func (e *endless) Read(b []byte) (int, error) {
 }
 
 func TestMemoryIsBoundedWhateverTheLogIs(t *testing.T) {
+	slowtest.Skip(t)
 	if testing.Short() {
 		t.Skip("reads forty megabytes")
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // Other programs of version 4 bind account names always. Without ours there is no session,
@@ -23,6 +25,7 @@ func TestProgramNamesTheFlagsForAccountsThatThePeerBinds(t *testing.T) {
 	}
 	for _, begins := range []string{"--query", "--identity"} {
 		t.Run(begins, func(t *testing.T) {
+			slowtest.SkipUnless(t, begins == "--query")
 			t.Parallel()
 			h := newHome(t)
 			pid := filepath.Join(t.TempDir(), "pid")

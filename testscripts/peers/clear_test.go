@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 var clearRounds = flag.Int("clear-rounds", 1, "how often TestAFriendsWordsNeverGoOutInClear starts, refreshes and crashes the program")
@@ -267,6 +269,7 @@ func TestAFriendsSecondClientDoesNotEndTheSession(t *testing.T) {
 		{"by a query", "query", "another client asked for a session and was refused; this session goes on", `"event":"other_key",`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			slowtest.SkipUnless(t, test.asks == "query")
 			t.Parallel()
 			h, first := newHome(t), newRemote(t, libotr, "--versions", "3")
 			w := newRelay(t, first)

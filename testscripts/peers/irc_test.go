@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 const ngircdConf = `[Global]
@@ -417,6 +419,7 @@ func TestOtrIRCStartsEverythingItself(t *testing.T) {
 // What the server says of the friend is said in words: a line that it could not pass on, and
 // the friend's leaving and coming where a channel shows it.
 func TestOtrIRCSaysWhereTheFriendIs(t *testing.T) {
+	slowtest.Skip(t)
 	long(t)
 	t.Parallel()
 	h := newHome(t)
@@ -585,6 +588,7 @@ func TestScriptsThatCannotWriteEndAndSayWhy(t *testing.T) {
 
 // The way to a server is encrypted, and its certificate is looked at.
 func TestOtrIRCLooksAtTheServersCertificate(t *testing.T) {
+	slowtest.Skip(t)
 	long(t)
 	t.Parallel()
 	h := newHome(t)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // connect starts otrpipe connect in mode lines with a peer as its transport.
@@ -21,6 +23,7 @@ func eachPeer(t *testing.T, story func(t *testing.T, k *kind, version string)) {
 	for _, k := range kinds {
 		for _, version := range k.versions {
 			t.Run(k.name+" "+version, func(t *testing.T) {
+				slowtest.SkipUnless(t, k == libotr && version == k.versions[0])
 				t.Parallel()
 				story(t, k, version)
 			})

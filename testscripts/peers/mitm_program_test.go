@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // A tap is a man in the middle between two users of the program.
@@ -192,6 +194,7 @@ func TestManInTheMiddleIsCaught(t *testing.T) {
 		for _, mode := range []string{"stream", "lines"} {
 			for _, c := range tapped {
 				t.Run("version "+version+", "+mode+", "+c.name, func(t *testing.T) {
+					slowtest.SkipUnless(t, version == "4" && mode == "lines")
 					t.Parallel()
 					c.story(newTap(t, version, mode))
 				})
@@ -205,6 +208,7 @@ func TestManInTheMiddleIsCaughtInALiveSession(t *testing.T) {
 	long(t)
 	for _, version := range []string{"3", "4"} {
 		t.Run("version "+version, func(t *testing.T) {
+			slowtest.SkipUnless(t, version == "4")
 			t.Parallel()
 			p := newTap(t, version, "lines", "--relay-smp")
 			l := p.connect(true, "-s", "live")
@@ -275,6 +279,7 @@ func TestVersion4CannotBeTakenAwayInSilence(t *testing.T) {
 			}},
 		} {
 			t.Run(mode+", "+c.name, func(t *testing.T) {
+				slowtest.SkipUnless(t, mode == "lines" && strings.HasPrefix(c.name, "a "))
 				t.Parallel()
 				p := newTap(t, "4", mode, "--downgrade")
 				c.story(p)

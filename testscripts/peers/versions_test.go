@@ -13,6 +13,7 @@ import (
 
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
+	"otrpipe/testscripts/slowtest"
 )
 
 // ourVersions are what we are told to speak, as --otr has it.
@@ -71,6 +72,7 @@ func TestTheBestCommonVersionWithEveryPeer(t *testing.T) {
 		for _, versions := range ourVersions {
 			for _, p := range versionPeers {
 				t.Run(versions+" and "+p.kind.name+" "+p.versions, func(t *testing.T) {
+					slowtest.SkipUnless(t, p.kind == libotr)
 					t.Parallel()
 					cells := []string{versions, p.kind.name, p.versions}
 					defer func() { results.add(cells, t.Failed() || t.Skipped()) }()
@@ -159,6 +161,7 @@ func TestProgramFindsTheBestCommonVersion(t *testing.T) {
 		for _, versions := range ourVersions {
 			for _, o := range others {
 				t.Run(versions+" and "+o.name+" "+o.versions, func(t *testing.T) {
+					slowtest.SkipUnless(t, o.name == "otrpipe" && bestOf(versions, o.versions) != "none")
 					t.Parallel()
 					cells := []string{versions, o.name, o.versions}
 					defer func() { results.add(cells, t.Failed() || t.Skipped()) }()

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // prosodyConf is for a server on loopback: its folder, its port, its folder again. What it
@@ -166,6 +168,7 @@ func TestOtrXMPPTalksWithItself(t *testing.T) {
 
 // Another account than the peer takes us for is refused in version 4.
 func TestOtrXMPPBindsTheAccounts(t *testing.T) {
+	slowtest.Skip(t)
 	long(t)
 	t.Parallel()
 	s := startXMPP(t, "alice", "bob")
@@ -180,6 +183,7 @@ func TestOtrXMPPBindsTheAccounts(t *testing.T) {
 
 // What goes wrong is said in words.
 func TestOtrXMPPSaysWhatGoesWrong(t *testing.T) {
+	slowtest.Skip(t)
 	long(t)
 	t.Parallel()
 	s := startXMPP(t, "bob")

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // A storm is what the rounds of one kind of killing share.
@@ -39,6 +41,7 @@ func TestProgramsThatAreKilledBreakNothing(t *testing.T) {
 		{"transfer", (*storm).transfer},
 	} {
 		t.Run(topology.name, func(t *testing.T) {
+			slowtest.SkipUnless(t, topology.name == "pipes" || topology.name == "halves")
 			t.Parallel()
 			s := &storm{world: newWorld(t)}
 			kills := 0

@@ -13,6 +13,7 @@ import (
 
 	"otrpipe/otr/keys"
 	"otrpipe/otr/offline"
+	"otrpipe/testscripts/slowtest"
 )
 
 // kinds are the hostile kinds of a command of the peer's, dealt out to two groups that run
@@ -169,6 +170,7 @@ func TestHostileEnsemblesAreNotWrittenTo(t *testing.T) {
 }
 
 func TestHostileMessagesAreRefusedOrDoNoHarm(t *testing.T) {
+	slowtest.Skip(t)
 	long(t)
 	const three = "one\ntwo\nthree\n"
 	// What must come of the kinds that do not spoil the message which begins the session.

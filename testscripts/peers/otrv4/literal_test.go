@@ -3,6 +3,8 @@ package otrv4
 import (
 	"testing"
 	"time"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // A peer that answers every Identity message with new keys, as others do, and whose query
@@ -20,6 +22,7 @@ func TestAPeerThatTakesTheTextLiterally(t *testing.T) {
 		{"only we ask, three times", "", 3},
 	} {
 		t.Run(role.name, func(t *testing.T) {
+			slowtest.SkipUnless(t, role.flag == "")
 			t.Parallel()
 			flags := []string{"--literal", "--say", "from the peer", "--end-after", "1"}
 			if role.flag != "" {

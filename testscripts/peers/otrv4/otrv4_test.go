@@ -23,6 +23,7 @@ import (
 	"otrpipe/otr/keys"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // peerTime is how long a peer may live: far longer than any test of it needs, so that one
@@ -579,6 +580,7 @@ func TestHostileKeyExchangesAreRefused(t *testing.T) {
 	for kind, want := range refusals {
 		for _, role := range roles[:2] {
 			t.Run(kind+", "+role.name, func(t *testing.T) {
+				slowtest.SkipUnless(t, kind == "bad-ring-signature")
 				t.Parallel()
 				// The peer cannot know that it was refused: it waits until its input ends.
 				p := start(t, append(role.flags, "--hostile", kind)...)

@@ -6,6 +6,7 @@ import (
 
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
+	"otrpipe/testscripts/slowtest"
 )
 
 // Whatever versions we speak and whoever begins: version 4 where we speak it, or nothing.
@@ -39,6 +40,7 @@ func TestTheBestCommonVersion(t *testing.T) {
 				continue // what begins it matters where there is a choice
 			}
 			t.Run("we speak "+c.versions+", "+start4.name, func(t *testing.T) {
+				slowtest.SkipUnless(t, c.versions == "34" && i < 2)
 				t.Parallel()
 				p := start(t, append([]string{"--echo"}, start4.flags...)...)
 				u := newUs(t, p, func(cfg *otr.Config) {
