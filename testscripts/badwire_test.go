@@ -423,6 +423,7 @@ func TestARefusedKeyMovesNoPayload(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			overEachVersion(t, func(t *testing.T, version, home string) {
+				slowtest.SkipUnless(t, version == "4")
 				if test.known != "" {
 					meet(t, version, home, test.known)
 				}

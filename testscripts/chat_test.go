@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // A desk is where the people of a chat sit: each at a terminal of tmux's, with
@@ -278,6 +280,7 @@ func TestTwoPeopleChat(t *testing.T) {
 // A message that is not acknowledged within ten seconds is marked, and so is one that did not
 // arrive, each with its text, above the line; the other end hears that one is missing.
 func TestAChatMarksMessagesThatDoNotArrive(t *testing.T) {
+	slowtest.Skip(t)
 	long(t)
 	t.Parallel()
 	d, a, b := twoChats(t, "4")
@@ -346,6 +349,7 @@ func TestSecretsAreComparedInAChat(t *testing.T) {
 	t.Parallel()
 	for _, version := range versions {
 		t.Run("version "+version, func(t *testing.T) {
+			slowtest.SkipUnless(t, version == "4")
 			t.Parallel()
 			d, a, b := twoChats(t, version)
 			secret := func(p *person, text string) {
@@ -707,6 +711,7 @@ func TestKeysAndSignalsThatLeaveAChat(t *testing.T) {
 		}, 143},
 	} {
 		t.Run(name, func(t *testing.T) {
+			slowtest.SkipUnless(t, name == "Ctrl-C")
 			t.Parallel()
 			d := newDesk(t)
 			a := d.chat(alice, "4")

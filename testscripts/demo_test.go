@@ -50,6 +50,7 @@ func TestTheDemoShowsWhatItPromises(t *testing.T) {
 
 // TestTheTourOfDeniabilityShowsEachStep runs scripts/deniability as a newcomer would.
 func TestTheTourOfDeniabilityShowsEachStep(t *testing.T) {
+	slowtest.Skip(t)
 	long(t)
 	t.Parallel()
 	folder := t.TempDir()

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"otrpipe/otr/stream"
+	"otrpipe/testscripts/slowtest"
 )
 
 // maxMemory is what one end may have at once, however much passes through.
@@ -26,6 +27,7 @@ const maxMemory = 64 << 20
 // promises to it: every bit arrives, either end does with little memory, and
 // the keys change although only one side has anything to say.
 func TestAGibibyteOneWay(t *testing.T) {
+	slowtest.Skip(t)
 	sendOneWay(t, "3", 1<<30)
 }
 

@@ -9,11 +9,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // TestAnotherModuleImportsTheLibrary follows the README's section "From Go" as it stands there, in
 // a folder outside of the repository: its commands make a module, whose program talks.
 func TestAnotherModuleImportsTheLibrary(t *testing.T) {
+	slowtest.Skip(t)
 	if testing.Short() {
 		t.Skip("short: builds a program")
 	}

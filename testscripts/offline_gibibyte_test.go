@@ -12,11 +12,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // TestAGibibyteToSomebodyWhoIsAway encrypts a gibibyte to a prekey and reads it: every bit
 // arrives, neither side needs more memory for it, and what is kept of it is small.
 func TestAGibibyteToSomebodyWhoIsAway(t *testing.T) {
+	slowtest.Skip(t)
 	if testing.Short() {
 		t.Skip("short: so much takes its time")
 	}
