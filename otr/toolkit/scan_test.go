@@ -146,7 +146,7 @@ func (e *endless) Read(b []byte) (int, error) {
 func TestMemoryIsBoundedWhateverTheLogIs(t *testing.T) {
 	slowtest.Skip(t)
 	if testing.Short() {
-		t.Skip("reads forty megabytes")
+		t.Skip("short: reads forty megabytes")
 	}
 	_, _, sent := forge4(t, true)
 	for name, unit := range map[string]string{
