@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -262,6 +263,76 @@ func TestWhatIrssisUserTypesNeverGoesOutInClear(t *testing.T) {
 			t.Errorf("%d texts in clear, of %d", clear, typed)
 		}
 	})
+}
+
+// irssi sends one line every few seconds, so that its answers in a key exchange come behind
+// what its user has pasted. All of that arrives, and refresh waits for the new keys.
+func TestNewKeysBehindWhatIrssisUserPastesLoseNothing(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, server string) { refreshWhilePasting(t, server, 0) })
+}
+
+// What is typed here in the meantime arrives as well: it waits for the new keys.
+func TestTextsWaitForNewKeysBehindWhatIrssisUserPastes(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, server string) { refreshWhilePasting(t, server, 10) })
+}
+
+// refreshWhilePasting makes new keys while irssi's user pastes ten texts, and this end types
+// ours texts.
+func refreshWhilePasting(t *testing.T, server string, ours int) {
+	h := newPatientHome(t)
+	wire := record(t, server)
+	seen := filepath.Join(t.TempDir(), "seen.log")
+	alice := startIrssiWith(t, wire, "alice", "SET autolog_path "+seen+"\nSET autolog_level ALL\nSET autolog ON\n")
+	shown := func() string {
+		text, _ := os.ReadFile(seen)
+		return string(text)
+	}
+	l := h.begin("../../scripts/otr-irc", "--plain", server, "bob", "alice", "--contact", "alice")
+	within(t, slow, "a session", func() bool { return strings.Contains(l.stderr.String(), "secure with alice") }, alice.screen)
+	alice.do("/query bob")
+	l.say("hello\n")
+	within(t, slow, "our greeting", func() bool { return strings.Contains(shown(), "<bob> hello") }, alice.screen)
+
+	paste := func(from, to int) {
+		for n := from; n < to; n++ {
+			alice.do(fmt.Sprintf("the friend says %d.", n))
+		}
+	}
+	paste(0, 3)
+	commits := strings.Count(wire.String(), "?OTR:AAMC")
+	refreshed := make(chan int, 1)
+	go func() { refreshed <- h.code("refresh") }()
+	within(t, slow, "our D-H Commit", func() bool { return strings.Count(wire.String(), "?OTR:AAMC") > commits || len(refreshed) > 0 }, wire.String)
+	paste(3, 10)
+	for n := range ours {
+		l.say(fmt.Sprintf("this end says %d.\n", n))
+	}
+	within(t, slow, "new keys", func() bool { return len(refreshed) > 0 }, l.stderr.String)
+	if code := <-refreshed; code != 0 {
+		t.Errorf("refresh: exit code %d", code)
+	}
+	said := func(who string, n int) (all []string) {
+		for i := range n {
+			all = append(all, fmt.Sprintf("%s says %d.", who, i))
+		}
+		return all
+	}
+	arrived := func(where func() string, who string, n int) {
+		t.Helper()
+		within(t, slow, who+"'s texts", func() bool { return strings.Contains(where(), fmt.Sprintf("%s says %d.", who, n-1)) }, where)
+		if got := regexp.MustCompile(who+` says \d+\.`).FindAllString(where(), -1); !slices.Equal(got, said(who, n)) {
+			t.Errorf("%s has arrived as %q", who, got)
+		}
+	}
+	arrived(l.out.String, "the friend", 10)
+	if ours > 0 {
+		arrived(shown, "this end", ours)
+	}
+	for _, who := range []string{"the friend", "this end"} {
+		if strings.Contains(wire.String(), who+" says") {
+			t.Errorf("%s says something in clear", who)
+		}
+	}
 }
 
 // weechatOTR loads WeeChat's OTR script where Debian has it, with what makes its potr work
