@@ -619,9 +619,14 @@ func (c *Conversation) afterPieces(due time.Time) time.Time {
 }
 
 // unwanted reports whether the session should keep its old keys because the peer does not
-// answer an offer of new ones.
+// answer an offer of new ones. If the peer may have new keys already, its last message in the
+// earlier exchange may still be on its way, and giving up would lose that too.
 func (c *Conversation) unwanted(o *pendingOffer) bool {
-	return c.state == StateEncrypted && o.version == v4.Version && o.sends >= refreshSends
+	sends := refreshSends
+	if c.unsure {
+		sends = maxRetries + 1
+	}
+	return c.state == StateEncrypted && o.version == v4.Version && o.sends >= sends
 }
 
 // dueAt returns the time d after something sent at since has left; zero: it has not left yet.

@@ -414,3 +414,43 @@ func TestWhenThePeerWasHeardLast(t *testing.T) {
 		t.Errorf("heard at %v instead of %v", alice.Heard(), heard)
 	}
 }
+
+// In version 4 the peer has the new session when it sends its Auth-I, which may wait in a queue
+// for half a minute. This end, which has made an offer of its own meanwhile, holds its texts and
+// does not go back to the old session before the Auth-I has come.
+func TestAnAuthIThatWaitsInAQueueIsWaitedFor(t *testing.T) {
+	for _, wait := range []int{3, 10, 30, 60} {
+		t.Run(fmt.Sprint(wait, " s"), func(t *testing.T) {
+			clock := newClock()
+			var ends [2]*end
+			for i, name := range []string{"alice", "bob"} {
+				ends[i] = newEnd(t, name, i, uint64(i), clock, policy(otr.AllowV4), func(c *otr.Config) {
+					c.Ed448, c.Forging = v4TestKeys()[i].private, v4TestKeys()[i].forging
+				})
+			}
+			alice, bob := ends[0], ends[1]
+			converse(alice, bob, alice.Query())
+			authI := bob.all(alice.all(bob.refresh()))
+			if kinds(authI) != "Auth-I" {
+				t.Fatalf("bob sends %s", kinds(authI))
+			}
+			var sent [][]byte
+			for range wait {
+				alice.clock.advance(time.Second)
+				sent = append(sent, tickOf(t, alice)...)
+				if !alice.Exchanging() {
+					t.Fatal("a text would be sent under keys that the peer has dropped")
+				}
+			}
+			authI = append(authI, bob.all(sent)...)
+			converse(bob, alice, authI)
+			for range 60 {
+				alice.clock.advance(time.Second)
+				converse(alice, bob, tickOf(t, alice))
+				converse(bob, alice, tickOf(t, bob))
+			}
+			wantSameSession(t, alice, bob)
+			wantTalk(t, alice, bob)
+		})
+	}
+}

@@ -101,7 +101,7 @@ func TestNewKeysAndTextsInSlowQueuesLoseNothing(t *testing.T) {
 	default:
 		runs = 16
 	}
-	for _, version := range []int{2, 3} {
+	for _, version := range []int{2, 3, 4} {
 		for _, c := range []struct {
 			name    string
 			theirs  bool   // the other end is another program
@@ -113,6 +113,13 @@ func TestNewKeysAndTextsInSlowQueuesLoseNothing(t *testing.T) {
 			{"another program answers", true, [2]int{1, 0}},
 			{"another program answers again and again", true, [2]int{4, 0}},
 		} {
+			runs := runs
+			if version == v4.Version {
+				if c.theirs {
+					continue // it would drop its session at our first message
+				}
+				runs = (runs + 3) / 4 // which takes as long
+			}
 			t.Run(fmt.Sprintf("version %d/%s", version, c.name), func(t *testing.T) {
 				t.Parallel()
 				for seed := range uint64(runs) {
