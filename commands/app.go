@@ -5,6 +5,7 @@ package commands
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
@@ -52,6 +53,9 @@ func Run(args []string, stdin, stdout, stderr *os.File) int {
 func newApp(s *terminal.IO, commands []*cli.Command) *cli.App {
 	cli.VersionFlag = &cli.BoolFlag{Category: groupEverywhere, Name: "version", Usage: "print the version", DisableDefaultText: true}
 	cli.HelpFlag = &cli.BoolFlag{Category: groupEverywhere, Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
+	cli.VersionPrinter = func(c *cli.Context) {
+		_, _ = fmt.Fprintf(c.App.Writer, "%s version %s\n", c.App.Name, version())
+	}
 	app := &cli.App{
 		Name:      programName,
 		HelpName:  programName,
@@ -62,7 +66,9 @@ func newApp(s *terminal.IO, commands []*cli.Command) *cli.App {
 			"  otrpipe keygen && otrpipe fingerprint\n" +
 			"  otrpipe connect --listen 9000 < /dev/null > file    # here\n" +
 			"  otrpipe connect --tcp host:9000 < file              # there",
-		Version: version(),
+		// Any text switches --version on. What it prints is left to VersionPrinter, because
+		// reading the build's description would delay the start of every command.
+		Version: "printed by VersionPrinter",
 		Flags: cmdline.In(groupEverywhere,
 			&cli.StringFlag{
 				Name:    "home",
