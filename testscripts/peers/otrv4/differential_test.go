@@ -18,6 +18,7 @@ import (
 	"otrpipe/otr/offline"
 	"otrpipe/otr/toolkit"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // differential is how many random changes are compared; CI has time for a few.
@@ -183,6 +184,7 @@ func compareData(t *testing.T, first, end uint64) {
 
 // So are messages of the key exchange, in both roles.
 func TestThePeerAndWeTakeTheSameMessagesOfTheKeyExchange(t *testing.T) {
+	slowtest.Skip(t)
 	long(t)
 	for seed := range uint64(max(4, *differential/10)) {
 		t.Run(fmt.Sprint("change ", seed), func(t *testing.T) {

@@ -124,6 +124,7 @@ func (m *mailbox) read(lines []byte) (text string, err error) {
 }
 
 func TestHostileEnsemblesAreNotWrittenTo(t *testing.T) {
+	slowtest.Skip(t)
 	long(t)
 	for i, group := range kinds(t, "publish", 30) {
 		t.Run([]string{"even", "odd"}[i], func(t *testing.T) {
