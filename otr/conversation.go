@@ -311,13 +311,23 @@ func (c *Conversation) Exchanging() bool {
 	return c.active.engine.exchanging() || c.settling.offer != nil || c.unsure && c.UnderWay()
 }
 
-// Heard returns when an acceptable message last came from the session's instance; the zero
-// time: there is no session.
+// Heard returns when the session's instance was last heard: when an acceptable message, or a
+// fragment of a message that is not complete yet, last came. The zero time: there is no
+// session.
 func (c *Conversation) Heard() time.Time {
 	if c.state != StateEncrypted {
 		return time.Time{}
 	}
-	return c.active.seen
+	return c.heard(c.active)
+}
+
+// heard returns when p was last heard. A fragment does not name its sender in every version,
+// so it counts for any instance.
+func (c *Conversation) heard(p *peer) time.Time {
+	if c.piece.After(p.seen) {
+		return c.piece
+	}
+	return p.seen
 }
 
 // Prepare returns a function that speeds up the next messages by computing the session's next

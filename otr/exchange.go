@@ -650,8 +650,8 @@ func (c *Conversation) waits(p *peer) (until time.Time, ok bool) {
 	if c.pending != nil && c.pending.since.After(until) {
 		until = c.pending.since
 	}
-	if p == c.active && p.seen.After(until) && p.seen.Sub(p.stepped) < maxQueue {
-		until = p.seen
+	if heard := c.heard(p); p == c.active && heard.After(until) && heard.Sub(p.stepped) < maxQueue {
+		until = heard
 	}
 	return c.dueAt(until, exchangeTimeout), true
 }

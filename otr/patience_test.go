@@ -3,6 +3,7 @@ package otr_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -453,4 +454,42 @@ func TestAnAuthIThatWaitsInAQueueIsWaitedFor(t *testing.T) {
 			wantTalk(t, alice, bob)
 		})
 	}
+}
+
+// The peer has sent one long text, in fragments, when it gets our commitment. Its Signature comes
+// after the last of them, long after everything was sent that this end expects an answer to.
+func TestNewKeysThatWaitBehindAFragmentedTextLoseNothing(t *testing.T) {
+	alice, _ := newPair(t)
+	bob := newEnd(t, "bob", 1, 2, alice.clock, func(c *otr.Config) { c.MaxSize = 250 })
+	converse(alice, bob, alice.Query())
+	queue := cloneLines(bob.all(alice.refresh())) // D-H Key
+	long := strings.Repeat("a long text. ", 400)
+	queue = append(queue, cloneLines(bob.say(long))...)
+	if len(queue) < 25 {
+		t.Fatalf("it has only %d fragments", len(queue))
+	}
+	revealed := false
+	for len(queue) > 0 || alice.UnderWay() {
+		alice.clock.advance(6 * time.Second)
+		mine := tickOf(t, alice)
+		if len(queue) > 0 {
+			mine = append(mine, alice.receive(queue[0]).Send...)
+			queue = queue[1:]
+		}
+		for _, line := range cloneLines(mine) {
+			queue = append(queue, cloneLines(bob.receive(line).Send)...)
+			if kinds([][]byte{line}) == "Reveal Signature" && !revealed {
+				revealed = true
+				queue = append(queue, cloneLines(bob.say("under the new keys"))...)
+			}
+		}
+		if revealed && len(queue) > 5 && !alice.Exchanging() {
+			t.Fatalf("with %d lines to come, texts would be sent under the old keys", len(queue))
+		}
+	}
+	if want := []string{long, "under the new keys"}; !slices.Equal(alice.texts, want) {
+		t.Fatalf("%d texts arrive: %v", len(alice.texts), alice.events)
+	}
+	wantSameSession(t, alice, bob)
+	wantTalk(t, alice, bob)
 }

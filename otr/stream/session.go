@@ -238,7 +238,11 @@ func (l *link) watchExchange() {
 // want new keys; perhaps it still has the old ones. While the peer writes, its answer may be
 // in a queue behind what it writes, and data waits until the Conversation gives up.
 func (l *link) waitedLong() {
-	if by := after(l.heard, l.cfg.Timeout); l.now.Before(by) {
+	heard := l.heard
+	if at := l.conv.Heard(); at.After(heard) {
+		heard = at // a fragment
+	}
+	if by := after(heard, l.cfg.Timeout); l.now.Before(by) {
 		l.exchangeBy = by
 		return
 	}
