@@ -473,7 +473,8 @@ func TestTextsThatTheTransportDoesNotTakeAreNoSuccess(t *testing.T) {
 			} else {
 				a.CloseWrite()
 			}
-			if err := a.Wait(); !errors.Is(err, ErrTransport) {
+			// Which of the two is told depends on whether the write fails before the end comes.
+			if err := a.Wait(); !errors.Is(err, ErrTransport) && !errors.Is(err, ErrUndelivered) {
 				t.Errorf("%v", err)
 			}
 		})
