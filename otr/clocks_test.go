@@ -84,3 +84,47 @@ func TestNewKeysThatTheClocksForbidLeaveTheSessionAsItIs(t *testing.T) {
 		})
 	}
 }
+
+// After a version 4 session has expired, a key exchange may begin with any instance, but not in
+// an older version.
+func TestKeyExchangesAfterAnExpiredSession(t *testing.T) {
+	all := otr.AllowV3 | otr.AllowV4
+	for name, test := range map[string]struct {
+		policy otr.Policy // of another client of bob's; 0: it is the same one
+		begins bool
+	}{
+		"the same client":                     {0, true},
+		"another client":                      {otr.AllowV4, true},
+		"another client, in an older version": {otr.AllowV3, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := newClock()
+			speaks := func(key int, p otr.Policy) func(*otr.Config) {
+				k := v4TestKeys()[key]
+				return func(c *otr.Config) {
+					c.Policy, c.Ed448, c.Forging, c.Expire = p, k.private, k.forging, time.Hour
+				}
+			}
+			alice, bob := newEnd(t, "alice", 0, 1, clock, speaks(0, all)), newEnd(t, "bob", 1, 2, clock, speaks(1, all))
+			converse(alice, bob, alice.Query())
+			wantSameSession(t, alice, bob)
+			clock.advance(2 * time.Hour)
+			tickOf(t, alice)
+			tickOf(t, bob)
+			if alice.State() != otr.StateFinished {
+				t.Fatalf("alice is in %v", alice.State())
+			}
+			if test.policy != 0 {
+				bob = newEnd(t, "bob", 1, 3, clock, speaks(1, test.policy))
+			}
+			converse(bob, alice, bob.refresh())
+			if began := alice.State() == otr.StateEncrypted; began != test.begins {
+				t.Fatalf("alice is in %v, bob in %v", alice.State(), bob.State())
+			}
+			if test.begins {
+				wantSameSession(t, alice, bob)
+				wantTalk(t, alice, bob)
+			}
+		})
+	}
+}

@@ -116,10 +116,11 @@ func (c *Conversation) TickWith(last ...wire.TLV) (Received, error) {
 	c.active.engine.expire(now)
 	if c.cfg.Expire > 0 && now.Sub(c.keysSince) >= c.cfg.Expire {
 		c.smpEnds(&got)
-		version := c.active.id.version
+		id := c.active.id
 		lines, err := c.EndWith(last...)
-		if version == v4.Version {
-			c.state = StateFinished // as version 4 specifies; versions 2 and 3 have no expiry
+		if id.version == v4.Version {
+			// As version 4 specifies; versions 2 and 3 have no expiry.
+			c.active, c.state = c.instance(id), StateFinished
 		}
 		got.Send = append(got.Send, lines...)
 		got.event(Ended{Expired: true})
