@@ -278,7 +278,7 @@ func NewInstanceTag(rand io.Reader) (uint32, error) {
 func (c *Conversation) State() MessageState { return c.state }
 
 // AuthState returns the state of the key exchange with the session's instance or, if there is
-// none, of one with any other instance.
+// none, of the one in the highest version with another instance.
 func (c *Conversation) AuthState() AuthState {
 	if c.active != nil {
 		if s := c.active.engine.authState(); s != AuthNone {
@@ -288,12 +288,14 @@ func (c *Conversation) AuthState() AuthState {
 	if c.pending != nil && c.pending.open {
 		return c.pending.state()
 	}
-	for _, p := range c.peers {
-		if s := p.engine.authState(); s != AuthNone {
-			return s
+	state, best := AuthNone, peerID{}
+	for id, p := range c.peers {
+		higher := id.version > best.version || id.version == best.version && id.tag > best.tag
+		if s := p.engine.authState(); s != AuthNone && (state == AuthNone || higher) {
+			state, best = s, id
 		}
 	}
-	return AuthNone
+	return state
 }
 
 // Exchanging reports whether a message sent now could get lost, because the peer may already
