@@ -15,6 +15,6 @@ func endCommand() *cli.Command {
 			"  otrpipe end\n" +
 			"  otrpipe end -s work",
 		Flags:  controlFlags(),
-		Action: func(c *cli.Context) error { return ask(c, control.Request{End: true}) },
+		Action: func(c *cli.Context) error { return ask(c, control.Request{End: true}, nil) },
 	}
 }

@@ -25,25 +25,17 @@ func refreshCommand() *cli.Command {
 const refreshNote = 15 * time.Second
 
 func refresh(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	session, err := theSession(c)
-	if err != nil {
-		return err
-	}
-	defer session.Close()
-	p, peer := ioOf(c), sessionPeer(session)
-	note := time.AfterFunc(refreshNote, func() {
-		p.Note("still waiting for %s's answer, which may be queued behind other messages (Ctrl-C stops waiting)", peer)
+	return ask(c, control.Request{Refresh: true}, func(peer string) (stop func() bool) {
+		p := ioOf(c)
+		return time.AfterFunc(refreshNote, func() {
+			p.Note("still waiting for %s's answer, which may be queued behind other messages (Ctrl-C stops waiting)", peer)
+		}).Stop
 	})
-	defer note.Stop()
-	_, err = session.Do(c.Context, control.Request{Refresh: true})
-	return err
 }
 
-// ask makes a live session do something whose only result is success or an error.
-func ask(c *cli.Context, r control.Request) error {
+// ask makes a live session do something whose only result is success or an error. meanwhile is
+// called before, with the peer's name, and what it returns afterwards; nil: neither.
+func ask(c *cli.Context, r control.Request, meanwhile func(peer string) (stop func() bool)) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
@@ -52,6 +44,9 @@ func ask(c *cli.Context, r control.Request) error {
 		return err
 	}
 	defer session.Close()
+	if meanwhile != nil {
+		defer meanwhile(sessionPeer(session))()
+	}
 	_, err = session.Do(c.Context, r)
 	return err
 }
