@@ -123,9 +123,6 @@ func TestANewSessionWithoutTheEndOfTheLastIsTold(t *testing.T) {
 			o.options.Mode = options.ModeLines
 			o.cfg.LastText = func() string { return test.last }
 			o.meet(t)
-			if err := o.admit(o.session); err != nil {
-				t.Fatal(err)
-			}
 			o.session.PeerInstance = 0x100
 			said()
 			met := otr.Session{Version: 3, PeerInstance: test.instance}

@@ -42,6 +42,10 @@ func (s *Session) admit(met otr.Session) error {
 	if errors.As(err, &refusal) {
 		return refusal
 	}
+	if s.unannounced != nil {
+		s.announce(*s.unannounced)
+		s.unannounced = nil
+	}
 	s.remembered(met, standing, err)
 	return nil
 }
@@ -142,15 +146,26 @@ func (s *Session) secured(e stream.Event, secure otr.Secure) {
 		s.noticeAnswer()
 		return // the peer is about to prove itself and has no name until then
 	}
+	if s.comparesFirst() { // the key is verified already, and the comparison may take long
+		s.announce(secure)
+		return
+	}
+	s.unannounced = &secure
+}
+
+// announce tells the user that a new session is secure, with a key that has passed every check
+// or is verified.
+func (s *Session) announce(secure otr.Secure) {
+	standing := trust.Standing(s.peer.Trust)
 	switch standing {
 	case trust.Unverified:
 		s.Note("secure with OTRv%d key %v", secure.Version, secure.Fingerprint)
 		s.Warn("the peer's key is unverified: no --contact was given")
 		s.Advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
 	case trust.New:
-		s.Note("secure with %s (%s), OTRv%d key %v", s.contactName(), p.Trust, secure.Version, secure.Fingerprint)
+		s.Note("secure with %s (%s), OTRv%d key %v", s.contactName(), standing, secure.Version, secure.Fingerprint)
 	default:
-		s.Note("secure with %s, OTRv%d (%s)", s.contactName(), secure.Version, p.Trust)
+		s.Note("secure with %s, OTRv%d (%s)", s.contactName(), secure.Version, standing)
 		s.Detail("the key is %v", secure.Fingerprint)
 	}
 	if standing != trust.Verified && standing != trust.Unverified && s.cfg.AtTerminal {

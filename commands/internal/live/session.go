@@ -161,6 +161,9 @@ type Session struct {
 type peerState struct {
 	peer    *events.Peer // the session's peer; nil: there is none yet
 	session otr.Session  // if peer is not nil
+	// unannounced is a session that the user is told of once the peer's key has been stored,
+	// because a first key that cannot be stored is refused; nil: there is none.
+	unannounced *otr.Secure
 	// formerInstance is the peer's instance in the previous session; 0: there was none.
 	formerInstance uint32
 	trusted        bool                // the peer has passed every required check

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,12 @@ func newListener(t *testing.T, values options.Values) *listener {
 func (l *listener) hears(what otr.Event) string {
 	l.t.Helper()
 	l.event(stream.Event{What: what, Count: 1})
+	return l.said()
+}
+
+// said returns what has been printed since the last time.
+func (l *listener) said() string {
+	l.t.Helper()
 	l.Messages.Flush(patience)
 	text, err := os.ReadFile(l.file)
 	if err != nil {
@@ -176,10 +183,7 @@ func TestErrorsOfThePeersProgramAreToldInWords(t *testing.T) {
 // A contact's name, and how well its key is known, are not said of a peer that has still to
 // prove itself.
 func TestAPeerThatHasStillToProveItselfIsNotCalledByItsName(t *testing.T) {
-	key, err := keys.ParseFingerprint(strings.Repeat("ab", 56))
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := fingerprint(t, 112)
 	for _, standing := range []trust.Standing{trust.New, trust.Known, trust.Unverified} {
 		l := newListener(t, options.Values{options.ContactFlag: {"bob"}})
 		l.options.SMP = []byte("sesame")
@@ -189,10 +193,73 @@ func TestAPeerThatHasStillToProveItselfIsNotCalledByItsName(t *testing.T) {
 		if strings.Contains(said, "bob") || strings.Contains(said, string(standing)) {
 			t.Errorf("%s: %q", standing, said)
 		}
-		l.options.SMP = nil
-		if said := l.hears(otr.Secure{Session: otr.Session{Version: 4, Fingerprint: key}}); standing == trust.Known && !strings.Contains(said, "secure with bob, OTRv4 (known)") {
-			t.Errorf("without a secret to compare: %q", said)
-		}
+	}
+}
+
+// "Secure with bob" is said only when the key has been stored, because a first key that cannot
+// be stored is refused.
+func TestASessionIsCalledSecureOnceItsKeyHasBeenStored(t *testing.T) {
+	met := otr.Session{Version: 3, Fingerprint: fingerprint(t, 40)}
+	for name, test := range map[string]struct {
+		known, full bool
+		says        string // after the key has been stored or refused
+	}{
+		"a first key":                     {says: "secure with bob (new), OTRv3 key " + met.Fingerprint.String()},
+		"a first key that is not stored":  {full: true},
+		"a stored key":                    {known: true, says: "secure with bob, OTRv3 (known)"},
+		"a stored key that is not stored": {known: true, full: true, says: "secure with bob, OTRv3 (known)\notrpipe: what is on file about the key of bob cannot be updated"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newListener(t, options.Values{options.ContactFlag: {"bob"}})
+			if err := l.cfg.Home.RememberKey("carol", met.Fingerprint, keyfile.Seen, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if test.known {
+				if err := l.cfg.Home.RememberKey("bob", met.Fingerprint, keyfile.Seen, time.Now()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if test.full { // no writer gets a lock that is a folder
+				lock := filepath.Join(l.cfg.Home.Dir(), "lock")
+				if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l.keeper = trust.NewKeeper(trust.Config{Live: true, Home: l.cfg.Home, Contact: "bob", Level: trust.RequireNew})
+			if err := l.verify(met); err != nil {
+				t.Fatal(err)
+			}
+			if said := l.hears(otr.Secure{Session: met}); said != "" {
+				t.Errorf("before the key is stored: %q", said)
+			}
+			err := l.admit(met)
+			said := l.said()
+			if refused := test.full && !test.known; (err != nil) != refused || refused && said != "" {
+				t.Errorf("%q, %v", said, err)
+			}
+			wantWords(t, said, test.says)
+		})
+	}
+}
+
+// A verified key's session is announced before the comparison of secrets, which may take long.
+func TestASessionWithAVerifiedKeyIsAnnouncedBeforeTheComparison(t *testing.T) {
+	l := newListener(t, options.Values{options.ContactFlag: {"bob"}})
+	l.options.SMP = []byte("sesame")
+	met := otr.Session{Version: 3, Fingerprint: fingerprint(t, 40)}
+	if err := l.cfg.Home.RememberKey("bob", met.Fingerprint, keyfile.Verified, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	l.keeper = trust.NewKeeper(trust.Config{Live: true, Home: l.cfg.Home, Contact: "bob", Level: trust.RequireNew, SMP: true})
+	if err := l.verify(met); err != nil {
+		t.Fatal(err)
+	}
+	wantWords(t, l.hears(otr.Secure{Session: met}), "secure with bob, OTRv3 (verified)")
+	if err := l.admit(met); err != nil {
+		t.Fatal(err)
+	}
+	if said := l.said(); said != "" {
+		t.Errorf("once the secret has been compared: %q", said)
 	}
 }
 
