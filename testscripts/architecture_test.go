@@ -60,7 +60,7 @@ var arrows = map[string][]string{
 	"commands/internal/exit":            {"keyfile"},
 	"commands/internal/events":          {"commands/internal/descriptor", "commands/internal/exit"},
 	"commands/internal/cmdline":         {"commands/internal/exit"},
-	"commands/internal/transfer":        {"commands/internal/descriptor"},
+	"commands/internal/transfer":        {"commands/internal/descriptor", "commands/internal/terminal"},
 	"commands/internal/code":            {},
 	"commands/internal/exchange":        {"commands/internal/code", "commands/internal/descriptor", "commands/internal/ends", "commands/internal/exit", "commands/internal/identities", "commands/internal/live", "commands/internal/options", "commands/internal/secret", "commands/internal/terminal", "commands/internal/terminal/editor", "commands/internal/transfer", "keyfile"},
 	"commands/internal/complete":        {"commands/internal/cmdline"},

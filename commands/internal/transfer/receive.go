@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+
+	"otrpipe/commands/internal/terminal"
 )
 
 // maxDrain is how many bytes to read from a sender after telling it that we stop. It is more
@@ -147,13 +149,15 @@ func (r *receiver) checkOffer() error {
 		return tooMuch(r.MaxBytes)
 	}
 	if free, known := r.free(r.Dir); known && needed > free {
-		return fmt.Errorf("%w: there is not enough room: %d bytes are needed, and %d are free", ErrRefused, needed, free)
+		// How much is missing, because the two sizes may look the same once they are rounded.
+		return fmt.Errorf("%w: there is not enough room: it needs %s, which is %s more than is free", ErrRefused,
+			terminal.Size(needed), terminal.Size(needed-free))
 	}
 	return nil
 }
 
 func tooMuch(limit int64) error {
-	return fmt.Errorf("%w: it is more than the receiver's limit of %d bytes", ErrRefused, limit)
+	return fmt.Errorf("%w: it is more than the receiver's limit of %s", ErrRefused, terminal.Size(limit))
 }
 
 // item receives one item.

@@ -238,8 +238,8 @@ func TestRoomAndLimitsAreCheckedFirst(t *testing.T) {
 		configure func(*receiver)
 		reason    string
 	}{
-		"no room":  {func(r *receiver) { r.free = func(*os.Root) (int64, bool) { return 999, true } }, "there is not enough room: 1000 bytes are needed, and 999 are free"},
-		"too much": {func(r *receiver) { r.MaxBytes = 999 }, "it is more than the receiver's limit of 999 bytes"},
+		"no room":  {func(r *receiver) { r.free = func(*os.Root) (int64, bool) { return 999, true } }, "there is not enough room: it needs 1.0 kB, which is 1 B more than is free"},
+		"too much": {func(r *receiver) { r.MaxBytes = 999 }, "it is more than the receiver's limit of 999 B"},
 	} {
 		to := t.TempDir()
 		o := trial{items: []*Item{item(t, "", file)}, dir: to, cutSent: -1, cutBack: -1, configure: test.configure}.run(t)
