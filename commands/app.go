@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"otrpipe/commands/internal/closed"
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
@@ -30,7 +31,7 @@ const lastMessages = 2 * time.Second
 func Run(args []string, stdin, stdout, stderr *os.File) int {
 	s := terminal.NewIO(programName, stdin, stdout, stderr)
 	defer s.Messages.Flush(lastMessages)
-	if err := descriptor.Restore(); err != nil {
+	if err := closed.Restore(); err != nil {
 		return finish(s, exit.Failed(err))
 	}
 	if err := process.ForbidDumps(); err != nil {
@@ -202,7 +203,7 @@ func finish(s *terminal.IO, err error) int {
 		return e.Code
 	}
 	s.Messages.Error(err.Error())
-	if e.Hint == "" && errors.Is(err, descriptor.ErrClosedInput) {
+	if e.Hint == "" && errors.Is(err, closed.ErrInput) {
 		e.Hint = "standard input was closed when otrpipe started: end the command with < /dev/null if there is nothing to send"
 	}
 	if e.Hint != "" {

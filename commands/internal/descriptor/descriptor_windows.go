@@ -8,13 +8,6 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// ErrClosedInput is the error of reading a standard input that was closed when the program
-// started.
-const ErrClosedInput = windows.ERROR_INVALID_HANDLE
-
-// Restore does nothing, because on Windows a closed standard stream fails by itself.
-func Restore() error { return nil }
-
 // Check returns ErrNotGiven for all but the standard streams. Windows passes no others by
 // number.
 func Check(fd int) error {

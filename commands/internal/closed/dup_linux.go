@@ -1,4 +1,4 @@
-package descriptor
+package closed
 
 import "golang.org/x/sys/unix"
 

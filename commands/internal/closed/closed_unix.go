@@ -1,6 +1,6 @@
 //go:build unix
 
-package descriptor
+package closed
 
 import (
 	"fmt"
@@ -9,28 +9,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrClosedInput is the error of reading a standard input that was closed when the program
-// started.
-const ErrClosedInput = unix.EBADF
+// ErrInput is the error of reading a standard input that was closed when the program started.
+const ErrInput = unix.EBADF
 
 // Restore makes a standard input or output that the caller had closed fail again. The Go runtime
 // opens /dev/null in its place before the program begins, so that output would be lost, and an
-// input found empty, without an error. After Restore, reading such an input is ErrClosedInput,
+// input found empty, without an error. After Restore, reading such an input is ErrInput,
 // and writing such an output is EPIPE, as when the reader of a pipe has gone. A closed standard
 // error stays /dev/null, because nobody would read an error.
 //
 // The runtime leaves no trace of what it opened, so this needs code that runs before it:
 // a program built without cgo sees nothing, and Restore does nothing there.
 func Restore() error {
-	closed := closedAtStart()
-	if closed&(1<<unix.Stdin) != 0 {
+	streams := closedAtStart()
+	if streams&(1<<unix.Stdin) != 0 {
 		if err := restoreInput(); err != nil {
-			return fmt.Errorf("descriptor: standard input: %w", err)
+			return fmt.Errorf("closed: standard input: %w", err)
 		}
 	}
-	if closed&(1<<unix.Stdout) != 0 {
+	if streams&(1<<unix.Stdout) != 0 {
 		if err := restoreOutput(); err != nil {
-			return fmt.Errorf("descriptor: standard output: %w", err)
+			return fmt.Errorf("closed: standard output: %w", err)
 		}
 	}
 	return nil

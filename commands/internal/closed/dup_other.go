@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package descriptor
+package closed
 
 import "golang.org/x/sys/unix"
 

@@ -1,6 +1,6 @@
 //go:build !cgo && unix
 
-package descriptor
+package closed
 
 // closedAtStart would tell which standard descriptors were closed when the program
 // started. Without cgo nothing runs early enough to see it.

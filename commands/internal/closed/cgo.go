@@ -1,6 +1,6 @@
 //go:build cgo && unix
 
-package descriptor
+package closed
 
 /*
 #include <errno.h>

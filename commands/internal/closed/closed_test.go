@@ -1,6 +1,6 @@
 //go:build cgo && unix
 
-package descriptor
+package closed
 
 import (
 	"errors"
@@ -27,7 +27,7 @@ func TestClosedStandardStreamsFailAgain(t *testing.T) {
 		}
 		if read == nil {
 			code += 2
-		} else if !errors.Is(read, ErrClosedInput) {
+		} else if !errors.Is(read, ErrInput) {
 			os.Exit(5)
 		}
 		os.Exit(code)
