@@ -219,6 +219,9 @@ func TestManyContactsComeInOneWriteOrNotAtAll(t *testing.T) {
 }
 
 func TestTooManyContactsAreRefusedBeforeTheyAreWritten(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: makes eighty thousand keys")
+	}
 	h := newHome(t)
 	must(t, h.RememberKey("bob", fingerprintOf(1), Seen, someday))
 	before := tree(t, h.Dir())

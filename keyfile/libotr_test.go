@@ -72,7 +72,7 @@ func TestLibotrAndWeReadEachOthersPrivateKeys(t *testing.T) {
 	theirs := filepath.Join(t.TempDir(), "otr.private_key")
 	var accounts []Account
 	for i, name := range nameForms {
-		if testing.Short() && i%4 != 0 {
+		if testing.Short() && i > 0 {
 			continue // making a key takes libotr a while
 		}
 		protocol := []string{"prpl-jabber", "IRC", "a protocol"}[i%3]

@@ -20,7 +20,7 @@ func TestAnOfflineStateThatIsKilledIsTheOldOrTheNew(t *testing.T) {
 	t.Parallel() // most of it is waiting for the disk
 	stride := 1
 	if testing.Short() {
-		stride = 15
+		stride = 40
 	}
 	for _, old := range []string{"", "the prekey"} {
 		seen := make(map[string]int)

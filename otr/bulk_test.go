@@ -147,11 +147,11 @@ func TestManyAtOnceDoWhatSingleMessagesDo(t *testing.T) {
 		t.Run(fmt.Sprint(cores, " cores"), func(t *testing.T) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
 			forEachVersion(t, func(t *testing.T, version otr.Policy) {
-				rounds := 60
+				rounds, seeds := 60, uint64(3)
 				if testing.Short() {
-					rounds = 25
+					rounds, seeds = 25, 1
 				}
-				for seed := range uint64(3) {
+				for seed := range seeds {
 					rng := rand.New(rand.NewPCG(seed, uint64(version)))
 					clock := newClock()
 					alice := newTwins(t, "alice", 0, 1, clock, inVersion(t, version))

@@ -54,7 +54,7 @@ func TestTheNewestCommonVersionIsSpoken(t *testing.T) {
 				if name != "a query" && (!ours.Has(otr.AllowV3) || !theirs.Has(otr.AllowV3)) {
 					continue // the rest is no news then
 				}
-				if testing.Short() && name != "a query" && ours != all && theirs != all {
+				if testing.Short() && ours != all && (name != "a query" || theirs != all) {
 					continue
 				}
 				best := 0

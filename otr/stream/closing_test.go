@@ -184,14 +184,18 @@ func TestAfterTheEndOfAStreamWhoListenedCanForgeIt(t *testing.T) {
 func TestALongOneWayStreamRevealsAsItGoes(t *testing.T) {
 	t.Parallel()
 	const window = 2 << 20
+	size := 12 * window
+	if quick() {
+		size = 5 * window
+	}
 	synctest.Test(t, func(t *testing.T) {
 		var l listener
 		a, b := l.cable(t, relay{}, relay{})
 		small := func(c *Config) { c.Window = window }
 		ea, eb := openPair(t, a, b, setting{config: small}, setting{config: small})
-		oa, ob := converseBoth(ea, eb, 24<<20, 0)
+		oa, ob := converseBoth(ea, eb, size, 0)
 		oa.whole(t, "a", 0)
-		ob.whole(t, "b", 24<<20)
+		ob.whole(t, "b", size)
 		// A key is used for at most two windows, and is revealed with the next ACK.
 		if peak, bytes := l.peaks(); bytes > 2*window+window/2 || peak < 2 {
 			t.Errorf("%d bytes in %d messages could not be forged", bytes, peak)

@@ -172,11 +172,11 @@ var cells = map[string]outcome{
 }
 
 func TestTheStateMachine(t *testing.T) {
-	for _, state := range states {
-		for _, message := range messages {
+	for i, state := range states {
+		for j, message := range messages {
 			name := state.name + " receives " + message.name
 			want, ok := cells[name]
-			if !ok {
+			if !ok || testing.Short() && (i+j)%3 != 0 {
 				continue
 			}
 			t.Run(name, func(t *testing.T) {
@@ -403,6 +403,9 @@ func wantOneSession(t *testing.T, alice, bob *end, when string) {
 func TestKeyExchangesThatCrossInAnyWayEndInOneSession(t *testing.T) {
 	paths := 0
 	for path := []int{}; path != nil; paths++ {
+		if testing.Short() && paths == 12 {
+			return
+		}
 		alice, bob := newEnds(t)
 		n := network{ends: [2]*end{alice, bob}, starts: [2]int{1, 1}}
 		width := n.run(path)
@@ -416,7 +419,11 @@ func TestKeyExchangesThatCrossInAnyWayEndInOneSession(t *testing.T) {
 
 func TestManyKeyExchangesThatCrossEndInOneSession(t *testing.T) {
 	random := steady(9)
-	for round := range 16 {
+	rounds := 16
+	if testing.Short() {
+		rounds = 6 // of each kind one
+	}
+	for round := range rounds {
 		alice, bob := newEnds(t)
 		if round%2 == 1 {
 			alice, bob = newSession(t)
