@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/terminal"
 )
 
 func refreshCommand() *cli.Command {
@@ -25,17 +26,19 @@ func refreshCommand() *cli.Command {
 const refreshNote = 15 * time.Second
 
 func refresh(c *cli.Context) error {
-	return ask(c, control.Request{Refresh: true}, func(peer string) (stop func() bool) {
-		p := ioOf(c)
-		return time.AfterFunc(refreshNote, func() {
-			p.Note("still waiting for %s's answer, which may be queued behind other messages (Ctrl-C stops waiting)", peer)
-		}).Stop
-	})
+	return ask(c, control.Request{Refresh: true}, noteWait)
+}
+
+// noteWait says what refresh is waiting for if that takes longer than usual.
+func noteWait(p *terminal.IO, peer string) (stop func() bool) {
+	return time.AfterFunc(refreshNote, func() {
+		p.Note("still waiting for %s's answer, which may be queued behind other messages (Ctrl-C stops waiting)", peer)
+	}).Stop
 }
 
 // ask makes a live session do something whose only result is success or an error. meanwhile is
 // called before, with the peer's name, and what it returns afterwards; nil: neither.
-func ask(c *cli.Context, r control.Request, meanwhile func(peer string) (stop func() bool)) error {
+func ask(c *cli.Context, r control.Request, meanwhile func(p *terminal.IO, peer string) (stop func() bool)) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
@@ -45,7 +48,7 @@ func ask(c *cli.Context, r control.Request, meanwhile func(peer string) (stop fu
 	}
 	defer session.Close()
 	if meanwhile != nil {
-		defer meanwhile(sessionPeer(session))()
+		defer meanwhile(ioOf(c), sessionPeer(session))()
 	}
 	_, err = session.Do(c.Context, r)
 	return err

@@ -40,8 +40,16 @@ var identities = sync.OnceValue(func() (all [2]*keyfile.Identity) {
 	return all
 })
 
-// newSession hosts a session called name.
+// newSession hosts a session called name, which other processes can reach.
 func newSession(t *testing.T, name string) *Session {
+	t.Helper()
+	s := newUnreachable(t, name)
+	go s.cfg.Listener.Serve(s)
+	return s
+}
+
+// newUnreachable hosts a session called name, whose socket nobody serves.
+func newUnreachable(t *testing.T, name string) *Session {
 	t.Helper()
 	nowhere, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -54,12 +62,10 @@ func newSession(t *testing.T, name string) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(Config{
+	return New(Config{
 		IO: terminal.NewIO("otrpipe", nowhere, nowhere, nowhere), Name: n, Dir: dir,
 		Home: keyfile.Open(filepath.Join(dir, "home")), Listener: listener,
 	})
-	go listener.Serve(s)
-	return s
 }
 
 // A side is one end of two that run in this process.
@@ -80,15 +86,20 @@ func connect(t *testing.T, values options.Values) (a, b side) {
 // connectAs runs two sessions over a connection.
 func connectAs(t *testing.T, values ...options.Values) (a, b side) {
 	t.Helper()
-	wires := [2]net.Conn{}
-	wires[0], wires[1] = net.Pipe()
+	wireA, wireB := net.Pipe()
+	return connectOver(t, newSession, [2]net.Conn{wireA, wireB}, values...)
+}
+
+// connectOver runs two sessions, which begin makes, over the two ends of a connection.
+func connectOver(t *testing.T, begin func(*testing.T, string) *Session, wires [2]net.Conn, values ...options.Values) (a, b side) {
+	t.Helper()
 	var sides [2]side
 	for i := range sides {
 		o, err := values[i].Options(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newSession(t, []string{"a", "b"}[i])
+		s := begin(t, []string{"a", "b"}[i])
 		in, input := io.Pipe()
 		output, out := io.Pipe()
 		sides[i] = side{s, s.cfg.Dir, input, output, make(chan error, 1)}
