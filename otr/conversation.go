@@ -164,6 +164,9 @@ type peer struct {
 	heard  int       // how many such messages came
 	// stepped is when its key exchange last made progress.
 	stepped time.Time
+	// replied is when we first sent the message that the peer has to answer next. Unlike
+	// stepped, it does not change when we repeat that message or make an offer.
+	replied time.Time
 	// retried is when we last repeated something because the exchange had stalled, and
 	// retries is how often we did since its last progress.
 	retried time.Time

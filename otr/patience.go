@@ -6,9 +6,13 @@ import "time"
 type delays struct {
 	tracked bool      // the caller calls Departed
 	waiting bool      // lines of a key exchange have not left yet
+	oldest  time.Time // when the first of those lines was returned
 	first   time.Time // when the first of the lines that left last was returned
 	left    time.Time // when those lines left
 	trip    time.Duration
+	// slowest is how long answers took at most that came after a repetition. It falls with
+	// each answer that came sooner.
+	slowest time.Duration
 }
 
 // TrackDepartures announces that the caller will call Departed. Without it every line counts
@@ -20,7 +24,7 @@ func (c *Conversation) TrackDepartures() { c.delays.tracked = true }
 // ignored.
 func (c *Conversation) Departed() {
 	if c.delays.waiting {
-		c.delays.waiting, c.delays.left = false, c.cfg.Now()
+		c.delays.waiting, c.delays.first, c.delays.left = false, c.delays.oldest, c.cfg.Now()
 	}
 }
 
@@ -33,7 +37,7 @@ func (c *Conversation) RoundTrip() time.Duration { return c.delays.trip }
 // sent records that lines of a key exchange, or a query, are returned now.
 func (d *delays) sent(now time.Time) {
 	if d.tracked && !d.waiting {
-		d.waiting, d.first = true, now
+		d.waiting, d.oldest = true, now
 	}
 }
 
@@ -58,21 +62,38 @@ func (c *Conversation) answeredAfter(since time.Time) { c.answeredBetween(since,
 
 // answeredBetween records that something that was sent repeatedly, from first to last, has
 // been answered now. The answer does not show which copy it is to, so the previous estimate
-// is kept as far as it fits.
+// is kept as far as it fits. But the next waits are as long as if the answer were to the first
+// copy. Otherwise every answer that takes as long would come after a repetition, and the
+// estimate would never grow.
 func (c *Conversation) answeredBetween(first, last time.Time) {
 	if first.IsZero() {
 		return
 	}
-	least, most := max(c.passed(last), 0), max(c.passed(first), 0)
+	d := &c.delays
+	least, most := max(c.passed(last), 0), max(c.cfg.Now().Sub(d.departure(first)), 0)
+	if d.waiting && !first.Before(d.oldest) {
+		// The answer came before the call of Departed, so nobody knows when the line left.
+		d.trip, d.slowest = lowered(d.trip, most), lowered(d.slowest, most)
+		return
+	}
 	seen := most
-	if c.delays.trip != 0 {
-		seen = min(max(c.delays.trip, least), most)
+	if d.trip != 0 {
+		seen = min(max(d.trip, least), most)
 	}
-	seen = min(seen, maxRoundTrip)
-	if seen < c.delays.trip {
-		seen = (seen + c.delays.trip) / 2 // the next answer may be as slow as the last one
+	d.trip = max(lowered(d.trip, seen), min(seen, maxRoundTrip))
+	d.slowest = lowered(d.slowest, most)
+	if least < most {
+		d.slowest = max(d.slowest, min(most, maxRoundTrip))
 	}
-	c.delays.trip = seen
+}
+
+// lowered returns an estimate after an answer that took a shorter time, if it did. The next
+// answer may be as slow as the ones before.
+func lowered(estimate, seen time.Duration) time.Duration {
+	if seen < estimate {
+		return (seen + estimate) / 2
+	}
+	return estimate
 }
 
 // patience returns how long something counts as fresh after it was sent for the nth time,
@@ -82,12 +103,13 @@ func (c *Conversation) patience(n int) time.Duration { return c.wait(leastPatien
 // retryAfter returns how long a key exchange may stall before the nth retry, counted from 1.
 func (c *Conversation) retryAfter(n int) time.Duration { return c.wait(leastRetry, n) }
 
-// wait returns the larger of least and patienceTrips round trips, doubled n-1 times within
-// limits.
+// wait returns the larger of least and patienceTrips round trips, or of what may have been
+// one, doubled n-1 times within limits.
 func (c *Conversation) wait(least time.Duration, n int) time.Duration {
-	d := max(least, patienceTrips*c.delays.trip)
+	trips := patienceTrips * max(c.delays.trip, c.delays.slowest)
+	d := max(least, trips)
 	for ; n > 1 && d < maxPatience; n-- {
 		d *= 2
 	}
-	return min(d, max(maxPatience, patienceTrips*c.delays.trip))
+	return min(d, max(maxPatience, trips))
 }

@@ -422,15 +422,7 @@ func TestWhenThePeerWasHeardLast(t *testing.T) {
 func TestAnAuthIThatWaitsInAQueueIsWaitedFor(t *testing.T) {
 	for _, wait := range []int{3, 10, 30, 60} {
 		t.Run(fmt.Sprint(wait, " s"), func(t *testing.T) {
-			clock := newClock()
-			var ends [2]*end
-			for i, name := range []string{"alice", "bob"} {
-				ends[i] = newEnd(t, name, i, uint64(i), clock, policy(otr.AllowV4), func(c *otr.Config) {
-					c.Ed448, c.Forging = v4TestKeys()[i].private, v4TestKeys()[i].forging
-				})
-			}
-			alice, bob := ends[0], ends[1]
-			converse(alice, bob, alice.Query())
+			alice, bob := newV4Session(t)
 			authI := bob.all(alice.all(bob.refresh()))
 			if kinds(authI) != "Auth-I" {
 				t.Fatalf("bob sends %s", kinds(authI))
@@ -453,6 +445,111 @@ func TestAnAuthIThatWaitsInAQueueIsWaitedFor(t *testing.T) {
 			wantSameSession(t, alice, bob)
 			wantTalk(t, alice, bob)
 		})
+	}
+}
+
+// newV4Session returns two ends with a session of version 4.
+func newV4Session(t *testing.T) (alice, bob *end) {
+	clock := newClock()
+	var ends [2]*end
+	for i, name := range []string{"alice", "bob"} {
+		ends[i] = newEnd(t, name, i, uint64(i), clock, policy(otr.AllowV4), func(c *otr.Config) {
+			c.Ed448, c.Forging = v4TestKeys()[i].private, v4TestKeys()[i].forging
+		})
+	}
+	converse(ends[0], ends[1], ends[0].Query())
+	wantSameSession(t, ends[0], ends[1])
+	return ends[0], ends[1]
+}
+
+// A client answers within a second at first, and later takes six. In the first key exchange
+// after that, lines are sent again before the answer comes; in the next one nothing is.
+func TestAClientThatBecomesSlowGetsNothingTwiceInTheSecondKeyExchange(t *testing.T) {
+	for name, session := range map[string]func(t *testing.T) (alice, bob *end){
+		"version 2": func(t *testing.T) (alice, bob *end) { return newPair(t, policy(otr.AllowV2)) },
+		"version 3": func(t *testing.T) (alice, bob *end) { return newPair(t, policy(otr.AllowV3)) },
+		"version 4": newV4Session,
+	} {
+		for _, tracked := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", tracked ", tracked), func(t *testing.T) {
+				alice, bob := session(t)
+				if tracked {
+					alice.TrackDepartures()
+				}
+				exchange := func(delay int) (sent string) {
+					type parcel struct {
+						at   time.Time
+						line []byte
+					}
+					var all [][]byte
+					var onTheWay []parcel
+					send := func(lines [][]byte) {
+						for _, line := range cloneLines(lines) {
+							all = append(all, line)
+							for _, answer := range cloneLines(bob.receive(line).Send) {
+								onTheWay = append(onTheWay, parcel{alice.clock.now.Add(time.Duration(delay) * time.Second), answer})
+							}
+						}
+						alice.Departed()
+					}
+					send(alice.refresh())
+					for range 60 {
+						alice.clock.advance(time.Second)
+						send(tickOf(t, alice))
+						for len(onTheWay) > 0 && !onTheWay[0].at.After(alice.clock.now) {
+							line := onTheWay[0].line
+							onTheWay = onTheWay[1:]
+							send(alice.receive(line).Send)
+						}
+					}
+					wantSameSession(t, alice, bob)
+					return kinds(all)
+				}
+				undisturbed := exchange(1)
+				if again := exchange(6); again == undisturbed {
+					t.Fatalf("nothing is sent again: %s", again)
+				}
+				if sent := exchange(6); sent != undisturbed {
+					t.Errorf("the second slow key exchange takes %s, not %s", sent, undisturbed)
+				}
+			})
+		}
+	}
+}
+
+// An answer may come before the transport has reported that the question left. Then it says
+// only that the round trip is not longer than that.
+func TestAnAnswerBeforeTheDepartureIsKnownOnlyLowersTheRoundTrip(t *testing.T) {
+	alice, bob := newSession(t)
+	alice.TrackDepartures()
+	exchange := func(departs bool, wait time.Duration) {
+		t.Helper()
+		lines := alice.refresh()
+		for len(lines) > 0 { // D-H Commit, Reveal Signature
+			answer := bob.all(lines)
+			if departs {
+				alice.Departed()
+			}
+			alice.clock.advance(wait)
+			lines = alice.all(answer)
+		}
+		alice.Departed()
+		wantSameSession(t, alice, bob)
+	}
+	for _, c := range []struct {
+		departs bool
+		wait    time.Duration
+		trip    time.Duration // afterwards
+	}{
+		{false, 10 * time.Second, 0}, // it may have left at the last moment
+		{true, 8 * time.Second, 8 * time.Second},
+		{false, 10 * time.Second, 8 * time.Second},
+		{false, 2 * time.Second, 3500 * time.Millisecond}, // halfway to 2 s, twice
+	} {
+		exchange(c.departs, c.wait)
+		if trip := alice.RoundTrip(); trip != c.trip {
+			t.Errorf("after an answer in %v (departure known: %v) the round trip is %v, not %v", c.wait, c.departs, trip, c.trip)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"otrpipe/otr/wire"
 )
 
-var queueRuns = flag.Int("queues", 0, "how often each case of TestNewKeysAndTextsInSlowQueuesLoseNothing runs; 0: 16, or 2 with -short")
+var queueRuns = flag.Int("queues", 0, "how often each case of TestNewKeysAndTextsInSlowQueuesLoseNothing runs, with Departed called and without; 0: 8, or 1 with -short")
 
 // A typist is an end of a conversation whose lines go through a queue that sends one line per
 // gap. Texts wait while the end is exchanging keys, if it is one of ours.
@@ -26,6 +26,7 @@ type typist struct {
 	typed   []string    // all texts
 	waiting []time.Time // when those were typed that have not been sent
 	longest time.Duration
+	departs func() // called when the queue becomes empty; may be nil
 }
 
 // types sends a text of another program, which encrypts during a key exchange too.
@@ -63,9 +64,10 @@ func (p *typist) typeOut(now time.Time) {
 
 // slowQueues plays two ends with slow queues for some time.
 type slowQueues struct {
-	t    *testing.T
-	now  time.Time
-	ends [2]*typist
+	t         *testing.T
+	now       time.Time
+	ends      [2]*typist
+	exchanged time.Time // when a message of a key exchange last left
 }
 
 func (q *slowQueues) play(until time.Time, events map[time.Time][]func()) {
@@ -78,8 +80,14 @@ func (q *slowQueues) play(until time.Time, events map[time.Time][]func()) {
 			if len(e.queue) > 0 && !q.now.Before(e.ready) {
 				line := e.queue[0]
 				e.queue, e.ready = e.queue[1:], q.now.Add(e.gap)
+				if kinds([][]byte{line}) != "Data" {
+					q.exchanged = q.now
+				}
 				other := q.ends[1-i]
 				other.queue = append(other.queue, other.receive(line)...)
+				if len(e.queue) == 0 && e.departs != nil {
+					e.departs()
+				}
 			}
 			for next := e.next(); !next.IsZero() && !next.After(q.now); next = e.next() {
 				e.queue = append(e.queue, e.tick()...)
@@ -90,16 +98,17 @@ func (q *slowQueues) play(until time.Time, events map[time.Time][]func()) {
 }
 
 // TestNewKeysAndTextsInSlowQueuesLoseNothing makes new keys at any time while both ends type.
-// Each end has a queue that sends one line every few seconds, as IRC clients have. All texts
-// arrive, once and in order, and in the end both have the same session.
+// Each end has a queue that sends one line every few seconds, as IRC clients have, and may or
+// may not know when its lines leave. All texts arrive, once and in order, and in the end both
+// have the same session and exchange no more keys.
 func TestNewKeysAndTextsInSlowQueuesLoseNothing(t *testing.T) {
 	runs := *queueRuns
 	switch {
 	case runs > 0:
 	case testing.Short():
-		runs = 2
+		runs = 1
 	default:
-		runs = 16
+		runs = 8
 	}
 	for _, version := range []int{2, 3, 4} {
 		for _, c := range []struct {
@@ -123,14 +132,22 @@ func TestNewKeysAndTextsInSlowQueuesLoseNothing(t *testing.T) {
 			t.Run(fmt.Sprintf("version %d/%s", version, c.name), func(t *testing.T) {
 				t.Parallel()
 				for seed := range uint64(runs) {
-					playQueues(t, seed, version, c.theirs, c.refresh)
+					for _, tracked := range []bool{false, true} {
+						playQueues(t, seed, version, c.theirs, c.refresh, tracked)
+					}
 				}
 			})
 		}
 	}
 }
 
-func playQueues(t *testing.T, seed uint64, version int, theirs bool, refresh [2]int) {
+// Two ends that send a line every five seconds repeated each message before its answer could
+// come. Each repetition began another key exchange, and these followed each other without end.
+func TestAKeyExchangeInSlowQueuesDoesNotBeginAnother(t *testing.T) {
+	playQueues(t, 96, v4.Version, false, [2]int{1, 0}, true)
+}
+
+func playQueues(t *testing.T, seed uint64, version int, theirs bool, refresh [2]int, tracked bool) {
 	random := rand.New(rand.NewPCG(seed, uint64(version)))
 	start := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	q := &slowQueues{t: t, now: start}
@@ -160,6 +177,10 @@ func playQueues(t *testing.T, seed uint64, version int, theirs bool, refresh [2]
 			t.Fatal(err)
 		}
 		e.player = &ourPlayer{Conversation: c, t: t, now: now}
+		if tracked {
+			c.TrackDepartures()
+			e.departs = c.Departed
+		}
 	}
 	// The session begins on fast lines.
 	gaps := [2]time.Duration{q.ends[0].gap, q.ends[1].gap}
@@ -172,8 +193,9 @@ func playQueues(t *testing.T, seed uint64, version int, theirs bool, refresh [2]
 	q.ends[0].gap, q.ends[1].gap = gaps[0], gaps[1]
 
 	const (
-		course  = 3 * time.Minute // in which everything is typed
-		maxHold = 5 * time.Minute // a queue of fifty lines
+		course  = 3 * time.Minute  // in which everything is typed
+		maxHold = 5 * time.Minute  // a queue of fifty lines
+		settled = 20 * time.Minute // when the last key exchange must have ended
 	)
 	events := map[time.Time][]func(){}
 	at := func(f func()) {
@@ -205,14 +227,17 @@ func playQueues(t *testing.T, seed uint64, version int, theirs bool, refresh [2]
 	a, okA := q.ends[0].session()
 	b, okB := q.ends[1].session()
 	if !okA || !okB || a != b {
-		t.Errorf("seed %d, gaps %v: sessions %x (%v) and %x (%v)", seed, gaps, a, okA, b, okB)
+		t.Errorf("seed %d, gaps %v, tracked %v: sessions %x (%v) and %x (%v)", seed, gaps, tracked, a, okA, b, okB)
+	}
+	if took := q.exchanged.Sub(start); took > settled {
+		t.Errorf("seed %d, gaps %v, tracked %v: keys are still exchanged after %v", seed, gaps, tracked, took)
 	}
 	for i, e := range q.ends {
 		if heard := q.ends[1-i].heard(); !slices.Equal(heard, e.typed) || len(e.waiting) > 0 {
-			t.Errorf("seed %d, gaps %v: typed %q (%d wait), heard %q", seed, gaps, e.typed, len(e.waiting), heard)
+			t.Errorf("seed %d, gaps %v, tracked %v: typed %q (%d wait), heard %q", seed, gaps, tracked, e.typed, len(e.waiting), heard)
 		}
 		if e.longest > maxHold {
-			t.Errorf("seed %d, gaps %v: texts of end %d were held for %v", seed, gaps, i, e.longest)
+			t.Errorf("seed %d, gaps %v, tracked %v: texts of end %d were held for %v", seed, gaps, tracked, i, e.longest)
 		}
 	}
 }

@@ -270,7 +270,7 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 		c.tellSecond(id, got)
 		return nil
 	}
-	before, lost := p.engine.sessions(), p.engine.crossed()
+	before, lost, state := p.engine.sessions(), p.engine.crossed(), p.engine.authState()
 	reply, _, v, err := p.engine.receive(h, body, msg, nil)
 	if !p.told && (v == accepted || v == beaten || errors.Is(err, ErrAuthentication)) {
 		p.told = true
@@ -284,7 +284,7 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 			p.hear(c.cfg.Now()) // the winner has only repeated its commitment
 		default:
 			p.second = false
-			c.stepped(p, h.Type)
+			c.stepped(p, h.Type, reply != nil && p.engine.authState() == state)
 		}
 	case beaten:
 		p.hear(c.cfg.Now())
@@ -325,9 +325,9 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 	return nil
 }
 
-// stepped records that a message of this type has advanced a key exchange with p, and how
-// long the answer took if it is one.
-func (c *Conversation) stepped(p *peer, t wire.MessageType) {
+// stepped records that a message of this type has advanced a key exchange with p, or that we
+// answer it as before, and how long the message took to come if it is an answer.
+func (c *Conversation) stepped(p *peer, t wire.MessageType, asBefore bool) {
 	switch t {
 	case wire.TypeDHCommit, wire.TypeIdentity:
 		c.answeredAfter(c.queried)
@@ -336,14 +336,23 @@ func (c *Conversation) stepped(p *peer, t wire.MessageType) {
 			c.answeredBetween(c.pending.first, c.pending.since)
 		}
 	default:
-		c.answeredAfter(p.stepped)
+		last := p.replied
+		if p.retried.After(last) {
+			last = p.retried
+		}
+		c.answeredBetween(p.replied, last)
 	}
 	c.queried = time.Time{}
 	if c.pending != nil {
 		c.pending.known = false
 	}
 	p.hear(c.cfg.Now())
-	p.stepped, p.retried = p.seen, time.Time{}
+	p.stepped = p.seen
+	if asBefore {
+		p.retried = p.seen
+		return
+	}
+	p.replied, p.retried = p.seen, time.Time{}
 }
 
 // tellExpired tells both ends that the peer's client profile has expired. During a key
