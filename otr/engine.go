@@ -51,6 +51,9 @@ type exchangeEngine interface {
 	// not received the last message. In that case it returns true, and that message still
 	// begins the session until forget is called.
 	relinquish() bool
+	// late reports whether the last message of an exchange that we have given up for another
+	// may still come and begin a session.
+	late() bool
 	authState() AuthState
 	// exchanging reports whether a data message sent now could get lost, because the peer may
 	// already have the keys of a session that we do not have yet.

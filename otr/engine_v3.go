@@ -72,6 +72,8 @@ func (e engineV3) wipe() { e.Wipe() }
 
 func (e engineV3) authState() AuthState { return authV3 + AuthState(e.AuthState()) }
 
+func (e engineV3) late() bool { return e.Late() }
+
 func (e engineV3) crossed() bool { return e.Crossed() }
 
 func (e engineV3) unanswered() []byte { return e.Answer() }

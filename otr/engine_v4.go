@@ -118,6 +118,8 @@ func (e engineV4) authState() AuthState {
 	return AuthNone
 }
 
+func (e engineV4) late() bool { return e.Late() }
+
 // crossed: the offer that has lost is forgotten.
 func (e engineV4) crossed() bool { return false }
 

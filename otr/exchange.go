@@ -604,7 +604,14 @@ func (c *Conversation) offerAt() time.Time {
 	if o == nil || o.sends > maxRetries && !c.unwanted(o) {
 		return time.Time{}
 	}
-	return c.afterPieces(c.dueAt(o.since, c.retryAfter(o.sends)))
+	due := c.afterPieces(c.dueAt(o.since, c.retryAfter(o.sends)))
+	if due.IsZero() || !c.unwanted(o) {
+		return due
+	}
+	if late := c.lateUntil(); late.After(due) {
+		return late
+	}
+	return due
 }
 
 // afterPieces postpones a due time while the fragments of a message are still arriving.
@@ -627,6 +634,21 @@ func (c *Conversation) unwanted(o *pendingOffer) bool {
 		sends = maxRetries + 1
 	}
 	return c.state == StateEncrypted && o.version == v4.Version && o.sends >= sends
+}
+
+// lateUntil returns until when the session's peer may still send the last message of the
+// exchange before our offer; zero: it cannot. Our answer in that exchange may have been in a
+// queue for minutes. As long as the peer writes, or repeats what we have answered, it has not
+// given up.
+func (c *Conversation) lateUntil() time.Time {
+	if !c.active.engine.late() {
+		return time.Time{}
+	}
+	until := c.heard(c.active).Add(exchangeTimeout)
+	if most := c.delays.departure(c.active.replied).Add(maxQueue); most.Before(until) {
+		return most
+	}
+	return until
 }
 
 // dueAt returns the time d after something sent at since has left; zero: it has not left yet.

@@ -462,6 +462,41 @@ func newV4Session(t *testing.T) (alice, bob *end) {
 	return ends[0], ends[1]
 }
 
+// Bob repeats his Identity message as long as alice's Auth-R is in her queue, which may take
+// minutes. Alice waits for his Auth-I for as long as he does, but not for more than ten minutes.
+func TestAnAuthIIsWaitedForWhileThePeerRepeatsItsIdentityMessage(t *testing.T) {
+	const limit = 10 * time.Minute
+	for _, wait := range []time.Duration{3 * time.Minute, limit - time.Minute, limit + time.Minute} {
+		t.Run(wait.String(), func(t *testing.T) {
+			alice, bob := newV4Session(t)
+			identity := cloneLines(bob.refresh())
+			queue := cloneLines(alice.all(identity))
+			if kinds(queue) != "Auth-R" {
+				t.Fatalf("alice answers with %s", kinds(queue))
+			}
+			for began := alice.clock.now; alice.clock.now.Sub(began) < wait; {
+				for range 30 {
+					alice.clock.advance(time.Second)
+					queue = append(queue, tickOf(t, alice)...)
+				}
+				queue = append(queue, cloneLines(alice.all(identity))...)
+			}
+			if waits := alice.Exchanging(); waits != (wait < limit) {
+				t.Fatalf("alice's texts wait: %v", waits)
+			}
+			authI := bob.all(queue[:1])
+			if kinds(authI) != "Auth-I" {
+				t.Fatalf("bob answers with %s", kinds(authI))
+			}
+			authI = append(cloneLines(authI), bob.say("under the new keys")...)
+			alice.all(authI)
+			if read := len(alice.texts) == 1; read != (wait < limit) {
+				t.Fatalf("alice reads %q: %v", alice.texts, alice.events)
+			}
+		})
+	}
+}
+
 // A client answers within a second at first, and later takes six. In the first key exchange
 // after that, lines are sent again before the answer comes; in the next one nothing is.
 func TestAClientThatBecomesSlowGetsNothingTwiceInTheSecondKeyExchange(t *testing.T) {

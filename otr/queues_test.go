@@ -147,6 +147,12 @@ func TestAKeyExchangeInSlowQueuesDoesNotBeginAnother(t *testing.T) {
 	playQueues(t, 96, v4.Version, false, [2]int{1, 0}, true)
 }
 
+// An Auth-R waited in its sender's queue for more than a minute. When the Auth-I came, its
+// receiver had given up, and could not read the texts that followed it.
+func TestTheTextsBehindAnAuthIAreReadHoweverLateTheAuthRLeft(t *testing.T) {
+	playQueues(t, 25, v4.Version, false, [2]int{2, 2}, false)
+}
+
 func playQueues(t *testing.T, seed uint64, version int, theirs bool, refresh [2]int, tracked bool) {
 	random := rand.New(rand.NewPCG(seed, uint64(version)))
 	start := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -294,6 +294,9 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 			}
 		}
 	case ignored:
+		if h.Type == wire.TypeIdentity && p.engine.late() {
+			p.hear(c.cfg.Now()) // the peer repeats it because our answer has not arrived yet
+		}
 		if c.state == StateEncrypted && p != c.active {
 			c.tellSecond(id, got) // an answer to an offer that has led to our session already
 		}

@@ -86,8 +86,11 @@ func (e *Engine) Forget() {
 func (e *Engine) Relinquish() bool {
 	e.keepLate()
 	e.exchange.clear()
-	return len(e.late) > 0
+	return e.Late()
 }
+
+// Late reports whether a Signature for an exchange before the last Begin is still accepted.
+func (e *Engine) Late() bool { return len(e.late) > 0 }
 
 // AuthState returns the authentication state.
 func (e *Engine) AuthState() AuthState { return e.exchange.state }

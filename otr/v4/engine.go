@@ -71,6 +71,9 @@ func (e *Engine) Forget() {
 	e.forgetLate()
 }
 
+// Late reports whether an Auth-I for an exchange before the last Begin is still accepted.
+func (e *Engine) Late() bool { return e.late != nil }
+
 // AuthState returns the state of the key exchange.
 func (e *Engine) AuthState() AuthState { return e.exchange.state }
 
