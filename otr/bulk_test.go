@@ -144,6 +144,9 @@ func (w twins) query() [][]byte {
 
 func TestManyAtOnceDoWhatSingleMessagesDo(t *testing.T) {
 	for _, cores := range []int{1, 3} {
+		if testing.Short() && cores == 1 {
+			continue
+		}
 		t.Run(fmt.Sprint(cores, " cores"), func(t *testing.T) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
 			forEachVersion(t, func(t *testing.T, version otr.Policy) {

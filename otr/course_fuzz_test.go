@@ -414,7 +414,7 @@ func FuzzCourse(f *testing.F) {
 	}
 	begun := append(do(0, 3, settle), do(1, text, settle)...)
 	for setup := range uint16(6) {
-		if testing.Short() && setup%5 != 0 {
+		if testing.Short() && setup != 5 { // both ends speak all versions
 			continue
 		}
 		setup |= setup << 4

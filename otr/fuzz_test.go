@@ -63,10 +63,13 @@ func FuzzConversationReceiveV4(f *testing.F) {
 	authR := bob.take(identity)
 	authI := alice.take(authR)
 	bob.take(authI)
-	for _, lines := range [][][]byte{alice.Query(), identity, authR, authI, alice.must(alice.Send([]byte("text"))),
+	for i, lines := range [][][]byte{alice.Query(), identity, authR, authI, alice.must(alice.Send([]byte("text"))),
 		bob.must(bob.Send([]byte("text"))), {tagged("text", 3, 4)}, {[]byte("?OTR Error: ERROR_1: x")},
 		{[]byte("?OTR|00000001|00000100|00000101,00002,00002,MD.,"), []byte("?OTR|00000001|00000100|00000101,00001,00002,?OTR:AAQ,")},
 		{[]byte("?OTR|00000001|00000100|00000000,65535,65535,x,")}} {
+		if testing.Short() && i%2 == 0 {
+			continue
+		}
 		f.Add(bytes.Join(lines, []byte("\n")))
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {

@@ -170,8 +170,11 @@ var courses = []course{
 // delay: in the end they have the same session.
 func TestInterleavings(t *testing.T) {
 	seeds := uint64(32)
-	if testing.Short() || slowtest.LeftOut() {
+	if slowtest.LeftOut() {
 		seeds = 4
+	}
+	if testing.Short() {
+		seeds = 1
 	}
 	for _, version := range []struct {
 		name   string

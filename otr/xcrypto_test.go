@@ -68,7 +68,7 @@ func (f *foreigner) exchange(with *end, lines [][]byte) {
 func TestAgainstXCrypto(t *testing.T) {
 	for _, fragments := range []int{0, 200} {
 		for _, weCommit := range []bool{true, false} {
-			if testing.Short() && weCommit == (fragments > 0) {
+			if testing.Short() && (weCommit || fragments == 0) {
 				continue
 			}
 			t.Run(fmt.Sprintf("lines of %d/we commit %v", fragments, weCommit), func(t *testing.T) {

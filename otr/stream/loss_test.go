@@ -131,6 +131,9 @@ func TestATransportCutAtAnyByteIsNeverASuccess(t *testing.T) {
 	if testing.Short() || overVersion4() {
 		step = 331
 	}
+	if quick() {
+		step = 733
+	}
 	for _, direction := range []int{0, 1} {
 		for limit := 1; limit < total[direction]; limit += step {
 			synctest.Test(t, func(t *testing.T) {

@@ -11,7 +11,11 @@ func TestAQueueGivesBackWhatItGotHoweverItIsCut(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var q, other queue
 	in, out := 0, 0
-	for range 3000 {
+	steps := 3000
+	if quick() {
+		steps = 400
+	}
+	for range steps {
 		switch random.IntN(4) {
 		case 0, 1:
 			n := random.IntN(100_000)

@@ -214,7 +214,10 @@ func TestTheStateMachine(t *testing.T) {
 }
 
 func TestWhatTheUserCanBeginInEveryState(t *testing.T) {
-	for _, state := range states {
+	for i, state := range states {
+		if testing.Short() && i%2 != 0 {
+			continue
+		}
 		t.Run(state.name+" begins a key exchange", func(t *testing.T) {
 			alice, bob := newEnds(t)
 			state.enter(alice, bob)
@@ -403,7 +406,7 @@ func wantOneSession(t *testing.T, alice, bob *end, when string) {
 func TestKeyExchangesThatCrossInAnyWayEndInOneSession(t *testing.T) {
 	paths := 0
 	for path := []int{}; path != nil; paths++ {
-		if testing.Short() && paths == 12 {
+		if testing.Short() && paths == 10 {
 			return
 		}
 		alice, bob := newEnds(t)
