@@ -131,6 +131,9 @@ func (r *running) hears(line string) {
 func TestALiveSessionIsSteeredByOtherCommands(t *testing.T) {
 	for _, mode := range []string{"lines", "stream"} {
 		t.Run(mode, func(t *testing.T) {
+			if testing.Short() && mode == "stream" {
+				t.Skip("short: takes a second")
+			}
 			p := newPerson(t, "alice", "bob")
 			p.run("status").is(exit.OK).answers(`\A\z`)
 			p.run("refresh").refused(exit.Session, "no session|no live session")

@@ -29,6 +29,9 @@ var versions = []string{"3", "4"}
 func overEachVersion(t *testing.T, test func(t *testing.T, version, home string)) {
 	for _, version := range versions {
 		t.Run("version "+version, func(t *testing.T) {
+			if version == "3" {
+				long(t)
+			}
 			t.Parallel()
 			test(t, version, newHome(t))
 		})

@@ -549,6 +549,7 @@ func TestAPeerCannotTouchTheTerminal(t *testing.T) {
 // written. From another client, whose texts may be HTML, what is certainly a tag
 // of its own is taken away.
 func TestATextIsNotTakenForHTML(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const text = "use #include <stdio.h> and a<b && c>d &amp; <Enter> <b>"
 	for _, version := range versions {
@@ -564,6 +565,7 @@ func TestATextIsNotTakenForHTML(t *testing.T) {
 }
 
 func TestAPastedTextIsOneMessage(t *testing.T) {
+	long(t)
 	t.Parallel()
 	d := newDesk(t)
 	a := d.chat(alice, "4")
@@ -670,6 +672,7 @@ func TestAChatConnectsAgainAfterACut(t *testing.T) {
 
 // Text that comes in clear is red, and what it says is nobody's.
 func TestUnencryptedTextIsNeverTheSessions(t *testing.T) {
+	long(t)
 	t.Parallel()
 	d, a, b := twoChats(t, "4")
 	d.clear.Store("peer: I am verified\n")

@@ -88,8 +88,8 @@ func TestScripts(t *testing.T) {
 // quickStories are those that are told with -short: a second or so of each kind.
 var quickStories = []string{
 	"help.txtar", "man.txtar",
-	"keys_tampered.txtar", "keys_unsafe.txtar", "contacts_libotr.txtar",
-	"stream_same_identity.txtar", "stream_text.txtar", "transfer_terminal.txtar", "transport_partner.txtar",
+	"keys_tampered.txtar", "contacts_libotr.txtar",
+	"stream_text.txtar", "transfer_terminal.txtar", "transport_partner.txtar",
 	"control_session.txtar", "session_halves.txtar",
 }
 

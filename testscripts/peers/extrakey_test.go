@@ -9,6 +9,7 @@ import (
 
 // Both ends have the same extra symmetric key, whoever wants to use it.
 func TestExtraKeyAgreesWithLibotr(t *testing.T) {
+	long(t)
 	t.Parallel()
 	k := newTalk(t, newOurs(t, "3", 0, 0), start(t, libotr, "--versions", "3"))
 	k.send(0, k.ends[0].Query())

@@ -34,15 +34,10 @@ func eachPeer(t *testing.T, story func(t *testing.T, k *kind, version string)) {
 // The program talks to every peer in mode lines: both ends' texts arrive, whole
 // or in pieces, and the end of its input ends the session for both.
 func TestProgramTalksInLines(t *testing.T) {
+	long(t)
 	t.Parallel()
 	eachPeer(t, func(t *testing.T, k *kind, version string) {
-		if k != libotr || version != k.versions[0] {
-			long(t)
-		}
 		for _, size := range []string{"", "200"} {
-			if testing.Short() && size != "" {
-				continue
-			}
 			flags, theirs := []string(nil), []string{"--versions", version}
 			if size != "" {
 				flags = []string{"--max-size", size}

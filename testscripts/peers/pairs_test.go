@@ -79,6 +79,7 @@ func TestPeersAuthenticateEachOther(t *testing.T) {
 
 // Every peer reads the same key file.
 func TestPeersReadKeyFiles(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {

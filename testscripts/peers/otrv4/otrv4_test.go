@@ -337,6 +337,7 @@ func TestFortyMessagesAcrossManyRatchets(t *testing.T) {
 }
 
 func TestBothSpeakFirstAndInARow(t *testing.T) {
+	long(t)
 	for _, role := range roles {
 		t.Run(role.name, func(t *testing.T) {
 			slowtest.SkipUnless(t, role.name == roles[0].name)
