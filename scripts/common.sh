@@ -11,10 +11,27 @@ fail() {
   exit 1
 }
 
-# build FILE: builds the program from this tree, in the same way as scripts/release.
+# build FILE: builds the program from this tree, in the same way as scripts/release. FILE is a
+# copy of what the linker has written, as an installed program is: see place.
 build() {
-  (cd "$root" && CGO_ENABLED=0 go build -buildvcs=false -tags urfave_cli_no_docs -o "$1" .) || fail "the program does not build"
+  (cd "$root" && CGO_ENABLED=0 go build -buildvcs=false -tags urfave_cli_no_docs -o "$1.linked" .) || fail "the program does not build"
+  place "$1.linked" "$1"
+  rm "$1.linked"
 }
+
+# place PROGRAM FILE: makes FILE a copy of a program that anyone may run. FILE is replaced whole
+# or not at all, even while it runs. The copy is written in large blocks: the linker writes
+# through a memory map, which leaves the file in small pages in memory, and a program starts
+# faster from large ones.
+place() {
+  placing=$(mktemp "$2.XXXXXX")
+  { [ ! -d "$2" ] && dd if="$1" of="$placing" bs=4194304 2>/dev/null && chmod 755 "$placing" && mv -f "$placing" "$2"; } || {
+    rm -f "$placing"
+    fail "cannot write $2"
+  }
+  placing=
+}
+placing= # the file that place is writing; a script that is interrupted removes it
 
 # listening PORT: succeeds if something listens there. It asks the kernel, because a trial
 # connection would use up a netcat that waits for only one.
