@@ -90,6 +90,9 @@ func (w *world) prepareErrands(random *rand.Rand) {
 	if err := os.MkdirAll(w.path("disk"), 0o700); err != nil {
 		w.t.Fatal(err)
 	}
+	if err := os.RemoveAll(w.path("other")); err != nil { // of the time before
+		w.t.Fatal(err)
+	}
 	if err := os.CopyFS(w.path("other"), os.DirFS(w.home)); err != nil {
 		w.t.Fatal(err)
 	}
