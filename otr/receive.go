@@ -416,6 +416,7 @@ func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, m
 		*tlvs = text.TLVs[:0]
 	}
 	p.hear(c.cfg.Now())
+	c.settled() // a peer that has read our Auth-I has read every copy of the offer before it
 	c.noteRotation(p.seen)
 	got.DataMessage = true
 	got.Text, got.HasText = Authenticated(text.Text), len(text.Text) > 0

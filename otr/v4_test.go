@@ -462,6 +462,25 @@ func TestAKeyExchangeOfVersion4ThatIsNotAnsweredIsGivenUp(t *testing.T) {
 	wantV4Session(t, alice, bob)
 }
 
+// TestNothingWaitsForAnotherAnswerOnceThePeerHasSpoken: bob has sent his offer twice, so alice may
+// answer it twice with other keys, and what bob sends meanwhile may get lost. Once a message of
+// hers has come, she has the session and will not answer again.
+func TestNothingWaitsForAnotherAnswerOnceThePeerHasSpoken(t *testing.T) {
+	alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
+	bob.take(alice.Query())
+	bob.now = bob.NextTick()
+	identity := bob.tick()
+	alice.take(bob.take(alice.take(identity)))
+	if !bob.Exchanging() {
+		t.Fatal("bob does not wait for another answer")
+	}
+	bob.take(alice.must(alice.Send([]byte("hello"))))
+	if bob.Exchanging() {
+		t.Error("bob still waits")
+	}
+	wantV4Session(t, alice, bob)
+}
+
 // A query in a session comes from an end without a session, unless it was sent before the
 // session began. If it came from the peer, the peer accepts the offer, and both ends have new
 // keys.
