@@ -50,6 +50,8 @@ const (
 // simply leaves.
 type closing struct {
 	closeSent bool          // we have sent CLOSE
+	closes    int           // in mode lines: how often since the peer was last heard
+	closeAt   time.Time     // in mode lines: when we sent it last, or heard the peer since
 	asked     bool          // the peer's CLOSE has come
 	closed    int           // how often we have sent CLOSED
 	answered  bool          // the peer's CLOSED has come

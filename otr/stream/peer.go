@@ -94,6 +94,7 @@ func (l *link) refusePeer(e otr.Secure, err error) {
 		return
 	}
 	l.report(e)
+	l.secure = false // the stranger is told nothing of an earlier session
 	l.end(err, "key refused")
 }
 

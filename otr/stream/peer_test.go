@@ -71,6 +71,9 @@ func TestAnotherKeyInMidSessionIsRefused(t *testing.T) {
 					if err := ea.lines.Wait(); !errors.Is(err, ErrRefused) || !moreKeys && !errors.Is(err, ErrOtherKey) {
 						t.Errorf("%v", err)
 					}
+					if stranger.lines.Wait(); stranger.lines.peerNumbers {
+						t.Error("the stranger learns how many texts there were with bob")
+					}
 					return
 				}
 				if told[Refused](ea) == 0 {

@@ -88,6 +88,7 @@ func (l *Lines) message(r *otr.Received) {
 	}
 	if r.HasText && fresh {
 		l.deliver([]byte(r.Text), plain)
+		l.endBy = l.now.Add(l.slowly(endWait)) // go on waiting as long as texts arrive
 	}
 	l.takeLeave()
 }
@@ -222,6 +223,11 @@ func (l *Lines) ask() {
 		l.heartbeat()
 		return
 	}
+	l.askForStand()
+}
+
+// askForStand asks the peer to send its state.
+func (l *Lines) askForStand() {
 	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
 	l.addStand()
 	l.tlvs = append(l.tlvs, wire.TLV{Type: typeAsk})
@@ -238,9 +244,10 @@ func (l *Lines) lapseRecords() []wire.TLV {
 	return append(l.farewell(nil, ""), wire.TLV{Type: typeLapsed})
 }
 
-// next returns when tick is due: for lingering, a stuck transport, or texts.
+// next returns when tick is due: for lingering, a first sign of the peer, a stuck transport, or
+// texts.
 func (l *Lines) next() time.Time {
-	return earlier(earlier(l.lingered(), l.stuckBy), l.nextTexts())
+	return earlier(earlier(earlier(l.lingered(), l.signAt()), l.stuckBy), l.nextTexts())
 }
 
 // lingered returns when we have lingered long enough; zero: not known yet.
@@ -255,8 +262,27 @@ func (l *Lines) lingered() time.Time {
 		at = l.inputEnd
 	}
 	at = at.Add(l.cfg.Linger)
-	if sure := l.lastText.Add(l.slowly(confirmWait)); l.unconfirmed() && sure.After(at) {
+	if sure := l.lastText.Add(l.slowly(confirmWait)); l.awaitsSign() && sure.After(at) {
 		return sure
+	}
+	return at
+}
+
+// awaitsSign reports whether texts were sent and nothing has come from the peer in the session.
+// The peer may not have the session; or it acknowledges texts and some are lost, which its first
+// message will show.
+func (l *Lines) awaitsSign() bool {
+	return l.unconfirmed() || l.secure && l.numbersTexts() && !l.confirmed && l.currentSent().sent > 0
+}
+
+// signAt returns when to ask the peer for its first message, before we leave; zero: never.
+func (l *Lines) signAt() time.Time {
+	if !l.awaitsSign() || !l.numbersTexts() || !l.canSend() || l.lingered().IsZero() {
+		return time.Time{}
+	}
+	at := l.lastText.Add(l.cfg.Linger)
+	if again := l.asked.Add(confirmWait / 4); again.After(at) {
+		return again
 	}
 	return at
 }
@@ -269,6 +295,11 @@ func (l *Lines) tick() {
 			return
 		}
 		l.stuckBy = after(l.now, l.drainWait())
+	}
+	if l.due(l.signAt()) {
+		if l.asked = l.now; l.room() {
+			l.askForStand()
+		}
 	}
 	if l.due(l.lingered()) {
 		l.wantsEnd, l.quits = true, true
@@ -402,12 +433,13 @@ func (l *Lines) unwritten() error {
 
 func (l *Lines) timedOut() error { return l.timeoutError() }
 
-// farewell tells a peer that numbers texts how many there were and which have arrived. A peer
-// in mode stream learns from the same records that this end runs Lines. If the session fails,
-// farewell also reports to our user which texts the peer has not acknowledged.
+// farewell tells the peer of a session how many texts there were and which have arrived: it may be
+// the only message of ours that the peer reads. A peer in mode stream learns from the same records
+// that this end runs Lines. If the session fails, farewell also reports to our user which texts the
+// peer has not acknowledged.
 func (l *Lines) farewell(result error, _ string) []wire.TLV {
 	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
-	if l.peerNumbers || l.metStream && l.numbersTexts() {
+	if l.secure && l.numbersTexts() {
 		l.addStand()
 	}
 	if result != nil {

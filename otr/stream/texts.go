@@ -10,14 +10,18 @@ import (
 )
 
 const (
-	// endWait is how long an end that has sent everything waits for the peer to acknowledge
-	// another text. A slow line with a queue in front of it may take that long.
+	// endWait is how long an end that has sent everything waits for the peer to acknowledge or
+	// send another text. A slow line with a queue in front of it may take that long.
 	endWait = 30 * time.Second
-	// confirmWait is how long the end that sent the last message of a key exchange waits for
-	// a sign that the peer has received it, if texts were sent in that session. A peer that
-	// has not received it asks again after a few seconds, and these texts are then sent in
-	// another session.
+	// confirmWait is how long an end that has sent texts waits for the peer's first message in
+	// the session. If this end sent the last message of the key exchange, the peer may not have
+	// received it; then it asks again after a few seconds, and the texts are sent in another
+	// session. In any case the message shows whether the peer acknowledges texts.
 	confirmWait = 20 * time.Second
+	// maxCloses is how often CLOSE is sent to a peer that has acknowledged every text and falls
+	// silent. It is waited for a second after the first one, and for twice as long each further
+	// time, in addition to round trips: its texts may wait for a slow transport.
+	maxCloses = 3
 )
 
 // texts tracks the texts that Lines has sent and received. All of it belongs to the owner.
@@ -92,7 +96,10 @@ func (l *Lines) beginTexts(s otr.Session, another bool) {
 		l.rememberReceived(l.received[0])
 		l.sent, l.received = l.sent[1:], l.received[1:]
 	}
-	l.peerNumbers, l.owesAck = false, false
+	// A peer with new keys goes on acknowledging, and its last messages may be all that comes.
+	l.peerNumbers = l.peerNumbers && s.Version >= markedFrom
+	l.currentSent().acked = l.peerNumbers
+	l.owesAck = false
 	l.owesStand = s.Version >= markedFrom
 	l.confirmed, l.sureOnly = false, false
 }
@@ -306,17 +313,25 @@ func (l *Lines) settleReceived(r *receivedTexts) {
 	l.missed += count(r.missing)
 }
 
-// settleTexts gives up all open texts, because all sessions so far are over.
+// settleTexts gives up all open texts, because all sessions so far are over, and forgets these
+// sessions.
 func (l *Lines) settleTexts() {
+	l.settleAll()
+	for _, r := range l.received {
+		l.rememberReceived(r)
+	}
+	l.sent, l.received = nil, nil
+	l.peerNumbers, l.owesStand, l.owesAck = false, false, false
+}
+
+// settleAll gives up all open texts.
+func (l *Lines) settleAll() {
 	for _, s := range l.sent {
 		l.settleSent(s)
 	}
 	for _, r := range l.received {
 		l.settleReceived(r)
-		l.rememberReceived(r)
 	}
-	l.sent, l.received = nil, nil
-	l.peerNumbers, l.owesStand, l.owesAck = false, false, false
 }
 
 // allAcked reports whether the peer has acknowledged every text.
@@ -329,11 +344,11 @@ func (l *Lines) allAcked() bool {
 	return true
 }
 
-// fateOfTexts returns the result of an end that has sent everything.
+// fateOfTexts returns the result of an end that has sent everything. It keeps what farewell tells
+// the peer.
 func (l *Lines) fateOfTexts() error {
-	numbered := l.peerNumbers
 	unconfirmed := (l.unconfirmed() || l.unsureTexts > 0) && !l.hasty
-	l.settleTexts()
+	l.settleAll()
 	switch {
 	case l.missed > 0:
 		return ErrLost
@@ -342,7 +357,7 @@ func (l *Lines) fateOfTexts() error {
 	case unconfirmed:
 		return ErrUnconfirmed
 	}
-	l.allCame = numbered
+	l.allCame = l.peerNumbers
 	return nil
 }
 
@@ -503,7 +518,10 @@ func (l *Lines) sayClose() {
 		l.end(err, internalError)
 		return
 	}
-	l.awaitAnswer(goodbyeWait)
+	c := &l.closing
+	l.awaitAnswer(goodbyeWait << min(c.closes, maxCloses-1))
+	c.closes++
+	c.closeAt = l.now
 }
 
 // followClose answers CLOSE once the waiting texts have been sent and no missing text of the
@@ -521,6 +539,7 @@ func (l *Lines) followClose() {
 	if l.closing.closed > 0 || l.flush > 0 || !l.canSend() || l.missing() {
 		return
 	}
+	l.endBy = l.now.Add(l.slowly(endWait))
 	l.sayClosed()
 	l.awaitAnswer(goodbyeWait / 2)
 }
@@ -536,13 +555,19 @@ func (l *Lines) sayClosed() {
 func (l *Lines) unanswered() {
 	c := &l.closing
 	switch {
-	case c.closed == 1 && !l.hasty:
+	case !l.hasty && (c.closed == 1 || c.closed > 0 && !l.allAcked() && l.now.Before(l.endBy)):
 		c.waiting = false
 		l.sayClosed()
 		l.awaitAnswer(goodbyeWait / 2)
 	case c.closed > 0:
 		l.sessionOver(ErrPeerEnded)
-	case l.hasty || l.brief || l.allAcked() || !l.now.Before(l.endBy):
+	case l.hasty || l.brief || !l.now.Before(l.endBy):
+		l.leaveSession()
+	case l.heard.After(c.closeAt): // it may have more to send before it answers
+		c.waiting, c.closes = false, maxCloses-1
+		l.sayClose()
+		c.closes = 0
+	case l.allAcked() && c.closes >= maxCloses:
 		l.leaveSession()
 	default:
 		c.waiting = false

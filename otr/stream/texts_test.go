@@ -560,7 +560,7 @@ func TestAPeerThatDiesInTheClosingHandshakeOfATalkCostsNoSuccess(t *testing.T) {
 			if err := ea.lines.Wait(); err != nil {
 				t.Errorf("direction %d: %v", direction, err)
 			}
-			if d := time.Since(start); d > time.Second+2*goodbyeWait {
+			if d := time.Since(start); d > time.Second+goodbyeWait<<maxCloses {
 				t.Errorf("direction %d: it took %v", direction, d)
 			}
 			if direction == 1 { // it receives the last message

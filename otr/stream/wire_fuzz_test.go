@@ -168,8 +168,10 @@ func fuzzedTalk(t *testing.T, ea, eb *end, numbered bool) {
 				t.Errorf("%q was read twice", text)
 			}
 		}
-		if sender := results[1-i]; numbered && len(count) != n && len(heard[1-i]) > 0 && sender == nil {
-			t.Errorf("%d of %d texts of %s came, and yet it reports success", len(count), n, name)
+		for j, e := range []*end{ea, eb} {
+			if numbered && len(count) != n && results[j] == nil && e.lines.confirmed {
+				t.Errorf("%d of %d texts of %s came, and yet end %d reports success", len(count), n, name, j)
+			}
 		}
 	}
 }
