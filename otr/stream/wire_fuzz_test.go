@@ -94,7 +94,7 @@ func (w *fuzzedWire) do(way, harm int, line []byte) [][]byte {
 
 // FuzzWire does arbitrary damage to the lines of a stream, or of texts, between two ends of
 // any versions. No delivered byte or text is wrong or repeated. If an end reports success, both
-// ends have received everything; of texts, everything that it sent. And every run ends.
+// ends have received everything. And every run ends.
 func FuzzWire(f *testing.F) {
 	foreign := recordedSessions(f)
 	for setup := range uint16(12) {
@@ -137,9 +137,8 @@ func FuzzWire(f *testing.F) {
 }
 
 // fuzzedTalk lets two ends send texts, and compares the received with the sent ones. numbered
-// means that texts are numbered. An end that reports success answers for its own texts only: it
-// leaves when those have arrived, and the other end reports a failure if it had more to send. An
-// end that has heard nothing takes the other for a client that acknowledges nothing.
+// means that texts are numbered. An end that has heard nothing in the session takes the other for a
+// client that acknowledges nothing.
 func fuzzedTalk(t *testing.T, ea, eb *end, numbered bool) {
 	const n = 12
 	write := func(e *end, name string) {
