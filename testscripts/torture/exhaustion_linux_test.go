@@ -251,7 +251,7 @@ const (
 // What a command says that fails for want of room, or an application for it.
 var (
 	noSpace  = regexp.MustCompile("(?i)no space left on device")
-	tooLarge = regexp.MustCompile("file too large|file size limit exceeded")
+	tooLarge = regexp.MustCompile("file too large|file size limit exceeded|the application was killed")
 )
 
 // fill makes a file that takes all room of a disk but some bytes.
