@@ -218,8 +218,11 @@ func killAtStep(t *testing.T, cmd *exec.Cmd, step int) (killed bool) {
 
 func TestAWriteThatIsKilledLeavesTheOldOrTheNew(t *testing.T) {
 	stride := 1
-	if testing.Short() || slowtest.LeftOut() {
+	if slowtest.LeftOut() {
 		stride = 15
+	}
+	if testing.Short() {
+		stride = 40
 	}
 	identity := func(name string) func(h *Home) string {
 		return func(h *Home) string {
