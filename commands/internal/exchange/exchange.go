@@ -99,14 +99,26 @@ func (t *Transfer) Over(e *ends.End, v *Verification, command []string) error {
 func (t *Transfer) outcome(err, sessionErr error) error {
 	stopped := (*transfer.StoppedError)(nil)
 	switch {
-	case err == nil, errors.Is(err, errSessionOver), errors.Is(err, io.ErrClosedPipe):
+	case err == nil:
 		return sessionErr
+	case errors.Is(err, errSessionOver), errors.Is(err, io.ErrClosedPipe):
+		return t.cutShort(sessionErr)
 	case errors.As(err, &stopped):
 		return exit.Errorf(exit.Failure, "%s stopped: %s", t.peer(), stopped.Reason)
 	case errors.Is(err, transfer.ErrNoReason):
 		return exit.Errorf(exit.Failure, "%s %w", t.peer(), exit.Plain(err))
 	}
 	return exit.Failed(err)
+}
+
+// cutShort tells a sender whose session broke how to go on. A receiver is told when it keeps an
+// incomplete file.
+func (t *Transfer) cutShort(sessionErr error) error {
+	receives := t.arrived != nil
+	if e := exit.As(sessionErr); !receives && e.Code == exit.Broken && e.Hint == "" {
+		return exit.Errorf(exit.Broken, "%w", sessionErr).WithHint("the same command, at both ends, continues it")
+	}
+	return sessionErr
 }
 
 // place describes where the files have arrived.

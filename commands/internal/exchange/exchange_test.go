@@ -76,6 +76,33 @@ func TestATransferEndsWithItsOwnErrorOrElseTheSessions(t *testing.T) {
 	}
 }
 
+// A sender whose session breaks is told how to go on; a receiver is told so by the note about
+// what it keeps.
+func TestASenderIsToldHowToContinueATransferThatWasCutShort(t *testing.T) {
+	receives := func([]transfer.Done) error { return nil }
+	hinted := exit.Errorf(exit.Broken, "the stream broke").WithHint("another hint")
+	const hint = "the same command, at both ends, continues it"
+	for _, test := range []struct {
+		name              string
+		end               *Transfer
+		transfer, session error
+		hint              string
+	}{
+		{"a sender", &Transfer{}, errSessionOver, exit.Errorf(exit.Broken, "the stream broke"), hint},
+		{"a receiver", &Transfer{arrived: receives}, errSessionOver, exit.Errorf(exit.Broken, "the stream broke"), ""},
+		{"a sender whose files have all arrived", &Transfer{}, nil, exit.Errorf(exit.Broken, "the stream broke"), ""},
+		{"a sender whose peer was refused", &Transfer{}, errSessionOver, exit.Errorf(exit.Refused, "another key"), ""},
+		{"a sender with a better hint", &Transfer{}, errSessionOver, hinted, "another hint"},
+	} {
+		if e := exit.As(test.end.outcome(test.transfer, test.session)); e.Hint != test.hint || e.Error() != test.session.Error() {
+			t.Errorf("%s: %q, hint %q", test.name, e, e.Hint)
+		}
+	}
+	if err := (&Transfer{}).outcome(errSessionOver, nil); err != nil {
+		t.Errorf("a session that ended well: %v", err)
+	}
+}
+
 func TestATransferThatStopsNamesTheContact(t *testing.T) {
 	sending := &Transfer{Contact: "bob", other: "receiver"}
 	for _, test := range []struct {

@@ -150,6 +150,8 @@ func (s *Session) accountsHint() string {
 func (s *Session) howFar() string {
 	stats := s.connected.Load().Stats()
 	switch {
+	case s.cfg.OwnProgress && !s.complete: // the command says what arrived
+		return "the transfer was cut short"
 	case s.complete:
 		return fmt.Sprintf("the stream was cut short: all that %s had to say has arrived, but perhaps not all that was sent there", s.peerName())
 	case stats.ReceivedBytes > 0:

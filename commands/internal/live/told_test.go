@@ -185,6 +185,7 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 		{stream.ErrClosedBeforeSession, exit.Broken, "closed before there was a session", "late", "", func(s *Session) { s.clocks = "late" }},
 		{stream.ErrClosedBeforeSession, exit.Broken, "a message to somebody who is away", offlineHint, "", func(s *Session) { s.offline = true }},
 		{stream.ErrTransport, exit.Broken, "cut short before anything arrived", "", options.ModeStream, nil},
+		{stream.ErrTransport, exit.Broken, "the transfer was cut short", "", options.ModeStream, func(s *Session) { s.cfg.OwnProgress = true }},
 		{stream.ErrDead, exit.Broken, "all that the peer had to say has arrived", "", options.ModeStream, func(s *Session) { s.complete = true }},
 		{stream.ErrTransport, exit.Broken, "the line was cut; the peer did not end the session", "", options.ModeLines, nil},
 		{stream.ErrLost, exit.Broken, "messages of the peer were lost", "", options.ModeLines, nil},
