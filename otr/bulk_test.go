@@ -13,6 +13,7 @@ import (
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // twins are two identical ends, even with the same randomness: one of them handles messages
@@ -151,8 +152,11 @@ func TestManyAtOnceDoWhatSingleMessagesDo(t *testing.T) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
 			forEachVersion(t, func(t *testing.T, version otr.Policy) {
 				rounds, seeds := 60, uint64(3)
-				if testing.Short() {
+				switch {
+				case testing.Short():
 					rounds, seeds = 25, 1
+				case slowtest.LeftOut():
+					seeds = 1
 				}
 				for seed := range seeds {
 					rng := rand.New(rand.NewPCG(seed, uint64(version)))

@@ -12,9 +12,10 @@ import (
 	"otrpipe/otr/v3"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
-var queueRuns = flag.Int("queues", 0, "how often each case of TestNewKeysAndTextsInSlowQueuesLoseNothing runs, with Departed called and without; 0: 8, or 1 with -short")
+var queueRuns = flag.Int("queues", 0, "how often each case of TestNewKeysAndTextsInSlowQueuesLoseNothing runs, with Departed called and without; 0: 8, or 1 with -short, or 4 where slow tests are left out")
 
 // A typist is an end of a conversation whose lines go through a queue that sends one line per
 // gap. Texts wait while the end is exchanging keys, if it is one of ours.
@@ -107,6 +108,8 @@ func TestNewKeysAndTextsInSlowQueuesLoseNothing(t *testing.T) {
 	case runs > 0:
 	case testing.Short():
 		runs = 1
+	case slowtest.LeftOut():
+		runs = 4
 	default:
 		runs = 8
 	}

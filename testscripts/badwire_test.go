@@ -38,6 +38,14 @@ func overEachVersion(t *testing.T, test func(t *testing.T, version, home string)
 	}
 }
 
+// maxCases returns how many of the possible cases of a table run at most.
+func maxCases() int {
+	if slowtest.LeftOut() {
+		return 45
+	}
+	return 90
+}
+
 // twoEnds have much to say to each other and little time. A lost last line
 // shows only by a heartbeat, a lost handshake only by its limit.
 func twoEnds(version string) [2]*end {
@@ -189,7 +197,7 @@ func TestAWireCutAtAnyByteIsABrokenStream(t *testing.T) {
 			}
 		}
 		rand.New(rand.NewPCG(1, 2)).Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
-		places = places[:min(len(places), 90)]
+		places = places[:min(len(places), maxCases())]
 
 		eachAtOnce(t, parts(t, version, places), func(cut place) {
 			var mu sync.Mutex
@@ -256,7 +264,7 @@ func TestAFlippedByteIsNeverPlaintext(t *testing.T) {
 			}
 		}
 		random.Shuffle(len(flips), func(i, j int) { flips[i], flips[j] = flips[j], flips[i] })
-		flips = flips[:min(len(flips), 90)]
+		flips = flips[:min(len(flips), maxCases())]
 
 		cases := parts(t, version, flips)
 		var happened atomic.Int64

@@ -102,9 +102,9 @@ func long(t *testing.T) {
 }
 
 // version3Stories are those that are told over version 3 even where slow tests are left out: one of
-// each kind. What the version makes a difference to is in the library, whose own tests run with both.
+// a stream, of a session in two halves, and of commands that ask a session. What the version makes a difference to is in the library, whose own tests run with both.
 var version3Stories = []string{
-	"stream_chat.txtar", "session_halves.txtar", "control_session.txtar", "transport_netcat.txtar", "helper_fifo.txtar",
+	"stream_chat.txtar", "session_halves.txtar", "control_session.txtar",
 }
 
 // TestScriptsOverVersion3 runs the stories that have streams again, with ends

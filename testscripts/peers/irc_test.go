@@ -259,6 +259,7 @@ func carry(t *testing.T, folder, nick string) carrier {
 // The plumbing carries a conversation between irssi and a peer that is not ours,
 // so what fails here is the plumbing.
 func TestIRCCarriesLibotrToIrssi(t *testing.T) {
+	slowtest.Skip(t)
 	long(t)
 	t.Parallel()
 	argv := libotr.command(t)

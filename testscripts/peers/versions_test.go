@@ -161,7 +161,8 @@ func TestProgramFindsTheBestCommonVersion(t *testing.T) {
 		for _, versions := range ourVersions {
 			for _, o := range others {
 				t.Run(versions+" and "+o.name+" "+o.versions, func(t *testing.T) {
-					slowtest.SkipUnless(t, o.name == "otrpipe" && bestOf(versions, o.versions) != "none")
+					slowtest.SkipUnless(t, o.name == "otrpipe" && bestOf(versions, o.versions) != "none" &&
+						(versions == "34" || o.versions == "34" || versions == "234" && o.versions == "2"))
 					t.Parallel()
 					cells := []string{versions, o.name, o.versions}
 					defer func() { results.add(cells, t.Failed() || t.Skipped()) }()

@@ -452,6 +452,7 @@ func TestSMPWithTheRightAndTheWrongSecret(t *testing.T) {
 		{"our secret", "another", otr.SMPFailed{}, false},
 	} {
 		t.Run(fmt.Sprintf("the peer starts, equal %v", c.result), func(t *testing.T) {
+			slowtest.SkipUnless(t, c.result)
 			t.Parallel()
 			p := start(t, "--query", "--smp-secret", c.theirs, "--smp-question", "où ?", "--end-after-smp")
 			u := newUs(t, p)
@@ -465,6 +466,7 @@ func TestSMPWithTheRightAndTheWrongSecret(t *testing.T) {
 			}
 		})
 		t.Run(fmt.Sprintf("we start, equal %v", c.result), func(t *testing.T) {
+			slowtest.SkipUnless(t, !c.result)
 			t.Parallel()
 			p := start(t, "--identity", "--smp-answer", c.theirs, "--end-after-smp")
 			u := newUs(t, p)

@@ -14,6 +14,7 @@ import (
 // text, and one of which a word was changed under the MAC key that follows from it.
 func TestThePeerAcceptsForgedMessages(t *testing.T) {
 	long(t)
+	t.Parallel()
 	p := start(t, "--query", "--echo")
 	u := newUs(t, p, func(c *otr.Config) { c.LogKeys = true })
 	u.until("there was a session", u.secure)
@@ -78,6 +79,7 @@ func parse(t *testing.T, line []byte) *toolkit.Message {
 // keys' included.
 func TestAConversationWithThePeerIsTakenApart(t *testing.T) {
 	long(t)
+	t.Parallel()
 	p := start(t, "--identity", "--echo")
 	var log strings.Builder
 	u := newUs(t, p)
