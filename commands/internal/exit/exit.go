@@ -75,6 +75,7 @@ func As(err error) *Error {
 // packages lists the packages of this module whose errors begin with the package's name. A test
 // compares the list with the code.
 var packages = []string{
+	"closed",
 	"code",
 	"control",
 	"descriptor",
