@@ -131,7 +131,7 @@ func (e *End) open(stop <-chan struct{}, other []byte) (*keyfile.Identity, error
 		id, err := keyfile.Ephemeral(rand.Reader)
 		return id, exit.Key(err)
 	}
-	return e.cfg.Identity.OpenWith(func() ([]byte, error) {
+	return e.cfg.Identity.OpenWith(stop, func() ([]byte, error) {
 		if passphrase, err := e.passphrase(); passphrase != nil || err != nil {
 			return passphrase, err
 		}

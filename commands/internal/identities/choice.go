@@ -49,9 +49,10 @@ func (c Choice) Name() (string, error) {
 func (c Choice) Open() (*keyfile.Identity, error) { return c.openFrom(c.Passphrase.source()) }
 
 // OpenWith is Open with a different source of the passphrase: given returns it, or nil if ask
-// has to be called for it.
-func (c Choice) OpenWith(given func() ([]byte, error), ask keyfile.PassphraseFunc) (*keyfile.Identity, error) {
-	return c.openFrom(source{given, ask})
+// has to be called for it. Once stop is closed, ask is not called again; then, if the passphrase
+// was mistyped, the error is terminal.ErrStopped.
+func (c Choice) OpenWith(stop <-chan struct{}, given func() ([]byte, error), ask keyfile.PassphraseFunc) (*keyfile.Identity, error) {
+	return c.openFrom(source{given, ask, stop})
 }
 
 func (c Choice) openFrom(s source) (id *keyfile.Identity, err error) {

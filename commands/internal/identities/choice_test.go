@@ -117,3 +117,34 @@ func TestOnlyATypedPassphraseIsAskedForAgain(t *testing.T) {
 		null.Close()
 	}
 }
+
+// Somebody who has pressed Ctrl-C while a mistyped passphrase was tried is not asked again.
+func TestAPassphraseIsNotAskedForAgainOnceTheUserLeaves(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "messages"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	stop, asked := make(chan struct{}), 0
+	s := source{
+		given: func() ([]byte, error) { return nil, nil },
+		ask: func(string) ([]byte, error) {
+			asked++
+			return []byte("typed"), nil
+		},
+		stop: stop,
+	}
+	err = s.open(terminal.NewIO("otrpipe", file, file, file), func(pass keyfile.PassphraseFunc) error {
+		if _, err := pass("passphrase"); err != nil {
+			return err
+		}
+		close(stop)
+		return fmt.Errorf("%w is wrong", keyfile.ErrPassphrase)
+	})
+	if asked != 1 || !errors.Is(err, terminal.ErrStopped) {
+		t.Errorf("asked %d times, %v", asked, err)
+	}
+	if said, err := os.ReadFile(file.Name()); err != nil || len(said) > 0 {
+		t.Errorf("%q, %v", said, err)
+	}
+}

@@ -42,15 +42,16 @@ const attempts = 3
 type source struct {
 	given func() ([]byte, error)
 	ask   keyfile.PassphraseFunc
+	stop  <-chan struct{} // once it is closed, nobody is asked again; nil: it never is
 }
 
 // source returns a source that tries the flags, then the environment, then the terminal.
 func (p Passphrase) source() source {
-	return source{p.Given, func(prompt string) ([]byte, error) { return secret.Ask(prompt, InsteadOfAsking) }}
+	return source{given: p.Given, ask: func(prompt string) ([]byte, error) { return secret.Ask(prompt, InsteadOfAsking) }}
 }
 
 // open calls do, which opens an identity. If the user mistyped the passphrase, it calls do
-// again.
+// again, or returns terminal.ErrStopped if the user has asked to leave meanwhile.
 func (s source) open(p *terminal.IO, do func(keyfile.PassphraseFunc) error) error {
 	for attempt := 1; ; attempt++ {
 		asked := false
@@ -63,6 +64,11 @@ func (s source) open(p *terminal.IO, do func(keyfile.PassphraseFunc) error) erro
 		})
 		if !asked || attempt == attempts || !errors.Is(err, keyfile.ErrPassphrase) {
 			return err
+		}
+		select {
+		case <-s.stop:
+			return terminal.ErrStopped
+		default:
 		}
 		p.Report("%v; try again", exit.Plain(err))
 	}
