@@ -422,7 +422,7 @@ func TestWhenThePeerWasHeardLast(t *testing.T) {
 func TestAnAuthIThatWaitsInAQueueIsWaitedFor(t *testing.T) {
 	for _, wait := range []int{3, 10, 30, 60} {
 		t.Run(fmt.Sprint(wait, " s"), func(t *testing.T) {
-			alice, bob := newV4Session(t)
+			alice, bob := newSession(t, withVersion4)
 			authI := bob.all(alice.all(bob.refresh()))
 			if kinds(authI) != "Auth-I" {
 				t.Fatalf("bob sends %s", kinds(authI))
@@ -448,27 +448,13 @@ func TestAnAuthIThatWaitsInAQueueIsWaitedFor(t *testing.T) {
 	}
 }
 
-// newV4Session returns two ends with a session of version 4.
-func newV4Session(t *testing.T) (alice, bob *end) {
-	clock := newClock()
-	var ends [2]*end
-	for i, name := range []string{"alice", "bob"} {
-		ends[i] = newEnd(t, name, i, uint64(i), clock, policy(otr.AllowV4), func(c *otr.Config) {
-			c.Ed448, c.Forging = v4TestKeys()[i].private, v4TestKeys()[i].forging
-		})
-	}
-	converse(ends[0], ends[1], ends[0].Query())
-	wantSameSession(t, ends[0], ends[1])
-	return ends[0], ends[1]
-}
-
 // Bob repeats his Identity message as long as alice's Auth-R is in her queue, which may take
 // minutes. Alice waits for his Auth-I for as long as he does, but not for more than ten minutes.
 func TestAnAuthIIsWaitedForWhileThePeerRepeatsItsIdentityMessage(t *testing.T) {
 	const limit = 10 * time.Minute
 	for _, wait := range []time.Duration{3 * time.Minute, limit - time.Minute, limit + time.Minute} {
 		t.Run(wait.String(), func(t *testing.T) {
-			alice, bob := newV4Session(t)
+			alice, bob := newSession(t, withVersion4)
 			identity := cloneLines(bob.refresh())
 			queue := cloneLines(alice.all(identity))
 			if kinds(queue) != "Auth-R" {
@@ -500,14 +486,10 @@ func TestAnAuthIIsWaitedForWhileThePeerRepeatsItsIdentityMessage(t *testing.T) {
 // A client answers within a second at first, and later takes six. In the first key exchange
 // after that, lines are sent again before the answer comes; in the next one nothing is.
 func TestAClientThatBecomesSlowGetsNothingTwiceInTheSecondKeyExchange(t *testing.T) {
-	for name, session := range map[string]func(t *testing.T) (alice, bob *end){
-		"version 2": func(t *testing.T) (alice, bob *end) { return newPair(t, policy(otr.AllowV2)) },
-		"version 3": func(t *testing.T) (alice, bob *end) { return newPair(t, policy(otr.AllowV3)) },
-		"version 4": newV4Session,
-	} {
+	for version, configure := range everyVersion {
 		for _, tracked := range []bool{false, true} {
-			t.Run(fmt.Sprint(name, ", tracked ", tracked), func(t *testing.T) {
-				alice, bob := session(t)
+			t.Run(fmt.Sprintf("version %s, tracked %v", version, tracked), func(t *testing.T) {
+				alice, bob := newSession(t, configure)
 				if tracked {
 					alice.TrackDepartures()
 				}
@@ -549,6 +531,62 @@ func TestAClientThatBecomesSlowGetsNothingTwiceInTheSecondKeyExchange(t *testing
 				}
 			})
 		}
+	}
+}
+
+// While the answer to a message is on its way, the peer may repeat what that message answers, and
+// gets it again. The answer may be to either copy, so the round trip lies in between.
+func TestAnAnswerAfterAnotherCopyTellsOnlyTheLimitsOfTheRoundTrip(t *testing.T) {
+	for version, configure := range everyVersion {
+		t.Run("version "+version, func(t *testing.T) {
+			alice, bob := newSession(t, configure)
+			for _, c := range []struct{ again, answer, trip time.Duration }{
+				{6 * time.Second, 7 * time.Second, 7 * time.Second},  // nothing was known before
+				{6 * time.Second, 10 * time.Second, 7 * time.Second}, // between 4 s and 10 s
+				{1 * time.Second, 10 * time.Second, 9 * time.Second}, // between 9 s and 10 s
+			} {
+				offer := cloneLines(bob.refresh())
+				lines := cloneLines(alice.all(offer))
+				alice.clock.advance(c.again)
+				if again := alice.all(offer); kinds(again) != kinds(lines) {
+					t.Fatalf("alice answers with %s, and then with %s", kinds(lines), kinds(again))
+				}
+				alice.clock.advance(c.answer - c.again)
+				lines = alice.all(bob.all(lines))
+				if trip := alice.RoundTrip(); trip != c.trip {
+					t.Errorf("after an answer in %v, the second copy %v late, the round trip is %v, not %v", c.answer, c.again, trip, c.trip)
+				}
+				converse(alice, bob, lines)
+				wantSameSession(t, alice, bob)
+			}
+		})
+	}
+}
+
+// However late an answer comes, the next message is repeated after 40 s at the latest.
+func TestNoWaitIsLongerThanItsLimit(t *testing.T) {
+	for version, configure := range everyVersion {
+		t.Run("version "+version, func(t *testing.T) {
+			alice, bob := newSession(t, configure)
+			answer := bob.all(alice.refresh())
+			for range 90 {
+				alice.clock.advance(time.Second)
+				tickOf(t, alice) // repeated lines are lost
+			}
+			converse(alice, bob, alice.all(answer))
+			for range 60 { // for what may still come
+				alice.clock.advance(time.Second)
+				tickOf(t, alice)
+			}
+			wantSameSession(t, alice, bob)
+			alice.refresh()
+			for waited := 0; len(tickOf(t, alice)) == 0; waited++ {
+				if waited == 40 {
+					t.Fatal("nothing is repeated after 40 s")
+				}
+				alice.clock.advance(time.Second)
+			}
+		})
 	}
 }
 
