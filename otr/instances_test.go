@@ -140,6 +140,7 @@ func TestManyInstancesAreBounded(t *testing.T) {
 	var first *end
 	var answer [][]byte // to the first
 	for i := range 40 {
+		alice.clock.advance(time.Millisecond) // so that the first is the oldest
 		e := newEnd(t, "stranger", 2, uint64(100+i), alice.clock)
 		lines := cloneLines(alice.all(e.refresh()))
 		if first == nil {
