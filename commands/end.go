@@ -72,7 +72,20 @@ func newWhole(c *cli.Context, defaults options.Values) (*ends.End, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e, e.FindWay(command)
+	return e, addressHint(c, e.FindWay(command))
+}
+
+// addressHint adds to the error for a COMMAND of one word that cannot be run that the word may
+// be meant as a contact.
+func addressHint(c *cli.Context, err error) error {
+	if err == nil || c.NArg() != 1 || !hasFlag(c, flagTCP) || cmdline.HasDashes(c.App) {
+		return err
+	}
+	name := c.Args().First()
+	if e := exit.As(err); e.Code == exit.CannotRun && e.Hint == "" && keyfile.CheckContactName(name) == nil {
+		return e.WithHint("if %s is a contact: otrpipe contacts address %s --tcp HOST:PORT", name, exit.ShellWord(name))
+	}
+	return err
 }
 
 // contactArgument returns the contact that the only argument names. If the contact has no
