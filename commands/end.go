@@ -2,6 +2,7 @@ package commands
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -82,7 +83,10 @@ func addressHint(c *cli.Context, err error) error {
 		return err
 	}
 	name := c.Args().First()
-	if e := exit.As(err); e.Code == exit.CannotRun && e.Hint == "" && keyfile.CheckContactName(name) == nil {
+	if filepath.Base(name) != name || keyfile.CheckContactName(name) != nil {
+		return err
+	}
+	if e := exit.As(err); e.Code == exit.CannotRun && e.Hint == "" {
 		return e.WithHint("if %s is a contact: otrpipe contacts address %s --tcp HOST:PORT", name, exit.ShellWord(name))
 	}
 	return err
