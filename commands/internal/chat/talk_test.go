@@ -258,22 +258,26 @@ func (s *scene) change(change func(*live.Snapshot)) {
 
 var sequence = regexp.MustCompile(`\x1b\[[?0-9;]*[A-Za-z]`)
 
-// sees waits until the terminal has shown a text since the last time.
-func (s *scene) sees(text string) {
+// sees waits until the terminal has shown all of these texts since the last time, in any order.
+func (s *scene) sees(texts ...string) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		s.seenMu.Lock()
 		plain := sequence.ReplaceAllString(string(s.seen), "")
-		_, rest, ok := strings.Cut(plain, text)
+		end, ok := 0, true
+		for _, text := range texts {
+			i := strings.Index(plain, text)
+			end, ok = max(end, i+len(text)), ok && i >= 0
+		}
 		if ok {
-			s.seen = []byte(rest)
+			s.seen = []byte(plain[end:])
 		}
 		s.seenMu.Unlock()
 		if ok {
 			return
 		}
 	}
-	s.t.Fatalf("%q is not shown, but %q", text, s.seen)
+	s.t.Fatalf("%q is not shown, but %q", texts, s.seen)
 }
 
 // seesRaw is sees for what a terminal does not show as text.
@@ -330,8 +334,7 @@ func (s *scene) leaves() error {
 
 func TestTextsGoBothWays(t *testing.T) {
 	s := newScene(t, "bob")
-	s.sees("waiting for bob")
-	s.sees("<bob>: the transport says hello") // which has the contact's name
+	s.sees("waiting for bob", "<bob>: the transport says hello") // which has the contact's name
 	s.sees("[bob unencrypted]")
 	show := <-s.show
 	s.trusted(fingerprint("b"), trust.Verified)
