@@ -143,7 +143,9 @@ func fuzzedTalk(t *testing.T, ea, eb *end, numbered bool) {
 	const n = 12
 	write := func(e *end, name string) {
 		for i := range n {
-			e.lines.WriteMessage(fmt.Appendf(nil, "%s %d", name, i))
+			if e.lines.WriteMessage(fmt.Appendf(nil, "%s %d", name, i)) != nil {
+				return // the end has left
+			}
 			time.Sleep(200 * time.Millisecond)
 		}
 		e.lines.CloseWrite()
@@ -151,7 +153,7 @@ func fuzzedTalk(t *testing.T, ea, eb *end, numbered bool) {
 	var heard [2][]string
 	var wg sync.WaitGroup
 	for i, e := range []*end{ea, eb} {
-		go write(e, []string{"a", "b"}[i])
+		wg.Go(func() { write(e, []string{"a", "b"}[i]) })
 		wg.Go(func() { heard[i], _ = readTexts(e.lines) })
 	}
 	wg.Wait()
