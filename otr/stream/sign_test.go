@@ -29,7 +29,8 @@ func TestAnEndThatHasHeardNothingAsksBeforeItLeaves(t *testing.T) {
 			t.Run(fmt.Sprint(sender, silent), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var relays [2]relay
-					begin, texts := time.Now(), 0
+					begin := time.Now()
+					var texts atomic.Int32
 					relays[1-sender].filter = func(_ int, line []byte) [][]byte {
 						if isData(line) && time.Since(begin) < silent {
 							return nil
@@ -38,7 +39,7 @@ func TestAnEndThatHasHeardNothingAsksBeforeItLeaves(t *testing.T) {
 					}
 					relays[sender].filter = func(_ int, line []byte) [][]byte {
 						if isData(line) && len(line) > textLen { // the text
-							texts++
+							texts.Add(1)
 							return nil
 						}
 						return [][]byte{line}
@@ -48,8 +49,8 @@ func TestAnEndThatHasHeardNothingAsksBeforeItLeaves(t *testing.T) {
 					handshakeLines(t, ea.lines, eb.lines)
 					ends[sender].lines.WriteMessage(bytes.Repeat([]byte("x"), textLen))
 					ends[sender].lines.CloseWrite()
-					if err := ends[sender].lines.Wait(); !errors.Is(err, ErrUndelivered) || texts != 1 {
-						t.Errorf("%v, %d texts were lost", err, texts)
+					if err := ends[sender].lines.Wait(); !errors.Is(err, ErrUndelivered) || texts.Load() != 1 {
+						t.Errorf("%v, %d texts were lost", err, texts.Load())
 					}
 					if got, err := readTexts(ends[1-sender].lines); len(got) != 0 || !errors.Is(err, ErrLost) {
 						t.Errorf("the other end: %q, %v", got, err)
@@ -92,9 +93,9 @@ func TestAPeerThatStillSendsTextsIsWaitedForWhenWeLeave(t *testing.T) {
 	for slow := range 2 {
 		synctest.Test(t, func(t *testing.T) {
 			var relays [2]relay
-			begin := false
+			var begin atomic.Bool
 			relays[slow].filter = func(_ int, line []byte) [][]byte {
-				if begin {
+				if begin.Load() {
 					time.Sleep(3 * time.Second)
 				}
 				return [][]byte{line}
@@ -104,7 +105,7 @@ func TestAPeerThatStillSendsTextsIsWaitedForWhenWeLeave(t *testing.T) {
 			handshakeLines(t, ea.lines, eb.lines)
 			ends[1-slow].lines.WriteMessage([]byte("our only text"))
 			time.Sleep(10 * time.Second)
-			begin = true
+			begin.Store(true)
 			const n = 30
 			for i := range n {
 				ends[slow].lines.WriteMessage(fmt.Appendf(nil, "text %d", i))
