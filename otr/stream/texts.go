@@ -19,8 +19,8 @@ const (
 	// session. In any case the message shows whether the peer acknowledges texts.
 	confirmWait = 20 * time.Second
 	// maxCloses is how often CLOSE is sent to a peer that has acknowledged every text and falls
-	// silent. It is waited for a second after the first one, and for twice as long each further
-	// time, in addition to round trips: its texts may wait for a slow transport.
+	// silent. We wait for a second after the first one, and twice as long after each further one,
+	// in addition to round trips: the peer's texts may wait for a slow transport.
 	maxCloses = 3
 )
 
