@@ -120,6 +120,30 @@ func TestAPeerThatStillSendsTextsIsWaitedForWhenWeLeave(t *testing.T) {
 	}
 }
 
+// TestTheMarkOfAPeerShowsThatItAcknowledges: it is the only message of the peer that comes.
+func TestTheMarkOfAPeerShowsThatItAcknowledges(t *testing.T) {
+	for sender := range 2 {
+		synctest.Test(t, func(t *testing.T) {
+			var relays [2]relay
+			var marks atomic.Int32
+			relays[1-sender].filter = func(_ int, line []byte) [][]byte {
+				if isData(line) && marks.Add(1) > 1 {
+					return nil
+				}
+				return [][]byte{line}
+			}
+			ea, eb := linesOver(t, relays[0], relays[1], nil)
+			ends := [2]*end{ea, eb}
+			handshakeLines(t, ea.lines, eb.lines)
+			ends[sender].lines.WriteMessage([]byte("a text"))
+			ends[sender].lines.CloseWrite()
+			if err := ends[sender].lines.Wait(); !errors.Is(err, ErrBroken) {
+				t.Errorf("end %d: %v", sender, err)
+			}
+		})
+	}
+}
+
 // TestAPeerThatLeavesTellsWhichTextsHaveArrived: its last message is the only one that comes, and a
 // text is lost.
 func TestAPeerThatLeavesTellsWhichTextsHaveArrived(t *testing.T) {

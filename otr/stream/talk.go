@@ -72,6 +72,9 @@ func (l *Lines) message(r *otr.Received) {
 		return
 	}
 	l.confirm()
+	if plain && l.numbersTexts() && len(l.sent) > 0 {
+		l.acknowledges() // its mark may be all that comes for a while
+	}
 	records, err := parseTextRecords(r.TLVs)
 	switch {
 	case err != nil:

@@ -246,11 +246,16 @@ func (l *Lines) followTexts(r *textRecords) (fresh bool) {
 	}
 	l.lapsing = l.lapsing || r.lapsed
 	l.owesStand = l.owesStand || r.ask
-	if r.ours() && !l.peerNumbers {
-		l.peerNumbers = true
-		l.currentSent().acked = true
+	if r.ours() {
+		l.acknowledges()
 	}
 	return fresh
+}
+
+// acknowledges records that the peer acknowledges texts.
+func (l *Lines) acknowledges() {
+	l.peerNumbers = true
+	l.currentSent().acked = true
 }
 
 func (l *Lines) followAck(out *sentTexts, a *textAck) {
