@@ -19,6 +19,16 @@ func isData(line []byte) bool {
 	return wire.Classify(line) == wire.KindEncoded && !isExchange(line)
 }
 
+// loseData makes a filter that drops data messages while on is set.
+func loseData(on *atomic.Bool) func(int, []byte) [][]byte {
+	return func(_ int, line []byte) [][]byte {
+		if on.Load() && isData(line) {
+			return nil
+		}
+		return [][]byte{line}
+	}
+}
+
 // TestAnEndThatHasHeardNothingAsksBeforeItLeaves: the first data messages of the peer are lost,
 // which would show that it acknowledges texts, and so is the only text. The sender must not take
 // the peer for a client that acknowledges nothing.
@@ -151,13 +161,8 @@ func TestAPeerThatLeavesTellsWhichTextsHaveArrived(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var deaf atomic.Bool
 			deaf.Store(true)
-			losing := func(_ int, line []byte) [][]byte {
-				if deaf.Load() && isData(line) {
-					return nil
-				}
-				return [][]byte{line}
-			}
-			ea, eb := linesOver(t, relay{filter: losing}, relay{filter: losing}, nil)
+			losing := relay{filter: loseData(&deaf)}
+			ea, eb := linesOver(t, losing, losing, nil)
 			ends := [2]*end{ea, eb}
 			handshakeLines(t, ea.lines, eb.lines)
 			ends[1-leaver].lines.WriteMessage([]byte("a text"))
@@ -177,13 +182,8 @@ func TestAPeerGoesOnAcknowledgingAfterNewKeys(t *testing.T) {
 	for sender := range 2 {
 		synctest.Test(t, func(t *testing.T) {
 			var deaf atomic.Bool
-			losing := func(_ int, line []byte) [][]byte {
-				if deaf.Load() && isData(line) {
-					return nil
-				}
-				return [][]byte{line}
-			}
-			ea, eb := linesOver(t, relay{filter: losing}, relay{filter: losing}, nil)
+			losing := relay{filter: loseData(&deaf)}
+			ea, eb := linesOver(t, losing, losing, nil)
 			ends := [2]*end{ea, eb}
 			handshakeLines(t, ea.lines, eb.lines)
 			ends[sender].lines.WriteMessage([]byte("before"))
