@@ -41,6 +41,8 @@ var (
 	ErrBroken = errors.New("stream: broken")
 	// ErrAborted: the peer says that nothing more will come.
 	ErrAborted = refine.Error(&ErrBroken, ": the peer aborted")
+	// ErrOurKeyRefused: the peer says that it refuses our key.
+	ErrOurKeyRefused = refine.Error(&ErrAborted, ": it refuses our key")
 	// ErrStopped: the peer stopped reading before it had all that was written.
 	ErrStopped = refine.Error(&ErrBroken, ": the peer stopped reading")
 	// ErrPeerEnded: the peer ended the session too early.

@@ -18,9 +18,9 @@ type Event struct {
 	Time time.Time
 	// Session is the session in which it happened; zero: outside any session.
 	Session SessionID
-	// What is an otr.Event, or a Trusted, Refused, Told, Downgraded, StreamEnded, Text,
-	// LineTooLong, Unencrypted, Unsent, Lost, Late, Unacknowledged, Undelivered, Delivered or
-	// OtherMode. This package's Unencrypted replaces otr.Unencrypted.
+	// What is an otr.Event, or a Trusted, Refused, OurKeyRefused, Told, Downgraded,
+	// StreamEnded, Text, LineTooLong, Unencrypted, Unsent, Lost, Late, Unacknowledged,
+	// Undelivered, Delivered or OtherMode. This package's Unencrypted replaces otr.Unencrypted.
 	What fmt.Stringer
 	// Count is 1, or more when this event stands for a flood of events of one kind. Events
 	// that affect trust are always reported, at once and in order.
@@ -43,6 +43,10 @@ type (
 		Session otr.Session
 		Err     error // an ErrRefused
 	}
+
+	// OurKeyRefused: the peer says that it refuses our key. It ends the session; Lines with
+	// Config.Stay waits for another one.
+	OurKeyRefused struct{}
 
 	// Told: in a version 3 session that has passed all checks, the peer has told its version
 	// 4 key. Only a Secure version 4 session with that key shows that the peer holds it.
@@ -141,6 +145,8 @@ func (e Refused) String() string {
 	return fmt.Sprintf("another key is refused: %v", e.Session.Fingerprint)
 }
 
+func (OurKeyRefused) String() string { return "the peer refuses our key" }
+
 func (e Told) String() string {
 	return fmt.Sprintf("the peer says that its key of version 4 is %v", e.Fingerprint)
 }
@@ -203,7 +209,7 @@ const (
 // outdated state.
 func decides(what fmt.Stringer) bool {
 	switch what.(type) {
-	case otr.Secure, Trusted, Refused, Told, Downgraded, otr.PeerEnded, otr.Ended, Unsent,
+	case otr.Secure, Trusted, Refused, OurKeyRefused, Told, Downgraded, otr.PeerEnded, otr.Ended, Unsent,
 		otr.SMPAsked, otr.SMPShown, otr.SMPSucceeded, otr.SMPFailed, otr.SMPAborted, otr.SMPCrossed,
 		otr.ExtraKeyReceived:
 		return true

@@ -19,6 +19,7 @@ func TestEventsSayWhatHappenedInOneLine(t *testing.T) {
 	}{
 		{Trusted{}, "the peer is who"},
 		{Refused{Session: session}, session.Fingerprint.String()},
+		{OurKeyRefused{}, "refuses our key"},
 		{Told{Session: session, Fingerprint: session.Fingerprint}, session.Fingerprint.String()},
 		{Downgraded{Session: session, Common: 4}, "version 3, though both ends offered version 4"},
 		{StreamEnded{Sent: true, Bytes: 71}, "all 71 bytes"},

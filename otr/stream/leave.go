@@ -30,6 +30,10 @@ const (
 // internalError is the reason that the peer is told when our own side fails.
 const internalError = "internal error"
 
+// keyRefused is the reason that the peer is told when its key is rejected. Lines sends it as a
+// record of its own.
+const keyRefused = "key refused"
+
 // A phase is a stage in the life of a link.
 type phase int
 

@@ -56,6 +56,7 @@ type Lines struct {
 	flushing  bool      // the peer wants to end: it gets only the texts that wait already
 	flush     int       // how many of them are left
 	lapsing   bool      // the peer says that the session has expired at its end
+	refused   bool      // the peer says that it refuses our key
 	lapsed    bool      // the last session has expired: its keys were too old
 	metStream bool      // the peer runs mode stream
 

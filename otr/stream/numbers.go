@@ -24,6 +24,9 @@ const (
 	// typeAgain: session id (8) and number (8), for each session in which this message's text
 	// was sent before and may have arrived.
 	typeAgain = 0x6F26
+	// typeRefused is in a session's last message: the sender refuses the peer's key. It says no
+	// more than the reason of an ABORT does.
+	typeRefused = 0x6F27
 )
 
 const (
@@ -340,6 +343,7 @@ type textRecords struct {
 	acks     []textAck
 	counts   []textCount
 	lapsed   bool
+	refused  bool
 	ask      bool
 	stream   bool // it has records of a Stream
 }
@@ -377,6 +381,8 @@ func parseTextRecords(tlvs []wire.TLV) (r textRecords, err error) {
 			r.counts = append(r.counts, c)
 		case typeLapsed:
 			r.lapsed = true
+		case typeRefused:
+			r.refused = true
 		case typeAsk:
 			r.ask = true
 		case typeHello, typeData, typeAck, typeEnd, typeAbort, typeStop:

@@ -85,7 +85,7 @@ func (l *link) refusePeer(e otr.Secure, err error) {
 	if l.isPinned && e.Fingerprint != l.pinned && l.mode.waits() {
 		l.closed()
 		l.report(Refused{Session: e.Session, Err: err})
-		lines, err := l.conv.End()
+		lines, err := l.conv.EndWith(l.mode.farewell(err, keyRefused)...)
 		if err != nil {
 			l.end(err, internalError)
 			return
@@ -95,7 +95,7 @@ func (l *link) refusePeer(e otr.Secure, err error) {
 	}
 	l.report(e)
 	l.secure = false // the stranger is told nothing of an earlier session
-	l.end(err, "key refused")
+	l.end(err, keyRefused)
 }
 
 // heardOffer compares the versions that the peer says it offered with ours. An attacker who

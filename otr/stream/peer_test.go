@@ -74,10 +74,13 @@ func TestAnotherKeyInMidSessionIsRefused(t *testing.T) {
 					if stranger.lines.Wait(); stranger.lines.peerNumbers {
 						t.Error("the stranger learns how many texts there were with bob")
 					}
+					if told[OurKeyRefused](stranger) != 1 {
+						t.Errorf("the stranger is told nothing: %v", stranger.events())
+					}
 					return
 				}
-				if told[Refused](ea) == 0 {
-					t.Errorf("nothing was told: %v", ea.events())
+				if told[Refused](ea) == 0 || told[OurKeyRefused](stranger) == 0 {
+					t.Errorf("nothing was told: %v, %v", ea.events(), stranger.events())
 				}
 				if _, err := ea.lines.WriteTextIn(old, []byte("late")); err != ErrNoSession {
 					t.Errorf("writing to the session that is over: %v", err)
@@ -561,7 +564,7 @@ func TestWithoutAKeyToTellVersion3GoesOn(t *testing.T) {
 // which they are marked.
 func TestWhatDecidesAboutTrustIsNeverHeldBack(t *testing.T) {
 	kinds := []fmt.Stringer{
-		otr.Secure{}, otr.PeerEnded{}, otr.Ended{}, Trusted{}, Refused{}, Told{}, Downgraded{}, Unsent{Texts: 1},
+		otr.Secure{}, otr.PeerEnded{}, otr.Ended{}, Trusted{}, Refused{}, OurKeyRefused{}, Told{}, Downgraded{}, Unsent{Texts: 1},
 		otr.SMPAsked{}, otr.SMPShown{}, otr.SMPSucceeded{}, otr.SMPFailed{BrokenOff: true}, otr.SMPAborted{}, otr.SMPCrossed{},
 		otr.ExtraKeyReceived{},
 	}

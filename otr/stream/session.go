@@ -80,7 +80,7 @@ func (l *link) becameSecure(e otr.Secure) {
 func (l *link) trust() {
 	if l.cfg.Admit != nil {
 		if err := l.cfg.Admit(l.session); err != nil {
-			l.end(fmt.Errorf("%w: %w", ErrRefused, err), "key refused")
+			l.end(fmt.Errorf("%w: %w", ErrRefused, err), keyRefused)
 			return
 		}
 	}

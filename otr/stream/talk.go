@@ -19,7 +19,7 @@ func (l *Lines) secured(session otr.Session) error {
 		l.mu.Unlock()
 		l.takeNoMore()
 	}
-	l.lapsed, l.lapsing, l.flushing = false, false, false
+	l.lapsed, l.lapsing, l.refused, l.flushing = false, false, false, false
 	l.beginTexts(session, another)
 	return nil
 }
@@ -83,6 +83,10 @@ func (l *Lines) message(r *otr.Received) {
 	case records.stream:
 		l.meetStream()
 		return
+	}
+	if records.refused && !l.refused {
+		l.refused = true
+		l.report(OurKeyRefused{})
 	}
 	l.closing.follow(r.TLVs)
 	fresh := l.followTexts(&records)
@@ -315,11 +319,15 @@ func (l *Lines) tick() {
 // peerEnded, expired and endedHere end everything, or wait for another session: always when a
 // session expires, otherwise with Config.Stay.
 func (l *Lines) peerEnded() {
-	if l.lapsing {
+	switch {
+	case l.lapsing:
 		l.lapse()
-		return
+	case l.refused && (!l.cfg.Stay || l.quits):
+		l.settleAll()
+		l.end(ErrOurKeyRefused, "") // even if there was nothing to send
+	default:
+		l.sessionOver(ErrPeerEnded)
 	}
-	l.sessionOver(ErrPeerEnded)
 }
 
 func (l *Lines) expired() { l.lapse() }
@@ -438,12 +446,15 @@ func (l *Lines) timedOut() error { return l.timeoutError() }
 
 // farewell tells the peer of a session how many texts there were and which have arrived: it may be
 // the only message of ours that the peer reads. A peer in mode stream learns from the same records
-// that this end runs Lines. If the session fails, farewell also reports to our user which texts the
-// peer has not acknowledged.
-func (l *Lines) farewell(result error, _ string) []wire.TLV {
+// that this end runs Lines. A peer whose key is refused is told that. If the session fails, farewell
+// also reports to our user which texts the peer has not acknowledged.
+func (l *Lines) farewell(result error, reason string) []wire.TLV {
 	l.tlvs, l.values = l.tlvs[:0], l.values[:0]
 	if l.secure && l.numbersTexts() {
 		l.addStand()
+	}
+	if s, _ := l.conv.Session(); reason == keyRefused && s.Version >= markedFrom {
+		l.tlvs = append(l.tlvs, wire.TLV{Type: typeRefused})
 	}
 	if result != nil {
 		for _, s := range l.sent {

@@ -111,6 +111,9 @@ func (s *Stream) message(r *otr.Received) {
 	s.records = s.records[:0]
 	for _, t := range r.TLVs {
 		switch t.Type {
+		case typeRefused:
+			s.ourKeyRefused()
+			return
 		case typeNumber, typeTextAck, typeCount:
 			s.end(ErrPeerLines, "the other end runs mode stream")
 			return
@@ -153,6 +156,10 @@ func (s *Stream) follow(r *record) bool {
 	case typeStop:
 		s.followStop()
 	case typeAbort:
+		if r.reason == keyRefused {
+			s.ourKeyRefused()
+			return false
+		}
 		s.end(fmt.Errorf("%w: %q", ErrAborted, r.reason), "aborted")
 		return false
 	}
@@ -161,6 +168,12 @@ func (s *Stream) follow(r *record) bool {
 		return false
 	}
 	return true
+}
+
+// ourKeyRefused ends the stream because the peer, in either mode, refuses our key.
+func (s *Stream) ourKeyRefused() {
+	s.report(OurKeyRefused{})
+	s.end(ErrOurKeyRefused, "aborted")
 }
 
 func (s *Stream) followHello(r *record) error {

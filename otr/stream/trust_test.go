@@ -47,16 +47,54 @@ func TestARefusedPeerGetsNothingAndIsTold(t *testing.T) {
 			if err := wait(); !errors.Is(err, ErrRefused) {
 				t.Errorf("Wait: %v", err)
 			}
-			want := ErrAborted
-			if lines {
-				want = ErrPeerEnded
-			}
-			if err := eb.Wait(); !errors.Is(err, want) {
-				t.Errorf("the refused end: %v", err)
+			if err := eb.Wait(); !errors.Is(err, ErrOurKeyRefused) || told[OurKeyRefused](eb) != 1 {
+				t.Errorf("the refused end: %v, %v", err, eb.events())
 			}
 			if sent := eb.Stats().SentBytes; sent != 0 {
 				t.Errorf("%d bytes were sent to an end that refused", sent)
 			}
+		})
+	}
+}
+
+// Lines tells another Lines, except in version 2, in which some programs drop messages with TLVs that
+// they do not know. An end that has nothing to send fails like any other, and an end that stays waits
+// for another session.
+func TestLinesWhoseKeyIsRefusedSaySo(t *testing.T) {
+	namesItsVersions(t)
+	for _, test := range []struct {
+		name    string
+		version otr.Policy
+		text    string
+		stays   bool
+		want    error
+	}{
+		{"version 3", otr.AllowV3, "text", false, ErrOurKeyRefused},
+		{"version 4", otr.AllowV4, "text", false, ErrOurKeyRefused},
+		{"nothing to send", otr.AllowV3, "", false, ErrOurKeyRefused},
+		{"an end that stays", otr.AllowV3, "", true, nil},
+		{"version 2", otr.AllowV2, "text", false, nil}, // nothing is acknowledged there either
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
+				refusing := open(t, a, setting{lines: true, otr: speaks(0, test.version), config: func(c *Config) {
+					c.Verify = func(otr.Session) error { return errors.New("never seen this key") }
+				}})
+				refused := open(t, b, setting{lines: true, key: 1, otr: speaks(1, test.version), config: func(c *Config) { c.Stay = test.stays }})
+				if test.text != "" {
+					refused.lines.WriteMessage([]byte(test.text))
+				}
+				if err := refusing.lines.Wait(); !errors.Is(err, ErrRefused) {
+					t.Errorf("the end that refuses: %v", err)
+				}
+				if err := refused.lines.Wait(); !errors.Is(err, test.want) {
+					t.Errorf("the refused end: %v, want %v", err, test.want)
+				}
+				if told := told[OurKeyRefused](refused) == 1; told != (test.version != otr.AllowV2) {
+					t.Errorf("it was told: %v, %v", told, refused.events())
+				}
+			})
 		})
 	}
 }

@@ -31,6 +31,8 @@ func (s *Session) event(e stream.Event) {
 		s.told(e, what)
 	case stream.Refused:
 		s.strangerRefused(what)
+	case stream.OurKeyRefused:
+		s.ourKeyRefused = true // the end of the session or of the stream follows
 	case stream.Downgraded:
 		s.downgraded(e, what)
 	case otr.PeerEnded:
@@ -256,11 +258,22 @@ func (s *Session) bothWays(what stream.StreamEnded) bool {
 // peerEnded handles the end of a session by the peer.
 func (s *Session) peerEnded(e stream.Event) {
 	s.setUntrusted()
-	s.log(e, events.Record{Event: events.PeerEnded})
-	if s.options.Mode == options.ModeLines {
+	record := events.Record{Event: events.PeerEnded}
+	if s.ourKeyRefused {
+		record.Reason = ourKeyRefused
+	}
+	s.log(e, record)
+	switch {
+	case s.ourKeyRefused && s.options.Stay: // otherwise the outcome says so
+		s.Warn("%s refuses our key", s.peerName())
+		s.Advise("%s", s.ourKeyHint())
+	case s.options.Mode == options.ModeLines:
 		s.Note("%s ended the session", s.peerName())
 	}
 }
+
+// ourKeyRefused is the reason of a peer_ended event if the peer refuses our key.
+const ourKeyRefused = "our key was refused"
 
 // endedHere handles the end of a session that we ended, or that had the same keys for too long.
 func (s *Session) endedHere(e otr.Ended) {

@@ -64,6 +64,11 @@ func (s *Session) explain(err error) error {
 	return s.explainBreak(err)
 }
 
+// ourKeyHint says what to do about a peer that refuses our key.
+func (s *Session) ourKeyHint() string {
+	return fmt.Sprintf("the user there expects another key, or has not verified ours; compare keys through another channel: ours is %v", s.ourKey)
+}
+
 // guessHint is for a comparison that was broken off after its outcome had been shown.
 const guessHint = "each such connection is one guess; if it was the line that was cut, try again"
 
@@ -92,6 +97,10 @@ func whySMP(err error) string {
 // explainBreak is explain for a session that broke or was ended after it had begun.
 func (s *Session) explainBreak(err error) error {
 	switch {
+	case errors.Is(err, stream.ErrOurKeyRefused) && s.options.Mode == options.ModeStream:
+		return exit.Errorf(exit.Broken, "%s (%s refuses our key)", s.howFar(), s.peerName()).WithHint("%s", s.ourKeyHint())
+	case errors.Is(err, stream.ErrOurKeyRefused):
+		return exit.Errorf(exit.Broken, "%s refuses our key", s.peerName()).WithHint("%s", s.ourKeyHint())
 	case errors.Is(err, stream.ErrBroken) && s.options.Mode == options.ModeStream:
 		return exit.Errorf(exit.Broken, "%s (%v%s)", s.howFar(), s.reword(err), s.statusAfter(err))
 	case errors.Is(err, stream.ErrTransport):
@@ -107,6 +116,9 @@ func (s *Session) explainBreak(err error) error {
 	case errors.Is(err, stream.ErrUnconfirmed):
 		return exit.Errorf(exit.Broken, "%s has shown no sign of the session: what was sent may not have arrived", s.peerName()).
 			WithHint("ask what has arrived, and send the rest again")
+	case errors.Is(err, stream.ErrPeerEnded) && s.connected.Load().Stats().ReceivedMessages == 0:
+		return exit.Errorf(exit.Broken, "%w", s.reword(err)).
+			WithHint("if it does that each time, it may not accept our key; compare keys through another channel: ours is %v", s.ourKey)
 	case errors.Is(err, stream.ErrBroken):
 		return exit.Errorf(exit.Broken, "%w", s.reword(err))
 	case errors.Is(err, stream.ErrClosed):

@@ -295,7 +295,6 @@ func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
 		Conversation: c,
 		Clock:        clock{},
 		Rand:         rand.Reader,
-		Verify:       s.verify,
 		Admit:        s.admit,
 		Told:         s.keepTold,
 		MoreKeys:     s.options.Contact != "",
@@ -310,6 +309,10 @@ func (s *Session) streamConfig(c *otr.Conversation) stream.Config {
 		Stay:       s.options.Stay,
 		OneSession: s.cfg.AtTerminal,
 		Raw:        s.options.Raw,
+	}
+	cfg.Verify = func(met otr.Session) error {
+		s.ourKey, s.ourKeyRefused = c.Fingerprint(met.Version), false
+		return s.verify(met)
 	}
 	if s.options.Mode == options.ModeLines {
 		cfg.Queries = mostQueries

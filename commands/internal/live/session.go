@@ -21,6 +21,7 @@ import (
 	"otrpipe/commands/internal/trust"
 	"otrpipe/keyfile"
 	"otrpipe/otr"
+	"otrpipe/otr/keys"
 	"otrpipe/otr/stream"
 	"otrpipe/otr/wire"
 )
@@ -167,6 +168,8 @@ type peerState struct {
 	// formerInstance is the peer's instance in the previous session; 0: there was none.
 	formerInstance uint32
 	trusted        bool                // the peer has passed every required check
+	ourKey         keys.Fingerprint    // ours, in the session's version
+	ourKeyRefused  bool                // the peer says that it refuses our key
 	refusal        bool                // the session's key is being refused
 	complete       bool                // mode stream: the peer's authenticated end has arrived
 	echoed         bool                // what we sent came back

@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr"
+	"otrpipe/otr/keys"
 	"otrpipe/otr/stream"
 	"otrpipe/otr/toolkit"
 	"otrpipe/otr/wire"
@@ -151,6 +153,11 @@ func TestAPersonIsToldWhatTheyCanDo(t *testing.T) {
 func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 	own := exit.Errorf(exit.Refused, "a reason of our own")
 	byCode := func(s *Session) { s.cfg.ByCode = true }
+	ours, err := keys.ParseFingerprint(strings.Repeat("01234567", 5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ourKey := func(s *Session) { s.ourKey = ours }
 	for _, test := range []struct {
 		err        error
 		code       int
@@ -188,6 +195,9 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 		{stream.ErrTransport, exit.Broken, "the transfer was cut short", "", options.ModeStream, func(s *Session) { s.cfg.OwnProgress = true }},
 		{stream.ErrDead, exit.Broken, "all that the peer had to say has arrived", "", options.ModeStream, func(s *Session) { s.complete = true }},
 		{stream.ErrTransport, exit.Broken, "the line was cut; the peer did not end the session", "", options.ModeLines, nil},
+		{stream.ErrOurKeyRefused, exit.Broken, "the stream was cut short before anything arrived (the peer refuses our key)", "ours is 0123", options.ModeStream, ourKey},
+		{stream.ErrOurKeyRefused, exit.Broken, "the peer refuses our key", "expects another key, or has not verified ours; .* ours is 0123", options.ModeLines, ourKey},
+		{stream.ErrPeerEnded, exit.Broken, "the peer ended the session", "may not accept our key; .* ours is 0123", options.ModeLines, ourKey},
 		{stream.ErrLost, exit.Broken, "messages of the peer were lost", "", options.ModeLines, nil},
 		{stream.ErrUndelivered, exit.Broken, "not every message has reached the peer", "", options.ModeLines, nil},
 		{stream.ErrUnconfirmed, exit.Broken, "has shown no sign of the session", "", options.ModeLines, nil},
@@ -216,6 +226,35 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 	o.cfg.ByCode = true
 	if got := exit.As(o.explain(stream.ErrTimeout)); !strings.Contains(got.Error(), "the codes were not compared: no answer within 1m0s") {
 		t.Errorf("in the middle of comparing codes: %v", got)
+	}
+}
+
+// An end that stays is told of a refused key when that happens, because nothing ends. Others read it
+// in the outcome.
+func TestAPeerThatRefusesOurKeyIsTold(t *testing.T) {
+	for _, stays := range []bool{false, true} {
+		o, said := hear(t)
+		o.options.Mode, o.options.Stay = options.ModeLines, stays
+		file := filepath.Join(t.TempDir(), "events")
+		f, err := events.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := events.NewLog(f, "a", t.Errorf)
+		o.logs = append(o.logs, log)
+		o.meet(t)
+		said()
+		for _, what := range []fmt.Stringer{stream.OurKeyRefused{}, otr.PeerEnded{}} {
+			o.event(stream.Event{What: what, Count: 1, Time: time.Now()})
+		}
+		told := regexp.MustCompile("the peer refuses our key\n.*hint: the user there expects another key, or has not verified ours")
+		if got := said(); told.MatchString(got) != stays {
+			t.Errorf("an end that stays: %v, prints %q", stays, got)
+		}
+		log.Close()
+		if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), `"event":"peer_ended","session":"a","reason":"our key was refused"`) {
+			t.Errorf("%s, %v", b, err)
+		}
 	}
 }
 
