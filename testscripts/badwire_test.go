@@ -357,6 +357,7 @@ func mostHappened(t *testing.T, happened *atomic.Int64, cases int) {
 }
 
 func TestTextInClearIsAnEventAndNeverOutput(t *testing.T) {
+	long(t)
 	t.Parallel()
 	overEachVersion(t, func(t *testing.T, version, home string) {
 		const text = "send the money to this account"

@@ -614,6 +614,7 @@ func TestARefusedKeyIsNobodysFriend(t *testing.T) {
 }
 
 func TestACutIsNoEndOfAChat(t *testing.T) {
+	long(t)
 	t.Parallel()
 	d, a, b := twoChats(t, "4")
 	d.signal(b, syscall.SIGKILL)

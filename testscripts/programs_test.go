@@ -20,7 +20,8 @@ import (
 
 // Programs that the tests run beside otrpipe, so that a bare machine has them. Those that
 // are started seldom are this test binary under another name. The others, otrpipe among
-// them, are programs of their own, which start in half the time.
+// them, are programs of their own, which start in half the time. With -short, where few are
+// started, otrpipe is the test binary too, and dial is not there: building them would take longer.
 
 // buildPrograms compiles otrpipe, as the stories run it, and dial into a folder, with the
 // flags of a release: with them programs start fastest. Where coverage is measured, otrpipe
