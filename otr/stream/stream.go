@@ -28,7 +28,9 @@ type Stream struct {
 	in                 queue // received and not yet read
 	trustedIn          bool  // in may be read
 	inEnded            bool  // END came: nothing will be added to in
-	taken              int64 // bytes handed to the reader
+	taken              int64 // bytes handed to the reader, and taken by Deliver's writer
+	delivering         bool  // Deliver runs, and its writer has not been closed yet
+	inHand             int   // bytes that Deliver's writer has not taken yet
 	takenGoal          int64 // wake the owner when taken reaches this
 	readStopped        *string
 	stopping           bool  // readStopped's STOP has yet to be sent
@@ -64,6 +66,13 @@ func (s *Stream) Handshake(ctx context.Context) error { return s.handshake(ctx) 
 func (s *Stream) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	n, err := s.await(p)
+	s.take(n)
+	return n, err
+}
+
+// await is Read without counting the bytes as taken. The mutex is held.
+func (s *Stream) await(p []byte) (int, error) {
 	for {
 		switch {
 		case s.readStopped != nil:
@@ -71,9 +80,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 		case len(p) == 0:
 			return 0, nil
 		case s.trustedIn && s.in.size > 0:
-			n := s.in.pop(p)
-			s.take(n)
-			return n, nil
+			return s.in.pop(p), nil
 		case s.trustedIn && s.inEnded:
 			return 0, io.EOF
 		case s.known:
@@ -81,6 +88,57 @@ func (s *Stream) Read(p []byte) (int, error) {
 		}
 		s.readable.Wait()
 	}
+}
+
+// deliverSize is the amount of bytes that Deliver writes at once. It is more than a pipe holds, and
+// so large that the cost of a call does not matter.
+const deliverSize = 256 << 10
+
+// Deliver writes the peer's bytes to w until the peer's authenticated end, and then closes w. The
+// peer gets the acknowledgement of bytes when w has taken them, and that of the end when w is
+// closed. So if w fails, which no reader of bytes that Read has returned could tell, the peer does
+// not end well. Deliver returns the error of w as it is. The stream goes on then: it needs Abort or
+// CloseRead.
+func (s *Stream) Deliver(w io.WriteCloser) error {
+	buf := make([]byte, deliverSize)
+	for {
+		n, err := s.hand(buf)
+		switch {
+		case err == io.EOF:
+			if err := w.Close(); err != nil {
+				return err
+			}
+			s.delivered(true)
+			return nil
+		case err != nil:
+			return err
+		}
+		if _, err := w.Write(buf[:n]); err != nil {
+			return err
+		}
+		s.delivered(false)
+	}
+}
+
+// hand returns bytes for Deliver's writer.
+func (s *Stream) hand(p []byte) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delivering = true
+	s.inHand, err = s.await(p)
+	return s.inHand, err
+}
+
+// delivered counts the bytes in hand as taken.
+func (s *Stream) delivered(closed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.inHand
+	s.inHand = 0
+	if closed {
+		s.delivering = false
+	}
+	s.take(n)
 }
 
 // take counts n bytes as handed to the reader. The mutex is held.
@@ -143,6 +201,9 @@ func (s *Stream) CloseRead(reason string) error {
 	}
 	if s.readStopped == nil {
 		s.readStopped = &reason
+		s.delivering = false
+		s.taken += int64(s.inHand)
+		s.inHand = 0
 		s.stopping, s.readBytes = !s.inEnded, s.taken
 		s.discard()
 		s.readable.Broadcast()

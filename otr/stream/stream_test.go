@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -217,6 +218,62 @@ func TestAbortBreaksBothEnds(t *testing.T) {
 			t.Errorf("Do: %v", err)
 		}
 	})
+}
+
+// A failing writer fails at one of its writes, or when it is closed, after a while in which the peer
+// may say whatever it has to say.
+type failingWriter struct {
+	bytes.Buffer
+	room   int // how many bytes it takes
+	onlyBy time.Duration
+}
+
+var errFull = errors.New("no space left")
+
+func (w *failingWriter) Write(b []byte) (int, error) {
+	if w.Len()+len(b) > w.room {
+		time.Sleep(w.onlyBy)
+		return 0, errFull
+	}
+	return w.Buffer.Write(b)
+}
+
+func (w *failingWriter) Close() error {
+	time.Sleep(w.onlyBy)
+	return errFull
+}
+
+// Bytes that the reader's file refuses are not acknowledged, even if they are the last ones and the
+// peer has ended already. So the peer does not take them as arrived.
+func TestThePeerOfAnOutputThatFailsDoesNotEndWell(t *testing.T) {
+	const payload = "some bytes"
+	for _, room := range []int{0, len(payload)} {
+		for _, leads := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
+				never := func(c *Config) { c.Initiate = false }
+				ours, theirs := setting{}, setting{config: never}
+				if leads {
+					ours, theirs = theirs, ours
+				}
+				ea, eb := openPair(t, a, b, ours, theirs)
+				io.WriteString(eb, payload)
+				eb.CloseWrite()
+				ea.CloseWrite()
+				w := &failingWriter{room: room, onlyBy: 10 * time.Second}
+				if err := ea.Deliver(w); err != errFull {
+					t.Errorf("Deliver: %v", err)
+				}
+				if n := ea.Stats().ReceivedBytes; n != int64(room) {
+					t.Errorf("%d bytes count as received, not %d", n, room)
+				}
+				ea.Abort("the disk is full")
+				if err := eb.Wait(); !errors.Is(err, ErrAborted) || !strings.Contains(err.Error(), "the disk is full") {
+					t.Errorf("room for %d bytes: the peer ends with %v", room, err)
+				}
+			})
+		}
+	}
 }
 
 func TestStopEndsTheDirectionThatNobodyReads(t *testing.T) {

@@ -377,7 +377,7 @@ func (s *Stream) ackDue() bool {
 }
 
 // allTaken reports whether the reader has everything up to the peer's END. The mutex is held.
-func (s *Stream) allTaken() bool { return s.endReceived && s.taken == s.received }
+func (s *Stream) allTaken() bool { return s.endReceived && s.taken == s.received && !s.delivering }
 
 // addAck adds an ACK if one is due, or if free is set and there is anything new to
 // acknowledge. The mutex is held.
@@ -529,10 +529,14 @@ func (s *Stream) stand() {
 	s.addOffset(typeAck, s.ackSent)
 }
 
-// farewell repeats our final state, or sends ABORT if the stream is not done. After a closing
-// handshake, answered or not, the peer needs no more time to leave.
+// farewell repeats our final state. If the stream is not done, or the reader has not taken
+// everything, it sends ABORT. After a closing handshake, answered or not, the peer needs no more
+// time to leave.
 func (s *Stream) farewell(result error, reason string) []wire.TLV {
-	if !s.isDone() {
+	s.mu.Lock()
+	untaken := !s.allTaken()
+	s.mu.Unlock()
+	if !s.isDone() || untaken {
 		s.tlvs, s.values = s.tlvs[:0], s.values[:0]
 		if s.owesHello {
 			s.addHello() // without it the peer might not notice a downgrade

@@ -87,29 +87,38 @@ func (s *Session) receive(b *stream.Stream, p *Payload) error {
 			_ = b.CloseRead("the application has left")
 		}()
 	}
-	buf := make([]byte, pumpSize)
-	for {
-		n, err := b.Read(buf)
-		if n > 0 {
-			if _, err := p.Out.Write(buf[:n]); err != nil {
-				if p.left(err) {
-					return b.CloseRead("the application reads no more")
-				}
-				return s.outputLost(err)
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			if err := p.DoneOut(); err != nil && !p.left(err) {
-				return s.outputLost(err)
-			}
-			return nil
-		case err == stream.ErrClosed && p.Application != nil:
-			return nil
-		case err != nil:
-			return err
-		}
+	out := output{payload: p}
+	err := b.Deliver(&out)
+	switch {
+	case out.err != nil && p.left(out.err):
+		return b.CloseRead("the application reads no more")
+	case out.err != nil:
+		return s.outputLost(out.err, out.written)
+	case err == stream.ErrClosed && p.Application != nil:
+		return nil
 	}
+	return err
+}
+
+// An output is a payload's destination. It keeps its error, and how much it has taken.
+type output struct {
+	payload *Payload
+	written int64
+	err     error
+}
+
+func (o *output) Write(b []byte) (n int, err error) {
+	n, o.err = o.payload.Out.Write(b)
+	o.written += int64(n)
+	return n, o.err
+}
+
+// Close ends the output. An application that reads no more does not mind.
+func (o *output) Close() error {
+	if o.err = o.payload.DoneOut(); o.err != nil && o.payload.left(o.err) {
+		o.err = nil
+	}
+	return o.err
 }
 
 // left reports whether err, returned by a write, means that the application reads no more.
@@ -118,16 +127,18 @@ func (p *Payload) left(err error) bool {
 }
 
 // outputLost ends the session when standard output takes no more plaintext, and returns the
-// error for that.
-func (s *Session) outputLost(err error) error {
-	lost := exit.Errorf(exit.Failure, "writing the plaintext: %w", withoutName(err))
+// error for that. written is how many bytes it has taken.
+func (s *Session) outputLost(err error, written int64) error {
+	lost := exit.Errorf(exit.Failure, "writing the plaintext: %w; the output is incomplete: it ends after %s",
+		withoutName(err), bytesOf(written))
+	reason := "writing failed"
 	switch {
 	case descriptor.ReaderGone(err):
-		lost = exit.Silently(128 + int(syscall.SIGPIPE))
+		lost, reason = exit.Silently(128+int(syscall.SIGPIPE)), "nobody reads any more"
 	case errors.Is(err, terminal.ErrHangup):
-		lost = hangup()
+		lost, reason = hangup(), "nobody reads any more"
 	}
-	s.Stop(lost, "nobody reads any more")
+	s.Stop(lost, reason)
 	return lost
 }
 

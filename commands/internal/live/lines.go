@@ -106,23 +106,24 @@ func (s *Session) sendLines(lines *stream.Lines, p *Payload) error {
 // receiveLines writes one line per message.
 func (s *Session) receiveLines(lines *stream.Lines, p *Payload) error {
 	var buf []byte
-	out := p.Out
+	out := output{payload: p}
+	var to io.Writer = &out
 	for {
 		var err error
 		if buf, err = s.readText(lines, buf[:0]); errors.Is(err, io.EOF) {
-			if err := p.DoneOut(); err != nil && !p.left(err) {
-				return s.outputLost(err)
+			if err := out.Close(); err != nil {
+				return s.outputLost(err, out.written)
 			}
 			return nil
 		} else if err != nil {
 			return err
 		}
 		buf = append(buf, '\n')
-		if _, err := out.Write(buf); err != nil {
+		if _, err := to.Write(buf); err != nil {
 			if !p.left(err) {
-				return s.outputLost(err)
+				return s.outputLost(err, out.written)
 			}
-			out = io.Discard
+			to = io.Discard
 		}
 	}
 }

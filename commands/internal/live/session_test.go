@@ -356,7 +356,7 @@ func TestPlaintextThatCannotBeWrittenIsNeverSuccess(t *testing.T) {
 	lost := errors.New("no space left")
 	s := newSession(t, "lost")
 	received := make(chan error, 1)
-	received <- s.outputLost(lost)
+	received <- s.outputLost(lost, 7)
 	err := s.outcome(nil, received)
 	var e *exit.Error
 	if !errors.As(err, &e) || !errors.Is(err, lost) {
