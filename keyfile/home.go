@@ -8,11 +8,11 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/adrg/xdg"
 	"github.com/gofrs/flock"
 )
 
@@ -59,9 +59,10 @@ type Home struct {
 func Open(dir string) *Home { return &Home{dir: filepath.Clean(dir)} }
 
 // OpenDefault returns the home in the user's folder for a program's data:
-// $XDG_DATA_HOME/program if that variable is set, otherwise ~/.local/share/program or the
-// system's equivalent. If HOME is not set, the user's home folder is taken from the password
-// file. If neither gives an absolute path, every method of the Home fails with ErrHome.
+// $XDG_DATA_HOME/program if that variable has an absolute path, otherwise
+// ~/.local/share/program or the system's equivalent. If HOME is not set, the user's home
+// folder is taken from the password file. If none of them gives an absolute path, every method
+// of the Home fails with ErrHome.
 func OpenDefault(program string) *Home {
 	folder, err := dataFolder()
 	if err != nil {
@@ -70,28 +71,41 @@ func OpenDefault(program string) *Home {
 	return Open(filepath.Join(folder, program))
 }
 
-// dataFolder returns the user's folder for programs' data.
+// dataFolder returns the user's folder for programs' data, as the XDG Base Directory
+// Specification says, and what is usual on systems to which it does not apply.
 func dataFolder() (string, error) {
-	const variable = "HOME"
-	home := os.Getenv(variable)
-	if home == "" {
-		account, err := user.Current()
-		if err != nil || !filepath.IsAbs(account.HomeDir) {
-			return "", fmt.Errorf("%w: HOME is not set, and the password file names none for user %d", ErrHome, os.Geteuid())
-		}
-		// The library uses only the environment. Programs that are started later must get the
-		// environment that we were given.
-		os.Setenv(variable, account.HomeDir)
-		defer func() {
-			os.Unsetenv(variable)
-			xdg.Reload()
-		}()
+	if folder := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(folder) {
+		return folder, nil
 	}
-	xdg.Reload()
-	if !filepath.IsAbs(xdg.DataHome) {
+	if runtime.GOOS == "windows" {
+		folder, err := os.UserCacheDir() // %LocalAppData%
+		if err != nil {
+			return "", fmt.Errorf("%w: %w", ErrHome, err)
+		}
+		return folder, nil
+	}
+	home, err := userFolder()
+	if err != nil {
+		return "", err
+	}
+	if runtime.GOOS == "darwin" {
+		return filepath.Join(home, "Library", "Application Support"), nil
+	}
+	return filepath.Join(home, ".local", "share"), nil
+}
+
+// userFolder returns the user's home folder.
+func userFolder() (string, error) {
+	if home := os.Getenv("HOME"); filepath.IsAbs(home) {
+		return home, nil
+	} else if home != "" {
 		return "", fmt.Errorf("%w: HOME is %q, which is no absolute path", ErrHome, home)
 	}
-	return xdg.DataHome, nil
+	account, err := user.Current()
+	if err != nil || !filepath.IsAbs(account.HomeDir) {
+		return "", fmt.Errorf("%w: HOME is not set, and the password file names none for user %d", ErrHome, os.Geteuid())
+	}
+	return account.HomeDir, nil
 }
 
 // RealPath returns the home's folder as an absolute path without links, so that all processes
