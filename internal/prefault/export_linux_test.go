@@ -4,9 +4,10 @@ package prefault
 
 // For the tests, which live in a package of their own: what they import would otherwise be
 // initialized before this package.
-var (
-	Madvise     = madvise
-	CodeAddress = codeAddress
-)
+var Madvise = madvise
 
-const PopulateWrite = populateWrite
+const (
+	PopulateWrite = populateWrite
+	Collapse      = collapse
+	HugePageSize  = hugePageSize
+)

@@ -9,9 +9,3 @@ TEXT ·madvise(SB), NOSPLIT, $0-32
 	SYSCALL
 	MOVQ AX, result+24(FP)
 	RET
-
-// func codeAddress() uintptr
-TEXT ·codeAddress(SB), NOSPLIT, $0-8
-	LEAQ ·codeAddress(SB), AX
-	MOVQ AX, ret+0(FP)
-	RET

@@ -9,9 +9,3 @@ TEXT ·madvise(SB), NOSPLIT, $0-32
 	SVC
 	MOVD R0, result+24(FP)
 	RET
-
-// func codeAddress() uintptr
-TEXT ·codeAddress(SB), NOSPLIT, $0-8
-	MOVD $·codeAddress(SB), R0
-	MOVD R0, ret+0(FP)
-	RET

@@ -5,7 +5,6 @@ package prefault_test
 import (
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"unsafe"
@@ -55,11 +54,36 @@ func TestPopulateLeavesUnmappedMemoryAlone(t *testing.T) {
 	}
 }
 
-// TestCodeAddressIsInTheCode checks the other assembly function.
-func TestCodeAddressIsInTheCode(t *testing.T) {
-	f := runtime.FuncForPC(prefault.CodeAddress())
-	if f == nil || f.Name() != "otrpipe/internal/prefault.codeAddress" {
-		t.Errorf("the address is that of %v", f)
+// TestCollapseMakesAHugePageOfMemoryInUse checks that pages in use keep what is in them.
+func TestCollapseMakesAHugePageOfMemoryInUse(t *testing.T) {
+	memory, err := unix.Mmap(-1, 0, 2*prefault.HugePageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(memory) }()
+	first := int(-address(memory) & (prefault.HugePageSize - 1))
+	huge := memory[first : first+prefault.HugePageSize]
+	for i := 0; i < len(huge); i += size {
+		huge[i] = byte(i/size + 1)
+	}
+	switch result := prefault.Madvise(address(huge), uintptr(len(huge)), prefault.Collapse); unix.Errno(-result) {
+	case 0:
+		if n, want := resident(t, huge), len(huge)/os.Getpagesize(); n != want {
+			t.Errorf("%d pages are resident, want %d", n, want)
+		}
+	case unix.EINVAL, unix.ENOMEM, unix.EAGAIN, unix.EBUSY:
+		t.Logf("this kernel makes no huge page here: %v", unix.Errno(-result))
+	default:
+		t.Fatalf("madvise returned %d", result)
+	}
+	for i, b := range huge {
+		want := byte(0)
+		if i%size == 0 {
+			want = byte(i/size + 1)
+		}
+		if b != want {
+			t.Fatalf("byte %d is %d, want %d", i, b, want)
+		}
 	}
 }
 
