@@ -12,12 +12,14 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"otrpipe/otr"
+	"otrpipe/testscripts/slowtest"
 )
 
 // TestSteadyStateAllocations counts the allocations of a message in a session whose
 // buffers have grown. There are none, but where package keystream has no code of its own for
 // AES: there the library's schedule of the AES key and its state of CTR are two.
 func TestSteadyStateAllocations(t *testing.T) {
+	slowtest.SkipShort(t)
 	var most float64 // for sending or receiving one message of version 3
 	if !cpu.X86.HasAES || !cpu.X86.HasAVX {
 		most = 2

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"otrpipe/otr"
+	"otrpipe/testscripts/slowtest"
 )
 
 // eightDays is longer than a client profile is valid.
@@ -54,6 +55,7 @@ func TestTwoClocksAWeekApartAreToldAtBothEnds(t *testing.T) {
 // If a clock is changed during a session, no new key exchange is possible. The session
 // continues with the old keys, after both ends have waited for a while.
 func TestNewKeysThatTheClocksForbidLeaveTheSessionAsItIs(t *testing.T) {
+	slowtest.SkipShort(t)
 	for _, asks := range []string{"the end that is ahead", "the end that is behind"} {
 		t.Run(asks+" asks", func(t *testing.T) {
 			ahead, behind := v4Pair(t, nil)
@@ -88,6 +90,7 @@ func TestNewKeysThatTheClocksForbidLeaveTheSessionAsItIs(t *testing.T) {
 // After a version 4 session has expired, a key exchange may begin with any instance, but not in
 // an older version.
 func TestKeyExchangesAfterAnExpiredSession(t *testing.T) {
+	slowtest.SkipShort(t)
 	all := otr.AllowV3 | otr.AllowV4
 	for name, test := range map[string]struct {
 		policy otr.Policy // of another client of bob's; 0: it is the same one

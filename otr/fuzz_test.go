@@ -67,7 +67,7 @@ func FuzzConversationReceiveV4(f *testing.F) {
 		bob.must(bob.Send([]byte("text"))), {tagged("text", 3, 4)}, {[]byte("?OTR Error: ERROR_1: x")},
 		{[]byte("?OTR|00000001|00000100|00000101,00002,00002,MD.,"), []byte("?OTR|00000001|00000100|00000101,00001,00002,?OTR:AAQ,")},
 		{[]byte("?OTR|00000001|00000100|00000000,65535,65535,x,")}} {
-		if testing.Short() && i%2 == 0 {
+		if testing.Short() && i%3 != 1 {
 			continue
 		}
 		f.Add(bytes.Join(lines, []byte("\n")))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"otrpipe/otr"
+	"otrpipe/testscripts/slowtest"
 )
 
 // A line that is still in a queue cannot have been ignored: nothing is sent again, and no key
@@ -420,6 +421,7 @@ func TestWhenThePeerWasHeardLast(t *testing.T) {
 // for half a minute. This end, which has made an offer of its own meanwhile, holds its texts and
 // does not go back to the old session before the Auth-I has come.
 func TestAnAuthIThatWaitsInAQueueIsWaitedFor(t *testing.T) {
+	slowtest.SkipShort(t)
 	for _, wait := range []int{3, 10, 30, 60} {
 		t.Run(fmt.Sprint(wait, " s"), func(t *testing.T) {
 			alice, bob := newSession(t, withVersion4)
@@ -486,6 +488,7 @@ func TestAnAuthIIsWaitedForWhileThePeerRepeatsItsIdentityMessage(t *testing.T) {
 // A client answers within a second at first, and later takes six. In the first key exchange
 // after that, lines are sent again before the answer comes; in the next one nothing is.
 func TestAClientThatBecomesSlowGetsNothingTwiceInTheSecondKeyExchange(t *testing.T) {
+	slowtest.SkipShort(t)
 	for version, configure := range everyVersion {
 		for _, tracked := range []bool{false, true} {
 			t.Run(fmt.Sprintf("version %s, tracked %v", version, tracked), func(t *testing.T) {
@@ -537,6 +540,7 @@ func TestAClientThatBecomesSlowGetsNothingTwiceInTheSecondKeyExchange(t *testing
 // While the answer to a message is on its way, the peer may repeat what that message answers, and
 // gets it again. The answer may be to either copy, so the round trip lies in between.
 func TestAnAnswerAfterAnotherCopyTellsOnlyTheLimitsOfTheRoundTrip(t *testing.T) {
+	slowtest.SkipShort(t)
 	for version, configure := range everyVersion {
 		t.Run("version "+version, func(t *testing.T) {
 			alice, bob := newSession(t, configure)

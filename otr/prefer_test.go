@@ -6,6 +6,7 @@ import (
 
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
+	"otrpipe/testscripts/slowtest"
 )
 
 // newEndOf is newEnd for one version. Ends with the same key are clients of one person.
@@ -64,6 +65,7 @@ func TestTheSessionAfterAnEndIsForTheClientThatAsked(t *testing.T) {
 }
 
 func TestAClientThatLeftAndAsksAgainAloneWaitsASecond(t *testing.T) {
+	slowtest.SkipShort(t)
 	for _, p := range []otr.Policy{otr.AllowV3, otr.AllowV4} {
 		clock := newClock()
 		alice, bob := newEndOf(t, "alice", 0, 1, clock, p), newEndOf(t, "bob", 1, 2, clock, p)

@@ -125,6 +125,9 @@ func TestNewKeysAndTextsInSlowQueuesLoseNothing(t *testing.T) {
 			{"another program answers", true, [2]int{1, 0}},
 			{"another program answers again and again", true, [2]int{4, 0}},
 		} {
+			if testing.Short() && *queueRuns == 0 && (version == 2 || c.refresh[0] == 4) {
+				continue
+			}
 			runs := runs
 			if version == v4.Version {
 				if c.theirs {
@@ -138,6 +141,9 @@ func TestNewKeysAndTextsInSlowQueuesLoseNothing(t *testing.T) {
 				t.Parallel()
 				for seed := range uint64(runs) {
 					for _, tracked := range []bool{false, true} {
+						if testing.Short() && *queueRuns == 0 && tracked == c.theirs {
+							continue
+						}
 						playQueues(t, seed, version, c.theirs, c.refresh, tracked)
 					}
 				}
@@ -149,12 +155,14 @@ func TestNewKeysAndTextsInSlowQueuesLoseNothing(t *testing.T) {
 // Two ends that send a line every five seconds repeated each message before its answer could
 // come. Each repetition began another key exchange, and these followed each other without end.
 func TestAKeyExchangeInSlowQueuesDoesNotBeginAnother(t *testing.T) {
+	slowtest.SkipShort(t)
 	playQueues(t, 96, v4.Version, false, [2]int{1, 0}, true)
 }
 
 // An Auth-R waited in its sender's queue for more than a minute. When the Auth-I came, its
 // receiver had given up, and could not read the texts that followed it.
 func TestTheTextsBehindAnAuthIAreReadHoweverLateTheAuthRLeft(t *testing.T) {
+	slowtest.SkipShort(t)
 	playQueues(t, 25, v4.Version, false, [2]int{2, 2}, false)
 }
 

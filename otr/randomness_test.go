@@ -31,6 +31,9 @@ func (w *well) Read(p []byte) (int, error) {
 // again, the two ends can establish a session.
 func TestAConversationWithoutRandomnessFailsAndRecovers(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, version otr.Policy) {
+		if testing.Short() && version != otr.AllowV3 {
+			return // otr/v4 has a table of its own
+		}
 		failed := 0
 		slower := 2
 		if testing.Short() {

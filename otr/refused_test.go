@@ -11,6 +11,7 @@ import (
 	"otrpipe/otr"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // append appends a message to no lines, and returns its lines.
@@ -86,6 +87,7 @@ func TestAMessageToSomebodyWhoIsAwayIsNotReadInAConversation(t *testing.T) {
 }
 
 func TestExtraKeysThatNobodyCanHaveAreToldOf(t *testing.T) {
+	slowtest.SkipShort(t)
 	const typeExtraKey = 8 // of versions 2 and 3
 	for name, c := range map[string]struct {
 		configure func(*otr.Config)
@@ -127,6 +129,7 @@ func manyExtraKeys(n int) (tlvs []wire.TLV) {
 // A message that reveals every MAC key does not end the session: the two ends continue to
 // talk, and the revealed keys verify no further message.
 func TestTheTwoTalkOnAfterEveryMACKeyWasRevealed(t *testing.T) {
+	slowtest.SkipShort(t)
 	for version, configure := range everyVersion {
 		t.Run(version, func(t *testing.T) {
 			alice, bob := newSession(t, configure)
@@ -150,6 +153,7 @@ func TestTheTwoTalkOnAfterEveryMACKeyWasRevealed(t *testing.T) {
 }
 
 func TestWhatDoesNotFitInAMessageChangesNothing(t *testing.T) {
+	slowtest.SkipShort(t)
 	for version, configure := range everyVersion {
 		alice, bob := newSession(t, configure)
 		for name, c := range map[string]struct {
@@ -201,6 +205,7 @@ func TestASessionSaysWhenItWillExpire(t *testing.T) {
 
 // Preparing the next keys in advance makes no difference.
 func TestKeysThatAreMadeAheadMakeNoDifference(t *testing.T) {
+	slowtest.SkipShort(t)
 	for version, configure := range everyVersion {
 		alice, bob := newPair(t, configure)
 		if alice.Prepare() != nil {
@@ -293,6 +298,9 @@ func TestWhatHasNoNameIsANumber(t *testing.T) {
 
 func TestEachRunOfTheComparisonHasANumber(t *testing.T) {
 	for version, configure := range everyVersion {
+		if testing.Short() && version == "2" {
+			continue
+		}
 		alice, bob := newSession(t, configure)
 		for run := range uint64(3) {
 			lines, err := alice.StartSMP([]byte("secret"), "")
@@ -315,6 +323,7 @@ func TestEachRunOfTheComparisonHasANumber(t *testing.T) {
 }
 
 func TestComparisonsThatCrossAreToldOf(t *testing.T) {
+	slowtest.SkipShort(t)
 	for version, configure := range everyVersion {
 		alice, bob := newSession(t, configure)
 		fromAlice, err := alice.StartSMP([]byte("secret"), "")

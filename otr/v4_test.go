@@ -15,6 +15,7 @@ import (
 	"otrpipe/otr/smp"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // v4End is one end of a version 4 conversation, with its own clock and everything that has
@@ -725,6 +726,7 @@ func TestASessionOfVersion4ExpiresUnlessBothSpeak(t *testing.T) {
 }
 
 func TestLongTextsAndManyMACKeysFitInAMessageOfVersion4(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := v4Pair(t, nil)
 	for i := range 600 {
 		bob.take(alice.must(alice.Send([]byte(fmt.Sprint(i)))))
@@ -824,6 +826,7 @@ func TestASecondClientWithThePeersKeyDoesNotTakeASessionOfVersion4Over(t *testin
 // Anyone can write Identity messages that name the peer's key. They cause at most a bounded
 // number of new keys per minute.
 func TestIdentityMessagesThatNameThePeersKeyAreBounded(t *testing.T) {
+	slowtest.SkipShort(t)
 	var first otr.Config
 	alice, bob := newV4End(t, "alice", func(c *otr.Config) { first = *c }), newV4End(t, "bob", nil)
 	carry(alice.Query(), bob, alice)

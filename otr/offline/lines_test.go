@@ -52,6 +52,9 @@ func TestALineThatCannotBeReadSaysWhyAndDoesNoHarm(t *testing.T) {
 			t.Errorf("%s: at the end %v", name, err)
 		}
 		for at := range split {
+			if testing.Short() && at != len(name)%len(split) {
+				continue
+			}
 			around := bytes.Join(append(append(append([][]byte{}, split[:at]...), c.line, []byte("\n")), split[at:]...), nil)
 			r := NewReader(bob.load(), KindStream)
 			var data []byte
@@ -105,6 +108,9 @@ func TestOnlySoManyMessagesWaitForTheirBeginning(t *testing.T) {
 		"messages": {0, maxEarly},
 		"bytes":    {maxEarlyBytes/16 - full, 16},
 	} {
+		if testing.Short() && name == "messages" {
+			continue
+		}
 		r := NewReader(bob.load(), KindAny)
 		for i := range c.want + 1 {
 			// Line would spend most of its time on the base64 of 16 MiB.

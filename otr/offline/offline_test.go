@@ -13,6 +13,7 @@ import (
 	"otrpipe/otr/keys"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // A person keeps a store only as bytes, like a program that is started for every message.
@@ -225,6 +226,9 @@ func pattern(n int) []byte {
 
 func TestAStreamArrivesExactly(t *testing.T) {
 	for _, n := range []int{0, 1, PieceLen - 1, PieceLen, PieceLen + 1, 5*PieceLen + 7} {
+		if testing.Short() && n < PieceLen {
+			continue
+		}
 		alice, bob := newPeople(t)
 		session, lines := alice.begin(bob.publish(1, For{}))
 		content := pattern(n)
@@ -855,6 +859,7 @@ func TestAStoreIsRefusedUnlessItIsWhole(t *testing.T) {
 }
 
 func TestTooManySessionsLetTheOldestGo(t *testing.T) {
+	slowtest.SkipShort(t)
 	s := newPerson(t, 1).load()
 	alice, bob := newPeople(t)
 	session, _ := alice.begin(bob.publish(1, For{}))

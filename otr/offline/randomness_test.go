@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // A well is a source of randomness that fails after a number of bytes.
@@ -25,6 +27,7 @@ func (w *well) Read(p []byte) (int, error) {
 // Wherever randomness runs out during a publication, a message or a reply, that error is
 // returned, and with new randomness the operation succeeds.
 func TestWithoutRandomnessNothingIsPublishedOrWritten(t *testing.T) {
+	slowtest.SkipShort(t)
 	failed, slower := 0, 2
 	if testing.Short() {
 		slower = 1

@@ -123,7 +123,10 @@ func TestEveryValueOfEveryMessageIsChecked(t *testing.T) {
 					{"thousands of bytes", huge, ErrMalformed},
 				}
 			}
-			for _, f := range forgeries {
+			for n, f := range forgeries {
+				if testing.Short() && (i+n)%3 != 0 {
+					continue
+				}
 				if f.value.Cmp(v) == 0 {
 					t.Fatalf("message %d, value %d: %s is the honest value", m.number, i, f.name)
 				}
@@ -170,8 +173,12 @@ func TestMessagesAreParsedWholeOrRefused(t *testing.T) {
 			"a first value with leading zero": leadingZero(0),
 			"a last value with leading zero":  leadingZero(count - 1),
 		}
-		for n := range len(m.body) / 13 {
-			broken[fmt.Sprintf("the first %d bytes", 13*n)] = m.body[:13*n]
+		step := 13
+		if testing.Short() {
+			step = 113
+		}
+		for n := 0; n < len(m.body); n += step {
+			broken[fmt.Sprintf("the first %d bytes", n)] = m.body[:n]
 		}
 		for name, body := range broken {
 			if err := m.receive(body); !errors.Is(err, ErrMalformed) {

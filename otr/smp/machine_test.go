@@ -208,6 +208,9 @@ func TestEveryStateMeetsEveryAction(t *testing.T) {
 		{e4, "user answers", e4, nil, None, ErrNotAsked},
 		{e4, "user aborts", e1, []uint16{6}, None, nil},
 	} {
+		if testing.Short() && c.kind == None && (int(c.state)+len(c.action))%2 != 0 {
+			continue
+		}
 		t.Run(fmt.Sprintf("%v: %s", c.state, c.action), func(t *testing.T) {
 			t.Parallel()
 			s := inState(t, c.state)
@@ -244,7 +247,7 @@ func TestEveryStateMeetsEveryAction(t *testing.T) {
 			}
 			mustReceive(t, s.machine, []wire.TLV{abort}, afterwards(c.after, c.kind))
 			s.peer.Receive(abort)
-			if testing.Short() && (c.kind == None || c.kind == Aborted) {
+			if testing.Short() && c.kind != Cheated {
 				return
 			}
 			runBetween(t, s.machine, s.peer, "again", "again", Succeeded)
@@ -371,7 +374,7 @@ func TestSecretsAreWipedHoweverARunEnds(t *testing.T) {
 	}
 	for _, state := range []State{StateAwaitingSecret, StateExpect2, StateExpect3, StateExpect4} {
 		for name, end := range ends {
-			if testing.Short() && (int(state)+len(name))%2 != 0 {
+			if testing.Short() && (int(state)+len(name))%3 != 0 {
 				continue
 			}
 			s := inState(t, state)

@@ -349,7 +349,10 @@ func TestEveryValueOfEveryMessageOfVersion4IsChecked(t *testing.T) {
 					{"another element", p.Add(group.Generator()).Append(nil), ErrProof},
 				}
 			}
-			for _, f := range forgeries {
+			for n, f := range forgeries {
+				if testing.Short() && (i+n)%2 != 0 {
+					continue
+				}
 				forged := slices.Concat(m.body[:i*size], f.value, m.body[(i+1)*size:])
 				if err := m.receive(forged); !errors.Is(err, f.want) {
 					t.Errorf("message %d, value %d is %s: %v", m.number, i, f.name, err)

@@ -21,7 +21,7 @@ func TestATextThatIsSentAgainInTheNextSessionIsNotDeliveredTwice(t *testing.T) {
 	t.Parallel()
 	for _, version := range []otr.Policy{otr.AllowV3, otr.AllowV4} {
 		for _, exchanges := range []int{1, 2, 3, maxAgain + 6} {
-			if quick() && (version == otr.AllowV4) == (exchanges > maxAgain) {
+			if quick() && ((version == otr.AllowV4) == (exchanges > maxAgain) || exchanges == 1 || exchanges == 3) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%v, %d exchanges", version, exchanges), func(t *testing.T) {

@@ -41,7 +41,7 @@ func TestAComparisonHasFailedHoweverThePeerEndsTheSession(t *testing.T) {
 		for _, stay := range []bool{false, true} {
 			for _, gate := range []bool{false, true} {
 				for _, version := range []otr.Policy{otr.AllowV3, otr.AllowV4} {
-					if quick() && ((stay == gate) == (version == otr.AllowV4) || stay != (len(way)%2 == 0)) {
+					if quick() && ((stay == gate) == (version == otr.AllowV4) || stay != (len(way)%2 == 0) || way == "CLOSE" || way == "CLOSE and CLOSED" || way == "a record of mode stream") {
 						continue
 					}
 					what := fmt.Sprintf("%s, stay %v, gate %v, %v", way, stay, gate, version)

@@ -40,6 +40,7 @@ func (s *slow) Close() error {
 }
 
 func TestAnEndDrainsForAsLongAsTheTransportTakesLines(t *testing.T) {
+	long(t)
 	const texts, pause = 60, 3 * time.Second
 	for _, test := range []struct {
 		name string

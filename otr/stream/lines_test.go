@@ -414,6 +414,7 @@ func (c *connection) Close() error {
 }
 
 func TestASlowReaderOfTextsHoldsTheSenderUpAndLosesNothing(t *testing.T) {
+	long(t)
 	synctest.Test(t, func(t *testing.T) {
 		a, b := openLinesPair(t, setting{}, setting{})
 		const n = 200

@@ -212,6 +212,7 @@ func TestALostEndIsMadeGoodByTheNextHeartbeat(t *testing.T) {
 }
 
 func TestALossThatKeepsStepWithHeartbeatsIsNotHidden(t *testing.T) {
+	long(t)
 	// A line of a is lost. b has only its END to send and repeats it. Of a's further lines
 	// the wire loses every n-th, starting at any line.
 	for every := 2; every <= 4; every++ {

@@ -45,6 +45,7 @@ func (r raggedReader) Read(p []byte) (int, error) {
 }
 
 func TestLinesAreCutAlikeHoweverTheyArrive(t *testing.T) {
+	long(t)
 	want := []string{"", "short", strings.Repeat("l", 300_000), "x", strings.Repeat("m", wire.MaxMessage), strings.Repeat("n", wire.MaxMessage-1) + "\r", "", "end"}
 	text := strings.Join(want, "\n")
 	seeds := uint64(20)

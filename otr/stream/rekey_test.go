@@ -22,8 +22,8 @@ func TestManyKeyExchangesUnderFullLoadLoseNothing(t *testing.T) {
 	t.Parallel()
 	delays := []time.Duration{0, 0, time.Millisecond, 30 * time.Millisecond}
 	for seed := range rounds(12) {
-		if quick() && seed == 1 {
-			continue // it has the delay of the first one
+		if quick() && seed != 2 {
+			continue // one of them, with a delay
 		}
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 3))
@@ -109,6 +109,7 @@ func keysOf(t *testing.T, version uint16, body []byte) (sender, recipient string
 }
 
 func TestNoKeyCarriesMoreThanTwoWindows(t *testing.T) {
+	long(t)
 	const window = 200_000
 	for _, both := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

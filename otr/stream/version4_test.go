@@ -53,6 +53,14 @@ const versionVariable = "OTR_STREAM_TESTS"
 // this package's goroutines, -short leaves less out.
 func quick() bool { return testing.Short() && !raceDetector }
 
+// long skips a test that costs more than a quick look is worth.
+func long(t *testing.T) {
+	t.Helper()
+	if quick() {
+		t.Skip("short: takes long")
+	}
+}
+
 // rounds returns how often to repeat something that begins sessions, instead of n times: a
 // version 4 key exchange takes as long as ten of version 3.
 func rounds(n uint64) uint64 {

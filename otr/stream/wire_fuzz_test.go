@@ -98,7 +98,7 @@ func (w *fuzzedWire) do(way, harm int, line []byte) [][]byte {
 func FuzzWire(f *testing.F) {
 	foreign := recordedSessions(f)
 	for setup := range uint16(12) {
-		if quick() && setup%6 != 5 {
+		if quick() && setup != 5 {
 			continue
 		}
 		setup = setup%6*0x11 | setup/6<<8

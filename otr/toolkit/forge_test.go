@@ -10,6 +10,7 @@ import (
 	"otrpipe/otr/keys"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // Whichever of the two people has forged the transcript, it passes every check that a judge
@@ -322,6 +323,7 @@ func TestAProfileThatIsNotValidForgesNothing(t *testing.T) {
 }
 
 func TestAScriptHasSoManyTextsAndNoMore(t *testing.T) {
+	slowtest.SkipShort(t)
 	if _, err := ParseScript(strings.Repeat("alice: x\n", maxLines), "alice"); err != nil {
 		t.Error(err)
 	}

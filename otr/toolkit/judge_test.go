@@ -8,6 +8,7 @@ import (
 
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // made4 makes a version 4 data message from an instance, with a numbered MAC key and the MAC
@@ -27,6 +28,7 @@ func made4(t testing.TB, template *Message, sender, receiver uint32, key byte, r
 // A side may reveal the keys of a thousand messages at once. All their messages are found,
 // although searching all messages for each key would be too much work.
 func TestAThousandRevealedKeysAreFound(t *testing.T) {
+	slowtest.SkipShort(t)
 	const messages = 1000
 	_, _, sent := forge4(t, true)
 	template := &parseText(t, transcript(sent))[3]
@@ -81,6 +83,7 @@ func TestARevealedKeyAuthenticatesNoMessageOfItsOwnSide(t *testing.T) {
 
 // False MAC keys in every message cause only work in proportion to the length of the log.
 func TestFalseMACKeysCostNoMoreThanTheLogIsLong(t *testing.T) {
+	slowtest.SkipShort(t)
 	_, _, sent := forge4(t, true)
 	template := &parseText(t, transcript(sent))[3]
 	a, b := template.Header.Sender, template.Header.Receiver

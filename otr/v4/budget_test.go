@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // floods passes forged messages to e, and fails unless the budget bounds how many of them are
@@ -57,6 +59,7 @@ func TestMessagesOfAKeyExchangeThatAreNobodysHaveABudget(t *testing.T) {
 }
 
 func TestHonestKeyExchangesCostNothingOfTheBudget(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newEnds(t)
 	for range checksAtOnce + 2 {
 		alice.answer(bob.answer(alice.answer(bob.start())))

@@ -13,6 +13,7 @@ import (
 
 	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // parseData parses a data message.
@@ -43,6 +44,7 @@ func (e *end) refuses(msg []byte, want error) {
 }
 
 func TestPingPongThroughManyRatchets(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newSession(t)
 	for i := range 14 {
 		if got := bob.read(alice.say(fmt.Sprint("ping ", i))); got != fmt.Sprint("ping ", i) {
@@ -213,6 +215,9 @@ func TestAnyOrderOfDeliveryIsReadOnce(t *testing.T) {
 		read bool
 	}
 	for seed := byte(10); seed < 13; seed++ {
+		if testing.Short() && seed > 10 {
+			break
+		}
 		alice, bob := newSession(t)
 		random := steady(seed)
 		ends := [2]*end{alice, bob}
@@ -241,6 +246,7 @@ func TestAnyOrderOfDeliveryIsReadOnce(t *testing.T) {
 }
 
 func TestOneMessageCanSkipAThousandAndNoMore(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newSession(t)
 	skip := func(n int) (last []byte) {
 		for range n + 1 {
@@ -293,6 +299,7 @@ func TestForgedMessagesThatSkipManyHaveABudget(t *testing.T) {
 }
 
 func TestOfMoreThanAThousandStoredKeysTheOldestGoAndTheirMACKeysAreRevealed(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newSession(t)
 	var sent [][]byte
 	for range 2 {
@@ -356,6 +363,7 @@ func TestMACKeysAreRevealedWithTheFirstMessageOfTheNextRatchet(t *testing.T) {
 }
 
 func TestAPeerThatNeverRotatesDoesNotFillOurMemoryWithMACKeys(t *testing.T) {
+	slowtest.SkipShort(t)
 	const keys = maxRevealed / macLen
 	alice, bob := newSession(t)
 	bob.read(alice.say("0"))

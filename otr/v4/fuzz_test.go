@@ -120,7 +120,7 @@ func FuzzReceive(f *testing.F) {
 		places = append(places, place{alice.Engine, honest})
 		f.Add(byte(len(places)-1), bob.start()[2:])
 		for i := range places {
-			if honest != nil {
+			if honest != nil && (!testing.Short() || i == len(places)-1) {
 				f.Add(byte(i), honest[2:])
 				f.Add(byte(i), honest[2:len(honest)-1])
 			}

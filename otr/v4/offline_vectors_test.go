@@ -743,7 +743,10 @@ func TestReplayingOfflineSessions(t *testing.T) {
 	if len(v.Sessions) != 6 {
 		t.Fatalf("%d sessions", len(v.Sessions))
 	}
-	for _, s := range v.Sessions {
+	for n, s := range v.Sessions {
+		if testing.Short() && n%3 != 0 {
+			continue
+		}
 		t.Run(s.Name, func(t *testing.T) {
 			people := map[string]*mailbox{}
 			for name, p := range s.Parties {
