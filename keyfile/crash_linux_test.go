@@ -292,6 +292,9 @@ func TestAWriteThatIsKilledLeavesTheOldOrTheNew(t *testing.T) {
 		{"export", "file", file, "the old content", "the new content"},
 		{"export new", "file", file, "none", "the new content"},
 	} {
+		if testing.Short() && story.writer != "protect" && story.writer != "remember" {
+			continue
+		}
 		t.Run(story.writer, func(t *testing.T) {
 			t.Parallel() // most of it is waiting for the disk
 			seen := make(map[string]int)
@@ -353,7 +356,7 @@ func TestTwentyWritersAtOnceLoseNothing(t *testing.T) {
 	t.Parallel()
 	writers := 20
 	if testing.Short() {
-		writers = 6
+		writers = 3
 	}
 	h := furnished(t)
 	run := func(name string, arg func(i int) string) (codes []int) {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"otrpipe/otr/keys"
+	"otrpipe/testscripts/slowtest"
 )
 
 // libotr compiles the program in testdata that calls the real library and
@@ -67,6 +68,7 @@ var nameForms = []string{
 }
 
 func TestLibotrAndWeReadEachOthersPrivateKeys(t *testing.T) {
+	slowtest.SkipShort(t)
 	t.Parallel()
 	run := libotr(t)
 	theirs := filepath.Join(t.TempDir(), "otr.private_key")
@@ -118,6 +120,7 @@ func TestLibotrAndWeReadEachOthersPrivateKeys(t *testing.T) {
 }
 
 func TestLibotrAndWeReadEachOthersFingerprints(t *testing.T) {
+	slowtest.SkipShort(t)
 	t.Parallel()
 	run := libotr(t)
 	dir := t.TempDir()
@@ -156,6 +159,7 @@ func TestLibotrAndWeReadEachOthersFingerprints(t *testing.T) {
 }
 
 func TestLibotrAndWeReadEachOthersInstanceTags(t *testing.T) {
+	slowtest.SkipShort(t)
 	t.Parallel()
 	run := libotr(t)
 	dir := t.TempDir()

@@ -1,6 +1,10 @@
 package keyfile
 
-import "testing"
+import (
+	"testing"
+
+	"otrpipe/testscripts/slowtest"
+)
 
 func init() {
 	writers["offline"] = func(h *Home, arg string) error {
@@ -17,6 +21,7 @@ func init() {
 // TestAnOfflineStateThatIsKilledIsTheOldOrTheNew: the deletion of a prekey and the session
 // that it has begun are one write.
 func TestAnOfflineStateThatIsKilledIsTheOldOrTheNew(t *testing.T) {
+	slowtest.SkipShort(t)
 	t.Parallel() // most of it is waiting for the disk
 	stride := 1
 	if testing.Short() {

@@ -133,6 +133,9 @@ func TestAWrongPassphraseIsToldFromADamagedFile(t *testing.T) {
 	header, err := age.ExtractHeader(bytes.NewReader(sealed))
 	must(t, err)
 	for i := range sealed {
+		if testing.Short() && i%5 != 0 {
+			continue
+		}
 		damaged := bytes.Clone(sealed)
 		damaged[i] ^= 1
 		text, err := openAge(damaged, []byte("right"))
