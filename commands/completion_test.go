@@ -8,6 +8,7 @@ import (
 
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/testscripts/slowtest"
 )
 
 // TestEveryFlagAndCommandIsKnownToCompletion: whoever adds one says what its
@@ -120,6 +121,7 @@ func TestCompletionOffersWhatCanComeNext(t *testing.T) {
 }
 
 func TestCompletionKnowsTheNamesOfAHome(t *testing.T) {
+	slowtest.SkipShort(t)
 	p := newPerson(t, "my keys", "work")
 	p.run("contacts", "add", "bob", key3).is(exit.OK)
 	p.run("contacts", "add", "carol", key4).is(exit.OK)

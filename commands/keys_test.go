@@ -8,6 +8,7 @@ import (
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/otr/toolkit"
+	"otrpipe/testscripts/slowtest"
 )
 
 func TestAnIdentityIsMadeShownAndRemoved(t *testing.T) {
@@ -95,6 +96,7 @@ func TestAPassphraseIsSetChangedAndTakenAway(t *testing.T) {
 }
 
 func TestKeysMoveToAnotherProgramAndBack(t *testing.T) {
+	slowtest.SkipShort(t)
 	p := newPerson(t, "default")
 	export := func(args ...string) *result { return p.run(append([]string{"keys", "export"}, args...)...) }
 	file, tags := filepath.Join(p.folder, "keys"), filepath.Join(p.folder, "tags")
@@ -146,6 +148,7 @@ func TestKeysMoveToAnotherProgramAndBack(t *testing.T) {
 }
 
 func TestAnIdentityOfAnOlderProgramIsUpgraded(t *testing.T) {
+	slowtest.SkipShort(t)
 	p := newPerson(t)
 	file, err := os.ReadFile("../keyfile/testdata/identity-v1.key")
 	if err != nil {
@@ -171,6 +174,7 @@ alice: The old one.
 `
 
 func TestAConversationIsForgedTakenApartAndChanged(t *testing.T) {
+	slowtest.SkipShort(t)
 	p := newPerson(t, "alice", "bob")
 	forge := func(args ...string) *result {
 		return p.reading(script, append([]string{"toolkit", "forge", "--as", "alice", "-i", "alice"}, args...)...)
@@ -267,6 +271,7 @@ func TestAConversationIsForgedTakenApartAndChanged(t *testing.T) {
 
 // Messages of version 4 to a prekey, and conversations from what such messages show.
 func TestAConversationOfVersion4IsForgedFromAProfile(t *testing.T) {
+	slowtest.SkipShort(t)
 	p := newPerson(t, "alice", "bob")
 	ensemble := filepath.Join(p.folder, "ensemble")
 	p.run("prekeys", "publish", "-i", "bob", "-n", "1", "-o", ensemble).is(exit.OK)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/testscripts/slowtest"
 )
 
 func TestALetterToSomebodyWhoIsAwayAndItsAnswer(t *testing.T) {
@@ -52,6 +53,7 @@ func TestALetterToSomebodyWhoIsAwayAndItsAnswer(t *testing.T) {
 }
 
 func TestWhatMakesNoSenseOfflineIsRefused(t *testing.T) {
+	slowtest.SkipShort(t)
 	p := newPerson(t, "default")
 	none := filepath.Join(p.folder, "none")
 	for _, test := range []struct {
@@ -83,6 +85,7 @@ func TestWhatMakesNoSenseOfflineIsRefused(t *testing.T) {
 }
 
 func TestLinesToSomebodyWhoIsAwayArriveOneByOne(t *testing.T) {
+	slowtest.SkipShort(t)
 	p := newPerson(t, "alice", "bob", "carol")
 	bobs, carols := filepath.Join(p.folder, "bobs"), filepath.Join(p.folder, "carols")
 	p.run("prekeys", "publish", "-i", "bob", "-n", "3", "-o", bobs).is(exit.OK)

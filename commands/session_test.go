@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/testscripts/slowtest"
 
 	"golang.org/x/sys/unix"
 )
@@ -175,6 +176,7 @@ func TestALiveSessionIsSteeredByOtherCommands(t *testing.T) {
 }
 
 func TestWhatCannotBeAskedOfASessionIsRefused(t *testing.T) {
+	slowtest.SkipShort(t)
 	p := newPerson(t, "default")
 	for _, test := range []struct {
 		says string

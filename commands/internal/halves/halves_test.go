@@ -184,7 +184,11 @@ func ask(t *testing.T, cfg Config, join *control.Join) *control.Conn {
 
 func TestAHalfThatIsLetInIsToldTheOutcome(t *testing.T) {
 	outcome := exit.Errorf(exit.Timeout, "too late")
-	for range 200 {
+	rounds := 200
+	if testing.Short() {
+		rounds = 30
+	}
+	for range rounds {
 		m, cfg := meet(t, nil)
 		conn := ask(t, cfg, &control.Join{Half: Decrypt})
 		var both sync.WaitGroup

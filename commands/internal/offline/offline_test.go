@@ -21,6 +21,7 @@ import (
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
 	protocol "otrpipe/otr/offline"
+	"otrpipe/testscripts/slowtest"
 )
 
 // A person has a home with one identity.
@@ -196,6 +197,7 @@ func TestASenderWhoIsRefusedIsNotHeardAndCostsNoPrekey(t *testing.T) {
 }
 
 func TestNothingIsEncryptedToAPublisherWhoIsRefused(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob, mallory := newPerson(t, "alice"), newPerson(t, "bob"), newPerson(t, "mallory")
 	if err := bob.home.RememberKey("alice", alice.fingerprint(), keyfile.Seen, time.Now()); err != nil {
 		t.Fatal(err)
@@ -213,6 +215,7 @@ func TestNothingIsEncryptedToAPublisherWhoIsRefused(t *testing.T) {
 }
 
 func TestTheEnsembleThatIsUsedIsMarkedInTheFile(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
 	ensembles := append([]byte("mail\nfrom alice:\n"), alice.publish(3, "")...)
 	path := file(t, ensembles)
@@ -299,6 +302,7 @@ func TestAnEnsembleIsUnusedAgainWhereNothingWasSent(t *testing.T) {
 }
 
 func TestSendersWithHomesOfTheirOwnTakeDifferentEnsembles(t *testing.T) {
+	slowtest.SkipShort(t)
 	const senders = 4
 	alice := newPerson(t, "alice")
 	path := file(t, alice.publish(senders, ""))
@@ -352,6 +356,7 @@ func TestOfTwoReadersOneReads(t *testing.T) {
 }
 
 func TestAMessageThatIsCutOffIsReadAgainFromItsBeginning(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
 	text := strings.Repeat("0123456789abcdef", 20000)
 	lines := bob.mustSend(file(t, alice.publish(1, "")), text, "")

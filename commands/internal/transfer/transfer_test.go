@@ -39,6 +39,9 @@ func TestFilesFoldersAndStreamsArriveAsTheyWere(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
 	photos(t, filepath.Join(from, "photos"))
 	big := make([]byte, 3<<20)
+	if testing.Short() {
+		big = big[:300_000]
+	}
 	for i := range big {
 		big[i] = byte(rand.Int())
 	}
@@ -159,6 +162,7 @@ func TestACutAnywhereIsMadeGood(t *testing.T) {
 }
 
 func TestWhatIsThereIsNotSentAgain(t *testing.T) {
+	slowtest.SkipShort(t)
 	from, to := t.TempDir(), t.TempDir()
 	file := write(t, filepath.Join(from, "file"), strings.Repeat("0123456789", 100_000), 0o644)
 	write(t, filepath.Join(from, "folder/a"), strings.Repeat("a", 500_000), 0o644)
