@@ -4,12 +4,13 @@ package peers
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"otrpipe/testscripts/peers/python"
 
 	"otrpipe/testscripts/slowtest"
 )
@@ -19,10 +20,6 @@ import (
 func TestProgramNamesTheFlagsForAccountsThatThePeerBinds(t *testing.T) {
 	long(t)
 	t.Parallel()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		missing(t, "python3", "apt install python3", err)
-	}
 	for _, begins := range []string{"--query", "--identity"} {
 		t.Run(begins, func(t *testing.T) {
 			slowtest.SkipUnless(t, begins == "--query")
@@ -31,7 +28,7 @@ func TestProgramNamesTheFlagsForAccountsThatThePeerBinds(t *testing.T) {
 			pid := filepath.Join(t.TempDir(), "pid")
 			l := h.begin("otrpipe", "connect", "--verbose", "--mode", "lines", "--otr", "4", "-s", begins[2:], "--",
 				"sh", "-c", `echo $$ >"$0"; exec "$@"`, pid,
-				python, "otrv4/peer.py", "--account", "bob@localhost", "--contact", "alice@localhost", begins)
+				python.Need(t), "otrv4/peer.py", "--account", "bob@localhost", "--contact", "alice@localhost", begins)
 			eventually(t, "a key exchange of version 4",
 				func() bool { return strings.Contains(l.stderr.String(), "a key exchange of version 4 has begun") }, l.stderr.String)
 			text, err := os.ReadFile(pid)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"otrpipe/testscripts/peers/python"
 )
 
 var mitm = sync.OnceValues(func() ([]string, error) { return goBuild("mitm", "./mitm") })
@@ -110,10 +112,6 @@ func TestManInTheMiddleReadsThoseWhoDoNotCheck(t *testing.T) {
 func TestManInTheMiddleOfVersion4ReadsThoseWhoDoNotCheck(t *testing.T) {
 	long(t)
 	t.Parallel()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		missing(t, "python3", "apt install python3", err)
-	}
 	middle, err := mitm()
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +121,7 @@ func TestManInTheMiddleOfVersion4ReadsThoseWhoDoNotCheck(t *testing.T) {
 	// Their events go to standard error.
 	peer := []string{"sh", "-c", `events=$1; shift; exec "$@" 2>"$events"`, "sh"}
 	command := func(events string, flags ...string) []string {
-		return append(append(append([]string{}, peer...), events, python, "otrv4/peer.py", "--no-accounts"), flags...)
+		return append(append(append([]string{}, peer...), events, python.Need(t), "otrv4/peer.py", "--no-accounts"), flags...)
 	}
 	a := command(alice, "--query", "--say", "payload", "--smp-secret", "the secret")
 	b := append([]string{middle[0], "--version", "4", "--seen", log, "--relay-smp", "--"},

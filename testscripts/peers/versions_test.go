@@ -6,10 +6,11 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"otrpipe/testscripts/peers/python"
 
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
@@ -146,11 +147,7 @@ func TestProgramFindsTheBestCommonVersion(t *testing.T) {
 		}})
 	}
 	others = append(others, other{"otrv4", "4", func(t *testing.T, h *home) []string {
-		python, err := exec.LookPath("python3")
-		if err != nil {
-			missing(t, "python3", "apt install python3", err)
-		}
-		return []string{python, "otrv4/peer.py", "--no-accounts", "--query", "--echo"}
+		return []string{python.Need(t), "otrv4/peer.py", "--no-accounts", "--query", "--echo"}
 	}})
 	for _, versions := range ourVersions {
 		others = append(others, other{"otrpipe", versions, func(t *testing.T, h *home) []string {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/testscripts/peers/python"
+
 	"otrpipe/otr"
 	"otrpipe/otr/offline"
 	"otrpipe/otr/toolkit"
@@ -253,7 +255,7 @@ func changing(t *testing.T, seed uint64, n int) func([][]byte) [][]byte {
 func TestThePeerAndWeReadTheSameLinesWhileAway(t *testing.T) {
 	long(t)
 	t.Parallel()
-	needPython(t)
+	python.Need(t)
 	folder := t.TempDir()
 	peer, bob, alice := newPythonPeer(t, folder), newMailbox(t), newMailbox(t)
 	for seed := range uint64(max(5, *differential/10)) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/testscripts/peers/python"
+
 	"otrpipe/otr/keys"
 	"otrpipe/otr/offline"
 	"otrpipe/testscripts/slowtest"
@@ -20,9 +22,8 @@ import (
 // at the same time.
 func kinds(t *testing.T, command string, least int) (groups [2][]string) {
 	t.Helper()
-	needPython(t)
 	variable := map[string]string{"publish": "PUBLISH_HOSTILE", "send": "SEND_HOSTILE"}[command]
-	cmd := exec.Command("python3", "-c", "import offline; print(' '.join(sorted(offline."+variable+")))")
+	cmd := exec.Command(python.Need(t), "-c", "import offline; print(' '.join(sorted(offline."+variable+")))")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/testscripts/peers/python"
+
 	"otrpipe/testscripts/slowtest"
 )
 
@@ -60,7 +62,7 @@ func long(t *testing.T) {
 
 func newOfflineWorld(t *testing.T) *offlineWorld {
 	t.Helper()
-	needPython(t)
+	python.Need(t)
 	program, err := builtProgram()
 	if err != nil {
 		t.Fatal(err)

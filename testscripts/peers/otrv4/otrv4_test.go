@@ -11,12 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"otrpipe/testscripts/peers/python"
 
 	"otrpipe/otr"
 	"otrpipe/otr/group"
@@ -61,15 +62,8 @@ type peer struct {
 // start starts a peer whose account is bob@localhost, ours being alice@localhost.
 func start(t *testing.T, flags ...string) *peer {
 	t.Helper()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("python3 is not installed: apt install python3")
-		}
-		t.Skip("python3 is not installed: apt install python3")
-	}
 	argv := append([]string{"peer.py", "--account", "bob@localhost", "--contact", "alice@localhost"}, flags...)
-	cmd := exec.Command(python, argv...)
+	cmd := exec.Command(python.Need(t), argv...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

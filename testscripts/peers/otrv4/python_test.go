@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"otrpipe/testscripts/peers/python"
 )
 
 // A pythonPeer is one process of serve.py, which runs commands of offline.py in its folder.
@@ -21,23 +23,13 @@ type pythonPeer struct {
 	cmd *exec.Cmd
 }
 
-func needPython(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("python3 is not installed: apt install python3")
-		}
-		t.Skip("python3 is not installed: apt install python3")
-	}
-}
-
 func newPythonPeer(t *testing.T, folder string) *pythonPeer {
 	t.Helper()
 	script, err := filepath.Abs("serve.py")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("python3", script)
+	cmd := exec.Command(python.Need(t), script)
 	cmd.Dir, cmd.Stderr = folder, os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
