@@ -15,6 +15,7 @@ import (
 
 	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 func readTestdata(t testing.TB, name string) []byte {
@@ -26,25 +27,38 @@ func readTestdata(t testing.TB, name string) []byte {
 	return b
 }
 
-// The files in testdata were written by the first otrpipe that had their
-// format. Every later one must open them.
-func TestFilesOfVersion1OpenForEver(t *testing.T) {
+// skipUsualWorkFactor skips the protected files among those of testdata where quick tests are
+// asked for: they have the usual work factor. Other tests open such files with a lower one.
+func skipUsualWorkFactor(t *testing.T, name string) {
+	t.Helper()
+	if !strings.Contains(name, "protected") {
+		return
+	}
 	if testing.Short() {
 		t.Skip("short: opens a file with the usual work factor")
 	}
+	slowtest.Skip(t)
+}
+
+// The files in testdata were written by the first otrpipe that had their
+// format. Every later one must open them.
+func TestFilesOfVersion1OpenForEver(t *testing.T) {
 	t.Parallel()
 	const fingerprint = "4785F574 919DF276 98623363 6D3EF573 D516C2CB"
 	for _, name := range []string{"identity-v1.key", "identity-v1-protected.key"} {
-		id, format, err := ReadIdentity(readTestdata(t, name), name, Account{}, func(string) ([]byte, error) {
-			return []byte("correct horse"), nil
+		t.Run(name, func(t *testing.T) {
+			skipUsualWorkFactor(t, name)
+			id, format, err := ReadIdentity(readTestdata(t, name), name, Account{}, func(string) ([]byte, error) {
+				return []byte("correct horse"), nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if id.Name != "default" || id.InstanceTag != 0xbd3231bb || format != FormatOTRPipe ||
+				id.DSA.Public().Fingerprint().String() != fingerprint || id.Protected != strings.Contains(name, "protected") {
+				t.Errorf("%+v", id.Public())
+			}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if id.Name != "default" || id.InstanceTag != 0xbd3231bb || format != FormatOTRPipe ||
-			id.DSA.Public().Fingerprint().String() != fingerprint || id.Protected != strings.Contains(name, "protected") {
-			t.Errorf("%s: %+v", name, id.Public())
-		}
 	}
 	public, err := parsePublic(readTestdata(t, "public-v1.json"))
 	if err != nil || public.Name != "default" || public.InstanceTag != 0xbd3231bb || public.Keys[0].String() != fingerprint {
@@ -102,26 +116,26 @@ func TestContactsOfVersion2OpenForEver(t *testing.T) {
 }
 
 func TestFilesOfVersion2OpenForEver(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short: opens a file with the usual work factor")
-	}
 	t.Parallel()
 	const (
 		fingerprint  = "2F56F0F6 F4735EF3 A5690AC1 EAE29A42 8E0E542A"
 		fingerprint4 = "7A462B14 943810E7 BA7BEAF1 64EC3CDF E218CC3A 7C48D346 C74B5CFD F2BDE83F A0C6DDD4 FE000BFF B21E45FB 5E3EAB77 F32032AB F05908B7"
 	)
 	for _, name := range []string{"identity-v2.key", "identity-v2-protected.key"} {
-		id, format, err := ReadIdentity(readTestdata(t, name), name, Account{}, func(string) ([]byte, error) {
-			return []byte("correct horse"), nil
+		t.Run(name, func(t *testing.T) {
+			skipUsualWorkFactor(t, name)
+			id, format, err := ReadIdentity(readTestdata(t, name), name, Account{}, func(string) ([]byte, error) {
+				return []byte("correct horse"), nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			public := id.Public()
+			if id.Name != "default" || id.InstanceTag != 0x3106d867 || format != FormatOTRPipe || id.ForgingPrivate != nil ||
+				public.Keys[0].String() != fingerprint || public.Keys[1].String() != fingerprint4 {
+				t.Errorf("%+v", public)
+			}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		public := id.Public()
-		if id.Name != "default" || id.InstanceTag != 0x3106d867 || format != FormatOTRPipe || id.ForgingPrivate != nil ||
-			public.Keys[0].String() != fingerprint || public.Keys[1].String() != fingerprint4 {
-			t.Errorf("%s: %+v", name, public)
-		}
 	}
 	public, err := parsePublic(readTestdata(t, "public-v2.json"))
 	if err != nil || public.InstanceTag != 0x3106d867 || len(public.Keys) != 2 ||

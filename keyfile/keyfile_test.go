@@ -17,6 +17,7 @@ import (
 	"filippo.io/age/armor"
 
 	"otrpipe/otr/keys"
+	"otrpipe/testscripts/slowtest"
 )
 
 // testWorkFactor keeps the tests quick; a real home takes age's.
@@ -397,6 +398,9 @@ func TestAProtectedIdentityIsAnAgeFileWithAgesOwnWorkFactor(t *testing.T) {
 	}
 	if !bytes.Contains(sealed.Bytes(), []byte(" 18\n")) {
 		t.Errorf("the work factor is not age's: %q", sealed.Bytes()[:100])
+	}
+	if slowtest.LeftOut() {
+		return // that age opens our files is shown with a lower work factor too
 	}
 	text, err := age.Decrypt(&sealed, identity)
 	if err != nil {

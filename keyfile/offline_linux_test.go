@@ -26,6 +26,8 @@ func TestAnOfflineStateThatIsKilledIsTheOldOrTheNew(t *testing.T) {
 	stride := 1
 	if testing.Short() {
 		stride = 40
+	} else if slowtest.LeftOut() {
+		stride = 3
 	}
 	for _, old := range []string{"", "the prekey"} {
 		seen := make(map[string]int)
