@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"otrpipe/testscripts/slowtest"
 )
@@ -148,7 +149,8 @@ func (p *person) holds(line string) {
 
 func (p *person) waits(what string, done func() bool) {
 	p.t.Helper()
-	if err := until("", done); err != nil {
+	// Each look at the screen starts tmux.
+	if err := untilEvery(100*time.Millisecond, "", done); err != nil {
 		p.t.Fatalf("%s did not see %s, but:\n%s", p.name, what, p.screen())
 	}
 }

@@ -431,6 +431,11 @@ func useCgo(ts *testscript.TestScript, neg bool, args []string) {
 
 // until waits for done, and else fails with what.
 func until(what string, done func() bool) error {
+	return untilEvery(20*time.Millisecond, what, done)
+}
+
+// untilEvery is until with the time between two calls of done.
+func untilEvery(interval time.Duration, what string, done func() bool) error {
 	for deadline := time.Now().Add(patience); ; {
 		if done() {
 			return nil
@@ -438,7 +443,7 @@ func until(what string, done func() bool) error {
 		if time.Now().After(deadline) {
 			return errors.New(what)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(interval)
 	}
 }
 
