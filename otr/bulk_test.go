@@ -157,7 +157,7 @@ func TestManyAtOnceDoWhatSingleMessagesDo(t *testing.T) {
 				rounds, seeds := 60, uint64(3)
 				switch {
 				case testing.Short():
-					rounds, seeds = 25, 1
+					rounds, seeds = 15, 1
 				case slowtest.LeftOut():
 					seeds = 1
 				}

@@ -9,6 +9,7 @@ import (
 	xotr "golang.org/x/crypto/otr"
 
 	"otrpipe/otr"
+	"otrpipe/testscripts/slowtest"
 )
 
 // A foreigner is x/crypto's implementation of version 2.
@@ -66,11 +67,9 @@ func (f *foreigner) exchange(with *end, lines [][]byte) {
 // TestAgainstXCrypto talks to another implementation of version 2, in both
 // roles of the key exchange, with and without fragments.
 func TestAgainstXCrypto(t *testing.T) {
+	slowtest.SkipShort(t)
 	for _, fragments := range []int{0, 200} {
 		for _, weCommit := range []bool{true, false} {
-			if testing.Short() && (weCommit || fragments == 0) {
-				continue
-			}
 			t.Run(fmt.Sprintf("lines of %d/we commit %v", fragments, weCommit), func(t *testing.T) {
 				us := newEnd(t, "us", 0, 1, newClock(), policy(otr.AllowV2|otr.AllowV3), func(c *otr.Config) { c.MaxSize = fragments })
 				f := newForeigner(t, fragments)
