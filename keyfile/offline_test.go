@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // carol is an identity with keys of version 4, in a home, opened from it.
@@ -101,6 +103,7 @@ func TestAnOfflineStateThatWasTamperedWithIsRefused(t *testing.T) {
 }
 
 func TestAnOfflineStateThatCannotBeChangedStays(t *testing.T) {
+	slowtest.SkipShort(t)
 	h := newHome(t)
 	id := carol(t, h, "")
 	setOffline(t, h, id, "state")
