@@ -6,9 +6,10 @@ import (
 	"os"
 
 	"otrpipe/commands"
+	"otrpipe/internal/atstart"
 	_ "otrpipe/internal/prefault" // makes the program start faster
 )
 
 func main() {
-	os.Exit(commands.Run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(commands.Run(os.Args, atstart.Closed(), os.Stdin, os.Stdout, os.Stderr))
 }

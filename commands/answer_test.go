@@ -18,10 +18,10 @@ func TestAnAnswerThatCannotBeWrittenIsAFailure(t *testing.T) {
 	defer null.Close()
 	for _, args := range [][]string{{"--help"}, {"--version"}, {"help", "connect"}, {"connect", "--help"}, {"completion", "bash"}} {
 		args = append([]string{"otrpipe"}, args...)
-		if code := Run(args, null, full, null); code != 1 {
+		if code := Run(args, 0, null, full, null); code != 1 {
 			t.Errorf("%q to a full disk: exit code %d", args, code)
 		}
-		if code := Run(args, null, null, null); code != 0 {
+		if code := Run(args, 0, null, null, null); code != 0 {
 			t.Errorf("%q: exit code %d", args, code)
 		}
 	}

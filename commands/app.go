@@ -27,11 +27,13 @@ const programName = "otrpipe"
 // lastMessages is how long the program waits, before it exits, for its messages to be read.
 const lastMessages = 2 * time.Second
 
-// Run runs the program and returns its exit code. args[0] is the program's name.
-func Run(args []string, stdin, stdout, stderr *os.File) int {
+// Run runs the program and returns its exit code. args[0] is the program's name. In closedStreams,
+// bit n is set if descriptor n was closed when the program started, as package atstart tells: the
+// first two fail again, where the Go runtime has them opened.
+func Run(args []string, closedStreams uint, stdin, stdout, stderr *os.File) int {
 	s := terminal.NewIO(programName, stdin, stdout, stderr)
 	defer s.Messages.Flush(lastMessages)
-	if err := closed.Restore(); err != nil {
+	if err := closed.Restore(closedStreams); err != nil {
 		return finish(s, exit.Failed(err))
 	}
 	if err := process.ForbidDumps(); err != nil {

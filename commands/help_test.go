@@ -53,7 +53,7 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	code = Run(append([]string{programName}, args...), null, files[0], files[1])
+	code = Run(append([]string{programName}, args...), 0, null, files[0], files[1])
 	var texts [2]string
 	for i, f := range files {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {

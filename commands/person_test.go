@@ -90,7 +90,7 @@ func (p *person) reading(input string, args ...string) *result {
 	if _, err := files[0].Seek(0, io.SeekStart); err != nil {
 		p.t.Fatal(err)
 	}
-	code := Run(append([]string{programName, "--home", p.home}, args...), files[0], files[1], files[2])
+	code := Run(append([]string{programName, "--home", p.home}, args...), 0, files[0], files[1], files[2])
 	r := &result{t: p.t, line: strings.Join(args, " "), code: code}
 	for i, text := range []*string{&r.out, &r.errors} {
 		b, err := os.ReadFile(files[i+1].Name())

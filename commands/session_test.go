@@ -58,7 +58,7 @@ func (p *person) begin(in, out *os.File, command string, args ...string) *runnin
 	line := append([]string{programName, "--home", p.home, command, "-s", command, "--events", r.events}, args...)
 	go func() {
 		defer messages.Close()
-		r.code <- Run(line, in, out, messages)
+		r.code <- Run(line, 0, in, out, messages)
 	}()
 	// Only one command at a time may read its command line: the flag library has globals.
 	r.until("started")

@@ -22,7 +22,7 @@ const module = "otrpipe"
 // arrows says which rooms of the house each room may use. A room that is not
 // here has no place yet: give it one in the README's plan, then here.
 var arrows = map[string][]string{
-	".": {"commands", "internal/prefault"},
+	".": {"commands", "internal/atstart", "internal/prefault"},
 	"commands": {
 		"commands/internal/chat",
 		"commands/internal/halves",
@@ -102,6 +102,7 @@ var arrows = map[string][]string{
 	"internal/keystream": {"internal/secret"},
 	"internal/secret":    {},
 	"internal/refine":    {},
+	"internal/atstart":   {},
 	"internal/prefault":  {},
 	"otr/wire":           {},
 

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(cleaned{m}, map[string]func(){
-		"otrpipe": story.Main, // with -short, and where coverage is measured: see buildPrograms
+		"otrpipe": func() { story.Main(0) }, // with -short, and where coverage is measured: see buildPrograms
 		"measure": func() { os.Exit(measureMain(os.Args[1:])) },
 		"pty":     func() { os.Exit(ptyMain(os.Args[1:])) },
 		"random":  func() { os.Exit(randomMain(os.Args[1:])) },

@@ -1,6 +1,9 @@
 // Command otrpipe is the program as the stories run it; see package story.
 package main
 
-import "otrpipe/testscripts/story"
+import (
+	"otrpipe/internal/atstart"
+	"otrpipe/testscripts/story"
+)
 
-func main() { story.Main() }
+func main() { story.Main(atstart.Closed()) }

@@ -18,10 +18,10 @@ import (
 //go:linkname usualWorkFactor otrpipe/keyfile.usualWorkFactor
 var usualWorkFactor int
 
-// Main is the program's main function.
-func Main() {
+// Main is the program's main function. closedStreams is what commands.Run takes.
+func Main(closedStreams uint) {
 	usualWorkFactor = 8
-	os.Exit(commands.Run(pinned(os.Args), os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(commands.Run(pinned(os.Args), closedStreams, os.Stdin, os.Stdout, os.Stderr))
 }
 
 // pinned is a command line of the program in a story: where $OTR is 3, and it

@@ -1,4 +1,4 @@
-//go:build cgo && unix
+//go:build unix
 
 package closed
 
@@ -12,8 +12,8 @@ import (
 )
 
 func TestClosedStandardStreamsFailAgain(t *testing.T) {
-	if os.Getenv("OTRPIPE_TEST_CLOSED") != "" {
-		if err := Restore(); err != nil {
+	if streams := os.Getenv("OTRPIPE_TEST_CLOSED"); streams != "" {
+		if err := Restore(uint(streams[0] - '0')); err != nil {
 			os.Exit(3)
 		}
 		// Not os.Stdout: its EPIPE is a SIGPIPE.
@@ -32,20 +32,21 @@ func TestClosedStandardStreamsFailAgain(t *testing.T) {
 		}
 		os.Exit(code)
 	}
-	t.Setenv("OTRPIPE_TEST_CLOSED", "1")
-	for redirection, want := range map[string]int{
-		"<&- >&-":               10,
-		"</dev/null >&-":        12,
-		"<&- >/dev/null":        11,
-		"</dev/null >/dev/null": 13,
-		// As the runtime opens it, and other programs for their children.
-		"0<>/dev/null 1<>/dev/null": 13,
+	for redirection, test := range map[string]struct {
+		streams string
+		want    int
+	}{
+		"<&- >&-":               {"3", 10},
+		"</dev/null >&-":        {"2", 12},
+		"<&- >/dev/null":        {"1", 11},
+		"</dev/null >/dev/null": {"0", 13},
 	} {
 		cmd := exec.Command("sh", "-c", `exec "$0" -test.run "$1" `+redirection, os.Args[0], "^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), "OTRPIPE_TEST_CLOSED="+test.streams)
 		err := cmd.Run()
 		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != want {
-			t.Errorf("%s: %v, want exit code %d", redirection, err, want)
+		if !errors.As(err, &exit) || exit.ExitCode() != test.want {
+			t.Errorf("%s: %v, want exit code %d", redirection, err, test.want)
 		}
 	}
 }

@@ -12,16 +12,13 @@ import (
 // ErrInput is the error of reading a standard input that was closed when the program started.
 const ErrInput = unix.EBADF
 
-// Restore makes a standard input or output that the caller had closed fail again. The Go runtime
-// opens /dev/null in its place before the program begins, so that output would be lost, and an
-// input found empty, without an error. After Restore, reading such an input is ErrInput,
-// and writing such an output is EPIPE, as when the reader of a pipe has gone. A closed standard
-// error stays /dev/null, because nobody would read an error.
-//
-// The runtime leaves no trace of what it opened, so this needs code that runs before it:
-// a program built without cgo sees nothing, and Restore does nothing there.
-func Restore() error {
-	streams := closedAtStart()
+// Restore makes a standard input or output that the caller had closed fail again. In streams, bit n
+// is set if descriptor n was closed when the program started. The Go runtime opens /dev/null in its
+// place before the program begins, so that output would be lost, and an input found empty, without
+// an error. After Restore, reading such an input is ErrInput, and writing such an output is EPIPE,
+// as when the reader of a pipe has gone. A closed standard error stays /dev/null, because nobody
+// would read an error.
+func Restore(streams uint) error {
 	if streams&(1<<unix.Stdin) != 0 {
 		if err := restoreInput(); err != nil {
 			return fmt.Errorf("closed: standard input: %w", err)

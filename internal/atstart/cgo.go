@@ -1,6 +1,6 @@
 //go:build cgo && unix
 
-package closed
+package atstart
 
 /*
 #include <errno.h>
@@ -20,5 +20,5 @@ static int closed_at_start(void) { return closed; }
 */
 import "C"
 
-// closedAtStart has bit n set if standard descriptor n was closed when the program started.
-func closedAtStart() int { return int(C.closed_at_start()) }
+// Closed has bit n set if standard descriptor n was closed when the program started.
+func Closed() uint { return uint(C.closed_at_start()) }
