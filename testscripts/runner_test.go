@@ -30,12 +30,15 @@ func TestTheRunnerNamesMissingToolsAndLetsHangupsThrough(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(path, "go"), []byte(goTool), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(path, "getconf"), []byte("#!/bin/sh\necho 2\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	var missing strings.Builder
 	cmd := exec.Command("bash", "-c", "trap '' HUP; exec ../scripts/test -short")
 	cmd.Env = []string{"PATH=" + path}
 	cmd.Stderr = &missing
 	out, _ := cmd.Output() // the go above ends by a signal
-	if !strings.HasPrefix(string(out), "go test -timeout 20m -short ./...\nslow tests: no\n") {
+	if !strings.HasPrefix(string(out), "go test -timeout 20m -p 4 -short ./...\nslow tests: no\n") {
 		t.Errorf("%s%s", out, &missing)
 	}
 	cmd = exec.Command("bash", "../scripts/test", "--all", "-v")
