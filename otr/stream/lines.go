@@ -69,6 +69,9 @@ type Lines struct {
 	taking             bool  // there is a session with a trusted peer
 	in                 queue // may be read
 	held               queue // from a peer that has not passed its checks yet
+	given              int64 // how many texts ReadText has returned
+	handled            int64 // how many of them the reader has dealt with: it came for the next one
+	readClosed         bool  // CloseRead was called
 	everTrusted        bool
 }
 
@@ -86,7 +89,8 @@ func OpenLines(transport io.ReadWriteCloser, cfg Config) *Lines {
 func (l *Lines) Handshake(ctx context.Context) error { return l.handshake(ctx) }
 
 // ReadMessage appends the next text to buf and returns the extended buffer. It returns io.EOF
-// when the session has ended properly. Unless Config.Raw is set, a text is one line: CR and
+// when the session has ended properly. The next call tells a peer that acknowledges texts that
+// this one has arrived. Unless Config.Raw is set, a text is one line: CR and
 // LF in it are replaced by the characters \r and \n.
 func (l *Lines) ReadMessage(buf []byte) ([]byte, error) {
 	text, _, err := l.ReadText(buf)
@@ -99,10 +103,15 @@ func (l *Lines) ReadMessage(buf []byte) ([]byte, error) {
 func (l *Lines) ReadText(buf []byte) (text []byte, plain bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.handled < l.given {
+		l.handled = l.given
+		l.rouse()
+	}
 	for {
 		switch {
 		case l.in.size > 0:
 			text, plain := popText(&l.in, buf)
+			l.given++
 			l.rouse()
 			return text, plain, nil
 		case l.known && l.result != nil:
@@ -186,6 +195,15 @@ func (l *Lines) write(id SessionID, text []byte) (number int64, err error) {
 		}
 		l.writable.Wait()
 	}
+}
+
+// CloseRead means that the reader has failed: it has lost the text that ReadText returned last, and
+// reads no more. Neither that text nor those after it are acknowledged.
+func (l *Lines) CloseRead() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.readClosed = true
+	l.rouse()
 }
 
 // CloseWrite means that no texts will follow. When all have been sent, and Config.Linger has

@@ -291,12 +291,12 @@ func (r *receivedTexts) nextLoss() (next time.Time) {
 }
 
 // appendAck appends the value of an acknowledgement. It reaches up to the first text that is
-// neither here nor lost yet.
-func (r *receivedTexts) appendAck(b []byte) []byte {
-	next := r.next
+// neither here nor lost yet, and not beyond limit, the number of a text that is here.
+func (r *receivedTexts) appendAck(b []byte, limit int64) []byte {
+	next := limit
 	for i, m := range r.missing {
-		if !m.told {
-			next = m.first
+		if !m.told || m.end() > limit {
+			next = min(m.first, limit)
 			return appendAckValue(b, r.id, next, r.missing[:i])
 		}
 	}

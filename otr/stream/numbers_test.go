@@ -55,7 +55,7 @@ func TestTextsAreAccountedForInWhateverOrderTheyCome(t *testing.T) {
 			now = now.Add(time.Duration(random.IntN(500)) * time.Millisecond)
 			receiver.lose(now, false)
 			if random.IntN(10) == 0 {
-				ack, err := parseAck(receiver.appendAck(nil))
+				ack, err := parseAck(receiver.appendAck(nil, receiver.next))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -69,7 +69,7 @@ func TestTextsAreAccountedForInWhateverOrderTheyCome(t *testing.T) {
 		if got := count(receiver.missing); got != int64(texts-len(came)) {
 			t.Fatalf("seed %d: %d texts are missing, not %d", seed, got, texts-len(came))
 		}
-		ack, err := parseAck(receiver.appendAck(nil))
+		ack, err := parseAck(receiver.appendAck(nil, receiver.next))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestMoreGapsThanAreKeptCountAsLostRatherThanAsArrived(t *testing.T) {
 	if len(receiver.missing) > maxSpans || len(sender.open) > maxSpans {
 		t.Errorf("%d and %d spans are kept", len(receiver.missing), len(sender.open))
 	}
-	ack, err := parseAck(receiver.appendAck(nil))
+	ack, err := parseAck(receiver.appendAck(nil, receiver.next))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,9 +14,7 @@ import (
 func (l *Lines) secured(session otr.Session) error {
 	another := l.session.Fingerprint != session.Fingerprint && !l.vouch.expects(session)
 	if another {
-		l.mu.Lock()
-		l.held.clear()
-		l.mu.Unlock()
+		l.dropHeld()
 		l.takeNoMore()
 	}
 	l.lapsed, l.lapsing, l.refused, l.flushing = false, false, false, false
@@ -60,6 +58,7 @@ func (l *Lines) trusted() {
 		l.lastText = l.now
 	}
 	l.in.append(&l.held)
+	l.heldTexts = 0
 	l.readable.Broadcast()
 	l.mu.Unlock()
 	l.open()
@@ -94,6 +93,7 @@ func (l *Lines) message(r *otr.Received) {
 		l.sayClosed() // the peer sent this before it read our CLOSED
 	}
 	if r.HasText && fresh {
+		l.keepToRead(&records)
 		l.deliver([]byte(r.Text), plain)
 		l.endBy = l.now.Add(l.slowly(endWait)) // go on waiting as long as texts arrive
 	}
@@ -112,6 +112,7 @@ func (l *Lines) deliver(text []byte, plain bool) {
 	l.stats.ReceivedBytes += int64(size)
 	l.stats.ReceivedMessages++
 	if !l.isTrusted {
+		l.heldTexts++
 		pushText(&l.held, text, plain)
 		return
 	}
@@ -141,6 +142,7 @@ func oneLine(text []byte) []byte {
 
 // pump sends the waiting texts, as far as there is room.
 func (l *Lines) pump() {
+	l.followReader()
 	for l.room() && l.sendText() {
 	}
 	l.sendStand()

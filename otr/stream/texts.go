@@ -18,6 +18,10 @@ const (
 	// received it; then it asks again after a few seconds, and the texts are sent in another
 	// session. In any case the message shows whether the peer acknowledges texts.
 	confirmWait = 20 * time.Second
+	// readWait is how long acknowledgements and our part of the closing handshake wait for a reader
+	// that does not come for the next text. It may be about to fail, or it shows texts to somebody
+	// who reads slowly.
+	readWait = 2 * time.Second
 	// maxCloses is how often CLOSE is sent to a peer that has acknowledged every text and falls
 	// silent. We wait for a second after the first one, and twice as long after each further one,
 	// in addition to round trips: the peer's texts may wait for a slow transport.
@@ -44,6 +48,12 @@ type texts struct {
 	allCame     bool      // after the end: the peer has acknowledged every text
 	missed      int64     // the peer's texts of ended sessions that have not arrived
 
+	toRead    []arrivedText // texts that the reader has not dealt with, in the order of arrival
+	heldTexts int           // how many of them, the last ones, are held
+	readTexts int64         // how many texts came before these
+	readSince time.Time     // since when the reader has not dealt with the first one
+	ackHeld   bool          // the last acknowledgement did not include all of them
+
 	// If we sent the last message of the key exchange, the peer may not have the session
 	// until an authenticated message comes from it.
 	confirmed   bool
@@ -62,7 +72,15 @@ type sentBefore struct {
 	n     int64 // how many were sent
 }
 
+// An arrivedText is a text that waits for the reader.
+type arrivedText struct {
+	in     *receivedTexts // nil: it has no number
+	number int64
+}
+
 func (t *texts) currentSent() *sentTexts { return t.sent[len(t.sent)-1] }
+
+func (t *texts) currentReceived() *receivedTexts { return t.received[len(t.received)-1] }
 
 // numbersTexts reports whether texts of this session are marked and numbered.
 func (l *Lines) numbersTexts() bool { return l.session.Version >= markedFrom }
@@ -217,7 +235,7 @@ func (l *Lines) followTexts(r *textRecords) (fresh bool) {
 	fresh = true
 	if r.numbered {
 		fresh = !l.cameBefore(r.again)
-		switch l.received[len(l.received)-1].arrive(r.number, l.now) {
+		switch l.currentReceived().arrive(r.number, l.now) {
 		case late:
 			l.report(Late{Texts: 1})
 		case repeated:
@@ -387,6 +405,9 @@ func (l *Lines) nextTexts() (next time.Time) {
 	for _, r := range l.received {
 		next = earlier(next, r.nextLoss())
 	}
+	if l.awaitsReader() {
+		next = earlier(next, l.readSince.Add(readWait))
+	}
 	for _, s := range l.sent {
 		if !l.writing {
 			next = earlier(next, s.nextOverdue(l.taken, l.slowly(overdueAfter)))
@@ -450,7 +471,7 @@ func (l *Lines) sendStand() {
 // acknowledged. The mark goes with it: if someone drops the mark at the beginning of the
 // session, the peer still learns which versions we offered before its texts are acknowledged.
 func (l *Lines) addStand() {
-	l.owesStand, l.owesAck = false, false
+	l.owesStand, l.owesAck, l.ackHeld = false, false, false
 	l.addMark()
 	for _, s := range l.sent {
 		l.addValue(typeCount, func(b []byte) []byte { return appendCount(b, s.id, s.sent) })
@@ -460,9 +481,74 @@ func (l *Lines) addStand() {
 			if !l.isTrusted {
 				return appendAckValue(b, r.id, 0, nil)
 			}
-			return r.appendAck(b)
+			return r.appendAck(b, l.ackLimit(r))
 		})
 	}
+}
+
+// keepToRead records a text that waits for the reader.
+func (l *Lines) keepToRead(r *textRecords) {
+	if len(l.toRead) == 0 {
+		l.readSince = l.now
+	}
+	var t arrivedText
+	if r.numbered && len(l.received) > 0 {
+		t = arrivedText{l.currentReceived(), r.number}
+	}
+	l.toRead = append(l.toRead, t)
+}
+
+// dropHeld drops the texts of a peer that never passed its checks.
+func (l *Lines) dropHeld() {
+	l.mu.Lock()
+	l.held.clear()
+	l.mu.Unlock()
+	l.toRead = l.toRead[:len(l.toRead)-l.heldTexts]
+	l.heldTexts = 0
+}
+
+// followReader forgets the texts that the reader has dealt with, and acknowledges them if an earlier
+// acknowledgement could not.
+func (l *Lines) followReader() {
+	l.mu.Lock()
+	n := int(l.handled - l.readTexts)
+	l.mu.Unlock()
+	if n > 0 {
+		l.toRead = l.toRead[n:]
+		l.readTexts += int64(n)
+		l.readSince = l.now
+	}
+	if l.ackHeld && (n > 0 || !l.awaitsReader()) && !l.readerFailed() {
+		l.ackHeld = false
+		l.owesAck, l.owedSince = true, l.now
+	}
+}
+
+// readerFailed reports whether the texts that the reader has not dealt with are lost.
+func (l *Lines) readerFailed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.readClosed
+}
+
+// awaitsReader reports whether the reader may be about to deal with a text, or to fail.
+func (l *Lines) awaitsReader() bool {
+	return len(l.toRead) > 0 && l.now.Before(l.readSince.Add(readWait)) && !l.readerFailed()
+}
+
+// ackLimit returns the number of the first text that must not be acknowledged yet.
+func (l *Lines) ackLimit(r *receivedTexts) int64 {
+	limit := r.next
+	if !l.awaitsReader() && !l.readerFailed() {
+		return limit
+	}
+	for _, t := range l.toRead {
+		if t.in == r {
+			limit = min(limit, t.number)
+			l.ackHeld = true
+		}
+	}
+	return limit
 }
 
 // addMark adds the mark of an otrpipe, unless it is there already.
@@ -487,7 +573,7 @@ func (l *Lines) takeLeave() {
 	}
 	switch {
 	case c.closeSent && c.answered:
-		if !l.missing() {
+		if !l.missing() && !l.awaitsReader() {
 			l.leaveSession()
 		}
 	case c.asked && !(c.closeSent && l.leads()):
@@ -541,7 +627,7 @@ func (l *Lines) followClose() {
 	if !l.isTrusted {
 		l.flush = 0
 	}
-	if l.closing.closed > 0 || l.flush > 0 || !l.canSend() || l.missing() {
+	if l.closing.closed > 0 || l.flush > 0 || !l.canSend() || l.missing() || l.awaitsReader() {
 		return
 	}
 	l.endBy = l.now.Add(l.slowly(endWait))

@@ -837,6 +837,7 @@ func TestEachTextIsToldToHaveArrivedOrToBePerhapsLost(t *testing.T) {
 		lines := setting{lines: true}
 		ea, eb := openPair(t, a, b, lines, lines)
 		handshakeLines(t, ea.lines, eb.lines)
+		go readTexts(eb.lines)
 		ea.lines.WriteMessage([]byte("one"))
 		ea.lines.WriteMessage([]byte("two"))
 		time.Sleep(2 * ackEvery)
@@ -861,6 +862,82 @@ func TestEachTextIsToldToHaveArrivedOrToBePerhapsLost(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 	})
+}
+
+// The reader fails at the second of three texts, which has come with the end of the session. The
+// sender learns that one text has arrived and two have not.
+func TestTextsThatTheReaderLosesAreNotAcknowledged(t *testing.T) {
+	for _, asks := range []bool{false, true} { // which also decides which end leads at the end
+		synctest.Test(t, func(t *testing.T) {
+			a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
+			initiates := func(does bool) setting {
+				return setting{lines: true, config: func(c *Config) { c.Initiate, c.Linger = does, time.Nanosecond }}
+			}
+			sender, reader := openPair(t, a, b, initiates(asks), initiates(!asks))
+			handshakeLines(t, sender.lines, reader.lines)
+			for _, text := range []string{"one", "two", "three"} {
+				sender.lines.WriteMessage([]byte(text))
+			}
+			sender.lines.CloseWrite()
+			for _, want := range []string{"one", "two"} {
+				if got, err := reader.lines.ReadMessage(nil); string(got) != want {
+					t.Fatalf("%q, %v", got, err)
+				}
+			}
+			time.Sleep(readWait / 2) // as long as the disk takes to say that it is full
+			reader.lines.CloseRead()
+			go reader.lines.Close()
+			if err := sender.lines.Wait(); !errors.Is(err, ErrUndelivered) {
+				t.Errorf("the sender ends with %v", err)
+			}
+			var lost int64
+			for _, u := range eventsOf[Undelivered](sender) {
+				lost += u.Texts
+				if u.First < 2 {
+					t.Errorf("%+v", u)
+				}
+			}
+			if lost != 2 {
+				t.Errorf("%d texts are told as undelivered", lost)
+			}
+		})
+	}
+}
+
+// Texts that wait for a slow reader, such as a pager, are not lost, and the sender does not wait
+// until they have been read.
+func TestTheSenderDoesNotWaitForASlowReader(t *testing.T) {
+	for _, asks := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
+			initiates := func(does bool) setting {
+				return setting{lines: true, config: func(c *Config) { c.Initiate = does }}
+			}
+			sender, reader := openPair(t, a, b, initiates(asks), initiates(!asks))
+			handshakeLines(t, sender.lines, reader.lines)
+			for _, text := range []string{"one", "two", "three"} {
+				sender.lines.WriteMessage([]byte(text))
+			}
+			sender.lines.CloseWrite()
+			reader.lines.ReadMessage(nil)
+			start := time.Now()
+			if err := sender.lines.Wait(); err != nil {
+				t.Errorf("the sender ends with %v", err)
+			}
+			if d := time.Since(start); d > 10*time.Second {
+				t.Errorf("that took %v", d)
+			}
+			time.Sleep(time.Hour)
+			for _, want := range []string{"two", "three"} {
+				if got, err := reader.lines.ReadMessage(nil); string(got) != want {
+					t.Errorf("%q, %v", got, err)
+				}
+			}
+			if err := reader.lines.Wait(); err != nil {
+				t.Errorf("the reader's end: %v", err)
+			}
+		})
+	}
 }
 
 func TestTextInClearIsToldWithItsBeginning(t *testing.T) {

@@ -121,6 +121,7 @@ func (s *Session) receiveLines(lines *stream.Lines, p *Payload) error {
 		buf = append(buf, '\n')
 		if _, err := to.Write(buf); err != nil {
 			if !p.left(err) {
+				lines.CloseRead()
 				return s.outputLost(err, out.written)
 			}
 			to = io.Discard
