@@ -89,9 +89,9 @@ func OpenLines(transport io.ReadWriteCloser, cfg Config) *Lines {
 func (l *Lines) Handshake(ctx context.Context) error { return l.handshake(ctx) }
 
 // ReadMessage appends the next text to buf and returns the extended buffer. It returns io.EOF
-// when the session has ended properly. The next call tells a peer that acknowledges texts that
-// this one has arrived. Unless Config.Raw is set, a text is one line: CR and
-// LF in it are replaced by the characters \r and \n.
+// when the session has ended properly. A reader that has lost a text calls CloseRead, and not
+// ReadMessage again. Unless Config.Raw is set, a text is one line: CR and LF in it are replaced
+// by the characters \r and \n.
 func (l *Lines) ReadMessage(buf []byte) ([]byte, error) {
 	text, _, err := l.ReadText(buf)
 	return text, err
@@ -198,7 +198,8 @@ func (l *Lines) write(id SessionID, text []byte) (number int64, err error) {
 }
 
 // CloseRead means that the reader has failed: it has lost the text that ReadText returned last, and
-// reads no more. Neither that text nor those after it are acknowledged.
+// reads no more. That text and those after it are not acknowledged, unless they had waited for half
+// a second before.
 func (l *Lines) CloseRead() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -18,10 +18,10 @@ const (
 	// received it; then it asks again after a few seconds, and the texts are sent in another
 	// session. In any case the message shows whether the peer acknowledges texts.
 	confirmWait = 20 * time.Second
-	// readWait is how long acknowledgements and our part of the closing handshake wait for a reader
-	// that does not come for the next text. It may be about to fail, or it shows texts to somebody
-	// who reads slowly.
-	readWait = 2 * time.Second
+	// readWait is how long after a text has come the reader can show that it has failed, before the
+	// text is acknowledged. Somebody may read slowly what it shows, so the wait is no longer than a
+	// failing write takes, and shorter than goodbyeWait, for which a peer in haste waits for us.
+	readWait = goodbyeWait / 2
 	// maxCloses is how often CLOSE is sent to a peer that has acknowledged every text and falls
 	// silent. We wait for a second after the first one, and twice as long after each further one,
 	// in addition to round trips: the peer's texts may wait for a slow transport.
@@ -51,7 +51,7 @@ type texts struct {
 	toRead    []arrivedText // texts that the reader has not dealt with, in the order of arrival
 	heldTexts int           // how many of them, the last ones, are held
 	readTexts int64         // how many texts came before these
-	readSince time.Time     // since when the reader has not dealt with the first one
+	cameAt    time.Time     // when the last one came
 	ackHeld   bool          // the last acknowledgement did not include all of them
 
 	// If we sent the last message of the key exchange, the peer may not have the session
@@ -406,7 +406,7 @@ func (l *Lines) nextTexts() (next time.Time) {
 		next = earlier(next, r.nextLoss())
 	}
 	if l.awaitsReader() {
-		next = earlier(next, l.readSince.Add(readWait))
+		next = earlier(next, l.cameAt.Add(readWait))
 	}
 	for _, s := range l.sent {
 		if !l.writing {
@@ -488,9 +488,7 @@ func (l *Lines) addStand() {
 
 // keepToRead records a text that waits for the reader.
 func (l *Lines) keepToRead(r *textRecords) {
-	if len(l.toRead) == 0 {
-		l.readSince = l.now
-	}
+	l.cameAt = l.now
 	var t arrivedText
 	if r.numbered && len(l.received) > 0 {
 		t = arrivedText{l.currentReceived(), r.number}
@@ -516,7 +514,6 @@ func (l *Lines) followReader() {
 	if n > 0 {
 		l.toRead = l.toRead[n:]
 		l.readTexts += int64(n)
-		l.readSince = l.now
 	}
 	if l.ackHeld && (n > 0 || !l.awaitsReader()) && !l.readerFailed() {
 		l.ackHeld = false
@@ -531,9 +528,10 @@ func (l *Lines) readerFailed() bool {
 	return l.readClosed
 }
 
-// awaitsReader reports whether the reader may be about to deal with a text, or to fail.
+// awaitsReader reports whether the reader may be about to deal with the texts that have come, or to
+// fail.
 func (l *Lines) awaitsReader() bool {
-	return len(l.toRead) > 0 && l.now.Before(l.readSince.Add(readWait)) && !l.readerFailed()
+	return len(l.toRead) > 0 && l.now.Before(l.cameAt.Add(readWait)) && !l.readerFailed()
 }
 
 // ackLimit returns the number of the first text that must not be acknowledged yet.

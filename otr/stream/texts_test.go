@@ -886,6 +886,7 @@ func TestTextsThatTheReaderLosesAreNotAcknowledged(t *testing.T) {
 			}
 			time.Sleep(readWait / 2) // as long as the disk takes to say that it is full
 			reader.lines.CloseRead()
+			time.Sleep(2 * readWait)
 			go reader.lines.Close()
 			if err := sender.lines.Wait(); !errors.Is(err, ErrUndelivered) {
 				t.Errorf("the sender ends with %v", err)
