@@ -429,7 +429,7 @@ func FuzzCourse(f *testing.F) {
 	}
 	f.Add(uint16(0x44), slices.Concat(do(0, 15), do(1, 15), begun, do(0, 16, settle, text, settle)), []byte("?OTRv34?"))
 	for k, lines := range foreign {
-		if testing.Short() && k%12 != 0 {
+		if testing.Short() && k > 0 {
 			continue
 		}
 		f.Add(uint16(k%6*0x11), slices.Concat(do(0, 23, 23, settle, 3, 23, settle), do(1, 23, text, settle)), lines)

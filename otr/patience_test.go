@@ -453,6 +453,7 @@ func TestAnAuthIThatWaitsInAQueueIsWaitedFor(t *testing.T) {
 // Bob repeats his Identity message as long as alice's Auth-R is in her queue, which may take
 // minutes. Alice waits for his Auth-I for as long as he does, but not for more than ten minutes.
 func TestAnAuthIIsWaitedForWhileThePeerRepeatsItsIdentityMessage(t *testing.T) {
+	slowtest.SkipShort(t)
 	const limit = 10 * time.Minute
 	for _, wait := range []time.Duration{3 * time.Minute, limit - time.Minute, limit + time.Minute} {
 		t.Run(wait.String(), func(t *testing.T) {

@@ -293,7 +293,7 @@ func TestQueriesThatCrossInVersion4EndInOneSession(t *testing.T) {
 func TestRefreshesThatCrossInVersion4EndInOneSession(t *testing.T) {
 	alice, bob := v4Pair(t, nil)
 	for path := range 16 {
-		if testing.Short() && path%5 != 0 {
+		if testing.Short() && path%10 != 0 {
 			continue
 		}
 		deliver(alice, bob, bob.must(bob.Refresh()), alice.must(alice.Refresh()), path)

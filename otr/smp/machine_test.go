@@ -208,7 +208,7 @@ func TestEveryStateMeetsEveryAction(t *testing.T) {
 		{e4, "user answers", e4, nil, None, ErrNotAsked},
 		{e4, "user aborts", e1, []uint16{6}, None, nil},
 	} {
-		if testing.Short() && c.kind == None && (int(c.state)+len(c.action))%2 != 0 {
+		if testing.Short() && c.kind != Cheated && c.kind != Succeeded && (int(c.state)+len(c.action))%3 != 0 {
 			continue
 		}
 		t.Run(fmt.Sprintf("%v: %s", c.state, c.action), func(t *testing.T) {

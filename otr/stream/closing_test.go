@@ -185,17 +185,14 @@ func TestAfterTheEndOfAStreamWhoListenedCanForgeIt(t *testing.T) {
 }
 
 func TestALongOneWayStreamRevealsAsItGoes(t *testing.T) {
+	long(t)
 	t.Parallel()
-	window := 2 << 20
+	const window = 2 << 20
 	size := 12 * window
-	if quick() {
-		window = 1 << 20
-		size = 5 * window
-	}
 	synctest.Test(t, func(t *testing.T) {
 		var l listener
 		a, b := l.cable(t, relay{}, relay{})
-		small := func(c *Config) { c.Window = int64(window) }
+		small := func(c *Config) { c.Window = window }
 		ea, eb := openPair(t, a, b, setting{config: small}, setting{config: small})
 		oa, ob := converseBoth(ea, eb, size, 0)
 		oa.whole(t, "a", 0)

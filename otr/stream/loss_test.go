@@ -47,6 +47,9 @@ func mangler(kind string, random *rand.Rand, every int) func(int, []byte) [][]by
 func TestWhateverHappensToLinesNoByteIsWrongAndNoLossIsHidden(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"drop", "repeat", "swap", "flip", "cut"} {
+		if quick() && kind == "repeat" {
+			continue
+		}
 		t.Run(kind, func(t *testing.T) {
 			broken := 0
 			for seed := range rounds(25) {
