@@ -481,6 +481,7 @@ func TestSMPWithTheRightAndTheWrongSecret(t *testing.T) {
 }
 
 func TestExtraSymmetricKeysAgreeWithThePeer(t *testing.T) {
+	long(t)
 	p := start(t, "--query", "--extra-key", "0000004201", "--say", "k", "--end-after", "1")
 	u := newUs(t, p)
 	u.until("there was a text", func() bool { return len(u.texts) == 1 })
