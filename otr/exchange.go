@@ -545,11 +545,12 @@ func (c *Conversation) retry(p *peer, got *Received) {
 	switch state := p.engine.authState(); {
 	case state == AuthAwaitingRevealSig && p.engine.crossed() && c.pending != nil:
 		msg = c.pending.message(p.id.tag)
-	case state == AuthAwaitingRevealSig && p.retries < maxRetries:
+	case state == AuthAwaitingRevealSig && (p.retries < maxRetries || c.state == StateEncrypted && p == c.active):
 		// The peer has begun the exchange. It may still be making its key, or sending its
 		// answer slowly, and an exchange of our own would abandon the one that it continues.
 		// So starting our own is the last resort, for a peer that has forgotten that it
-		// began.
+		// began. In a session there is no need for it: the old keys still serve, and our
+		// answer may be in a queue behind texts.
 		msg = p.engine.unanswered()
 	default:
 		if missed := p.engine.unanswered(); missed != nil {

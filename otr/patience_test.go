@@ -377,6 +377,54 @@ func TestNewKeysThatWaitBehindATypedTextLoseNothing(t *testing.T) {
 	}
 }
 
+// Our answer to the session's peer waits behind texts for more than two minutes. We do not begin an
+// exchange of our own, which would abandon the one that the peer continues when the answer arrives.
+func TestAnAnswerBehindMinutesOfTextsLeadsToNewKeys(t *testing.T) {
+	const texts, gap = 12, 10 * time.Second
+	alice, bob := newSession(t)
+	before, _ := alice.Session()
+	var queue [][]byte // of bob's lines, one of which leaves per gap
+	for i := range texts {
+		queue = append(queue, cloneLines(bob.say(fmt.Sprint("text ", i)))...)
+	}
+	answers := func(lines [][]byte) {
+		for _, line := range lines {
+			if kinds([][]byte{line}) == "D-H Commit" {
+				t.Error("bob begins an exchange of his own")
+			}
+			queue = append(queue, line)
+		}
+	}
+	send := func(lines [][]byte) {
+		for _, line := range cloneLines(lines) {
+			answers(cloneLines(bob.receive(line).Send))
+		}
+	}
+	start := alice.clock.now
+	send(alice.refresh())
+	for seconds := 1; len(queue) > 0; seconds++ {
+		alice.clock.advance(time.Second) // which is bob's clock too
+		send(tickOf(t, alice))
+		answers(tickOf(t, bob))
+		if seconds%int(gap/time.Second) == 0 {
+			line := queue[0]
+			queue = queue[1:]
+			send(alice.receive(line).Send)
+		}
+	}
+	wantSameSession(t, alice, bob)
+	if now, _ := alice.Session(); now.SSID == before.SSID {
+		t.Error("the keys are still the old ones")
+	}
+	if took := alice.clock.now.Sub(start); took > 5*time.Minute {
+		t.Errorf("it took %v", took)
+	}
+	if len(alice.texts) != texts || count[otr.Unreadable](alice.events) > 0 {
+		t.Errorf("%d of %d texts have arrived", len(alice.texts), texts)
+	}
+	wantTalk(t, alice, bob)
+}
+
 // A text waits although this end has begun again before the Signature came, for whatever
 // reason: the peer has the new keys already and could not read it.
 func TestTextsWaitForALateSignatureAfterAnotherRefresh(t *testing.T) {
