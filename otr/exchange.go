@@ -172,6 +172,9 @@ func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 			c.unsure = c.unsure || p == c.active && p.engine.exchanging()
 			p.engine.begin(o.offer)
 			p.stepped = now
+		case replaced != nil && p == c.active:
+			// The offer before was in the session's version, and the peer may have new keys by it.
+			c.unsure = p.engine.relinquish() || c.unsure
 		case replaced != nil && !p.second:
 			p.engine.forget()
 		}
@@ -666,7 +669,7 @@ func (c *Conversation) waits(p *peer) (until time.Time, ok bool) {
 	if p.second {
 		return c.dueAt(p.moved(), exchangeTimeout), true
 	}
-	if p.engine.authState() == AuthNone {
+	if p.engine.authState() == AuthNone && (p != c.active || !p.engine.late()) {
 		return time.Time{}, false
 	}
 	until = p.moved()

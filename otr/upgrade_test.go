@@ -2,7 +2,9 @@ package otr_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	"otrpipe/otr"
 )
@@ -40,6 +42,48 @@ func TestASessionOfVersion3IsUpgradedWhereBothEndsAllowIt(t *testing.T) {
 			}
 		}
 		wantV4Session(t, alice, bob)
+	}
+}
+
+// The peer has new keys of version 3 already, and its Signature is late, when this end offers version
+// 4. What the peer writes under the new keys can be read, nothing is sent that the peer could not
+// read, and what is kept for the Signature is dropped if it never comes.
+func TestAnUpgradeDoesNotLoseALateSignature(t *testing.T) {
+	for _, comes := range []bool{true, false} {
+		alice, bob := speaking(t, "alice", 0, otr.AllowV3), speaking(t, "bob", 1, otr.AllowV3|otr.AllowV4)
+		carry(alice.Query(), bob, alice)
+		if err := errors.Join(alice.AllowUpgrade(), bob.AllowUpgrade()); err != nil {
+			t.Fatal(err)
+		}
+		reveal := alice.take(bob.take(alice.must(alice.Refresh())))
+		late := append(bob.take(reveal), cloneLines(bob.must(bob.Send([]byte("under new keys"))))...)
+		alice.events = nil
+		alice.now, bob.now = alice.now.Add(45*time.Second), bob.now.Add(45*time.Second)
+		if offer := alice.must(alice.Upgrade()); kinds(offer) != "Identity" {
+			t.Fatal(kinds(offer))
+		}
+		if !alice.Exchanging() {
+			t.Error("alice may send under keys that bob has dropped")
+		}
+		if comes {
+			alice.take(late)
+			a, _ := alice.Session()
+			if b, _ := bob.Session(); a.SSID != b.SSID || len(happened[otr.Unreadable](alice)) > 0 || !slices.Equal(alice.texts, []string{"under new keys"}) {
+				t.Errorf("alice got %q", alice.texts)
+			}
+			continue
+		}
+		for range 20 { // minutes in which bob is silent
+			alice.now = alice.now.Add(time.Minute)
+			alice.tick()
+		}
+		if alice.Exchanging() || !alice.NextTick().IsZero() {
+			t.Errorf("alice still waits, until %v", alice.NextTick())
+		}
+		alice.take(late[:1])
+		if s, _ := alice.Session(); len(happened[otr.Secure](alice)) > 0 || s.Version != 3 {
+			t.Error("the Signature counts twenty minutes later")
+		}
 	}
 }
 
