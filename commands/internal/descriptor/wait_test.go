@@ -69,6 +69,14 @@ func TestStreamsWaitThoughANeighbourMadeThemNonBlocking(t *testing.T) {
 	}
 }
 
+func TestAStreamThatIsClosedBeforeTheWaitSaysSo(t *testing.T) {
+	r, _ := blockingPipe(t)
+	r.Close()
+	if err := (Stream{r}).wait(unix.POLLIN); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("waiting ends with %v", err)
+	}
+}
+
 func TestAStreamThatIsClosedIsNotWaitedFor(t *testing.T) {
 	r, _ := blockingPipe(t)
 	read := make(chan error, 1)

@@ -47,7 +47,8 @@ func (s Stream) Write(p []byte) (n int, err error) {
 // Close closes the file.
 func (s Stream) Close() error { return s.File.Close() }
 
-// wait waits until the descriptor is ready, or for waitStep.
+// wait waits until the descriptor is ready, or for waitStep. If the file is closed, the error
+// is os.ErrClosed.
 func (s Stream) wait(events int16) error {
 	conn, err := s.File.SyscallConn()
 	if err != nil {
@@ -57,8 +58,11 @@ func (s Stream) wait(events int16) error {
 	err = conn.Control(func(fd uintptr) {
 		_, failed = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, waitStep)
 	})
-	if err == nil && !errors.Is(failed, unix.EINTR) {
-		err = failed
+	if err != nil {
+		return os.ErrClosed // Control fails for no other reason, but with an error of its own
 	}
-	return err
+	if errors.Is(failed, unix.EINTR) {
+		return nil
+	}
+	return failed
 }
