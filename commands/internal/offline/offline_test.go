@@ -372,6 +372,26 @@ func TestAMessageThatIsCutOffIsReadAgainFromItsBeginning(t *testing.T) {
 	}
 }
 
+func TestAMessageIsReadAgainWhereItsOutputWasFull(t *testing.T) {
+	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
+	lines := bob.mustSend(file(t, alice.publish(1, "")), "the text", "")
+	r := alice.run(lines, "", trust.RequireNew)
+	out, err := os.Open(r.out.Name()) // which takes nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	r.IO = terminal.NewIO("otrpipe", r.In, out, r.messages)
+	err = r.Receive()
+	mustBe(t, err, exit.Failure, "the output is incomplete: it ends after 0 bytes")
+	if hint := exit.As(err).Hint; !strings.Contains(hint, "can be read again") {
+		t.Errorf("the hint is %q", hint)
+	}
+	if got, err := alice.receive(lines, "", trust.RequireNew); err != nil || got != "the text" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestAMessageIsRecognizedInARegularFile(t *testing.T) {
 	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
 	lines := bob.mustSend(file(t, alice.publish(1, "")), "hello", "")

@@ -86,7 +86,9 @@ type reading struct {
 	meter  *terminal.Meter
 	size   int64 // of the plaintext, as the message announces it; 0: it does not
 	bytes  int64
-	kept   bool // the session has been stored in its final state
+	// written is how many bytes the output has taken.
+	written int64
+	kept    bool // the session has been stored in its final state
 }
 
 // lines passes every line of the input to the reader. Lines that have already arrived are opened
@@ -157,8 +159,8 @@ func (r *reading) line(line []byte) error {
 		r.Detail("%s are announced", terminal.Count(int(got.Head.Size), "byte"))
 	}
 	if len(got.Data) > 0 {
-		if _, err := r.out.Write(got.Data); err != nil {
-			return outputError(err)
+		if err := r.write(got.Data); err != nil {
+			return err
 		}
 		r.bytes += int64(len(got.Data))
 		r.meter.Show(r.Trust.Contact, r.bytes, r.size)
@@ -167,8 +169,8 @@ func (r *reading) line(line []byte) error {
 		if !r.Raw {
 			text = oneLine(text)
 		}
-		if _, err := r.out.Write(append(text, '\n')); err != nil {
-			return outputError(err)
+		if err := r.write(append(text, '\n')); err != nil {
+			return err
 		}
 		r.bytes += int64(len(text))
 	}
@@ -178,6 +180,18 @@ func (r *reading) line(line []byte) error {
 	if got.Ended {
 		r.event(events.Record{Event: events.StreamEnded, Direction: "received", Bytes: &r.bytes})
 		return r.keep()
+	}
+	return nil
+}
+
+// write writes plaintext to the output. If that fails, the session is not stored in its state after
+// the message, so the message can be read again.
+func (r *reading) write(plaintext []byte) error {
+	n, err := r.out.Write(plaintext)
+	r.written += int64(n)
+	if err != nil {
+		return exit.Errorf(exit.Failure, "%w; the output is incomplete: it ends after %s", outputError(err), terminal.Count(int(r.written), "byte")).
+			WithHint("the message can be read again, into an output that has room for it")
 	}
 	return nil
 }
