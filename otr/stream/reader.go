@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// blocks is the number of blocks that circulate between reader and owner. It is enough
+	// blocks is how many blocks may circulate between reader and owner. It is enough
 	// for those that the owner handles at once on two cores, with two lines of a bulk stream
 	// in each, and a few that are filled meanwhile.
 	blocks = 12
@@ -40,23 +40,25 @@ type reader struct {
 }
 
 func newReader(src io.Reader, quit <-chan struct{}) *reader {
-	r := &reader{src: src, full: make(chan *block, blocks), empty: make(chan *block, blocks), quit: quit}
-	for range blocks {
-		r.empty <- &block{buf: make([]byte, blockSize)}
-	}
-	return r
+	return &reader{src: src, full: make(chan *block, blocks), empty: make(chan *block, blocks), quit: quit}
 }
 
 // run reads until the transport ends.
 func (r *reader) run() {
 	var rest []byte   // the beginning of a line, in the previous block, where it is not overwritten
 	var skipped int64 // bytes so far of an over-long line whose end has not come
+	made := 0         // blocks so far: most sessions need one or two, and each costs the clearing of its buffer
 	for ended := false; !ended; {
 		var b *block
-		select {
-		case b = <-r.empty:
-		case <-r.quit:
-			return
+		if made < blocks && len(r.empty) == 0 {
+			b = &block{buf: make([]byte, blockSize)}
+			made++
+		} else {
+			select {
+			case b = <-r.empty:
+			case <-r.quit:
+				return
+			}
 		}
 		rest, skipped = b.fill(r.src, rest, skipped)
 		ended = b.err != nil
