@@ -44,7 +44,7 @@ func flagValueWords() map[string]complete.Completer {
 
 // withStreamFlags adds the values from the table of stream flags.
 func withStreamFlags(words map[string]complete.Completer) map[string]complete.Completer {
-	for _, f := range options.Table {
+	for _, f := range options.Table() {
 		switch f.Kind {
 		case options.Switch:
 		case options.Secret:

@@ -187,7 +187,7 @@ func TestPagesKnowTheValuesThatAreFixed(t *testing.T) {
 			continue
 		}
 		page := manPage(t, "otrpipe-"+c.Name+".1")
-		for _, test := range options.Table {
+		for _, test := range options.Table() {
 			if test.Completion != options.Fixed {
 				continue
 			}

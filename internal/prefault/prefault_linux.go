@@ -24,6 +24,9 @@ const (
 	collapse      = 25 // MADV_COLLAPSE: put a huge page in the place of pages
 )
 
+// again is EAGAIN: what is in the way may soon be gone.
+const again = 11
+
 // probe makes the object in init escape to the heap.
 var probe *[probeSize]byte
 
@@ -36,9 +39,19 @@ func init() {
 	probe = new([probeSize]byte)
 	next := uintptr(unsafe.Pointer(probe))
 	probe = nil
-	if madvise(next&^(hugePageSize-1), hugePageSize, collapse) != 0 {
+	if !makeHuge(next &^ (hugePageSize - 1)) {
 		madvise(next&^(pageSize-1), heapSize, populateWrite)
 	}
+}
+
+// makeHuge puts a huge page in the place of the pages from start on. The kernel refuses that for
+// a moment when another thread has just touched one of them, so it is tried twice.
+func makeHuge(start uintptr) bool {
+	result := madvise(start, hugePageSize, collapse)
+	if result == -again {
+		result = madvise(start, hugePageSize, collapse)
+	}
+	return result == 0
 }
 
 // madvise is the system call. It returns 0 or a negative error number. Package syscall's own

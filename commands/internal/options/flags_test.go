@@ -33,7 +33,7 @@ func values(t *testing.T, line string) (Values, error) {
 // formOf is what reads the value of a flag.
 func formOf(t *testing.T, name string) func(string) (string, error) {
 	t.Helper()
-	for _, f := range Table {
+	for _, f := range Table() {
 		if f.Name == name {
 			return f.Form
 		}

@@ -102,7 +102,7 @@ func (v Values) Options(secret []byte) (*Options, error) {
 		return nil, err
 	}
 	if o.Mode == ModeStream {
-		for _, f := range Table {
+		for _, f := range Table() {
 			if f.LinesOnly && v.has(f.Name) {
 				return nil, exit.Errorf(exit.Usage, "--%s needs --mode lines", f.Name)
 			}

@@ -64,7 +64,7 @@ func TestAValueThatIsRefusedIsAUsageErrorOfItsFlag(t *testing.T) {
 
 func TestEveryRowOfTheTableIsWhole(t *testing.T) {
 	seen := map[string]bool{}
-	for _, f := range Table {
+	for _, f := range Table() {
 		if seen[f.Name] || f.Name == "" || f.Usage == "" || !slices.Contains([]string{TransportGroup, PeerGroup, SessionGroup, StreamGroup}, f.Group) {
 			t.Errorf("--%s is there twice or says nothing of itself: %+v", f.Name, f)
 		}
