@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+
+	"otrpipe/testscripts/release"
 )
 
 // Programs that the tests run beside otrpipe, so that a bare machine has them. Those that
@@ -23,9 +25,8 @@ import (
 // them, are programs of their own, which start in half the time. With -short, where few are
 // started, otrpipe is the test binary too, and dial is not there: building them would take longer.
 
-// buildPrograms compiles otrpipe, as the stories run it, and dial into a folder, with the
-// flags of a release: with them programs start fastest. Where coverage is measured, otrpipe
-// stays the test binary, since go test counts only what that has covered.
+// buildPrograms compiles otrpipe, as the stories run it, and dial into a folder. Where coverage
+// is measured, otrpipe stays the test binary, since go test counts only what that has covered.
 func buildPrograms(folder string) error {
 	programs := []string{"./otrpipe", "./dial"}
 	if testing.CoverMode() != "" {
@@ -37,13 +38,7 @@ func buildPrograms(folder string) error {
 			return err
 		}
 	}
-	args := []string{"build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", folder + "/"}
-	cmd := exec.Command("go", append(args, programs...)...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return nil
+	return release.Build(folder, programs...)
 }
 
 // measured is what `measure` found out about a program.

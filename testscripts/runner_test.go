@@ -15,7 +15,7 @@ func TestTheRunnerNamesMissingToolsAndLetsHangupsThrough(t *testing.T) {
 	// started: it survives a hangup only where that is ignored.
 	path := t.TempDir()
 	for name, program := range map[string]string{
-		"bash": "bash", "sh": "sh", "env": "env", "dirname": "dirname", "true": "true",
+		"bash": "bash", "sh": "sh", "env": "env", "dirname": "dirname", "true": "true", "mktemp": "mktemp", "rm": "rm",
 		"nc": "true", // the one tool of the tests that is there
 	} {
 		program, err := exec.LookPath(program)
@@ -26,7 +26,7 @@ func TestTheRunnerNamesMissingToolsAndLetsHangupsThrough(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const goTool = "#!/bin/sh\necho \"go $*\"\necho \"slow tests: ${OTRPIPE_SLOW_TESTS-yes}\"\nkill -HUP $$\necho survived\n"
+	const goTool = "#!/bin/sh\n[ $1 = test ] || exit 0\necho \"go $*\"\necho \"slow tests: ${OTRPIPE_SLOW_TESTS-yes}\"\necho \"program: ${OTRPIPE_TEST_PROGRAM+built}\"\nkill -HUP $$\necho survived\n"
 	if err := os.WriteFile(filepath.Join(path, "go"), []byte(goTool), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -38,12 +38,12 @@ func TestTheRunnerNamesMissingToolsAndLetsHangupsThrough(t *testing.T) {
 	cmd.Env = []string{"PATH=" + path}
 	cmd.Stderr = &missing
 	out, _ := cmd.Output() // the go above ends by a signal
-	if !strings.HasPrefix(string(out), "go test -timeout 20m -p 4 -short ./...\nslow tests: no\n") {
+	if !strings.HasPrefix(string(out), "go test -timeout 20m -p 4 -short ./...\nslow tests: no\nprogram: \n") {
 		t.Errorf("%s%s", out, &missing)
 	}
 	cmd = exec.Command("bash", "../scripts/test", "--all", "-v")
 	cmd.Env = []string{"PATH=" + path, "OTRPIPE_SLOW_TESTS=no"}
-	if all, _ := cmd.Output(); !strings.HasPrefix(string(all), "go test -timeout 20m -v ./...\nslow tests: yes\n") {
+	if all, _ := cmd.Output(); !strings.HasPrefix(string(all), "go test -timeout 20m -v ./...\nslow tests: yes\nprogram: built\n") {
 		t.Errorf("with --all: %s", all)
 	}
 	if got := missing.String(); !strings.Contains(got, "test: more can be tested with: apt-get install ") ||

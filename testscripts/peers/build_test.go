@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"otrpipe/testscripts/release"
 )
 
 // buildDir holds what the tests compile, for as long as they run.
@@ -84,7 +86,10 @@ var xcrypto = &kind{
 	name:     "xcrypto",
 	install:  "go",
 	versions: []string{"2"},
-	build:    sync.OnceValues(func() ([]string, error) { return goBuild("xcrypto-peer", "./xcrypto") }),
+	build: func() ([]string, error) {
+		program, err := helper("xcrypto")
+		return []string{program}, err
+	},
 	staleSMP: true,
 }
 
@@ -135,13 +140,8 @@ func findPotr() ([]string, error) {
 	return nil, errors.New("no python3 can import potr and Cryptodome")
 }
 
-// goBuild compiles a program with the flags of a release: with them it starts fastest.
-func goBuild(name, folder string) ([]string, error) {
-	program := filepath.Join(buildDir, name)
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", program, folder)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return []string{program}, nil
-}
+// helpers compiles the programs in Go that the tests meet into buildDir, all at once.
+var helpers = sync.OnceValue(func() error { return release.Build(buildDir, "./xcrypto", "./hostile", "./mitm") })
+
+// helper returns the path of one of these programs.
+func helper(name string) (string, error) { return filepath.Join(buildDir, name), helpers() }

@@ -7,27 +7,24 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"otrpipe/testscripts/slowtest"
 )
 
-var hostile = sync.OnceValues(func() ([]string, error) { return goBuild("hostile", "./hostile") })
-
 // attack runs otrpipe with a hostile peer as its transport, and returns its exit code,
 // what the peer gained, and otrpipe's standard error and events.
 func attack(t *testing.T, h *home, version int, move string, say func(*live), flags ...string) (code int, gained []string, stderr, events string) {
 	t.Helper()
-	program, err := hostile()
+	program, err := helper("hostile")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	seen, log := filepath.Join(dir, "seen"), filepath.Join(dir, "events")
 	args := append([]string{"otrpipe", "connect", "--otr", strconv.Itoa(version), "--events", log}, flags...)
-	args = append(args, "--", program[0], "--seen", seen, "--move", move, "--version", strconv.Itoa(version))
+	args = append(args, "--", program, "--seen", seen, "--move", move, "--version", strconv.Itoa(version))
 	l := h.begin(args...)
 	if say != nil {
 		say(l)

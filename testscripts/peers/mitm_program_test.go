@@ -42,11 +42,11 @@ func (p *tap) connect(tapped bool, flags ...string) *live {
 	args := append([]string{"otrpipe", "connect", "--mode", p.mode}, flags...)
 	args = append(args, "--")
 	if tapped {
-		middle, err := mitm()
+		middle, err := helper("mitm")
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		args = append(append(args, middle[0], "--seen", p.seen), p.flags...)
+		args = append(append(args, middle, "--seen", p.seen), p.flags...)
 		args = append(args, "--")
 	}
 	args = append(args, "env")

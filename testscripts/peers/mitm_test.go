@@ -9,13 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"otrpipe/testscripts/peers/python"
 )
-
-var mitm = sync.OnceValues(func() ([]string, error) { return goBuild("mitm", "./mitm") })
 
 // seen is what a man in the middle reported.
 func seen(t *testing.T, path string) []event {
@@ -63,7 +60,7 @@ func TestManInTheMiddleReadsThoseWhoDoNotCheck(t *testing.T) {
 	long(t)
 	t.Parallel()
 	peer := libotr.command(t)[0]
-	middle, err := mitm()
+	middle, err := helper("mitm")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +69,7 @@ func TestManInTheMiddleReadsThoseWhoDoNotCheck(t *testing.T) {
 	joined(t,
 		exec.Command(peer, "--events", alice, "--on", "start=query", "--on", "secure=say payload",
 			"--on", "text:1=smp the secret"),
-		exec.Command(middle[0], "--seen", log, "--relay-smp", "--",
+		exec.Command(middle, "--seen", log, "--relay-smp", "--",
 			peer, "--events", bob, "--echo", "--on", "asked=answer the secret"))
 	for _, path := range []string{alice, bob} {
 		eventually(t, "SMP to fail", func() bool {
@@ -112,7 +109,7 @@ func TestManInTheMiddleReadsThoseWhoDoNotCheck(t *testing.T) {
 func TestManInTheMiddleOfVersion4ReadsThoseWhoDoNotCheck(t *testing.T) {
 	long(t)
 	t.Parallel()
-	middle, err := mitm()
+	middle, err := helper("mitm")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +121,7 @@ func TestManInTheMiddleOfVersion4ReadsThoseWhoDoNotCheck(t *testing.T) {
 		return append(append(append([]string{}, peer...), events, python.Need(t), "otrv4/peer.py", "--no-accounts"), flags...)
 	}
 	a := command(alice, "--query", "--say", "payload", "--smp-secret", "the secret")
-	b := append([]string{middle[0], "--version", "4", "--seen", log, "--relay-smp", "--"},
+	b := append([]string{middle, "--version", "4", "--seen", log, "--relay-smp", "--"},
 		command(bob, "--echo", "--smp-answer", "the secret")...)
 	joined(t, exec.Command(a[0], a[1:]...), exec.Command(b[0], b[1:]...))
 	for _, path := range []string{alice, bob} {

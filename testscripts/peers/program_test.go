@@ -18,9 +18,11 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"otrpipe/testscripts/release"
 )
 
-var otrpipe = sync.OnceValues(func() ([]string, error) { return goBuild("otrpipe", "../..") })
+var otrpipe = sync.OnceValues(func() (string, error) { return release.Program(buildDir) })
 
 // A home is a user of the program: keys, contacts and running sessions.
 type home struct {
@@ -45,7 +47,7 @@ func shortFolder() (string, error) {
 
 func newHome(t *testing.T) *home {
 	t.Helper()
-	argv, err := otrpipe()
+	path, err := otrpipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +57,7 @@ func newHome(t *testing.T) *home {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(run) })
-	program, err := filepath.Abs(argv[0])
+	program, err := filepath.Abs(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,11 +32,11 @@ func libotrTool(t *testing.T, stdin, name string, args ...string) (string, error
 // ourTool is otrpipe toolkit.
 func ourTool(t *testing.T, stdin string, args ...string) (string, error) {
 	t.Helper()
-	argv, err := otrpipe()
+	program, err := otrpipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(argv[0], append([]string{"--quiet", "toolkit"}, args...)...)
+	cmd := exec.Command(program, append([]string{"--quiet", "toolkit"}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.Output()
 	return string(out), err

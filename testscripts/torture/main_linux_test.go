@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"otrpipe/keyfile"
+	"otrpipe/testscripts/release"
 	"otrpipe/testscripts/slowtest"
 )
 
@@ -60,11 +61,8 @@ func runTests(m *testing.M) int {
 	defer os.RemoveAll(folder)
 	program = os.Getenv(envProgram)
 	if program == "" && !testing.Short() {
-		program = filepath.Join(folder, "otrpipe")
-		build := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", program, "otrpipe")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0") // like a release, which starts fastest
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		if program, err = release.Program(folder); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 	}

@@ -2,7 +2,6 @@ package otrv4
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,7 +12,7 @@ import (
 	"time"
 
 	"otrpipe/testscripts/peers/python"
-
+	"otrpipe/testscripts/release"
 	"otrpipe/testscripts/slowtest"
 )
 
@@ -26,16 +25,7 @@ type offlineWorld struct {
 	python  *pythonPeer
 }
 
-var builtProgram = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(buildFolder, "otrpipe")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", path, "otrpipe")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // like a release, which starts fastest
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", errors.New(string(out))
-	}
-	return path, nil
-})
+var builtProgram = sync.OnceValues(func() (string, error) { return release.Program(buildFolder) })
 
 // buildFolder holds the program for as long as the tests run.
 var buildFolder string
