@@ -154,6 +154,7 @@ func (l *listener) wantDeniable(t *testing.T) {
 }
 
 func TestAfterTheEndOfAStreamWhoListenedCanForgeIt(t *testing.T) {
+	long(t)
 	for _, test := range []struct {
 		name         string
 		fromA, fromB int
@@ -206,6 +207,7 @@ func TestALongOneWayStreamRevealsAsItGoes(t *testing.T) {
 }
 
 func TestManySmallMessagesOneWayAreRevealedAsTheyGo(t *testing.T) {
+	long(t)
 	synctest.Test(t, func(t *testing.T) {
 		var l listener
 		a, b := l.cable(t, relay{}, relay{})

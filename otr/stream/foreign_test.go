@@ -177,6 +177,7 @@ func TestAnImplementationOfTheRecordsAloneIsEnough(t *testing.T) {
 }
 
 func TestRecordsOutOfOrderBreakTheStream(t *testing.T) {
+	long(t)
 	for _, test := range []struct {
 		name string
 		say  [][]wire.TLV

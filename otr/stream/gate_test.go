@@ -270,6 +270,7 @@ func TestAComparisonThatStandsStillIsATimeout(t *testing.T) {
 // extends the time limit once, so a peer cannot extend it further. And none of these sessions
 // counts as one whose peer has passed.
 func TestNewKeysBeforeTheComparisonGiveNoMoreTime(t *testing.T) {
+	long(t)
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
 		const delay, limit = 30 * time.Second, time.Minute
@@ -397,6 +398,7 @@ func TestWithASecretARunBelongsToOneKeyWhateverOthersTheContactHas(t *testing.T)
 // A peer that starts a comparison has more time for the next step. However often it begins anew,
 // with new keys, it has that for a few steps only.
 func TestAComparisonThatBeginsAgainAndAgainIsATimeout(t *testing.T) {
+	long(t)
 	if overVersion4() {
 		t.Skip("the end begins first there, and the two would cross")
 	}

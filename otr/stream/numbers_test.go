@@ -13,6 +13,7 @@ import (
 // TestTextsAreAccountedForInWhateverOrderTheyCome compares both sides' accounts with the
 // actual fate of a hundred texts.
 func TestTextsAreAccountedForInWhateverOrderTheyCome(t *testing.T) {
+	long(t)
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 11))
 		now := time.Unix(1e9, 0)

@@ -455,6 +455,7 @@ func TestADowngradeIsToldThoughTheMarkIsDropped(t *testing.T) {
 
 // Two ends that offer exactly the versions that they use are never downgraded.
 func TestAnHonestOlderVersionIsNoDowngrade(t *testing.T) {
+	long(t)
 	v3, both := otr.AllowV3, otr.AllowV3|otr.AllowV4
 	for _, pair := range [][2]otr.Policy{{v3, both}, {both, v3}, {v3, v3}, {both, both}} {
 		if quick() && pair[0] == pair[1] {
@@ -478,6 +479,7 @@ func TestAnHonestOlderVersionIsNoDowngrade(t *testing.T) {
 // other their version 4 keys, switch to version 4 before any payload, and the peer counts as
 // the same.
 func TestKeysOfVersion4AreToldInASessionOfVersion3(t *testing.T) {
+	long(t)
 	t.Parallel()
 	fingerprint4 := func(key int) keys.Fingerprint {
 		return keys.Ed448Fingerprint(testKeys4()[key].private.Public(), testKeys4()[key].forging)

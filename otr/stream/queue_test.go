@@ -8,6 +8,7 @@ import (
 )
 
 func TestAQueueGivesBackWhatItGotHoweverItIsCut(t *testing.T) {
+	long(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	var q, other queue
 	in, out := 0, 0

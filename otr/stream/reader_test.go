@@ -61,6 +61,7 @@ func TestLinesAreCutAlikeHoweverTheyArrive(t *testing.T) {
 }
 
 func TestALineThatIsTooLongIsDroppedAlone(t *testing.T) {
+	long(t)
 	long := strings.Repeat("l", wire.MaxMessage+2)
 	for _, test := range []struct {
 		text    string

@@ -20,6 +20,7 @@ func refresh(e *end) error {
 }
 
 func TestManyKeyExchangesUnderFullLoadLoseNothing(t *testing.T) {
+	long(t)
 	t.Parallel()
 	delays := []time.Duration{0, 0, time.Millisecond, 30 * time.Millisecond}
 	for seed := range rounds(12) {

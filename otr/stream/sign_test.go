@@ -100,6 +100,7 @@ func TestAPeerThatSaysNothingIsWaitedForABoundedTime(t *testing.T) {
 // TestAPeerThatStillSendsTextsIsWaitedForWhenWeLeave: it has many of them when our CLOSE comes, and
 // its line takes one in three seconds.
 func TestAPeerThatStillSendsTextsIsWaitedForWhenWeLeave(t *testing.T) {
+	long(t)
 	for slow := range 2 {
 		synctest.Test(t, func(t *testing.T) {
 			var relays [2]relay
@@ -179,6 +180,7 @@ func TestAPeerThatLeavesTellsWhichTextsHaveArrived(t *testing.T) {
 // TestAPeerGoesOnAcknowledgingAfterNewKeys: it has acknowledged texts, so silence after a further
 // key exchange is a loss.
 func TestAPeerGoesOnAcknowledgingAfterNewKeys(t *testing.T) {
+	long(t)
 	for sender := range 2 {
 		synctest.Test(t, func(t *testing.T) {
 			var deaf atomic.Bool

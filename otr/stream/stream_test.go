@@ -14,6 +14,7 @@ import (
 )
 
 func TestBothDirectionsArriveWholeOverATransportWithoutABuffer(t *testing.T) {
+	long(t)
 	for _, sizes := range [][2]int{{0, 0}, {1, 0}, {0, 100_000}, {3_000_000, 2_000_000}} {
 		if quick() {
 			sizes = [2]int{sizes[0] / 5, sizes[1] / 5}
@@ -81,6 +82,7 @@ func TestHalfCloseLeavesTheOtherDirectionOpen(t *testing.T) {
 }
 
 func TestASleepingReaderFillsItsWindowAndNoMore(t *testing.T) {
+	long(t)
 	const window = 1 << 20
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
@@ -116,6 +118,7 @@ func TestASleepingReaderFillsItsWindowAndNoMore(t *testing.T) {
 }
 
 func TestTheStreamWorksOverSmallLinesAndWithPadding(t *testing.T) {
+	long(t)
 	for _, change := range []func(*otr.Config){
 		func(c *otr.Config) { c.MaxSize = 64 },
 		func(c *otr.Config) { c.MaxSize = 400 },
@@ -283,6 +286,7 @@ func TestThePeerOfAnOutputThatFailsDoesNotEndWell(t *testing.T) {
 }
 
 func TestStopEndsTheDirectionThatNobodyReads(t *testing.T) {
+	long(t)
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
 		ea, eb := openPair(t, a, b, setting{}, setting{})

@@ -131,7 +131,7 @@ func TestWhateverHappensToLinesOfTextsNoLossIsHidden(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			good, bad := 0, 0
 			for seed := range rounds(20) {
-				if quick() && seed > 1 || slowtest.LeftOut() && seed > 9 {
+				if quick() && seed > 0 || slowtest.LeftOut() && seed > 9 {
 					break
 				}
 				synctest.Test(t, func(t *testing.T) {
@@ -602,6 +602,7 @@ func TestASenderWhoseTextsAreNotAcknowledgedFailsInTime(t *testing.T) {
 // TestALostLastMessageOfAKeyExchangeLosesNoText: the Signature or Auth-I message is lost. Its
 // sender believes that there is a session and sends texts in it.
 func TestALostLastMessageOfAKeyExchangeLosesNoText(t *testing.T) {
+	long(t)
 	for _, closing := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			last := wire.TypeSignature
@@ -728,6 +729,7 @@ func TestASessionThatHasLapsedComesBackForTheNextText(t *testing.T) {
 }
 
 func TestATextThatASessionLapsesRightAfterIsSettledInTheNext(t *testing.T) {
+	long(t)
 	for _, lost := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			var deaf atomic.Bool

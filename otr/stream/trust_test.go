@@ -283,6 +283,7 @@ func TestAPeerThatComesLateIsAskedAgain(t *testing.T) {
 }
 
 func TestBothInitiatingOnASlowLineMakeOneSession(t *testing.T) {
+	long(t)
 	for _, delay := range []time.Duration{time.Millisecond, 700 * time.Millisecond, 1500 * time.Millisecond, 5 * time.Second} {
 		for seed := range uint64(4) {
 			if quick() && seed > 0 {
