@@ -47,6 +47,7 @@ func changed(msg []byte, at int) func(i int) []byte {
 }
 
 func TestMessagesOfAKeyExchangeThatAreNobodysHaveABudget(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newEnds(t)
 	identity := bob.start()
 	alice.floods(changed(identity, bytes.Index(identity, bob.offered)-60)) // in the profile's signature

@@ -10,6 +10,7 @@ import (
 
 	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 func TestTheKeyExchangeGivesBothTheSameSession(t *testing.T) {
@@ -214,6 +215,7 @@ func TestTheStateMachine(t *testing.T) {
 }
 
 func TestWhatTheUserCanBeginInEveryState(t *testing.T) {
+	slowtest.SkipShort(t)
 	for i, state := range states {
 		if testing.Short() && i%3 != 0 {
 			continue
@@ -292,6 +294,7 @@ func TestOfTwoIdentityMessagesTheHigherHashWins(t *testing.T) {
 }
 
 func TestACopyOfTheIdentityMessageThatASessionBeganWithIsIgnored(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newEnds(t)
 	identity := bob.start()
 	alice.answer(bob.answer(alice.answer(identity)))
@@ -304,6 +307,7 @@ func TestACopyOfTheIdentityMessageThatASessionBeganWithIsIgnored(t *testing.T) {
 }
 
 func TestANewIdentityMessageReplacesTheOneThatWasAnswered(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newEnds(t)
 	first := alice.answer(bob.start())
 	second := alice.answer(bob.start())
@@ -404,6 +408,7 @@ func wantOneSession(t *testing.T, alice, bob *end, when string) {
 }
 
 func TestKeyExchangesThatCrossInAnyWayEndInOneSession(t *testing.T) {
+	slowtest.SkipShort(t)
 	paths := 0
 	for path := []int{}; path != nil; paths++ {
 		if testing.Short() && paths == 4 {
@@ -440,6 +445,7 @@ func TestManyKeyExchangesThatCrossEndInOneSession(t *testing.T) {
 }
 
 func TestACopyOfAnAnsweredIdentityMessageDoesNotEndAnExchangeOfOurs(t *testing.T) {
+	slowtest.SkipShort(t)
 	// The loser of a crossing begins another exchange before the winner's copy comes.
 	winner, loser, winners, losers := crossingStart(t)
 	authR := loser.answer(winners)
@@ -459,6 +465,7 @@ func TestACopyOfAnAnsweredIdentityMessageDoesNotEndAnExchangeOfOurs(t *testing.T
 }
 
 func TestTheOldSessionGoesOnUntilTheNewOneIsThere(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newSession(t)
 	identity := bob.start()
 	if got := alice.read(bob.say("before")); got != "before" {
@@ -723,6 +730,7 @@ func TestWithoutRandomnessNothingIsAnsweredAndNothingChanges(t *testing.T) {
 }
 
 func TestAnOfferCanBeAnsweredBySeveralInstances(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newEnds(t)
 	offer, err := bob.client.NewOffer()
 	if err != nil {
@@ -771,6 +779,7 @@ func TestAuthStatesHaveTheNamesOfTheSpecification(t *testing.T) {
 // TestAnAuthIThatComesAfterAnotherExchangeHasBegunCounts: the peer may have sent messages in
 // the session that it completes.
 func TestAnAuthIThatComesAfterAnotherExchangeHasBegunCounts(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newEnds(t)
 	authI := bob.answer(alice.answer(bob.start()))
 	said := bob.say("hello")
@@ -795,6 +804,7 @@ func TestAnAuthIThatComesAfterAnotherExchangeHasBegunCounts(t *testing.T) {
 // TestTheSameAuthRIsAnsweredOnceWhileAnOfferIsSettling: a second answer would begin the
 // session again, with the keys that have encrypted messages already.
 func TestTheSameAuthRIsAnsweredOnceWhileAnOfferIsSettling(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newEnds(t)
 	identity := bob.start()
 	bob.startAgain() // so that it may be answered twice
@@ -818,6 +828,7 @@ func TestTheSameAuthRIsAnsweredOnceWhileAnOfferIsSettling(t *testing.T) {
 // TestAnAnswerToAnOlderOfferEndsTheAnswerToThePeers: the peer has given up the offer that
 // we have answered, because ours has won.
 func TestAnAnswerToAnOlderOfferEndsTheAnswerToThePeers(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newEnds(t)
 	ours := bob.start()
 	bob.startAgain() // it may be answered twice

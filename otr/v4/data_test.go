@@ -86,6 +86,7 @@ func TestEveryThirdRatchetHasANewDHKey(t *testing.T) {
 }
 
 func TestTextAndRecordsOfEverySizeArrive(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newSession(t)
 	for _, c := range []wire.Plaintext{
 		{},
@@ -152,6 +153,7 @@ func TestMessagesOfOneRatchetCanComeInAnyOrder(t *testing.T) {
 }
 
 func TestMessagesOfEarlierRatchetsCanComeLate(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newSession(t)
 	late := map[string][]byte{"a0": alice.say("a0")}
 	bob.read(alice.say("a1"))
@@ -173,6 +175,7 @@ func TestMessagesOfEarlierRatchetsCanComeLate(t *testing.T) {
 }
 
 func TestAPeerMayGoOnInItsRatchetAfterWeHaveRotated(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newSession(t)
 	bob.read(alice.say("0"))
 	lost := bob.say("not received yet") // bob has rotated
@@ -188,6 +191,7 @@ func TestAPeerMayGoOnInItsRatchetAfterWeHaveRotated(t *testing.T) {
 }
 
 func TestLostMessagesAreLostAlone(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newSession(t)
 	random := steady(3)
 	ends := [2]*end{alice, bob}

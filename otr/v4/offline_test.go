@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // offlineEnds are alice, who writes, and bob, who has published one prekey and is away.
@@ -122,6 +123,7 @@ func restore(t testing.TB, c *Client, e *Engine, ahead int) *Engine {
 }
 
 func TestAConversationByMailGoesOnInStoredSessions(t *testing.T) {
+	slowtest.SkipShort(t)
 	e := newOfflineEnds(t)
 	_, alice, bob := e.begin()
 	for turn := range 8 {

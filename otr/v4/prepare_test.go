@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"testing"
 	"testing/iotest"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // A session continues in the same way whether the next keys have been prepared completely,
@@ -77,6 +79,7 @@ func run(t *testing.T, e *Engine) {
 }
 
 func TestAPreparedTurnDrawsNothing(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newSession(t)
 	for turn := range 6 {
 		from, to := alice, bob

@@ -14,6 +14,7 @@ import (
 	"otrpipe/otr/keys"
 	"otrpipe/otr/smp"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // recording is a file of recorded sessions; testdata/README.md says what the fields are.
@@ -149,6 +150,7 @@ func newReplayed(t *testing.T, s *recordedSession, name string, party *recordedP
 func TestReplayingSessionsWithOtr4j(t *testing.T) { replayFile(t, "session-otr4j.json", 2) }
 func TestReplayingSessionsWithOtrr(t *testing.T)  { replayFile(t, "session-otrr.json", 2) }
 func TestReplayingSessionsWithOurselves(t *testing.T) {
+	slowtest.SkipShort(t)
 	replayFile(t, "session-self.json", 3)
 }
 

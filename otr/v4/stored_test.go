@@ -10,6 +10,7 @@ import (
 
 	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // A stored session may come from a damaged file: it is either read completely or refused.
@@ -139,6 +140,7 @@ func TestWithoutASessionThereIsNothingToSealStoreOrPrepare(t *testing.T) {
 }
 
 func TestWithoutRandomnessNothingIsPreparedOrStoredAhead(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newSession(t)
 	bob.read(alice.say("text"))
 	before, err := bob.AppendSession(nil, 0)

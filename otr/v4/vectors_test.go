@@ -12,6 +12,7 @@ import (
 	"otrpipe/otr/group"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 func keyOf(b []byte) (k key) {
@@ -489,6 +490,7 @@ func TestOurProfileIsRenewedADayBeforeItsEnd(t *testing.T) {
 }
 
 func TestAKeptProfileIsUsedWhileItIsOurs(t *testing.T) {
+	slowtest.SkipShort(t)
 	now := time.Unix(1700000000, 0)
 	client := func(seed byte, change func(*Config)) *Client {
 		config := newTestClient(t, seed).Config
