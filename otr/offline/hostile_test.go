@@ -7,11 +7,13 @@ import (
 	"testing"
 
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // If a sender with the right keys sends records that do not make a valid stream, the stream
 // is broken, and nothing from the invalid record is delivered.
 func TestRecordsThatNoStreamHasBreakIt(t *testing.T) {
+	slowtest.SkipShort(t)
 	number := func(n uint64, rest ...byte) []byte { return append(binary.BigEndian.AppendUint64(nil, n), rest...) }
 	head := wire.TLV{Type: typeHead, Value: Head{Name: "file", Size: 6}.append(nil)}
 	data := func(offset uint64, b string) wire.TLV {

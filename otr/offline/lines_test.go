@@ -8,6 +8,7 @@ import (
 
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // line armors a message, without its line end.
@@ -86,6 +87,7 @@ func TestAnErrorSaysWhyAMessageIsRefused(t *testing.T) {
 }
 
 func TestTheMissingFirstLineIsNamed(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	session, _ := alice.begin(bob.publish(1, For{}))
 	rest := alice.stream(session, []byte("hello"), false)
@@ -169,6 +171,7 @@ func TestAStreamWithoutItsBeginningIsNoStream(t *testing.T) {
 }
 
 func TestAReaderSaysWhatItReads(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	file := bob.publish(2, For{})
 	for want, write := range map[Kind]func(*Session) []byte{
@@ -195,6 +198,7 @@ func TestAReaderSaysWhatItReads(t *testing.T) {
 }
 
 func TestNothingIsWrittenAfterTheEndOrAfterAnError(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	file := bob.publish(2, For{})
 	session, _ := alice.begin(file)

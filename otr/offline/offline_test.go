@@ -247,6 +247,7 @@ func TestAStreamArrivesExactly(t *testing.T) {
 }
 
 func TestAStreamWithMailAroundItAndInPiecesArrives(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	session, line := alice.begin(bob.publish(1, For{}))
 	config := WriterConfig{Save: alice.save, Rand: alice.config.Rand, MaxLine: 900}
@@ -348,6 +349,7 @@ func TestLinesThatComeTwiceDoNoHarm(t *testing.T) {
 }
 
 func TestAStreamFromTwoSessionsIsNotMixed(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	file := bob.publish(2, For{})
 	a, first := alice.begin(file)
@@ -370,6 +372,7 @@ func TestAStreamFromTwoSessionsIsNotMixed(t *testing.T) {
 }
 
 func TestTheBeginningOfAnotherMessageBehindAStreamIsNoticed(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	file := bob.publish(2, For{})
 	session, lines := alice.begin(file)
@@ -479,6 +482,7 @@ func TestTheLastMessageEndsTheSessionAtBothEnds(t *testing.T) {
 }
 
 func TestTextsArriveInAnyOrder(t *testing.T) {
+	slowtest.SkipShort(t)
 	for _, last := range []bool{false, true} {
 		alice, bob := newPeople(t)
 		session, lines := alice.begin(bob.publish(1, For{}))
@@ -514,6 +518,7 @@ func TestATextThatIsMissingIsNoticedAndCanComeLater(t *testing.T) {
 }
 
 func TestTextsThatComeBeforeTheirFirstLineAreRead(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	session, first := alice.begin(bob.publish(1, For{}))
 	rest := alice.stream(session, pattern(3*PieceLen), false)
@@ -584,6 +589,7 @@ func TestAPrekeyServesOneMessage(t *testing.T) {
 }
 
 func TestAMessageThatWasNotReadToItsEndIsGoneWithItsPrekeysTime(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	session, lines := alice.begin(bob.publish(1, For{}))
 	lines = append(lines, alice.stream(session, pattern(3*PieceLen), false)...)

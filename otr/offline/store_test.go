@@ -10,6 +10,7 @@ import (
 
 	"otrpipe/otr/keys"
 	"otrpipe/otr/v4"
+	"otrpipe/testscripts/slowtest"
 )
 
 // mail lets from write a stream to one of the ensembles in file, and to read it.
@@ -25,6 +26,7 @@ func mail(t *testing.T, from, to *person, file []byte, content string) *Session 
 }
 
 func TestASessionIsFoundByItsContactOrTheBeginningOfItsID(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	carol := newPerson(t, 3)
 	for _, id := range []string{"", "0123", strings.Repeat("0", 16)} {
@@ -80,6 +82,7 @@ func TestASessionCannotSendBeforeItsFirstMessageIsRead(t *testing.T) {
 }
 
 func TestAForgottenSessionReadsAndSendsNothing(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	session := mail(t, alice, bob, bob.publish(1, For{}), "hello")
 	more := alice.stream(session, []byte("more"), false)
@@ -101,6 +104,7 @@ func TestAForgottenSessionReadsAndSendsNothing(t *testing.T) {
 }
 
 func TestRevokingSomePrekeysLeavesTheOthers(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	forAlice := bob.publish(1, For{Contact: "alice"})
 	forAll := bob.publish(1, For{})
@@ -122,6 +126,7 @@ func TestRevokingSomePrekeysLeavesTheOthers(t *testing.T) {
 }
 
 func TestAMessageToTheOlderOfTwoPublicationsIsRead(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	older := bob.publish(1, For{})
 	bob.now = bob.now.Add(Lifetime - renewal + 24*time.Hour)
@@ -238,6 +243,7 @@ func TestAStoreWithMoreThanAStoreHasIsRefused(t *testing.T) {
 }
 
 func TestEnsemblesSayWhyTheyDoNotCountAndWhereTheyAre(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPeople(t)
 	old := bob.publish(1, For{})
 	bob.now = bob.now.Add(2 * Lifetime)
