@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 var (
@@ -133,6 +135,7 @@ func TestPowersAgreeWithMathBig(t *testing.T) {
 }
 
 func TestExponentsOfEveryLengthAndLeadingZeros(t *testing.T) {
+	slowtest.SkipShort(t)
 	g := MODP1536()
 	p, _ := prime(g)
 	rng := rand.NewChaCha8([32]byte{2})

@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"testing"
+
+	"otrpipe/testscripts/slowtest"
 )
 
 // bigPowers is what Powers must return.
@@ -24,6 +26,7 @@ func randomBig(r *rand.ChaCha8, bits int) *big.Int {
 }
 
 func TestPowersModuloAnyOddNumberAreThoseOfMathBig(t *testing.T) {
+	slowtest.SkipShort(t)
 	r := rand.NewChaCha8([32]byte{9})
 	for _, bits := range []int{2, 64, 65, 160, 1023, 1024, 1407, 1408, 1536, 2048, 3071, 3072, 3073} {
 		t.Run(fmt.Sprint(bits), func(t *testing.T) {

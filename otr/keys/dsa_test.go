@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/otr"
 
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // A key that libotr 4.1.1 made, and its signatures of two messages.
@@ -467,6 +468,7 @@ func TestWithoutRandomnessThereIsNoDSAKey(t *testing.T) {
 }
 
 func TestTheSieveTakesAwayWhatSmallPrimesDivideAndNothingElse(t *testing.T) {
+	slowtest.SkipShort(t)
 	q := new(big.Int).SetBytes(unhex(libotrQ))
 	step := new(big.Int).Lsh(q, 1)
 	start := new(big.Int).Lsh(q, 864)

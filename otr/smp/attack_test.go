@@ -12,6 +12,7 @@ import (
 
 	"otrpipe/otr/group"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // numbers is a message of versions 2 and 3 as an attacker sees it: any numbers.
@@ -189,6 +190,7 @@ func TestMessagesAreParsedWholeOrRefused(t *testing.T) {
 }
 
 func TestMalformedMessageAbortsTheRun(t *testing.T) {
+	slowtest.SkipShort(t)
 	for _, state := range []State{StateExpect1, StateExpect2, StateExpect3, StateExpect4} {
 		s := inState(t, state)
 		next := one(t, s.next)

@@ -251,6 +251,7 @@ func TestForgedMessagesToSomebodyWhoIsAwayPassEveryCheck(t *testing.T) {
 
 // A conversation forged with profiles that have expired takes place before their expiry.
 func TestAForgeryIsOfATimeWhenAllProfilesWereValid(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newParty(t, 1), newParty(t, 2)
 	script, err := ParseScript(testScript, "alice")
 	if err != nil {

@@ -141,6 +141,7 @@ func TestARingSignatureIsCheckedAgainstAFewMessages(t *testing.T) {
 
 // The memory of a judge is bounded: the oldest message is dropped first.
 func TestAJudgeKeepsSoManyMessagesAndNoMore(t *testing.T) {
+	slowtest.SkipShort(t)
 	var j judge
 	m := &Message{Raw: make([]byte, 1<<20), Body: nil}
 	for n := range maxKept + 5 {

@@ -14,6 +14,7 @@ import (
 	"otrpipe/otr/keys"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // awayTranscript returns a version 4 conversation that began while bob was away, forged by
@@ -124,6 +125,7 @@ func TestAnEnsembleThatIsNotWholeOrNotValidSaysWhy(t *testing.T) {
 }
 
 func TestTheProfileOfSomebodyWithKeysOfBothVersionsIsShownWhole(t *testing.T) {
+	slowtest.SkipShort(t)
 	dsa, err := keys.GenerateDSA(steady(3))
 	if err != nil {
 		t.Fatal(err)
@@ -285,6 +287,7 @@ func TestAnErrorOfTheReaderIsPassedOn(t *testing.T) {
 }
 
 func TestProfilesAndEnsemblesOfMessagesToSomebodyAwayAreFound(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob, away := awayTranscript(t)
 	for _, test := range []struct{ us, them *party }{{alice, bob}, {bob, alice}} {
 		p, err := FindProfile(strings.NewReader(away), test.us.identity.Public())

@@ -77,6 +77,7 @@ func TestMessagesAreFoundInLogs(t *testing.T) {
 }
 
 func TestAMessageThatIsTooLongIsGivenUpAndTheNextOneIsFound(t *testing.T) {
+	slowtest.SkipShort(t)
 	key := armoredDHKey()
 	text := key[:20] + strings.Repeat(" ", maxToken) + key
 	want := fmt.Sprintf("1:1  !1:%d %v; 1:%d d_h_key; ", maxToken+1, ErrTooLong, maxToken+21)
