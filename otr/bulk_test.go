@@ -134,6 +134,9 @@ func inVersion(t *testing.T, version otr.Policy) func(*otr.Config) {
 
 func forEachVersion(t *testing.T, f func(t *testing.T, version otr.Policy)) {
 	for name, version := range map[string]otr.Policy{"2": otr.AllowV2, "3": otr.AllowV3, "4": otr.AllowV4} {
+		if testing.Short() && version == otr.AllowV2 {
+			continue
+		}
 		t.Run("version "+name, func(t *testing.T) { f(t, version|otr.RestartAKE|otr.ErrorStartAKE) })
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // courseKeys holds the version 4 keys of both ends of a fuzzed course.
@@ -403,6 +404,7 @@ func (n *fuzzedCourse) recover() {
 // always with the peer, and different secrets never count as equal. Lines one by one and in
 // batches have the same result. Afterwards the two ends can always establish a new session.
 func FuzzCourse(f *testing.F) {
+	slowtest.SkipShort(f)
 	foreign := recordedLines(f)
 	// Ordinary courses: a session, texts, new keys, a comparison, an end.
 	const settle, text, texts, answer = 0, 6, 7, 10

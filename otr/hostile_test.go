@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"otrpipe/otr"
+	"otrpipe/testscripts/slowtest"
 )
 
 // Each error message may begin a key exchange, and the peer completes it at once.
@@ -116,6 +117,7 @@ func TestQueriesInALoopBeginABoundedNumberOfKeyExchanges(t *testing.T) {
 
 // A peer that completes every key exchange may ask for the next one.
 func TestQueriesThatAreFollowedUpBeginABoundedNumberOfKeyExchanges(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newPair(t)
 	answers := 0
 	for range 40 {

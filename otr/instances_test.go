@@ -7,6 +7,7 @@ import (
 
 	"otrpipe/otr"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // newCrowd returns alice, who has a session with bob, and another instance of bob, logged in
@@ -285,6 +286,7 @@ func fromInstance(t *testing.T, line []byte, tag uint32) []byte {
 // answer. The first one keeps the session, whichever completes its exchange first. The second
 // one, which has a session by then, is told that it has ended, and the user is told too.
 func TestASecondClientThatAsksIsRefusedAndTheSessionGoesOn(t *testing.T) {
+	slowtest.SkipShort(t)
 	const same, other = 1, 2
 	for _, test := range []struct {
 		name        string

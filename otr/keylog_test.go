@@ -9,6 +9,7 @@ import (
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/toolkit"
+	"otrpipe/testscripts/slowtest"
 )
 
 // withVersion4 gives an end the keys of version 4 and allows that version alone.
@@ -25,6 +26,7 @@ func withVersion4(c *otr.Config) {
 
 // With the keys that one end has logged, every message of both ends can be read.
 func TestTheLoggedKeysReadEveryMessageOfBothEnds(t *testing.T) {
+	slowtest.SkipShort(t)
 	for version, configure := range map[int]func(*otr.Config){2: policy(otr.AllowV2), 3: policy(otr.AllowV3), 4: withVersion4} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			alice, bob := newSession(t, configure, func(c *otr.Config) { c.LogKeys = true })

@@ -71,6 +71,7 @@ func tickOf(t *testing.T, e *end) (lines [][]byte) {
 // allows one line every five seconds, gets its session. From the second key exchange on it
 // gets nothing twice.
 func TestASlowClientIsWaitedFor(t *testing.T) {
+	slowtest.SkipShort(t)
 	for name, version := range bothVersions {
 		t.Run(name, func(t *testing.T) {
 			const delay = 20 * time.Second // of each answer of bob's
@@ -329,6 +330,7 @@ func TestTheAnswerToAnEndsOwnQueryGoesFirst(t *testing.T) {
 // keys, and what they type afterwards goes out behind their answers, under the new ones.
 // Nothing of it is lost, although this end has begun again in the meantime.
 func TestNewKeysThatWaitBehindATypedTextLoseNothing(t *testing.T) {
+	slowtest.SkipShort(t)
 	for _, texts := range []int{5, 30, 200} {
 		t.Run(fmt.Sprint(texts, " texts"), func(t *testing.T) {
 			alice, bob := newSession(t)

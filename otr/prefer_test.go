@@ -43,6 +43,7 @@ func leaveAndAsk(t *testing.T, alice, bob, asks *end) [][]byte {
 }
 
 func TestTheSessionAfterAnEndIsForTheClientThatAsked(t *testing.T) {
+	slowtest.SkipShort(t)
 	for _, p := range []otr.Policy{otr.AllowV3, otr.AllowV4} {
 		for _, leaverFirst := range []bool{false, true} {
 			if testing.Short() && leaverFirst == (p == otr.AllowV4) {

@@ -297,6 +297,7 @@ func TestWhatHasNoNameIsANumber(t *testing.T) {
 }
 
 func TestEachRunOfTheComparisonHasANumber(t *testing.T) {
+	slowtest.SkipShort(t)
 	for version, configure := range everyVersion {
 		if testing.Short() && version != "3" {
 			continue

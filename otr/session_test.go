@@ -200,6 +200,7 @@ func TestSessionExpires(t *testing.T) {
 // TestTickingMakesProgress calls Tick whenever NextTick says so, in every stage
 // of a key exchange, until there is nothing left to do.
 func TestTickingMakesProgress(t *testing.T) {
+	slowtest.SkipShort(t)
 	for steps := range 4 {
 		for _, within := range []bool{false, true} {
 			alice, bob := newPair(t)

@@ -9,6 +9,7 @@ import (
 	"otrpipe/otr"
 	"otrpipe/otr/v4"
 	"otrpipe/otr/wire"
+	"otrpipe/testscripts/slowtest"
 )
 
 // v4States lists the states of the section "Protocol States", each with a way to bring alice
@@ -130,7 +131,7 @@ func readdressed(t testing.TB, line []byte, sender, receiver uint32) []byte {
 func TestTheStateMachineOfVersion4(t *testing.T) {
 	for e, event := range v4Events {
 		for i, state := range v4States {
-			if testing.Short() && (e+i)%7 != 0 {
+			if testing.Short() && i != e%len(v4States) {
 				continue // every event and every state remain
 			}
 			t.Run(state.name+" and "+event.name, func(t *testing.T) {
@@ -271,6 +272,7 @@ func forgedData(from, to uint32) (lines [][]byte) {
 // A lost Auth-I leaves one end with a session and the other without. The end that can notice
 // this repairs it within seconds.
 func TestALostAuthIIsMadeGood(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
 	bob.take(alice.take(bob.take(alice.Query()))) // and his Auth-I is lost
 	if alice.AuthState() != otr.AuthWaitingAuthI || bob.State() != otr.StateEncrypted {

@@ -205,6 +205,7 @@ func TestATextThatWaitsForVersion4IsSentWhenThereIsASession(t *testing.T) {
 }
 
 func TestBothEndsMayHaveTheSameIdentity(t *testing.T) {
+	slowtest.SkipShort(t)
 	// As in a pipe from a user to themselves: one key, one instance tag.
 	var first otr.Config
 	alice := newV4End(t, "alice", func(c *otr.Config) { c.InstanceTag = 0x1234; first = *c })
@@ -275,7 +276,7 @@ func deliver(alice, bob *v4End, toAlice, toBob [][]byte, path int) {
 
 func TestQueriesThatCrossInVersion4EndInOneSession(t *testing.T) {
 	for path := range 16 {
-		if testing.Short() && path%5 != 0 {
+		if testing.Short() && path%10 != 0 {
 			continue
 		}
 		alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
@@ -291,11 +292,9 @@ func TestQueriesThatCrossInVersion4EndInOneSession(t *testing.T) {
 }
 
 func TestRefreshesThatCrossInVersion4EndInOneSession(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := v4Pair(t, nil)
 	for path := range 16 {
-		if testing.Short() && path%10 != 0 {
-			continue
-		}
 		deliver(alice, bob, bob.must(bob.Refresh()), alice.must(alice.Refresh()), path)
 		wantV4Session(t, alice, bob)
 		if secure := happened[otr.Secure](alice); len(secure) == 0 || !secure[0].Refreshed {
@@ -448,6 +447,7 @@ func TestARefreshInVersion4LosesNothing(t *testing.T) {
 }
 
 func TestAKeyExchangeOfVersion4ThatIsNotAnsweredIsGivenUp(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := v4Pair(t, nil)
 	bob.must(bob.Refresh()) // and it gets lost
 	for rounds := 0; !bob.NextTick().IsZero() && bob.Exchanging(); rounds++ {
@@ -486,6 +486,7 @@ func TestNothingWaitsForAnotherAnswerOnceThePeerHasSpoken(t *testing.T) {
 // session began. If it came from the peer, the peer accepts the offer, and both ends have new
 // keys.
 func TestAQueryInASessionOfVersion4IsAnsweredWithAnOffer(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := v4Pair(t, nil)
 	query := [][]byte{[]byte("?OTRv4?")}
 	if answer := bob.take(query); answer != nil || bob.AuthState() != otr.AuthNone {
@@ -614,6 +615,7 @@ func TestErrorCodesOfVersion4AreUnderstood(t *testing.T) {
 }
 
 func TestDataMessagesThatOvertakeAuthIAreKept(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newV4End(t, "alice", func(c *otr.Config) { c.Policy |= otr.RestartAKE }), newV4End(t, "bob", nil)
 	authI := bob.take(alice.take(bob.take(alice.Query())))
 	var want []string
@@ -652,6 +654,7 @@ func TestDataMessagesAreKeptInBoundsAndNotForEver(t *testing.T) {
 }
 
 func TestTheBytesOfDataMessagesThatAreKeptAreBounded(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := newV4End(t, "alice", nil), newV4End(t, "bob", nil)
 	authI := bob.take(alice.take(bob.take(alice.Query())))
 	long := strings.Repeat("x", wire.MaxMessage/2) // two of which are more than are kept
@@ -745,6 +748,7 @@ func TestLongTextsAndManyMACKeysFitInAMessageOfVersion4(t *testing.T) {
 }
 
 func TestAPeerThatLostItsVersion4SessionGetsAnotherByAsking(t *testing.T) {
+	slowtest.SkipShort(t)
 	alice, bob := v4Pair(t, nil)
 	again := newV4End(t, "alice, started again", func(c *otr.Config) { c.InstanceTag = alice.InstanceTag() })
 	again.now, bob.now = again.now.Add(3*time.Second), bob.now.Add(3*time.Second)
