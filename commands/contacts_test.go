@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/testscripts/slowtest"
 )
 
 var (
@@ -40,6 +41,7 @@ func TestAContactIsAddedTrustedAndForgotten(t *testing.T) {
 }
 
 func TestAContactThatCannotBeIsRefused(t *testing.T) {
+	slowtest.SkipShort(t)
 	p := newPerson(t, "default")
 	own := strings.TrimSpace(p.run("fingerprint", "--otr", "3").out)
 	p.run("contacts", "add", "bob", key3).is(exit.OK)
@@ -85,6 +87,7 @@ func TestAContactThatCannotBeIsRefused(t *testing.T) {
 }
 
 func TestContactsMoveToLibotrAndBack(t *testing.T) {
+	slowtest.SkipShort(t)
 	p := newPerson(t, "default")
 	p.run("contacts", "add", "bob@example.org", key3).is(exit.OK)
 	p.run("contacts", "trust", "bob@example.org").is(exit.OK)

@@ -394,6 +394,7 @@ func TestTwentyWritersAtOnceLoseNothing(t *testing.T) {
 }
 
 func TestTheLockOfADeadProcessDoesNotLast(t *testing.T) {
+	slowtest.SkipShort(t)
 	h := furnished(t)
 	must(t, os.WriteFile(filepath.Join(h.Dir(), lockFile), []byte("pid 1"), 0o600))
 	must(t, h.RememberKey("carol", fingerprintOf(2), Seen, someday))
@@ -559,6 +560,7 @@ func TestAReadOnlyHomeCanBeReadAndSaysItIsReadOnly(t *testing.T) {
 }
 
 func TestAFolderThatMayNotBeWrittenSaysSo(t *testing.T) {
+	slowtest.SkipShort(t)
 	if os.Geteuid() == 0 {
 		// Another user must be able to access this folder, regardless of the mode of TMPDIR.
 		t.Setenv("TMPDIR", "/tmp")

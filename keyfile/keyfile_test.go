@@ -142,6 +142,7 @@ func tree(t testing.TB, dir string) map[string]string {
 }
 
 func TestGenerateMakesDifferentIdentities(t *testing.T) {
+	slowtest.SkipShort(t)
 	a, err := Generate("alice", rand.Reader, false)
 	if err != nil {
 		t.Fatal(err)

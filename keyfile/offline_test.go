@@ -124,6 +124,7 @@ func TestAnOfflineStateThatCannotBeChangedStays(t *testing.T) {
 }
 
 func TestOneProcessAtATimeReadsOffline(t *testing.T) {
+	slowtest.SkipShort(t)
 	h := newHome(t)
 	carol(t, h, "")
 	unlock, err := h.LockOffline(context.Background(), "carol")
