@@ -3,6 +3,7 @@ package v4
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,12 +30,26 @@ type testClock struct{ now time.Time }
 
 func (c *testClock) Now() time.Time { return c.now }
 
-func newTestClient(t testing.TB, seed byte) *Client {
+// forgingKeys holds the forging keys of the test clients by seed. Nothing changes a public key,
+// and most tests make two clients.
+var forgingKeys sync.Map
+
+func forgingKey(t testing.TB, seed byte) *keys.ForgingKey {
 	t.Helper()
-	forging, err := keys.GenerateForgingKey(steady(seed + 100))
+	if k, ok := forgingKeys.Load(seed); ok {
+		return k.(*keys.ForgingKey)
+	}
+	k, err := keys.GenerateForgingKey(steady(seed + 100))
 	if err != nil {
 		t.Fatal(err)
 	}
+	forgingKeys.Store(seed, k)
+	return k
+}
+
+func newTestClient(t testing.TB, seed byte) *Client {
+	t.Helper()
+	forging := forgingKey(t, seed)
 	clock := &testClock{now: time.Unix(1700000000, 0)}
 	return NewClient(Config{
 		InstanceTag: 0x1000 + uint32(seed),

@@ -40,7 +40,7 @@ func TestPreparedKeysAreThoseOfTheSession(t *testing.T) {
 			}
 		},
 	} {
-		if testing.Short() && (name == "never" || name == "not done" || name == "in between") {
+		if testing.Short() && (name == "never" || name == "not done" || name == "in between" || name == "late") {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
