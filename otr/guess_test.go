@@ -31,7 +31,7 @@ func TestARunThatIsBrokenOffAfterItsOutcomeWasShownHasFailed(t *testing.T) {
 				if !shown && name != "an abort" && name != "a new exchange" {
 					continue // covered by the tests of the specification
 				}
-				if testing.Short() && (name != "an abort" && version != otr.AllowV4 || version == otr.AllowV2 || name == "a question" || name == "another start" || shown && name == "our own new exchange") {
+				if testing.Short() && (name != "an abort" && version != otr.AllowV4 || version == otr.AllowV2 || name == "a question" || name == "another start" || name == "the age of its keys" || version == otr.AllowV3 && !shown || shown && name == "our own new exchange") {
 					continue
 				}
 				alice, bob := pairOf(t, version, expiry)
