@@ -109,7 +109,7 @@ func TestNewKeysAndTextsInSlowQueuesLoseNothing(t *testing.T) {
 	case testing.Short():
 		runs = 1
 	case slowtest.LeftOut():
-		runs = 4
+		runs = 2
 	default:
 		runs = 8
 	}

@@ -138,6 +138,8 @@ func TestATransportCutAtAnyByteIsNeverASuccess(t *testing.T) {
 	step := 37
 	if testing.Short() || overVersion4() {
 		step = 331
+	} else if slowtest.LeftOut() {
+		step = 101
 	}
 	if quick() {
 		step = 733
