@@ -347,6 +347,7 @@ func TestIRCCarriesOtrpipeToIrssi(t *testing.T) {
 // Someone has nothing but otr-irc: it starts what carries the conversation, delivers a
 // pipe's texts, and leaves the server when they have gone out. What goes wrong it says.
 func TestOtrIRCStartsEverythingItself(t *testing.T) {
+	slowtest.Skip(t)
 	long(t)
 	t.Parallel()
 	h := newHome(t)

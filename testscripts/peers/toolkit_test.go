@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os/exec"
 	"slices"
@@ -193,7 +194,10 @@ func TestForgeriesAreAcceptedBothWays(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			slowtest.SkipUnless(t, version == "3")
 			l := recordTalk(t, libotr, version)
-			done := 0
+			done, enough := 0, math.MaxInt
+			if slowtest.LeftOut() {
+				enough = 3
+			}
 			for _, line := range l.lines {
 				m, ok := dataWithText(t, line)
 				if !ok {
@@ -204,9 +208,11 @@ func TestForgeriesAreAcceptedBothWays(t *testing.T) {
 					continue
 				}
 				bothWays(t, line, key)
-				done++
+				if done++; done == enough {
+					break
+				}
 			}
-			if done < 6 {
+			if done < min(6, enough) {
 				t.Errorf("%d messages were forged", done)
 			}
 		})
