@@ -46,7 +46,7 @@ func runTests(m *testing.M) int {
 	if testing.Short() {
 		*duration = min(*duration, 200*time.Millisecond)
 	} else if slowtest.LeftOut() {
-		*duration = min(*duration, time.Second)
+		*duration = min(*duration, time.Second/2)
 	}
 	// The tests wait most of the time, and each goes on for the same time: all run at once.
 	if err := flag.Set("test.parallel", "64"); err != nil {
