@@ -82,7 +82,7 @@ func TestExamplesOfTheManualPages(t *testing.T) {
 }
 
 var quickPages = []string{
-	"otrpipe.1", "otrpipe-chat.1", "otrpipe-contacts.1", "otrpipe-keygen.1", "otrpipe-send.1", "otrpipe-status.1",
+	"otrpipe.1", "otrpipe-chat.1", "otrpipe-contacts.1", "otrpipe-keygen.1", "otrpipe-send.1",
 }
 
 // A display is commands that happen together.
