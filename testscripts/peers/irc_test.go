@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"otrpipe/testscripts/slowtest"
 )
@@ -183,14 +184,29 @@ func startIrssiWith(t *testing.T, r *recorder, nick, commands string) *irssi {
 	if err := os.WriteFile(filepath.Join(home, "startup"), []byte("LOAD otr\n"+commands), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	pid := ""
 	t.Cleanup(func() {
 		s.run("kill-server")
+		// It may still be writing logs, into a folder that is removed next.
+		for deadline := time.Now().Add(10 * time.Second); runs(pid) && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
+		}
 		os.RemoveAll(home)
 	})
-	s.run("-f", "/dev/null", "new-session", "-d", "-x", "150", "-y", "50",
+	pid = s.run("-f", "/dev/null", "new-session", "-d", "-P", "-F", "#{pane_pid}", "-x", "150", "-y", "50",
 		client, "--home", home, "--connect", "127.0.0.1", "--port", strconv.Itoa(r.addr.Port), "--nick", nick)
 	s.wait("Mode change [+i] for user " + nick)
 	return s
+}
+
+// runs reports whether the process whose id is in the first line of text runs.
+func runs(text string) bool {
+	pid, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
+		return false
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && !strings.Contains(string(status), "State:\tZ")
 }
 
 func (s *irssi) run(args ...string) string {
