@@ -264,9 +264,10 @@ func (s *Session) peerEnded(e stream.Event) {
 	}
 	s.log(e, record)
 	switch {
-	case s.ourKeyRefused && s.options.Stay: // otherwise the outcome says so
+	case s.ourKeyRefused && s.options.Stay:
 		s.Warn("%s refuses our key", s.peerName())
 		s.Advise("%s", s.ourKeyHint())
+	case s.ourKeyRefused: // the outcome says so
 	case s.options.Mode == options.ModeLines:
 		s.Note("%s ended the session", s.peerName())
 	}

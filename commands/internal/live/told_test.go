@@ -250,6 +250,8 @@ func TestAPeerThatRefusesOurKeyIsTold(t *testing.T) {
 		told := regexp.MustCompile("the peer refuses our key\n.*hint: the user there expects another key, or has not verified ours")
 		if got := said(); told.MatchString(got) != stays {
 			t.Errorf("an end that stays: %v, prints %q", stays, got)
+		} else if strings.Contains(got, "ended the session") {
+			t.Errorf("an end that stays: %v, is told of the same thing twice: %q", stays, got)
 		}
 		log.Close()
 		if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), `"event":"peer_ended","session":"a","reason":"our key was refused"`) {
