@@ -227,9 +227,9 @@ func (l *Lines) cameBefore(again []textAgain) bool {
 }
 
 // followTexts handles the records of a message that concern texts. It reports whether the
-// message's own text is new.
+// message's own text is new. In version 2 no otrpipe sends such records.
 func (l *Lines) followTexts(r *textRecords) (fresh bool) {
-	if len(l.received) == 0 {
+	if len(l.received) == 0 || !l.numbersTexts() {
 		return true
 	}
 	fresh = true
@@ -413,7 +413,7 @@ func (l *Lines) nextTexts() (next time.Time) {
 			next = earlier(next, s.nextOverdue(l.taken, l.slowly(overdueAfter)))
 		}
 	}
-	if l.owesAck && l.isTrusted && l.canSend() && !l.saidAll() {
+	if l.owesAck && l.isTrusted && l.canSend() && l.room() && !l.saidAll() { // what sendStand waits for
 		next = earlier(next, l.owedSince.Add(ackEvery))
 	}
 	return next
