@@ -6,6 +6,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/cmdline"
+	"otrpipe/commands/internal/descriptor"
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/files"
 	"otrpipe/commands/internal/identities"
 	"otrpipe/keyfile"
 )
@@ -98,4 +101,18 @@ func identityOf(c *cli.Context) identities.Choice {
 			Protect: c.Bool(flagProtect),
 		},
 	}
+}
+
+// answerIdentity prints an identity that a command has changed. done says how. The change stays even
+// if nobody can read about it, because keys are not made to be thrown away, so the error tells the
+// user what was done and how to see the keys.
+func answerIdentity(c *cli.Context, d identities.Document, done string) error {
+	defer descriptor.PipeErrors()()
+	err := answer(c, d)
+	if err == nil {
+		return nil
+	}
+	e := files.OutputError(err)
+	return exit.Errorf(e.Code, "%w; identity %q %s all the same", e, d.Identity, done).
+		WithHint("%s shows its keys", identities.FingerprintCommand(d.Identity))
 }

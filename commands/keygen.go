@@ -19,7 +19,7 @@ func keygenCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if err := answer(c, made); err != nil || c.Bool(flagJSON) {
+			if err := answerIdentity(c, made, "has been made"); err != nil || c.Bool(flagJSON) {
 				return err
 			}
 			return identityOf(c).TellSaved()

@@ -47,7 +47,7 @@ func keysImport(c *cli.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := answer(c, imported); err != nil {
+	if err := answerIdentity(c, imported.Document, "has been imported"); err != nil {
 		return err
 	}
 	imported.Tell()

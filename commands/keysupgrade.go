@@ -19,7 +19,7 @@ func keysUpgradeCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return answer(c, upgraded)
+			return answerIdentity(c, upgraded, "has its keys of version 4")
 		},
 	}
 }

@@ -75,6 +75,12 @@ func (p *person) run(args ...string) *result {
 // reading runs the program with a file of this content as its standard input.
 func (p *person) reading(input string, args ...string) *result {
 	p.t.Helper()
+	return p.writing(nil, input, args...)
+}
+
+// writing is reading with this standard output; nil: a file, whose content is the answer.
+func (p *person) writing(out *os.File, input string, args ...string) *result {
+	p.t.Helper()
 	var files [3]*os.File
 	for i := range files {
 		f, err := os.Create(filepath.Join(p.t.TempDir(), "stream"))
@@ -90,7 +96,10 @@ func (p *person) reading(input string, args ...string) *result {
 	if _, err := files[0].Seek(0, io.SeekStart); err != nil {
 		p.t.Fatal(err)
 	}
-	code := Run(append([]string{programName, "--home", p.home}, args...), 0, files[0], files[1], files[2])
+	if out == nil {
+		out = files[1]
+	}
+	code := Run(append([]string{programName, "--home", p.home}, args...), 0, files[0], out, files[2])
 	r := &result{t: p.t, line: strings.Join(args, " "), code: code}
 	for i, text := range []*string{&r.out, &r.errors} {
 		b, err := os.ReadFile(files[i+1].Name())

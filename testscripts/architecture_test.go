@@ -71,7 +71,7 @@ var arrows = map[string][]string{
 	"commands/internal/guesses":         {},
 	"commands/internal/fingerprint":     {"commands/internal/exit", "otr/keys"},
 	"commands/internal/forgery":         {"commands/internal/exit", "commands/internal/terminal", "keyfile", "otr", "otr/toolkit", "otr/wire"},
-	"commands/internal/files":           {"commands/internal/exit", "commands/internal/terminal", "keyfile"},
+	"commands/internal/files":           {"commands/internal/descriptor", "commands/internal/exit", "commands/internal/terminal", "keyfile"},
 	"commands/internal/identities":      {"commands/internal/exit", "commands/internal/files", "commands/internal/fingerprint", "commands/internal/secret", "commands/internal/terminal", "keyfile", "otr/keys"},
 	"commands/internal/contacts":        {"commands/internal/exit", "commands/internal/files", "commands/internal/fingerprint", "commands/internal/terminal", "keyfile", "otr/keys"},
 	"commands/internal/ends":            {"commands/internal/control", "commands/internal/events", "commands/internal/exit", "commands/internal/halves", "commands/internal/identities", "commands/internal/live", "commands/internal/options", "commands/internal/secret", "commands/internal/process", "commands/internal/terminal", "commands/internal/transport", "keyfile"},

@@ -132,6 +132,9 @@ func (c Choice) NoVersion(name string, version int) error {
 	return e.WithHint("make it: %s", UpgradeCommand(name))
 }
 
+// FingerprintCommand returns the command that shows the keys of an identity.
+func FingerprintCommand(name string) string { return forIdentity("otrpipe fingerprint", name) }
+
 // UpgradeCommand returns the command that adds version 4 keys to an identity.
 func UpgradeCommand(name string) string { return forIdentity("otrpipe keys upgrade", name) }
 

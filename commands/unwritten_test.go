@@ -1,0 +1,57 @@
+//go:build unix
+
+package commands
+
+import (
+	"os"
+	"testing"
+
+	"otrpipe/commands/internal/exit"
+)
+
+// closedPipe is the exit code for an output that nobody reads any more.
+const closedPipe = 141
+
+// An unwritable is a standard output that takes nothing.
+type unwritable struct {
+	code int    // the exit code that it leads to
+	says string // what the program says of it
+	file *os.File
+}
+
+// unwritables are a full disk, and a pipe whose reader has gone.
+func unwritables(t *testing.T) []unwritable {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	t.Cleanup(func() { w.Close() })
+	all := []unwritable{{closedPipe, "writing the output: broken pipe", w}}
+	if full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0); err == nil {
+		t.Cleanup(func() { full.Close() })
+		all = append(all, unwritable{exit.Failure, "writing the output: no space left on device", full})
+	}
+	return all
+}
+
+// Keys that were made stay, and the user is told so: the command cannot be repeated.
+func TestAnIdentityWhoseKeysCannotBePrintedIsThereAndTheUserIsTold(t *testing.T) {
+	libotr := newPerson(t, "default").run("keys", "export", "--format", "libotr").is(exit.OK).out
+	for _, out := range unwritables(t) {
+		p := newPerson(t)
+		key := p.file("otr.private_key", libotr)
+		p.writing(out.file, "", "keygen").is(out.code).
+			says("^otrpipe: " + out.says + `; identity "default" has been made all the same\notrpipe: hint: otrpipe fingerprint shows its keys$`)
+		p.run("fingerprint").is(exit.OK).answers("^OTRv3 .*\nOTRv4 ")
+		p.writing(out.file, "", "keygen", "-i", "work", "--json").is(out.code).says("hint: otrpipe fingerprint -i work shows its keys$")
+		p.run("fingerprint", "-i", "work").is(exit.OK)
+		p.writing(out.file, "", "keys", "import", key, "-i", "old").is(out.code).
+			says(out.says + `; identity "old" has been imported all the same\notrpipe: hint: otrpipe fingerprint -i old shows its keys$`)
+		p.run("fingerprint", "-i", "old").is(exit.OK)
+		// This can be repeated.
+		p.writing(out.file, "", "keys", "upgrade", "-i", "old").is(out.code).says(out.says + `; identity "old" has its keys of version 4 all the same$`)
+		p.run("keys", "upgrade", "-i", "old").is(exit.OK).answers("^OTRv4 ")
+	}
+}
