@@ -21,6 +21,7 @@ func chatCommand() *cli.Command {
 	return &cli.Command{
 		Name:      commandChat,
 		Usage:     "talk with somebody at this terminal, over TCP or COMMAND",
+		UsageText: "otrpipe chat [flags] --tcp HOST:PORT | --listen [HOST:]PORT\notrpipe chat [flags] CONTACT",
 		ArgsUsage: cmdline.OwnArguments,
 		Description: "Each line that you enter is a message; pasted text is one message and keeps its lines. The " +
 			"prompt shows who you are talking to and whether they are verified: not connected or " +
@@ -52,7 +53,7 @@ func runChat(c *cli.Context) error {
 	p := ioOf(c)
 	if !terminal.Is(p.In) || !terminal.Is(p.Out) {
 		return exit.Errorf(exit.Usage, "%s is for a person: its standard input and output must be a terminal", c.Command.HelpName).
-			WithHint("otrpipe connect --mode lines moves messages from and to a file, a pipe or a program, one a line")
+			WithHint("otrpipe connect --mode lines moves messages from and to a file, a pipe or a program, one per line")
 	}
 	if c.IsSet(flagMode) && c.String(flagMode) == modeStream {
 		return exit.Errorf(exit.Usage, "%s talks in mode lines", c.Command.HelpName).

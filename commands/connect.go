@@ -14,6 +14,7 @@ func connectCommand() *cli.Command {
 	return &cli.Command{
 		Name:      commandConnect,
 		Usage:     "talk with the other end, over TCP or COMMAND",
+		UsageText: "otrpipe connect [flags] --tcp HOST:PORT | --listen [HOST:]PORT\notrpipe connect [flags] CONTACT",
 		ArgsUsage: cmdline.OwnArguments,
 		Description: "Both halves in one process. Standard input and output are the plaintext. The lines of OTR go over a TCP\n" +
 			"connection, with --tcp or --listen, or over the standard input and output of COMMAND. With --listen, a caller that\n" +

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -24,7 +25,7 @@ func smpCommand() *cli.Command {
 	smp := []cli.Flag{&cli.StringFlag{Name: flagQuestion, Usage: "ask the peer `Q`, which the secret answers"}}
 	smp = append(smp, secretFlags(flagSecret, "the secret")...)
 	smp = append(smp,
-		&cli.StringFlag{Name: flagTimeout, Usage: "wait for the result no longer than `D`; 0: for ever", DefaultText: live.AnswerTime.String()},
+		&cli.StringFlag{Name: flagTimeout, Usage: "wait for the result no longer than `D`; 0: for ever", DefaultText: strings.TrimSuffix(live.AnswerTime.String(), "0s")},
 		&cli.BoolFlag{Name: flagAbort, Usage: "abort the comparison that is under way", DisableDefaultText: true})
 	return &cli.Command{
 		Name:  "smp",

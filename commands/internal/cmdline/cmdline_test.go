@@ -24,10 +24,10 @@ func tool() *cli.App {
 		Name: "tool", Usage: "do things", UsageText: "tool COMMAND",
 		Flags: In(groupGlobal, &cli.StringFlag{Name: "home", Usage: "files are in `DIR`"}),
 		Commands: InCategory("Commands",
-			&cli.Command{Name: "run", HelpName: "tool run", Usage: "run COMMAND", ArgsUsage: OwnArguments,
+			&cli.Command{Name: "run", HelpName: "tool run", Usage: "run COMMAND", UsageText: "tool run [flags] NAME", ArgsUsage: OwnArguments,
 				Flags: In(groupMain,
 					&cli.StringFlag{Name: "name", Aliases: []string{"n"}, Usage: "its `NAME`", Value: "me"},
-					&cli.StringSliceFlag{Name: "key", Usage: "a `KEY`"},
+					&cli.StringSliceFlag{Name: "key", Aliases: []string{"lock"}, Usage: "a `KEY`"},
 					&cli.BoolFlag{Name: "fast", Usage: strings.Repeat("as fast as that is possible here ", 5)},
 				)},
 			&cli.Command{Name: "list", HelpName: "tool list", Usage: "list all", Subcommands: []*cli.Command{{Name: "all", HelpName: "tool list all"}}},
@@ -114,6 +114,11 @@ func TestHelpShowsItsGroupsInOrderAndFitsATerminal(t *testing.T) {
 		t.Errorf("the page of the program shows too much:\n%s", page)
 	}
 	page = layout.Text(app, app.Commands[0])
+	for _, want := range []string{"\nUsage:\n  tool run [flags] NAME\n  tool run [flags] -- COMMAND...\n", "\n      --key, --lock KEY       a KEY\n"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in the page of run:\n%s", want, page)
+		}
+	}
 	main, global := strings.Index(page, "\nMain:\n"), strings.Index(page, "\nGlobal:\n")
 	if main < 0 || global < main || !strings.Contains(page, `  -n, --name NAME             its NAME (default: "me")`) || !strings.HasSuffix(page, "\nMore of run.\n") {
 		t.Errorf("the page of run:\n%s", page)

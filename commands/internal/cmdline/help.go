@@ -114,6 +114,9 @@ func (h *help) command(c *cli.Command) {
 	if c.ArgsUsage != "" {
 		usage += " " + c.ArgsUsage
 	}
+	if c.UsageText != "" {
+		fmt.Fprintf(&h.b, "  %s\n", strings.ReplaceAll(c.UsageText, "\n", "\n  "))
+	}
 	fmt.Fprintf(&h.b, "  %s\n", usage)
 	h.description(c.Description)
 	h.commands("", c.Subcommands)
@@ -201,7 +204,7 @@ func (h *help) flags(group string, all []cli.Flag) {
 // NoDefault hides the zero value of a flag, which would look like a default.
 const NoDefault = "none"
 
-// FlagHead returns a flag as it is typed: its short name, its long name, its value.
+// FlagHead returns a flag as it is typed: its short name, its long names, its value.
 func FlagHead(f cli.Flag, value string) string {
 	head := "    " // the place of a short name
 	for _, name := range f.Names() {
@@ -209,11 +212,13 @@ func FlagHead(f cli.Flag, value string) string {
 			head = "-" + name + ", "
 		}
 	}
+	var long []string
 	for _, name := range f.Names() {
 		if len(name) > 1 {
-			head += "--" + name
+			long = append(long, "--"+name)
 		}
 	}
+	head += strings.Join(long, ", ")
 	if value != "" {
 		head += " " + value
 	}

@@ -85,6 +85,8 @@ type Flag struct {
 
 	// The texts that the help of chat shows instead of Usage and Default.
 	ChatUsage, ChatDefault string
+	// The default that the help of send and receive shows instead of Default.
+	TransferDefault string
 }
 
 // Table returns all stream flags, in the order in which help shows them. The caller must not
@@ -106,11 +108,12 @@ var table = sync.OnceValue(func() []Flag {
 		{Name: ContactFlag, Group: PeerGroup, Usage: "require the key of contact `NAME`",
 			Form: named("a contact"), Completion: Contacts, Offline: true},
 		{Name: TrustFlag, Group: PeerGroup, Usage: "with --contact, `HOW` far its key must be trusted: new, known or verified", Default: TrustNew,
-			Form: oneOf(trustLevels...), Completion: Fixed, Values: trustLevels, Offline: true},
+			Form: oneOf(trustLevels...), Completion: Fixed, Values: trustLevels, Offline: true,
+			TransferDefault: TrustKnown + "; " + TrustNew + " with --expect or a secret"},
 		{Name: ExpectFlag, Group: PeerGroup, Kind: List, Usage: "accept only the key with this `FINGERPRINT`; may be repeated",
 			Form: expectedKey, Completion: Fingerprints, Offline: true},
-		{Name: SMPSecretFlag, Group: PeerGroup, Kind: Secret, Usage: "the secret for SMP, which runs before any payload,", Completion: Files},
-		{Name: SMPQuestionFlag, Group: PeerGroup, Usage: "ask the peer `Q` with SMP", Form: Question},
+		{Name: SMPSecretFlag, Group: PeerGroup, Kind: Secret, Usage: "the secret, compared with the peer's before any payload moves,", Completion: Files},
+		{Name: SMPQuestionFlag, Group: PeerGroup, Usage: "ask the peer `Q`, which the secret answers", Form: Question},
 		{Name: AccountFlag, Group: PeerGroup, Usage: "our account's `NAME` on a network that has them (version 4)", Form: named("an account"), Offline: true},
 		{Name: PeerAccountFlag, Group: PeerGroup, Usage: "the peer's account `NAME`", Form: named("an account"), Offline: true},
 
@@ -120,11 +123,12 @@ var table = sync.OnceValue(func() []Flag {
 			Form: versions, Completion: Versions},
 		{Name: TimeoutFlag, Group: SessionGroup, Usage: "limit for the partner half, the handshake and each message of SMP, `D` such as 90s or 5m", Default: "60s", Form: Duration, Offline: true},
 		{Name: WaitFlag, Group: SessionGroup, Usage: "wait `D` for the other end's first byte before --timeout begins", Default: "for ever with --listen and at a terminal, else 0",
-			Form: Duration, ChatDefault: "for ever"},
+			Form: Duration, ChatDefault: "for ever",
+			TransferDefault: "for ever with --listen and at a terminal, 10m with a code that is made here, else 0"},
 		{Name: HeartbeatFlag, Group: SessionGroup, Usage: "keep an idle session alive every `D`", Default: "1m", Form: Duration},
 		{Name: ExpireFlag, Group: SessionGroup, Usage: "end a session whose keys have not changed for `D`", Default: "2h", Form: Duration},
 		{Name: DeadFlag, Group: SessionGroup, Usage: "treat the peer as gone after `D` of silence; 0: never", Default: "5m; mode lines: 0",
-			Form: Duration, ChatDefault: "0"},
+			Form: Duration, ChatDefault: "0", TransferDefault: "5m"},
 
 		{Name: ModeFlag, Group: StreamGroup, Usage: "`MODE` stream: exact bytes between two otrpipes; lines: one message per line with any OTR client", Default: ModeStream,
 			Form: oneOf(ModeStream, ModeLines), Completion: Modes,
@@ -165,6 +169,9 @@ func Flags(end Ends, secretFlags func(name, what string) []cli.Flag) []cli.Flag 
 		}
 		if end == Chat && f.ChatDefault != "" {
 			f.Default = f.ChatDefault
+		}
+		if end == Transfer && f.TransferDefault != "" {
+			f.Default = f.TransferDefault
 		}
 		flags = append(flags, f.flags(secretFlags)...)
 	}

@@ -104,3 +104,24 @@ func TestAChatHasNoFlagsThatMeanNothingToAPerson(t *testing.T) {
 		}
 	}
 }
+
+// The help of each command shows the defaults of that command.
+func TestHelpShowsTheDefaultsOfItsCommand(t *testing.T) {
+	for end, want := range map[Ends]map[string]string{
+		Connect:  {TrustFlag: "new", DeadFlag: "5m; mode lines: 0", WaitFlag: "for ever with --listen and at a terminal, else 0"},
+		Chat:     {ModeFlag: "lines", HTMLFlag: "text", DeadFlag: "0", WaitFlag: "for ever"},
+		Transfer: {TrustFlag: "known; new with --expect or a secret", DeadFlag: "5m", WaitFlag: "for ever with --listen and at a terminal, 10m with a code that is made here, else 0"},
+	} {
+		got := map[string]string{}
+		for _, f := range Flags(end, noSecrets) {
+			if f, ok := f.(*cli.StringFlag); ok {
+				got[f.Name] = f.DefaultText
+			}
+		}
+		for name, text := range want {
+			if got[name] != text {
+				t.Errorf("end %d: --%s has the default %q, not %q", end, name, got[name], text)
+			}
+		}
+	}
+}
