@@ -31,8 +31,9 @@ var (
 	ErrNoExtraKey = errors.New("otr: this version has no extra symmetric key")
 )
 
-// maxPad is the largest Config.Pad, in bytes: one padding record can fill any gap up to it.
-const maxPad = wire.MaxTLVValue
+// maxPad is the largest Config.Pad, in bytes: one padding record fills the largest gap, which is
+// a byte shorter.
+const maxPad = wire.MaxTLVValue + 1
 
 // A Config configures a Conversation. New copies it.
 type Config struct {
@@ -65,7 +66,7 @@ type Config struct {
 	QueryText string
 
 	MaxSize   int           // longest line sent, except unencrypted texts, in bytes, from wire.MinFragmentSize on; 0: no limit
-	Pad       int           // plaintexts are padded to a multiple of this, in bytes, at most 65535; 0: no padding
+	Pad       int           // plaintexts are padded to a multiple of this, in bytes, at most 65536; 0: no padding
 	Heartbeat time.Duration // send an empty message after so long without another; 0: never
 	Expire    time.Duration // end a session whose keys have not changed for so long; 0: never
 

@@ -111,7 +111,7 @@ func TestLinesNeverExceedMaxSize(t *testing.T) {
 
 func TestPlaintextsArePaddedToMultiples(t *testing.T) {
 	slowtest.SkipShort(t)
-	for _, pad := range []int{1, 2, 5, 16, 256, 1000, 65535} {
+	for _, pad := range []int{1, 2, 5, 16, 256, 1000, 65535, 65536} {
 		t.Run(fmt.Sprint(pad), func(t *testing.T) {
 			alice, bob := newSession(t, func(c *otr.Config) { c.Pad = pad })
 			for _, size := range []int{0, 1, pad - 6, pad - 5, pad - 4, pad - 1, pad, pad + 1, 3000} {
@@ -414,7 +414,7 @@ func TestUnusableConfigurations(t *testing.T) {
 		"a tag in version 2": func(c *otr.Config) { c.Peer.Version, c.Peer.Instance = 2, 0x1234 },
 		"a query of lines":   func(c *otr.Config) { c.QueryText = "one\ntwo" },
 		"negative padding":   func(c *otr.Config) { c.Pad = -1 },
-		"too much padding":   func(c *otr.Config) { c.Pad = 65536 },
+		"too much padding":   func(c *otr.Config) { c.Pad = 65537 },
 		"broken randomness":  func(c *otr.Config) { c.Rand = strings.NewReader("") },
 	} {
 		t.Run(name, func(t *testing.T) {
