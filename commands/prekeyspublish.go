@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"otrpipe/commands/internal/cmdline"
+	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/offline"
 	"otrpipe/commands/internal/terminal"
@@ -60,13 +61,31 @@ func prekeysPublish(c *cli.Context) error {
 		return err
 	}
 	defer config.Close()
-	lines, left, err := config.Publish(n, contact)
+	made, err := config.Publish(n, contact)
 	if err != nil {
 		return err
 	}
-	if err := outputFiles(c).Write(path, lines); err != nil {
-		return err
+	defer descriptor.PipeErrors()()
+	if written, err := outputFiles(c).Write(path, made.Ensembles); err != nil {
+		return withdraw(config, made, written, exit.As(err))
 	}
-	ioOf(c).Note("published %s; %d are unused now", terminal.Count(n, "prekey"), left)
+	ioOf(c).Note("published %s; %d are unused now", terminal.Count(n, "prekey"), made.Unused)
 	return nil
+}
+
+// withdraw deletes the prekeys whose ensembles could not be written, and completes the error for
+// that with what is left of them. The secrets have to be on the disk before their ensembles are
+// handed out, so they cannot be made afterwards.
+func withdraw(config *offline.Config, made *offline.Prekeys, written int, unwritten *exit.Error) error {
+	stay, err := config.Withdraw(made, written)
+	complete := exit.Errorf(unwritten.Code, "%w; no prekey is published", unwritten)
+	switch {
+	case err != nil:
+		return exit.Errorf(unwritten.Code, "%w; the prekeys cannot be deleted: %v", unwritten, err).
+			WithHint("otrpipe prekeys revoke deletes them, otrpipe prekeys list --json shows which")
+	case stay > 0:
+		complete = exit.Errorf(unwritten.Code, "%w; published only the first %s", unwritten, terminal.Count(stay, "prekey"))
+	}
+	complete.Hint = unwritten.Hint
+	return complete
 }

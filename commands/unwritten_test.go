@@ -4,6 +4,7 @@ package commands
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"otrpipe/commands/internal/exit"
@@ -54,4 +55,15 @@ func TestAnIdentityWhoseKeysCannotBePrintedIsThereAndTheUserIsTold(t *testing.T)
 		p.writing(out.file, "", "keys", "upgrade", "-i", "old").is(out.code).says(out.says + `; identity "old" has its keys of version 4 all the same$`)
 		p.run("keys", "upgrade", "-i", "old").is(exit.OK).answers("^OTRv4 ")
 	}
+}
+
+// Prekeys that nobody got do not count, so publish can be repeated.
+func TestPrekeysThatCannotBeWrittenAreNotPublished(t *testing.T) {
+	p := newPerson(t, "default")
+	p.run("prekeys", "publish", "-n", "1").is(exit.OK)
+	for _, out := range unwritables(t) {
+		p.writing(out.file, "", "prekeys", "publish", "-n", "3").is(out.code).says("^otrpipe: " + out.says + "; no prekey is published$")
+	}
+	p.run("prekeys", "publish", "-o", filepath.Join(p.folder, "none", "ensembles")).refused(exit.KeyFile, "no such file or directory; no prekey is published$")
+	p.run("prekeys", "list").is(exit.OK).answers("\\A1 prekey for anybody, until .*\n\\z")
 }

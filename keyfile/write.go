@@ -11,7 +11,7 @@ import (
 // WriteFile writes a file for another program, such as one of libotr's, completely or not at
 // all, with mode 0600. If the file exists, it is replaced only if force is set; otherwise the
 // error is ErrExists. Anything but a regular file, such as a pipe or a terminal, is written
-// to directly.
+// to directly, and then the error may be a *PartError.
 func WriteFile(path string, data []byte, force bool) error {
 	info, err := os.Stat(path)
 	switch {
@@ -38,15 +38,26 @@ func writeInto(path string, data []byte) error {
 	if err != nil {
 		return pathError(err)
 	}
-	if _, err := f.Write(data); err != nil {
-		f.Close()
-		return pathError(err)
+	n, err := f.Write(data)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
 	}
-	if err := f.Close(); err != nil {
-		return pathError(err)
+	if err != nil {
+		return &PartError{n, pathError(err)}
 	}
 	return nil
 }
+
+// A PartError is the error of a file that could not be written whole but is not regular, such as a
+// pipe: it has taken a part all the same.
+type PartError struct {
+	Written int // how many bytes it has taken
+	Err     error
+}
+
+func (e *PartError) Error() string { return e.Err.Error() }
+
+func (e *PartError) Unwrap() error { return e.Err }
 
 // replaceFile sets the content of path to data, in one step that survives a power failure.
 func replaceFile(path string, data []byte) error { return replaceFiles(fileText{path, data}) }

@@ -63,7 +63,7 @@ func (b Book) Export(out files.Writer, path string, account keyfile.Account, ide
 	if err != nil {
 		return exit.Key(err)
 	}
-	if err := out.Write(path, text); err != nil {
+	if _, err := out.Write(path, text); err != nil {
 		return err
 	}
 	if leftOut > 0 {

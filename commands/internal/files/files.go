@@ -42,17 +42,26 @@ func (w Writer) Check(path string) error {
 const hintReplace = "replace it with --force"
 
 // Write writes a file whole or not at all. It writes to standard output if there is no name or
-// the name is "-". Errors carry exit codes.
-func (w Writer) Write(path string, data []byte) error {
+// the name is "-". Errors carry exit codes. With an error, written is how many bytes have been
+// written: to a regular file none.
+func (w Writer) Write(path string, data []byte) (written int, err error) {
 	if isStandard(path) {
-		_, err := w.Standard.Write(data)
-		return err
+		if written, err = w.Standard.Write(data); err != nil {
+			return written, OutputError(err)
+		}
+		return written, nil
 	}
-	err := keyfile.WriteFile(path, data, w.Replace)
+	err = keyfile.WriteFile(path, data, w.Replace)
+	if err == nil {
+		return len(data), nil
+	}
+	if part := (*keyfile.PartError)(nil); errors.As(err, &part) {
+		written = part.Written
+	}
 	if errors.Is(err, keyfile.ErrExists) {
-		return exit.Errorf(exit.KeyFile, "%w", exit.Plain(err)).WithHint("%s", hintReplace)
+		return written, exit.Errorf(exit.KeyFile, "%w", exit.Plain(err)).WithHint("%s", hintReplace)
 	}
-	return exit.Key(err)
+	return written, exit.Key(err)
 }
 
 func isStandard(path string) bool { return path == "" || path == standard }

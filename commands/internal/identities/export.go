@@ -17,7 +17,8 @@ func (c Choice) Export(out files.Writer, path string) error {
 		return missing(err, name)
 	}
 	defer clear(file)
-	return out.Write(path, file)
+	_, err = out.Write(path, file)
+	return err
 }
 
 // ExportLibotr writes the key of versions 2 and 3 as libotr's private key file, and the instance
@@ -40,11 +41,11 @@ func (c Choice) ExportLibotr(out files.Writer, path, tagsPath string) error {
 		if err != nil {
 			return exit.Key(err)
 		}
-		if err := out.Write(tagsPath, tags); err != nil {
+		if _, err := out.Write(tagsPath, tags); err != nil {
 			return err
 		}
 	}
-	if err := out.Write(path, text); err != nil {
+	if _, err := out.Write(path, text); err != nil {
 		return err
 	}
 	if id.Ed448 != nil {

@@ -91,11 +91,32 @@ func content(t *testing.T, f *os.File) []byte {
 
 func (p *person) publish(n int, contact string) []byte {
 	p.t.Helper()
-	lines, _, err := p.run(nil, "", trust.RequireNew).Publish(n, contact)
+	made, err := p.run(nil, "", trust.RequireNew).Publish(n, contact)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return lines
+	return made.Ensembles
+}
+
+// Of prekeys whose ensembles were not all written, those stay whose ensembles were.
+func TestPrekeysStayWhoseEnsemblesWereWrittenWhole(t *testing.T) {
+	alice := newPerson(t, "alice")
+	r := alice.run(nil, "", trust.RequireNew)
+	made, err := r.Publish(3, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := bytes.IndexByte(made.Ensembles, '\n')
+	for _, test := range []struct{ written, stay int }{
+		{len(made.Ensembles), 3}, {len(made.Ensembles) - 1, 3}, {len(made.Ensembles) - 2, 2}, {first, 1}, {first - 1, 0}, {0, 0},
+	} {
+		if stay, err := r.Withdraw(made, test.written); stay != test.stay || err != nil {
+			t.Errorf("with %d bytes written %d stay, %v; not %d", test.written, stay, err, test.stay)
+		}
+		if list, err := r.List(); err != nil || len(list.Prekeys) != test.stay {
+			t.Errorf("with %d bytes written there are %d, %v; not %d", test.written, len(list.Prekeys), err, test.stay)
+		}
+	}
 }
 
 // send encrypts to one of the ensembles in the file at path.

@@ -10,33 +10,58 @@ import (
 // MaxPrekeys is the maximum number of unused prekeys to store.
 const MaxPrekeys = protocol.MaxPrekeys
 
-// Publish makes n prekeys. It returns their ensembles, one per line, and the number of unused
-// prekeys. With a contact, they accept messages of that contact's keys only.
-func (c *Config) Publish(n int, contact string) (lines []byte, left int, err error) {
+// Prekeys are new prekeys, whose ensembles have to be handed out.
+type Prekeys struct {
+	Ensembles []byte // one per line
+	Unused    int    // the number of unused prekeys, old and new
+	ids       []uint32
+	ends      []int // the offset in Ensembles at which each ends, before its line end
+}
+
+// Publish makes n prekeys. With a contact, they accept messages of that contact's keys only.
+func (c *Config) Publish(n int, contact string) (*Prekeys, error) {
+	made := new(Prekeys)
 	whom := protocol.For{Contact: contact}
 	if contact != "" {
+		var err error
 		if whom.Keys, err = contactKeys(c.Home, contact); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		if len(whom.Keys) == 0 {
-			return nil, 0, exit.Errorf(exit.KeyFile, "no version 4 key of %s is on file", contact).
+			return nil, exit.Errorf(exit.KeyFile, "no version 4 key of %s is on file", contact).
 				WithHint("without one no message could be read; add it with otrpipe contacts add, or leave --contact out")
 		}
 	}
-	err = c.update(func(store *protocol.Store) error {
-		made, err := store.Publish(n, whom)
+	err := c.update(func(store *protocol.Store) error {
+		lines, err := store.Publish(n, whom)
 		if errors.Is(err, protocol.ErrFull) {
 			return exit.Errorf(exit.Failure, "%w", exit.Plain(err)).WithHint("otrpipe prekeys revoke deletes unused ones")
 		} else if err != nil {
 			return exit.Failed(err)
 		}
-		for _, line := range made {
-			lines = append(append(lines, line...), '\n')
+		for _, line := range lines {
+			made.Ensembles = append(made.Ensembles, line...)
+			made.ends = append(made.ends, len(made.Ensembles))
+			made.Ensembles = append(made.Ensembles, '\n')
 		}
-		left = len(store.Prekeys())
+		all := store.Prekeys()
+		made.Unused = len(all)
+		for _, k := range all[len(all)-n:] {
+			made.ids = append(made.ids, k.ID)
+		}
 		return nil
 	})
-	return lines, left, err
+	return made, err
+}
+
+// Withdraw deletes new prekeys that nobody can have got, because only the first written bytes of
+// the ensembles have been written. It returns how many stay.
+func (c *Config) Withdraw(made *Prekeys, written int) (stay int, err error) {
+	for stay < len(made.ends) && made.ends[stay] <= written {
+		stay++
+	}
+	_, err = c.Revoke(false, "", made.ids[stay:])
+	return stay, err
 }
 
 // Revoke deletes unused prekeys: those for a contact, those with an id, or all. It returns how
