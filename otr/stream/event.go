@@ -63,7 +63,7 @@ type (
 	}
 
 	// StreamEnded: one direction of a Stream ended properly: the peer's END came, or ours was
-	// acknowledged.
+	// acknowledged by a peer that has not stopped reading before.
 	StreamEnded struct {
 		Sent  bool  // ours; otherwise the peer's
 		Bytes int64 // the total length of this direction

@@ -30,9 +30,11 @@ type Stream struct {
 	inEnded            bool  // END came: nothing will be added to in
 	taken              int64 // bytes handed to the reader, and taken by Deliver's writer
 	delivering         bool  // Deliver runs, and its writer has not been closed yet
-	inHand             int   // bytes that Deliver's writer has not taken yet
+	inHand             int   // bytes that Deliver's writer has not taken
+	writing            bool  // Deliver's writer may still take them
 	takenGoal          int64 // wake the owner when taken reaches this
 	readStopped        *string
+	dropping           bool  // bytes that arrive are dropped
 	stopping           bool  // readStopped's STOP has yet to be sent
 	readBytes          int64 // bytes that the reader had when it stopped
 }
@@ -108,15 +110,16 @@ func (s *Stream) Deliver(w io.WriteCloser) error {
 			if err := w.Close(); err != nil {
 				return err
 			}
-			s.delivered(true)
+			s.delivered()
 			return nil
 		case err != nil:
 			return err
 		}
-		if _, err := w.Write(buf[:n]); err != nil {
+		_, err = w.Write(buf[:n])
+		s.wrote(err)
+		if err != nil {
 			return err
 		}
-		s.delivered(false)
 	}
 }
 
@@ -124,21 +127,34 @@ func (s *Stream) Deliver(w io.WriteCloser) error {
 func (s *Stream) hand(p []byte) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.delivering = true
+	s.delivering = s.readStopped == nil // after CloseRead, the peer's end need not wait for the writer
 	s.inHand, err = s.await(p)
+	s.writing = s.inHand > 0
 	return s.inHand, err
 }
 
-// delivered counts the bytes in hand as taken.
-func (s *Stream) delivered(closed bool) {
+// wrote counts the bytes in hand as taken, unless err says that the writer has failed. CloseRead
+// may have waited for that.
+func (s *Stream) wrote(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.inHand
-	s.inHand = 0
-	if closed {
-		s.delivering = false
+	s.writing = false
+	if err == nil {
+		n := s.inHand
+		s.inHand = 0
+		s.take(n)
 	}
-	s.take(n)
+	if s.readStopped != nil {
+		s.drop()
+	}
+}
+
+// delivered is called when the writer is closed.
+func (s *Stream) delivered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delivering = false
+	s.take(0)
 }
 
 // take counts n bytes as handed to the reader. The mutex is held.
@@ -192,7 +208,8 @@ func (s *Stream) CloseWrite() error {
 }
 
 // CloseRead stops reading: it tells the peer the reason and asks it to end its direction.
-// Bytes that still arrive are dropped. Our direction goes on.
+// Bytes that still arrive are dropped. Our direction goes on. If Deliver's writer is taking bytes,
+// the peer is told when it has taken them or failed.
 func (s *Stream) CloseRead(reason string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -201,15 +218,23 @@ func (s *Stream) CloseRead(reason string) error {
 	}
 	if s.readStopped == nil {
 		s.readStopped = &reason
-		s.delivering = false
-		s.taken += int64(s.inHand)
-		s.inHand = 0
-		s.stopping, s.readBytes = !s.inEnded, s.taken
-		s.discard()
 		s.readable.Broadcast()
-		s.rouse()
+		if !s.writing {
+			s.drop()
+		}
 	}
 	return nil
+}
+
+// drop drops the bytes that the reader has not taken. The peer learns how many it has taken, also
+// if all bytes had arrived. The mutex is held.
+func (s *Stream) drop() {
+	s.readBytes = s.taken
+	s.taken += int64(s.inHand)
+	s.inHand, s.delivering, s.dropping = 0, false, true
+	s.discard()
+	s.stopping = !s.inEnded || s.taken > s.readBytes
+	s.rouse()
 }
 
 // discard drops received bytes after CloseRead. They count as taken, because otherwise the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -361,25 +362,90 @@ func TestAConfigThatLacksSomethingIsRefused(t *testing.T) {
 	}
 }
 
+// It has not arrived either if the peer's end had come already.
 func TestWhatWasNotReadBeforeAStopHasNotArrived(t *testing.T) {
 	for _, read := range []int{0, 5, 10} {
-		synctest.Test(t, func(t *testing.T) {
-			a, b := cable(t, relay{}, relay{})
-			ea, eb := openPair(t, a, b, setting{}, setting{})
-			handshakeBoth(t, ea, eb)
-			io.WriteString(eb, "ten bytes!")
-			if _, err := io.ReadFull(ea, make([]byte, read)); err != nil {
-				t.Fatal(err)
-			}
-			synctest.Wait() // all of it is there
-			ea.CloseRead("enough")
-			ea.CloseWrite()
-			if err := ea.Wait(); err != nil {
-				t.Errorf("the reader has %v", err)
-			}
-			if err := eb.Wait(); errors.Is(err, ErrStopped) != (read < 10) || err != nil && read == 10 {
-				t.Errorf("of ten bytes %d were read, and the writer has %v", read, err)
-			}
-		})
+		for _, over := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := cable(t, relay{}, relay{})
+				ea, eb := openPair(t, a, b, setting{}, setting{})
+				handshakeBoth(t, ea, eb)
+				io.WriteString(eb, "ten bytes!")
+				if over {
+					eb.CloseWrite()
+				}
+				if _, err := io.ReadFull(ea, make([]byte, read)); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait() // all of it is there
+				ea.CloseRead("enough")
+				ea.CloseWrite()
+				if err := ea.Wait(); err != nil {
+					t.Errorf("the reader has %v", err)
+				}
+				if err := eb.Wait(); errors.Is(err, ErrStopped) != (read < 10) || err != nil && read == 10 {
+					t.Errorf("of ten bytes %d were read, the peer's end had come: %v, and the writer has %v", read, over, err)
+				}
+				all := slices.Contains(eventsOf[StreamEnded](eb), StreamEnded{Sent: true, Bytes: 10})
+				if all != (read == 10) {
+					t.Errorf("of ten bytes %d were read, the peer's end had come: %v, and the writer is told that it was all: %v", read, over, all)
+				}
+			})
+		}
+	}
+}
+
+// A heldWriter takes what is written to it, or fails, when it is released.
+type heldWriter struct {
+	held chan error
+}
+
+func (w heldWriter) Write(b []byte) (int, error) { return len(b), <-w.held }
+
+func (w heldWriter) Close() error { return nil }
+
+// The reader stops while Deliver's writer has bytes in hand. They have arrived if the writer takes
+// them after all.
+func TestWhatAWriterHasInHandAtAStopArrivesIfTheWriterTakesIt(t *testing.T) {
+	for _, over := range []bool{false, true} { // the peer's end has come already
+		for _, failure := range []error{nil, errFull} {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := cable(t, relay{}, relay{})
+				ea, eb := openPair(t, a, b, setting{}, setting{})
+				handshakeBoth(t, ea, eb)
+				w := heldWriter{make(chan error)}
+				delivered := make(chan error, 1)
+				go func() { delivered <- ea.Deliver(w) }()
+				io.WriteString(eb, "ten bytes!")
+				if over {
+					eb.CloseWrite()
+				}
+				synctest.Wait() // all of it is in hand
+				ea.CloseRead("enough")
+				ea.CloseWrite()
+				time.Sleep(time.Second)
+				w.held <- failure
+				start := time.Now()
+				if err := <-delivered; err != failure && (failure != nil || err != ErrClosed) {
+					t.Errorf("Deliver: %v", err)
+				}
+				if err := ea.Wait(); err != nil {
+					t.Errorf("the reader has %v", err)
+				}
+				if err := eb.Wait(); errors.Is(err, ErrStopped) != (failure != nil) || err != nil && failure == nil {
+					t.Errorf("the writer failed with %v, the peer's end had come: %v, and the peer has %v", failure, over, err)
+				}
+				if d := time.Since(start); d > 5*time.Second {
+					t.Errorf("the end took %v", d)
+				}
+				want := int64(10)
+				if failure != nil {
+					want = 0
+				}
+				if n := ea.Stats().ReceivedBytes; n != want {
+					t.Errorf("%d bytes count as received, not %d", n, want)
+				}
+			})
+		}
 	}
 }

@@ -214,7 +214,7 @@ func (s *Stream) followData(r *record) error {
 	defer s.mu.Unlock()
 	s.stats.ReceivedMessages++
 	s.in.push(r.data)
-	if s.readStopped != nil {
+	if s.dropping {
 		s.discard()
 	}
 	s.readable.Broadcast()
@@ -228,7 +228,12 @@ func (s *Stream) followAck(r *record) error {
 	s.acked = r.offset
 	if s.endSent && !s.endAcked && s.acked == s.sent {
 		s.endAcked = true
-		s.report(StreamEnded{Sent: true, Bytes: s.sent})
+		s.mu.Lock()
+		cut := s.cut // then the peer has dropped some of it
+		s.mu.Unlock()
+		if !cut {
+			s.report(StreamEnded{Sent: true, Bytes: s.sent})
+		}
 	}
 	return nil
 }

@@ -85,6 +85,7 @@ func (s *Session) receive(b *stream.Stream, p *Payload) error {
 		go func() {
 			<-p.Application.Exited
 			_ = b.CloseRead("the application has left")
+			_ = p.DoneOut() // a write of which nobody reads the rest ends
 		}()
 	}
 	out := output{payload: p}
