@@ -9,6 +9,7 @@
 //	identities/NAME/private.key     the private keys; an age file if protected
 //	identities/NAME/public.json     the fingerprints, readable without passphrase
 //	identities/NAME/profile-34      the encoded version 4 client profile, for its week
+//	identities/NAME/instance-2      the tag of a second client, which has profile-34-2; up to 8
 //	identities/NAME/offline         prekeys and sessions of messages to people who are away
 //	identities/NAME/offline.lock    held while such a message is read or answered
 //

@@ -12,12 +12,12 @@ import (
 var (
 	ErrNotFound   = errors.New("keyfile: not found")
 	ErrExists     = errors.New("keyfile: exists already")
-	ErrUnsafe     = errors.New("keyfile: unsafe")
-	ErrPassphrase = errors.New("keyfile: passphrase")
+	ErrUnsafe     = errors.New("keyfile: unsafe")     // others have access: an *UnsafeError
+	ErrPassphrase = errors.New("keyfile: passphrase") // it is missing or wrong
 	ErrFormat     = errors.New("keyfile: damaged or foreign file")
 	ErrNewer      = errors.New("keyfile: made by a newer otrpipe")
 	ErrMismatch   = errors.New("keyfile: the public part does not belong to the private part")
-	ErrName       = errors.New("keyfile: name")
+	ErrName       = errors.New("keyfile: name") // it cannot be used: CheckName, CheckContactName
 	ErrChanged    = errors.New("keyfile: changed meanwhile by another process")
 	ErrLocked     = errors.New("keyfile: locked")
 	ErrHome       = errors.New("keyfile: no home folder")

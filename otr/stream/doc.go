@@ -35,6 +35,7 @@
 //	0x6F23 RECEIVED  session id (8); next (8); runs of lost texts: first (8), count (8)
 //	0x6F24 COUNT     session id (8); count (8): the texts sent in that session
 //	0x6F25 LAPSED    no value: the session's keys were too old, its sender stays
+//	0x6F26 AGAIN     session id (8), number (8): for each session in which this text was sent before
 //	0x6F27 REFUSED   no value: the sender refuses the peer's key
 //	0x6F07 CLOSE     no value: the sender has said everything
 //	0x6F08 CLOSED    no value: and reveals every MAC key that it has verified with

@@ -20,7 +20,8 @@ type Event struct {
 	Session SessionID
 	// What is an otr.Event, or a Trusted, Refused, OurKeyRefused, Told, Downgraded,
 	// StreamEnded, Text, LineTooLong, Unencrypted, Unsent, Lost, Late, Unacknowledged,
-	// Undelivered, Delivered or OtherMode. This package's Unencrypted replaces otr.Unencrypted.
+	// Undelivered, Delivered, Draining or OtherMode. This package's Unencrypted replaces
+	// otr.Unencrypted.
 	What fmt.Stringer
 	// Count is 1, or more when this event stands for a flood of events of one kind. Events
 	// that affect trust are always reported, at once and in order.
