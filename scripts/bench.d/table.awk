@@ -46,7 +46,7 @@ END {
 	compare("1 GiB encrypted by age", "Age")
 	compare("1 GiB encrypted by gpg", "Gpg")
 	if (("3", "SshAnswer", 1) in ns)
-		printf "\nOne byte and the byte that it answers with, 20 ms apart: %s in version 4, %s in version 3; through ssh %s. That is %.1f and %.1f times as long.\n",
+		printf "\nOne byte and the byte that answers it, with pauses of 20 ms: %s in version 4, %s in version 3; through ssh %s. That is %.1f and %.1f times as long.\n",
 			figure("4", "Answer", "ms"), figure("3", "Answer", "ms"), figure("3", "SshAnswer", "ms"),
 			ns["4", "Answer", 1] / ns["3", "SshAnswer", 1], ns["3", "Answer", 1] / ns["3", "SshAnswer", 1]
 	cores2("send", "BulkSend")
@@ -101,9 +101,9 @@ function growth(    n, sizes, s, name, most) {
 	}
 	if (("3", "Contacts/100", 1) in ns) {
 		print "\n| how many | time | for each |\n|---|---:|---:|"
-		numbers("a contact looked up among", "Contacts", 1, "100 1000 10000")
+		numbers("a contact looked up; contacts on file", "Contacts", 1, "100 1000 10000")
 		numbers("identities listed", "Identities", 1, "10 100 1000")
-		numbers("sessions in one process: a byte and back in each", "Sessions", 0, "1 10 100")
+		numbers("a byte and back in each session of a process; sessions", "Sessions", 0, "1 10 100")
 	}
 }
 
