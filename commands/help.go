@@ -51,10 +51,12 @@ func manPageOf(words []string) string { return "man " + programName + "-" + word
 
 // shortHelp is printed when no command is given.
 const shortHelp = `
-  otrpipe keygen                          make your keys, once
+  otrpipe send FILE --listen 9000         send a file; shows what the other end types
+  otrpipe keygen                          for all else, make your keys, once
   otrpipe fingerprint                     read this to the other end
-  otrpipe connect --tcp host:9000         talk with it, over TCP or a command
-  otrpipe serve -- cat                    let a program talk with it
+  otrpipe chat --listen 9000              talk with somebody
+  otrpipe connect --tcp host:9000         move bytes, over TCP or a command
+  otrpipe serve -- cat                    let a program talk with the other end
 
 otrpipe --help lists all commands; otrpipe help COMMAND explains one.
 `

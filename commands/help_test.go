@@ -182,6 +182,9 @@ func TestWhoSaysNothingGetsAShortHelp(t *testing.T) {
 	if code != exit.Usage || out != "" || !strings.HasPrefix(help, "otrpipe: otrpipe needs a command\n") || strings.Count(help, "\n") > 10 {
 		t.Errorf("exit code %d, output %q, and on standard error:\n%s", code, out, help)
 	}
+	if send, keygen := strings.Index(help, "\n  otrpipe send "), strings.Index(help, "\n  otrpipe keygen "); send < 0 || keygen < send {
+		t.Errorf("what needs no keys does not come first:\n%s", help)
+	}
 	for _, example := range strings.Split(help, "\n") {
 		for _, line := range commandLines(example) {
 			if _, err := cmdline.Order(testApp(), line[:2]); strings.HasPrefix(example, "  ") && err != nil {
