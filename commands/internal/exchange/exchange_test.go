@@ -161,16 +161,34 @@ func TestFilesGoFromASendingToAReceivingEnd(t *testing.T) {
 func TestWhatCannotBeSentOrReceivedIsRefusedAtOnce(t *testing.T) {
 	p, dir := quiet(t), t.TempDir()
 	missing := filepath.Join(dir, "missing")
+	linked, named := filepath.Join(dir, "linked"), filepath.Join(dir, "named")
+	for _, folder := range []string{linked, named} {
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/", filepath.Join(linked, "root")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(named, "a\nb"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const rename = "--as NAME sends it under another name"
 	for _, test := range []struct {
 		name, file string
 		code       int
+		text, hint string
 	}{
-		{"", "-", exit.Usage},
-		{"", missing, exit.Failure},
-		{"a/b", "-", exit.Failure},
+		{"", "-", exit.Usage, "standard input needs a name: --as NAME", ""},
+		{"", missing, exit.Failure, missing + " cannot be sent: no such file or directory", ""},
+		{"a/b", "-", exit.Failure, `this name is not accepted: "a/b" contains a /`, rename},
+		{"", "/", exit.Failure, `this name is not accepted: "/" contains a /`, rename},
+		{"", linked, exit.Failure, linked + ` cannot be sent: "root" is a link out of the folder`, ""},
+		{"", named, exit.Failure, named + ` cannot be sent: this name is not accepted: "a\nb" has a control character`, ""},
 	} {
-		if _, err := NewSending(p, test.name, []string{test.file}); err == nil || exit.As(err).Code != test.code {
-			t.Errorf("sending %q as %q: %v", test.file, test.name, err)
+		_, err := NewSending(p, test.name, []string{test.file})
+		if e := exit.As(err); err == nil || e.Code != test.code || e.Error() != test.text || e.Hint != test.hint {
+			t.Errorf("sending %q as %q: %v; want %q with the hint %q", test.file, test.name, err, test.text, test.hint)
 		}
 	}
 	_, _, err := NewReceiving(p, io.Discard, missing, 0)

@@ -1,6 +1,8 @@
 package exchange
 
 import (
+	"errors"
+
 	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
@@ -45,8 +47,11 @@ func newItem(p *terminal.IO, name, file string) (*transfer.Item, error) {
 	default:
 		it, err = transfer.NewStream(name, descriptor.Stream{File: p.In})
 	}
-	if err != nil {
-		return nil, exit.As(exit.Failed(err)).WithHint("--%s NAME sends it by another name", AsFlag)
+	switch {
+	case errors.Is(err, transfer.ErrName) && !errors.Is(err, transfer.ErrFolder):
+		return nil, exit.As(exit.Failed(err)).WithHint("--%s NAME sends it under another name", AsFlag)
+	case err != nil:
+		return nil, exit.Failed(err)
 	}
 	return it, nil
 }

@@ -14,7 +14,7 @@ import (
 const maxName = 255
 
 // ErrName says that something cannot be sent or received because of its name.
-var ErrName = errors.New("transfer: a name that is not taken")
+var ErrName = errors.New("transfer: this name is not accepted")
 
 func badName(format string, a ...any) error {
 	return fmt.Errorf("%w: %s", ErrName, fmt.Sprintf(format, a...))
@@ -33,7 +33,7 @@ func checkPart(name string) error {
 	case !utf8.ValidString(name):
 		return badName("%q is not UTF-8", name)
 	case strings.ContainsRune(name, '/'):
-		return badName("%q holds a /", name)
+		return badName("%q contains a /", name)
 	case strings.HasPrefix(name, " ") || strings.HasSuffix(name, " "):
 		return badName("%q has a space at an end", name)
 	case isForeign(name):

@@ -74,7 +74,7 @@ func (it *Item) scan() error {
 	}
 	defer root.Close()
 	if it.entries, err = scan(root); err != nil {
-		return fmt.Errorf("transfer: %s cannot be sent: %w", it.path, err)
+		return fmt.Errorf("transfer: %s cannot be sent: %w", it.path, &folderError{err})
 	}
 	it.files = 0
 	for _, e := range it.entries {

@@ -27,11 +27,18 @@ const (
 
 // ErrFolder says that a folder contains something that cannot be sent, or an archive something
 // that cannot be accepted.
-var ErrFolder = errors.New("transfer: cannot be in a folder that is sent")
+var ErrFolder = errors.New("transfer: the folder has something that cannot be sent")
 
 func badEntry(name, format string, a ...any) error {
-	return fmt.Errorf("%w: %q %s", ErrFolder, name, fmt.Sprintf(format, a...))
+	return &folderError{fmt.Errorf("transfer: %q %s", name, fmt.Sprintf(format, a...))}
 }
+
+// A folderError is an ErrFolder. Its text is that of err, the reason.
+type folderError struct{ err error }
+
+func (e *folderError) Error() string { return e.err.Error() }
+
+func (e *folderError) Unwrap() []error { return []error{ErrFolder, e.err} }
 
 // An entry is a file, a folder or a link inside a folder.
 type entry struct {
