@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -161,21 +162,36 @@ func TestEveryCommandHasAPage(t *testing.T) {
 // pages, since nobody wants to read two to know one command.
 func TestWhatIsTheSameIsSaidInTheSameWords(t *testing.T) {
 	const begin, end = `.\" The flags of connect, serve, encrypt-stream and decrypt-stream: one text.`, `.\" End of the flags.`
-	texts := map[string]string{}
-	for _, name := range []string{commandConnect, commandServe, halves.Encrypt} {
+	// These mean something else where an end has two halves, or serves many callers.
+	differ := []string{"s , Fl -session", "-ephemeral", "-timeout", "-wait"}
+	texts := map[string]map[string]string{} // by flag and text: the pages that have it
+	pages := []string{commandConnect, commandServe, halves.Encrypt}
+	for _, name := range pages {
 		_, text, ok := strings.Cut(manPage(t, "otrpipe-"+name+".1"), begin)
 		text, _, closed := strings.Cut(text, end)
 		if !ok || !closed {
 			t.Fatalf("otrpipe-%s.1 has no such text", name)
 		}
-		texts[text] += " " + name
-	}
-	if len(texts) != 1 {
-		var pages []string
-		for _, in := range texts {
-			pages = append(pages, in)
+		for _, item := range strings.Split(text, "\n.It Fl ") {
+			flag, _, _ := strings.Cut(item, " Ar ")
+			flag, _, _ = strings.Cut(flag, "\n")
+			if texts[flag] == nil {
+				texts[flag] = map[string]string{}
+			}
+			texts[flag][item] += " " + name
 		}
-		t.Errorf("the flags of a stream are explained in other words: in%s", strings.Join(pages, "; in"))
+	}
+	for flag, versions := range texts {
+		switch {
+		case len(versions) > 1 && !slices.Contains(differ, flag):
+			t.Errorf("%q is explained in different words: in%s", flag, strings.Join(slices.Sorted(maps.Values(versions)), "; in"))
+		case len(versions) == 1 && slices.Contains(differ, flag):
+			t.Errorf("%q is explained in the same words everywhere, so it is not an exception", flag)
+		}
+		all := strings.Fields(strings.Join(slices.Collect(maps.Values(versions)), ""))
+		if len(all) != len(pages) {
+			t.Errorf("%q is explained only in %q", flag, all)
+		}
 	}
 }
 
