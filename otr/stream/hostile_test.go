@@ -22,29 +22,46 @@ func (x *stranger) sayText(text string, tlvs ...wire.TLV) {
 	x.out.Write(b)
 }
 
-// awaitAck listens until all texts of the present session below next are acknowledged.
-func (x *stranger) awaitAck(next int64) {
+// acked listens until the transport ends or texts of the present session are acknowledged. It returns
+// the number of the first one that is not; false: the transport has ended.
+func (x *stranger) acked() (next int64, ok bool) {
 	x.t.Helper()
-	session, _ := x.c.Session()
 	for {
 		line, err := x.in.ReadBytes('\n')
 		if err != nil {
-			x.t.Fatal(err)
+			return 0, false
 		}
 		r, err := x.c.Receive(bytes.TrimSuffix(line, []byte("\n")))
 		if err != nil {
 			x.t.Fatal(err)
 		}
+		x.send(r.Send, nil)
+		session, _ := x.c.Session()
 		for _, v := range r.TLVs {
 			if v.Type != typeTextAck {
 				continue
 			}
-			if a, err := parseAck(v.Value); err != nil {
-				x.t.Fatal(err)
-			} else if a.id == session.SSID && a.next == next && len(a.gaps) == 0 {
-				return
+			a, err := parseAck(v.Value)
+			if err != nil || len(a.gaps) > 0 {
+				x.t.Fatal(a, err)
+			}
+			if a.id == session.SSID {
+				return a.next, true
 			}
 		}
+	}
+}
+
+// ackedAtLast listens until the transport ends. It returns how many texts of the present session are
+// acknowledged.
+func (x *stranger) ackedAtLast() (most int64) {
+	x.t.Helper()
+	for {
+		next, ok := x.acked()
+		if !ok {
+			return most
+		}
+		most = max(most, next)
 	}
 }
 
@@ -87,6 +104,46 @@ func TestAnAcknowledgementWaitsForTheTransport(t *testing.T) {
 			t.Errorf("%q, %v", text, err)
 		}
 		time.Sleep(time.Minute)
-		x.awaitAck(1)
+		for next, ok := x.acked(); next != 1; next, ok = x.acked() {
+			if !ok {
+				t.Fatal("the transport has ended")
+			}
+		}
 	})
+}
+
+// A text arrives, and again in the next session, while the reader is dealing with it. It is
+// acknowledged in the next session if the reader does not fail.
+func TestATextThatIsSentAgainIsNotAcknowledgedIfTheReaderLosesIt(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			e, x := meetLines(t, setting{lines: true})
+			session, _ := x.c.Session()
+			x.sayText("hello", number(0))
+			if text, err := e.lines.ReadMessage(nil); string(text) != "hello" || err != nil {
+				t.Fatalf("%q, %v", text, err)
+			}
+			x.send(x.c.Refresh())
+			for now := session; now.SSID == session.SSID; now, _ = x.c.Session() {
+				if _, ok := x.text(); !ok {
+					t.Fatal("the transport has ended")
+				}
+			}
+			x.sayText("hello", number(0), wire.TLV{Type: typeAgain, Value: appendOffset(session.SSID[:], 0)})
+			x.say(wire.TLV{Type: typeAsk})
+			time.Sleep(readWait / 2)
+			if fails {
+				e.lines.CloseRead()
+			}
+			time.Sleep(2 * readWait)
+			x.say(wire.TLV{Type: typeAsk})
+			go func() {
+				time.Sleep(time.Second)
+				e.lines.Close()
+			}()
+			if n := x.ackedAtLast(); (n == 0) != fails {
+				t.Errorf("the reader fails: %v, and %d texts are acknowledged", fails, n)
+			}
+		})
+	}
 }

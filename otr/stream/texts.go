@@ -74,7 +74,15 @@ type sentBefore struct {
 
 // An arrivedText is a text that waits for the reader.
 type arrivedText struct {
-	in     *receivedTexts // nil: it has no number
+	at place
+	// Before the next text, texts came that had been sent in an earlier session too, and had arrived
+	// there. Perhaps they still wait. This is the first one.
+	again place
+}
+
+// A place is the number of a text in a session; zero: it has none.
+type place struct {
+	in     sessionID
 	number int64
 }
 
@@ -234,7 +242,9 @@ func (l *Lines) followTexts(r *textRecords) (fresh bool) {
 	}
 	fresh = true
 	if r.numbered {
-		fresh = !l.cameBefore(r.again)
+		if fresh = !l.cameBefore(r.again); !fresh {
+			l.keepAgain(r)
+		}
 		switch l.currentReceived().arrive(r.number, l.now) {
 		case late:
 			l.report(Late{Texts: 1})
@@ -491,9 +501,21 @@ func (l *Lines) keepToRead(r *textRecords) {
 	l.cameAt = l.now
 	var t arrivedText
 	if r.numbered && len(l.received) > 0 {
-		t = arrivedText{l.currentReceived(), r.number}
+		t.at = place{l.currentReceived().id, r.number}
 	}
 	l.toRead = append(l.toRead, t)
+}
+
+// keepAgain records a text that has arrived before, in an earlier session: it may be one of those that
+// wait for the reader.
+func (l *Lines) keepAgain(r *textRecords) {
+	if len(l.toRead) == 0 {
+		return
+	}
+	last := &l.toRead[len(l.toRead)-1]
+	if id := l.currentReceived().id; last.again.in != id || r.number < last.again.number {
+		last.again = place{id, r.number}
+	}
 }
 
 // dropHeld drops the texts of a peer that never passed its checks.
@@ -541,9 +563,11 @@ func (l *Lines) ackLimit(r *receivedTexts) int64 {
 		return limit
 	}
 	for _, t := range l.toRead {
-		if t.in == r {
-			limit = min(limit, t.number)
-			l.ackHeld = true
+		for _, p := range [...]place{t.at, t.again} {
+			if p.in == r.id && p.number < limit {
+				limit = p.number
+				l.ackHeld = true
+			}
 		}
 	}
 	return limit
