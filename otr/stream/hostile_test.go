@@ -147,3 +147,32 @@ func TestATextThatIsSentAgainIsNotAcknowledgedIfTheReaderLosesIt(t *testing.T) {
 		})
 	}
 }
+
+// Texts came before their sender had passed the comparison of secrets, and a heartbeat said meanwhile
+// that none is acknowledged. They are as soon as the sender has passed.
+func TestTextsThatCameBeforeTheComparisonAreAcknowledgedAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		patient := func(c *Config) { c.Heartbeat, c.Timeout = 10*time.Minute, 0 }
+		ours := func(c *Config) {
+			patient(c)
+			secret("s")(c)
+			c.Heartbeat = time.Minute
+		}
+		ea, eb := openPair(t, a, b, setting{lines: true, config: ours}, setting{lines: true, config: patient})
+		handshakeLines(t, eb.lines)
+		go readTexts(ea.lines)
+		eb.lines.WriteMessage([]byte("hello"))
+		time.Sleep(90 * time.Second)
+		if n := told[Delivered](eb); n != 0 {
+			t.Errorf("%d texts are told as delivered before the comparison", n)
+		}
+		if err := eb.lines.Do(func(c *otr.Conversation) ([][]byte, error) { return c.AnswerSMP([]byte("s")) }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * ackEvery)
+		if n := told[Delivered](eb); n != 1 {
+			t.Errorf("%d texts are told as delivered: %v", n, eb.events())
+		}
+	})
+}

@@ -481,7 +481,8 @@ func (l *Lines) sendStand() {
 // acknowledged. The mark goes with it: if someone drops the mark at the beginning of the
 // session, the peer still learns which versions we offered before its texts are acknowledged.
 func (l *Lines) addStand() {
-	l.owesStand, l.owesAck, l.ackHeld = false, false, false
+	l.owesStand, l.ackHeld = false, false
+	l.owesAck = l.owesAck && !l.isTrusted
 	l.addMark()
 	for _, s := range l.sent {
 		l.addValue(typeCount, func(b []byte) []byte { return appendCount(b, s.id, s.sent) })
