@@ -197,6 +197,8 @@ func TestRecordsOutOfOrderBreakTheStream(t *testing.T) {
 		{"another version", [][]wire.TLV{{{Type: typeHello, Value: append([]byte{1}, appendHello(nil, strangeID, 1, 0x18)[1:]...)}}}},
 		{"a malformed record", [][]wire.TLV{{hello()}, {{Type: typeAck, Value: []byte{1}}}}},
 		{"a malformed record behind a good one", [][]wire.TLV{{hello()}, {data(0, "x"), {Type: typeEnd}}}},
+		{"a record that has no value, with one", [][]wire.TLV{{hello()}, {{Type: typeAsk, Value: []byte{0}}}}},
+		{"REFUSED with a value", [][]wire.TLV{{{Type: typeRefused, Value: []byte{0}}}}},
 		{"more than the window", [][]wire.TLV{{hello()}, {data(0, "0123456789abcdef")}, {data(16, "x")}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

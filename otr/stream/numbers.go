@@ -367,6 +367,9 @@ func parseTextRecords(tlvs []wire.TLV) (r textRecords, err error) {
 				err = fmt.Errorf("%w: number %d", errRecord, r.number)
 			}
 		case typeAgain:
+			if len(r.again) > 0 {
+				return r, badLength("AGAIN", v)
+			}
 			r.again, err = parseAgain(v)
 		case typeTextAck:
 			var a textAck
@@ -379,12 +382,11 @@ func parseTextRecords(tlvs []wire.TLV) (r textRecords, err error) {
 			c := textCount{id: sessionID(v)}
 			c.n, err = parseOffset(v[8:])
 			r.counts = append(r.counts, c)
-		case typeLapsed:
-			r.lapsed = true
-		case typeRefused:
-			r.refused = true
-		case typeAsk:
-			r.ask = true
+		case typeLapsed, typeRefused, typeAsk, typeClose, typeClosed:
+			err = checkEmpty(t)
+			r.lapsed = r.lapsed || t.Type == typeLapsed
+			r.refused = r.refused || t.Type == typeRefused
+			r.ask = r.ask || t.Type == typeAsk
 		case typeHello, typeData, typeAck, typeEnd, typeAbort, typeStop:
 			r.stream = true
 		}

@@ -142,6 +142,11 @@ func TestTextRecordsThatAreNotOfTheirFormAreRefused(t *testing.T) {
 		{Type: typeAgain, Value: id[:]},
 		{Type: typeAgain, Value: appendCount(nil, id, -1)},
 		{Type: typeAgain, Value: make([]byte, 16*(maxAgain+1))},
+		{Type: typeLapsed, Value: []byte{0}},
+		{Type: typeRefused, Value: []byte{0}},
+		{Type: typeAsk, Value: []byte{0}},
+		{Type: typeClose, Value: []byte{0}},
+		{Type: typeClosed, Value: []byte{0}},
 	} {
 		if _, err := parseTextRecords([]wire.TLV{v}); !errors.Is(err, errRecord) {
 			t.Errorf("%04x %x: %v", v.Type, v.Value, err)
@@ -150,6 +155,10 @@ func TestTextRecordsThatAreNotOfTheirFormAreRefused(t *testing.T) {
 	number := wire.TLV{Type: typeNumber, Value: appendOffset(nil, 3)}
 	if _, err := parseTextRecords([]wire.TLV{number, number}); !errors.Is(err, errRecord) {
 		t.Errorf("two numbers: %v", err)
+	}
+	again := wire.TLV{Type: typeAgain, Value: appendCount(nil, id, 3)}
+	if _, err := parseTextRecords([]wire.TLV{again, again}); !errors.Is(err, errRecord) {
+		t.Errorf("two records of earlier sessions: %v", err)
 	}
 }
 

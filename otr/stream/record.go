@@ -94,6 +94,14 @@ func badLength(name string, v []byte) error {
 	return fmt.Errorf("%w: %s of %d bytes", errRecord, name, len(v))
 }
 
+// checkEmpty returns an error if a record without a value has one.
+func checkEmpty(t wire.TLV) error {
+	if len(t.Value) > 0 {
+		return badLength(fmt.Sprintf("the record %#x, which has no value,", t.Type), t.Value)
+	}
+	return nil
+}
+
 func parseOffset(v []byte) (int64, error) {
 	offset := binary.BigEndian.Uint64(v)
 	if offset > math.MaxInt64 {

@@ -111,6 +111,13 @@ func (s *Stream) message(r *otr.Received) {
 	s.records = s.records[:0]
 	for _, t := range r.TLVs {
 		switch t.Type {
+		case typeRefused, typeAsk, typeClose, typeClosed:
+			if err := checkEmpty(t); err != nil {
+				s.end(broken("%w", err), "malformed record")
+				return
+			}
+		}
+		switch t.Type {
 		case typeRefused:
 			s.ourKeyRefused()
 			return
