@@ -115,6 +115,39 @@ func FuzzParseRevealSignature(f *testing.F) { fuzzBody(f, wire.TypeRevealSignatu
 func FuzzParseSignature(f *testing.F)       { fuzzBody(f, wire.TypeSignature) }
 func FuzzParseData(f *testing.F)            { fuzzBody(f, wire.TypeData) }
 
+// FuzzSignedPart encrypts and authenticates any bytes as the signed part of a Reveal Signature
+// or Signature message, as a hostile peer can. Only what the honest peer signs is accepted.
+func FuzzSignedPart(f *testing.F) {
+	bob := newTestEngine(Version3, 1)
+	k := sigKeys{c: [16]byte{1}, m1: [32]byte{2}, m2: [32]byte{3}}
+	theirs, ours := []byte{4}, []byte{5}
+	sig, err := bob.sign(&k, theirs, ours)
+	if err != nil {
+		f.Fatal(err)
+	}
+	honest := bytes.Clone(sig.Encrypted)
+	aesCTR(k.c[:], honest)
+	f.Add(honest)
+	f.Add(append(bytes.Clone(honest), 0))
+	f.Add(honest[:len(honest)-1])
+	f.Fuzz(func(t *testing.T, x []byte) {
+		m := Signature{Encrypted: bytes.Clone(x)}
+		aesCTR(k.c[:], m.Encrypted)
+		m.MAC = k.sum(m.Encrypted)
+		peer, keyID, err := k.verify(m, theirs, ours)
+		switch honestly := bytes.Equal(x, honest); {
+		case honestly && (err != nil || keyID != exchangeKeyID || peer.Fingerprint() != bob.identity.Public().Fingerprint()):
+			t.Fatalf("the honest peer is refused, or taken for another: %d, %v", keyID, err)
+		case !honestly && err == nil:
+			t.Fatalf("%x is accepted", x)
+		case err != nil && (peer != nil || keyID != 0):
+			t.Fatalf("%v, and yet a key and a key id of %d", err, keyID)
+		case err != nil && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrAuthentication):
+			t.Fatal(err)
+		}
+	})
+}
+
 // FuzzEngineReceive passes any message to an engine in each authentication state, with a
 // session. No forgery changes the session.
 func FuzzEngineReceive(f *testing.F) {
