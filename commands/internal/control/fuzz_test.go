@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"reflect"
 	"syscall"
 	"testing"
@@ -91,6 +92,45 @@ func FuzzReceive(f *testing.F) {
 		again := empty()
 		if _, err := d.Receive(again); err != nil || !reflect.DeepEqual(m, again) {
 			t.Fatalf("%+v became %+v: %v", m, again, err)
+		}
+	})
+}
+
+// FuzzHost gives a process any bytes where another has recorded which session it hosts. What is
+// accepted is the same when it is written again, and what is refused names no session.
+func FuzzHost(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "host")
+	name := Name{Home: "/home", Identity: "default", Session: "\x00é\n"}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		f.Fatal(err)
+	}
+	if err := writeHost(path, name); err != nil {
+		f.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`{"Home":"/home","PID":"7"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "host")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var s Silent
+		if !readHost(path, &s) {
+			if s != (Silent{}) {
+				t.Fatalf("refused, and yet %+v", s)
+			}
+			return
+		}
+		if err := writeHost(path, s.Name); err != nil {
+			t.Fatal(err)
+		}
+		var again Silent
+		if !readHost(path, &again) || again.Name != s.Name || again.PID != os.Getpid() {
+			t.Fatalf("%q became %+v, then %+v", text, s, again)
 		}
 	})
 }

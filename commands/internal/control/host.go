@@ -58,11 +58,18 @@ func hostsIn(dir string, filter Filter) (hosts []socketHost) {
 	return hosts
 }
 
+// readHost sets s to what a lock file says about its holder; false: it says nothing, and s is
+// unchanged.
 func readHost(path string, s *Silent) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Size() > maxHost {
 		return false
 	}
 	line, err := os.ReadFile(path)
-	return err == nil && json.Unmarshal(line, s) == nil
+	var read Silent
+	if err != nil || json.Unmarshal(line, &read) != nil {
+		return false
+	}
+	*s = read
+	return true
 }
