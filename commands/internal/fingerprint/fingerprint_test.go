@@ -3,6 +3,7 @@ package fingerprint
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,4 +138,49 @@ func TestAFingerprintIsTakenFromAQRCodesText(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzRead reads any text as fingerprints, as a person may paste it: what is accepted has the
+// digits of the text, and each form of it is read as the same key.
+func FuzzRead(f *testing.F) {
+	for _, digits := range []int{2 * keys.FingerprintLen3, 2 * keys.FingerprintLen4} {
+		fp, err := keys.ParseFingerprint(strings.Repeat("0123456789abcdef", 7)[:digits])
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, text := range []string{Line(fp), Block(fp, "", "known"), Block(fp, "", "") + Block(fp, "", "new"), qrText(fp)} {
+			f.Add(text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		all, err := ParseAll([]string{text})
+		if err != nil {
+			if len(all) > 0 {
+				t.Fatalf("%v, and yet %d keys", err, len(all))
+			}
+			return
+		}
+		if lines := Lines(text); len(lines) != len(all) {
+			t.Fatalf("%d keys in %d lines", len(all), len(lines))
+		}
+		blocks := ""
+		for _, fp := range all {
+			for _, form := range []string{Line(fp), Block(fp, "", "known"), qrText(fp), fp.Hex()} {
+				if again, err := Parse([]string{form}); err != nil || again != fp {
+					t.Fatalf("%q became %v, then %v, %v", form, fp, again, err)
+				}
+			}
+			blocks += Block(fp, "", "")
+		}
+		if again, err := ParseAll([]string{blocks}); err != nil || !slices.Equal(again, all) {
+			t.Fatalf("%q became %v, then %v, %v", text, all, again, err)
+		}
+		digits := 0
+		for _, fp := range all {
+			digits += len(fp.Hex())
+		}
+		if digits > len(text) {
+			t.Fatalf("%d digits from %d bytes", digits, len(text))
+		}
+	})
 }
