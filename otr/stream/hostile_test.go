@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,6 +174,77 @@ func TestTextsThatCameBeforeTheComparisonAreAcknowledgedAfterIt(t *testing.T) {
 		time.Sleep(2 * ackEvery)
 		if n := told[Delivered](eb); n != 1 {
 			t.Errorf("%d texts are told as delivered: %v", n, eb.events())
+		}
+	})
+}
+
+// A stranger learns nothing of what has become of its texts, and the mark in every answer shows
+// first which versions were offered.
+func TestTextsOfAPeerThatHasYetToProveItselfAreNotAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{lines: true, config: secret("the secret")})
+		lines := make(chan []byte, 100)
+		go func() {
+			for {
+				line, err := x.in.ReadBytes('\n')
+				if err != nil {
+					return
+				}
+				lines <- bytes.TrimSuffix(line, []byte("\n"))
+			}
+		}()
+		x.sayText("hello", number(0))
+		time.Sleep(2 * readWait)
+		x.say(wire.TLV{Type: typeAsk})
+		time.Sleep(readWait)
+		acks := 0
+		for len(lines) > 0 {
+			r, err := x.c.Receive(<-lines)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range r.TLVs {
+				if v.Type != typeTextAck {
+					continue
+				}
+				if a, err := parseAck(v.Value); err != nil || a.next != 0 || len(a.gaps) > 0 {
+					t.Errorf("%+v, %v", a, err)
+				}
+				acks++
+			}
+		}
+		if n := e.stats().ReceivedMessages; acks < 2 || n != 1 {
+			t.Errorf("%d acknowledgements, %d texts have come", acks, n)
+		}
+	})
+}
+
+// Nobody reads the texts of a peer that never proves itself, so they must not fill the memory.
+func TestTextsOfAPeerThatNeverProvesItselfTakeBoundedMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{lines: true, config: secret("the secret")})
+		text, n := strings.Repeat("t", linesRoom/10), 60
+		go func() {
+			for i := range n {
+				x.sayText(text, number(int64(i)))
+			}
+		}()
+		time.Sleep(10 * time.Second)
+		if held := e.stats().ReceivedMessages; held < 5 || held > int64(n/2) {
+			t.Errorf("%d texts of %d bytes are held", held, len(text))
+		}
+	})
+}
+
+func TestAPeerThatRefusesOurKeyAgainAndAgainIsToldOfOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meet(t, setting{lines: true, config: func(c *Config) { c.Stay = true }})
+		for range 5 {
+			x.say(wire.TLV{Type: typeRefused})
+		}
+		time.Sleep(time.Second)
+		if n := told[OurKeyRefused](e); n != 1 {
+			t.Errorf("told %d times", n)
 		}
 	})
 }
