@@ -76,7 +76,7 @@ var arrows = map[string][]string{
 	"commands/internal/contacts":        {"commands/internal/exit", "commands/internal/files", "commands/internal/fingerprint", "commands/internal/terminal", "keyfile", "otr/keys"},
 	"commands/internal/ends":            {"commands/internal/control", "commands/internal/events", "commands/internal/exit", "commands/internal/halves", "commands/internal/identities", "commands/internal/live", "commands/internal/options", "commands/internal/secret", "commands/internal/process", "commands/internal/terminal", "commands/internal/transport", "keyfile"},
 	"commands/internal/secret":          {"commands/internal/descriptor", "commands/internal/exit", "commands/internal/terminal"},
-	"commands/internal/offline":         {"commands/internal/descriptor", "commands/internal/events", "commands/internal/exit", "commands/internal/options", "commands/internal/terminal", "commands/internal/trust", "keyfile", "otr", "otr/keys", "otr/offline", "otr/wire"},
+	"commands/internal/offline":         {"commands/internal/descriptor", "commands/internal/events", "commands/internal/exit", "commands/internal/files", "commands/internal/options", "commands/internal/terminal", "commands/internal/trust", "keyfile", "otr", "otr/keys", "otr/offline", "otr/wire"},
 	"commands/internal/process":         {"commands/internal/descriptor", "commands/internal/exit"},
 	"commands/internal/transport":       {"otr/wire"},
 	"commands/internal/trust":           {"commands/internal/exit", "keyfile", "otr/stream", "otr", "otr/keys", "otr/wire"},

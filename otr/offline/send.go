@@ -120,3 +120,10 @@ func (s *Store) Spend(to *Recipient) bool {
 	}
 	return true
 }
+
+// Unspend makes the ensemble of a recipient unused again, because nothing of the message to it has
+// been sent.
+func (s *Store) Unspend(to *Recipient) {
+	digest := to.r.Ensemble.Digest()
+	s.spent = slices.DeleteFunc(s.spent, func(spent spentEnsemble) bool { return spent.digest == digest })
+}

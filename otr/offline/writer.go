@@ -16,6 +16,9 @@ import (
 // that the cost of storing does not matter.
 const Ahead = 256
 
+// MaxGap is how many messages of a session may be missing before one that the receiver can read.
+const MaxGap = v4.MaxGap
+
 // A WriterConfig configures a Writer.
 type WriterConfig struct {
 	// Save stores the session as it will be after ahead more messages; see Store.Put. It is
@@ -33,15 +36,16 @@ type WriterConfig struct {
 // finished lines, each with its line end. Only one goroutine may use it. Its first error
 // sticks.
 type Writer struct {
-	config WriterConfig
-	t      *Session
-	stored int // messages that may be sent before the next call of Save
-	head   Head
-	begun  bool
-	ended  bool
-	offset int64
-	texts  int64
-	err    error
+	config   WriterConfig
+	t        *Session
+	stored   int // messages that may be sent before the next call of Save
+	messages int
+	head     Head
+	begun    bool
+	ended    bool
+	offset   int64
+	texts    int64
+	err      error
 
 	tlvs   []wire.TLV
 	sealed []byte
@@ -210,8 +214,12 @@ func (w *Writer) ready() bool {
 		return false
 	}
 	w.stored--
+	w.messages++
 	return true
 }
+
+// Messages returns how many messages have been encrypted.
+func (w *Writer) Messages() int { return w.messages }
 
 // append appends the line or lines of a finished message. An error goes into w.err.
 func (w *Writer) append(b, msg []byte) []byte {

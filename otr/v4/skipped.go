@@ -13,6 +13,8 @@ const (
 	// message that claims so many costs several milliseconds of hashing, so there is a budget
 	// for forged ones.
 	maxSkip = 1000
+	// MaxGap is maxSkip for a sender, who has to know how many messages it may lose.
+	MaxGap = maxSkip
 	// freeSkip is how many may be missing without using that budget: hashing for them takes
 	// about as long as reading the line.
 	freeSkip = 32

@@ -10,6 +10,7 @@ import (
 	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/files"
 	"otrpipe/commands/internal/terminal"
 	protocol "otrpipe/otr/offline"
 	"otrpipe/otr/wire"
@@ -46,6 +47,7 @@ func IsMessage(f *os.File) bool {
 
 // Receive reads one message and writes its plaintext.
 func (c *Config) Receive() error {
+	defer descriptor.PipeErrors()()
 	c.event(events.Record{Event: events.Started, Identity: c.Identity.Name, Mode: c.mode(), PID: os.Getpid()})
 	return c.ended(c.receive())
 }
@@ -190,7 +192,8 @@ func (r *reading) write(plaintext []byte) error {
 	n, err := r.out.Write(plaintext)
 	r.written += int64(n)
 	if err != nil {
-		return exit.Errorf(exit.Failure, "%w; the output is incomplete: it ends after %s", outputError(err), terminal.Count(int(r.written), "byte")).
+		e := files.OutputError(err)
+		return exit.Errorf(e.Code, "%w; the output is incomplete: it ends after %s", e, terminal.Count(int(r.written), "byte")).
 			WithHint("the message can be read again, into an output that has room for it")
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/files"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/keyfile"
 	"otrpipe/otr/keys"
@@ -29,6 +30,7 @@ const shownRefusals = 5
 // Send encrypts the input to one of the ensembles in file, whose name is path. instance, if not
 // 0, selects an instance of the recipient.
 func (c *Config) Send(file []byte, path string, instance uint32) error {
+	defer descriptor.PipeErrors()()
 	c.event(events.Record{Event: events.Started, Identity: c.Identity.Name, Mode: c.mode(), PID: os.Getpid()})
 	return c.ended(c.send(file, path, instance))
 }
@@ -63,47 +65,85 @@ func (c *Config) send(file []byte, path string, instance uint32) error {
 	if err := c.meet(peer{fingerprint: to.Fingerprint(), instance: to.InstanceTag()}, "encrypting to"); err != nil {
 		return err
 	}
-	t, line, err := c.take(to, valid, path)
+	b, err := c.take(to, valid, path)
 	if err != nil {
 		return err
 	}
-	return c.write(t, line)
+	defer b.file.close()
+	w := &writing{Config: c, session: b.session, firstOut: b.file.close}
+	if err := w.message(b.line); err != nil {
+		return c.abandon(b, w, err)
+	}
+	return w.finish()
+}
+
+// A beginning is a session with somebody who is away, of which nothing has been written yet.
+type beginning struct {
+	session *protocol.Session
+	line    []byte // the line that begins its first message
+	used    *protocol.Recipient
+	file    *ensembleFile // open and locked until the line has been written
 }
 
 // take begins a session with the owner of to, using any of their ensembles, because another
 // process may have taken to meanwhile. It marks the ensemble as used in the file, if possible,
 // and in the home, so that the home never uses it again whatever happens to the file.
-func (c *Config) take(to *protocol.Recipient, valid []*protocol.Recipient, path string) (t *protocol.Session, line []byte, err error) {
-	file := openEnsembles(path)
-	defer file.close()
-	var marked *protocol.Recipient
-	err = c.update(func(store *protocol.Store) error {
+func (c *Config) take(to *protocol.Recipient, valid []*protocol.Recipient, path string) (*beginning, error) {
+	b := &beginning{file: openEnsembles(path)}
+	err := c.update(func(store *protocol.Store) error {
 		for {
 			to, err := store.Choose(valid, []keys.Fingerprint{to.Fingerprint()}, to.InstanceTag())
 			if err != nil {
 				return chooseError(err, valid, path, true)
 			}
-			there, err := file.mark(to)
+			there, err := b.file.mark(to)
 			if err != nil {
 				c.Detail("%s cannot be marked, only the home knows which ensembles are used: %v", path, exit.Plain(err))
-				file.close()
+				b.file.close()
 			}
 			if !there {
 				valid = slices.DeleteFunc(slices.Clone(valid), func(r *protocol.Recipient) bool { return r == to })
 				continue
 			}
-			marked = to
-			if t, line, err = store.Write(to); err != nil {
+			b.used = to
+			if b.session, b.line, err = store.Write(to); err != nil {
 				return err
 			}
-			t.Contact = c.Trust.Contact
-			return store.Put(t, 0)
+			b.session.Contact = c.Trust.Contact
+			return store.Put(b.session, 0)
 		}
 	})
-	if err != nil && marked != nil {
-		file.unmark()
+	if err != nil {
+		if b.used != nil {
+			b.file.unmark()
+		}
+		b.file.close()
+		return nil, err
 	}
-	return t, line, err
+	return b, nil
+}
+
+// abandon forgets a session whose first message could not be written whole, because nobody can read
+// that message or a later one. If nothing of it was written, its ensemble is unused again. It
+// completes the error with what the user can do.
+func (c *Config) abandon(b *beginning, w *writing, failed error) error {
+	unused := w.written == 0
+	err := c.update(func(store *protocol.Store) error {
+		store.Forget(b.session)
+		if unused {
+			store.Unspend(b.used)
+		}
+		return nil
+	})
+	e := exit.As(failed)
+	switch {
+	case err != nil:
+		return e.WithHint("session %s is of no use, and cannot be deleted: %v; otrpipe prekeys revoke %s deletes it", b.session.ID(), err, b.session.ID())
+	case unused:
+		b.file.unmark()
+		return e.WithHint("nothing was written, and the ensemble is unused again")
+	}
+	return e.WithHint("what was written is no message: its end is missing; the same command writes it anew, to another ensemble")
 }
 
 // wanted returns the keys that the flags name, which select an owner in a file of several
@@ -152,6 +192,7 @@ func chooseError(err error, valid []*protocol.Recipient, path string, used bool)
 // Reply encrypts the input in a stored session. name is the session's id, the beginning of that,
 // or the session's contact.
 func (c *Config) Reply(name string) error {
+	defer descriptor.PipeErrors()()
 	c.event(events.Record{Event: events.Started, Identity: c.Identity.Name, Mode: c.mode(), PID: os.Getpid()})
 	return c.ended(c.reply(name))
 }
@@ -184,7 +225,32 @@ func (c *Config) reply(name string) error {
 	if err := c.meet(peer{t.Fingerprint(), t.ID(), t.PeerInstance()}, "encrypting to"); err != nil {
 		return err
 	}
-	return c.write(t, nil)
+	w := &writing{Config: c, session: t}
+	if err := w.message(nil); err != nil {
+		return c.giveUp(w, err)
+	}
+	return w.finish()
+}
+
+// giveUp stores the session of a reply that could not be written whole. Messages that were encrypted
+// are lost to the session, written or not: their keys must not be used again. The state that was
+// stored ahead of them would lose more of them, and the peer can read on after a limited gap only.
+func (c *Config) giveUp(w *writing, failed error) error {
+	e := exit.As(failed)
+	if w.writer.Messages() == 0 {
+		return e
+	}
+	id := w.session.ID()
+	// With its last message the session here has ended, but what was stored ahead has not.
+	if !w.session.Ended() {
+		if err := c.put(w.session, 0); err != nil {
+			c.Warn("session %s cannot be stored: %v", id, exit.Plain(err))
+		}
+	}
+	if w.writer.Messages() > protocol.MaxGap {
+		return e.WithHint("what was written is no message: its end is missing; so much of session %s is lost that the peer cannot read what comes after it: write with --to instead", id)
+	}
+	return e.WithHint("what was written is no message: its end is missing; the same command writes it anew")
 }
 
 func (c *Config) mode() string {
@@ -194,12 +260,22 @@ func (c *Config) mode() string {
 	return "stream"
 }
 
-// write writes first, the line that begins the message, and then the input encrypted in the
-// session t.
-func (c *Config) write(t *protocol.Session, first []byte) error {
-	config := protocol.WriterConfig{Save: c.put, MaxLine: c.MaxSize, Rand: rand.Reader}
-	w, err := protocol.NewWriter(t, protocol.Head{Size: inputSize(c.In)}, config)
-	if err != nil {
+// A writing is a message that is being written.
+type writing struct {
+	*Config
+	session  *protocol.Session
+	firstOut func() // called when the line that begins the message has been written; nil: there is none
+	writer   *protocol.Writer
+	written  int64 // how many bytes the output has taken
+	sent     int64 // how many bytes of the input these are
+	unsent   error // not nil: the message is whole, but texts of the input are missing
+}
+
+// message writes first, the line that begins the message, and then the input encrypted in the
+// session, to its end. After an error the message is incomplete.
+func (w *writing) message(first []byte) (err error) {
+	config := protocol.WriterConfig{Save: w.put, MaxLine: w.MaxSize, Rand: rand.Reader}
+	if w.writer, err = protocol.NewWriter(w.session, protocol.Head{Size: inputSize(w.In)}, config); err != nil {
 		return exit.Failed(err)
 	}
 	if first != nil {
@@ -207,28 +283,30 @@ func (c *Config) write(t *protocol.Session, first []byte) error {
 		if err != nil {
 			return exit.Failed(err)
 		}
-		if err := c.out(lines); err != nil {
+		if err := w.out(lines); err != nil {
 			return err
 		}
+		w.firstOut()
 	}
-	move := c.writeStream
-	if c.Texts {
-		move = c.writeTexts
+	if w.Texts {
+		return w.texts()
 	}
-	sent, err := move(w)
-	if err != nil {
+	return w.stream()
+}
+
+// finish stores the session in its state after the message, which is whole.
+func (w *writing) finish() error {
+	t := w.session
+	if err := w.put(t, 0); err != nil {
 		return err
 	}
-	if err := c.put(t, 0); err != nil {
-		return err
-	}
-	c.event(events.Record{Event: events.StreamEnded, Direction: "sent", Bytes: &sent})
+	w.event(events.Record{Event: events.StreamEnded, Direction: "sent", Bytes: &w.sent})
 	if t.Ended() {
-		c.Detail("the session is ended: no reply can be read")
-		return nil
+		w.Detail("the session is ended: no reply can be read")
+	} else {
+		w.Note("session %s is kept: otrpipe decrypt-stream reads a reply, otrpipe encrypt-stream --reply-to %.8s sends more", t.ID(), t.ID())
 	}
-	c.Note("session %s is kept: otrpipe decrypt-stream reads a reply, otrpipe encrypt-stream --reply-to %.8s sends more", t.ID(), t.ID())
-	return nil
+	return w.unsent
 }
 
 // inputSize returns the number of bytes left to read in a regular file, and -1 for others.
@@ -244,43 +322,43 @@ func inputSize(f *os.File) int64 {
 	return info.Size() - at
 }
 
-func (c *Config) writeStream(w *protocol.Writer) (sent int64, err error) {
+func (w *writing) stream() error {
 	piece := make([]byte, protocol.BulkLen)
 	defer clear(piece)
-	size := inputSize(c.In)
-	meter := c.newMeter("encrypted")
+	size := inputSize(w.In)
+	meter := w.newMeter("encrypted")
 	defer meter.End()
-	meter.Show(c.Trust.Contact, 0, size)
+	meter.Show(w.Trust.Contact, 0, size)
 	var lines []byte
 	for {
-		n, err := io.ReadFull(descriptor.Stream{File: c.In}, piece)
+		n, err := io.ReadFull(descriptor.Stream{File: w.In}, piece)
 		if n > 0 {
 			var writeErr error
-			if lines, writeErr = w.Write(lines[:0], piece[:n]); writeErr != nil {
-				return sent, exit.Failed(writeErr)
+			if lines, writeErr = w.writer.Write(lines[:0], piece[:n]); writeErr != nil {
+				return exit.Failed(writeErr)
 			}
-			if writeErr := c.out(lines); writeErr != nil {
-				return sent, writeErr
+			if writeErr := w.out(lines); writeErr != nil {
+				return writeErr
 			}
-			sent += int64(n)
-			meter.Show(c.Trust.Contact, sent, size)
+			w.sent += int64(n)
+			meter.Show(w.Trust.Contact, w.sent, size)
 		}
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			break
 		} else if err != nil {
-			return sent, readError(err)
+			return readError(err)
 		}
 	}
-	if lines, err = w.End(lines[:0], c.Last); err != nil {
-		return sent, exit.Failed(err)
+	lines, err := w.writer.End(lines[:0], w.Last)
+	if err != nil {
+		return exit.Failed(err)
 	}
-	return sent, c.out(lines)
+	return w.out(lines)
 }
 
-func (c *Config) writeTexts(w *protocol.Writer) (sent int64, err error) {
-	in := bufio.NewReaderSize(descriptor.Stream{File: c.In}, protocol.MaxText+2)
+func (w *writing) texts() error {
+	in := bufio.NewReaderSize(descriptor.Stream{File: w.In}, protocol.MaxText+2)
 	var lines []byte
-	var unsent error
 	for number := 1; ; number++ {
 		line, err := in.ReadSlice('\n')
 		tooLong := errors.Is(err, bufio.ErrBufferFull)
@@ -290,50 +368,45 @@ func (c *Config) writeTexts(w *protocol.Writer) (sent int64, err error) {
 		if line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")); err == nil || len(line) > 0 {
 			switch {
 			case tooLong || len(line) > protocol.MaxText:
-				c.Warn("line %d of the input is not sent: it is too long", number)
-				unsent = exit.Errorf(exit.Broken, "not everything of our input was sent")
+				w.Warn("line %d of the input is not sent: it is too long", number)
+				w.unsent = exit.Errorf(exit.Broken, "not everything of our input was sent")
 			case bytes.IndexByte(line, 0) >= 0:
-				c.Warn("line %d of the input is not sent: it has a NUL", number)
-				unsent = exit.Errorf(exit.Broken, "not everything of our input was sent")
+				w.Warn("line %d of the input is not sent: it has a NUL", number)
+				w.unsent = exit.Errorf(exit.Broken, "not everything of our input was sent")
 			case len(line) > 0:
 				var writeErr error
-				if lines, writeErr = w.Text(lines[:0], line); writeErr != nil {
-					return sent, exit.Failed(writeErr)
+				if lines, writeErr = w.writer.Text(lines[:0], line); writeErr != nil {
+					return exit.Failed(writeErr)
 				}
-				if writeErr := c.out(lines); writeErr != nil {
-					return sent, writeErr
+				if writeErr := w.out(lines); writeErr != nil {
+					return writeErr
 				}
-				sent += int64(len(line))
+				w.sent += int64(len(line))
 			}
 		}
 		if err == io.EOF {
 			break
 		} else if err != nil {
-			return sent, readError(err)
+			return readError(err)
 		}
 	}
-	if lines, err = w.EndTexts(lines[:0], c.Last); err != nil {
-		return sent, exit.Failed(err)
+	lines, err := w.writer.EndTexts(lines[:0], w.Last)
+	if err != nil {
+		return exit.Failed(err)
 	}
-	if err := c.out(lines); err != nil {
-		return sent, err
-	}
-	return sent, unsent
+	return w.out(lines)
 }
 
 func readError(err error) error {
-	return exit.Errorf(exit.Failure, "reading the plaintext: %w", err).
-		WithHint("what was written so far is no message: its end is missing")
+	return exit.Errorf(exit.Failure, "reading the plaintext: %w", err)
 }
 
 // out writes lines to standard output in order.
-func (c *Config) out(lines []byte) error {
-	if _, err := (descriptor.Stream{File: c.Out}).Write(lines); err != nil {
-		return outputError(err)
+func (w *writing) out(lines []byte) error {
+	n, err := descriptor.Stream{File: w.Out}.Write(lines)
+	w.written += int64(n)
+	if err != nil {
+		return files.OutputError(err)
 	}
 	return nil
-}
-
-func outputError(err error) error {
-	return exit.Errorf(exit.Failure, "writing the output: %w", err)
 }

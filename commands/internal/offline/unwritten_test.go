@@ -1,0 +1,186 @@
+//go:build unix
+
+package offline
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/trust"
+	protocol "otrpipe/otr/offline"
+	"otrpipe/testscripts/slowtest"
+)
+
+// closedPipe is the exit code for an output that nobody reads any more.
+const closedPipe = 141
+
+// toNobody makes the output of a run a pipe whose reader leaves after so many bytes.
+func toNobody(t *testing.T, r *run, after int64) {
+	t.Helper()
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan struct{})
+	read := func() {
+		io.CopyN(io.Discard, in, after)
+		in.Close()
+		close(left)
+	}
+	if after == 0 {
+		read()
+	} else {
+		go read()
+	}
+	r.Out = out
+	t.Cleanup(func() {
+		out.Close()
+		<-left
+	})
+}
+
+func hinted(t *testing.T, err error, code int, hint string) {
+	t.Helper()
+	var e *exit.Error
+	if !errors.As(err, &e) || e.Code != code || !strings.Contains(e.Hint, hint) {
+		t.Errorf("%v, not %d with the hint %q", err, code, hint)
+		if e != nil {
+			t.Errorf("its code is %d, its hint %q", e.Code, e.Hint)
+		}
+	}
+}
+
+// sessions returns how many sessions the person has.
+func (p *person) sessions() int {
+	p.t.Helper()
+	list, err := p.run(nil, "", trust.RequireNew).List()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return len(list.Sessions)
+}
+
+func TestAnEnsembleIsUnusedAgainWhereNothingOfTheMessageWasWritten(t *testing.T) {
+	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
+	ensembles := alice.publish(1, "")
+	path := file(t, ensembles)
+	for range 2 {
+		r := bob.run([]byte("hello"), "alice", trust.RequireNew)
+		toNobody(t, r, 0)
+		hinted(t, r.Send(ensembles, path, 0), closedPipe, "the ensemble is unused again")
+		if after, _ := os.ReadFile(path); !bytes.Equal(after, ensembles) {
+			t.Error("the ensemble is marked as used")
+		}
+		// Otherwise --reply-to would write in a session of which alice knows nothing.
+		if n := bob.sessions(); n != 0 {
+			t.Errorf("%d sessions are kept", n)
+		}
+	}
+	if got, err := alice.receive(bob.mustSend(path, "hello", "alice"), "bob", trust.RequireNew); err != nil || got != "hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// Alice may have begun to read it, and then the ensemble is used.
+func TestAnEnsembleStaysUsedWhereAPartOfTheMessageWasWritten(t *testing.T) {
+	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
+	ensembles := alice.publish(2, "")
+	path := file(t, ensembles)
+	for _, texts := range []bool{false, true} {
+		r := bob.run(bytes.Repeat([]byte("a line\n"), 50_000), "alice", trust.RequireNew)
+		r.Texts = texts
+		toNobody(t, r, 5000) // the beginning has some 2,100 characters
+		hinted(t, r.Send(ensembles, path, 0), closedPipe, "the same command writes it anew, to another ensemble")
+		if n := bob.sessions(); n != 0 {
+			t.Errorf("%d sessions are kept", n)
+		}
+	}
+	if after, _ := os.ReadFile(path); bytes.Count(after, []byte(protocol.UsedMark)) != 2 {
+		t.Errorf("not both ensembles are marked:\n%s", after)
+	}
+	_, err := bob.send(path, "hello", "alice")
+	mustBe(t, err, exit.Failure, "no unused ensemble")
+}
+
+// conversation has two people with a session in which alice can write to bob, and bob to alice.
+func conversation(t *testing.T) (alice, bob *person) {
+	t.Helper()
+	alice, bob = newPerson(t, "alice"), newPerson(t, "bob")
+	lines := bob.mustSend(file(t, alice.publish(1, "")), "hello", "alice")
+	if _, err := alice.receive(lines, "bob", trust.RequireNew); err != nil {
+		t.Fatal(err)
+	}
+	return alice, bob
+}
+
+// reply is read by the other person, whose error is returned.
+func (p *person) reply(to string, other *person) error {
+	p.t.Helper()
+	r := p.run([]byte("thanks"), "", trust.RequireNew)
+	if err := r.Reply(to); err != nil {
+		p.t.Fatal(err)
+	}
+	got, err := other.receive(content(p.t, r.out), p.id.Name, trust.RequireNew)
+	if err == nil && got != "thanks" {
+		p.t.Errorf("%q was read", got)
+	}
+	return err
+}
+
+// However often a reply fails, the one that is written can be read.
+func TestRepliesThatCannotBeWrittenCanBeRepeated(t *testing.T) {
+	alice, bob := conversation(t)
+	for range 5 {
+		r := alice.run([]byte("thanks"), "", trust.RequireNew)
+		toNobody(t, r, 0)
+		hinted(t, r.Reply("bob"), closedPipe, "the same command writes it anew")
+	}
+	// The only message of this one ends the session.
+	r := alice.run(nil, "", trust.RequireNew)
+	r.Last = true
+	toNobody(t, r, 0)
+	hinted(t, r.Reply("bob"), closedPipe, "the same command writes it anew")
+	if err := alice.reply("bob", bob); err != nil {
+		t.Error(err)
+	}
+}
+
+// The text that cannot be sent is left out, and the session goes on all the same.
+func TestTextsThatAreNotSentCostTheSessionNothing(t *testing.T) {
+	slowtest.SkipShort(t)
+	alice, bob := conversation(t)
+	for i := range 5 {
+		r := alice.run([]byte("one\nt\x00wo\n"), "", trust.RequireNew)
+		r.Texts, r.Last = true, i == 4
+		mustBe(t, r.Reply("bob"), exit.Broken, "not everything of our input was sent")
+		if i == 4 {
+			read := bob.run(content(t, r.out), "alice", trust.RequireNew)
+			read.Texts = true
+			if err := read.Receive(); err != nil || string(content(t, read.out)) != "one\n" {
+				t.Errorf("%q, %v", content(t, read.out), err)
+			}
+		}
+	}
+	if n := alice.sessions(); n != 0 {
+		t.Errorf("after its end %d sessions are kept", n)
+	}
+}
+
+// A reply that is lost may be longer than the gap over which the peer can read on.
+func TestAReplyThatIsLostAndTooLongIsToldToTheUser(t *testing.T) {
+	slowtest.SkipShort(t)
+	alice, bob := conversation(t)
+	long := make([]byte, (protocol.MaxGap+100)*protocol.PieceLen)
+	r := alice.run(long, "", trust.RequireNew)
+	toNobody(t, r, int64(len(long)*5/4))
+	hinted(t, r.Reply("bob"), closedPipe, "the peer cannot read what comes after it: write with --to instead")
+	mustBe(t, alice.reply("bob", bob), exit.Failure, "too many messages before it are missing")
+	if err := bob.reply("alice", alice); err != nil {
+		t.Errorf("what the peer writes can be read all the same: %v", err)
+	}
+}
