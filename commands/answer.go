@@ -8,6 +8,7 @@ import (
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/files"
+	"otrpipe/commands/internal/secret"
 	"otrpipe/commands/internal/terminal"
 )
 
@@ -90,12 +91,28 @@ func valueOf(c *cli.Context, flag string) *string {
 	return &value
 }
 
-// noArguments refuses arguments to a command that takes none.
-func noArguments(c *cli.Context) error {
-	if c.Args().Present() {
-		return exit.Errorf(exit.Usage, "%s takes no argument, not %q", c.Command.HelpName, c.Args().First())
+// noArguments refuses arguments to a command that takes none. instead is what an argument was
+// probably meant for: the flag whose value it should be, or "<" for a file to read; "": unknown.
+func noArguments(c *cli.Context, instead string) error {
+	if !c.Args().Present() {
+		return nil
 	}
-	return nil
+	err := exit.Errorf(exit.Usage, "%s takes no argument, not %q", c.Command.HelpName, c.Args().First())
+	if instead != "" && c.NArg() == 1 {
+		return err.WithHint("did you mean %s %s %s?", c.Command.HelpName, instead, exit.ShellWord(c.Args().First()))
+	}
+	return err
+}
+
+// noSecret is noArguments for a command that reads a secret. The argument may be that secret, so
+// the error does not repeat it. flag begins the names of the flags that say where the secret is.
+func noSecret(c *cli.Context, flag string) error {
+	if !c.Args().Present() {
+		return nil
+	}
+	return exit.Errorf(exit.Usage, "%s takes no argument", c.Command.HelpName).
+		WithHint("a secret is never an argument: it is asked for at the terminal, or given with --%s%s or --%s%s",
+			flag, secret.FileFlag, flag, secret.FDFlag)
 }
 
 // oneFile returns the only argument of a command that takes a file.

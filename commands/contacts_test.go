@@ -53,6 +53,8 @@ func TestAContactThatCannotBeIsRefused(t *testing.T) {
 	}{
 		{exit.Usage, "takes NAME FINGERPRINT", []string{"add"}},
 		{exit.Usage, "takes a name and a fingerprint", []string{"add", "dave"}},
+		{exit.Usage, "hint: the name comes first: otrpipe contacts add NAME FINGERPRINT$", []string{"add", key3, "dave"}},
+		{exit.Usage, "hint: a fingerprint has 40 hexadecimal digits", []string{"add", "eve", "dave"}},
 		{exit.Usage, "39 hexadecimal digits, not 40 or 112", []string{"add", "dave", key3[1:]}},
 		{exit.Usage, "'x' is no hexadecimal digit", []string{"add", "dave", key3[1:] + "x"}},
 		{exit.Usage, "a fingerprint of version 4 with the digits of version 3", []string{"add", "dave", "OTRv4 " + key3}},

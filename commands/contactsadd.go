@@ -21,6 +21,9 @@ func contactsAddCommand() *cli.Command {
 					WithHint("the fingerprint is what otrpipe fingerprint prints at the other end")
 			}
 			fps, err := fingerprint.ParseAll(rest)
+			if _, swapped := fingerprint.Read(contact); err != nil && swapped == nil {
+				return exit.As(err).WithHint("the name comes first: %s NAME FINGERPRINT", c.Command.HelpName)
+			}
 			if err != nil {
 				return err
 			}

@@ -12,7 +12,7 @@ func contactsListCommand() *cli.Command {
 			"  otrpipe contacts list --json",
 		Flags: []cli.Flag{jsonFlag()},
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := noArguments(c, ""); err != nil {
 				return err
 			}
 			list, err := contactsOf(c).All()

@@ -35,7 +35,7 @@ func decryptStream(c *cli.Context) error {
 	if !c.Bool(flagOffline) && !offline.IsMessage(ioOf(c).In) {
 		return runHalf(c, halves.Decrypt)
 	}
-	if err := noArguments(c); err != nil {
+	if err := noArguments(c, "<"); err != nil {
 		return err
 	}
 	config, err := offlineConfig(c)

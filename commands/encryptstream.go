@@ -57,7 +57,7 @@ func encryptStream(c *cli.Context) error {
 }
 
 func encryptOffline(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
+	if err := noArguments(c, "<"); err != nil {
 		return err
 	}
 	if c.IsSet(flagTo) && c.IsSet(flagReplyTo) {

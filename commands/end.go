@@ -190,7 +190,7 @@ func checkWay(c *cli.Context, name string, command, dialled bool) error {
 
 // runHalf runs encrypt-stream or decrypt-stream.
 func runHalf(c *cli.Context, role string) error {
-	if err := noArguments(c); err != nil {
+	if err := noArguments(c, "<"); err != nil {
 		return err
 	}
 	e, err := newEnd(c, nil)

@@ -41,7 +41,7 @@ func extraKeyCommand() *cli.Command {
 }
 
 func runExtraKey(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
+	if err := noArguments(c, "-s"); err != nil {
 		return err
 	}
 	request := &control.ExtraKey{Received: c.Bool(flagReceived)}

@@ -34,7 +34,7 @@ func fingerprintCommand() *cli.Command {
 			&cli.BoolFlag{Name: flagQR, Usage: "draw a QR code too", DisableDefaultText: true},
 		)),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := noArguments(c, "--contact"); err != nil {
 				return err
 			}
 			if c.Bool(flagJSON) && c.Bool(flagQR) {

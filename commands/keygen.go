@@ -12,7 +12,7 @@ func keygenCommand() *cli.Command {
 			"  otrpipe keygen -i work --protect",
 		Flags: append([]cli.Flag{identityFlag(), protectFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags()...),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := noArguments(c, "-i"); err != nil {
 				return err
 			}
 			made, err := identityOf(c).Generate(c.Bool(flagKeepForging))

@@ -33,7 +33,9 @@ func TestAnIdentityIsMadeShownAndRemoved(t *testing.T) {
 	}
 	p.run("keygen").refused(exit.KeyFile, "exists already")
 	p.run("keygen", "-i", "").refused(exit.Usage, "--identity: ")
-	p.run("keygen", "argument").refused(exit.Usage, `takes no argument, not "argument"`)
+	p.run("keygen", "argument").refused(exit.Usage, `takes no argument, not "argument"\notrpipe: hint: did you mean otrpipe keygen -i argument\?`)
+	p.run("fingerprint", "bob").refused(exit.Usage, `hint: did you mean otrpipe fingerprint --contact bob\?`)
+	p.run("keys", "export", "one", "two").refused(exit.Usage, `takes no argument, not "one"\n\z`)
 
 	p.run("fingerprint").is(exit.OK).answers(`^OTRv3 ([0-9A-F]{8} ){4}[0-9A-F]{8}\nOTRv4 ([0-9A-F]{8} ){13}[0-9A-F]{8}\n$`)
 	p.run("fingerprint", "--otr", "3").answers(`^([0-9A-F]{8} ){4}[0-9A-F]{8}\n$`)

@@ -33,7 +33,7 @@ func keysExportCommand() *cli.Command {
 			forceFlag(),
 		)),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := noArguments(c, "-i"); err != nil {
 				return err
 			}
 			return keysExport(c)

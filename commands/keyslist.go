@@ -16,7 +16,7 @@ func keysListCommand() *cli.Command {
 			"  otrpipe keys list --json",
 		Flags: []cli.Flag{jsonFlag()},
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := noArguments(c, ""); err != nil {
 				return err
 			}
 			return keysList(c)

@@ -23,7 +23,7 @@ func keysPassphraseCommand() *cli.Command {
 		Flags: append(flags,
 			&cli.BoolFlag{Name: flagRemove, Category: groupKeys, Usage: "remove the passphrase", DisableDefaultText: true}),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := noSecret(c, flagNewPassphrase); err != nil {
 				return err
 			}
 			newOne := secretSource(c, flagNewPassphrase)

@@ -12,7 +12,7 @@ func keysUpgradeCommand() *cli.Command {
 			"  otrpipe keys upgrade -i work --json",
 		Flags: append([]cli.Flag{identityFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags()...),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := noArguments(c, "-i"); err != nil {
 				return err
 			}
 			upgraded, err := identityOf(c).Upgrade(c.Bool(flagKeepForging))

@@ -11,7 +11,7 @@ func prekeysListCommand() *cli.Command {
 			"  otrpipe prekeys list --json",
 		Flags: append(homeIdentityFlags(), jsonFlag()),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := noArguments(c, ""); err != nil {
 				return err
 			}
 			config, err := prekeysConfig(c)

@@ -32,7 +32,7 @@ func prekeysPublishCommand() *cli.Command {
 			forceFlag(),
 		)...),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := noArguments(c, ""); err != nil {
 				return err
 			}
 			return prekeysPublish(c)

@@ -39,7 +39,7 @@ func noteWait(p *terminal.IO, peer string) (stop func() bool) {
 // ask makes a live session do something whose only result is success or an error. meanwhile is
 // called before, with the peer's name, and what it returns afterwards; nil: neither.
 func ask(c *cli.Context, r control.Request, meanwhile func(p *terminal.IO, peer string) (stop func() bool)) error {
-	if err := noArguments(c); err != nil {
+	if err := noArguments(c, "-s"); err != nil {
 		return err
 	}
 	session, err := theSession(c)

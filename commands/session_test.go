@@ -182,11 +182,12 @@ func TestWhatCannotBeAskedOfASessionIsRefused(t *testing.T) {
 		says string
 		args []string
 	}{
-		{"takes no argument", []string{"smp", "argument"}},
+		{`takes no argument\n.*hint: a secret is never an argument: .* --secret-file or --secret-fd$`, []string{"smp", "argument"}},
+		{`takes no argument\n.*hint: a secret is never an argument: .* --new-passphrase-file or`, []string{"keys", "passphrase", "argument"}},
 		{"--timeout: ", []string{"smp", "--timeout", "soon"}},
 		{"--question: ", []string{"smp", "--question", strings.Repeat("x", 100000)}},
 		{"contradict", []string{"smp", "--abort", "--question", "why?"}},
-		{"takes no argument", []string{"end", "argument"}},
+		{"hint: did you mean otrpipe end -s argument", []string{"end", "argument"}},
 		{"takes no argument", []string{"extra-key", "argument"}},
 		{"needs --use N", []string{"extra-key"}},
 		{"contradicts", []string{"extra-key", "--received", "--use", "1"}},
@@ -197,7 +198,7 @@ func TestWhatCannotBeAskedOfASessionIsRefused(t *testing.T) {
 		{"needs a COMMAND", []string{"serve", "-s", "x"}},
 		{"--ephemeral and --contact contradict", []string{"connect", "--ephemeral", "--contact", "bob", "--", "cat"}},
 		{"cannot be a name", []string{"connect", "-s", "", "--", "cat"}},
-		{"takes no argument", []string{"decrypt-stream", "argument"}},
+		{"hint: did you mean otrpipe decrypt-stream < argument", []string{"decrypt-stream", "argument"}},
 	} {
 		p.run(test.args...).refused(exit.Usage, test.says)
 	}

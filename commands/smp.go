@@ -41,7 +41,7 @@ func smpCommand() *cli.Command {
 }
 
 func runSMP(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
+	if err := noSecret(c, flagSecret); err != nil {
 		return err
 	}
 	request := &control.SMP{Timeout: live.AnswerTime, Question: c.String(flagQuestion), Abort: c.Bool(flagAbort)}

@@ -22,7 +22,7 @@ func statusCommand() *cli.Command {
 			"  otrpipe status -s work --json",
 		Flags: append(controlFlags(), jsonFlag()),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := noArguments(c, "-s"); err != nil {
 				return err
 			}
 			if c.IsSet(flagSession) {

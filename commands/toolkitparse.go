@@ -26,7 +26,7 @@ func toolkitParseCommand() *cli.Command {
 			&cli.StringFlag{Name: flagPeerAccount, Usage: "the other account's `NAME`"},
 		),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := noArguments(c, "<"); err != nil {
 				return err
 			}
 			if c.IsSet(flagAccount) != c.IsSet(flagPeerAccount) {

@@ -116,7 +116,11 @@ func TestTheWayToTheOtherEndIsCheckedAtOnce(t *testing.T) {
 	}
 	delete(cfg.Given, options.TCPFlag)
 	cfg.Given[options.ListenFlag] = []string{taken.Addr().String()}
-	refused(t, e.FindWay(nil), exit.Failure, "--listen "+taken.Addr().String())
+	err = e.FindWay(nil)
+	refused(t, err, exit.Failure, "--listen "+taken.Addr().String())
+	if hint := exit.As(err).Hint; hint != "another program listens there: end it, or choose another port" {
+		t.Errorf("a port that is taken has the hint %q", hint)
+	}
 	cfg.Given[options.ListenFlag] = []string{"127.0.0.1:0"}
 	if err := e.FindWay(nil); err != nil {
 		t.Fatal(err)

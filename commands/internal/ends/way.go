@@ -1,7 +1,9 @@
 package ends
 
 import (
+	"errors"
 	"os"
+	"syscall"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/live"
@@ -20,7 +22,7 @@ func (e *End) FindWay(command []string) error {
 	if o.Listen != "" {
 		e.way.Listener, err = transport.Listen(o.Listen, e.tellDismissed)
 		if err != nil {
-			return exit.Errorf(exit.Failure, "--listen %s: %w", o.Listen, exit.Plain(err))
+			return cannotListen(o.Listen, err)
 		}
 	}
 	if len(command) > 0 {
@@ -41,10 +43,22 @@ func (e *End) WayAgain() (live.Way, error) {
 	address := e.way.Listener.Address() // includes the port that the system chose for port 0
 	l, err := transport.Listen(address, e.tellDismissed)
 	if err != nil {
-		return live.Way{}, exit.Errorf(exit.Failure, "--listen %s: %w", address, exit.Plain(err))
+		return live.Way{}, cannotListen(address, err)
 	}
 	e.way.Listener = l
 	return e.way, nil
+}
+
+// cannotListen is the error of an end that cannot listen on address.
+func cannotListen(address string, err error) error {
+	e := exit.Errorf(exit.Failure, "--listen %s: %w", address, exit.Plain(err))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return e.WithHint("another program listens there: end it, or choose another port")
+	case errors.Is(err, syscall.EACCES):
+		return e.WithHint("only the administrator may listen on a port below 1024: choose a larger one")
+	}
+	return e
 }
 
 // tellDismissed reports a caller that does not speak OTR. Of many such callers it reports only a

@@ -11,7 +11,7 @@ import (
 // DialAddress returns the canonical form of HOST:PORT, an address that can be dialled. An IPv6
 // address is in brackets. The error says what is wrong with it.
 func DialAddress(text string) (string, error) {
-	host, port, err := splitAddress(text)
+	host, port, err := splitAddress(text, "HOST:PORT")
 	switch {
 	case err != nil:
 		return "", err
@@ -29,22 +29,23 @@ func ListenAddress(text string) (string, error) {
 	if text != "" && strings.Trim(text, "0123456789") == "" {
 		text = ":" + text
 	}
-	host, port, err := splitAddress(text)
+	host, port, err := splitAddress(text, "PORT or HOST:PORT")
 	if err != nil {
 		return "", err
 	}
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
-// splitAddress splits HOST:PORT.
-func splitAddress(text string) (host string, port int, err error) {
+// splitAddress splits HOST:PORT. form says what is accepted, for the error of a text without a
+// port.
+func splitAddress(text, form string) (host string, port int, err error) {
 	host, digits, err := net.SplitHostPort(text)
 	var wrong *net.AddrError
 	switch {
 	case errors.As(err, &wrong) && strings.Count(text, ":") > 1:
 		return "", 0, fmt.Errorf("%q is not HOST:PORT; an IPv6 address stands in brackets, as in [::1]:9000", text)
 	case err != nil:
-		return "", 0, fmt.Errorf("%q has no port: HOST:PORT", text)
+		return "", 0, fmt.Errorf("%q has no port: it needs %s", text, form)
 	case strings.ContainsAny(host, " \t\r\n"):
 		return "", 0, fmt.Errorf("%q is not a host", host)
 	}

@@ -46,6 +46,17 @@ func TestAddressesAreReadInTheirCanonicalForm(t *testing.T) {
 	}
 }
 
+func TestAnAddressWithoutAPortIsToldWhatItNeeds(t *testing.T) {
+	for want, read := range map[string]func(string) (string, error){
+		`"90o0" has no port: it needs HOST:PORT`:         DialAddress,
+		`"90o0" has no port: it needs PORT or HOST:PORT`: ListenAddress,
+	} {
+		if _, err := read("90o0"); err == nil || err.Error() != want {
+			t.Errorf("%v; want %s", err, want)
+		}
+	}
+}
+
 func TestLocalhostNeedsNoFileOfNames(t *testing.T) {
 	for host, want := range map[string]bool{
 		"localhost": true, "LocalHost.": true, "a.localhost": true,
