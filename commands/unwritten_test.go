@@ -67,3 +67,20 @@ func TestPrekeysThatCannotBeWrittenAreNotPublished(t *testing.T) {
 	p.run("prekeys", "publish", "-o", filepath.Join(p.folder, "none", "ensembles")).refused(exit.KeyFile, "no such file or directory; no prekey is published$")
 	p.run("prekeys", "list").is(exit.OK).answers("\\A1 prekey for anybody, until .*\n\\z")
 }
+
+// An export that fails leaves nothing behind that is in the way of the next one.
+func TestAnExportWhoseKeysCannotBeWrittenWritesNoTagsEither(t *testing.T) {
+	p := newPerson(t, "default")
+	file, tags := filepath.Join(p.folder, "otr.private_key"), filepath.Join(p.folder, "otr.instance_tags")
+	export := []string{"keys", "export", "--format", "libotr", "--instance-tags"}
+	for _, out := range unwritables(t) {
+		p.writing(out.file, "", append(export, tags)...).is(out.code).says("^otrpipe: " + out.says + "$")
+	}
+	p.run(append(export, tags, "-o", filepath.Join(p.folder, "none", "keys"))...).refused(exit.KeyFile, "no such file or directory")
+	p.run(append(export, tags, "-o", p.file("there", ""))...).refused(exit.KeyFile, "there exists already")
+	p.run(append(export, p.file("these", ""), "-o", file)...).refused(exit.KeyFile, "these exists already")
+	p.run(append(export, filepath.Join(p.folder, "none", "tags"), "-o", file)...).
+		refused(exit.KeyFile, `the keys are exported, but not the instance tag: .*\n.*hint: with --force, the same command writes both$`)
+	p.run(append(export, tags, "-o", file)...).refused(exit.KeyFile, "exists already")
+	p.run(append(export, tags, "-o", file, "--force")...).is(exit.OK)
+}

@@ -32,21 +32,32 @@ func (c Choice) ExportLibotr(out files.Writer, path, tagsPath string) error {
 	account := files.ExportAccount(c.IO, c.Account, id.Name)
 	text := keyfile.AppendLibotrKeys(nil, keyfile.LibotrKey{Account: account, Key: id.DSA})
 	defer clear(text)
+	var tags []byte
 	if tagsPath != "" {
 		if id.InstanceTag == 0 && c.File != nil {
 			return exit.Errorf(exit.KeyFile, "%s has no instance tag", *c.File).
 				WithHint("otrpipe keys import %s gives it one; export that identity", exit.ShellWord(*c.File))
 		}
-		tags, err := keyfile.AppendLibotrTags(nil, keyfile.LibotrTag{Account: account, Tag: id.InstanceTag})
-		if err != nil {
+		if tags, err = keyfile.AppendLibotrTags(nil, keyfile.LibotrTag{Account: account, Tag: id.InstanceTag}); err != nil {
 			return exit.Key(err)
 		}
-		if _, err := out.Write(tagsPath, tags); err != nil {
-			return err
+		// Neither file is written if the other one is in the way.
+		for _, path := range []string{path, tagsPath} {
+			if err := out.Check(path); err != nil {
+				return err
+			}
 		}
 	}
+	// The keys come first: if they cannot be written, there is no file of tags that is in the way of
+	// the next attempt.
 	if _, err := out.Write(path, text); err != nil {
 		return err
+	}
+	if tagsPath != "" {
+		if _, err := out.Write(tagsPath, tags); err != nil {
+			e := exit.As(err)
+			return exit.Errorf(e.Code, "the keys are exported, but not the instance tag: %w", e).WithHint("with --force, the same command writes both")
+		}
 	}
 	if id.Ed448 != nil {
 		c.IO.Note("left out the keys of version 4, which libotr does not know")
