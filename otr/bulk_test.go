@@ -283,3 +283,34 @@ func TestAppendMessagesSendsWhatComesBeforeAnError(t *testing.T) {
 		}
 	})
 }
+
+// Lines that are not authentic cost no more in batches than one by one: the lines after each of them
+// are not opened for it again. The preparation of a batch allocates memory, which shows.
+func TestLinesThatAreNotAuthenticAreNotOpenedAhead(t *testing.T) {
+	forEachVersion(t, func(t *testing.T, version otr.Policy) {
+		_, bob := newSession(t, inVersion(t, version))
+		lines := make([][]byte, 1000)
+		for i := range lines {
+			lines[i] = []byte("hello")
+		}
+		one := testing.AllocsPerRun(1, func() {
+			for _, line := range lines {
+				if _, err := bob.Receive(line); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		batch := testing.AllocsPerRun(1, func() {
+			for rest := lines; len(rest) > 0; {
+				got, err := bob.ReceiveAll(rest)
+				if err != nil {
+					t.Error(err)
+				}
+				rest = rest[len(got):]
+			}
+		})
+		if batch > one+100 {
+			t.Errorf("%v allocations one by one, and %v in batches", one, batch)
+		}
+	})
+}
