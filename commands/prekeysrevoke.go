@@ -18,7 +18,7 @@ func prekeysRevokeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "revoke",
 		Usage:     "delete unused prekeys, or a kept session",
-		ArgsUsage: "[ID…]",
+		ArgsUsage: "[ID...]",
 		Description: "Messages written to a deleted prekey can no longer be read. The ID of a prekey has\n" +
 			"eight digits, that of a session sixteen.\n\n" +
 			"  otrpipe prekeys revoke --contact alice\n" +
