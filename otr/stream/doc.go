@@ -37,6 +37,7 @@
 //	0x6F25 LAPSED    no value: the session's keys were too old, its sender stays
 //	0x6F26 AGAIN     session id (8), number (8): for each session in which this text was sent before
 //	0x6F27 REFUSED   no value: the sender refuses the peer's key
+//	0x6F28 UNWRITTEN no value: the sender could not write texts that it may have acknowledged
 //	0x6F07 CLOSE     no value: the sender has said everything
 //	0x6F08 CLOSED    no value: and reveals every MAC key that it has verified with
 //	0x6F09 ASK       no value: show where you stand

@@ -60,6 +60,9 @@ var (
 	ErrLost = refine.Error(&ErrBroken, ": texts of the peer's were lost")
 	// ErrUndelivered: the peer acknowledges texts, but has not acknowledged all of them.
 	ErrUndelivered = refine.Error(&ErrBroken, ": not everything has reached the peer")
+	// ErrUnwritten is an ErrUndelivered: the peer could not write all texts that it had
+	// received, and may have acknowledged those that are lost.
+	ErrUnwritten = refine.Error(&ErrUndelivered, ": the peer could not write all that it had received")
 	// ErrUnconfirmed: texts were sent in a session, but the peer has given no sign that it
 	// has that session. The last message of the key exchange may have been lost.
 	ErrUnconfirmed = refine.Error(&ErrBroken, ": the peer has given no sign that it has the session")

@@ -20,8 +20,8 @@ type Event struct {
 	Session SessionID
 	// What is an otr.Event, or a Trusted, Refused, OurKeyRefused, Told, Downgraded,
 	// StreamEnded, Text, LineTooLong, Unencrypted, Unsent, Lost, Late, Unacknowledged,
-	// Undelivered, Delivered, Draining or OtherMode. This package's Unencrypted replaces
-	// otr.Unencrypted.
+	// Undelivered, Delivered, Unwritten, Draining or OtherMode. This package's Unencrypted
+	// replaces otr.Unencrypted.
 	What fmt.Stringer
 	// Count is 1, or more when this event stands for a flood of events of one kind. Events
 	// that affect trust are always reported, at once and in order.
@@ -112,6 +112,10 @@ type (
 		AfterAll     bool
 	}
 
+	// Unwritten: the peer has lost texts of ours, though it may have acknowledged them: it
+	// could not write what it had received.
+	Unwritten struct{}
+
 	// Unencrypted: an unencrypted text came, which anyone may have written. It is not
 	// payload.
 	Unencrypted struct {
@@ -188,6 +192,8 @@ func (e Undelivered) String() string {
 func (e Delivered) String() string {
 	return fmt.Sprintf("%d texts have reached the peer", e.Texts)
 }
+
+func (Unwritten) String() string { return "the peer could not write every text that it had received" }
 
 func (e Unencrypted) String() string { return otr.Unencrypted{Bytes: e.Bytes}.String() }
 

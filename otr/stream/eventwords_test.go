@@ -33,6 +33,7 @@ func TestEventsSayWhatHappenedInOneLine(t *testing.T) {
 		{Undelivered{Texts: 71, Perhaps: true}, "71 texts"},
 		{Delivered{Texts: 71}, "71 texts"},
 		{Delivered{Texts: 71, AfterAll: true}, "71 texts"},
+		{Unwritten{}, "could not write"},
 		{Unencrypted{Bytes: 71, Text: otr.Unauthenticated(text)}, "71 bytes"},
 		{OtherMode{}, "stream"},
 		{Unsent{Texts: 71}, "71 texts"},

@@ -57,6 +57,8 @@ type Lines struct {
 	flush     int       // how many of them are left
 	lapsing   bool      // the peer says that the session has expired at its end
 	refused   bool      // the peer says that it refuses our key
+	failed    bool      // the peer says that it has lost texts that it had acknowledged
+	toldFail  bool      // this was reported for the present session
 	lapsed    bool      // the last session has expired: its keys were too old
 	metStream bool      // the peer runs mode stream
 
@@ -66,12 +68,16 @@ type Lines struct {
 	outTexts           int   // how many texts out holds
 	refIn, refOut      int64 // the numbers of the last texts put into and taken from out
 	writeClosed        bool
-	taking             bool  // there is a session with a trusted peer
-	in                 queue // may be read
-	held               queue // from a peer that has not passed its checks yet
-	given              int64 // how many texts ReadText has returned
-	handled            int64 // how many of them the reader has dealt with: it came for the next one
-	readClosed         bool  // CloseRead was called
+	taking             bool         // there is a session with a trusted peer
+	in                 queue        // may be read
+	held               queue        // from a peer that has not passed its checks yet
+	given              int64        // how many texts ReadText has returned
+	handled            int64        // how many of them the reader has dealt with: it came for the next one
+	readClosed         bool         // CloseRead was called, or finish has failed
+	noMore             bool         // finish is due: no more texts come from the peer
+	finish             func() error // see OnLastText; nil: there is nothing to call, or no more
+	finishing          bool         // finish runs
+	spoiled            bool         // texts that may have been acknowledged are lost here
 	everTrusted        bool
 }
 
@@ -89,9 +95,9 @@ func OpenLines(transport io.ReadWriteCloser, cfg Config) *Lines {
 func (l *Lines) Handshake(ctx context.Context) error { return l.handshake(ctx) }
 
 // ReadMessage appends the next text to buf and returns the extended buffer. It returns io.EOF
-// when the session has ended properly. A reader that has lost a text calls CloseRead, and not
-// ReadMessage again. Unless Config.Raw is set, a text is one line: CR and LF in it are replaced
-// by the characters \r and \n.
+// when the session has ended properly, or the error of the function that OnLastText has set. A
+// reader that has lost a text calls CloseRead, and not ReadMessage again. Unless Config.Raw is set,
+// a text is one line: CR and LF in it are replaced by the characters \r and \n.
 func (l *Lines) ReadMessage(buf []byte) ([]byte, error) {
 	text, _, err := l.ReadText(buf)
 	return text, err
@@ -116,11 +122,44 @@ func (l *Lines) ReadText(buf []byte) (text []byte, plain bool, err error) {
 			return text, plain, nil
 		case l.known && l.result != nil:
 			return buf, false, l.result
+		case l.finish != nil && (l.noMore || l.known):
+			if err := l.callFinish(); err != nil {
+				return buf, false, err
+			}
+			continue
 		case l.known:
 			return buf, false, io.EOF
 		}
 		l.readable.Wait()
 	}
+}
+
+// callFinish calls finish, and lets the peer know if it fails. The mutex is held, but not meanwhile.
+func (l *Lines) callFinish() error {
+	finish := l.finish
+	l.finish, l.finishing = nil, true
+	l.mu.Unlock()
+	err := finish()
+	l.mu.Lock()
+	l.finishing = false
+	if err != nil {
+		l.readClosed, l.spoiled = true, l.given > 0
+	}
+	l.rouse()
+	return err
+}
+
+// OnLastText sets a function that ReadText calls once after the last text, before the session ends.
+// The function may close the reader's output: some outputs, such as files of a network, only show
+// then that they have lost something. If it returns an error, the peer learns that texts are lost,
+// and ReadText returns the error. The session does not wait for it longer than half a second. If the
+// peer ends the session without the closing handshake, ReadText calls the function after that, and
+// if the session breaks, not at all. Set it before the first call of ReadText.
+func (l *Lines) OnLastText(finish func() error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.finish = finish
+	l.rouse()
 }
 
 // WriteMessage is WriteText for callers that do not track the delivery of texts.
@@ -198,8 +237,8 @@ func (l *Lines) write(id SessionID, text []byte) (number int64, err error) {
 }
 
 // CloseRead means that the reader has failed: it has lost the text that ReadText returned last, and
-// reads no more. That text and those after it are not acknowledged, unless they had waited for half
-// a second before.
+// reads no more. That text and those after it are not acknowledged. If they had waited for half a
+// second they have been, and the peer is told that some of the texts that were are lost.
 func (l *Lines) CloseRead() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

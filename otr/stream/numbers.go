@@ -27,6 +27,8 @@ const (
 	// typeRefused is in a session's last message: the sender refuses the peer's key. It says no
 	// more than the reason of an ABORT does.
 	typeRefused = 0x6F27
+	// typeUnwritten: the sender could not write texts that it may have acknowledged.
+	typeUnwritten = 0x6F28
 )
 
 const (
@@ -344,6 +346,7 @@ type textRecords struct {
 	counts   []textCount
 	lapsed   bool
 	refused  bool
+	failed   bool // the peer has lost texts that it had acknowledged
 	ask      bool
 	stream   bool // it has records of a Stream
 }
@@ -382,10 +385,11 @@ func parseTextRecords(tlvs []wire.TLV) (r textRecords, err error) {
 			c := textCount{id: sessionID(v)}
 			c.n, err = parseOffset(v[8:])
 			r.counts = append(r.counts, c)
-		case typeLapsed, typeRefused, typeAsk, typeClose, typeClosed:
+		case typeLapsed, typeRefused, typeUnwritten, typeAsk, typeClose, typeClosed:
 			err = checkEmpty(t)
 			r.lapsed = r.lapsed || t.Type == typeLapsed
 			r.refused = r.refused || t.Type == typeRefused
+			r.failed = r.failed || t.Type == typeUnwritten
 			r.ask = r.ask || t.Type == typeAsk
 		case typeHello, typeData, typeAck, typeEnd, typeAbort, typeStop:
 			r.stream = true

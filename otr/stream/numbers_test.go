@@ -144,6 +144,7 @@ func TestTextRecordsThatAreNotOfTheirFormAreRefused(t *testing.T) {
 		{Type: typeAgain, Value: make([]byte, 16*(maxAgain+1))},
 		{Type: typeLapsed, Value: []byte{0}},
 		{Type: typeRefused, Value: []byte{0}},
+		{Type: typeUnwritten, Value: []byte{0}},
 		{Type: typeAsk, Value: []byte{0}},
 		{Type: typeClose, Value: []byte{0}},
 		{Type: typeClosed, Value: []byte{0}},

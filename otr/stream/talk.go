@@ -87,12 +87,21 @@ func (l *Lines) message(r *otr.Received) {
 		l.refused = true
 		l.report(OurKeyRefused{})
 	}
+	if records.failed && l.isTrusted && !l.toldFail {
+		l.failed, l.toldFail = true, true
+		l.report(Unwritten{})
+	}
 	l.closing.follow(r.TLVs)
 	fresh := l.followTexts(&records)
+	text := r.HasText && fresh
+	if text && l.textsEnded() {
+		l.loseLate()
+		text = false
+	}
 	if l.closing.closed > 0 && l.canSend() {
 		l.sayClosed() // the peer sent this before it read our CLOSED
 	}
-	if r.HasText && fresh {
+	if text {
 		l.keepToRead(&records)
 		l.deliver([]byte(r.Text), plain)
 		l.endBy = l.now.Add(l.slowly(endWait)) // go on waiting as long as texts arrive

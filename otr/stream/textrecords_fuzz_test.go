@@ -16,7 +16,7 @@ func FuzzTextRecords(f *testing.F) {
 	f.Add(plain(wire.TLV{Type: typeNumber, Value: appendOffset(nil, 3)}, wire.TLV{Type: typeAsk}))
 	f.Add(plain(wire.TLV{Type: typeAgain, Value: appendOffset(id[:], 3)}, wire.TLV{Type: typeLapsed}))
 	f.Add(plain(wire.TLV{Type: typeTextAck, Value: appendAckValue(nil, id, 9, []span{{first: 1, n: 2}, {first: 4, n: 5}})}))
-	f.Add(plain(wire.TLV{Type: typeRefused}, wire.TLV{Type: typeClose}, wire.TLV{Type: typeClosed}))
+	f.Add(plain(wire.TLV{Type: typeRefused}, wire.TLV{Type: typeUnwritten}, wire.TLV{Type: typeClose}, wire.TLV{Type: typeClosed}))
 	f.Add(plain(wire.TLV{Type: typeCount, Value: appendCount(nil, id, 9)}, wire.TLV{Type: typeHello, Value: appendHello(nil, streamID{1}, 9, 8)}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := wire.ParsePlaintext(nil, b)
@@ -46,7 +46,7 @@ func FuzzTextRecords(f *testing.F) {
 				for _, a := range r.again {
 					want = appendCount(want, a.id, a.number)
 				}
-			case typeLapsed, typeRefused, typeAsk, typeClose, typeClosed: // no value
+			case typeLapsed, typeRefused, typeUnwritten, typeAsk, typeClose, typeClosed: // no value
 			default:
 				continue
 			}

@@ -48,11 +48,13 @@ type texts struct {
 	allCame     bool      // after the end: the peer has acknowledged every text
 	missed      int64     // the peer's texts of ended sessions that have not arrived
 
-	toRead    []arrivedText // texts that the reader has not dealt with, in the order of arrival
-	heldTexts int           // how many of them, the last ones, are held
-	readTexts int64         // how many texts came before these
-	cameAt    time.Time     // when the last one came
-	ackHeld   bool          // the last acknowledgement did not include all of them
+	toRead      []arrivedText // texts that the reader has not dealt with, in the order of arrival
+	heldTexts   int           // how many of them, the last ones, are held
+	readTexts   int64         // how many texts came before these
+	cameAt      time.Time     // when the last one came
+	ackHeld     bool          // the last acknowledgement did not include all of them
+	ackedToRead int           // how many of them, the first ones, may have been acknowledged
+	noMoreAt    time.Time     // when we knew that no more texts come
 
 	// If we sent the last message of the key exchange, the peer may not have the session
 	// until an authenticated message comes from it.
@@ -354,6 +356,7 @@ func (l *Lines) settleTexts() {
 		l.rememberReceived(r)
 	}
 	l.sent, l.received = nil, nil
+	l.toldFail = false
 	l.peerNumbers, l.owesStand, l.owesAck = false, false, false
 }
 
@@ -387,6 +390,8 @@ func (l *Lines) fateOfTexts() error {
 		return ErrLost
 	case l.undelivered > 0:
 		return ErrUndelivered
+	case l.failed:
+		return ErrUnwritten
 	case unconfirmed:
 		return ErrUnconfirmed
 	}
@@ -415,9 +420,7 @@ func (l *Lines) nextTexts() (next time.Time) {
 	for _, r := range l.received {
 		next = earlier(next, r.nextLoss())
 	}
-	if l.awaitsReader() {
-		next = earlier(next, l.cameAt.Add(readWait))
-	}
+	next = earlier(next, l.readerBy())
 	for _, s := range l.sent {
 		if !l.writing {
 			next = earlier(next, s.nextOverdue(l.taken, l.slowly(overdueAfter)))
@@ -495,6 +498,9 @@ func (l *Lines) addStand() {
 			return r.appendAck(b, l.ackLimit(r))
 		})
 	}
+	if l.isTrusted && l.lostAcknowledged() {
+		l.tlvs = append(l.tlvs, wire.TLV{Type: typeUnwritten})
+	}
 }
 
 // keepToRead records a text that waits for the reader.
@@ -537,6 +543,7 @@ func (l *Lines) followReader() {
 	if n > 0 {
 		l.toRead = l.toRead[n:]
 		l.readTexts += int64(n)
+		l.ackedToRead = max(l.ackedToRead-n, 0)
 	}
 	if l.ackHeld && (n > 0 || !l.awaitsReader()) && !l.readerFailed() {
 		l.ackHeld = false
@@ -551,16 +558,73 @@ func (l *Lines) readerFailed() bool {
 	return l.readClosed
 }
 
-// awaitsReader reports whether the reader may be about to deal with the texts that have come, or to
-// fail.
-func (l *Lines) awaitsReader() bool {
-	return len(l.toRead) > 0 && l.now.Before(l.cameAt.Add(readWait)) && !l.readerFailed()
+// lostAcknowledged reports whether texts are lost here that may have been acknowledged.
+func (l *Lines) lostAcknowledged() bool {
+	l.mu.Lock()
+	failed, spoiled := l.readClosed, l.spoiled
+	l.mu.Unlock()
+	return spoiled || failed && l.ackedToRead > 0
+}
+
+// endTexts tells a reader that wants to know it that no more texts come from the peer.
+func (l *Lines) endTexts() {
+	if !l.isTrusted || l.cfg.Stay && !l.quits {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.noMore && l.finish != nil {
+		l.noMore, l.noMoreAt = true, l.now
+		l.readable.Broadcast()
+	}
+}
+
+// loseLate counts a text that has come after endTexts as lost. The peer had said that there were no
+// more; a key exchange at that very moment may have made it send one nevertheless.
+func (l *Lines) loseLate() {
+	l.missed++
+	l.tellLost(1)
+	l.mu.Lock()
+	l.spoiled = true
+	l.mu.Unlock()
+}
+
+// textsEnded reports whether endTexts has told the reader that no more texts come.
+func (l *Lines) textsEnded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.noMore
+}
+
+// awaitsReader reports whether the reader may be about to deal with the texts that have come, to
+// close its output after the last one, or to fail.
+func (l *Lines) awaitsReader() bool { return !l.readerBy().IsZero() }
+
+// readerBy returns until when the reader may show that it has failed; zero: it need not be waited
+// for.
+func (l *Lines) readerBy() (by time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.readClosed {
+		return by
+	}
+	if len(l.toRead) > 0 {
+		by = l.cameAt.Add(readWait)
+	}
+	if at := l.noMoreAt.Add(readWait); l.noMore && (l.finish != nil || l.finishing) && at.After(by) {
+		by = at
+	}
+	if !l.now.Before(by) {
+		return time.Time{}
+	}
+	return by
 }
 
 // ackLimit returns the number of the first text that must not be acknowledged yet.
 func (l *Lines) ackLimit(r *receivedTexts) int64 {
 	limit := r.next
 	if !l.awaitsReader() && !l.readerFailed() {
+		l.ackedToRead = len(l.toRead)
 		return limit
 	}
 	for _, t := range l.toRead {
@@ -596,7 +660,10 @@ func (l *Lines) takeLeave() {
 	}
 	switch {
 	case c.closeSent && c.answered:
-		if !l.missing() && !l.awaitsReader() {
+		if l.missing() {
+			return
+		}
+		if l.endTexts(); !l.awaitsReader() {
 			l.leaveSession()
 		}
 	case c.asked && !(c.closeSent && l.leads()):
@@ -650,7 +717,10 @@ func (l *Lines) followClose() {
 	if !l.isTrusted {
 		l.flush = 0
 	}
-	if l.closing.closed > 0 || l.flush > 0 || !l.canSend() || l.missing() || l.awaitsReader() {
+	if l.closing.closed > 0 || l.flush > 0 || !l.canSend() || l.missing() {
+		return
+	}
+	if l.endTexts(); l.awaitsReader() {
 		return
 	}
 	l.endBy = l.now.Add(l.slowly(endWait))

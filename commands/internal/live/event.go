@@ -51,7 +51,7 @@ func (s *Session) event(e stream.Event) {
 		s.tellDraining(what.Bytes)
 	case stream.OtherMode:
 		s.Warn("%s runs mode stream; the session is ended", s.peerName())
-	case stream.Lost, stream.Late, stream.Undelivered, stream.Unacknowledged, stream.Delivered, stream.Unsent:
+	case stream.Lost, stream.Late, stream.Undelivered, stream.Unacknowledged, stream.Delivered, stream.Unsent, stream.Unwritten:
 		s.textsMoved(e)
 	case stream.Text:
 		s.Warn("%s wrote %s of text%s, which mode stream has no place for", s.peerName(), bytesOf(int64(len(what.Text))), times(e.Count))
@@ -191,6 +191,10 @@ func (s *Session) textsMoved(e stream.Event) {
 		s.settled(what.First, what.Texts, true)
 		if what.AfterAll {
 			s.aboutTexts(s.Note, "reached "+s.peerName()+" after all", what.First, what.Texts)
+		}
+	case stream.Unwritten:
+		if s.options.Stay { // otherwise the outcome says so
+			s.Warn("%s", s.unwrittenText())
 		}
 	case stream.Unsent:
 		s.settled(what.First, int64(what.Texts), false)

@@ -108,6 +108,8 @@ func (s *Session) explainBreak(err error) error {
 	case errors.Is(err, stream.ErrLost):
 		return exit.Errorf(exit.Broken, "messages of %s were lost on the way", s.peerName()).
 			WithHint("ask for them again: which ones they were cannot be known here")
+	case errors.Is(err, stream.ErrUnwritten):
+		return exit.Errorf(exit.Broken, "%s", s.unwrittenText()).WithHint("ask what has arrived, and send the rest again")
 	case errors.Is(err, stream.ErrUndelivered):
 		return exit.Errorf(exit.Broken, "not every message has reached %s", s.peerName()).
 			WithHint("ask what has arrived, and send the rest again")
@@ -125,6 +127,11 @@ func (s *Session) explainBreak(err error) error {
 		return exit.Errorf(exit.Broken, "the session was ended")
 	}
 	return err
+}
+
+// unwrittenText says that the peer has lost messages that it may have acknowledged.
+func (s *Session) unwrittenText() string {
+	return s.peerName() + " could not write every message: some are lost there"
 }
 
 // closedEarly is explain for a transport that closed before there was a session.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
@@ -44,4 +45,54 @@ func TestAFullOutputIsAFailureAtBothEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The output of one end shows only when it is closed that it is full, as a file of a network may. By
+// then the other end has had its acknowledgements.
+func TestAnOutputThatCannotBeClosedIsAFailureAtBothEnds(t *testing.T) {
+	process.Watch().Stop() // the runtime's goroutine for signals must begin outside of the bubble
+	identities()
+	bytes := options.Values{options.OTRFlag: {"3"}}
+	for _, mode := range []options.Values{lines, bytes} {
+		synctest.Test(t, func(t *testing.T) { // with a fake clock
+			wireA, wireB := net.Pipe()
+			full := [2]error{errors.New("no space left")}
+			a, b := connectTo(t, full, newUnreachable, [2]net.Conn{wireA, wireB}, mode, mode)
+			for _, s := range []side{a, b} {
+				go func() { _, _ = io.Copy(io.Discard, s.output) }()
+			}
+			_, _ = io.WriteString(b.input, "line\n")
+			time.Sleep(5 * time.Second)
+			a.input.Close()
+			b.input.Close()
+			if err := <-a.ended; exit.As(err).Code != exit.Failure || !strings.HasSuffix(err.Error(), "no space left; the output is incomplete: it ends after 5 bytes") {
+				t.Errorf("the end whose output is full: %v", err)
+			}
+			if err := <-b.ended; exit.As(err).Code != exit.Broken {
+				t.Errorf("the other end: %v", err)
+			}
+		})
+	}
+}
+
+// The output of one end takes nothing for two seconds, and then it is gone. The message that it did
+// not take has been acknowledged meanwhile.
+func TestAMessageThatIsLostAfterItsAcknowledgementIsAFailureAtBothEnds(t *testing.T) {
+	process.Watch().Stop()
+	identities()
+	synctest.Test(t, func(t *testing.T) {
+		wireA, wireB := net.Pipe()
+		a, b := connectOver(t, newUnreachable, [2]net.Conn{wireA, wireB}, lines, lines)
+		go func() { _, _ = io.Copy(io.Discard, b.output) }()
+		_, _ = io.WriteString(b.input, "line\n")
+		time.Sleep(2 * time.Second)
+		b.input.Close()
+		_ = a.output.CloseWithError(errors.New("no space left"))
+		if err := <-a.ended; exit.As(err).Code != exit.Failure {
+			t.Errorf("the end whose output is gone: %v", err)
+		}
+		if err := <-b.ended; exit.As(err).Code != exit.Broken || !strings.Contains(err.Error(), "could not write every message") {
+			t.Errorf("the other end: %v", err)
+		}
+	})
 }

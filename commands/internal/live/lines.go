@@ -108,14 +108,24 @@ func (s *Session) receiveLines(lines *stream.Lines, p *Payload) error {
 	var buf []byte
 	out := output{payload: p}
 	var to io.Writer = &out
+	var lost error            // the output's, when it was closed
+	if p.Application == nil { // a pipe to an application has nothing to say when it is closed
+		lines.OnLastText(func() error {
+			lost = out.Close()
+			return lost
+		})
+	}
 	for {
 		var err error
-		if buf, err = s.readText(lines, buf[:0]); errors.Is(err, io.EOF) {
-			if err := out.Close(); err != nil {
-				return s.outputLost(err, out.written)
-			}
+		if buf, err = s.readText(lines, buf[:0]); err == io.EOF && p.Application != nil {
+			lost = out.Close()
+		}
+		switch {
+		case lost != nil:
+			return s.outputLost(lost, out.written)
+		case err == io.EOF:
 			return nil
-		} else if err != nil {
+		case err != nil:
 			return err
 		}
 		buf = append(buf, '\n')

@@ -93,6 +93,12 @@ func connectAs(t *testing.T, values ...options.Values) (a, b side) {
 // connectOver runs two sessions, which begin makes, over the two ends of a connection.
 func connectOver(t *testing.T, begin func(*testing.T, string) *Session, wires [2]net.Conn, values ...options.Values) (a, b side) {
 	t.Helper()
+	return connectTo(t, [2]error{}, begin, wires, values...)
+}
+
+// connectTo is connectOver for outputs that fail when they are closed.
+func connectTo(t *testing.T, failures [2]error, begin func(*testing.T, string) *Session, wires [2]net.Conn, values ...options.Values) (a, b side) {
+	t.Helper()
 	var sides [2]side
 	for i := range sides {
 		o, err := values[i].Options(nil)
@@ -114,7 +120,9 @@ func connectOver(t *testing.T, begin func(*testing.T, string) *Session, wires [2
 		s.identity = nil
 		go func() {
 			sides[i].ended <- s.Finish(s.Run(conversation, wires[i], func() (*Payload, error) {
-				return &Payload{In: in, Out: out, DoneOut: out.Close}, nil
+				return &Payload{In: in, Out: out, DoneOut: func() error {
+					return errors.Join(failures[i], out.Close())
+				}}, nil
 			}))
 		}()
 	}

@@ -200,6 +200,7 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 		{stream.ErrPeerEnded, exit.Broken, "the peer ended the session", "may not accept our key; .* ours is 0123", options.ModeLines, ourKey},
 		{stream.ErrLost, exit.Broken, "messages of the peer were lost", "", options.ModeLines, nil},
 		{stream.ErrUndelivered, exit.Broken, "not every message has reached the peer", "", options.ModeLines, nil},
+		{stream.ErrUnwritten, exit.Broken, "the peer could not write every message: some are lost there", "send the rest again", options.ModeLines, nil},
 		{stream.ErrUnconfirmed, exit.Broken, "has shown no sign of the session", "", options.ModeLines, nil},
 		{stream.ErrDead, exit.Broken, "the peer is silent", "", options.ModeLines, nil},
 		{stream.ErrClosed, exit.Broken, "the session was ended", "", "", nil},
