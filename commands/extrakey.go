@@ -9,7 +9,9 @@ import (
 
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/control"
+	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/files"
 )
 
 const (
@@ -76,6 +78,14 @@ func runExtraKey(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(output(c), "%x\n", reply.Key)
-	return err
+	defer descriptor.PipeErrors()()
+	if _, err = fmt.Fprintf(output(c), "%x\n", reply.Key); err == nil {
+		return nil
+	}
+	e := files.OutputError(err)
+	if request.Received {
+		return e
+	}
+	return exit.Errorf(e.Code, "%w; the peer has been told of the key all the same", e).
+		WithHint("the same command prints a key, which the peer is told of too and which replaces the other one")
 }

@@ -157,6 +157,11 @@ func TestALiveSessionIsSteeredByOtherCommands(t *testing.T) {
 			if received := p.run("extra-key", "-s", "serve", "--received").is(exit.OK); received.out != announced.out {
 				t.Errorf("announced %s, received %s", announced.out, received.out)
 			}
+			for _, out := range unwritables(t) {
+				p.writing(out.file, "", "extra-key", "-s", "connect", "--use", "7").is(out.code).
+					says("^otrpipe: " + out.says + "; the peer has been told of the key all the same$").says("hint: the same command prints a key")
+				p.writing(out.file, "", "extra-key", "-s", "serve", "--received").is(out.code).says("^otrpipe: " + out.says + "$")
+			}
 			p.run("smp", "-s", "connect", "--timeout", "10ms", "--secret-file", p.file("secret", "sesame\n")).refused(exit.Timeout, "has not answered within 10ms")
 			p.run("smp", "-s", "connect", "--abort").is(exit.OK)
 			alice.says("still here")

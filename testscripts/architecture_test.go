@@ -64,7 +64,7 @@ var arrows = map[string][]string{
 	"commands/internal/transfer":        {"commands/internal/descriptor", "commands/internal/terminal"},
 	"commands/internal/closed":          {},
 	"commands/internal/code":            {},
-	"commands/internal/exchange":        {"commands/internal/code", "commands/internal/descriptor", "commands/internal/ends", "commands/internal/exit", "commands/internal/identities", "commands/internal/live", "commands/internal/options", "commands/internal/secret", "commands/internal/terminal", "commands/internal/terminal/editor", "commands/internal/transfer", "keyfile"},
+	"commands/internal/exchange":        {"commands/internal/code", "commands/internal/descriptor", "commands/internal/ends", "commands/internal/exit", "commands/internal/files", "commands/internal/identities", "commands/internal/live", "commands/internal/options", "commands/internal/secret", "commands/internal/terminal", "commands/internal/terminal/editor", "commands/internal/transfer", "keyfile"},
 	"commands/internal/complete":        {"commands/internal/cmdline"},
 	"commands/internal/complete/names":  {"commands/internal/complete", "commands/internal/contacts", "commands/internal/control", "commands/internal/halves", "keyfile"},
 	"commands/internal/descriptor":      {},

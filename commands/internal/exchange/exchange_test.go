@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -156,7 +157,31 @@ func TestFilesGoFromASendingToAReceivingEnd(t *testing.T) {
 	if out.String() != arrived+"\n" {
 		t.Errorf("standard output says %q", out.String())
 	}
+
+	// The files stay if their names cannot be printed, and the sender has been told that they arrived.
+	for _, test := range []struct {
+		err  error
+		code int
+		text string
+	}{
+		{syscall.EPIPE, 128 + int(syscall.SIGPIPE), "writing the output: broken pipe; what was received is in " + to + " all the same"},
+		{syscall.ENOSPC, exit.Failure, "writing the output: no space left on device; what was received is in " + to + " all the same"},
+	} {
+		receiving, folder, err := NewReceiving(quiet(t), failing{test.err}, to, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer folder.Close()
+		if e := exit.As(receiving.arrived(done)); e.Code != test.code || e.Error() != test.text {
+			t.Errorf("%v: %d, %v", test.err, e.Code, e)
+		}
+	}
 }
+
+// failing is an output that cannot be written.
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
 func TestWhatCannotBeSentOrReceivedIsRefusedAtOnce(t *testing.T) {
 	p, dir := quiet(t), t.TempDir()

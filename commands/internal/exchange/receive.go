@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 
+	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/files"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/transfer"
 )
@@ -53,9 +55,11 @@ func NewReceiving(p *terminal.IO, out io.Writer, dir string, limit int64) (t *Tr
 			return transfer.Receive(link, cfg)
 		},
 		arrived: func(done []transfer.Done) error {
+			defer descriptor.PipeErrors()()
 			for _, d := range done {
 				if _, err := fmt.Fprintln(out, filepath.Join(dir, d.Name)); err != nil {
-					return err
+					e := files.OutputError(err)
+					return exit.Errorf(e.Code, "%w; what was received is in %s all the same", e, dir)
 				}
 			}
 			return nil
