@@ -23,7 +23,7 @@ func fingerprintCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "fingerprint",
 		Usage: "print an identity's or a contact's fingerprints",
-		Description: "Read them to the other end, in person or on the telephone. No passphrase is needed.\n\n" +
+		Description: "Read them to the other end, in person or on the telephone. A passphrase is needed only for a protected identity in --identity-file.\n\n" +
 			"  otrpipe fingerprint\n" +
 			"  otrpipe fingerprint --contact bob --otr 4 --qr",
 		Flags: slices.Concat(identityFlags(), cmdline.In(groupPeer,
