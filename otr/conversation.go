@@ -158,6 +158,11 @@ type peerID struct {
 	tag     uint32
 }
 
+// above orders instances, so that nothing depends on the order of a map.
+func (id peerID) above(other peerID) bool {
+	return id.version > other.version || id.version == other.version && id.tag > other.tag
+}
+
 type peer struct {
 	id     peerID
 	engine engine
@@ -294,8 +299,7 @@ func (c *Conversation) AuthState() AuthState {
 	}
 	state, best := AuthNone, peerID{}
 	for id, p := range c.peers {
-		higher := id.version > best.version || id.version == best.version && id.tag > best.tag
-		if s := p.engine.authState(); s != AuthNone && (state == AuthNone || higher) {
+		if s := p.engine.authState(); s != AuthNone && (state == AuthNone || id.above(best)) {
 			state, best = s, id
 		}
 	}

@@ -246,6 +246,9 @@ func (n *fuzzedCourse) pass(d time.Duration) {
 			n.send(i, send)
 			n.sameState(i)
 		}
+		if next := w.single.NextTick(); !next.IsZero() && !next.After(n.clock.now) {
+			n.t.Fatalf("%s never has nothing to do: %v", w.single.name, next)
+		}
 	}
 }
 
@@ -402,7 +405,8 @@ func (n *fuzzedCourse) recover() {
 // way. No text is read without a session, or if the peer has not sent it, or twice, or, if
 // the wire keeps the order, out of order. No text is on the wire unencrypted. A session is
 // always with the peer, and different secrets never count as equal. Lines one by one and in
-// batches have the same result. Afterwards the two ends can always establish a new session.
+// batches have the same result. Ticking stops. Afterwards the two ends can always establish a new
+// session.
 func FuzzCourse(f *testing.F) {
 	slowtest.SkipShort(f)
 	foreign := recordedLines(f)

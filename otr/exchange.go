@@ -187,20 +187,22 @@ func (c *Conversation) offer(version int, receiver uint32) ([]byte, error) {
 
 // answered returns an instance with which a key exchange has passed its first message, unless
 // its last progress was some time ago. A peer that asks for a session after that has lost the
-// exchange, because lines arrive in the order in which they were sent.
+// exchange, because lines arrive in the order in which they were sent. Of several instances it is the
+// one in the highest version.
 func (c *Conversation) answered() *peer {
+	var found *peer
 	for _, p := range c.peers {
-		if p.refused {
+		if p.refused || found != nil && !p.id.above(found.id) {
 			continue
 		}
 		switch p.engine.authState() {
 		case AuthAwaitingRevealSig, AuthAwaitingSig, AuthWaitingAuthI:
 			if c.passed(p.stepped) < c.retryAfter(p.retries+1) {
-				return p
+				found = p
 			}
 		}
 	}
-	return nil
+	return found
 }
 
 // withdraw forgets the pending offer, in all engines that hold it.

@@ -110,3 +110,21 @@ func wantProfile(t *testing.T, s otr.Session, theirs otr.Policy, now time.Time) 
 		t.Errorf("a peer of versions %s has the vouching key %v", versionsOf(theirs), s.Vouching)
 	}
 }
+
+// Key exchanges of two versions are under way when a query comes. The event names the higher one,
+// and not whichever comes first in a map.
+func TestAQueryDuringTwoExchangesIsAnsweredInTheHigherVersion(t *testing.T) {
+	for range 20 {
+		alice := speaking(t, "alice", 0, otr.AllowV3|otr.AllowV4)
+		older, newer := speaking(t, "bob", 1, otr.AllowV3), speaking(t, "carol", 2, otr.AllowV4)
+		query := cloneLines(alice.Query())
+		for _, e := range []*v4End{newer, older} {
+			alice.take(e.take(query))
+		}
+		alice.events = nil
+		alice.take([][]byte{[]byte("?OTRv34?")})
+		if got := happened[otr.Queried](alice); len(got) != 1 || got[0].Answer != 4 {
+			t.Fatalf("%+v", got)
+		}
+	}
+}
