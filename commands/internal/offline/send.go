@@ -70,8 +70,11 @@ func (c *Config) send(file []byte, path string, instance uint32) error {
 		return err
 	}
 	defer b.file.close()
-	w := &writing{Config: c, session: b.session, firstOut: b.file.close}
+	w := &writing{Config: c, session: b.session, begins: true, firstOut: b.file.close}
 	if err := w.message(b.line); err != nil {
+		if w.answerable() {
+			return c.giveUp(w, err)
+		}
 		return c.abandon(b, w, err)
 	}
 	return w.finish()
@@ -110,7 +113,10 @@ func (c *Config) take(to *protocol.Recipient, valid []*protocol.Recipient, path 
 				return err
 			}
 			b.session.Contact = c.Trust.Contact
-			return store.Put(b.session, 0)
+			if c.Texts {
+				return store.Put(b.session, 0) // each text can be read and answered by itself
+			}
+			return nil
 		}
 	})
 	if err != nil {
@@ -232,7 +238,7 @@ func (c *Config) reply(name string) error {
 	return w.finish()
 }
 
-// giveUp stores the session of a reply that could not be written whole. Messages that were encrypted
+// giveUp stores the session of a message that could not be written whole, but goes on. Messages that were encrypted
 // are lost to the session, written or not: their keys must not be used again. The state that was
 // stored ahead of them would lose more of them, and the peer can read on after a limited gap only.
 func (c *Config) giveUp(w *writing, failed error) error {
@@ -246,6 +252,9 @@ func (c *Config) giveUp(w *writing, failed error) error {
 		if err := c.put(w.session, 0); err != nil {
 			c.Warn("session %s cannot be stored: %v", id, exit.Plain(err))
 		}
+	}
+	if w.answerable() {
+		return e.WithHint("the texts that were written can be read; session %s is kept: otrpipe encrypt-stream --reply-to %.8s sends the others", id, id)
 	}
 	if w.writer.Messages() > protocol.MaxGap {
 		return e.WithHint("what was written is no message: its end is missing; so much of session %s is lost that the peer cannot read what comes after it: write with --to instead", id)
@@ -264,7 +273,8 @@ func (c *Config) mode() string {
 type writing struct {
 	*Config
 	session  *protocol.Session
-	firstOut func() // called when the line that begins the message has been written; nil: there is none
+	begins   bool   // the message begins the session
+	firstOut func() // called when the line that begins the session has been written
 	writer   *protocol.Writer
 	written  int64 // how many bytes the output has taken
 	sent     int64 // how many bytes of the input these are
@@ -274,7 +284,7 @@ type writing struct {
 // message writes first, the line that begins the message, and then the input encrypted in the
 // session, to its end. After an error the message is incomplete.
 func (w *writing) message(first []byte) (err error) {
-	config := protocol.WriterConfig{Save: w.put, MaxLine: w.MaxSize, Rand: rand.Reader}
+	config := protocol.WriterConfig{Save: w.save, MaxLine: w.MaxSize, Rand: rand.Reader}
 	if w.writer, err = protocol.NewWriter(w.session, protocol.Head{Size: inputSize(w.In)}, config); err != nil {
 		return exit.Failed(err)
 	}
@@ -293,6 +303,20 @@ func (w *writing) message(first []byte) (err error) {
 	}
 	return w.stream()
 }
+
+// save stores the session ahead of its messages. If a stream begins the session, it is only stored
+// before the end of that, when the peer will be able to answer. If we are interrupted, no session is
+// left of which the peer knows nothing.
+func (w *writing) save(t *protocol.Session, ahead int) error {
+	if w.begins && !w.Texts {
+		return nil
+	}
+	return w.put(t, ahead)
+}
+
+// answerable reports whether the peer can answer the part of the message that has been written: of
+// texts each can be read by itself.
+func (w *writing) answerable() bool { return w.Texts && w.sent > 0 }
 
 // finish stores the session in its state after the message, which is whole.
 func (w *writing) finish() error {
@@ -347,6 +371,11 @@ func (w *writing) stream() error {
 			break
 		} else if err != nil {
 			return readError(err)
+		}
+	}
+	if w.begins {
+		if err := w.put(w.session, 1); err != nil {
+			return err
 		}
 	}
 	lines, err := w.writer.End(lines[:0], w.Last)

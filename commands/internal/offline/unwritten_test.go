@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/trust"
@@ -92,12 +93,16 @@ func TestAnEnsembleStaysUsedWhereAPartOfTheMessageWasWritten(t *testing.T) {
 	ensembles := alice.publish(2, "")
 	path := file(t, ensembles)
 	for _, texts := range []bool{false, true} {
+		hint, kept := "the same command writes it anew, to another ensemble", 0
+		if texts { // alice can read and answer those that were written
+			hint, kept = "sends the others", 1
+		}
 		r := bob.run(bytes.Repeat([]byte("a line\n"), 50_000), "alice", trust.RequireNew)
 		r.Texts = texts
 		toNobody(t, r, 5000) // the beginning has some 2,100 characters
-		hinted(t, r.Send(ensembles, path, 0), closedPipe, "the same command writes it anew, to another ensemble")
-		if n := bob.sessions(); n != 0 {
-			t.Errorf("%d sessions are kept", n)
+		hinted(t, r.Send(ensembles, path, 0), closedPipe, hint)
+		if n := bob.sessions(); n != kept {
+			t.Errorf("%d sessions are kept, not %d", n, kept)
 		}
 	}
 	if after, _ := os.ReadFile(path); bytes.Count(after, []byte(protocol.UsedMark)) != 2 {
@@ -182,5 +187,45 @@ func TestAReplyThatIsLostAndTooLongIsToldToTheUser(t *testing.T) {
 	mustBe(t, alice.reply("bob", bob), exit.Failure, "too many messages before it are missing")
 	if err := bob.reply("alice", alice); err != nil {
 		t.Errorf("what the peer writes can be read all the same: %v", err)
+	}
+}
+
+// A sender that is killed leaves no session in which --reply-to would write to nobody.
+func TestASessionIsKeptOnceTheMessageThatBeginsItIsAtItsEnd(t *testing.T) {
+	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
+	ensembles := alice.publish(1, "")
+	r := bob.run(nil, "alice", trust.RequireNew)
+	in, input, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	r.In = in
+	ended := make(chan error, 1)
+	go func() { ended <- r.Send(ensembles, file(t, ensembles), 0) }()
+	if _, err := input.Write(make([]byte, 2*protocol.BulkLen)); err != nil {
+		t.Error(err)
+	}
+	for begun := time.Now(); len(content(t, r.out)) < protocol.BulkLen && time.Since(begun) < time.Minute; {
+		time.Sleep(time.Millisecond)
+	}
+	if n := bob.sessions(); n != 0 {
+		t.Errorf("%d sessions are kept before the end", n)
+	}
+	input.Close()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if n := bob.sessions(); n != 1 {
+		t.Errorf("%d sessions are kept at the end", n)
+	}
+	if _, err := alice.receive(content(t, r.out), "bob", trust.RequireNew); err != nil {
+		t.Fatal(err)
+	}
+	if err := alice.reply("bob", bob); err != nil {
+		t.Error(err)
+	}
+	if err := bob.reply("alice", alice); err != nil {
+		t.Error(err)
 	}
 }
