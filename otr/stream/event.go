@@ -20,8 +20,8 @@ type Event struct {
 	Session SessionID
 	// What is an otr.Event, or a Trusted, Refused, OurKeyRefused, Told, Downgraded,
 	// StreamEnded, Text, LineTooLong, Unencrypted, Unsent, Lost, Late, Unacknowledged,
-	// Undelivered, Delivered, Unwritten, Draining or OtherMode. This package's Unencrypted
-	// replaces otr.Unencrypted.
+	// Undelivered, Delivered, Unwritten, NoSign, Draining or OtherMode. This package's
+	// Unencrypted replaces otr.Unencrypted.
 	What fmt.Stringer
 	// Count is 1, or more when this event stands for a flood of events of one kind. Events
 	// that affect trust are always reported, at once and in order.
@@ -116,6 +116,13 @@ type (
 	// could not write what it had received.
 	Unwritten struct{}
 
+	// NoSign: our input has ended and everything was sent, but nothing has come from the peer in
+	// this session. Lines waits for that, because it would show that the peer has the session,
+	// and whether it acknowledges texts, for at most Wait.
+	NoSign struct {
+		Wait time.Duration
+	}
+
 	// Unencrypted: an unencrypted text came, which anyone may have written. It is not
 	// payload.
 	Unencrypted struct {
@@ -194,6 +201,10 @@ func (e Delivered) String() string {
 }
 
 func (Unwritten) String() string { return "the peer could not write every text that it had received" }
+
+func (e NoSign) String() string {
+	return fmt.Sprintf("waiting for a sign of the peer, for at most %v", e.Wait)
+}
 
 func (e Unencrypted) String() string { return otr.Unencrypted{Bytes: e.Bytes}.String() }
 

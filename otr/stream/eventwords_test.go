@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"otrpipe/otr"
 )
@@ -33,6 +34,7 @@ func TestEventsSayWhatHappenedInOneLine(t *testing.T) {
 		{Undelivered{Texts: 71, Perhaps: true}, "71 texts"},
 		{Delivered{Texts: 71}, "71 texts"},
 		{Delivered{Texts: 71, AfterAll: true}, "71 texts"},
+		{NoSign{Wait: 71 * time.Second}, "1m11s"},
 		{Unwritten{}, "could not write"},
 		{Unencrypted{Bytes: 71, Text: otr.Unauthenticated(text)}, "71 bytes"},
 		{OtherMode{}, "stream"},

@@ -18,8 +18,8 @@ const (
 	// hastyDrain is the same limit for a transport that accepts lines slowly. It restarts
 	// whenever the transport accepts a line: IRC clients send one every five or six seconds.
 	hastyDrain = 10 * time.Second
-	// firstNews is when the first Draining event is reported at the end, and drainNews the
-	// interval of the next ones.
+	// firstNews is when the first Draining event, or a NoSign, is reported at the end, and
+	// drainNews the interval of the next Draining events.
 	firstNews = 3 * time.Second
 	drainNews = 10 * time.Second
 	// goodbyeWait is how long the peer has to leave after a proper end. Closing some

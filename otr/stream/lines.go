@@ -59,6 +59,7 @@ type Lines struct {
 	refused   bool      // the peer says that it refuses our key
 	failed    bool      // the peer says that it has lost texts that it had acknowledged
 	toldFail  bool      // this was reported for the present session
+	toldWait  bool      // it was reported that we wait for a sign of the peer at the end
 	lapsed    bool      // the last session has expired: its keys were too old
 	metStream bool      // the peer runs mode stream
 

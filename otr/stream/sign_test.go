@@ -71,30 +71,47 @@ func TestAnEndThatHasHeardNothingAsksBeforeItLeaves(t *testing.T) {
 	}
 }
 
-// TestAPeerThatSaysNothingIsWaitedForABoundedTime: such a peer acknowledges nothing.
+// TestAPeerThatSaysNothingIsWaitedForABoundedTime: such a peer acknowledges nothing. The user is told
+// what the end waits for.
 func TestAPeerThatSaysNothingIsWaitedForABoundedTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e, x := meetLines(t, setting{lines: true})
-		e.lines.WriteMessage([]byte("a text"))
-		e.lines.CloseWrite()
-		start := time.Now()
-		var texts []string
-		for {
-			text, ok := x.text()
-			if !ok {
-				break
+	for _, test := range []struct {
+		pause time.Duration // between the text and the end of the input
+		wait  time.Duration // how long it is told to wait after that; 0: it is not told
+	}{
+		{0, confirmWait - time.Second - firstNews},
+		{10 * time.Second, confirmWait - 11*time.Second - firstNews},
+		{18 * time.Second, 0}, // it leaves soon anyway
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e, x := meetLines(t, setting{lines: true})
+			e.lines.WriteMessage([]byte("a text"))
+			start := time.Now()
+			go func() {
+				time.Sleep(test.pause)
+				e.lines.CloseWrite()
+			}()
+			var texts []string
+			for {
+				text, ok := x.text()
+				if !ok {
+					break
+				}
+				if text != "" {
+					texts = append(texts, text)
+				}
 			}
-			if text != "" {
-				texts = append(texts, text)
+			if err := e.lines.Wait(); err != nil && !errors.Is(err, ErrUnconfirmed) {
+				t.Error(err)
 			}
-		}
-		if err := e.lines.Wait(); err != nil && !errors.Is(err, ErrUnconfirmed) {
-			t.Error(err)
-		}
-		if d := time.Since(start); len(texts) != 1 || d > confirmWait+goodbyeWait+time.Second {
-			t.Errorf("it read %q, and it took %v", texts, d)
-		}
-	})
+			if d := time.Since(start); len(texts) != 1 || d > confirmWait+goodbyeWait+time.Second {
+				t.Errorf("it read %q, and it took %v", texts, d)
+			}
+			got := eventsOf[NoSign](e)
+			if test.wait == 0 && len(got) != 0 || test.wait > 0 && (len(got) != 1 || (got[0].Wait-test.wait).Abs() > time.Second) {
+				t.Errorf("after %v it is told: %v", test.pause, got)
+			}
+		})
+	}
 }
 
 // TestAPeerThatStillSendsTextsIsWaitedForWhenWeLeave: it has many of them when our CLOSE comes, and

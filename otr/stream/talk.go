@@ -265,7 +265,8 @@ func (l *Lines) lapseRecords() []wire.TLV {
 // next returns when tick is due: for lingering, a first sign of the peer, a stuck transport, or
 // texts.
 func (l *Lines) next() time.Time {
-	return earlier(earlier(earlier(l.lingered(), l.signAt()), l.stuckBy), l.nextTexts())
+	sign := earlier(l.signAt(), l.noSignAt())
+	return earlier(earlier(earlier(l.lingered(), sign), l.stuckBy), l.nextTexts())
 }
 
 // lingered returns when we have lingered long enough; zero: not known yet.
@@ -305,6 +306,23 @@ func (l *Lines) signAt() time.Time {
 	return at
 }
 
+// noSignAt returns when to report that we wait for the peer's first message; zero: never. It is
+// not worth a report if we leave soon anyway.
+func (l *Lines) noSignAt() time.Time {
+	leave := l.lingered()
+	if l.toldWait || leave.IsZero() || !l.awaitsSign() {
+		return time.Time{}
+	}
+	from := l.lastText
+	if l.inputEnd.After(from) {
+		from = l.inputEnd
+	}
+	if at := from.Add(l.cfg.Linger + firstNews); at.Before(leave) {
+		return at
+	}
+	return time.Time{}
+}
+
 func (l *Lines) tick() {
 	l.tickTexts()
 	if l.due(l.stuckBy) {
@@ -318,6 +336,10 @@ func (l *Lines) tick() {
 		if l.asked = l.now; l.room() {
 			l.askForStand()
 		}
+	}
+	if l.due(l.noSignAt()) {
+		l.toldWait = true
+		l.report(NoSign{Wait: l.lingered().Sub(l.now)})
 	}
 	if l.due(l.lingered()) {
 		l.wantsEnd, l.quits = true, true

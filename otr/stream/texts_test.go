@@ -327,8 +327,8 @@ func TestWithAnotherClientNothingWaits(t *testing.T) {
 		if err := e.lines.Wait(); err != nil || strings.Join(texts, "|") != "and goodbye" {
 			t.Errorf("%q, %v", texts, err)
 		}
-		if d := time.Since(start); d > 1100*time.Millisecond {
-			t.Errorf("it took %v", d)
+		if d := time.Since(start); d > 1100*time.Millisecond || told[NoSign](e) != 0 {
+			t.Errorf("it took %v; %v", d, e.events())
 		}
 	})
 }

@@ -49,6 +49,8 @@ func (s *Session) event(e stream.Event) {
 		s.streamEnded(e, what)
 	case stream.Draining:
 		s.tellDraining(what.Bytes)
+	case stream.NoSign:
+		s.Note("everything was sent; waiting up to %v for a sign of life from %s%s", rounded(what.Wait), s.peerName(), s.waysOut())
 	case stream.OtherMode:
 		s.Warn("%s runs mode stream; the session is ended", s.peerName())
 	case stream.Lost, stream.Late, stream.Undelivered, stream.Unacknowledged, stream.Delivered, stream.Unsent, stream.Unwritten:

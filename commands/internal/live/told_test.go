@@ -90,6 +90,7 @@ func TestWhatHappensIsTold(t *testing.T) {
 		{stream.Unsent{First: 4, Texts: 2}, "not sent, because the session had ended: 2 messages"},
 		{stream.Unsent{First: 3, Texts: 1}, `not sent, because the session had ended: "the text"`},
 		{stream.Text{Text: otr.Authenticated("hello")}, "the peer wrote 5 bytes of text, which mode stream has no place for"},
+		{stream.NoSign{Wait: 16 * time.Second}, "everything was sent; waiting up to 16s for a sign of life from the peer\n"},
 		{stream.OtherMode{}, "runs mode stream; the session is ended"},
 		{stream.StreamEnded{Bytes: 5}, "all 5 bytes have been received"},
 		{stream.StreamEnded{Sent: true, Bytes: 5}, "all 5 bytes have been sent"},
