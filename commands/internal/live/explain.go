@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"time"
 
 	"otrpipe/commands/internal/exit"
@@ -54,6 +55,8 @@ func (s *Session) explain(err error) error {
 			WithHint("another OTR client, or an otrpipe in mode lines, needs --mode lines here too")
 	case errors.Is(err, stream.ErrTimeout):
 		return s.timedOut(err)
+	case errors.Is(err, stream.ErrClosedBeforeSession) && noRoom(err):
+		return exit.Errorf(exit.Broken, "the lines of OTR cannot be written: %w", withoutName(err))
 	case errors.Is(err, stream.ErrClosedBeforeSession) && s.offline:
 		return exit.Errorf(exit.Broken, "the transport carried a message to somebody who is away, not a live session").WithHint(offlineHint)
 	case errors.Is(err, stream.ErrClosedBeforeSession) && s.exchangeHint() != "":
@@ -62,6 +65,16 @@ func (s *Session) explain(err error) error {
 		return s.closedEarly().WithHint("is %s running, and is it an otrpipe or another OTR client?", s.endName())
 	}
 	return s.explainBreak(err)
+}
+
+// noRoom reports whether err is that of a transport that is a file or a device, and takes no more.
+func noRoom(err error) bool {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		if errors.Is(err, full) {
+			return true
+		}
+	}
+	return false
 }
 
 // ourKeyHint says what to do about a peer that refuses our key.

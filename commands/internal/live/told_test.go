@@ -3,10 +3,12 @@ package live
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -192,6 +194,8 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 		{stream.ErrClosedBeforeSession, exit.Broken, "closed before there was a session", "is the other end running", "", nil},
 		{stream.ErrClosedBeforeSession, exit.Broken, "closed before there was a session", "late", "", func(s *Session) { s.clocks = "late" }},
 		{stream.ErrClosedBeforeSession, exit.Broken, "a message to somebody who is away", offlineHint, "", func(s *Session) { s.offline = true }},
+		{fmt.Errorf("%w: %w", stream.ErrClosedBeforeSession, &fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}), exit.Broken,
+			"the lines of OTR cannot be written: no space left on device", "^$", "", nil},
 		{stream.ErrTransport, exit.Broken, "cut short before anything arrived", "", options.ModeStream, nil},
 		{stream.ErrTransport, exit.Broken, "the transfer was cut short", "", options.ModeStream, func(s *Session) { s.cfg.OwnProgress = true }},
 		{stream.ErrDead, exit.Broken, "all that the peer had to say has arrived", "", options.ModeStream, func(s *Session) { s.complete = true }},
