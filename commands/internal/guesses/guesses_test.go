@@ -167,8 +167,15 @@ func TestAProcessThatDiedIsForgotten(t *testing.T) {
 }
 
 func TestAFileThatMakesNoSenseCountsAsAFailure(t *testing.T) {
-	l, _ := open(t)
-	for _, content := range []string{"", "no JSON", `{"failures":-1}`, string(make([]byte, maxFile+1)), `{"failures":0}` + strings.Repeat(" ", maxFile)} {
+	l, clock := open(t)
+	at := func(d time.Duration) string { return clock.now.Add(d).Format(`"` + time.RFC3339Nano + `"`) }
+	now := at(0)
+	for _, content := range []string{
+		"", "no JSON", `{"failures":-1}`, string(make([]byte, maxFile+1)), `{"failures":0}` + strings.Repeat(" ", maxFile),
+		`{"open":[` + now + strings.Repeat(","+now, maxOpen) + `]}`,
+		`{"failures":1,"last":` + now + `,"seen":` + now + `,"free":` + at(2*forgetAfter) + `}`, // it would refuse everybody
+		`{"failures":0,"seen":` + at(time.Second) + `}`,
+	} {
 		if err := os.WriteFile(l.path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
