@@ -115,3 +115,33 @@ func TestBytesWrittenAfterThePeerHasStoppedAreNoSuccess(t *testing.T) {
 		})
 	}
 }
+
+// The secret has been compared once. The end of that session allows no second comparison, with
+// another key.
+func TestTheEndOfASessionAllowsNoComparisonWithAnotherKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := cable(t, relay{}, relay{})
+		connect := switchboard(b)
+		sameTag := func(c *otr.Config) { c.InstanceTag = 0x1234567 }
+		ea := open(t, a, setting{lines: true, config: func(c *Config) {
+			secret("same")(c)
+			c.MoreKeys, c.Stay = true, true
+		}})
+		wire := &cut{ReadWriteCloser: connect()}
+		first := open(t, wire, setting{lines: true, key: 1, seed: 1, otr: sameTag, config: secret("same")})
+		handshakeLines(t, ea.lines, first.lines)
+		if err := first.lines.EndSession(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		if told[otr.PeerEnded](ea) != 1 {
+			t.Fatalf("the session goes on: %v", ea.events())
+		}
+		wire.cut()
+		second := open(t, connect(), setting{lines: true, key: 2, seed: 2, otr: sameTag, config: secret("same")})
+		second.lines.Wait()
+		if told[Trusted](ea) != 1 || told[otr.SMPSucceeded](ea) != 1 || told[Refused](ea) == 0 {
+			t.Errorf("%v", ea.events())
+		}
+	})
+}
