@@ -3,6 +3,7 @@ package otr_test
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,7 +145,7 @@ func TestTheStateMachineOfVersion4(t *testing.T) {
 				if alice.State() != state.state || alice.AuthState() != state.auth {
 					t.Fatalf("alice is in %v, %v", alice.State(), alice.AuthState())
 				}
-				alice.texts = nil
+				alice.texts, alice.events = nil, nil
 				if got := kinds(event.do(alice, bob)); got != event.sent[i] {
 					t.Errorf("sent %q, want %q", got, event.sent[i])
 				}
@@ -164,6 +165,9 @@ func TestTheStateMachineOfVersion4(t *testing.T) {
 				}
 				if len(alice.texts) != 0 {
 					t.Errorf("shown as authenticated: %q", alice.texts)
+				}
+				if n := len(happened[otr.Unencrypted](alice)); (n == 1) != strings.HasPrefix(event.name, "plaintext") {
+					t.Errorf("%d warnings that it was not encrypted", n)
 				}
 			})
 		}

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// The tests that SECURITY.md and docs/EVIDENCE.md name to show what is promised are there.
+// The tests that SECURITY.md and docs/EVIDENCE.md name to show what is promised are there, and
+// docs/EVIDENCE.md names every fuzz test.
 func TestTheTestsThatTheDocumentsNameAreThere(t *testing.T) {
 	there := make(map[string]bool)
 	defined := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9]+)\(`)
@@ -39,6 +40,13 @@ func TestTheTestsThatTheDocumentsNameAreThere(t *testing.T) {
 		}
 		if len(named) < atLeast {
 			t.Errorf("%s names only %d tests", path, len(named))
+		}
+		if strings.HasSuffix(path, "EVIDENCE.md") {
+			for name := range there {
+				if strings.HasPrefix(name, "Fuzz") && !named[name] {
+					t.Errorf("%s does not name %s", path, name)
+				}
+			}
 		}
 		for name := range named {
 			if !there[name] {
