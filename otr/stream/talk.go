@@ -306,21 +306,17 @@ func (l *Lines) signAt() time.Time {
 	return at
 }
 
-// noSignAt returns when to report that we wait for the peer's first message; zero: never. It is
-// not worth a report if we leave soon anyway.
+// noSignAt returns when to report that we wait for the peer's first message, unless we leave before;
+// zero: never.
 func (l *Lines) noSignAt() time.Time {
-	leave := l.lingered()
-	if l.toldWait || leave.IsZero() || !l.awaitsSign() {
+	if l.toldWait || l.lingered().IsZero() || !l.awaitsSign() {
 		return time.Time{}
 	}
 	from := l.lastText
 	if l.inputEnd.After(from) {
 		from = l.inputEnd
 	}
-	if at := from.Add(l.cfg.Linger + firstNews); at.Before(leave) {
-		return at
-	}
-	return time.Time{}
+	return from.Add(l.cfg.Linger + firstNews)
 }
 
 func (l *Lines) tick() {
@@ -337,15 +333,15 @@ func (l *Lines) tick() {
 			l.askForStand()
 		}
 	}
-	if l.due(l.noSignAt()) {
-		l.toldWait = true
-		l.report(NoSign{Wait: l.lingered().Sub(l.now)})
-	}
 	if l.due(l.lingered()) {
 		l.wantsEnd, l.quits = true, true
 		if !l.secure {
 			l.end(l.sentOr(nil), "")
 		}
+	}
+	if l.due(l.noSignAt()) {
+		l.toldWait = true
+		l.report(NoSign{Wait: l.lingered().Sub(l.now)})
 	}
 }
 
