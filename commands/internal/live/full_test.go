@@ -96,3 +96,36 @@ func TestAMessageThatIsLostAfterItsAcknowledgementIsAFailureAtBothEnds(t *testin
 		}
 	})
 }
+
+// An end is interrupted while its output takes nothing, like that of a pager which waits for a key. The
+// message that has been acknowledged is lost then, and the other end must know it. If the output takes
+// it, all is well there.
+func TestAMessageInHandAtAnInterruptIsNoSuccessAtTheOtherEnd(t *testing.T) {
+	process.Watch().Stop()
+	identities()
+	for _, cause := range []error{exit.Silently(130), ErrEndedHere} {
+		for _, reads := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				wireA, wireB := net.Pipe()
+				a, b := connectOver(t, newUnreachable, [2]net.Conn{wireA, wireB}, lines, lines)
+				if reads {
+					go func() { _, _ = io.Copy(io.Discard, a.output) }()
+				}
+				_, _ = io.WriteString(b.input, "line\n")
+				time.Sleep(2 * time.Second)
+				b.input.Close()
+				start := time.Now()
+				a.Stop(cause, "interrupted")
+				if err := <-b.ended; (err == nil) != reads || err != nil && exit.As(err).Code != exit.Broken {
+					t.Errorf("the output reads: %v, and the other end has %v", reads, err)
+				}
+				if err := <-a.ended; (err == nil) != (reads && cause == ErrEndedHere) {
+					t.Errorf("the end that is interrupted: %v", err)
+				}
+				if d := time.Since(start); d > 2*time.Second || reads && d > lastWrite {
+					t.Errorf("the output reads: %v, and that took %v", reads, d)
+				}
+			})
+		}
+	}
+}

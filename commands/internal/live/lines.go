@@ -22,6 +22,9 @@ const (
 	// lastOutput is how long it waits for the end of COMMAND's output after COMMAND's input has
 	// ended.
 	lastOutput = 2 * time.Second
+	// lastWrite is how long the output may take to write a text when we are told to leave, before
+	// the peer learns that the text is lost.
+	lastWrite = 500 * time.Millisecond
 )
 
 // moveLines moves texts both ways, one per line, until the session ends. The function that it
@@ -111,7 +114,9 @@ func (s *Session) receiveLines(lines *stream.Lines, p *Payload) error {
 	var lost error            // the output's, when it was closed
 	if p.Application == nil { // a pipe to an application has nothing to say when it is closed
 		lines.OnLastText(func() error {
+			s.writing <- struct{}{}
 			lost = out.Close()
+			<-s.writing
 			return lost
 		})
 	}
@@ -129,7 +134,10 @@ func (s *Session) receiveLines(lines *stream.Lines, p *Payload) error {
 			return err
 		}
 		buf = append(buf, '\n')
-		if _, err := to.Write(buf); err != nil {
+		s.writing <- struct{}{}
+		_, err = to.Write(buf)
+		<-s.writing
+		if err != nil {
 			if !p.left(err) {
 				lines.CloseRead()
 				return s.outputLost(err, out.written)
@@ -137,6 +145,17 @@ func (s *Session) receiveLines(lines *stream.Lines, p *Payload) error {
 			to = io.Discard
 		}
 	}
+}
+
+// leaveLines ends the session. A text that the output does not take counts as lost.
+func (s *Session) leaveLines(lines *stream.Lines) {
+	select {
+	case s.writing <- struct{}{}:
+		<-s.writing
+	case <-time.After(lastWrite):
+		lines.CloseRead()
+	}
+	_ = lines.Close()
 }
 
 // readText appends the next text to buf, which is empty, in the form to show. A text that the

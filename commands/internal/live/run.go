@@ -381,7 +381,7 @@ func (s *Session) start(c *otr.Conversation, transport io.ReadWriteCloser) (move
 	if s.options.Mode == options.ModeLines {
 		lines := stream.OpenLines(transport, cfg)
 		s.connected.Store(&connection{lines, lines})
-		abort = func(string) { _ = lines.Close() }
+		abort = func(string) { s.leaveLines(lines) }
 		move = func(p *Payload) <-chan error { return s.moveLines(lines, p) }
 	} else {
 		bytes := stream.Open(transport, cfg)

@@ -108,6 +108,7 @@ type Session struct {
 	stopped chan struct{} // closed when cause is set
 	running chan struct{} // closed by Run when the stream runs; connected and options may be read from then on
 	ended   chan struct{} // closed by Finish; the session takes no more requests
+	writing chan struct{} // full while the output of mode lines takes a text
 
 	// Set by Prepare or Run and not changed after running is closed.
 	begun    time.Time
@@ -224,6 +225,7 @@ func New(cfg Config) *Session {
 		begun:   time.Now(),
 		stopped: make(chan struct{}),
 		running: make(chan struct{}),
+		writing: make(chan struct{}, 1),
 		ended:   make(chan struct{}),
 		state:   control.StateWaiting,
 		options: &options.Options{Mode: cfg.Given.Mode(), Contact: cfg.Given.Contact()},
