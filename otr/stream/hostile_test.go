@@ -3,6 +3,7 @@ package stream
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -245,6 +246,55 @@ func TestAPeerThatRefusesOurKeyAgainAndAgainIsToldOfOnce(t *testing.T) {
 		time.Sleep(time.Second)
 		if n := told[OurKeyRefused](e); n != 1 {
 			t.Errorf("told %d times", n)
+		}
+	})
+}
+
+// A peer acknowledges texts before they are sent, also in sessions that are over or never were. None
+// of that counts for a text that is sent later.
+func TestAnAcknowledgementCountsOnlyForTextsThatWereSentBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meetLines(t, setting{lines: true})
+		listen := func(until func() bool) {
+			for !until() {
+				if _, ok := x.text(); !ok {
+					t.Fatal("the transport has ended")
+				}
+			}
+		}
+		ack := func(id [8]byte, next int64, gaps ...span) wire.TLV {
+			return wire.TLV{Type: typeTextAck, Value: appendAckValue(nil, id, next, gaps)}
+		}
+		sessions := func() (past, now [8]byte) {
+			session, _ := x.c.Session()
+			x.send(x.c.Refresh())
+			listen(func() bool { s, _ := x.c.Session(); return s.SSID != session.SSID })
+			s, _ := x.c.Session()
+			return session.SSID, s.SSID
+		}
+		past, now := sessions()
+		x.say(ack(past, 100), ack(now, 100), ack(now, 1<<62), ack(now, 100, span{first: 50, n: 50}), ack([8]byte{1}, 100))
+		time.Sleep(time.Second)
+		e.lines.WriteMessage([]byte("one"))
+		got := ""
+		for got == "" {
+			got, _ = x.text()
+		}
+		x.say(ack(past, 100), ack([8]byte{1}, 100))
+		time.Sleep(time.Second)
+		if n := told[Delivered](e) + told[Undelivered](e); n != 0 {
+			t.Errorf("%d texts are told as settled: %v", n, e.events())
+		}
+		_, later := sessions()
+		x.say(ack(past, 100), ack(later, 100)) // it has forgotten the session of the text
+		time.Sleep(time.Second)
+		if got := eventsOf[Undelivered](e); len(got) != 1 || got[0] != (Undelivered{First: 1, Texts: 1, Perhaps: true}) || told[Delivered](e) != 0 {
+			t.Errorf("%v", e.events())
+		}
+		go io.Copy(io.Discard, x.in)
+		e.lines.CloseWrite()
+		if err := e.lines.Wait(); !errors.Is(err, ErrUndelivered) {
+			t.Error(err)
 		}
 	})
 }
