@@ -278,6 +278,9 @@ func TestWhatIsTypedFitsATerminal(t *testing.T) {
 	const columns = 80 - 7
 	for _, page := range manPages(t) {
 		for _, line := range strings.Split(manPage(t, page), "\n") {
+			if strings.HasSuffix(line, `\`) {
+				t.Errorf("%s: roff joins this line and the next one; \\e shows a backslash: %s", page, line)
+			}
 			line = strings.ReplaceAll(line, `\e`, `\`)
 			if regexp.MustCompile(`^((here|there|)\$ |      )`).MatchString(line) && len(line) > columns {
 				t.Errorf("%s: %d columns: %s", page, len(line), line)
