@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -141,7 +142,15 @@ func commandPath(c *cli.Context) (string, []*cli.Command) {
 
 // usageError gives an error of the flag library our wording and exit code.
 func usageError(_ *cli.Context, err error, _ bool) error {
-	return exit.Errorf(exit.Usage, "%s", lowerFirst(err.Error()))
+	// The flag library's errors about values do not show a flag as the user types it.
+	invalid := regexp.MustCompile(`^invalid (boolean )?value (".*") for (?:flag )?-([^ :]+): `).FindStringSubmatch(err.Error())
+	switch {
+	case invalid == nil:
+		return exit.Errorf(exit.Usage, "%s", lowerFirst(err.Error()))
+	case invalid[1] != "":
+		return exit.Errorf(exit.Usage, "%s: %s is neither true nor false", cmdline.Dashed(invalid[3]), invalid[2])
+	}
+	return exit.Errorf(exit.Usage, "%s: %s is not a number", cmdline.Dashed(invalid[3]), invalid[2])
 }
 
 func lowerFirst(s string) string {

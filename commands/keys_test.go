@@ -42,6 +42,9 @@ func TestAnIdentityIsMadeShownAndRemoved(t *testing.T) {
 	p.run("fingerprint", "--otr", "4", "--json").answers(`"keys":\[\{"otr":4,`)
 	p.run("fingerprint", "--qr", "--otr", "3").is(exit.OK).answers("[▀▄█]{20}")
 	p.run("fingerprint", "--otr", "5").refused(exit.Usage, "version 3 or 4, not 5")
+	p.run("fingerprint", "--otr", "v4").refused(exit.Usage, `^otrpipe: --otr: "v4" is not a number$`)
+	p.run("fingerprint", "--qr=maybe").refused(exit.Usage, `^otrpipe: --qr: "maybe" is neither true nor false$`)
+	p.run("keys", "passphrase", "--new-passphrase-file", "nowhere").refused(exit.KeyFile, `^otrpipe: --new-passphrase-file: nowhere: no such file or directory$`)
 	p.run("fingerprint", "--json", "--qr").refused(exit.Usage, "contradict")
 
 	p.run("keygen", "-i", "forger", "--keep-forging-key").is(exit.OK)
@@ -109,7 +112,7 @@ func TestKeysMoveToAnotherProgramAndBack(t *testing.T) {
 	export("--format", "libotr", "--account", "me@example.org", "--instance-tags", tags, "-o", file).is(exit.OK).
 		says("left out the keys of version 4").says("the exported key is not protected")
 	export("--format", "libotr", "-o", file).refused(exit.KeyFile, "exists already")
-	export("--format", "libotr", "-o", file, "--force").is(exit.OK).says(`exported for account "default" \(prpl-jabber\)`)
+	export("--format", "libotr", "-o", file, "--force").is(exit.OK).says(`exporting for account "default" \(prpl-jabber\)`)
 	export("--format", "libotr").is(exit.OK).answers(`^\(privkeys`)
 
 	imported := func(args ...string) *result { return p.run(append([]string{"keys", "import"}, args...)...) }
@@ -131,6 +134,7 @@ func TestKeysMoveToAnotherProgramAndBack(t *testing.T) {
 
 	imported(file, "-i", "tagged", "--account", "default", "--instance-tags", tags).refused(exit.Usage, "tags does not have that account")
 	export("--format", "libotr", "--account", "me", "--instance-tags", tags, "-o", file, "--force").is(exit.OK)
+	imported(file).is(exit.OK).says(`^otrpipe: saved as identity "me", without a passphrase; otrpipe keys passphrase -i me sets one$`)
 	imported(file, "-i", "tagged", "--instance-tags", tags, "--passphrase-file", p.file("one", "one\n")).is(exit.OK)
 	var first, second struct{ Instance string }
 	p.run("fingerprint", "--json").json(&first)
@@ -143,7 +147,7 @@ func TestKeysMoveToAnotherProgramAndBack(t *testing.T) {
 	export("--format", "otrpipe", "-i", "nobody").refused(exit.KeyFile, "not found")
 	export("--format", "otrpipe", "-i", "tagged", "-o", own).is(exit.OK).saysNothing()
 	imported(own, "-i", "protected", "--keep-forging-key", "--passphrase-file", p.file("one", "one\n")).refused(exit.Usage, "no keys are made")
-	imported(own, "-i", "protected", "--passphrase-file", p.file("one", "one\n")).is(exit.OK)
+	imported(own, "-i", "protected", "--passphrase-file", p.file("one", "one\n")).is(exit.OK).says(`^otrpipe: saved as identity "protected", protected by the passphrase$`)
 	p.run("keys", "list", "--json").answers(`"identity":"protected".*"protected":true`)
 	p.run("fingerprint", "--identity-file", own, "--passphrase-file", p.file("one", "one\n")).is(exit.OK).answers("^OTRv4 ")
 	p.run("fingerprint", "--identity-file", own, "-i", "default").refused(exit.Usage, "contradict")

@@ -50,6 +50,9 @@ func keysImport(c *cli.Context, path string) error {
 	if err := answerIdentity(c, imported.Document, "has been imported"); err != nil {
 		return err
 	}
+	if !c.Bool(flagJSON) { // whose document has the name
+		imported.TellSaved()
+	}
 	imported.Tell()
 	return nil
 }

@@ -1,11 +1,13 @@
 package ends
 
 import (
+	"crypto/rand"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/exit"
@@ -128,6 +130,54 @@ func TestTheWayToTheOtherEndIsCheckedAtOnce(t *testing.T) {
 	defer e.Way().Listener.Close()
 	if e.Way().Dial != "" || e.Way().Listener.Everywhere() {
 		t.Errorf("--listen: %+v", e.Way())
+	}
+}
+
+func TestAnEndThatCouldOnlyTurnCallersAwaySaysSo(t *testing.T) {
+	const nobody, unverified = "no key of bob is on file: every caller will be turned away", "no key of bob is verified: every caller will be turned away"
+	for _, test := range []struct {
+		trust  string
+		known  []keyfile.Trust
+		secret string
+		want   string
+	}{
+		{options.TrustKnown, nil, "", nobody},
+		{options.TrustVerified, nil, "", nobody},
+		{options.TrustVerified, []keyfile.Trust{keyfile.Seen}, "", unverified},
+		{options.TrustVerified, []keyfile.Trust{keyfile.Seen, keyfile.SMP}, "", ""},
+		{options.TrustKnown, []keyfile.Trust{keyfile.Seen}, "", ""},
+		{options.TrustNew, nil, "", ""},
+		{options.TrustVerified, nil, "Lisbon", ""}, // SMP will verify the key
+	} {
+		cfg := newConfig(t)
+		messages, err := os.Create(filepath.Join(t.TempDir(), "messages"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer messages.Close()
+		cfg.IO = terminal.NewIO("otrpipe", cfg.IO.In, cfg.IO.Out, messages)
+		cfg.Given = options.Values{options.ContactFlag: {"bob"}, options.TrustFlag: {test.trust}, options.ListenFlag: {"127.0.0.1:0"}}
+		for i, level := range test.known {
+			id, err := keyfile.Ephemeral(rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cfg.Identity.Home.RememberKey("bob", id.Public().Keys[0], level, time.Unix(int64(i), 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e := &End{cfg: cfg}
+		if test.secret != "" {
+			e.secret = []byte(test.secret)
+		}
+		if err := e.FindWay(nil); err != nil {
+			t.Fatal(err)
+		}
+		e.Way().Listener.Close()
+		got, err := os.ReadFile(messages.Name())
+		if err != nil || (len(got) > 0) != (test.want != "") || !strings.Contains(string(got), test.want) {
+			t.Errorf("--trust %s with keys of %v and the secret %q: %q, %v; want %q", test.trust, test.known, test.secret, got, err, test.want)
+		}
 	}
 }
 

@@ -3,12 +3,15 @@ package ends
 import (
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/live"
+	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/transport"
+	"otrpipe/keyfile"
 )
 
 // FindWay checks the way to the other end that the flags or a COMMAND name: the COMMAND must
@@ -24,6 +27,7 @@ func (e *End) FindWay(command []string) error {
 		if err != nil {
 			return cannotListen(o.Listen, err)
 		}
+		e.warnOfStrangers(o)
 	}
 	if len(command) > 0 {
 		return process.Find(command)
@@ -47,6 +51,27 @@ func (e *End) WayAgain() (live.Way, error) {
 	}
 	e.way.Listener = l
 	return e.way, nil
+}
+
+// warnOfStrangers warns if no key that the contact has on file can pass the checks: an end that
+// listens would turn every caller away and go on waiting.
+func (e *End) warnOfStrangers(o *options.Options) {
+	if o.Contact == "" || o.Trust == options.TrustNew || o.SMP != nil || o.Question != "" {
+		return
+	}
+	contact, _, err := e.cfg.Identity.Home.Contact(o.Contact)
+	if err != nil {
+		return // the first caller shows the error
+	}
+	name := exit.ShellWord(o.Contact)
+	switch {
+	case len(contact.Keys) == 0:
+		e.cfg.IO.Warn("no key of %s is on file: every caller will be turned away", o.Contact)
+		e.cfg.IO.Advise("otrpipe contacts list shows the names; a new contact: otrpipe contacts add %s FINGERPRINT", name)
+	case o.Trust == options.TrustVerified && !slices.ContainsFunc(contact.Keys, func(k keyfile.ContactKey) bool { return k.Trust != keyfile.Seen }):
+		e.cfg.IO.Warn("no key of %s is verified: every caller will be turned away", o.Contact)
+		e.cfg.IO.Advise("compare fingerprints with %s, then: otrpipe contacts trust %s", o.Contact, name)
+	}
 }
 
 // cannotListen is the error of an end that cannot listen on address.

@@ -80,7 +80,7 @@ func ExportAccount(io *terminal.IO, given keyfile.Account, name string) keyfile.
 		account.Protocol = defaultProtocol
 	}
 	if account != given {
-		io.Note("exported for account %v; others with --account and --protocol", account)
+		io.Note("exporting for account %v; others with --account and --protocol", account)
 	}
 	return account
 }

@@ -31,6 +31,7 @@ func CheckFormat(format string) error {
 type Imported struct {
 	Document
 	choice      Choice
+	protected   bool
 	fromLibotr  bool
 	hasVersion4 bool
 }
@@ -68,7 +69,7 @@ func (c Choice) Import(i Import) (*Imported, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Imported{document, c, format == keyfile.FormatLibotr, id.Ed448 != nil}, nil
+	return &Imported{document, c, passphrase != nil, format == keyfile.FormatLibotr, id.Ed448 != nil}, nil
 }
 
 // read reads the file of an import. The passphrase that opened the file also protects the
@@ -138,6 +139,16 @@ func (c Choice) adoptTag(id *keyfile.Identity, path string) error {
 	var err error
 	id.InstanceTag, err = keyfile.NewInstanceTag(rand.Reader)
 	return exit.Key(err)
+}
+
+// TellSaved tells the user the identity's name, which may come from the file, and whether a
+// passphrase protects it.
+func (i *Imported) TellSaved() {
+	if i.protected {
+		i.choice.IO.Note("saved as identity %q, protected by the passphrase", i.Identity)
+	} else {
+		i.choice.IO.Note("saved as identity %q, without a passphrase; %s sets one", i.Identity, forIdentity("otrpipe keys passphrase", i.Identity))
+	}
 }
 
 // Tell tells the user what to know about the version 4 keys.

@@ -5,6 +5,7 @@ package secret
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -161,6 +162,10 @@ func (s *Source) readFile() ([]byte, error) {
 }
 
 func (s *Source) fileError(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = fmt.Errorf("%s: %w", path.Path, path.Err)
+	}
 	return exit.Errorf(exit.KeyFile, "--%s: %w", s.flags.Name+FileFlag, err)
 }
 
