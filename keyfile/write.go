@@ -48,8 +48,8 @@ func writeInto(path string, data []byte) error {
 	return nil
 }
 
-// A PartError is the error of a file that could not be written whole but is not regular, such as a
-// pipe: it has taken a part all the same.
+// A PartError means that a file which is not regular, such as a pipe, has taken only a part of the
+// data.
 type PartError struct {
 	Written int // how many bytes it has taken
 	Err     error

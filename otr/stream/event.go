@@ -117,8 +117,8 @@ type (
 	Unwritten struct{}
 
 	// NoSign: our input has ended and everything was sent, but nothing has come from the peer in
-	// this session. Lines waits for that, because it would show that the peer has the session,
-	// and whether it acknowledges texts, for at most Wait.
+	// this session. A message would show that the peer has the session, and whether it
+	// acknowledges texts, so Lines waits for one, for at most Wait.
 	NoSign struct {
 		Wait time.Duration
 	}

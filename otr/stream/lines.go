@@ -238,8 +238,8 @@ func (l *Lines) write(id SessionID, text []byte) (number int64, err error) {
 }
 
 // CloseRead means that the reader has failed: it has lost the text that ReadText returned last, and
-// reads no more. That text and those after it are not acknowledged. If they had waited for half a
-// second they have been, and the peer is told that some of the texts that were are lost.
+// reads no more. That text and those after it are not acknowledged, unless they had waited for half
+// a second before. Then the peer is told that some of the texts that were acknowledged are lost.
 func (l *Lines) CloseRead() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
