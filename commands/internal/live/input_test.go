@@ -32,10 +32,10 @@ func TestAnInputThatFailsIsAFailureAtBothEnds(t *testing.T) {
 				_, _ = io.WriteString(b.input, "line\n")
 				_ = b.input.CloseWithError(errors.New("the disk is damaged"))
 			}()
-			if err := <-b.ended; exit.As(err).Code != exit.Failure || !strings.Contains(err.Error(), "reading the plaintext: the disk is damaged") {
+			if err := <-b.ended; err == nil || exit.As(err).Code != exit.Failure || !strings.Contains(err.Error(), "reading the plaintext: the disk is damaged") {
 				t.Errorf("the end whose input fails: %v", err)
 			}
-			if err := <-a.ended; exit.As(err).Code != exit.Broken {
+			if err := <-a.ended; err == nil || exit.As(err).Code != exit.Broken {
 				t.Errorf("the other end: %v", err)
 			}
 		})
@@ -55,10 +55,10 @@ func TestAnOutputThatNobodyReadsIsAFailureAtBothEnds(t *testing.T) {
 			a.input.Close()
 			_, _ = io.WriteString(b.input, "line\n")
 			b.input.Close()
-			if err := <-a.ended; exit.As(err).Code != 128+int(syscall.SIGPIPE) {
+			if err := <-a.ended; err == nil || exit.As(err).Code != 128+int(syscall.SIGPIPE) {
 				t.Errorf("the end whose output nobody reads: %v", err)
 			}
-			if err := <-b.ended; exit.As(err).Code != exit.Broken {
+			if err := <-b.ended; err == nil || exit.As(err).Code != exit.Broken {
 				t.Errorf("the other end: %v", err)
 			}
 		})
