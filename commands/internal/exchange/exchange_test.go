@@ -216,7 +216,15 @@ func TestWhatCannotBeSentOrReceivedIsRefusedAtOnce(t *testing.T) {
 			t.Errorf("sending %q as %q: %v; want %q with the hint %q", test.file, test.name, err, test.text, test.hint)
 		}
 	}
-	_, _, err := NewReceiving(p, io.Discard, missing, 0)
+	here, folder, err := NewReceiving(p, io.Discard, ".", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	if got := here.place(); got != "in this folder" {
+		t.Errorf("what arrives in the current folder has arrived %q", got)
+	}
+	_, _, err = NewReceiving(p, io.Discard, missing, 0)
 	if want := missing + " cannot be received into: no such file or directory"; err == nil || err.Error() != want {
 		t.Errorf("receiving into a missing folder: %v", err)
 	}

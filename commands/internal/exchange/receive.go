@@ -48,8 +48,12 @@ func NewReceiving(p *terminal.IO, out io.Writer, dir string, limit int64) (t *Tr
 	if isHome(dir) {
 		cfg.NoDotFiles = "in a home folder it could take effect; receive it into another one"
 	}
+	where := "in " + dir
+	if dir == "." {
+		where = "in this folder"
+	}
 	return &Transfer{
-		IO: p, verb: "received", other: "sender", where: "in " + dir,
+		IO: p, verb: "received", other: "sender", where: where,
 		run: func(link transfer.Link, progress transfer.Progress) ([]transfer.Done, error) {
 			cfg.Progress = progress
 			return transfer.Receive(link, cfg)

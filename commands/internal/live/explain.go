@@ -185,7 +185,7 @@ func (s *Session) howFar() string {
 	case s.cfg.OwnProgress && !s.complete: // the command says what arrived
 		return "the transfer was cut short"
 	case s.complete:
-		return fmt.Sprintf("the stream was cut short: all that %s had to say has arrived, but perhaps not all that was sent there", s.peerName())
+		return fmt.Sprintf("the stream was cut short: everything from %[1]s has arrived, but %[1]s may not have everything that was sent", s.peerName())
 	case stats.ReceivedBytes > 0:
 		return fmt.Sprintf("the stream was cut short after %s: what arrived is authentic, but it is not all", terminal.Size(stats.ReceivedBytes))
 	case stats.SentBytes > 0:

@@ -198,7 +198,7 @@ func TestEveryEndHasItsExitCodeAndSaysWhatToDo(t *testing.T) {
 			"the lines of OTR cannot be written: no space left on device", "^$", "", nil},
 		{stream.ErrTransport, exit.Broken, "cut short before anything arrived", "", options.ModeStream, nil},
 		{stream.ErrTransport, exit.Broken, "the transfer was cut short", "", options.ModeStream, func(s *Session) { s.cfg.OwnProgress = true }},
-		{stream.ErrDead, exit.Broken, "all that the peer had to say has arrived", "", options.ModeStream, func(s *Session) { s.complete = true }},
+		{stream.ErrDead, exit.Broken, "everything from the peer has arrived, but the peer may not have everything that was sent", "", options.ModeStream, func(s *Session) { s.complete = true }},
 		{stream.ErrTransport, exit.Broken, "the line was cut; the peer did not end the session", "", options.ModeLines, nil},
 		{stream.ErrOurKeyRefused, exit.Broken, "the stream was cut short before anything arrived (the peer refuses our key)", "ours is 0123", options.ModeStream, ourKey},
 		{stream.ErrOurKeyRefused, exit.Broken, "the peer refuses our key", "expects another key, or has not verified ours; .* ours is 0123", options.ModeLines, ourKey},
