@@ -159,7 +159,7 @@ forms='a HOST and a PORT, or -l and a PORT' announce='' work=''
 take_netcat() {
   local port=${*: -1} text
   if [ $# != 2 ] && [ "$listen$#" != yes1 ]; then
-    die 2 "$forms; see $me --help"
+    die 2 "needs $forms; see $me --help"
   fi
   if ! [[ $port =~ ^0*[1-9][0-9]{0,4}$ ]] || [ "$((10#$port))" -gt 65535 ]; then
     die 2 "a PORT is a number from 1 to 65535, not \"$(shown "$port")\"; see $me --help"
