@@ -11,10 +11,14 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// Ahead is how many messages a Writer sends between two calls of Save. It is small enough for
-// a receiver to bridge the gap after a crash (up to a thousand messages), and large enough
-// that the cost of storing does not matter.
-const Ahead = 256
+// A Writer sends firstAhead messages after its first call of Save, and after each further call
+// twice as many as before, up to maxAhead. If it is killed, the session has lost these messages. So
+// a receiver can bridge the gap (up to a thousand messages) after many short messages that were
+// interrupted, and the cost of storing does not matter to a long one.
+const (
+	firstAhead = 16
+	maxAhead   = 256
+)
 
 // MaxGap is how many messages of a session may be missing before one that the receiver can read.
 const MaxGap = v4.MaxGap
@@ -38,6 +42,7 @@ type WriterConfig struct {
 type Writer struct {
 	config   WriterConfig
 	t        *Session
+	ahead    int // the messages of the last call of Save
 	stored   int // messages that may be sent before the next call of Save
 	messages int
 	head     Head
@@ -206,8 +211,9 @@ func (w *Writer) seal(b []byte, p wire.Plaintext, last bool) []byte {
 // w.err is set.
 func (w *Writer) ready() bool {
 	if w.err == nil && w.stored == 0 {
-		if w.err = w.config.Save(w.t, Ahead); w.err == nil {
-			w.stored = Ahead
+		w.ahead = min(max(firstAhead, 2*w.ahead), maxAhead)
+		if w.err = w.config.Save(w.t, w.ahead); w.err == nil {
+			w.stored = w.ahead
 		}
 	}
 	if w.err != nil {
