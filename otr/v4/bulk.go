@@ -82,14 +82,14 @@ func (Sealings) Format(f fmt.State, _ rune) { io.WriteString(f, "v4.Sealings(…
 type Foresight struct {
 	public [group.PointLen]byte // the public key of the peer's ratchet
 	first  uint32               // the id of the first message
-	steps  []chainStep          // the steps the steps to the keys of each message
+	steps  []chainStep          // to the keys of each message
 }
 
 // An Ahead is the result of a Foresight for one message.
 type Ahead struct {
 	verified bool
 	to       chainStep // the step to the keys that verified and decrypted the message
-	mac      key       // MKmac of these keys keys
+	mac      key       // MKmac of these keys
 }
 
 // Verified reports whether the message was authentic under foreseen keys.
