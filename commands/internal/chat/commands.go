@@ -112,10 +112,23 @@ func (h *Chat) enter(line string) {
 
 // refuse tells the person why something cannot be done, and what they can do instead.
 func (h *Chat) refuse(err error) {
+	tip := exit.As(err).Hint
+	if errors.Is(err, live.ErrUnencrypted) {
+		tip = h.nextSession(h.session.Running())
+	}
 	h.answers.Error(err.Error())
-	if tip := exit.As(err).Hint; tip != "" {
+	if tip != "" {
 		h.answers.Hint(tip)
 	}
+}
+
+// nextSession tells the person how there will be a session where there is none. running is whether
+// the other end is connected.
+func (h *Chat) nextSession(running bool) string {
+	if !running {
+		return h.otherEnd() + " is not there yet"
+	}
+	return "/refresh begins a new session"
 }
 
 // act sends an action.

@@ -421,7 +421,17 @@ func TestASecretIsComparedWhileTheTalkGoesOn(t *testing.T) {
 	for _, command := range []string{"/smp", "/answer", "/end"} {
 		s.enters(command)
 		s.sees("there is no encrypted session")
+		s.sees("/refresh begins a new session")
 	}
+	s.fail("running", errors.New("not yet"))
+	s.fail("query", live.ErrUnencrypted)
+	for _, command := range []string{"/trust", "/refresh"} {
+		s.enters(command)
+		s.sees("there is no encrypted session")
+		s.sees("bob is not there yet") // so /refresh cannot begin one
+	}
+	s.fail("running", nil)
+	s.fail("query", nil)
 	s.trusted(fingerprint("b"), trust.New)
 	s.enters("/answer")
 	s.sees("bob has asked nothing")

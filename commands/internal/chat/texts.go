@@ -275,9 +275,5 @@ func (h *Chat) send(text string) {
 	}
 	h.mark(sentText{mark: mark}, lost)
 	h.answers.Error(fmt.Sprintf("not sent: %v", live.Reword(err)))
-	next := "/refresh begins a new session"
-	if !running {
-		next = h.otherEnd() + " is not there yet"
-	}
-	h.answers.Hint("Up brings the line back; " + next)
+	h.answers.Hint("Up brings the line back; " + h.nextSession(running))
 }
