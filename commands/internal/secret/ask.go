@@ -3,6 +3,7 @@ package secret
 import (
 	"bytes"
 	"errors"
+	"strings"
 
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/terminal"
@@ -17,13 +18,20 @@ func Ask(prompt, instead string) ([]byte, error) {
 // AskUntil is Ask until stop is closed, which makes it return terminal.ErrStopped.
 func AskUntil(stop <-chan struct{}, prompt, instead string) ([]byte, error) {
 	secret, err := terminal.ReadSecret(stop, prompt)
+	return secret, notGiven(err, prompt, instead)
+}
+
+// notGiven explains an error of asking with a prompt, which may begin with a capital letter; the
+// program's messages do not.
+func notGiven(err error, prompt, instead string) error {
+	what := strings.ToLower(prompt[:1]) + prompt[1:]
 	switch {
 	case errors.Is(err, terminal.ErrNoTerminal):
-		return nil, exit.Errorf(exit.KeyFile, "%s: there is no terminal to ask on", prompt).WithHint("give it with %s", instead)
+		return exit.Errorf(exit.KeyFile, "%s: there is no terminal to ask on", what).WithHint("give it with %s", instead)
 	case errors.Is(err, terminal.ErrNoSecret):
-		return nil, exit.Errorf(exit.KeyFile, "%s: nothing was entered", prompt)
+		return exit.Errorf(exit.KeyFile, "%s: nothing was entered", what)
 	}
-	return secret, err
+	return err
 }
 
 // newAttempts is how often the two entries of a new secret may differ.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
 )
 
 // inherit returns a descriptor as a caller gives it: without FD_CLOEXEC.
@@ -224,6 +225,24 @@ func TestOneNewlineIsDroppedFromASecret(t *testing.T) {
 		if _, err := read(strings.NewReader(text)); err == nil {
 			t.Errorf("%d bytes are taken", len(text))
 		}
+	}
+}
+
+func TestAnErrorOfAskingIsAMessageWithAHint(t *testing.T) {
+	for _, test := range []struct {
+		err        error
+		text, hint string
+	}{
+		{terminal.ErrNoTerminal, "secret to compare: there is no terminal to ask on", "give it with --secret-file"},
+		{terminal.ErrNoSecret, "secret to compare: nothing was entered", ""},
+		{terminal.ErrStopped, terminal.ErrStopped.Error(), ""},
+	} {
+		if e := exit.As(notGiven(test.err, "Secret to compare", "--secret-file")); e.Error() != test.text || e.Hint != test.hint {
+			t.Errorf("%v: %q with the hint %q", test.err, e.Error(), e.Hint)
+		}
+	}
+	if err := notGiven(nil, "Secret to compare", ""); err != nil {
+		t.Error(err)
 	}
 }
 
