@@ -64,6 +64,7 @@ func (s *Session) awaitTrust(t *testing.T) {
 // A line that is cut is not the end of the session that a person holds. The next connection
 // has to be with the same key; a secret is compared once, for it is wiped then.
 func TestASessionGoesOnOverAnotherConnectionWithTheSameKey(t *testing.T) {
+	t.Parallel() // it waits
 	for _, secret := range []string{"", "sesame"} {
 		if testing.Short() && secret == "" {
 			continue

@@ -15,14 +15,21 @@ import (
 	"otrpipe/commands/internal/process"
 )
 
+// withFakeClock runs a test of sessions that nothing outside of it can reach in a bubble of its own,
+// whose clock moves on as soon as all of them wait.
+func withFakeClock(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	process.Watch().Stop() // the runtime's goroutine for signals must begin outside of the bubble
+	synctest.Test(t, f)
+}
+
 // The output of one end takes one line of three and is full then. That end says how much of its output
 // there is, and the other end does not take the rest as arrived, although it has sent everything.
 func TestAFullOutputIsAFailureAtBothEnds(t *testing.T) {
-	process.Watch().Stop() // the runtime's goroutine for signals must begin outside of the bubble
 	identities()
 	bytes := options.Values{options.OTRFlag: {"3"}}
 	for _, mode := range []options.Values{lines, bytes} {
-		synctest.Test(t, func(t *testing.T) { // with a fake clock
+		withFakeClock(t, func(t *testing.T) {
 			wireA, wireB := net.Pipe()
 			a, b := connectOver(t, newUnreachable, [2]net.Conn{wireA, wireB}, mode, mode)
 			go func() { _, _ = io.Copy(io.Discard, b.output) }()

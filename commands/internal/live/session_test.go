@@ -150,6 +150,7 @@ func wait[T any](t *testing.T, c <-chan T) (v T) {
 }
 
 func TestTwoSessionsTalkAndCompareASecret(t *testing.T) {
+	t.Parallel() // it waits
 	a, b := connect(t, lines)
 	if err := a.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -195,6 +196,7 @@ func TestTwoSessionsTalkAndCompareASecret(t *testing.T) {
 // Whoever answers a question has shown who they are, and knows no more of the one who has
 // asked: anybody can ask what everybody knows.
 func TestAnAnswerVerifiesNobodyToTheOneWhoGivesIt(t *testing.T) {
+	t.Parallel() // it waits
 	a, b := connect(t, lines)
 	if err := a.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -218,6 +220,7 @@ func TestAnAnswerVerifiesNobodyToTheOneWhoGivesIt(t *testing.T) {
 }
 
 func TestOtherProcessesAskASessionThroughItsSocket(t *testing.T) {
+	t.Parallel() // it waits
 	a, b := connect(t, lines)
 	if err := b.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -271,6 +274,7 @@ func TestTextsMoveBothWays(t *testing.T) {
 }
 
 func TestWhatTheUserComparedIsVerifiedAndNoOtherKey(t *testing.T) {
+	t.Parallel() // it waits
 	a, _ := connect(t, lines)
 	if err := a.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -374,15 +378,17 @@ func TestPlaintextThatCannotBeWrittenIsNeverSuccess(t *testing.T) {
 }
 
 func TestPlaintextLeftUnwrittenAtASignalIsNeverSuccess(t *testing.T) {
-	s := newSession(t, "signal")
-	signal := exit.Silently(143)
-	s.Stop(signal, "interrupted")
-	s.Stop(errors.New("a second cause"), "")
-	err := s.outcome(nil, make(chan error))
-	if err != error(signal) {
-		t.Errorf("the outcome is %v", err)
-	}
-	_ = s.Finish(err)
+	withFakeClock(t, func(t *testing.T) { // what was received has a second to be written
+		s := newUnreachable(t, "signal")
+		signal := exit.Silently(143)
+		s.Stop(signal, "interrupted")
+		s.Stop(errors.New("a second cause"), "")
+		err := s.outcome(nil, make(chan error))
+		if err != error(signal) {
+			t.Errorf("the outcome is %v", err)
+		}
+		_ = s.Finish(err)
+	})
 }
 
 // A played link is a stream that the test plays: the test is the owner, and the
@@ -641,6 +647,7 @@ func TestNothingIsComparedBehindAFullQueue(t *testing.T) {
 // What another process asks is for the session that is there when it asks: if that ends
 // meanwhile nothing is done, and no secret goes to the peer of the next.
 func TestWhatIsAskedIsForOneSession(t *testing.T) {
+	t.Parallel() // it waits
 	a, _ := connect(t, lines)
 	if err := a.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -676,6 +683,7 @@ func TestWhatIsAskedIsForOneSession(t *testing.T) {
 // When a session has ended, the key that was announced in it is handed out no more, though
 // the next session is with the same peer.
 func TestTheExtraKeyOfAnEarlierSessionIsNotHandedOut(t *testing.T) {
+	t.Parallel() // it waits
 	stay := options.Values{options.StayFlag: {"true"}}
 	stay, _ = stay.Merge(lines)
 	a, b := connect(t, stay)

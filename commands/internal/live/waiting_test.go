@@ -84,6 +84,7 @@ func TestATransportWithoutASessionIsSeenOffAtOnce(t *testing.T) {
 }
 
 func TestAnEndThatOnlySendsNeedsNoEndOfThePeers(t *testing.T) {
+	t.Parallel() // it waits
 	only := options.Values{options.OTRFlag: {"3"}, options.SendOnlyFlag: {"true"}}
 	a, b := connectAs(t, only, version3)
 	go func() {

@@ -107,6 +107,7 @@ func listenTCP(t *testing.T) *transport.Listener {
 var version3 = options.Values{options.OTRFlag: {"3"}}
 
 func TestCallersThatFailDoNotEndTheListeningAndTheRightOneDoes(t *testing.T) {
+	t.Parallel() // it waits
 	if testing.Short() {
 		t.Skip("short: takes seconds")
 	}
@@ -157,6 +158,7 @@ func TestCallersThatFailDoNotEndTheListeningAndTheRightOneDoes(t *testing.T) {
 }
 
 func TestAWrongKeyDoesNotEndTheListening(t *testing.T) {
+	t.Parallel() // it waits
 	l := listenTCP(t)
 	address := l.Address()
 	expect := options.Values{options.OTRFlag: {"3"}, options.ExpectFlag: {identities()[1].Public().Keys[0].Hex()}}

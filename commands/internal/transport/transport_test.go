@@ -246,6 +246,7 @@ func TestMoreSilentCallersThanThereArePlacesDoNotKeepTheRightOneOut(t *testing.T
 }
 
 func TestARefusedCallerIsCountedAndItsAddressWaits(t *testing.T) {
+	t.Parallel() // it waits
 	l, _ := listen(t, "127.0.0.1:0")
 	conn := call(t, l, "?OTRv4?\n")
 	caller := accept(t, l)
@@ -392,6 +393,7 @@ func TestDiallingEndsWithItsContextAndSaysWhyItFailed(t *testing.T) {
 }
 
 func TestClosingWakesAReaderAndAWriter(t *testing.T) {
+	t.Parallel() // it waits
 	l, _ := listen(t, "127.0.0.1:0")
 	call(t, l, "?OTRv4?\n") // and never reads
 	caller := accept(t, l)
