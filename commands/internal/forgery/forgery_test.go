@@ -1,9 +1,9 @@
 package forgery
 
 import (
-	"crypto/rand"
 	"errors"
 	"io"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +15,11 @@ import (
 	"otrpipe/otr/toolkit"
 )
 
+// newIdentity returns alice's identity. The primes of this seed are found soon.
+func newIdentity() (*keyfile.Identity, error) {
+	return keyfile.Generate("alice", mathrand.NewChaCha8([32]byte{3}), false)
+}
+
 // newConfig returns what every forgery here has: alice's script and alice's identity.
 func newConfig(t *testing.T, version int, script string) Config {
 	t.Helper()
@@ -25,7 +30,7 @@ func newConfig(t *testing.T, version int, script string) Config {
 	t.Cleanup(func() { null.Close() })
 	return Config{
 		IO: terminal.NewIO("otrpipe", null, null, null), Version: version, Script: strings.NewReader(script), As: "alice",
-		Open: func() (*keyfile.Identity, error) { return keyfile.Generate("alice", rand.Reader, false) },
+		Open: newIdentity,
 	}
 }
 
@@ -103,7 +108,7 @@ func TestABadScriptIsRefusedBeforeTheIdentityIsOpened(t *testing.T) {
 func TestAnIdentityOfVersion3ForgesNothingOfVersion4(t *testing.T) {
 	cfg := newConfig(t, 4, "alice: hello\nbob: hi\n")
 	cfg.Open = func() (*keyfile.Identity, error) {
-		id, err := keyfile.Generate("alice", rand.Reader, false)
+		id, err := newIdentity()
 		if err == nil {
 			id.Ed448.Wipe()
 			id.Ed448, id.Forging = nil, nil

@@ -3,11 +3,11 @@
 package live
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -40,7 +40,7 @@ func serve(t *testing.T, secret string, most int, script string, failures ...err
 	if secret == "" {
 		o.SMP = nil
 	}
-	dsa, err := keys.GenerateDSA(rand.Reader) // it is wiped at the end
+	dsa, err := keys.GenerateDSA(mathrand.NewChaCha8([32]byte{2})) // it is wiped at the end
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,10 +2,10 @@ package live
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -30,8 +30,8 @@ import (
 const patience = 60 * time.Second
 
 var identities = sync.OnceValue(func() (all [2]*keyfile.Identity) {
-	for i := range all {
-		dsa, err := keys.GenerateDSA(rand.Reader)
+	for i, seed := range []byte{3, 30} { // their primes are found soon
+		dsa, err := keys.GenerateDSA(mathrand.NewChaCha8([32]byte{seed}))
 		if err != nil {
 			panic(err)
 		}
