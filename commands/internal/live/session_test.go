@@ -62,10 +62,13 @@ func newUnreachable(t *testing.T, name string) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(Config{
+	s := New(Config{
 		IO: terminal.NewIO("otrpipe", nowhere, nowhere, nowhere), Name: n, Dir: dir,
 		Home: keyfile.Open(filepath.Join(dir, "home")), Listener: listener,
 	})
+	// A session that is stopped and never finished ends the process at a signal of another test.
+	t.Cleanup(s.watch.Stop)
+	return s
 }
 
 // A side is one end of two that run in this process.
