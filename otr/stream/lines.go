@@ -110,7 +110,7 @@ func (l *Lines) ReadMessage(buf []byte) ([]byte, error) {
 func (l *Lines) ReadText(buf []byte) (text []byte, plain bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.handled < l.given {
+	if l.handled < l.given && !l.readClosed {
 		l.handled = l.given
 		l.rouse()
 	}
@@ -237,13 +237,15 @@ func (l *Lines) write(id SessionID, text []byte) (number int64, err error) {
 	}
 }
 
-// CloseRead means that the reader has failed: it has lost the text that ReadText returned last, and
-// reads no more. That text and those after it are not acknowledged, unless they had waited for half
-// a second before. Then the peer is told that some of the texts that were acknowledged are lost.
+// CloseRead means that the reader has failed: it has lost the text that ReadText returned last. Texts
+// that still come are dropped, and ReadText only waits for the end. None of these texts are
+// acknowledged, unless they had waited for half a second before. Then the peer is told that some of
+// the texts that were acknowledged are lost.
 func (l *Lines) CloseRead() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.readClosed = true
+	l.in.clear()
 	l.rouse()
 }
 

@@ -125,8 +125,10 @@ func (l *Lines) deliver(text []byte, plain bool) {
 		pushText(&l.held, text, plain)
 		return
 	}
-	pushText(&l.in, text, plain)
-	l.readable.Broadcast()
+	if !l.readClosed {
+		pushText(&l.in, text, plain)
+		l.readable.Broadcast()
+	}
 }
 
 // heardMark reports whether a message has the mark of an otrpipe, so that its text is plain

@@ -510,6 +510,9 @@ func (l *Lines) keepToRead(r *textRecords) {
 	if r.numbered && len(l.received) > 0 {
 		t.at = place{l.currentReceived().id, r.number}
 	}
+	if n := len(l.toRead); n > 0 && l.toRead[n-1].at.in == t.at.in && l.isTrusted && l.readerFailed() {
+		return // the one before shows already what must not be acknowledged
+	}
 	l.toRead = append(l.toRead, t)
 }
 

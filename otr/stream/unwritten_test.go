@@ -235,3 +235,48 @@ func TestAStrangerCannotSayThatTextsAreLost(t *testing.T) {
 		}
 	})
 }
+
+// The reader fails and the session goes on. What comes then is dropped, however much it is, and the
+// sender knows that nothing of it has arrived.
+func TestTextsAfterTheReaderHasFailedAreDropped(t *testing.T) {
+	const n = 8
+	for _, asks := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			sender, reader := linesPair(t, asks)
+			sender.lines.WriteMessage([]byte("the first"))
+			sender.lines.WriteMessage([]byte("the second"))
+			time.Sleep(readWait / 2)
+			if text, err := reader.lines.ReadMessage(nil); string(text) != "the first" {
+				t.Errorf("%q, %v", text, err)
+			}
+			reader.lines.CloseRead()
+			read := make(chan []string)
+			go func() {
+				texts, _ := readTexts(reader.lines)
+				read <- texts
+			}()
+			for range n {
+				sender.lines.WriteMessage(bytes.Repeat([]byte("x"), linesRoom/4))
+			}
+			time.Sleep(time.Second)
+			var waiting int
+			if err := reader.lines.Do(func(*otr.Conversation) ([][]byte, error) {
+				waiting = len(reader.lines.toRead)
+				return nil, nil
+			}); err != nil || waiting != 2 {
+				t.Errorf("%d texts wait for the reader; %v", waiting, err)
+			}
+			sender.lines.CloseWrite()
+			if err := sender.lines.Wait(); err != ErrUndelivered {
+				t.Errorf("the sender ends with %v", err)
+			}
+			var lost int64
+			for _, u := range eventsOf[Undelivered](sender) {
+				lost += u.Texts
+			}
+			if texts := <-read; len(texts) != 0 || lost != n+2 || told[Unwritten](sender) != 0 {
+				t.Errorf("%d texts are read, %d told as undelivered", len(texts), lost)
+			}
+		})
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/process"
+	"otrpipe/keyfile"
+	"otrpipe/otr"
 )
 
 // withFakeClock runs a test of sessions that nothing outside of it can reach in a bubble of its own,
@@ -134,5 +136,49 @@ func TestAMessageInHandAtAnInterruptIsNoSuccessAtTheOtherEnd(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// An application closes its input after the first line and goes on. The second line has not arrived.
+func TestAMessageThatAnApplicationDoesNotTakeHasNotArrived(t *testing.T) {
+	o, err := options.Values{
+		options.ModeFlag: {options.ModeLines}, options.OTRFlag: {"3"}, options.LingerFlag: {"100ms"},
+	}.Options(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wireA, wireB := net.Pipe()
+	start := func(who int, run func(*Session, *otr.Conversation) error) <-chan error {
+		s := newSession(t, []string{"a", "b"}[who])
+		identity := *identities()[who]
+		c, err := s.Prepare(Setup{Options: o, KeepIdentity: true, Open: func(<-chan struct{}) (*keyfile.Identity, error) {
+			return &identity, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- s.Finish(run(s, c)) }()
+		return ended
+	}
+	served := start(0, func(s *Session, c *otr.Conversation) error {
+		return s.Serve([]string{"sh", "-c", "read x; exec <&-; echo closed; sleep 1"}, c, wireA)
+	})
+	input, lines := io.Pipe()
+	output, out := io.Pipe()
+	sent := start(1, func(s *Session, c *otr.Conversation) error {
+		return s.Run(c, wireB, func() (*Payload, error) { return &Payload{In: input, Out: out, DoneOut: out.Close}, nil })
+	})
+	_, _ = io.WriteString(lines, "one\n")
+	if line, err := bufio.NewReaderSize(io.LimitReader(output, 7), 16).ReadString('\n'); line != "closed\n" {
+		t.Errorf("%q, %v", line, err)
+	}
+	_, _ = io.WriteString(lines, "two\n")
+	lines.Close()
+	if err := wait(t, sent); exit.As(err).Code != exit.Broken || !strings.Contains(err.Error(), "not every message has reached the peer") {
+		t.Errorf("the sender: %v", err)
+	}
+	if err := wait(t, served); err != nil {
+		t.Errorf("the server: %v", err)
 	}
 }

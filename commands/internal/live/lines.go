@@ -138,8 +138,8 @@ func (s *Session) receiveLines(lines *stream.Lines, p *Payload) error {
 		_, err = to.Write(buf)
 		<-s.writing
 		if err != nil {
+			lines.CloseRead()
 			if !p.left(err) {
-				lines.CloseRead()
 				return s.outputLost(err, out.written)
 			}
 			to = io.Discard
