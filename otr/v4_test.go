@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,9 +30,21 @@ type v4End struct {
 	events []otr.Event
 }
 
-// newV4End returns an end; edit may change its Config.
-func newV4End(t testing.TB, name string, edit func(*otr.Config)) *v4End {
+// v4Keys are somebody's keys, and the randomness that comes after them.
+type v4Keys struct {
+	identity *keys.Ed448PrivateKey
+	forging  *keys.ForgingKey
+	random   rand.ChaCha8
+}
+
+// allV4Keys has the v4Keys of everybody by name: they are made once, since that takes a while.
+var allV4Keys sync.Map
+
+func v4KeysOf(t testing.TB, name string) *v4Keys {
 	t.Helper()
+	if made, ok := allV4Keys.Load(name); ok {
+		return made.(*v4Keys)
+	}
 	seed := [32]byte{}
 	copy(seed[:], name)
 	random := rand.NewChaCha8(seed)
@@ -43,14 +56,24 @@ func newV4End(t testing.TB, name string, edit func(*otr.Config)) *v4End {
 	if err != nil {
 		t.Fatal(err)
 	}
+	made, _ := allV4Keys.LoadOrStore(name, &v4Keys{identity, forging, *random})
+	return made.(*v4Keys)
+}
+
+// newV4End returns an end; edit may change its Config.
+func newV4End(t testing.TB, name string, edit func(*otr.Config)) *v4End {
+	t.Helper()
+	kept := v4KeysOf(t, name)
+	random := kept.random
 	e := &v4End{t: t, name: name, now: time.Unix(1700000000, 0)}
 	cfg := otr.Config{
-		Ed448: identity, Forging: forging, Policy: otr.AllowV4 | otr.RequireEncryption | otr.WhitespaceStartAKE,
-		Rand: random, Now: func() time.Time { return e.now },
+		Ed448: kept.identity, Forging: kept.forging, Policy: otr.AllowV4 | otr.RequireEncryption | otr.WhitespaceStartAKE,
+		Rand: &random, Now: func() time.Time { return e.now },
 	}
 	if edit != nil {
 		edit(&cfg)
 	}
+	var err error
 	if e.Conversation, err = otr.New(cfg); err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,19 @@ func forge4(t testing.TB, begin bool) (alice, bob *party, sent []SentMessage) {
 	return alice, bob, sent
 }
 
+// logs4 has what log4 returns.
+var logs4 = make(map[bool]string)
+
+// log4 returns the transcript of forge4, which is made once.
+func log4(t testing.TB, begin bool) string {
+	t.Helper()
+	if logs4[begin] == "" {
+		_, _, sent := forge4(t, begin)
+		logs4[begin] = transcript(sent)
+	}
+	return logs4[begin]
+}
+
 // transcript formats sent messages as a log.
 func transcript(sent []SentMessage) string {
 	var b strings.Builder

@@ -30,8 +30,7 @@ func made4(t testing.TB, template *Message, sender, receiver uint32, key byte, r
 func TestAThousandRevealedKeysAreFound(t *testing.T) {
 	slowtest.SkipShort(t)
 	const messages = 1000
-	_, _, sent := forge4(t, true)
-	template := &parseText(t, transcript(sent))[3]
+	template := &parseText(t, log4(t, true))[3]
 	var log strings.Builder
 	var keys []byte
 	for i := range messages {
@@ -68,8 +67,7 @@ func TestAThousandRevealedKeysAreFound(t *testing.T) {
 // A side reveals the keys with which it has verified the other side's messages. A key that
 // would authenticate one of its own messages is not attributed to any.
 func TestARevealedKeyAuthenticatesNoMessageOfItsOwnSide(t *testing.T) {
-	_, _, sent := forge4(t, true)
-	template := &parseText(t, transcript(sent))[3]
+	template := &parseText(t, log4(t, true))[3]
 	a, b := template.Header.Sender, template.Header.Receiver
 	key := bytes.Repeat([]byte{1}, Key4Len)
 	for revealer, want := range map[uint32][]uint64{a: nil, b: {1}} {
@@ -84,8 +82,7 @@ func TestARevealedKeyAuthenticatesNoMessageOfItsOwnSide(t *testing.T) {
 // False MAC keys in every message cause only work in proportion to the length of the log.
 func TestFalseMACKeysCostNoMoreThanTheLogIsLong(t *testing.T) {
 	slowtest.SkipShort(t)
-	_, _, sent := forge4(t, true)
-	template := &parseText(t, transcript(sent))[3]
+	template := &parseText(t, log4(t, true))[3]
 	a, b := template.Header.Sender, template.Header.Receiver
 	var log strings.Builder
 	for range 200 {
@@ -118,8 +115,7 @@ func TestFalseMACKeysCostNoMoreThanTheLogIsLong(t *testing.T) {
 
 // A log full of Identity messages does not multiply the ring signatures to check.
 func TestARingSignatureIsCheckedAgainstAFewMessages(t *testing.T) {
-	_, _, sent := forge4(t, true)
-	all := parseText(t, transcript(sent))
+	all := parseText(t, log4(t, true))
 	other := func() string {
 		alice := newParty(t, 1) // has the same instance tag, and other ephemeral keys
 		alice.client.Rand = steady(77)
@@ -185,10 +181,8 @@ func sigmas(all []Message) (checks []any) {
 // A ring signature is valid together with the messages that it signs, and with no others.
 func TestARingSignatureIsOfItsOwnMessages(t *testing.T) {
 	armored := func(m *Message) string { return string(wire.AppendArmor(nil, m.Raw)) + "\n" }
-	_, _, sent := forge4(t, true)
-	one := parseText(t, transcript(sent))
-	_, _, sent = forge4(t, false) // other keys, the same people
-	two := parseText(t, transcript(sent))
+	one := parseText(t, log4(t, true))
+	two := parseText(t, log4(t, false)) // other keys, the same people
 	_, _, away := awayTranscript(t)
 	ensemble, rest, _ := strings.Cut(away, "\n")
 	first, _, _ := strings.Cut(rest, "\n")
@@ -250,8 +244,7 @@ func flipped(m *Message) *Message {
 }
 
 func TestOnlySoManyAnswersAreKept(t *testing.T) {
-	_, _, sent := forge4(t, true)
-	all := parseText(t, transcript(sent))
+	all := parseText(t, log4(t, true))
 	identity, err := v4.ParseIdentity(all[0].Body)
 	if err != nil {
 		t.Fatal(err)

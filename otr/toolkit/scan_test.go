@@ -149,12 +149,11 @@ func TestMemoryIsBoundedWhateverTheLogIs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: reads forty megabytes")
 	}
-	_, _, sent := forge4(t, true)
 	for name, unit := range map[string]string{
 		"text without a line end": strings.Repeat("x", 4096),
 		"base64 without an end":   "?OTR:" + strings.Repeat("A", 4096),
 		"white space in messages": "?OTR:" + strings.Repeat(" ", 4096),
-		"messages":                transcript(sent),
+		"messages":                log4(t, true),
 		"fragments of nothing":    "?OTR|00000100|00000101,00001,00009,aaaa,",
 	} {
 		p := NewParser(&endless{unit: []byte(unit), left: 8 << 20})
@@ -174,8 +173,7 @@ func TestMemoryIsBoundedWhateverTheLogIs(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	_, _, sent := forge4(f, true)
-	f.Add([]byte(transcript(sent)))
+	f.Add([]byte(log4(f, true)))
 	f.Add([]byte(armoredDHKey() + "?OTR,1,2,?OTR:AA,?OTR,2,2,MD.,?OTRv34? ?OTR Error: x\n"))
 	f.Add(wire.AppendTag([]byte("x"), wire.MakeVersions(3, 4)))
 	f.Fuzz(func(t *testing.T, text []byte) {

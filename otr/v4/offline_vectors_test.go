@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -138,10 +139,18 @@ type offlineParty struct {
 	Fingerprint      string
 }
 
+// readOffline reads them once; no test changes them.
+var readOffline = sync.OnceValues(func() (*offlineVectors, error) {
+	v := new(offlineVectors)
+	return v, parseVectors("offline.json.gz", v)
+})
+
 func loadOffline(t testing.TB) *offlineVectors {
 	t.Helper()
-	v := new(offlineVectors)
-	readVectors(t, "offline.json.gz", v)
+	v, err := readOffline()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return v
 }
 

@@ -29,6 +29,12 @@ func (h *hexBytes) UnmarshalJSON(b []byte) error {
 
 func readVectors(t testing.TB, name string, into any) {
 	t.Helper()
+	if err := parseVectors(name, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func parseVectors(name string, into any) error {
 	b, err := os.ReadFile("testdata/" + name)
 	if err == nil && strings.HasSuffix(name, ".gz") {
 		var r *gzip.Reader
@@ -37,11 +43,9 @@ func readVectors(t testing.TB, name string, into any) {
 		}
 	}
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := json.Unmarshal(b, into); err != nil {
-		t.Fatal(err)
-	}
+	return json.Unmarshal(b, into)
 }
 
 type ringVectors struct {
