@@ -45,7 +45,7 @@ func (c *Conversation) Upgrade() ([][]byte, error) {
 	if msg == nil {
 		return nil, err
 	}
-	return c.lines(msg, v4.Version, tag)
+	return c.exchangeLines(msg, v4.Version, tag)
 }
 
 // upgrades reports whether a session with p would be the one that AllowUpgrade allows.

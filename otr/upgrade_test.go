@@ -121,3 +121,23 @@ func TestAnUpgradeThatWasNotAllowedIsIgnored(t *testing.T) {
 		t.Errorf("without keys of version 4: %v", err)
 	}
 }
+
+// The offer of an upgrade waits in the transport's queue like every other message of a key
+// exchange. It is not repeated before it has left.
+func TestTheOfferOfAnUpgradeIsNotRepeatedBeforeItHasLeft(t *testing.T) {
+	alice, bob := speaking(t, "alice", 0, otr.AllowV3), speaking(t, "bob", 1, otr.AllowV3)
+	alice.TrackDepartures()
+	carry(alice.Query(), bob, alice)
+	alice.Departed()
+	if err := errors.Join(alice.AllowUpgrade(), bob.AllowUpgrade()); err != nil {
+		t.Fatal(err)
+	}
+	alice.must(alice.Upgrade())
+	if !alice.Undeparted() {
+		t.Error("nothing waits to leave")
+	}
+	alice.now = alice.now.Add(30 * time.Second)
+	if got, err := alice.Tick(); err != nil || len(got.Send) != 0 {
+		t.Errorf("%s, %v", kinds(got.Send), err)
+	}
+}
