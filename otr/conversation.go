@@ -91,7 +91,8 @@ type Conversation struct {
 
 	state  MessageState
 	active *peer // the instance that the session is with; also in StateFinished
-	// endedWith is the peer's key in the session that the peer ended last.
+	// endedWith is the peer's key in the last session if the peer has ended it, or if it has
+	// expired, and this end has not ended it since.
 	endedWith keys.Fingerprint
 	// left is the instance that ended the last session, until the next session.
 	left     peerID
@@ -414,6 +415,7 @@ func (c *Conversation) Wipe() {
 	c.beside = besideMessage{}
 	c.stored.forget()
 	c.state, c.active, c.upgradable = StatePlaintext, nil, false
+	c.endedWith = keys.Fingerprint{}
 }
 
 // closeSession wipes everything that belongs to the session except its engine.

@@ -364,8 +364,8 @@ func (m *match) run(until time.Time, events map[time.Time]func()) {
 	m.t.Fatal("the two never stop")
 }
 
-// v4TestKeys are two identities of version 4.
-var v4TestKeys = sync.OnceValue(func() (all [2]struct {
+// v4TestKeys are three identities of version 4.
+var v4TestKeys = sync.OnceValue(func() (all [3]struct {
 	private *keys.Ed448PrivateKey
 	forging *keys.ForgingKey
 }) {

@@ -47,7 +47,7 @@ func (c *Conversation) Send(text []byte) ([][]byte, error) {
 		return nil, ErrFinished
 	}
 	if c.cfg.Policy.Has(RequireEncryption) {
-		c.stored.keep(text, keys.Fingerprint{}, now, false)
+		c.stored.keep(text, c.endedWith, now, false)
 		return c.Start()
 	}
 	line := bytes.Clone(text)
@@ -249,7 +249,7 @@ func (c *Conversation) ExtraKey(use uint32, data []byte) (key []byte, lines [][]
 // A storedText is a text that waits for a session.
 type storedText struct {
 	text  []byte
-	to    keys.Fingerprint // the key it was typed for; zero: there had been no session
+	to    keys.Fingerprint // the key it was typed for; zero: there was no session to go on from
 	since time.Time
 	sent  bool // it was sent; it is sent again only if the peer could not read it
 }

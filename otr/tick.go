@@ -116,8 +116,9 @@ func (c *Conversation) TickWith(last ...wire.TLV) (Received, error) {
 	c.active.engine.expire(now)
 	if c.cfg.Expire > 0 && now.Sub(c.keysSince) >= c.cfg.Expire {
 		c.smpEnds(&got)
-		id := c.active.id
+		id, with := c.active.id, c.active.engine.peerFingerprint()
 		lines, err := c.EndWith(last...)
+		c.endedWith = with
 		if id.version == v4.Version {
 			// As version 4 specifies; versions 2 and 3 have no expiry.
 			c.active, c.state = c.instance(id), StateFinished
