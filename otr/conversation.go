@@ -25,7 +25,8 @@ var (
 	// ErrNUL means that a text contains a NUL byte, which would end the text in a data
 	// message.
 	ErrNUL = errors.New("otr: a text cannot contain a NUL byte")
-	// ErrTooLong means that a message, or a line received, is longer than wire.MaxMessage.
+	// ErrTooLong means that a message, or a line received, is longer than wire.MaxMessage, or
+	// that a message would have more than wire.MaxTLVs records, which no peer would read.
 	ErrTooLong = errors.New("otr: message is too long")
 	// ErrNoExtraKey means that the session's version has no extra symmetric key.
 	ErrNoExtraKey = errors.New("otr: this version has no extra symmetric key")

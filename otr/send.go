@@ -137,7 +137,7 @@ func (c *Conversation) plaintext(m Message) (p wire.Plaintext, flags byte, err e
 		p.TLVs = c.own
 		size += tlvHeaderLen + fill
 	}
-	if size > maxPlaintext {
+	if size > maxPlaintext || len(p.TLVs) > wire.MaxTLVs {
 		return p, 0, ErrTooLong
 	}
 	return p, flags, nil
@@ -212,7 +212,8 @@ func (c *Conversation) EndWith(tlvs ...wire.TLV) ([][]byte, error) {
 		var p wire.Plaintext
 		var sealed, b []byte
 		var flags byte
-		p, flags, err = c.plaintext(Message{TLVs: append(tlvs, wire.TLV{Type: wire.TLVDisconnected}), IgnoreUnreadable: true})
+		all := append(slices.Clone(tlvs), wire.TLV{Type: wire.TLVDisconnected}) // tlvs is the caller's
+		p, flags, err = c.plaintext(Message{TLVs: all, IgnoreUnreadable: true})
 		if err == nil {
 			sealed, err = c.active.engine.sealLast(nil, flags, p)
 		}

@@ -1,0 +1,54 @@
+package otr_test
+
+import (
+	"errors"
+	"testing"
+
+	"otrpipe/otr"
+	"otrpipe/otr/wire"
+)
+
+// A peer refuses a message with more than wire.MaxTLVs records, so such a message is not
+// sent. The record of padding counts.
+func TestAMessageWithTooManyRecordsIsNotSent(t *testing.T) {
+	for _, pad := range []int{0, 256} {
+		alice, bob := newSession(t, func(c *otr.Config) { c.Pad = pad })
+		most := wire.MaxTLVs
+		if pad > 0 {
+			most--
+		}
+		records := make([]wire.TLV, most+1)
+		for i := range records {
+			records[i].Type = 0x0200
+		}
+		for _, ms := range [][]otr.Message{{{TLVs: records}}, {{TLVs: records}, {TLVs: records}}} {
+			if b, err := alice.AppendMessages([]byte("x"), ms); !errors.Is(err, otr.ErrTooLong) || string(b) != "x" {
+				t.Errorf("padding %d: %d bytes, %v", pad, len(b), err)
+			}
+		}
+		b, err := alice.AppendMessage(nil, otr.Message{TLVs: records[:most]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bob.receive(b[:len(b)-1]); len(got.TLVs) != most {
+			t.Errorf("padding %d: %d records came, %v", pad, len(got.TLVs), got.Events)
+		}
+	}
+}
+
+// The last message of a session has records of the caller and one of the Conversation. The
+// caller's slice may have room for more, which belongs to the caller.
+func TestEndWithLeavesTheCallersSliceAlone(t *testing.T) {
+	alice, bob := newSession(t)
+	records := []wire.TLV{{Type: 0x0200}, {Type: 0x0201}}
+	lines, err := alice.EndWith(records[:1]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if records[1].Type != 0x0201 {
+		t.Errorf("a record after those passed has become one of type %#x", records[1].Type)
+	}
+	if got := bob.receive(lines[0]); len(got.TLVs) != 1 || got.TLVs[0].Type != 0x0200 || bob.State() != otr.StateFinished {
+		t.Errorf("%v, %v", got.TLVs, bob.State())
+	}
+}
