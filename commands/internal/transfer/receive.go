@@ -142,7 +142,7 @@ func (r *receiver) checkOffer() error {
 			if counted += item.size; counted < 0 {
 				return fmt.Errorf("%w: no disk has enough room for that", ErrRefused)
 			}
-			needed += item.size - min(item.size, used(r.Dir, partName(item.name)))
+			needed += item.size - min(item.size, here(r.Dir, &item))
 		}
 	}
 	if r.MaxBytes > 0 && counted > r.MaxBytes {

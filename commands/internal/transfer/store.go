@@ -35,6 +35,28 @@ func used(dir *os.Root, name string) int64 {
 	return info.Size()
 }
 
+// here returns the number of bytes of an item that are here from an earlier attempt, unless
+// they turn out to differ.
+func here(dir *os.Root, item *described) (bytes int64) {
+	part := partName(item.name)
+	if item.kind != kindFolder {
+		return used(dir, part)
+	}
+	tree, err := dir.OpenRoot(part + "/" + treeFolder)
+	if err != nil {
+		return 0
+	}
+	defer tree.Close()
+	entries, err := scan(tree)
+	if err != nil {
+		return 0
+	}
+	for _, e := range entries {
+		bytes += e.size
+	}
+	return bytes
+}
+
 // lock locks f against other receivers for as long as it is open.
 func lock(f *os.File) error {
 	if errors.Is(descriptor.Lock(f), descriptor.ErrLocked) {

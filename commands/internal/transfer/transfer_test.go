@@ -270,6 +270,17 @@ func TestRoomAndLimitsAreCheckedFirst(t *testing.T) {
 	if o.sendErr != nil || o.receiveErr != nil {
 		t.Errorf("%v, %v", o.sendErr, o.receiveErr)
 	}
+	folder := filepath.Dir(write(t, filepath.Join(from, "folder/a"), strings.Repeat("x", 1_000_000), 0o644))
+	write(t, filepath.Join(folder, "b"), strings.Repeat("x", 1_000_000), 0o644)
+	if o := (trial{items: []*Item{item(t, "", folder)}, dir: to, cutSent: 1_500_000, cutBack: -1}).run(t); o.receiveErr == nil {
+		t.Error("the folder arrived over a line that was cut")
+	}
+	o = trial{items: []*Item{item(t, "", folder)}, dir: to, cutSent: -1, cutBack: -1, configure: func(r *receiver) {
+		r.free = func(*os.Root) (int64, bool) { return 1_100_000, true }
+	}}.run(t)
+	if o.sendErr != nil || o.receiveErr != nil {
+		t.Errorf("a folder of which half is here: %v, %v", o.sendErr, o.receiveErr)
+	}
 	// Longer than the limit and than what is on the way at once, but not endless.
 	long, _ := NewStream("long", io.LimitReader(zeros{}, 8<<20))
 	o = trial{items: []*Item{long}, dir: to, cutSent: -1, cutBack: -1, configure: func(r *receiver) { r.MaxBytes = 1 << 20 }}.run(t)
