@@ -100,7 +100,7 @@ func (c *Config) put(t *protocol.Session, ahead int) error {
 	return c.update(func(store *protocol.Store) error { return store.Put(t, ahead) })
 }
 
-// lock keeps other processes from reading or replying.
+// lock keeps other processes from reading, replying, and beginning sessions with texts.
 func (c *Config) lock() (unlock func(), err error) {
 	ctx := context.Background()
 	if c.Timeout > 0 {
@@ -111,7 +111,7 @@ func (c *Config) lock() (unlock func(), err error) {
 	unlock, err = c.Home.LockOffline(ctx, c.Identity.Name)
 	if errors.Is(err, keyfile.ErrLocked) {
 		return nil, exit.Errorf(exit.Session, "%w", exit.Plain(err)).
-			WithHint("one message is read or answered at a time; wait for the other process, or raise --timeout")
+			WithHint("one process at a time reads, replies or writes texts; wait for the other, or raise --timeout")
 	}
 	return unlock, exit.Key(err)
 }

@@ -65,6 +65,14 @@ func (c *Config) send(file []byte, path string, instance uint32) error {
 	if err := c.meet(peer{fingerprint: to.Fingerprint(), instance: to.InstanceTag()}, "encrypting to"); err != nil {
 		return err
 	}
+	if c.Texts {
+		// From now on the session is in the store, where others find it while its texts are written.
+		unlock, err := c.lock()
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	b, err := c.take(to, valid, path)
 	if err != nil {
 		return err
@@ -318,11 +326,15 @@ func (w *writing) save(t *protocol.Session, ahead int) error {
 // texts each can be read by itself.
 func (w *writing) answerable() bool { return w.Texts && w.sent > 0 }
 
-// finish stores the session in its state after the message, which is whole.
+// finish stores the session in its state after the message, which is whole. If a stream has begun the
+// session, that was stored in this state before the end, and another process may have gone on in it
+// since: to store it again would make keys serve twice.
 func (w *writing) finish() error {
 	t := w.session
-	if err := w.put(t, 0); err != nil {
-		return err
+	if !w.begins || w.Texts {
+		if err := w.put(t, 0); err != nil {
+			return err
+		}
 	}
 	w.event(events.Record{Event: events.StreamEnded, Direction: "sent", Bytes: &w.sent})
 	if t.Ended() {
@@ -373,7 +385,7 @@ func (w *writing) stream() error {
 			return readError(err)
 		}
 	}
-	if w.begins {
+	if w.begins && !w.Last {
 		if err := w.put(w.session, 1); err != nil {
 			return err
 		}
