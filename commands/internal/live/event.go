@@ -24,7 +24,9 @@ func (s *Session) event(e stream.Event) {
 	case otr.Secure:
 		s.stepped(e.Time)
 		s.secured(e, what)
-		finishAll(&s.waiters.secure, e.Session)
+		if !s.refusal { // otherwise who waits for the key exchange learns that the session has ended
+			finishAll(&s.waiters.secure, e.Session)
+		}
 	case stream.Trusted:
 		s.trustedNow(e.Session)
 	case stream.Told:

@@ -110,8 +110,22 @@ func (s *Session) describe(met otr.Session, standing trust.Standing, by trust.By
 	return p
 }
 
+// refusedUnasked describes the peer of a session whose key the stream has refused without asking
+// verify, because the run belongs to another key.
+func (s *Session) refusedUnasked(met otr.Session) {
+	standing := trust.Unverified
+	if s.options.Contact != "" {
+		standing = trust.Changed
+	}
+	s.peer, s.session = s.describe(met, standing, ""), met
+	s.trusted, s.refusal = false, true
+}
+
 // secured tells the user who a new session is with.
 func (s *Session) secured(e stream.Event, secure otr.Secure) {
+	if secure.Fingerprint != s.session.Fingerprint {
+		s.refusedUnasked(secure.Session)
+	}
 	p := *s.peer
 	name := events.Secure
 	if secure.Refreshed {

@@ -16,6 +16,7 @@ import (
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/options"
 	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
 	"otrpipe/otr/stream"
@@ -114,6 +115,48 @@ func TestWhatHappensIsTold(t *testing.T) {
 	o.event(stream.Event{What: stream.Unencrypted{Bytes: 2}, Count: 3, Time: time.Now()})
 	if got := said(); !strings.Contains(got, "(3 times)") {
 		t.Errorf("a repeated event: %q", got)
+	}
+}
+
+// The stream refuses another key without asking whom it belongs to, because the run belongs to the
+// first one.
+func TestAKeyThatTheStreamRefusesIsNeitherTheFirstOneNorASuccess(t *testing.T) {
+	for _, contact := range []string{"", "bob"} {
+		o, said := hear(t)
+		o.options.Contact = contact
+		log := filepath.Join(t.TempDir(), "events")
+		f, err := os.Create(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.LogTo(f)
+		o.meet(t)
+		said()
+		refreshed := newWaiter()
+		add(&o.waiters.secure, refreshed)
+		stranger := otr.Session{Version: 3, Fingerprint: fingerprint(t, 40), SSID: [8]byte{2}}
+		o.tell(otr.Secure{Session: stranger, Refreshed: true})
+		select {
+		case <-refreshed.done:
+			t.Errorf("contact %q: a key exchange with a refused key is a success: %v", contact, refreshed.err)
+		default:
+		}
+		now := o.Snapshot()
+		if now.Trusted || now.Fingerprint != stranger.Fingerprint || now.Standing() == trust.Verified || now.Standing() == trust.Known {
+			t.Errorf("contact %q: %+v, peer %+v", contact, now, now.Peer)
+		}
+		if text := said(); strings.Contains(text, "secure with") {
+			t.Errorf("contact %q: %q", contact, text)
+		}
+		o.logs[0].Close()
+		b, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+		if last := lines[len(lines)-1]; !strings.Contains(last, stranger.Fingerprint.Hex()) {
+			t.Errorf("contact %q: the last event does not name the key: %s", contact, last)
+		}
 	}
 }
 

@@ -187,8 +187,8 @@ func TestAPeerThatHasStillToProveItselfIsNotCalledByItsName(t *testing.T) {
 	for _, standing := range []trust.Standing{trust.New, trust.Known, trust.Unverified} {
 		l := newListener(t, options.Values{options.ContactFlag: {"bob"}})
 		l.options.SMP = []byte("sesame")
-		l.peer = &events.Peer{Version: 4, Trust: string(standing)}
-		said := l.hears(otr.Secure{Session: otr.Session{Version: 4, Fingerprint: key}})
+		l.peer, l.session = &events.Peer{Version: 4, Trust: string(standing)}, otr.Session{Version: 4, Fingerprint: key}
+		said := l.hears(otr.Secure{Session: l.session})
 		wantWords(t, said, "secure with OTRv4 key "+key.String())
 		if strings.Contains(said, "bob") || strings.Contains(said, string(standing)) {
 			t.Errorf("%s: %q", standing, said)
