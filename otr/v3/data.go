@@ -217,7 +217,7 @@ func (e *Engine) receiveData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (w
 	if s == nil {
 		return wire.Plaintext{}, fmt.Errorf("%w: %w", ErrUnreadable, ErrNoSession)
 	}
-	if bytes.Equal(m.DHY, s.ours[latest].public) || bytes.Equal(m.DHY, s.ours[previous].public) {
+	if comparePublic(m.DHY, s.ours[latest].public) == 0 || comparePublic(m.DHY, s.ours[previous].public) == 0 {
 		return wire.Plaintext{}, ErrEcho
 	}
 	our, their, ok := s.slots(&m)

@@ -500,3 +500,17 @@ func TestMessagesUnderOneKeyDoNotShareTheirStream(t *testing.T) {
 		t.Fatal("the counter does not grow by 1")
 	}
 }
+
+// One D-H key in 256 has fewer bytes than the others. A message that announces such a key is
+// recognized as our own too when it comes back.
+func TestAnEchoWithAShortKeyIsRecognized(t *testing.T) {
+	alice, _ := newSessions(t, Version2)
+	for alice.session.ours[latest].public[0] != 0 {
+		k, err := newDHKey(alice.rand)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alice.session.ours[latest] = k
+	}
+	wantRefused(t, alice, seal(t, alice, "text"), ErrEcho)
+}

@@ -223,7 +223,7 @@ func (e *Engine) receiveAuthR(h wire.Header, body []byte) (reply []byte, err err
 func (e *Engine) answeredBy(offer *Offer, x []byte) {
 	if offer != e.again {
 		e.Settled()
-		e.forgetLate() // it would have come before this this
+		e.forgetLate() // it would have come before this answer
 	}
 	// A peer that answers our offer has given up its own, which we have answered, unless its
 	// messages were reordered.

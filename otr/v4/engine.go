@@ -24,7 +24,7 @@ type Engine struct {
 
 	answered identityHash // the last Identity message that we answered
 	again    *Offer       // the offer of the session, while the peer may answer it again
-	answers  int          // how often it has done so done so
+	answers  int          // how often it has done so
 	accepted []byte       // the X of its last answer
 	offered  []byte       // Y of our last offer, which may come back much later
 	reveal   []byte       // MAC keys of an earlier session, to be revealed in the next one
