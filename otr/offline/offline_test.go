@@ -465,6 +465,32 @@ func TestConversationsGoOnByMail(t *testing.T) {
 	}
 }
 
+// Who only writes has to keep the session for the answer to what was written last.
+func TestASessionIsKeptForAMonthAfterTheLastMessageThatWasSent(t *testing.T) {
+	alice, bob := newPeople(t)
+	session, _ := alice.begin(bob.publish(1, For{}))
+	alice.stream(session, []byte("hello"), false)
+	for range 2 {
+		alice.now = alice.now.Add(SessionLifetime - time.Hour)
+		store := alice.load()
+		store.Expire()
+		session, err := store.Session(session.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		alice.stream(session, []byte("more"), false)
+		if !session.Used().Equal(alice.now) {
+			t.Errorf("it was used at %v, and not at %v", session.Used(), alice.now)
+		}
+	}
+	alice.now = alice.now.Add(SessionLifetime)
+	store := alice.load()
+	store.Expire()
+	if n := len(store.Sessions()); n != 0 {
+		t.Errorf("%d sessions are left after a month", n)
+	}
+}
+
 func TestTheLastMessageEndsTheSessionAtBothEnds(t *testing.T) {
 	alice, bob := newPeople(t)
 	session, lines := alice.begin(bob.publish(1, For{}))

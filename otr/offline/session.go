@@ -129,8 +129,9 @@ func (s *Store) Session(name string) (*Session, error) {
 
 // Put replaces the session t in the store, or adds it; t may come from another copy of the
 // store. If t has ended, it is removed. The store gets the session as it will be after t has
-// sent ahead more messages.
+// sent ahead more messages. It counts as used now.
 func (s *Store) Put(t *Session, ahead int) error {
+	t.used = s.config.Now()
 	at := slices.IndexFunc(s.sessions, func(other *Session) bool { return other.id == t.id && other.auth == t.auth })
 	if t.Ended() {
 		if at >= 0 {
