@@ -202,12 +202,12 @@ func (k *Keeper) judge(s otr.Session, now time.Time) (v Verdict, teller keys.Fin
 
 // Trusted records that the session's peer has passed every required check, and stores its key.
 // It returns the key's standing after that. An *exit.Error refuses the peer: another process has
-// meanwhile stored a different key for the contact, or the contact's first key cannot be stored
-// and no other check speaks for it. Any other error says why nothing can be stored about a key
-// that has proved itself otherwise.
+// meanwhile stored a different key for the contact, perhaps in place of this one, or the
+// contact's first key cannot be stored and no other check speaks for it. Any other error says why
+// nothing can be stored about a key that has proved itself otherwise.
 func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
 	level := keyfile.Seen
-	if k.cfg.SMP {
+	if k.provesItself(s.Fingerprint) {
 		level = keyfile.SMP
 	}
 	told := !k.teller.IsZero()
@@ -225,11 +225,26 @@ func (k *Keeper) Trusted(s otr.Session, now time.Time) (Standing, error) {
 			WithHint("two callers connected at once; if %s confirms this key through another channel: otrpipe contacts add %s %s",
 				k.cfg.Contact, exit.ShellWord(k.cfg.Contact), s.Fingerprint.Hex())
 	}
+	if errors.Is(err, keyfile.ErrNotFound) && k.isReplaced(s.Fingerprint) {
+		return standing, k.changed(s.Fingerprint)
+	}
 	if err != nil && k.standing == New && k.run.IsZero() && !k.cfg.SMP && len(k.cfg.Expect) == 0 {
 		return standing, k.notRemembered(s.Fingerprint, err)
 	}
 	k.passed, k.run = true, s.Fingerprint
 	return standing, err
+}
+
+// provesItself reports whether a key that passes every check thereby proves itself by SMP. It does
+// so once per run: when that is on file, the file decides, because the user may have taken the
+// trust away again.
+func (k *Keeper) provesItself(f keys.Fingerprint) bool { return k.cfg.SMP && k.proven != f }
+
+// isReplaced reports whether the contact has other keys on file, but not this one.
+func (k *Keeper) isReplaced(f keys.Fingerprint) bool {
+	contact, err := k.contact()
+	_, known := contact.Key(f)
+	return err == nil && len(contact.Keys) > 0 && !known
 }
 
 // notRemembered refuses the first key of a contact that cannot be stored because of err. That
@@ -355,9 +370,7 @@ func (k *Keeper) admit(s otr.Session, standing Standing) error {
 		return exit.Errorf(exit.Refused, "the key is not the same as before the connection was lost: %v", f).
 			WithHint("someone may be in the middle; ask the peer through another channel which key is theirs")
 	case standing == Changed:
-		return exit.Errorf(exit.Refused, "the key of %s has changed: it is now %v", name, f).
-			WithHint("someone may be in the middle; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
-				name, exit.ShellWord(name), f.Hex())
+		return k.changed(f)
 	case standing == New && !k.run.IsZero() && f != k.run && !k.continues(s):
 		return exit.Errorf(exit.Refused, "%s is no longer on file, and the other end has another key: %v", name, f).
 			WithHint("someone may be in the middle; end this session and begin another")
@@ -365,11 +378,19 @@ func (k *Keeper) admit(s otr.Session, standing Standing) error {
 		standing == New && k.cfg.Level == RequireVerified && !k.cfg.SMP:
 		return exit.Errorf(exit.Refused, "no key of %s is on file; the other end's key: %v", name, f).
 			WithHint("if %s confirms it through another channel: otrpipe contacts add %s %s", name, exit.ShellWord(name), f.Hex())
-	case standing == Known && k.cfg.Level == RequireVerified && !k.cfg.SMP:
+	case standing == Known && k.cfg.Level == RequireVerified && !k.provesItself(f):
 		return exit.Errorf(exit.Refused, "the key of %s is not verified: %v", name, f).
 			WithHint("compare it with %s through another channel, then: otrpipe contacts trust %s %s", name, exit.ShellWord(name), f.Hex())
 	}
 	return nil
+}
+
+// changed refuses a key of a contact that has only others on file.
+func (k *Keeper) changed(f keys.Fingerprint) error {
+	name := k.cfg.Contact
+	return exit.Errorf(exit.Refused, "the key of %s has changed: it is now %v", name, f).
+		WithHint("someone may be in the middle; if %s confirms the new key through another channel: otrpipe contacts add %s %s",
+			name, exit.ShellWord(name), f.Hex())
 }
 
 // unexpected returns the error for a key that --expect does not name.
