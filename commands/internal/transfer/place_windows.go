@@ -16,6 +16,7 @@ func (p *folderPart) placeAll(dir *os.Root, part, name string) error {
 	p.tree.Close()
 	p.tree = nil
 	if err := dir.Rename(part+"/"+treeFolder, name); err != nil {
+		p.tree, _ = p.dir.OpenRoot(treeFolder)
 		return err
 	}
 	p.placed = true

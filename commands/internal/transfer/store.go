@@ -249,14 +249,15 @@ func (p *folderPart) close(dir *os.Root, name string) (kept int64) {
 		return 0
 	}
 	var entries []entry
+	var err error
 	if !p.placed {
-		entries, _ = scan(p.tree) // a part that cannot be listed cannot be continued
+		entries, err = scan(p.tree)
 	}
 	p.release()
 	for _, e := range entries {
 		kept += e.size
 	}
-	if kept == 0 && !p.placed {
+	if kept == 0 && err == nil && !p.placed { // what cannot be listed now may hold files all the same
 		_ = dir.RemoveAll(name) // or it is found the next time
 	}
 	return kept
