@@ -5,6 +5,7 @@ package transfer
 import (
 	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +27,13 @@ func (p *folderPart) placeAll(dir *os.Root, part, name string) error {
 	}
 	p.placed = true
 	return dir.RemoveAll(part)
+}
+
+// hasOtherName reports whether a file has more than one name. A receiver that is killed while it
+// gives a complete file its name leaves the hidden name too.
+func hasOtherName(info fs.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && s.Nlink > 1
 }
 
 // isForeign reports whether a name means something other than a file on this system.

@@ -26,6 +26,9 @@ func (p *folderPart) placeAll(dir *os.Root, part, name string) error {
 	return dir.RemoveAll(part)
 }
 
+// hasOtherName reports whether a file has more than one name. That is not known here.
+func hasOtherName(fs.FileInfo) bool { return false }
+
 // isForeign reports whether a name means something else than a file on this system: a
 // device, a stream of another file, a path, or a name that Windows would shorten.
 func isForeign(name string) bool {

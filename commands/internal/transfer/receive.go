@@ -52,6 +52,7 @@ type receiver struct {
 type partFile interface {
 	io.WriteCloser
 	Sync() error
+	Stat() (fs.FileInfo, error)
 }
 
 // Receive receives the items that the other end sends, and returns those that are complete and
@@ -298,6 +299,9 @@ func (r *receiver) file(item *described) (Done, error) {
 	if err := c.verify(); err != nil {
 		_ = r.Dir.Remove(part) // it could never be completed
 		return Done{}, err
+	}
+	if !p.isAt(r.Dir, part) {
+		return Done{}, cannot(item.name, "written", errTakenAway)
 	}
 	if item.kind == kindFile {
 		if err := r.Dir.Chtimes(part, item.modified, item.modified); err != nil {

@@ -20,6 +20,9 @@ const (
 // errInUse says that another receiver is writing the same item.
 var errInUse = errors.New("another receiver is writing it")
 
+// errTakenAway says that the part of an item is not the file that was written.
+var errTakenAway = errors.New("its incomplete file was removed or replaced meanwhile")
+
 // taken reports whether dir contains something called name.
 func taken(dir *os.Root, name string) bool {
 	_, err := dir.Lstat(name)
@@ -102,12 +105,17 @@ func openFilePart(dir *os.Root, name string, item *described, digest hash.Hash) 
 	if err != nil {
 		return nil, err
 	}
-	opened, err := f.Stat()
-	if err == nil && !os.SameFile(info, opened) {
-		err = errInUse
-	}
+	err = lock(f)
+	var opened fs.FileInfo
 	if err == nil {
-		err = lock(f)
+		opened, err = f.Stat()
+	}
+	if p.file = f; err == nil && (!os.SameFile(info, opened) || !p.isAt(dir, name)) {
+		err = errInUse // or was, until it got its name
+	}
+	if p.file = nil; err == nil && hasOtherName(opened) {
+		f.Close()
+		return p, nil
 	}
 	if err == nil {
 		p.have, err = io.CopyN(digest, f, info.Size())
@@ -118,6 +126,16 @@ func openFilePart(dir *os.Root, name string, item *described, digest hash.Hash) 
 	}
 	p.file = f
 	return p, nil
+}
+
+// isAt reports whether the part is the file called name in dir.
+func (p *filePart) isAt(dir *os.Root, name string) bool {
+	there, err := dir.Lstat(name)
+	if err != nil {
+		return false
+	}
+	ours, err := p.file.Stat()
+	return err == nil && os.SameFile(there, ours)
 }
 
 // replace begins the part again in a new file.
@@ -157,7 +175,11 @@ func placeFile(dir *os.Root, part, name string) error {
 		return err
 	}
 	f.Close()
-	return dir.Rename(part, name)
+	if err := dir.Rename(part, name); err != nil {
+		_ = dir.Remove(name)
+		return err
+	}
+	return nil
 }
 
 // A folderPart is an incomplete folder.
