@@ -1,6 +1,7 @@
 package otr_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -50,5 +51,35 @@ func TestEndWithLeavesTheCallersSliceAlone(t *testing.T) {
 	}
 	if got := bob.receive(lines[0]); len(got.TLVs) != 1 || got.TLVs[0].Type != 0x0200 || bob.State() != otr.StateFinished {
 		t.Errorf("%v, %v", got.TLVs, bob.State())
+	}
+}
+
+// A message that reveals every MAC key has less room for a text. The longest one still fits
+// into a line that the peer accepts, however many keys have been kept.
+func TestTheLongestMessageThatRevealsAllKeysIsRead(t *testing.T) {
+	clock := newClock()
+	speaks := func(key int) func(*otr.Config) {
+		k := v4TestKeys()[key]
+		return func(c *otr.Config) { c.Policy, c.Ed448, c.Forging = otr.AllowV4, k.private, k.forging }
+	}
+	alice, bob := newEnd(t, "alice", 0, 1, clock, speaks(0)), newEnd(t, "bob", 1, 2, clock, speaks(1))
+	converse(alice, bob, alice.Query())
+	for range 4100 {
+		bob.all(alice.say("x"))
+	}
+	text := bytes.Repeat([]byte("y"), 760000)
+	for {
+		b, err := bob.AppendMessage(nil, otr.Message{Text: text, RevealAll: true})
+		if errors.Is(err, otr.ErrTooLong) {
+			text = text[:len(text)-1000]
+			continue
+		}
+		if err != nil || len(b)-1 > wire.MaxMessage {
+			t.Fatalf("a text of %d bytes makes a line of %d, %v", len(text), len(b)-1, err)
+		}
+		if got := alice.receive(b[:len(b)-1]); !bytes.Equal(got.Text, text) || len(text) < 400000 {
+			t.Errorf("%d of %d bytes came", len(got.Text), len(text))
+		}
+		return
 	}
 }

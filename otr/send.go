@@ -137,7 +137,11 @@ func (c *Conversation) plaintext(m Message) (p wire.Plaintext, flags byte, err e
 		p.TLVs = c.own
 		size += tlvHeaderLen + fill
 	}
-	if size > maxPlaintext || len(p.TLVs) > wire.MaxTLVs {
+	most := maxPlaintext
+	if m.RevealAll {
+		most = maxRevealing
+	}
+	if size > most || len(p.TLVs) > wire.MaxTLVs {
 		return p, 0, ErrTooLong
 	}
 	return p, flags, nil
@@ -149,6 +153,9 @@ const (
 	// wire.MaxMessage for the other fields of a data message and a thousand revealed MAC
 	// keys.
 	maxPlaintext = wire.MaxMessage*3/4 - 24*1024
+	// maxRevealing is the largest plaintext of a message that reveals every MAC key. Version 4
+	// keeps up to 256 KiB of them.
+	maxRevealing = maxPlaintext - 256*1024
 )
 
 // zeros is the content of padding; it is never written to.
@@ -213,7 +220,7 @@ func (c *Conversation) EndWith(tlvs ...wire.TLV) ([][]byte, error) {
 		var sealed, b []byte
 		var flags byte
 		all := append(slices.Clone(tlvs), wire.TLV{Type: wire.TLVDisconnected}) // tlvs is the caller's
-		p, flags, err = c.plaintext(Message{TLVs: all, IgnoreUnreadable: true})
+		p, flags, err = c.plaintext(Message{TLVs: all, IgnoreUnreadable: true, RevealAll: true})
 		if err == nil {
 			sealed, err = c.active.engine.sealLast(nil, flags, p)
 		}
