@@ -136,8 +136,10 @@ func (r *receiver) checkOffer() error {
 			return badName("%q is there twice", item.name)
 		}
 		names[item.name] = true
-		if taken(r.Dir, item.name) {
+		if _, err := r.Dir.Lstat(item.name); err == nil {
 			return fmt.Errorf("%w: %s exists already", ErrRefused, item.name)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return cannot(item.name, "written", err)
 		}
 		if item.size > 0 {
 			if counted += item.size; counted < 0 {
@@ -422,10 +424,14 @@ func (r *receiver) keepAside(name, part string) error {
 	}
 	for n := 1; ; n++ {
 		aside := asideName(name, n)
-		if taken(r.Dir, aside) {
+		_, err := r.Dir.Lstat(aside)
+		if err == nil {
 			continue
 		}
-		if err := r.Dir.Rename(part, aside); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = r.Dir.Rename(part, aside)
+		}
+		if err != nil {
 			return cannot(part, "kept aside", err)
 		}
 		r.KeptAside(name, aside)

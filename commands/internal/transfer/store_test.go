@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,5 +81,21 @@ func TestAFolderThatCannotBeListedIsKept(t *testing.T) {
 	p.close(dir, part)
 	if _, err := os.Stat(file); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAFolderThatCannotBeReadIsNotSaidToHaveTheName(t *testing.T) {
+	dir, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir.Close() // so that nothing in it can be looked up
+	r := newReceiver(nil, ReceiveConfig{Dir: dir})
+	r.items = []described{{kind: kindStream, name: "name", size: -1}}
+	if err := r.checkOffer(); err == nil || errors.Is(err, ErrRefused) {
+		t.Fatalf("the offer: %v", err)
+	}
+	if err := r.keepAside("name", partName("name")); err == nil {
+		t.Error("something was kept aside")
 	}
 }
