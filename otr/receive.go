@@ -103,6 +103,9 @@ func (c *Conversation) receiveError(line []byte, got *Received) {
 	text, _ := wire.ParseError(line)
 	got.event(PeerError{Text: string(text), Code: errorCode(text), Expired: bytes.HasPrefix(text, []byte(expiredError))})
 	c.stored.unread()
+	if c.closed && c.queried.IsZero() {
+		return // about a message of the session that this end has ended
+	}
 	if onlyV4 || !c.cfg.Policy.Has(ErrorStartAKE) || c.UnderWay() || !c.restarts.allow(c.cfg.Now()) {
 		return
 	}
