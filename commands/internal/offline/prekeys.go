@@ -2,6 +2,7 @@ package offline
 
 import (
 	"errors"
+	"time"
 
 	"otrpipe/commands/internal/exit"
 	protocol "otrpipe/otr/offline"
@@ -84,8 +85,21 @@ func (c *Config) Revoke(all bool, contact string, ids []uint32) (n int, err erro
 	return n, err
 }
 
-// Forget deletes the named stored session, on this side only.
+// forgetPatience is how long Forget waits for a process that reads or replies.
+const forgetPatience = 10 * time.Second
+
+// Forget deletes the named stored session, on this side only. It does not do so while another process
+// reads or replies, because that may be about to store the session again.
 func (c *Config) Forget(name string) error {
+	waiting := *c
+	if waiting.Timeout == 0 {
+		waiting.Timeout = forgetPatience
+	}
+	unlock, err := waiting.lock()
+	if err != nil {
+		return exit.As(err).WithHint("wait for the other process, or end it: it may store the session again")
+	}
+	defer unlock()
 	return c.update(func(store *protocol.Store) error {
 		t, err := store.Session(name)
 		if err != nil {

@@ -119,3 +119,36 @@ func TestNobodyElseWritesInASessionWhoseTextsAreBeingWritten(t *testing.T) {
 	}
 	mustDiffer(t, content(t, r.out), content(t, other.out))
 }
+
+// A process that writes in a session stores it again when it ends.
+func TestASessionThatIsInUseIsNotForgotten(t *testing.T) {
+	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
+	bob.mustSend(file(t, alice.publish(1, "")), "hello", "alice")
+	r := bob.run(nil, "", trust.RequireNew)
+	in, input, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	r.In = in
+	ended := make(chan error, 1)
+	go func() { ended <- r.Reply("alice") }()
+	if _, err := input.Write(make([]byte, protocol.BulkLen)); err != nil {
+		t.Error(err)
+	}
+	for begun := time.Now(); len(content(t, r.out)) == 0 && time.Since(begun) < time.Minute; {
+		time.Sleep(time.Millisecond)
+	}
+	forgotten := bob.run(nil, "", trust.RequireNew).Forget("alice")
+	input.Close()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	hinted(t, forgotten, exit.Session, "it may store the session again")
+	if err := bob.run(nil, "", trust.RequireNew).Forget("alice"); err != nil {
+		t.Error(err)
+	}
+	if n := bob.sessions(); n != 0 {
+		t.Errorf("%d sessions are kept", n)
+	}
+}
