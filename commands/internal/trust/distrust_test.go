@@ -8,6 +8,7 @@ import (
 
 	"otrpipe/keyfile"
 	"otrpipe/otr"
+	"otrpipe/otr/keys"
 )
 
 // With --stay a peer proves itself once. If the user distrusts the contact after that, the next
@@ -73,6 +74,30 @@ func TestAKeyThatIsReplacedDuringItsComparisonIsRefused(t *testing.T) {
 		}
 		if k.Passed() == replaced {
 			t.Errorf("replaced %v: passed %v", replaced, k.Passed())
+		}
+	}
+}
+
+// If such a key were taken, the ends would change to it at once, and the session would end.
+func TestAKeyThatWasToldIsNotTakenIfAnotherOneIsExpected(t *testing.T) {
+	for _, contact := range []string{"", "bob"} {
+		for _, named := range []bool{false, true} {
+			home, old, fresh := bobsHome(t, keyfile.Verified)
+			expect := []keys.Fingerprint{old.Fingerprint}
+			if named {
+				expect = append(expect, fresh.Fingerprint)
+			}
+			k := NewKeeper(Config{Home: home, Contact: contact, Level: RequireNew, Speaks4: true, Live: true, Expect: expect})
+			if err := meet(k, old); err != nil {
+				t.Fatal(err)
+			}
+			taken, accepted := k.Told(old, fresh.Fingerprint) == nil, decide(k, fresh).Err == nil
+			if taken != named || accepted != named {
+				t.Errorf("contact %q, named %v: the key is taken %v, and accepted %v", contact, named, taken, accepted)
+			}
+			if contact != "" && onFile(t, home).HasTold() != named {
+				t.Errorf("named %v: on file: %+v", named, onFile(t, home))
+			}
 		}
 	}
 }

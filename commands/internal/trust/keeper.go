@@ -4,6 +4,7 @@ package trust
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -488,6 +489,10 @@ func (k *Keeper) write(s otr.Session, level keyfile.Trust, now time.Time) error 
 // have passed. The key is not trusted until a version 4 session proves that the peer has it. An
 // error says why it is not accepted.
 func (k *Keeper) Told(s otr.Session, f keys.Fingerprint) error {
+	if len(k.cfg.Expect) > 0 && !slices.Contains(k.cfg.Expect, f) {
+		// With this key the session could not go on, so it stays in version 3.
+		return fmt.Errorf("--expect does not name it: %v", f)
+	}
 	if k.cfg.Contact != "" {
 		if err := k.cfg.Home.TellKey(k.cfg.Contact, s.Fingerprint, f); err != nil {
 			return err
