@@ -2,6 +2,7 @@ package editor
 
 import (
 	"bytes"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -152,7 +153,10 @@ func (d *decoder) next(all bool) (key, bool) {
 func (d *decoder) sequence(all bool) (key, bool) {
 	n := sequenceLen(d.unread)
 	if n == 0 {
-		if !all {
+		// The rest of the mark of a pasted text may be late. Without the mark, each line end in
+		// the text would be the Enter key. No other key sends this much of it.
+		late := len(d.unread) > len("\x1b[") && strings.HasPrefix(pasteBegin, string(d.unread))
+		if !all || late {
 			return key{}, false
 		}
 		n = len(d.unread)
@@ -167,20 +171,29 @@ func (d *decoder) sequence(all bool) (key, bool) {
 }
 
 // sequenceLen returns the length of the sequence at the beginning of b; 0: it is not complete.
-// See ECMA-48, 5.4.
+// See ECMA-48, 5.4. Another ESC always begins a new sequence, so that the ESC key does not hide
+// the mark of a pasted text.
 func sequenceLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
 	}
 	switch b[1] {
+	case 0x1b:
+		return 1
 	case 'O':
-		if len(b) < 3 {
+		switch {
+		case len(b) < 3:
 			return 0
+		case b[2] == 0x1b:
+			return 2
 		}
 		return 3
 	case '[':
 		for i, c := range b[2:] {
-			if c < 0x20 || c > 0x3f {
+			switch {
+			case c == 0x1b:
+				return 2 + i
+			case c < 0x20 || c > 0x3f:
 				return 2 + i + 1
 			}
 		}
