@@ -74,6 +74,8 @@ type Console struct {
 type secret struct {
 	prompt string
 	text   []byte
+	// lost says that the console has been put on hold meanwhile; guarded by Console.mu.
+	lost bool
 }
 
 // A hold has the prompt to show in place of the line, and what was typed meanwhile.
@@ -156,12 +158,16 @@ func (c *Console) SetPrompt(prompt string) {
 // Hold shows prompt, which may be painted, in place of the line until Release. Keys typed
 // meanwhile are neither shown nor added to the line, which stays as it is. When Enter is
 // pressed, ReadLine returns the first few bytes of them with ErrHeld. If a secret is being
-// entered, the next key ends it with ErrInterrupted.
+// entered, it is lost: what is typed of it until Enter is thrown away, even after Release, so
+// that no part of it becomes a line. Then ReadSecret returns ErrInterrupted.
 func (c *Console) Hold(prompt string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	erased := c.erased()
 	c.hold = &hold{prompt: c.charset.Shown(prompt)}
+	if c.secret != nil {
+		c.secret.lost = true
+	}
 	c.put(erased + c.drawn())
 }
 
@@ -174,10 +180,12 @@ func (c *Console) Release() {
 	c.put(erased + c.drawn())
 }
 
-func (c *Console) onHold() bool {
+// isLost reports whether the console is on hold or has been since the secret was asked for.
+func (c *Console) isLost(s *secret) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.hold != nil
+	s.lost = s.lost || c.hold != nil
+	return s.lost
 }
 
 // press handles a key while the console is on hold.
@@ -439,9 +447,16 @@ func (c *Console) ReadSecret(prompt string) ([]byte, error) {
 	defer c.setSecret(nil)
 	for {
 		k, err := c.nextKey()
-		if err == nil && c.onHold() {
+		if err == nil && c.isLost(s) {
 			clear(k.text)
-			err = ErrInterrupted
+			clear(s.text)
+			s.text = s.text[:0]
+			switch k.code {
+			case keyEnter, keyInterrupt, keyEOF:
+				err = ErrInterrupted
+			default:
+				continue
+			}
 		}
 		if err == nil {
 			switch k.code {

@@ -498,8 +498,35 @@ func TestASecretIsGivenUpOnHold(t *testing.T) {
 	d.shows("secret: ‸")
 	d.console.Hold("[cut] ")
 	d.shows("[cut] ‸")
-	d.press("m")
+	d.press("m\r")
 	d.gets(done, "", ErrInterrupted)
+}
+
+// TestTheRestOfASecretThatAHoldCutsOffIsNoLine releases the console before the secret has been
+// typed to its end, by a person who does not look at the screen.
+func TestTheRestOfASecretThatAHoldCutsOffIsNoLine(t *testing.T) {
+	for _, meanwhile := range []string{"", "m\x1b[200~pasted\x1b[201~"} {
+		d := newDesk(t, 40, 6)
+		done := begin(func() (string, error) {
+			secret, err := d.console.ReadSecret("secret: ")
+			if err != nil {
+				return string(secret), err
+			}
+			return "", errors.New("a secret that was cut off is used")
+		})
+		d.press("sesa")
+		d.shows("secret: ‸")
+		d.console.Hold("[cut] ")
+		d.press(meanwhile)
+		d.shows("[cut] ‸")
+		d.console.Release()
+		d.shows("secret: ‸")
+		d.press("me\r")
+		d.gets(done, "", ErrInterrupted)
+		done = begin(d.console.ReadLine)
+		d.press("line\r")
+		d.gets(done, "line", nil)
+	}
 }
 
 func TestAClosedConsoleLeavesNothingTypedForTheShell(t *testing.T) {
