@@ -199,7 +199,9 @@ func (h *Chat) answerSMP(string) {
 // asked returns the question that the peer is waiting for an answer to, or nil.
 func (h *Chat) asked() *string { return h.session.Snapshot().Asked }
 
-// compare asks for a secret and compares it by SMP while the chat goes on.
+// compare asks for a secret and compares it by SMP while the chat goes on. It uses neither the
+// secret nor the question in a session that begins meanwhile, because that may be with another
+// peer.
 func (h *Chat) compare(prompt, question string) {
 	now := h.session.Snapshot()
 	asked, run := now.Asked, uint64(0)
@@ -213,6 +215,10 @@ func (h *Chat) compare(prompt, question string) {
 		return
 	case err != nil:
 		return
+	case !h.inSession(now):
+		clear(secret)
+		h.refuse(errors.New("meanwhile the session has ended; nothing was compared"))
+		return
 	case h.asked() != asked:
 		clear(secret)
 		h.refuse(errors.New("meanwhile another question was asked"))
@@ -225,6 +231,13 @@ func (h *Chat) compare(prompt, question string) {
 			h.refuse(err)
 		}
 	}()
+}
+
+// inSession reports whether the session is still the one that a snapshot of this connection
+// shows.
+func (h *Chat) inSession(then live.Snapshot) bool {
+	now := h.session.Snapshot()
+	return now.Trusted && now.Session == then.Session
 }
 
 func (h *Chat) abort(string) {

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/creack/pty"
 
@@ -492,6 +493,40 @@ func TestASecretIsComparedWhileTheTalkGoesOn(t *testing.T) {
 		}
 	}
 	s.mu.Unlock()
+}
+
+// sessionID makes an id of a session as a stream does. Its zero value names none.
+func sessionID(n uint64) (id stream.SessionID) {
+	*(*uint64)(unsafe.Pointer(&id)) = n
+	return id
+}
+
+// TestASecretIsNotComparedInAnotherSession ends or replaces the session while the secret is being
+// typed. Nobody who comes then may see the question, or try what they know.
+func TestASecretIsNotComparedInAnotherSession(t *testing.T) {
+	for _, command := range []string{"/smp", "/smp where did we meet?"} {
+		for _, then := range []live.Snapshot{
+			{Connected: true},
+			{Connected: true, Trusted: true, Session: sessionID(2), Peer: &events.Peer{Version: 3}},
+		} {
+			s := newScene(t, "")
+			<-s.show
+			s.trusted(fingerprint("b"), trust.Verified)
+			s.change(func(now *live.Snapshot) { now.Session = sessionID(1) })
+			s.enters(command)
+			s.sees("(it is not shown):")
+			s.change(func(now *live.Snapshot) { *now = then })
+			s.enters("sesame")
+			s.sees("meanwhile the session has ended; nothing was compared")
+			s.enters("/status") // answered after that
+			s.sees("as it is")
+			s.mu.Lock()
+			if i := slices.IndexFunc(s.calls, func(call string) bool { return strings.HasPrefix(call, "compare") }); i >= 0 {
+				t.Errorf("%s: %s", command, s.calls[i])
+			}
+			s.mu.Unlock()
+		}
+	}
 }
 
 func TestASessionIsBegunRefreshedAndEnded(t *testing.T) {
