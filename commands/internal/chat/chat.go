@@ -128,10 +128,25 @@ func (h *Chat) Changed(now live.Snapshot) {
 	}
 }
 
+// restoreTime is how long the terminal may take to show the last of the output before the process
+// ends. A terminal that is stopped takes none.
+const restoreTime = 500 * time.Millisecond
+
 // Restore puts the terminal back into its original state. It is for live.Config.
 func (h *Chat) Restore() {
-	if console := h.console.Load(); console != nil {
+	console := h.console.Load()
+	if console == nil {
+		return
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
 		console.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(restoreTime):
+		console.RestoreMode()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,12 +18,14 @@ import (
 	"unsafe"
 
 	"github.com/creack/pty"
+	"golang.org/x/term"
 
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/live"
 	"otrpipe/commands/internal/terminal"
+	"otrpipe/commands/internal/terminal/editor"
 	"otrpipe/commands/internal/trust"
 	"otrpipe/otr"
 	"otrpipe/otr/keys"
@@ -561,6 +564,62 @@ func TestAPersonLeavesByKeys(t *testing.T) {
 		s.hears(test.call)
 		_ = s.leaves()
 	}
+}
+
+// TestATerminalThatTakesNoOutputDoesNotKeepTheProcess restores a terminal that nobody reads, as
+// when it is stopped, while the chat waits to show a message on it.
+func TestATerminalThatTakesNoOutputDoesNotKeepTheProcess(t *testing.T) {
+	person, program, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer person.Close()
+	before, err := term.GetState(int(program.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	console, err := editor.Open(program, program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := New(Config{})
+	h.console.Store(console)
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		console.Message("bob: ", strings.Repeat("a long message\n", 10000))
+	}()
+	var seen []byte
+	for !bytes.Contains(seen, []byte("bob: ")) { // now the message is being written
+		var one [1]byte
+		if _, err := person.Read(one[:]); err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, one[0])
+	}
+	restored := make(chan struct{})
+	go func() {
+		defer close(restored)
+		h.Restore()
+	}()
+	select {
+	case <-restored:
+	case <-time.After(patience):
+		t.Error("the process waits for the terminal")
+	}
+	select {
+	case <-shown:
+		t.Error("the terminal has taken everything")
+	default:
+	}
+	after, err := term.GetState(int(program.Fd()))
+	if err != nil || !reflect.DeepEqual(before, after) {
+		t.Errorf("the mode is %v, %v, not %v", after, err, before)
+	}
+	go func() { _, _ = io.Copy(io.Discard, person) }() // the rest of the message
+	<-shown
+	h.Restore()
+	program.Close()
 }
 
 func TestAChatThatIsNotToStayLeavesWithTheTransport(t *testing.T) {

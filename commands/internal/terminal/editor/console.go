@@ -132,6 +132,10 @@ func (c *Console) Close() {
 	c.keys.Restore()
 }
 
+// RestoreMode restores the terminal's original mode before the process ends, if the terminal takes
+// no output and Close therefore does not return.
+func (c *Console) RestoreMode() { c.keys.Restore() }
+
 // Paint returns text in a colour, if the terminal shows colours.
 func (c *Console) Paint(text string, attributes ...color.Attribute) string {
 	paint := color.New(attributes...)
