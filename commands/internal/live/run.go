@@ -465,7 +465,7 @@ func (s *Session) Serve(command []string, c *otr.Conversation, transport io.Read
 
 // Start starts COMMAND as part of the session.
 func (s *Session) Start(command []string, stderr *os.File) (*process.Command, error) {
-	c, err := process.Start(command, stderr, s.watch)
+	c, err := process.Start(command, stderr)
 	if err != nil {
 		return nil, err
 	}

@@ -77,8 +77,8 @@ func cannotRun(name string, err error) error {
 	return exit.Errorf(exit.CannotRun, "%s cannot be run: %w", name, why)
 }
 
-// Start runs command, with stderr as its standard error.
-func Start(command []string, stderr *os.File, w *SignalWatch) (*Command, error) {
+// Start runs command, with stderr as its standard error. A SignalWatch must be running.
+func Start(command []string, stderr *os.File) (*Command, error) {
 	c := &Command{name: command[0], Exited: make(chan struct{})}
 	c.cmd = exec.Command(command[0], command[1:]...)
 	theirIn, in, err := os.Pipe()
@@ -95,7 +95,7 @@ func Start(command []string, stderr *os.File, w *SignalWatch) (*Command, error) 
 	Widen(out)
 	c.In, c.Out = in, out
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirIn, theirOut, stderr
-	err = c.start(w)
+	err = c.start()
 	theirIn.Close()
 	theirOut.Close()
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 // has to pass through it. In its own process group they do not reach it. But if we are in the
 // terminal's foreground, the process must be there too so that it can ask for a password; then
 // it ignores those signals instead.
-func (c *Command) start(w *SignalWatch) error {
+func (c *Command) start() error {
 	if !inForeground() {
 		c.group = true
 		c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		return c.cmd.Start()
 	}
-	return w.startDeaf(c.cmd.Start)
+	return startDeaf(c.cmd.Start)
 }
 
 // inForeground reports whether we have a terminal and are in its foreground.

@@ -8,7 +8,7 @@ import (
 
 // start shields the process from Ctrl-C in our console, because the end of the session still has
 // to pass through it.
-func (c *Command) start(*SignalWatch) error {
+func (c *Command) start() error {
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
 	return c.cmd.Start()
 }

@@ -24,7 +24,7 @@ func start(t *testing.T, script string) *Command {
 	}
 	w := Watch()
 	defer w.Stop()
-	c, err := Start([]string{"sh", "-c", script}, os.Stderr, w)
+	c, err := Start([]string{"sh", "-c", script}, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestACommandThatCannotBeRunIsExitCode127(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	for _, name := range []string{missing, "no-such-program-anywhere", t.TempDir()} {
 		w := Watch()
-		_, startErr := Start([]string{name}, os.Stderr, w)
+		_, startErr := Start([]string{name}, os.Stderr)
 		w.Stop()
 		for _, err := range []error{Find([]string{name}), startErr} {
 			if err == nil || exit.As(err).Code != exit.CannotRun || !strings.Contains(err.Error(), "cannot be run") {
@@ -207,7 +207,7 @@ func TestAProcessCanBeStartedDeafToTheTerminalsSignals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.startDeaf(cmd.Start); err != nil {
+	if err := startDeaf(cmd.Start); err != nil {
 		t.Skip("needs a shell")
 	}
 	got, _ := io.ReadAll(out)
@@ -222,5 +222,38 @@ func TestAProcessCanBeStartedDeafToTheTerminalsSignals(t *testing.T) {
 	case <-w.Signals:
 	case <-time.After(30 * time.Second):
 		t.Error("no signal came")
+	}
+}
+
+// TestEveryWatchHearsTheSignalsAfterADeafStart: a server with several sessions at a terminal has a
+// watch of its own, and one for each session, which starts its own application.
+func TestEveryWatchHearsTheSignalsAfterADeafStart(t *testing.T) {
+	server, first, second := Watch(), Watch(), Watch()
+	defer server.Stop()
+	defer first.Stop()
+	begun := make(chan *SignalWatch, 1)
+	if err := startDeaf(func() error {
+		go func() { begun <- Watch() }() // it must not believe that our parent wants them ignored
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	late := <-begun
+	defer late.Stop()
+	second.Stop()
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT} {
+		if err := syscall.Kill(os.Getpid(), s); err != nil {
+			t.Fatal(err)
+		}
+		for who, w := range map[string]*SignalWatch{"the server": server, "an earlier session": first, "a later session": late} {
+			select {
+			case got := <-w.Signals:
+				if got != s {
+					t.Errorf("%s: %v came instead of %v", who, got, s)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatalf("%s does not hear %v", who, s)
+			}
+		}
 	}
 }

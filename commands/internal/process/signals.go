@@ -3,6 +3,7 @@ package process
 import (
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -18,8 +19,17 @@ type SignalWatch struct {
 	ignored []os.Signal    // at the start
 }
 
+// watching guards watches, the running ones of this process, and is held while startDeaf has the
+// signals ignored: that takes them from every watch, and none may begin meanwhile.
+var (
+	watching sync.Mutex
+	watches  = map[*SignalWatch]struct{}{}
+)
+
 // Watch begins to catch the signals.
 func Watch() *SignalWatch {
+	watching.Lock()
+	defer watching.Unlock()
 	w := &SignalWatch{Signals: make(chan os.Signal, 4), pipes: make(chan os.Signal, 1)}
 	for _, s := range ending {
 		if signal.Ignored(s) {
@@ -27,6 +37,7 @@ func Watch() *SignalWatch {
 		}
 	}
 	w.resume()
+	watches[w] = struct{}{}
 	return w
 }
 
@@ -50,15 +61,24 @@ func (w *SignalWatch) ignores(s os.Signal) bool {
 
 // startDeaf starts a process that ignores the signals a terminal sends. They
 // are ignored here too for the moment it takes: that is how a process
-// inherits it.
-func (w *SignalWatch) startDeaf(start func() error) error {
+// inherits it. Then all watches of this process catch them again.
+func startDeaf(start func() error) error {
+	watching.Lock()
+	defer watching.Unlock()
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
-	defer w.resume()
+	defer func() {
+		for w := range watches {
+			w.resume()
+		}
+	}()
 	return start()
 }
 
 // Stop gives the signals their own meaning back.
 func (w *SignalWatch) Stop() {
+	watching.Lock()
+	defer watching.Unlock()
+	delete(watches, w)
 	signal.Stop(w.Signals)
 	signal.Stop(w.pipes)
 }
