@@ -27,7 +27,8 @@ func Hold(dir string, what ...string) (h *Held, ok bool) {
 		return nil, false
 	}
 	h = &Held{lock: lock, left: isMarked(lock)}
-	if err := mark(lock); err != nil {
+	// Writing a mark again could lose it: on a full disk only its file is emptied.
+	if !h.left && mark(lock) != nil {
 		h.left = true
 	}
 	return h, true

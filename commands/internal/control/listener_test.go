@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -271,4 +273,39 @@ func TestAThingThatWasNotGivenBackCountsAsLeft(t *testing.T) {
 		}
 		next.Leave()
 	}
+}
+
+// TestAFullDiskForgetsNothingThatWasLeft: writing a mark again would empty its file first.
+func TestAFullDiskForgetsNothingThatWasLeft(t *testing.T) {
+	dir := t.TempDir()
+	killed, ok := Hold(dir, "instance")
+	if !ok {
+		t.Fatal("nobody else has it")
+	}
+	killed.Leave()
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	full := was
+	full.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
+		t.Fatal(err)
+	}
+	next, ok := Hold(dir, "instance")
+	fresh, okFresh := Hold(dir, "another")
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if !ok || !next.Left() || !okFresh || !fresh.Left() {
+		t.Fatalf("held %v and %v, or not left", ok, okFresh)
+	}
+	next.Leave()
+	fresh.Leave()
+	if next, ok = Hold(dir, "instance"); !ok || !next.Left() {
+		t.Fatal("what was left counts as given back")
+	}
+	next.Leave()
 }
