@@ -97,9 +97,11 @@ type Log struct {
 	session string
 	queue   chan []byte
 	written chan struct{} // closed when the whole queue has been written
+	report  func(format string, a ...any)
 
 	mu     sync.Mutex
 	closed bool
+	full   bool // an event was left out
 }
 
 // Open opens the value of --events: a file, to append to, or a file descriptor that the program
@@ -176,9 +178,10 @@ func Share(f *os.File) (*os.File, error) {
 }
 
 // NewLog starts writing the events of a session to f. The first write that fails is passed to
-// report and ends the log.
+// report and ends the log. The first event that is left out, because f takes no more, is reported
+// too.
 func NewLog(f *os.File, session string, report func(format string, a ...any)) *Log {
-	l := &Log{session: session, queue: make(chan []byte, queueSize), written: make(chan struct{})}
+	l := &Log{session: session, queue: make(chan []byte, queueSize), written: make(chan struct{}), report: report}
 	go func() {
 		defer close(l.written)
 		var failed error
@@ -206,15 +209,25 @@ func (l *Log) Write(t time.Time, r Record) {
 	if err != nil {
 		return // strings and numbers always marshal
 	}
+	if l.queued(append(line, '\n')) {
+		l.report("--events: they are not read, so some are left out")
+	}
+}
+
+// queued queues a line. It reports whether this is the first that was left out, because nothing
+// has been read for a very long time.
+func (l *Log) queued(line []byte) (firstLeftOut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return
+		return false
 	}
 	select {
-	case l.queue <- append(line, '\n'):
-	default: // nothing has been read for a very long time
+	case l.queue <- line:
+	default:
+		firstLeftOut, l.full = !l.full, true
 	}
+	return firstLeftOut
 }
 
 // Close waits until everything has been written, but no longer than flushTime.

@@ -71,7 +71,8 @@ func TestASleepingReaderOfEventsDoesNotHoldTheSessionUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := NewLog(w, "work", t.Errorf)
+	var reports []string
+	log := NewLog(w, "work", func(format string, a ...any) { reports = append(reports, fmt.Sprintf(format, a...)) })
 	// Far more than a pipe and the queue hold: write must not wait.
 	const many = 10 * queueSize
 	for i := range many {
@@ -84,6 +85,9 @@ func TestASleepingReaderOfEventsDoesNotHoldTheSessionUp(t *testing.T) {
 		if err := json.Unmarshal(s.Bytes(), &e); err != nil {
 			t.Fatalf("%v: %s", err, s.Text())
 		}
+	}
+	if len(reports) != 1 || !strings.Contains(reports[0], "some are left out") {
+		t.Errorf("it is reported that events are missing: %q", reports)
 	}
 	if lines < queueSize || lines >= many {
 		t.Errorf("%d of %d events came through", lines, many)
