@@ -94,8 +94,7 @@ func (h *Chat) enter(line string) {
 	}
 	h.reconsider()
 	e := readEntry(line)
-	// The argument of /answer may well be the secret.
-	if e.command != "/answer" || e.argument == "" {
+	if !h.hasSecret(e) {
 		h.console.Load().Remember(line)
 	}
 	if e.command == "" {
@@ -108,6 +107,16 @@ func (h *Chat) enter(line string) {
 		return
 	}
 	s.do(h, e.argument)
+}
+
+// hasSecret reports whether a line may contain the secret. It must not come back with Up. The
+// argument of /answer, misspelled or not, may well be the secret.
+func (h *Chat) hasSecret(e entry) bool {
+	const answer = "/answer"
+	if e.command == "" || e.argument == "" {
+		return false
+	}
+	return e.command == answer || h.cfg.Suggest(e.command, Commands()) == answer
 }
 
 // refuse tells the person why something cannot be done, and what they can do instead.

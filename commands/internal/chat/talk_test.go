@@ -532,6 +532,19 @@ func TestASecretIsNotComparedInAnotherSession(t *testing.T) {
 	}
 }
 
+func TestASecretBehindACommandDoesNotComeBackWithUp(t *testing.T) {
+	s := newScene(t, "bob")
+	<-s.show
+	s.trusted(fingerprint("b"), trust.Verified)
+	for _, line := range []string{"/answer sesame", "/ansewr sesame"} {
+		s.enters("before")
+		s.hears("send before")
+		s.enters(line)
+		s.enters("\x1b[A")
+		s.hears("send before")
+	}
+}
+
 func TestASessionIsBegunRefreshedAndEnded(t *testing.T) {
 	s := newScene(t, "bob")
 	s.enters("/refresh")
