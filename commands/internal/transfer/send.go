@@ -51,7 +51,11 @@ func NewItem(name, file string) (*Item, error) {
 		if err != nil {
 			return nil, cannot(file, "sent", err)
 		}
-		return it, f.Close()
+		defer f.Close()
+		if it.size == 0 && hidesContent(f) {
+			return nil, cannot(file, "sent", errHidden)
+		}
+		return it, nil
 	case info.IsDir():
 		it.kind = kindFolder
 		return it, it.scan()

@@ -206,7 +206,24 @@ func packFile(w io.Writer, root *os.Root, e *entry) error {
 	} else if err != nil {
 		return err
 	}
+	if e.size == 0 && hidesContent(f) {
+		return badEntry(e.path, "cannot be sent: %v", errHidden)
+	}
 	return nil
+}
+
+// errHidden says that the size of a file is not that of its content.
+var errHidden = errors.New("its size is given as 0, but it has content, as files in /proc do; send a copy of it")
+
+// hidesContent reports whether a file, of which nothing has been read, has content although its
+// size is given as 0. A file that has grown meanwhile has another size by now.
+func hidesContent(f *os.File) bool {
+	n, _ := f.Read(make([]byte, 1))
+	if n == 0 {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Size() == 0
 }
 
 // An unpacker restores a folder from its archive.
