@@ -64,7 +64,8 @@ func checkName(name string) error {
 	if name[0] == '-' {
 		return badName("%q begins with a -", name)
 	}
-	if name[0] == '.' && strings.HasSuffix(name, partSuffix) {
+	// Some file systems take letters for the same in either case. The suffix is ASCII.
+	if n := len(name) - len(partSuffix); name[0] == '.' && n > 0 && strings.EqualFold(name[n:], partSuffix) {
 		return badName("%q is that of an incomplete file", name)
 	}
 	return nil
