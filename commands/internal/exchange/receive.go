@@ -59,6 +59,9 @@ func NewReceiving(p *terminal.IO, out io.Writer, dir string, limit int64) (t *Tr
 			return transfer.Receive(link, cfg)
 		},
 		arrived: func(done []transfer.Done) error {
+			if len(done) > 0 && !isFolder(root, dir) {
+				return exit.Errorf(exit.Failure, "%s was moved or replaced meanwhile; what was received is in the folder that had this name", dir)
+			}
 			defer descriptor.PipeErrors()()
 			for _, d := range done {
 				if _, err := fmt.Fprintln(out, filepath.Join(dir, d.Name)); err != nil {
@@ -69,6 +72,16 @@ func NewReceiving(p *terminal.IO, out io.Writer, dir string, limit int64) (t *Tr
 			return nil
 		},
 	}, root, nil
+}
+
+// isFolder reports whether dir still is the folder that was opened as root.
+func isFolder(root *os.Root, dir string) bool {
+	opened, err := root.Stat(".")
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(dir)
+	return err == nil && os.SameFile(opened, there)
 }
 
 // isHome reports whether dir is the user's home folder.
