@@ -1,6 +1,9 @@
 package identities
 
 import (
+	"os"
+	"path/filepath"
+
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/files"
 	"otrpipe/keyfile"
@@ -34,6 +37,9 @@ func (c Choice) ExportLibotr(out files.Writer, path, tagsPath string) error {
 	defer clear(text)
 	var tags []byte
 	if tagsPath != "" {
+		if isOneFile(path, tagsPath) {
+			return exit.Errorf(exit.Usage, "the keys and the instance tag cannot both be written to %s", tagsPath)
+		}
 		if id.InstanceTag == 0 && c.File != nil {
 			return exit.Errorf(exit.KeyFile, "%s has no instance tag", *c.File).
 				WithHint("otrpipe keys import %s gives it one; export that identity", exit.ShellWord(*c.File))
@@ -64,4 +70,20 @@ func (c Choice) ExportLibotr(out files.Writer, path, tagsPath string) error {
 	}
 	c.IO.Warn("the exported key is not protected: libotr's files have no passphrase")
 	return nil
+}
+
+// isOneFile reports whether two paths name one file, so that writing the second would replace the
+// first. A device or a pipe takes both.
+func isOneFile(a, b string) bool {
+	if a == "" || a == "-" || b == "-" {
+		return false
+	}
+	first, errA := os.Stat(a)
+	second, errB := os.Stat(b)
+	if errA == nil && errB == nil {
+		return first.Mode().IsRegular() && os.SameFile(first, second)
+	}
+	absA, errA := filepath.Abs(a)
+	absB, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && absA == absB
 }
