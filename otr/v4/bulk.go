@@ -115,7 +115,7 @@ func (e *Engine) Foresee(f *Foresight, n int) bool {
 		return false
 	}
 	secret.Do(func() {
-		r := e.session.ratchet
+		r := e.session.try()
 		defer r.wipe()
 		f.public, f.first = r.theirPublic, r.k
 		if cap(f.steps) < n {

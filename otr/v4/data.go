@@ -102,7 +102,7 @@ type sealing struct {
 // neither p nor the outline must change. After an error nothing has changed.
 func (e *Engine) settle(m *sealing, room []byte, flags byte, p wire.Plaintext, all bool) ([]byte, error) {
 	s := e.session
-	next := s.ratchet
+	next := s.try()
 	defer next.wipe()
 	if next.ourTurn {
 		if err := next.rotateSending(e.client.Rand, s.prepared); err != nil {
@@ -128,7 +128,7 @@ func (e *Engine) settle(m *sealing, room []byte, flags byte, p wire.Plaintext, a
 		s.prepared.drop()
 		s.prepared = nil
 	}
-	s.ratchet = next
+	s.ratchet = *next
 	s.extraSent = appendExtraKeys(wipeExtraKeys(s.extraSent), &keys.extra, p.TLVs)
 
 	m.plain, m.size, m.enc = p, wire.PlaintextLen(p), keys.enc
@@ -208,7 +208,7 @@ func (e *Engine) openData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (wire
 	now := e.client.Now()
 	s.expireSkipped(now)
 
-	next := s.ratchet
+	next := s.try()
 	defer next.wipe()
 	var skipped skippedKeys
 	defer func() { clear(skipped) }()
@@ -242,7 +242,7 @@ func (e *Engine) openData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (wire
 	if stored >= 0 {
 		s.skipped.remove(stored, 1)
 	} else {
-		s.ratchet = next
+		s.ratchet = *next
 		s.keepSkipped(skipped)
 	}
 	s.retire(&mac)

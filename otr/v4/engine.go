@@ -173,6 +173,7 @@ type session struct {
 	ourProfile, peerProfile *Profile
 
 	ratchet ratchet
+	next    ratchet // see try
 	skipped skippedKeys
 	// prepared is the Preparation for our next ratchet, or nil.
 	prepared *Preparation
@@ -188,8 +189,7 @@ type session struct {
 func (e *Engine) establish(mixed *key, ours *ephemeral, theirs *contribution, who role) error {
 	s := &session{peer: theirs.peer, role: who, ourProfile: ours.profile, peerProfile: theirs.profile, skippedLife: skippedLifetime}
 	group.KDF(s.ssid[:], group.UsageSSID, mixed[:])
-	var err error
-	if s.ratchet, err = newRatchet(mixed, ours, theirs, who); err != nil {
+	if err := s.ratchet.begin(mixed, ours, theirs, who); err != nil {
 		return err
 	}
 	e.Drop()
@@ -197,6 +197,13 @@ func (e *Engine) establish(mixed *key, ours *ephemeral, theirs *contribution, wh
 	e.session = s
 	e.sessions++
 	return nil
+}
+
+// try returns a copy of the ratchet, which the caller wipes. It is not on the stack: when that
+// grows, Go leaves what was on it behind.
+func (s *session) try() *ratchet {
+	s.next = s.ratchet
+	return &s.next
 }
 
 // mix returns K, the mixed shared secret of the key exchange. After that, x and a, or y and
@@ -214,6 +221,7 @@ func (e *ephemeral) mix(theirs *contribution) (mixed key, err error) {
 func (e *Engine) drop() {
 	if s := e.session; s != nil {
 		s.ratchet.wipe()
+		s.next.wipe()
 		s.prepared.drop()
 		clear(s.skipped)
 		wipeExtraKeys(s.extraSent[:cap(s.extraSent)])

@@ -44,12 +44,12 @@ type ratchet struct {
 	theirDH     []byte
 }
 
-// newRatchet starts the ratchet from K, the mixed shared secret of the key exchange. Alice,
+// begin starts the ratchet from K, the mixed shared secret of the key exchange. Alice,
 // who has received the Auth-I, begins with a sending chain, Bob with the same chain for
 // receiving. The specification makes Bob's own ratchet at once; here it is made when he first
 // sends, with the same result. After that his first secrets are no longer needed.
-func newRatchet(mixed *key, ours *ephemeral, theirs *contribution, who role) (r ratchet, err error) {
-	r = ratchet{
+func (r *ratchet) begin(mixed *key, ours *ephemeral, theirs *contribution, who role) error {
+	*r = ratchet{
 		root:      mixed.derive(group.UsageFirstRootKey),
 		ecdh:      ours.firstECDH,
 		dh:        ours.firstDH,
@@ -60,7 +60,7 @@ func newRatchet(mixed *key, ours *ephemeral, theirs *contribution, who role) (r 
 	chain, err := r.advance()
 	if err != nil {
 		r.wipe()
-		return ratchet{}, err
+		return err
 	}
 	if who == roleAlice {
 		r.sendChain = chain
@@ -69,7 +69,7 @@ func newRatchet(mixed *key, ours *ephemeral, theirs *contribution, who role) (r 
 		r.ecdh.secret.Wipe()
 		clear(r.dh.secret[:])
 	}
-	return r, nil
+	return nil
 }
 
 // rotateSending begins a ratchet of ours ("Rotating ECDH Keys and Brace Key as sender"). It

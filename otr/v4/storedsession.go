@@ -33,15 +33,15 @@ func (e *Engine) AppendSession(b []byte, ahead int) ([]byte, error) {
 		return b, ErrNoSession
 	}
 	if ahead > 0 && s.ratchet.ourTurn {
-		next := s.ratchet
+		next := s.try()
 		if err := next.rotateSending(e.client.Rand, nil); err != nil {
 			next.wipe()
 			return b, err
 		}
-		s.ratchet = next
+		s.ratchet = *next
 		next.wipe()
 	}
-	r := s.ratchet
+	r := s.try()
 	defer r.wipe()
 	for range ahead {
 		keys, err := r.nextSending()
