@@ -282,7 +282,7 @@ func refreshWhilePasting(t *testing.T, server string, ours int) {
 	h := newPatientHome(t)
 	wire := record(t, server)
 	seen := filepath.Join(t.TempDir(), "seen.log")
-	alice := startIrssiWith(t, wire, "alice", "SET autolog_path "+seen+"\nSET autolog_level ALL\nSET autolog ON\n")
+	alice := startIrssiWith(t, wire, "alice", "SET autolog_path "+seen+"\nSET autolog_level ALL\nSET autolog ON\nSET paste_verify_line_count 0\n") // it would ask whether to paste
 	shown := func() string {
 		text, _ := os.ReadFile(seen)
 		return string(text)
