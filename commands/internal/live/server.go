@@ -176,7 +176,7 @@ func (v *Server) serve(s *Session, caller *transport.Caller) {
 		caller.Refuse()
 	}
 	v.tellEnded(s, err)
-	s.Messages.Flush(lastAnswers)
+	s.Messages.Flush(lastWords)
 }
 
 // tellEnded reports how a session ended.

@@ -26,9 +26,9 @@ import (
 	"otrpipe/otr/wire"
 )
 
-// lastAnswers is how long a session that has ended waits for other processes to read their
-// answers.
-const lastAnswers = time.Second
+// lastWords is how long a session that has ended waits until its messages and its last event are
+// written.
+const lastWords = time.Second
 
 // A Config describes a session that its process begins to host.
 type Config struct {
@@ -295,7 +295,7 @@ func (s *Session) Finish(err error) error {
 		s.cfg.Ended(err)
 	}
 	s.cfg.Listener.Close()
-	s.cfg.Listener.Drain(lastAnswers)
+	s.cfg.Listener.Drain(control.Greeting)
 	s.giveTagBack(err)
 	s.wipe()
 	s.watch.Stop()
@@ -365,7 +365,7 @@ func (s *Session) logCutOff(finished bool, code int) {
 	if finished {
 		select {
 		case <-s.ended: // Finish has written it
-		case <-time.After(lastAnswers):
+		case <-time.After(lastWords):
 		}
 	} else {
 		s.logEnded(exit.Silently(code))

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -258,6 +259,46 @@ func TestOtherProcessesAskASessionThroughItsSocket(t *testing.T) {
 	}
 	if state := a.Snapshot().State; state != control.StateFinished {
 		t.Errorf("the state is %s", state)
+	}
+}
+
+// A busyHost answers like a process on a busy machine: late.
+type busyHost struct {
+	*Session
+	delay    time.Duration
+	answered atomic.Bool
+}
+
+func (b *busyHost) Handle(ctx context.Context, r *control.Request) control.Reply {
+	reply := b.Session.Handle(ctx, r)
+	if r.End {
+		time.Sleep(b.delay)
+		b.answered.Store(true)
+	}
+	return reply
+}
+
+func TestAnEndedSessionWaitsForItsAnswersOnABusyMachine(t *testing.T) {
+	t.Parallel() // it waits
+	b := &busyHost{Session: newUnreachable(t, "busy"), delay: lastWords + lastWords/2}
+	go b.cfg.Listener.Serve(b)
+	found, _ := control.Find(b.cfg.Dir, patience, control.Filter{})
+	if len(found) != 1 {
+		t.Fatalf("found %+v", found)
+	}
+	defer found[0].Close()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := found[0].Do(context.Background(), control.Request{End: true})
+		ended <- err
+	}()
+	<-b.Stopped()
+	b.Finish(b.Cause()) // then its process leaves
+	if !b.answered.Load() {
+		t.Error("the process leaves before it has answered otrpipe end")
+	}
+	if err := wait(t, ended); err != nil {
+		t.Errorf("otrpipe end says: %v", err)
 	}
 }
 
