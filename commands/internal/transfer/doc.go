@@ -14,7 +14,7 @@
 //	sender    START   the offset of the first byte that follows: that number or 0
 //	sender    DATA    again and again
 //	sender    SUM     the SHA-256 of the whole item
-//	receiver  STORED  it is complete, has that checksum, and has got its name
+//	receiver  STORED  it is complete, has that checksum, has got its name, and is on disk
 //
 // Either end may send FAIL, with a reason for people, instead of any other record, and sends
 // nothing after it. After the last STORED, both ends end their direction.

@@ -3,6 +3,7 @@
 package transfer
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -38,3 +39,16 @@ func hasOtherName(info fs.FileInfo) bool {
 
 // isForeign reports whether a name means something other than a file on this system.
 func isForeign(string) bool { return false }
+
+// syncAccess is the access to a file that flushing it to disk needs.
+const syncAccess = os.O_RDONLY
+
+// syncFolder flushes the names in a folder to disk. It ignores the errors with which some file
+// systems report that they cannot do this.
+func (r *receiver) syncFolder(root *os.Root, name string) error {
+	err := r.syncPath(root, name, os.O_RDONLY)
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}

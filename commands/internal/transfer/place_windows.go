@@ -34,3 +34,9 @@ func hasOtherName(fs.FileInfo) bool { return false }
 func isForeign(name string) bool {
 	return strings.ContainsAny(name, `\:<>"|?*`) || strings.HasSuffix(name, ".") || !filepath.IsLocal(name)
 }
+
+// syncAccess is the access to a file that flushing it to disk needs.
+const syncAccess = os.O_RDWR
+
+// syncFolder does nothing: Windows cannot flush folders, and NTFS has a journal for names.
+func (r *receiver) syncFolder(*os.Root, string) error { return nil }

@@ -46,6 +46,7 @@ type receiver struct {
 
 	free   func(*os.Root) (bytes int64, known bool)
 	create func(dir *os.Root, name string, mode fs.FileMode) (partFile, error)
+	sync   func(*os.File) error // flushes a file or folder to disk
 }
 
 // A partFile is an incomplete file.
@@ -65,7 +66,7 @@ func Receive(link Link, cfg ReceiveConfig) ([]Done, error) {
 func newReceiver(link Link, cfg ReceiveConfig) *receiver {
 	return &receiver{
 		end: end{link: link, role: roleReceiver, reader: reader{r: link}}, ReceiveConfig: cfg,
-		free: freeBytes, create: createPart,
+		free: freeBytes, create: createPart, sync: (*os.File).Sync,
 	}
 }
 
@@ -295,9 +296,6 @@ func (r *receiver) file(item *described) (Done, error) {
 	if _, err := io.Copy(p.file, c); err != nil {
 		return Done{}, r.written(item.name, err)
 	}
-	if err := p.file.Sync(); err != nil {
-		return Done{}, cannot(item.name, "written", err)
-	}
 	if err := c.verify(); err != nil {
 		_ = r.Dir.Remove(part) // it could never be completed
 		return Done{}, err
@@ -310,8 +308,14 @@ func (r *receiver) file(item *described) (Done, error) {
 			return Done{}, cannot(item.name, "written", err)
 		}
 	}
+	if err := p.file.Sync(); err != nil { // its time too
+		return Done{}, cannot(item.name, "written", err)
+	}
 	if err := placeFile(r.Dir, part, item.name); err != nil {
 		return Done{}, placed(item.name, err)
+	}
+	if err := r.syncFolder(r.Dir, "."); err != nil {
+		return Done{}, cannot(item.name, "written", err)
 	}
 	return Done{item.name, 1, c.got}, nil
 }
@@ -380,8 +384,14 @@ func (r *receiver) folder(item *described) (Done, error) {
 		_ = r.Dir.RemoveAll(part) // it could never be completed
 		return Done{}, err
 	}
+	if err := r.syncTree(p.tree); err != nil {
+		return Done{}, cannot(item.name, "written", err)
+	}
 	if err := p.placeAll(r.Dir, part, item.name); err != nil {
 		return Done{}, placed(item.name, err)
+	}
+	if err := r.syncFolder(r.Dir, "."); err != nil {
+		return Done{}, cannot(item.name, "written", err)
 	}
 	return done, nil
 }
