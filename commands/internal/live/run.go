@@ -341,7 +341,7 @@ func (clock) AfterFunc(d time.Duration, f func()) stream.Timer { return time.Aft
 // payload that open returns. It returns when everything has ended.
 func (s *Session) Run(c *otr.Conversation, transport io.ReadWriteCloser, open func() (*Payload, error)) error {
 	s.state, s.carried = control.StateHandshake, true
-	s.step.Store(time.Now().UnixNano())
+	s.step.Store(timeOn(time.Now()))
 	s.publish()
 	s.logStarted()
 	for _, f := range s.setup.Streams {

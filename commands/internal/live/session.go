@@ -124,7 +124,7 @@ type Session struct {
 	snapshot  atomic.Pointer[Snapshot] // stored by the owner
 	// between is set by the owner while it waits for another caller after turning one away.
 	between atomic.Bool
-	// step is the Unix time, in nanoseconds, of the other end's latest progress; the owner
+	// step is the time of the other end's latest progress, as timeOn returns it; the owner
 	// stores it.
 	step atomic.Int64
 	// toldWaiting is set when the user has been told that we wait for the other end.

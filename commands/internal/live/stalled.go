@@ -19,9 +19,16 @@ const (
 	stallPoll = 200 * time.Millisecond
 )
 
+// clockStart is when this program's own clock began.
+var clockStart = time.Now()
+
+// timeOn returns at on a clock that only counts the time that passes, in nanoseconds. It does not
+// jump when somebody sets the machine's clock.
+func timeOn(at time.Time) int64 { return int64(at.Sub(clockStart)) }
+
 // stepped records that the other end made progress at the given time, or that its next step is
 // not due before then. The owner calls it.
-func (s *Session) stepped(at time.Time) { s.step.Store(max(s.step.Load(), at.UnixNano())) }
+func (s *Session) stepped(at time.Time) { s.step.Store(max(s.step.Load(), timeOn(at))) }
 
 // stepsOver records that the caller has passed every check and may be silent from now on. The
 // owner calls it.
@@ -34,7 +41,7 @@ func (s *Session) stalledFor(now time.Time) time.Duration {
 	if s.Snapshot().Peer != nil {
 		limit = smpStallTime
 	}
-	if stood := now.Sub(time.Unix(0, s.step.Load())); stood > limit {
+	if stood := time.Duration(timeOn(now) - s.step.Load()); stood > limit {
 		return stood
 	}
 	return 0

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
@@ -33,7 +34,7 @@ func dialStalled(t *testing.T, address string) net.Conn {
 func age(t *testing.T, s *Session, d time.Duration, over <-chan struct{}) {
 	t.Helper()
 	for {
-		s.step.Store(time.Now().Add(-d).UnixNano())
+		s.step.Store(timeOn(time.Now().Add(-d)))
 		select {
 		case <-over:
 			return
@@ -45,7 +46,7 @@ func age(t *testing.T, s *Session, d time.Duration, over <-chan struct{}) {
 }
 
 func TestACallerStandsStillOnlyIfItIsNotThroughAndDoesNothing(t *testing.T) {
-	now := time.Unix(1000, 0)
+	now := time.Now()
 	for _, test := range []struct {
 		name   string
 		stood  time.Duration
@@ -60,7 +61,7 @@ func TestACallerStandsStillOnlyIfItIsNotThroughAndDoesNothing(t *testing.T) {
 		{"once it has passed it may be silent", time.Hour, true, true, false},
 	} {
 		o := own(t)
-		o.step.Store(now.UnixNano())
+		o.step.Store(timeOn(now))
 		if test.passed {
 			o.meet(t)
 		} else if test.met {
@@ -71,11 +72,38 @@ func TestACallerStandsStillOnlyIfItIsNotThroughAndDoesNothing(t *testing.T) {
 		}
 	}
 	o := own(t)
-	o.step.Store(now.UnixNano())
+	o.step.Store(timeOn(now))
 	o.stepped(now.Add(time.Minute)) // what comes next is put off
 	o.stepped(now.Add(time.Second)) // whatever the caller says meanwhile
 	if got := o.stalledFor(now.Add(time.Minute + stallTime)); got != 0 {
 		t.Errorf("a caller that has to wait stands still: %v", got)
+	}
+}
+
+// jumped returns now as a machine tells it whose clock was set by d since now's clock was read:
+// the time of day has changed, and no time has passed.
+func jumped(t *testing.T, now time.Time, d time.Duration) time.Time {
+	t.Helper()
+	// The first word of a Time that also has a reading of the monotonic clock holds the seconds
+	// in its bits from 30 on.
+	*(*uint64)(unsafe.Pointer(&now)) += uint64(d/time.Second) << 30
+	return now
+}
+
+func TestAClockThatIsSetMakesNoCallerStandStill(t *testing.T) {
+	o := own(t)
+	now := time.Now()
+	later := jumped(t, now, time.Hour)
+	if later.Unix()-now.Unix() != 3600 || later.Sub(now) != 0 {
+		t.Fatalf("the clock did not jump: from %v to %v", now, later)
+	}
+	o.step.Store(timeOn(now))
+	if got := o.stalledFor(later); got != 0 {
+		t.Errorf("the caller stands still for %v because the clock was set", got)
+	}
+	o.stepped(later)
+	if got := o.stalledFor(now.Add(stallTime + 1)); got == 0 {
+		t.Error("the caller may stand still for an hour because the clock was set")
 	}
 }
 
@@ -120,7 +148,7 @@ func TestACallerMayStandStillWhereNobodyElseWaits(t *testing.T) {
 	for s.Snapshot().State != control.StateHandshake {
 		time.Sleep(time.Millisecond)
 	}
-	s.step.Store(time.Now().Add(-time.Hour).UnixNano())
+	s.step.Store(timeOn(time.Now().Add(-time.Hour)))
 	select {
 	case <-s.Over():
 		t.Errorf("it was turned away: %v", s.Cause())
