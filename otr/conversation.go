@@ -92,6 +92,9 @@ type Conversation struct {
 
 	state  MessageState
 	active *peer // the instance that the session is with; also in StateFinished
+	// replaced is the instance and version of the session that this session has replaced, if
+	// the peer may still send that session's last message.
+	replaced peerID
 	// endedWith is the peer's key in the last session if the peer has ended it, or if it has
 	// expired, and this end has not ended it since.
 	endedWith keys.Fingerprint
@@ -414,6 +417,7 @@ func (c *Conversation) Wipe() {
 	c.early.forget()
 	c.held, c.queried = heldAnswer{}, time.Time{}
 	c.beside = besideMessage{}
+	c.replaced = peerID{}
 	c.stored.forget()
 	c.state, c.active, c.upgradable = StatePlaintext, nil, false
 	c.endedWith = keys.Fingerprint{}

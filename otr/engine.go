@@ -115,6 +115,10 @@ type identityEngine interface {
 // A keyEngine manages the session's keys.
 type keyEngine interface {
 	keyRotations() uint32
+	// inherit takes over the MAC keys that old's session has to reveal, and drops that
+	// session. It does nothing and returns false if the two versions reveal different keys.
+	// The engine that inherits must have a session.
+	inherit(old engine) bool
 	// extraKeyTLV returns the type of the record that announces a use of the
 	// extra symmetric key.
 	extraKeyTLV() (uint16, error)

@@ -162,6 +162,14 @@ func (e engineV3) ssid() ([8]byte, bool) { return e.SSID() }
 
 func (e engineV3) keyRotations() uint32 { return e.KeyRotations() }
 
+func (e engineV3) inherit(old engine) bool {
+	from, ok := old.(engineV3)
+	if ok {
+		e.Inherit(from.Engine)
+	}
+	return ok
+}
+
 func (e engineV3) smpBinding() smp.Binding {
 	id, _ := e.SSID()
 	return smp.V3(e.config.Identity.Public().Fingerprint(), e.peerFingerprint(), id)

@@ -225,6 +225,14 @@ func (e engineV4) ssid() ([8]byte, bool) { return e.SSID() }
 
 func (e engineV4) keyRotations() uint32 { return e.KeyRotations() }
 
+func (e engineV4) inherit(old engine) bool {
+	from, ok := old.(engineV4)
+	if ok {
+		e.Inherit(from.Engine)
+	}
+	return ok
+}
+
 func (e engineV4) smpBinding() smp.Binding {
 	id, _ := e.SSID()
 	return smp.V4(e.client.Fingerprint(), e.peerFingerprint(), id)

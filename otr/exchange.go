@@ -448,11 +448,8 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	case c.SMPState() != smp.StateExpect1:
 		got.event(SMPAborted{})
 	}
+	c.replace(p, got)
 	c.closeSession()
-	if c.active != nil && c.active != p {
-		c.active.engine.wipe()
-		delete(c.peers, c.active.id)
-	}
 	p.retries = 0
 	for _, other := range c.peers {
 		if other != p && !other.second {
@@ -474,6 +471,42 @@ func (c *Conversation) becomeSecure(p *peer, got *Received) {
 	session, _ := c.Session()
 	got.event(Secure{Session: session, Refreshed: refreshed})
 	c.sendStored(got)
+}
+
+// replace ends the session before the one with p, if it was with another instance or in another
+// version. The MAC keys that have verified its messages are revealed: by the next message to p
+// or, if versions 3 and 4 meet, by a last message of the old session. That goes out before our
+// last message of the key exchange, so that a peer that has no new session yet can read it.
+func (c *Conversation) replace(p *peer, got *Received) {
+	c.replaced = peerID{}
+	old := c.active
+	if old == nil || old == p {
+		return
+	}
+	if !p.engine.inherit(old.engine) && c.state == StateEncrypted {
+		lines, err := c.lastWords(old)
+		if err != nil {
+			got.event(Malformed{Reason: err})
+		}
+		got.Send = slices.Insert(got.Send, 0, lines...)
+		c.replaced = old.id
+	}
+	old.engine.wipe()
+	delete(c.peers, old.id)
+}
+
+// lastWords drops the session with p, and returns an empty message of it that reveals all MAC
+// keys that have verified a message.
+func (c *Conversation) lastWords(p *peer) ([][]byte, error) {
+	text, flags, err := c.plaintext(Message{IgnoreUnreadable: true, RevealAll: true})
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := p.engine.sealLast(nil, flags, text)
+	if err != nil {
+		return nil, err
+	}
+	return c.lines(sealed, p.id.version, p.id.tag)
 }
 
 // A settling is an offer that was sent more than once and whose session has begun. A peer

@@ -377,6 +377,9 @@ func (c *Conversation) tellExpired(id peerID, err error, got *Received) {
 func (c *Conversation) receiveData(id peerID, h wire.Header, body, msg []byte, many *bulkMessage, got *Received) error {
 	p := c.peers[id]
 	if c.state == StateEncrypted && p != c.active {
+		if id == c.replaced && len(body) > 0 && body[0]&wire.FlagIgnoreUnreadable != 0 {
+			return nil // it only reveals the MAC keys of the replaced session
+		}
 		if now := c.cfg.Now(); c.beside.line == nil || c.beside.from != id || !c.early.keep(id, msg, now) {
 			got.event(OtherInstance{Tag: id.tag})
 		}

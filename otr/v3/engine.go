@@ -191,6 +191,15 @@ func (e *Engine) Drop() {
 	e.session = nil
 }
 
+// Inherit drops the session of old, another Engine, and takes over the MAC keys that wait there
+// to be revealed. The next data message reveals them.
+func (e *Engine) Inherit(old *Engine) {
+	old.Drop()
+	room := maxReveal - min(len(e.reveal), maxReveal)
+	e.reveal = append(e.reveal, old.reveal[:min(len(old.reveal), room)]...)
+	old.reveal = nil
+}
+
 // Wipe forgets everything.
 func (e *Engine) Wipe() {
 	e.Forget()

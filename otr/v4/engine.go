@@ -145,6 +145,16 @@ func (e *Engine) Drop() {
 	e.drop()
 }
 
+// Inherit drops the session of old, another Engine, and takes over the MAC keys that wait there
+// to be revealed, as far as there is room. This engine must have a session, which reveals them.
+func (e *Engine) Inherit(old *Engine) {
+	old.Drop()
+	s := e.session
+	room := maxHeld - min(len(s.reveal), maxHeld)
+	s.reveal = append(s.reveal, old.reveal[:min(len(old.reveal), room)]...)
+	old.reveal = nil
+}
+
 // Wipe forgets everything.
 func (e *Engine) Wipe() {
 	e.Forget()
