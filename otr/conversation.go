@@ -418,6 +418,7 @@ func (c *Conversation) Wipe() {
 	c.held, c.queried = heldAnswer{}, time.Time{}
 	c.beside = besideMessage{}
 	c.replaced = peerID{}
+	c.deferred = deferredAnswer{}
 	c.stored.forget()
 	c.state, c.active, c.upgradable = StatePlaintext, nil, false
 	c.endedWith = keys.Fingerprint{}

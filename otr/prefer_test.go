@@ -93,3 +93,25 @@ func TestAClientThatLeftAndAsksAgainAloneWaitsASecond(t *testing.T) {
 		wantTalk(t, alice, bob)
 	}
 }
+
+// An answer that waits belongs to an offer that Wipe forgets. Without its offer it would be taken
+// for the answer to the next one.
+func TestAnAnswerThatWaitsIsForgottenWithTheConversation(t *testing.T) {
+	clock := newClock()
+	alice, bob := newEndOf(t, "alice", 0, 1, clock, otr.AllowV3), newEndOf(t, "bob", 1, 2, clock, otr.AllowV3)
+	converse(alice, bob, alice.Query())
+	alice.all(bob.all(leaveAndAsk(t, alice, bob, bob)))
+	if alice.NextTick().IsZero() {
+		t.Fatal("no answer waits")
+	}
+	alice.Wipe()
+	if at := alice.NextTick(); !at.IsZero() {
+		t.Errorf("something waits until %v", at)
+	}
+	alice.refresh()
+	clock.advance(time.Second)
+	got, err := alice.Tick()
+	if err != nil || len(got.Send) > 0 {
+		t.Errorf("the new offer is answered with %s, %v", kinds(got.Send), err)
+	}
+}
