@@ -254,3 +254,41 @@ func TestALossThatKeepsStepWithHeartbeatsIsNotHidden(t *testing.T) {
 		}
 	}
 }
+
+// The line that says that the reader has stopped is lost, and perhaps one of those after it. What is
+// acknowledged later, so that the sender can end, is no success.
+func TestALostStopIsNoSuccess(t *testing.T) {
+	const n = 100 << 10
+	for _, over := range []bool{false, true} { // the sender's end has come already
+		for lost := range 10 {
+			synctest.Test(t, func(t *testing.T) {
+				stops := -1
+				back := relay{delay: time.Millisecond, filter: dropping(func(int) bool {
+					if stops >= 0 {
+						stops++
+					}
+					return stops == 1 || stops == 1+lost
+				})}
+				a, b := cable(t, relay{delay: time.Millisecond}, back)
+				sender, reader := openPair(t, a, b, setting{}, setting{})
+				go func() {
+					writePattern(sender, 'a', n)
+					sender.CloseWrite()
+					io.Copy(io.Discard, sender)
+				}()
+				if _, err := io.ReadFull(reader, make([]byte, 10)); err != nil {
+					t.Fatal(err)
+				}
+				if over {
+					time.Sleep(time.Second)
+				}
+				stops = 0
+				reader.CloseRead("enough")
+				reader.CloseWrite()
+				if err := sender.Wait(); err != ErrStopped {
+					t.Errorf("lost: the first line and the one %d after it; the sender's end had come: %v; the sender has %v", lost, over, err)
+				}
+			})
+		}
+	}
+}

@@ -308,7 +308,6 @@ func (s *Stream) send() bool {
 		}
 		data := s.mayMove() && s.addData(records)
 		s.addAck(data)
-		s.addStop()
 		s.addClose()
 		s.owesHello, s.owesStand = false, false
 		for s.endMessage(); data && len(s.ends) < messages && s.out.size > 0; s.endMessage() {
@@ -400,8 +399,12 @@ func (s *Stream) addAck(free bool) {
 	ack := s.taken
 	if s.stopping {
 		ack = s.readBytes // the ACK with STOP must not count dropped bytes as read
+		s.addOffset(typeAck, ack)
+		s.addStop()
+	} else {
+		s.addStopAgain()
+		s.addOffset(typeAck, ack)
 	}
-	s.addOffset(typeAck, ack)
 	s.ackSent = ack
 	s.takenGoal = s.ackSent + s.quarter()
 	s.endAnswered = s.allTaken() && ack == s.taken
@@ -415,11 +418,17 @@ func (s *Stream) addClose() {
 	}
 }
 
-// addStop adds a STOP if one is due. The mutex is held.
+// addStop adds STOP. The mutex is held.
 func (s *Stream) addStop() {
-	if s.stopping {
-		s.stopping = false
-		s.tlvs = append(s.tlvs, wire.TLV{Type: typeStop, Value: reasonValue(*s.readStopped)})
+	s.stopping = false
+	s.tlvs = append(s.tlvs, wire.TLV{Type: typeStop, Value: reasonValue(*s.readStopped)})
+}
+
+// addStopAgain adds STOP before an ACK that counts dropped bytes as read. The first STOP may have been
+// lost, and then the peer must not take that ACK for a success. The mutex is held.
+func (s *Stream) addStopAgain() {
+	if s.dropping && s.taken > s.readBytes {
+		s.addStop()
 	}
 }
 
@@ -538,6 +547,9 @@ func (s *Stream) stand() {
 	s.tlvs, s.values = s.tlvs[:0], s.values[:0]
 	s.addOffset(typeData, s.sent)
 	s.addOffset(typeEnd, s.sent)
+	s.mu.Lock()
+	s.addStopAgain()
+	s.mu.Unlock()
 	s.addOffset(typeAck, s.ackSent)
 }
 
