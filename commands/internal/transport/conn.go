@@ -18,8 +18,11 @@ type Conn struct {
 	tcp   net.Conn
 	first []byte // bytes that were read before; owned by the reader
 	heard atomic.Int64
-	once  sync.Once
-	err   error // the error of the first Close
+	// reading is held by Read while it reads, and by Close from the moment when the reader has
+	// left, for ever.
+	reading sync.Mutex
+	once    sync.Once
+	err     error // the error of the first Close
 }
 
 // Address returns the other end's address as IP:PORT.
@@ -29,6 +32,10 @@ func (c *Conn) Address() string { return c.tcp.RemoteAddr().String() }
 func (c *Conn) Heard() int64 { return c.heard.Load() }
 
 func (c *Conn) Read(p []byte) (int, error) {
+	if !c.reading.TryLock() {
+		return 0, net.ErrClosed
+	}
+	defer c.reading.Unlock()
 	if len(c.first) > 0 {
 		n := copy(p, c.first)
 		c.first = c.first[n:]
@@ -48,6 +55,8 @@ func (c *Conn) Close() error {
 	c.once.Do(func() {
 		now := time.Now()
 		_ = c.tcp.SetDeadline(now) // wakes the reader and the writer
+		// A later deadline that is set before the reader runs would let it read on.
+		c.reading.Lock()
 		if half, ok := c.tcp.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			_ = c.tcp.SetReadDeadline(now.Add(lastRead))
 			_, _ = io.Copy(io.Discard, io.LimitReader(c.tcp, maxDiscard))

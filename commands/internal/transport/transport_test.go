@@ -407,10 +407,23 @@ func TestClosingWakesAReaderAndAWriter(t *testing.T) {
 		_, err := caller.Write(make([]byte, 64<<20))
 		woken <- err
 	}()
-	go caller.Close()
+	closed := make(chan struct{})
+	go func() {
+		caller.Close() // waits for the other end, which does not close
+		close(closed)
+	}()
 	for range 2 {
 		if err := receive(t, woken); err == nil {
 			t.Error("a call that was blocked has succeeded")
 		}
 	}
+	if _, err := caller.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a later Read returns %v", err)
+	}
+	select {
+	case <-closed:
+		t.Error("the calls were blocked until the connection was closed")
+	default:
+	}
+	receive(t, closed)
 }
