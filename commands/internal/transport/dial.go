@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"syscall"
 	"time"
 )
 
@@ -17,6 +19,9 @@ const (
 	// oneDial bounds a single attempt, because a host that is switched off never answers, and
 	// may be switched on meanwhile.
 	oneDial = 15 * time.Second
+	// otherDial bounds the attempt to reach only the other addresses of a host, so that one of
+	// them that never answers does not hold up the one that does.
+	otherDial = 3 * time.Second
 )
 
 // ErrHost says that there is no host of that name. Other failures may be temporary, so Dial
@@ -37,19 +42,27 @@ func (e *UnreachedError) Error() string {
 
 func (e *UnreachedError) Unwrap() error { return e.Latest }
 
-// A Dialer dials one address.
+// A Dialer dials one HOST:PORT. HOST may have several addresses.
 type Dialer struct {
-	Address string // HOST:PORT
+	Address string
 	// Failed, unless nil, is called for each failed attempt, before the following pause.
 	Failed func(error)
 
 	pause time.Duration // before the next attempt; 0: none has been made
+	// deserted holds the addresses that have accepted a connection with nobody behind it, each as
+	// IP:PORT, until all of them are tried again.
+	deserted []string
+	latest   string // the address of the latest connection; "": there was none
 }
 
 // Dial dials until the other end answers, or until ctx ends: then it returns an
-// *UnreachedError. A Dialer that has connected once pauses before it dials again, because a port may accept connections with nobody behind it.
+// *UnreachedError. Another call means that nobody was behind the last connection. It pauses, and
+// tries the other addresses of the host first.
 func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 	var latest error
+	if d.latest != "" {
+		d.deserted = append(d.deserted, d.latest)
+	}
 	for {
 		if d.pause > 0 {
 			select {
@@ -63,6 +76,7 @@ func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 		var dns *net.DNSError
 		switch {
 		case err == nil:
+			d.latest = conn.RemoteAddr().String()
 			return &Conn{tcp: conn}, nil
 		case ctx.Err() != nil || isPast(ctx): // either of the two timers may be first
 			return nil, &UnreachedError{latest}
@@ -76,10 +90,33 @@ func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 	}
 }
 
+// once makes one attempt. It avoids the deserted addresses unless no other one answers.
 func (d *Dialer) once(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, oneDial)
 	defer cancel()
-	var dialer net.Dialer
+	if len(d.deserted) > 0 {
+		others, cancel := context.WithTimeout(ctx, otherDial)
+		conn, err := d.dial(others, d.deserted)
+		cancel()
+		if err == nil {
+			return conn, nil
+		}
+		d.deserted = nil
+	}
+	return d.dial(ctx, nil)
+}
+
+// errDeserted keeps a net.Dialer from an address.
+var errDeserted = errors.New("transport: nobody is behind this address")
+
+// dial dials all addresses of the host except those to avoid.
+func (d *Dialer) dial(ctx context.Context, avoid []string) (net.Conn, error) {
+	dialer := net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
+		if slices.Contains(avoid, address) {
+			return errDeserted
+		}
+		return nil
+	}}
 	host, port, err := net.SplitHostPort(d.Address)
 	if err != nil || !isLocalhost(host) {
 		return dialer.DialContext(ctx, "tcp", d.Address)

@@ -376,6 +376,38 @@ func TestDiallingGoesOnUntilTheOtherEndIsThere(t *testing.T) {
 	}
 }
 
+// TestAnAddressWithNobodyBehindItDoesNotHideTheOthers dials localhost, which has two addresses.
+func TestAnAddressWithNobodyBehindItDoesNotHideTheOthers(t *testing.T) {
+	first, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("this machine has no IPv6")
+	}
+	defer first.Close()
+	_, port, err := net.SplitHostPort(first.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := net.Listen("tcp", net.JoinHostPort(loopback, port))
+	if err != nil {
+		t.Skipf("another program has the port: %v", err)
+	}
+	defer second.Close()
+	dialer := &Dialer{Address: net.JoinHostPort("localhost", port)}
+	// Once every address has turned out to be deserted, all are tried again.
+	for _, want := range []net.Listener{first, second, first, second} {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		conn, err := dialer.Dial(ctx)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if conn.Address() != want.Addr().String() {
+			t.Errorf("it has dialled %s instead of %s", conn.Address(), want.Addr())
+		}
+		conn.tcp.Close()
+	}
+}
+
 func TestDiallingEndsWithItsContextAndSaysWhyItFailed(t *testing.T) {
 	l, _ := listen(t, "127.0.0.1:0")
 	address := l.Address()
