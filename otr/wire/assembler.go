@@ -13,8 +13,9 @@ const (
 	// replays an evening in any order. More than this means lost messages or a flood, and the
 	// message that has waited longest is dropped.
 	MaxOpenMessages = 64
-	// MaxOpenBytes bounds the total size of all incomplete messages: room for several of the
-	// longest. Here, too, the message that has waited longest is dropped.
+	// MaxOpenBytes bounds the memory that all incomplete messages occupy together, with what is
+	// kept of each piece: room for several of the longest. Here, too, the message that has
+	// waited longest is dropped.
 	MaxOpenBytes = 8 * MaxMessage
 	// MaxFragmentAge is how long an incomplete message waits for its next piece. It counts
 	// from the last piece, so that a long message may come slowly.
@@ -38,7 +39,7 @@ var (
 // order.
 type Assembler struct {
 	open  []*partial // in the order of their last piece, oldest first
-	bytes int        // in the buffers of open
+	bytes int        // the memory that open occupies
 	spare *partial   // the last dropped one; the next one reuses its memory
 	cut   cutLine
 }
@@ -62,6 +63,13 @@ type pieceAt struct {
 	end uint32 // where it ends in buf; it starts where the one before it ends
 }
 
+// size returns how many bytes of memory p occupies. It counts memory that is not in use yet,
+// because a message may reuse the memory of a longer one.
+func (p *partial) size() int {
+	const pieceSize, wordSize = 8, 8
+	return cap(p.buf) + pieceSize*cap(p.pieces) + wordSize*cap(p.seen)
+}
+
 // Add adds a fragment that came at now. It returns the whole message if no other piece was
 // missing, and otherwise nil. The message is valid until the next call of Add. A piece that
 // does not fit is rejected with ErrFragmentOrder. In formats 2 and 3, or if it contradicts
@@ -83,6 +91,7 @@ func (a *Assembler) Add(f Fragment, now time.Time) (whole []byte, err error) {
 		}
 		a.open = append(a.open, a.begin(f))
 		i = len(a.open) - 1
+		a.bytes += a.open[i].size()
 	}
 	p := a.open[i]
 	if f.N != p.n || f.Version != 4 && int(f.K) != len(p.pieces)+1 {
@@ -93,13 +102,14 @@ func (a *Assembler) Add(f Fragment, now time.Time) (whole []byte, err error) {
 		a.drop(i)
 		return nil, ErrTooLong
 	}
+	before := p.size()
 	if !p.add(f) {
 		return nil, fmt.Errorf("%w: %d of %d came before", ErrFragmentOrder, f.K, f.N)
 	}
-	a.bytes += len(f.Piece)
+	a.bytes += p.size() - before
 	p.last = now
 	a.open = append(slices.Delete(a.open, i, i+1), p)
-	for a.bytes > MaxOpenBytes { // never p itself, which is at most MaxMessage
+	for a.bytes > MaxOpenBytes { // never p itself, which occupies less than that
 		a.drop(0)
 	}
 	if len(p.pieces) < int(p.n) {
@@ -175,7 +185,7 @@ func (a *Assembler) begin(f Fragment) *partial {
 // drop drops the incomplete message i and keeps its memory for reuse.
 func (a *Assembler) drop(i int) {
 	a.spare = a.open[i]
-	a.bytes -= len(a.spare.buf)
+	a.bytes -= a.spare.size()
 	a.open = slices.Delete(a.open, i, i+1)
 }
 

@@ -14,8 +14,7 @@ func TestAMillionTinyFragmentsHoldLittleMemory(t *testing.T) {
 	if testing.Short() {
 		n = 100_000
 	}
-	// What 64 messages of 65535 pieces could hold, with what is kept of each piece.
-	const most = 48 << 20
+	const most = MaxOpenBytes + 2*MaxMessage
 	const mostEach = 1000
 	for name, fragment := range map[string]func(i int) Fragment{
 		"of one message": func(i int) Fragment {
@@ -64,4 +63,50 @@ func heap() (inUse, total int64) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc), int64(m.TotalAlloc)
+}
+
+// Of a piece with one byte, more is kept than that byte. All of it counts.
+func TestWhatIsKeptOfEachPieceIsBounded(t *testing.T) {
+	var a Assembler
+	before, _ := heap()
+	for id := range uint32(24) {
+		for k := range uint16(65534) {
+			f := Fragment{Version: 4, ID: id, Sender: 0x100, K: k + 1, N: 65535, Piece: []byte("x")}
+			if _, err := a.Add(f, time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wantHeldBelow(t, &a, before)
+}
+
+// A message that has one piece may reuse the memory of a long message before it. That counts.
+func TestMemoryThatIsReusedIsBounded(t *testing.T) {
+	var a Assembler
+	before, _ := heap()
+	long := make([]byte, MaxMessage)
+	for id := range uint32(MaxOpenMessages) {
+		for _, f := range []Fragment{
+			{Version: 4, ID: 1000, Sender: 0x100, K: 1, N: 1, Piece: long},
+			{Version: 4, ID: id, Sender: 0x100, K: 1, N: 2, Piece: []byte("x")},
+		} {
+			if _, err := a.Add(f, time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wantHeldBelow(t, &a, before)
+}
+
+// wantHeldBelow checks that an Assembler occupies at most MaxOpenBytes, and the memory that it
+// keeps for the next message.
+func wantHeldBelow(t *testing.T, a *Assembler, before int64) {
+	t.Helper()
+	held, _ := heap()
+	held -= before
+	if most := int64(MaxOpenBytes + 2*MaxMessage); held > most {
+		t.Errorf("%d bytes are held, more than %d", held, most)
+	}
+	t.Logf("%d KiB are held, by %d messages", held>>10, len(a.open))
+	runtime.KeepAlive(a)
 }
