@@ -103,10 +103,14 @@ func (t *Transfer) outcome(err, sessionErr error) error {
 		return sessionErr
 	case errors.Is(err, errSessionOver), errors.Is(err, io.ErrClosedPipe):
 		return t.cutShort(sessionErr)
+	case errors.As(err, &stopped) && stopped.Complete:
+		return exit.Errorf(exit.Failure, "%s says: %s", t.peer(), stopped.Reason)
 	case errors.As(err, &stopped):
 		return exit.Errorf(exit.Failure, "%s stopped: %s", t.peer(), stopped.Reason)
 	case errors.Is(err, transfer.ErrNoReason):
 		return exit.Errorf(exit.Failure, "%s %w", t.peer(), exit.Plain(err))
+	case errors.Is(err, transfer.ErrChanged):
+		return exit.As(exit.Failed(err)).WithHint("to send it again under another name, give --%s NAME; this one is taken at the other end now", AsFlag)
 	}
 	return exit.Failed(err)
 }

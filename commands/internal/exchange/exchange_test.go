@@ -60,6 +60,8 @@ func TestATransferEndsWithItsOwnErrorOrElseTheSessions(t *testing.T) {
 		{fmt.Errorf("reading: %w", errSessionOver), broken, exit.Broken, "the stream broke"},
 		{io.ErrClosedPipe, broken, exit.Broken, "the stream broke"},
 		{&transfer.StoppedError{Reason: "the disk is full"}, broken, exit.Failure, "the receiver stopped: the disk is full"},
+		{&transfer.StoppedError{Reason: "log grew", Complete: true}, nil, exit.Failure, "the receiver says: log grew"},
+		{fmt.Errorf("%w: log grew", transfer.ErrChanged), nil, exit.Failure, "something changed while it was sent: log grew"},
 		{transfer.ErrChecksum, broken, exit.Failure, "its checksum is wrong"},
 		{fmt.Errorf("%w (sending)", transfer.ErrNoReason), nil, exit.Failure, "the receiver stopped without giving a reason (sending)"},
 	} {

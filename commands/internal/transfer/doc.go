@@ -17,7 +17,8 @@
 //	receiver  STORED  it is complete, has that checksum, has got its name, and is on disk
 //
 // Either end may send FAIL, with a reason for people, instead of any other record, and sends
-// nothing after it. After the last STORED, both ends end their direction.
+// nothing after it. After the last STORED, both ends end their direction. A sender whose files
+// changed while it read them sends FAIL then, so that both ends know; what is stored stays.
 //
 // The bytes of a folder are a tar archive with names, sizes, times to the second, one bit for
 // executable files, and symbolic links that stay inside the folder. Equal folders make equal

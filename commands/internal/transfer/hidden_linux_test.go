@@ -20,7 +20,7 @@ func TestAFileWhoseSizeIsNotThatOfItsContentIsNotSent(t *testing.T) {
 	}
 	defer root.Close()
 	entries := []entry{{path: "boot_id"}}
-	if err := pack(tar.NewWriter(io.Discard), root, entries, func(*entry) {}); !errors.Is(err, ErrFolder) {
+	if err := pack(tar.NewWriter(io.Discard), root, entries, func(*entry) {}, func(*entry, string) {}); !errors.Is(err, ErrFolder) {
 		t.Errorf("in a folder: %v", err)
 	}
 }
@@ -46,7 +46,7 @@ func TestAnEmptyFileIsSentAlsoIfItGrows(t *testing.T) {
 	if err := os.WriteFile(file, []byte("more"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := pack(tar.NewWriter(io.Discard), root, entries, func(*entry) {}); err != nil {
+	if err := pack(tar.NewWriter(io.Discard), root, entries, func(*entry) {}, func(*entry, string) {}); err != nil {
 		t.Error(err)
 	}
 }

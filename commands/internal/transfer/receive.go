@@ -352,7 +352,7 @@ func (r *receiver) folder(item *described) (Done, error) {
 	digest := sha256.New()
 	var have counter
 	if p != nil {
-		if err := pack(tar.NewWriter(io.MultiWriter(digest, &have)), p.tree, p.entries, func(*entry) {}); err != nil {
+		if err := pack(tar.NewWriter(io.MultiWriter(digest, &have)), p.tree, p.entries, func(*entry) {}, func(*entry, string) {}); err != nil {
 			return Done{}, cannot(item.name, "continued", err)
 		}
 	}

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"otrpipe/commands/internal/terminal"
 )
 
 // An Item is a file, a folder or a stream to send.
@@ -38,29 +41,41 @@ func NewItem(name, file string) (*Item, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, cannot(file, "sent", err)
+	it := &Item{path: file, described: described{name: name}}
+	if err := it.describe(); err != nil {
+		return nil, err
 	}
-	it := &Item{path: file, files: 1, described: described{name: name, modified: time.Unix(0, 0)}}
+	return it, nil
+}
+
+// describe describes the item as it is now.
+func (it *Item) describe() error {
+	if it.kind == kindStream {
+		return nil
+	}
+	info, err := os.Stat(it.path)
+	if err != nil {
+		return cannot(it.path, "sent", err)
+	}
+	it.described = described{name: it.name, modified: time.Unix(0, 0)}
 	switch {
 	case info.Mode().IsRegular():
-		it.kind, it.size, it.content = kindFile, info.Size(), info.Size()
+		it.kind, it.size, it.content, it.files = kindFile, info.Size(), info.Size(), 1
 		it.executable, it.modified = isExecutable(info.Mode()), plainTime(info.ModTime())
-		f, err := os.Open(file)
+		f, err := os.OpenFile(it.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // in case it is a FIFO by now
 		if err != nil {
-			return nil, cannot(file, "sent", err)
+			return cannot(it.path, "sent", err)
 		}
 		defer f.Close()
 		if it.size == 0 && hidesContent(f) {
-			return nil, cannot(file, "sent", errHidden)
+			return cannot(it.path, "sent", errHidden)
 		}
-		return it, nil
+		return nil
 	case info.IsDir():
 		it.kind = kindFolder
-		return it, it.scan()
+		return it.scan()
 	}
-	return nil, fmt.Errorf("transfer: %s is neither a file nor a folder", file)
+	return fmt.Errorf("transfer: %s is neither a file nor a folder", it.path)
 }
 
 // NewStream returns an item that reads r to its end.
@@ -80,7 +95,7 @@ func (it *Item) scan() error {
 	if it.entries, err = scan(root); err != nil {
 		return fmt.Errorf("transfer: %s cannot be sent: %w", it.path, &folderError{err})
 	}
-	it.files = 0
+	it.files, it.content = 0, 0
 	for _, e := range it.entries {
 		if e.mode.IsRegular() {
 			it.files++
@@ -91,40 +106,80 @@ func (it *Item) scan() error {
 	return err
 }
 
+// A source is an item that is being read.
+type source struct {
+	io.ReadCloser
+	// changes returns what happened to its files while they were read. It is called once the
+	// source has been read to its end.
+	changes func() []string
+}
+
 // open opens the item for reading from its beginning. It calls begin with the path of each file.
-func (it *Item) open(begin func(string)) (io.ReadCloser, error) {
+func (it *Item) open(begin func(string)) (*source, error) {
 	switch it.kind {
 	case kindStream:
 		begin(it.name)
-		return io.NopCloser(it.stream), nil
+		return &source{io.NopCloser(it.stream), func() []string { return nil }}, nil
 	case kindFile:
 		begin(it.name)
 		f, err := os.OpenFile(it.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // in case it is a FIFO by now
 		if err != nil {
 			return nil, err
 		}
-		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		opened, err := f.Stat()
+		if err != nil || !opened.Mode().IsRegular() {
 			f.Close()
 			return nil, errors.Join(errors.New("it is no file any more"), err)
 		}
-		return f, nil
+		return &source{f, func() []string {
+			if what := changeOf(f, opened, it.size); what != "" {
+				return []string{it.name + " " + what}
+			}
+			return nil
+		}}, nil
 	}
 	root, err := os.OpenRoot(it.path)
 	if err != nil {
 		return nil, err
 	}
 	r, w := io.Pipe()
+	var changes []string // until w is closed, only the goroutine uses it
+	changed := func(e *entry, what string) { changes = append(changes, path.Join(it.name, e.path)+" "+what) }
 	go func() {
 		defer root.Close()
 		buffered := bufio.NewWriterSize(w, dataLen)
 		archive := tar.NewWriter(buffered)
-		err := pack(archive, root, it.entries, func(e *entry) { begin(path.Join(it.name, e.path)) })
+		err := pack(archive, root, it.entries, func(e *entry) { begin(path.Join(it.name, e.path)) }, changed)
 		if err == nil {
 			err = errors.Join(archive.Close(), buffered.Flush())
 		}
 		w.CloseWithError(err)
 	}()
-	return r, nil
+	return &source{r, func() []string { return changes }}, nil
+}
+
+// changeOf returns what happened to a file while size bytes of it were read, in words that
+// follow its name; "": nothing. A file that became shorter is noticed when it is read.
+func changeOf(f *os.File, opened fs.FileInfo, size int64) string {
+	now, err := f.Stat()
+	switch {
+	case err != nil:
+		return ""
+	case now.Size() > size:
+		return fmt.Sprintf("grew, and only its first %s arrived", terminal.Size(size))
+	case !now.ModTime().Equal(opened.ModTime()):
+		return "was written to, and what arrived may be neither its old content nor the new"
+	}
+	return ""
+}
+
+// changedError returns the error for files that changed while they were sent.
+func changedError(changes []string) error {
+	text := changes[0]
+	if n := len(changes) - 1; n > 0 {
+		text += fmt.Sprintf("; %s too", terminal.Count(n, "other file"))
+	}
+	return fmt.Errorf("%w: %s", ErrChanged, text)
 }
 
 // CheckItems refuses items that cannot be sent in one transfer.
@@ -151,6 +206,7 @@ type sender struct {
 	moved    int64        // bytes of all items, those that were there already too
 	current  chan string  // the latest path being read; of capacity one
 	name     string       // the path being sent
+	changes  []string     // what happened to files while they were sent
 	answers  chan *answer // from the goroutine that reads
 }
 
@@ -221,6 +277,9 @@ func (s *sender) run() (done []Done, err error) {
 	}
 	var offer []described
 	for _, it := range s.items {
+		if err := it.describe(); err != nil { // the other end may have come long after the start
+			return nil, err
+		}
 		offer = append(offer, it.described)
 	}
 	s.total = size(offer)
@@ -236,6 +295,9 @@ func (s *sender) run() (done []Done, err error) {
 			return done, err
 		}
 		done = append(done, Done{it.name, it.files, it.content})
+	}
+	if len(s.changes) > 0 {
+		return done, changedError(s.changes)
 	}
 	s.state = awaitingEnd
 	if err := s.link.CloseWrite(); err != nil {
@@ -273,6 +335,7 @@ func (s *sender) send(it *Item) error {
 	if err := s.move(it, content, digest, offset); err != nil {
 		return err
 	}
+	s.changes = append(s.changes, content.changes()...)
 	s.state = awaitingStored
 	if err := s.write(&record{kind: recordSum, sum: sum(digest.Sum(nil))}); err != nil {
 		return err
@@ -284,7 +347,7 @@ func (s *sender) send(it *Item) error {
 // skip opens an item at the end of the part that the receiver has, and returns the digest up to
 // there. It returns nil if the receiver's part differs, and then opens the item at its
 // beginning.
-func (s *sender) skip(it *Item, have *record) (io.ReadCloser, hash.Hash, error) {
+func (s *sender) skip(it *Item, have *record) (*source, hash.Hash, error) {
 	content, err := it.open(s.began)
 	if err != nil || have.offset == 0 || it.kind == kindStream || have.offset > it.size {
 		return content, nil, err

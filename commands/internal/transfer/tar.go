@@ -174,9 +174,10 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pack writes the archive of entries, which scan has found in root, and reports each entry
-// before reading it. It does not write the end of the archive; closing the writer does.
-func pack(w *tar.Writer, root *os.Root, entries []entry, begin func(*entry)) error {
+// pack writes the archive of entries, which scan has found in root. It calls begin with each
+// entry before reading it, and changed with each file that changed while it was read. It does not
+// write the end of the archive; closing the writer does.
+func pack(w *tar.Writer, root *os.Root, entries []entry, begin func(*entry), changed func(e *entry, what string)) error {
 	for i := range entries {
 		e := &entries[i]
 		begin(e)
@@ -184,32 +185,38 @@ func pack(w *tar.Writer, root *os.Root, entries []entry, begin func(*entry)) err
 			return err
 		}
 		if e.mode.IsRegular() {
-			if err := packFile(w, root, e); err != nil {
+			what, err := packFile(w, root, e)
+			if err != nil {
 				return err
+			}
+			if what != "" {
+				changed(e, what)
 			}
 		}
 	}
 	return w.Flush()
 }
 
-func packFile(w io.Writer, root *os.Root, e *entry) error {
+// packFile writes the content of a file, and returns what happened to it meanwhile; "": nothing.
+func packFile(w io.Writer, root *os.Root, e *entry) (change string, err error) {
 	f, err := root.OpenFile(e.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // in case it is a FIFO by now
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return errors.Join(badEntry(e.path, "is no file any more"), err)
+	opened, err := f.Stat()
+	if err != nil || !opened.Mode().IsRegular() {
+		return "", errors.Join(badEntry(e.path, "is no file any more"), err)
 	}
 	if n, err := io.CopyN(w, f, e.size); err == io.EOF {
-		return badEntry(e.path, "became shorter while it was read: %d bytes instead of %d", n, e.size)
+		return "", badEntry(e.path, "became shorter while it was read: %d bytes instead of %d", n, e.size)
 	} else if err != nil {
-		return err
+		return "", err
 	}
 	if e.size == 0 && hidesContent(f) {
-		return badEntry(e.path, "cannot be sent: %v", errHidden)
+		return "", badEntry(e.path, "cannot be sent: %v", errHidden)
 	}
-	return nil
+	return changeOf(f, opened, e.size), nil
 }
 
 // errHidden says that the size of a file is not that of its content.

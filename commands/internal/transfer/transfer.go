@@ -31,7 +31,8 @@ type Progress func(name string, done, total int64)
 // A StoppedError says that the other end has stopped the transfer. It contains the other end's
 // reason.
 type StoppedError struct {
-	Reason string
+	Reason   string
+	Complete bool // everything had arrived by then
 }
 
 func (e *StoppedError) Error() string { return "transfer: " + e.Reason }
@@ -43,6 +44,9 @@ var (
 	ErrChecksum = errors.New("transfer: its checksum is wrong")
 	// ErrSameRole says that both ends send or both receive.
 	ErrSameRole = errors.New("transfer: both ends do the same")
+	// ErrChanged says that files changed while they were sent. Everything has arrived as it was
+	// read, but that may be less than the present content, or a mixture.
+	ErrChanged = errors.New("transfer: something changed while it was sent")
 	// ErrNoReason says that the other end stopped before the transfer was complete without
 	// giving a reason.
 	ErrNoReason = errors.New("transfer: stopped without giving a reason")
@@ -133,7 +137,7 @@ func (e *end) check(r *record, err error) (*record, error) {
 	case err != nil:
 		return nil, err
 	case r.kind == recordFail:
-		return nil, &StoppedError{r.reason}
+		return nil, &StoppedError{r.reason, e.state == awaitingEnd}
 	}
 	for _, t := range takes[e.state] {
 		if r.kind == t {

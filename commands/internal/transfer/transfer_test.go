@@ -345,10 +345,15 @@ func TestASenderThatCannotGoOnSaysWhy(t *testing.T) {
 	from := t.TempDir()
 	file := write(t, filepath.Join(from, "file"), strings.Repeat("x", 1000), 0o644)
 	it := item(t, "", file)
-	write(t, file, "shorter", 0o644)
-	inside := filepath.Dir(write(t, filepath.Join(from, "folder/a"), strings.Repeat("x", 1000), 0o644))
-	folder := item(t, "", inside)
-	write(t, filepath.Join(inside, "a"), "shorter", 0o644)
+	inside := write(t, filepath.Join(from, "folder/a"), strings.Repeat("x", 1000), 0o644)
+	folder := item(t, "", filepath.Dir(inside))
+	shorten := func(r *receiver) {
+		r.free = func(*os.Root) (int64, bool) { // after the offer
+			write(t, file, "shorter", 0o644)
+			write(t, inside, "shorter", 0o644)
+			return 0, false
+		}
+	}
 	broken, _ := NewStream("broken", io.MultiReader(strings.NewReader("text"), failing{}))
 	for want, it := range map[string]*Item{
 		"file became shorter while it was sent":                    it,
@@ -356,7 +361,9 @@ func TestASenderThatCannotGoOnSaysWhy(t *testing.T) {
 		"broken cannot be read: input/output error":                broken,
 	} {
 		to := t.TempDir()
-		o := uncut(to, it).run(t)
+		write(t, file, strings.Repeat("x", 1000), 0o644)
+		write(t, inside, strings.Repeat("x", 1000), 0o644)
+		o := trial{items: []*Item{it}, dir: to, cutSent: -1, cutBack: -1, configure: shorten}.run(t)
 		stopped := (*StoppedError)(nil)
 		if !errors.As(o.receiveErr, &stopped) || !strings.Contains(stopped.Reason, want) || o.sendErr == nil || taken2(to, it.name) {
 			t.Errorf("%s: %v; %v", it.name, o.sendErr, o.receiveErr)
