@@ -9,6 +9,7 @@ package code
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -47,6 +48,72 @@ var list = sync.OnceValue(func() []string {
 	return words
 })
 
+// A padded word is a word, zero bytes, and at the end a byte with the length of the word. So all
+// words are compared in the same way.
+type padded [2]uint64
+
+const maxWord = 15 // bytes in the longest word that can be padded
+
+// paddedList returns the words of list, padded.
+var paddedList = sync.OnceValue(func() []padded {
+	all := make([]padded, len(list()))
+	for i, word := range list() {
+		all[i] = pad([]byte(word))
+	}
+	return all
+})
+
+// pad pads word, which has at most maxWord bytes.
+func pad(word []byte) padded {
+	var b [maxWord + 1]byte
+	copy(b[:], word)
+	b[maxWord] = byte(len(word))
+	defer clear(b[:])
+	return padded{binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:])}
+}
+
+// isZero returns 1 if x is 0, and otherwise 0.
+func isZero(x uint64) uint64 { return 1 ^ (x|-x)>>63 }
+
+// isWord reports whether word, in lower case, is in the list. How long that takes depends on the
+// length of word alone.
+func isWord(word []byte) bool {
+	if len(word) > maxWord {
+		return false
+	}
+	wanted := pad(word)
+	var found uint64
+	for _, w := range paddedList() {
+		found |= isZero(w[0] ^ wanted[0] | w[1] ^ wanted[1])
+	}
+	return found == 1
+}
+
+// wordAt returns word number n of the list, which takes equally long for each n; only the length
+// of the word shows. The caller wipes it.
+func wordAt(n uint64) []byte {
+	var chosen padded
+	for i, w := range paddedList() {
+		mask := -isZero(uint64(i) ^ n)
+		chosen[0] |= w[0] & mask
+		chosen[1] |= w[1] & mask
+	}
+	word := make([]byte, maxWord+1)
+	binary.LittleEndian.PutUint64(word[:8], chosen[0])
+	binary.LittleEndian.PutUint64(word[8:], chosen[1])
+	clear(chosen[:])
+	return word[:word[maxWord]]
+}
+
+// toLower makes the letters A to Z in word small ones, with no branch that depends on them.
+func toLower(word []byte) {
+	for i, c := range word {
+		// Bit 8 of each difference is set if c is below 'A', or not above 'Z'.
+		notBelow, notAbove := ^(uint16(c)-'A')>>8, (uint16(c)-'Z'-1)>>8
+		word[i] = c | byte(notBelow&notAbove&1)<<5
+	}
+}
+
 // first returns the lowest throw of n dice.
 func first(n int) []int { return slices.Repeat([]int{1}, n) }
 
@@ -73,9 +140,9 @@ func value(dice []int) (v int) {
 // New makes a code from random bytes of rand. It returns the form that both ends compare:
 // lower-case words with dashes between them. The caller wipes it.
 func New(rand io.Reader) ([]byte, error) {
-	words := list()
+	words := uint64(len(list()))
 	// Larger values would make the first words likelier than the others.
-	limit := 1<<16 - 1<<16%len(words)
+	limit := 1<<16 - 1<<16%words
 	var made []byte
 	for n := 0; n < Words; {
 		var b [2]byte
@@ -83,12 +150,14 @@ func New(rand io.Reader) ([]byte, error) {
 			clear(made)
 			return nil, fmt.Errorf("code: %w", err)
 		}
-		v := int(b[0])<<8 | int(b[1])
+		v := uint64(b[0])<<8 | uint64(b[1])
 		clear(b[:])
 		if v >= limit {
 			continue
 		}
-		made = appendWord(made, []byte(words[v%len(words)]))
+		word := wordAt(v % words)
+		made = appendWord(made, word)
+		clear(word)
 		n++
 	}
 	return made, nil
@@ -96,7 +165,8 @@ func New(rand io.Reader) ([]byte, error) {
 
 // Parse reads a code as a person types it: in any case, with blanks or dashes between the words.
 // It returns the form that New makes; the caller wipes it. The error is an ErrCode and contains
-// no word of the input.
+// no word of the input. How long reading a code takes shows how long its words are, and nothing
+// else of them.
 func Parse(typed []byte) ([]byte, error) {
 	if len(typed) > maxLen {
 		return nil, fmt.Errorf("%w: it has more than %d bytes", ErrCode, maxLen)
@@ -107,8 +177,9 @@ func Parse(typed []byte) ([]byte, error) {
 	}
 	var parsed []byte
 	for i, word := range words {
-		lower := bytes.ToLower(word)
-		_, known := slices.BinarySearch(list(), string(lower))
+		lower := bytes.Clone(word)
+		toLower(lower)
+		known := isWord(lower)
 		if known {
 			parsed = appendWord(parsed, lower)
 		}

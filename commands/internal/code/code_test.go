@@ -3,12 +3,16 @@ package code
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math"
+	mathrand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+
+	"otrpipe/testscripts/timing"
 )
 
 func TestTheListIsTheSecondShortOneOfTheEFF(t *testing.T) {
@@ -79,6 +83,79 @@ func TestACodeIsTypedInAnyCaseWithBlanksOrDashes(t *testing.T) {
 			t.Errorf("%q is %q, %v", typed, got, err)
 		}
 	}
+}
+
+func TestOnlyLettersAreMadeSmall(t *testing.T) {
+	for c := range 256 {
+		got := []byte{byte(c)}
+		toLower(got)
+		want := byte(c)
+		if 'A' <= c && c <= 'Z' {
+			want += 'a' - 'A'
+		}
+		if got[0] != want {
+			t.Errorf("%q becomes %q", byte(c), got[0])
+		}
+	}
+}
+
+func TestEveryWordIsFoundAndNothingElse(t *testing.T) {
+	for i, word := range list() {
+		if got := wordAt(uint64(i)); string(got) != word || !isWord(got) {
+			t.Errorf("word %d is %q, not %q", i, got, word)
+		}
+		for _, other := range []string{word[:len(word)-1], word + "x", word[1:], word + "\x00", strings.ToUpper(word)} {
+			if _, known := slices.BinarySearch(list(), other); isWord([]byte(other)) != known {
+				t.Errorf("%q: in the list: %v", other, !known)
+			}
+		}
+	}
+	for _, other := range []string{"", "\x00", strings.Repeat("a", maxWord), strings.Repeat("a", maxWord+1)} {
+		if isWord([]byte(other)) {
+			t.Errorf("%q is a word", other)
+		}
+	}
+}
+
+func TestTimingOfCodesDoesNotDependOnTheirWords(t *testing.T) {
+	var five []int // the numbers of the words of five letters
+	for i, word := range list() {
+		if len(word) == 5 {
+			five = append(five, i)
+		}
+	}
+	const length = Words*5 + Words - 1
+	typed, number := make([]uint64, 3), make([]uint64, 1)
+	choose := func(fixed bool, rng *mathrand.Rand) int {
+		n := rng.IntN(len(five))
+		if fixed {
+			n = 0
+		}
+		return five[n]
+	}
+	drawNumber := func(in []uint64, fixed bool, rng *mathrand.Rand) { in[0] = uint64(choose(fixed, rng)) }
+	drawCode := func(in []uint64, fixed bool, rng *mathrand.Rand) {
+		var b [24]byte
+		for i := range Words {
+			copy(b[6*i:], list()[choose(fixed, rng)])
+			b[6*i+5] = separator
+		}
+		for i := range in {
+			in[i] = binary.LittleEndian.Uint64(b[8*i:])
+		}
+	}
+	var b [24]byte
+	timing.Check(t,
+		timing.Function{Name: "a code is read", Input: typed, Draw: drawCode, Run: func() {
+			for i, limb := range typed {
+				binary.LittleEndian.PutUint64(b[8*i:], limb)
+			}
+			if _, err := Parse(b[:length]); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		timing.Function{Name: "a word is chosen", Input: number, Draw: drawNumber, Run: func() { clear(wordAt(number[0])) }},
+	)
 }
 
 func TestWhatIsNoCodeIsRefusedWithoutRepeatingIt(t *testing.T) {
