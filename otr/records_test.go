@@ -54,6 +54,23 @@ func TestEndWithLeavesTheCallersSliceAlone(t *testing.T) {
 	}
 }
 
+// The end of a session is told to the peer even if the caller's records have no room.
+func TestAnEndWhoseRecordsDoNotFitIsStillToldToThePeer(t *testing.T) {
+	for name, records := range map[string][]wire.TLV{
+		"a long record": {{Type: 0x0200, Value: make([]byte, wire.MaxTLVValue+1)}},
+		"many records":  make([]wire.TLV, wire.MaxTLVs),
+	} {
+		alice, bob := newSession(t)
+		lines, err := alice.EndWith(records...)
+		if !errors.Is(err, otr.ErrTooLong) || alice.State() != otr.StatePlaintext {
+			t.Errorf("%s: %v in %v", name, err, alice.State())
+		}
+		if bob.all(lines); bob.State() != otr.StateFinished {
+			t.Errorf("%s: the peer is in %v", name, bob.State())
+		}
+	}
+}
+
 // A message that reveals every MAC key has less room for a text. The longest one still fits
 // into a line that the peer accepts, however many keys have been kept.
 func TestTheLongestMessageThatRevealsAllKeysIsRead(t *testing.T) {

@@ -3,6 +3,7 @@ package otr
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -211,28 +212,39 @@ func (c *Conversation) internal(tlvs ...wire.TLV) ([][]byte, error) {
 // state is StatePlaintext afterwards.
 func (c *Conversation) End() ([][]byte, error) { return c.EndWith() }
 
-// EndWith is like End, with further records in the session's last message.
+// EndWith is like End, with further records in the session's last message. If they do not fit,
+// the error is ErrTooLong, and the lines that it returns tell the peer the end without them.
 func (c *Conversation) EndWith(tlvs ...wire.TLV) ([][]byte, error) {
 	var lines [][]byte
 	var err error
 	if c.state == StateEncrypted {
-		var p wire.Plaintext
-		var sealed, b []byte
-		var flags byte
-		all := append(slices.Clone(tlvs), wire.TLV{Type: wire.TLVDisconnected}) // tlvs is the caller's
-		p, flags, err = c.plaintext(Message{TLVs: all, IgnoreUnreadable: true, RevealAll: true})
-		if err == nil {
-			sealed, err = c.active.engine.sealLast(nil, flags, p)
+		lines, err = c.sealEnd(tlvs)
+		if errors.Is(err, ErrTooLong) {
+			var other error
+			if lines, other = c.sealEnd(nil); other != nil {
+				err = other
+			}
 		}
-		if err == nil {
-			b, err = c.appendSealed(nil, sealed)
-		}
-		lines = split(b)
 	}
 	c.Wipe()
 	c.closed = true
 	c.heardPlaintext = false
 	return lines, err
+}
+
+// sealEnd returns the last message of the session. After ErrTooLong nothing has changed.
+func (c *Conversation) sealEnd(tlvs []wire.TLV) ([][]byte, error) {
+	all := append(slices.Clone(tlvs), wire.TLV{Type: wire.TLVDisconnected}) // tlvs is the caller's
+	p, flags, err := c.plaintext(Message{TLVs: all, IgnoreUnreadable: true, RevealAll: true})
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := c.active.engine.sealLast(nil, flags, p)
+	if err != nil {
+		return nil, err
+	}
+	b, err := c.appendSealed(nil, sealed)
+	return split(b), err
 }
 
 // ExtraKey tells the peer that the extra symmetric key is going to be used. The meaning of
