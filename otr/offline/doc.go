@@ -17,6 +17,8 @@
 //   - Publish: before an ensemble is handed out.
 //   - Write: before its message is sent; otherwise a second message could use the same ensemble.
 //   - Writer: it calls Save before it sends messages whose keys the stored session still has.
+//     After its End, or after a text, call [Session.HandedOut] once the lines have been written,
+//     and [Store.Put] when the Writer is no longer used.
 //   - Reader: when a message has begun a session, [Store.Accept] on the stored copy, before
 //     anything of it is shown: that deletes the prekey. When the message has been read to its
 //     end, [Store.Put].

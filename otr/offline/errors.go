@@ -24,6 +24,11 @@ var (
 	ErrNoSession = errors.New("offline: no such session")
 	// ErrCannotSend means that a session cannot send before the peer has answered.
 	ErrCannotSend = errors.New("offline: the session cannot send")
+	// ErrClosed means that the peer has ended the session. It is kept for missing messages only.
+	ErrClosed = errors.New("offline: the peer has ended the session")
+	// ErrGap means that so many messages of a session are lost that the peer cannot read the
+	// next one.
+	ErrGap = errors.New("offline: too many messages of the session are lost")
 	// ErrRefused means that a message cannot be opened; the errors that wrap it contain the
 	// reason.
 	ErrRefused = errors.New("offline: the message is refused")
@@ -65,6 +70,9 @@ func Expired(err error) bool { return errors.Is(err, v4.ErrPrekeyExpired) }
 
 // NoPrekey reports whether err means that a message names none of our remaining prekeys.
 func NoPrekey(err error) bool { return errors.Is(err, v4.ErrNoPrekey) }
+
+// TooFar reports whether err means that more than MaxGap messages before this one are missing.
+func TooFar(err error) bool { return errors.Is(err, v4.ErrTooManySkipped) }
 
 // OtherInstance reports whether err means that a message is for another instance.
 func OtherInstance(err error) bool { return errors.Is(err, v4.ErrOtherInstance) }

@@ -138,6 +138,7 @@ func (p *person) stream(t *Session, content []byte, last bool) []byte {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	t.HandedOut(0)
 	if err := p.save(t, 0); err != nil {
 		p.t.Fatal(err)
 	}
@@ -157,6 +158,7 @@ func (p *person) texts(t *Session, last bool, texts ...string) []byte {
 	if lines, err = w.EndTexts(lines, last); err != nil {
 		p.t.Fatal(err)
 	}
+	t.HandedOut(0)
 	if err := p.save(t, 0); err != nil {
 		p.t.Fatal(err)
 	}
@@ -836,6 +838,7 @@ func TestALongStreamIsStoredAheadOfItself(t *testing.T) {
 	if saves != 7 {
 		t.Errorf("stored %d times", saves)
 	}
+	session.HandedOut(0)
 	full := errors.New("disk full")
 	w, err = NewWriter(session, Head{}, WriterConfig{Save: func(*Session, int) error { return full }})
 	if err != nil {

@@ -157,7 +157,6 @@ type Reader struct {
 	offset  int64
 	texts   int64
 	missing func() int // the number of missing texts before END; nil: END has not come
-	closed  bool       // Disconnected has come after texts
 
 	msg    []byte
 	tlvs   []wire.TLV
@@ -448,6 +447,7 @@ func (r *Reader) plaintext(got *Result, m *v4.Data, p wire.Plaintext) error {
 			return err
 		}
 	}
+	r.close()
 	return nil
 }
 
@@ -495,7 +495,7 @@ func (r *Reader) record(got *Result, i int, t wire.TLV) error {
 		if !r.ended {
 			return fmt.Errorf("%w: the session was ended inside", ErrBroken)
 		}
-		r.close()
+		r.t.closed = true
 	}
 	return nil
 }
@@ -517,17 +517,16 @@ func (r *Reader) text(got *Result, m *v4.Data, p wire.Plaintext) error {
 			ecdh, last := bytes.Clone(m.ECDH), m.MessageID
 			r.missing = func() int { return r.t.engine.SkippedIn(ecdh, last-uint32(count), last) }
 		case wire.TLVDisconnected:
-			r.closed = true
+			r.t.closed = true
 		}
 	}
 	// An end that came before some of its texts waits for them. END waits for the texts that
 	// it counts, Disconnected for all missing messages.
-	if !r.ended && (r.missing != nil && r.missing() == 0 || r.closed && r.t.engine.Skipped() == 0) {
+	if !r.ended && (r.missing != nil && r.missing() == 0 || r.t.closed && r.t.engine.Skipped() == 0) {
+		r.next = max(r.next, r.t.engine.Due(r.ecdh)) // others may have been read in an earlier run
 		r.end(got)
 	}
-	if r.ended && r.closed && r.t.engine.Skipped() == 0 {
-		r.close()
-	}
+	r.close()
 	return nil
 }
 
@@ -536,8 +535,12 @@ func (r *Reader) end(got *Result) {
 	r.t.unread = false
 }
 
-// close ends the session, because the peer has ended it.
-func (r *Reader) close() { r.t.engine.Drop() }
+// close ends the session if the peer has ended it and nothing from before that is missing.
+func (r *Reader) close() {
+	if r.ended && r.t.closed && r.t.engine.Skipped() == 0 {
+		r.t.engine.Drop()
+	}
+}
 
 // Kind returns the kind of content of the session's message; KindAny before its first
 // message.
@@ -548,10 +551,10 @@ func (r *Reader) Ended() bool { return r.ended }
 
 // Keep reports whether the session has to be put into the stored store when the input has
 // ended. This is so if the message has been read to its end, so that it cannot be read again,
-// and always for texts, because each of them is complete. Otherwise the stored session stays
-// unchanged, and the message can be read again.
+// and always for texts, because each of them is complete, or for their Disconnected. Otherwise the
+// stored session stays unchanged, and the message can be read again.
 func (r *Reader) Keep() bool {
-	if r.t != nil && r.kind == KindTexts && r.texts > 0 {
+	if r.t != nil && r.kind == KindTexts && (r.texts > 0 || r.t.closed) {
 		r.t.unread = false
 		return true
 	}

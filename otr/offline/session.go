@@ -26,10 +26,16 @@ type Session struct {
 	unread bool      // the message that began it has not been read to the end
 	readBy time.Time // when that message can no longer be read
 
+	closed bool  // the peer has ended it, but messages from before its end are missing
+	handed place // after the last message that we have handed out whole
+
 	// These outlive the engine's session.
 	id          string
 	fingerprint keys.Fingerprint
 }
+
+// A place is a position in our messages: how many have been sealed in a ratchet.
+type place struct{ ratchet, messages uint32 }
 
 // newSession returns a Session for an engine.
 func newSession(e *v4.Engine, now time.Time) *Session {
@@ -59,28 +65,61 @@ func (t *Session) PeerInstance() uint32 { return t.engine.Peer() }
 // Ended reports whether the session is over: neither side can use it any more.
 func (t *Session) Ended() bool { return !t.engine.Encrypted() }
 
+// Closed reports whether the peer has ended the session. Until the missing messages from before its
+// end have come, it is kept for these, but nothing can be sent in it.
+func (t *Session) Closed() bool { return t.closed }
+
+// HandedOut records that the receiver can have all messages of the session up to the one that is
+// ahead messages after the last. Call it when a message, or a text that can be read by itself, has
+// been written whole.
+func (t *Session) HandedOut(ahead int) {
+	t.handed = t.sent()
+	t.handed.messages += uint32(ahead)
+}
+
+// Gap returns how many messages the receiver will find missing before our next one, if it gets
+// all that were handed out whole: those that were encrypted in vain. If there are more than
+// MaxGap, it can read no further message of the session.
+func (t *Session) Gap() int {
+	sent := t.sent()
+	if sent.ratchet != t.handed.ratchet {
+		return int(sent.messages)
+	}
+	return max(0, int(sent.messages)-int(t.handed.messages))
+}
+
+func (t *Session) sent() (p place) {
+	p.ratchet, p.messages = t.engine.Sent()
+	return p
+}
+
 // Format prints a placeholder for every verb.
 func (Session) Format(f fmt.State, _ rune) { io.WriteString(f, "offline.Session(…)") }
 
 // append appends the session as it will be after ahead more messages.
 func (t *Session) append(b []byte, ahead int) ([]byte, error) {
-	unread := byte(0)
-	if t.unread {
-		unread = 1
-	}
 	b = append(appendTime(b, t.used), t.auth[:]...)
-	b = appendTime(append(b, unread), t.readBy)
+	b = appendTime(append(b, flag(t.unread), flag(t.closed)), t.readBy)
+	b = wire.AppendInt(wire.AppendInt(b, t.handed.ratchet), t.handed.messages)
 	b = wire.AppendData(b, []byte(t.Contact))
 	return t.engine.AppendSession(b, ahead)
+}
+
+func flag(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 func (s *Store) readSession(r *wire.Reader) (*Session, error) {
 	used := readTime(r)
 	var auth [32]byte
 	copy(auth[:], r.Take(len(auth)))
-	unread, readBy := r.Byte(), readTime(r)
+	unread, closed, readBy := r.Byte(), r.Byte(), readTime(r)
+	handed := place{r.Int(), r.Int()}
 	contact := string(r.Data())
-	if r.Err() == nil && (unread > 1 || len(contact) > maxContact) {
+	if r.Err() == nil && (unread > 1 || closed > 1 || len(contact) > maxContact) {
 		return nil, errBounds
 	}
 	e, err := s.client.ReadSession(r)
@@ -89,6 +128,7 @@ func (s *Store) readSession(r *wire.Reader) (*Session, error) {
 	}
 	t := newSession(e, used)
 	t.auth, t.unread, t.readBy, t.Contact = auth, unread == 1, readBy, contact
+	t.closed, t.handed = closed == 1, handed
 	return t, nil
 }
 

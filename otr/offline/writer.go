@@ -13,7 +13,7 @@ import (
 
 // A Writer sends firstAhead messages after its first call of Save, and after each further call
 // twice as many as before, up to maxAhead. If it is killed, the session has lost these messages. So
-// a receiver can bridge the gap (up to a thousand messages) after many short messages that were
+// a receiver can bridge the gap (MaxGap at most) after many short messages that were
 // interrupted, and the cost of storing does not matter to a long one.
 const (
 	firstAhead = 16
@@ -82,6 +82,12 @@ func NewWriter(t *Session, head Head, c WriterConfig) (*Writer, error) {
 	}
 	if t.unread {
 		return nil, fmt.Errorf("%w: the message that began it has not been read", ErrCannotSend)
+	}
+	if t.closed {
+		return nil, ErrClosed
+	}
+	if t.Gap() > MaxGap {
+		return nil, ErrGap
 	}
 	return &Writer{config: c, t: t, head: head}, nil
 }

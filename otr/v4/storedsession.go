@@ -236,6 +236,23 @@ func (e *Engine) SkippedIn(ecdh []byte, from, to uint32) (n int) {
 	return n
 }
 
+// Sent returns the id of our current ratchet and how many messages have been sealed in it.
+func (e *Engine) Sent() (ratchet, messages uint32) {
+	if e.session == nil {
+		return 0, 0
+	}
+	return e.session.ratchet.sendID, e.session.ratchet.j
+}
+
+// Due returns the id of the next message in the peer's ratchet with the key ecdh; 0 if that is
+// not its current ratchet.
+func (e *Engine) Due(ecdh []byte) uint32 {
+	if s := e.session; s != nil && s.ratchet.receiving && string(ecdh) == string(s.ratchet.theirPublic[:]) {
+		return s.ratchet.k
+	}
+	return 0
+}
+
 // Peer returns the instance tag of the peer.
 func (e *Engine) Peer() uint32 { return e.peer }
 

@@ -30,7 +30,8 @@ type listedSession struct {
 	Fingerprint string  `json:"fingerprint"`
 	Began       string  `json:"began"` // who wrote the first message: "us" or "peer"
 	Unread      bool    `json:"unread"`
-	Used        string  `json:"used"` // RFC 3339
+	Ended       bool    `json:"ended"` // the peer has ended it, but messages are missing
+	Used        string  `json:"used"`  // RFC 3339
 }
 
 // List reads what is stored, after deleting what has expired.
@@ -66,7 +67,7 @@ func (c *Config) List() (List, error) {
 		}
 		list.Sessions = append(list.Sessions, listedSession{
 			Session: t.ID(), Contact: named(t.Contact), Fingerprint: t.Fingerprint().Hex(),
-			Began: began, Unread: t.Unread(), Used: rfc3339(t.Used()),
+			Began: began, Unread: t.Unread(), Ended: t.Closed(), Used: rfc3339(t.Used()),
 		})
 	}
 	return list, nil
@@ -109,7 +110,10 @@ func (l List) Text() string {
 			peer = *t.Contact
 		}
 		state := "used " + t.Used
-		if t.Unread {
+		switch {
+		case t.Ended:
+			state = "ended by the other side, messages are missing"
+		case t.Unread:
 			state = "not read to its end"
 		}
 		fmt.Fprintf(&b, "session %s with %s, %s\n", t.Session, terminal.Visible(peer), state)

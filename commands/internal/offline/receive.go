@@ -247,9 +247,12 @@ func (r *reading) finish() error {
 	if err != nil {
 		return r.explain(err)
 	}
-	if t := r.reader.Session(); t.Ended() {
+	switch t := r.reader.Session(); {
+	case t.Ended():
 		r.Detail("the sender has ended the session")
-	} else {
+	case t.Closed():
+		r.Note("the sender has ended session %s; it is kept for messages that are still missing", t.ID())
+	default:
 		r.Note("session %s is kept: otrpipe encrypt-stream --reply-to %.8s answers", t.ID(), t.ID())
 	}
 	return nil
@@ -294,6 +297,9 @@ func (r *reading) explain(err error) error {
 	case errors.Is(err, protocol.ErrBroken):
 		return exit.Errorf(exit.Broken, "%w", exit.Plain(err)).
 			WithHint("a line is missing, damaged or in the wrong place; get the message anew and read it again")
+	case protocol.TooFar(err):
+		return exit.Errorf(exit.Failure, "%w", exit.Plain(protocol.Reason(err))).
+			WithHint("read the sender's earlier messages first; if they are lost, have it sent anew with --to")
 	case errors.Is(err, protocol.ErrRefused):
 		return exit.Errorf(exit.Failure, "%w", exit.Plain(err))
 	}

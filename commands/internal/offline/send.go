@@ -232,6 +232,12 @@ func (c *Config) reply(name string) error {
 	case t.Unread():
 		return exit.Errorf(exit.Session, "the message that began session %s has not been read to its end", t.ID()).
 			WithHint("read that message first: otrpipe decrypt-stream --offline")
+	case t.Closed():
+		return exit.Errorf(exit.Session, "the peer has ended session %s; it is kept only for messages that are still missing", t.ID()).
+			WithHint("nobody could read a reply; write with --to instead")
+	case t.Gap() > protocol.MaxGap:
+		return exit.Errorf(exit.Session, "so much of session %s is lost that the peer cannot read what comes after it", t.ID()).
+			WithHint("write with --to instead; otrpipe prekeys revoke %s deletes the session", t.ID())
 	}
 	if c.Trust.Contact == "" {
 		c.Trust.Contact = t.Contact
@@ -264,7 +270,7 @@ func (c *Config) giveUp(w *writing, failed error) error {
 	if w.answerable() {
 		return e.WithHint("the texts that were written can be read; session %s is kept: otrpipe encrypt-stream --reply-to %.8s sends the others", id, id)
 	}
-	if w.writer.Messages() > protocol.MaxGap {
+	if w.session.Gap() > protocol.MaxGap || w.session.Ended() && w.writer.Messages() > protocol.MaxGap {
 		return e.WithHint("what was written is no message: its end is missing; so much of session %s is lost that the peer cannot read what comes after it: write with --to instead", id)
 	}
 	return e.WithHint("what was written is no message: its end is missing; the same command writes it anew")
@@ -332,6 +338,7 @@ func (w *writing) answerable() bool { return w.Texts && w.sent > 0 }
 func (w *writing) finish() error {
 	t := w.session
 	if !w.begins || w.Texts {
+		t.HandedOut(0)
 		if err := w.put(t, 0); err != nil {
 			return err
 		}
@@ -386,6 +393,7 @@ func (w *writing) stream() error {
 		}
 	}
 	if w.begins && !w.Last {
+		w.session.HandedOut(1)
 		if err := w.put(w.session, 1); err != nil {
 			return err
 		}
@@ -422,6 +430,7 @@ func (w *writing) texts() error {
 				if writeErr := w.out(lines); writeErr != nil {
 					return writeErr
 				}
+				w.session.HandedOut(0)
 				w.sent += int64(len(line))
 			}
 		}

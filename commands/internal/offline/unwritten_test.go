@@ -184,9 +184,53 @@ func TestAReplyThatIsLostAndTooLongIsToldToTheUser(t *testing.T) {
 	r := alice.run(long, "", trust.RequireNew)
 	toNobody(t, r, int64(len(long)*5/4))
 	hinted(t, r.Reply("bob"), closedPipe, "the peer cannot read what comes after it: write with --to instead")
-	mustBe(t, alice.reply("bob", bob), exit.Failure, "too many messages before it are missing")
+	again := alice.run([]byte("thanks"), "", trust.RequireNew)
+	mustBe(t, again.Reply("bob"), exit.Session, "the peer cannot read what comes after it")
+	if n := len(content(t, again.out)); n > 0 {
+		t.Errorf("%d bytes came out", n)
+	}
 	if err := bob.reply("alice", alice); err != nil {
 		t.Errorf("what the peer writes can be read all the same: %v", err)
+	}
+}
+
+// gap returns how many messages of the person's only session are lost.
+func (p *person) gap() int {
+	p.t.Helper()
+	store, err := p.run(nil, "", trust.RequireNew).load()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	all := store.Sessions()
+	if len(all) != 1 {
+		p.t.Fatalf("%d sessions are kept", len(all))
+	}
+	return all[0].Gap()
+}
+
+func TestOnlyMessagesThatWereNotWrittenCountAsLost(t *testing.T) {
+	alice, bob := conversation(t)
+	if n := bob.gap(); n != 0 {
+		t.Errorf("after the first message %d are lost", n)
+	}
+	r := alice.run([]byte("thanks"), "", trust.RequireNew)
+	toNobody(t, r, 0)
+	hinted(t, r.Reply("bob"), closedPipe, "the same command writes it anew")
+	if n := alice.gap(); n != 1 {
+		t.Errorf("after a reply that was not written %d are lost", n)
+	}
+	r = alice.run(bytes.Repeat([]byte("a line\n"), 500), "", trust.RequireNew)
+	r.Texts = true
+	toNobody(t, r, 50_000)
+	hinted(t, r.Reply("bob"), closedPipe, "sends the others")
+	if n := alice.gap(); n != 1 {
+		t.Errorf("after texts of which the last was not written %d are lost", n)
+	}
+	if err := alice.reply("bob", bob); err != nil {
+		t.Error(err)
+	}
+	if n := alice.gap(); n != 0 {
+		t.Errorf("after a reply %d are lost", n)
 	}
 }
 
