@@ -511,7 +511,10 @@ func (l *Lines) keepToRead(r *textRecords) {
 		t.at = place{l.currentReceived().id, r.number}
 	}
 	if n := len(l.toRead); n > 0 && l.toRead[n-1].at.in == t.at.in && l.isTrusted && l.readerFailed() {
-		return // the one before shows already what must not be acknowledged
+		// One stands for all: from the first of them on, nothing must be acknowledged.
+		last := &l.toRead[n-1].at
+		last.number = min(last.number, t.at.number)
+		return
 	}
 	l.toRead = append(l.toRead, t)
 }

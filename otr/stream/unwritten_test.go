@@ -280,3 +280,26 @@ func TestTextsAfterTheReaderHasFailedAreDropped(t *testing.T) {
 		})
 	}
 }
+
+// A text comes late, after a reader has failed with a text that was sent later. It is not acknowledged.
+func TestALateTextAfterTheReaderHasFailedIsNotAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, x := meetLines(t, setting{lines: true})
+		for _, n := range []int64{0, 2} {
+			x.sayText("hello", number(n))
+			if text, err := e.lines.ReadMessage(nil); string(text) != "hello" || err != nil {
+				t.Fatalf("%q, %v", text, err)
+			}
+		}
+		e.lines.CloseRead()
+		x.sayText("late", number(1))
+		x.say(wire.TLV{Type: typeAsk})
+		go func() {
+			time.Sleep(time.Second)
+			e.lines.Close()
+		}()
+		if n := x.ackedAtLast(); n != 1 {
+			t.Errorf("%d texts are acknowledged", n)
+		}
+	})
+}
