@@ -298,3 +298,36 @@ func TestAnAcknowledgementCountsOnlyForTextsThatWereSentBeforeIt(t *testing.T) {
 		}
 	})
 }
+
+// A peer has said that it has no more texts, and sends some all the same, for ever: numbers that leave
+// gaps, or more than the reader takes. An end that is told to leave leaves.
+func TestAPeerThatGoesOnAfterItsLastTextDoesNotKeepAnEnd(t *testing.T) {
+	for _, step := range []int64{1, 2} {
+		for _, leave := range []func(*Lines) error{(*Lines).Close, (*Lines).EndSession} {
+			synctest.Test(t, func(t *testing.T) {
+				e, x := meetLines(t, setting{lines: true})
+				go io.Copy(io.Discard, x.in)
+				x.sayText("the last", number(0), wire.TLV{Type: typeClose})
+				over := make(chan struct{})
+				defer close(over)
+				go func() {
+					for n := step; ; n += step {
+						select {
+						case <-over:
+							return
+						case <-time.After(400 * time.Millisecond):
+							x.sayText("and one more", number(n))
+						}
+					}
+				}()
+				time.Sleep(5 * time.Second)
+				start := time.Now()
+				go leave(e.lines)
+				e.lines.Wait()
+				if d := time.Since(start); d > 5*time.Second {
+					t.Errorf("it leaves after %v", d)
+				}
+			})
+		}
+	}
+}

@@ -723,13 +723,21 @@ func (l *Lines) followClose() {
 	if !l.isTrusted {
 		l.flush = 0
 	}
-	if l.closing.closed > 0 || l.flush > 0 || !l.canSend() || l.missing() {
+	c := &l.closing
+	if c.closed > 0 {
+		return
+	}
+	if l.hasty || l.brief && l.flush == 0 {
+		l.awaitAnswer(lateWait + goodbyeWait) // the peer cannot keep us by sending more
+	}
+	if l.flush > 0 || !l.canSend() || l.missing() {
 		return
 	}
 	if l.endTexts(); l.awaitsReader() {
 		return
 	}
 	l.endBy = l.now.Add(l.slowly(endWait))
+	c.waiting = false
 	l.sayClosed()
 	l.awaitAnswer(goodbyeWait / 2)
 }
