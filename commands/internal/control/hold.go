@@ -13,8 +13,9 @@ const holdSuffix = ".hold"
 
 // A Held is a reservation of something that only one live session of the user may use.
 type Held struct {
-	lock *flock.Flock
-	left bool
+	lock        *flock.Flock
+	left        bool
+	stopRefresh func()
 }
 
 // Hold reserves the thing named what until Release or Leave is called or the process ends. It
@@ -26,7 +27,7 @@ func Hold(dir string, what ...string) (h *Held, ok bool) {
 	if err != nil {
 		return nil, false
 	}
-	h = &Held{lock: lock, left: isMarked(lock)}
+	h = &Held{lock: lock, left: isMarked(lock), stopRefresh: keepFresh(path)}
 	// Writing a mark again could lose it: on a full disk only its file is emptied.
 	if !h.left && mark(lock) != nil {
 		h.left = true
@@ -40,9 +41,13 @@ func (h *Held) Left() bool { return h.left }
 
 // Release ends the reservation.
 func (h *Held) Release() {
+	h.stopRefresh()
 	unmark(h.lock)
 	dropLock(h.lock)
 }
 
 // Leave ends the reservation in such a way that Left is true for all later holders.
-func (h *Held) Leave() { h.lock.Close() }
+func (h *Held) Leave() {
+	h.stopRefresh()
+	h.lock.Close()
+}

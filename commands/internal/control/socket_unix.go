@@ -32,12 +32,9 @@ func takeLock(path string) (*flock.Flock, error) {
 		if !locked {
 			return nil, ErrTaken
 		}
-		held, err := lock.Stat()
-		if err == nil {
-			var there fs.FileInfo
-			if there, err = os.Lstat(path); err == nil && os.SameFile(held, there) {
-				return lock, nil
-			}
+		counts, err := isInPlace(lock)
+		if counts {
+			return lock, nil
 		}
 		lock.Close()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -46,11 +43,37 @@ func takeLock(path string) (*flock.Flock, error) {
 	}
 }
 
+// isInPlace reports whether the file of a held lock is still the one at its path. Another program
+// may have removed it, and another process may then have locked a new one.
+func isInPlace(lock *flock.Flock) (bool, error) {
+	held, err := lock.Stat()
+	if err != nil {
+		return false, err
+	}
+	there, err := os.Lstat(lock.Path())
+	return err == nil && os.SameFile(held, there), err
+}
+
 // dropLock removes the lock's file while it still holds the lock, so that nobody can take it in
-// between, and then releases it.
+// between, and then releases it. It leaves the file of another process's lock alone.
 func dropLock(lock *flock.Flock) {
-	os.Remove(lock.Path())
+	if ours, _ := isInPlace(lock); ours {
+		os.Remove(lock.Path())
+	}
 	lock.Close()
+}
+
+// isOrphaned reports whether somebody listens at a socket although its lock is free. Then another
+// program has removed the lock's file: what a dead process leaves has contents.
+func isOrphaned(lock *flock.Flock, socket string) bool {
+	if info, err := lock.Stat(); err != nil || info.Size() > 0 {
+		return false
+	}
+	c, err := dialPath(socket)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil || errors.Is(err, syscall.EAGAIN) // a stopped process accepts nobody
 }
 
 func dialPath(path string) (*Conn, error) {

@@ -37,6 +37,9 @@ func dropLock(lock *flock.Flock) {
 	os.Remove(lock.Path())
 }
 
+// isOrphaned is for sockets that other processes can reach.
+func isOrphaned(*flock.Flock, string) bool { return false }
+
 func dialPath(path string) (*Conn, error) {
 	return nil, &fs.PathError{Op: "dial", Path: path, Err: fs.ErrNotExist}
 }
