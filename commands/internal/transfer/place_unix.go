@@ -27,7 +27,17 @@ func (p *folderPart) placeAll(dir *os.Root, part, name string) error {
 		return &fs.PathError{Op: "rename", Path: name, Err: err}
 	}
 	p.placed = true
+	if !p.isAt(dir, part) {
+		return nil // it is another receiver's
+	}
 	return dir.RemoveAll(part)
+}
+
+// leave stops using the part. Before that it calls last, which may rename or remove the part
+// while it is still locked: another receiver could take it after that.
+func (p *folderPart) leave(last func()) {
+	defer p.release()
+	last()
 }
 
 // hasOtherName reports whether a file has more than one name. A receiver that is killed while it

@@ -26,6 +26,13 @@ func (p *folderPart) placeAll(dir *os.Root, part, name string) error {
 	return dir.RemoveAll(part)
 }
 
+// leave stops using the part, and then calls last, which may rename or remove it. Windows neither
+// renames nor removes a folder that is open, and has no locks for folders.
+func (p *folderPart) leave(last func()) {
+	p.release()
+	last()
+}
+
 // hasOtherName reports whether a file has more than one name. That is not known here.
 func hasOtherName(fs.FileInfo) bool { return false }
 

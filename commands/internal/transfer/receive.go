@@ -274,7 +274,7 @@ func (r *receiver) file(item *described) (Done, error) {
 		}
 	}()
 	afresh := func() error {
-		if err := r.keepAside(item.name, part); err != nil {
+		if err := r.keepAside(item.name, part, p.file != nil); err != nil {
 			return err
 		}
 		f, err := r.create(r.Dir, part, mode)
@@ -297,7 +297,9 @@ func (r *receiver) file(item *described) (Done, error) {
 		return Done{}, r.written(item.name, err)
 	}
 	if err := c.verify(); err != nil {
-		_ = r.Dir.Remove(part) // it could never be completed
+		if p.isAt(r.Dir, part) {
+			_ = r.Dir.Remove(part) // it could never be completed
+		}
 		return Done{}, err
 	}
 	if !p.isAt(r.Dir, part) {
@@ -357,11 +359,11 @@ func (r *receiver) folder(item *described) (Done, error) {
 		}
 	}
 	afresh := func() error {
-		p.close(r.Dir, part)
-		if err := r.keepAside(item.name, part); err != nil {
+		err := r.clearFolder(p, item.name, part)
+		p = nil
+		if err != nil {
 			return err
 		}
-		var err error
 		if p, err = createFolderPart(r.Dir, part); err != nil {
 			return cannot(item.name, "written", err)
 		}
@@ -381,7 +383,9 @@ func (r *receiver) folder(item *described) (Done, error) {
 		return Done{}, r.written(item.name, err)
 	}
 	if err := c.verify(); err != nil {
-		_ = r.Dir.RemoveAll(part) // it could never be completed
+		if p.isAt(r.Dir, part) {
+			_ = r.Dir.RemoveAll(part) // it could never be completed
+		}
 		return Done{}, err
 	}
 	if err := r.syncTree(p.tree); err != nil {
@@ -427,10 +431,40 @@ func (r *receiver) unpack(item *described, p *folderPart, c *content) (Done, err
 	return done, err
 }
 
-// keepAside renames what is in the way of a new part.
-func (r *receiver) keepAside(name, part string) error {
+// clearFolder removes or renames what is in the way of a new folder: p, unless it is nil.
+func (r *receiver) clearFolder(p *folderPart, name, part string) (err error) {
+	if p == nil {
+		return r.keepAside(name, part, false)
+	}
+	_, empty := p.kept()
+	ours := p.isAt(r.Dir, part)
+	p.leave(func() {
+		switch {
+		case !ours:
+			err = cannot(name, "continued", errTakenAway)
+		case !empty:
+			err = r.keepAside(name, part, true)
+		default:
+			if err = r.Dir.RemoveAll(part); err != nil {
+				err = cannot(name, "written", err)
+			}
+		}
+	})
+	return err
+}
+
+// keepAside renames what is in the way of a new part. It does not rename what another receiver is
+// writing; if locked is set, this receiver has locked it already.
+func (r *receiver) keepAside(name, part string, locked bool) error {
 	if !taken(r.Dir, part) {
 		return nil
+	}
+	if !locked {
+		f, err := lockOther(r.Dir, part)
+		if err != nil {
+			return cannot(name, "continued", err)
+		}
+		defer f.Close()
 	}
 	for n := 1; ; n++ {
 		aside := asideName(name, n)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"otrpipe/commands/internal/descriptor"
 )
@@ -138,7 +139,7 @@ func (p *filePart) isAt(dir *os.Root, name string) bool {
 	return err == nil && os.SameFile(there, ours)
 }
 
-// replace begins the part again in a new file.
+// replace begins the part again in a new file. The old one has been renamed.
 func (p *filePart) replace(f partFile) {
 	if p.file != nil {
 		p.file.Close()
@@ -147,16 +148,18 @@ func (p *filePart) replace(f partFile) {
 }
 
 // close closes the part and returns the number of bytes kept for the next attempt. It removes an
-// empty part.
+// empty part, while that is still locked: another receiver could take it after that.
 func (p *filePart) close(dir *os.Root, name string) (kept int64) {
 	if p.file == nil {
 		return 0
 	}
+	if p.isAt(dir, name) {
+		if kept = used(dir, name); kept == 0 {
+			_ = dir.Remove(name) // or it is found the next time
+		}
+	}
 	p.file.Close()
 	p.file = nil
-	if kept = used(dir, name); kept == 0 && taken(dir, name) {
-		_ = dir.Remove(name) // or it is found the next time
-	}
 	return kept
 }
 
@@ -239,11 +242,24 @@ func enter(dir *os.Root, name string) (*folderPart, error) {
 	if err == nil {
 		p.tree, err = p.dir.OpenRoot(treeFolder)
 	}
+	if err == nil && !p.isAt(dir, name) {
+		err = errInUse // or was, until it was renamed
+	}
 	if err != nil {
 		p.release()
 		return nil, err
 	}
 	return p, nil
+}
+
+// isAt reports whether the part is the folder called name in dir.
+func (p *folderPart) isAt(dir *os.Root, name string) bool {
+	there, err := dir.Lstat(name)
+	if err != nil {
+		return false
+	}
+	ours, err := p.held.Stat()
+	return err == nil && os.SameFile(there, ours)
 }
 
 func (p *folderPart) release() {
@@ -264,23 +280,49 @@ func (p *folderPart) place(e *entry) error {
 	return p.dir.Rename(currentFile, treeFolder+"/"+e.path)
 }
 
-// close closes the part and returns how many bytes of it are kept for the next try. One
-// with nothing complete in it is removed.
+// close closes the part and returns how many bytes of it are kept for the next attempt. It
+// removes a part with nothing complete in it.
 func (p *folderPart) close(dir *os.Root, name string) (kept int64) {
 	if p == nil {
 		return 0
 	}
-	var entries []entry
-	var err error
-	if !p.placed {
-		entries, err = scan(p.tree)
-	}
-	p.release()
-	for _, e := range entries {
-		kept += e.size
-	}
-	if kept == 0 && err == nil && !p.placed { // what cannot be listed now may hold files all the same
-		_ = dir.RemoveAll(name) // or it is found the next time
-	}
+	kept, empty := p.kept()
+	remove := empty && p.isAt(dir, name)
+	p.leave(func() {
+		if remove {
+			_ = dir.RemoveAll(name) // or it is found the next time
+		}
+	})
 	return kept
+}
+
+// kept returns the number of bytes in the part's complete files, and whether there is nothing
+// complete in it. A part that cannot be listed may hold files all the same.
+func (p *folderPart) kept() (bytes int64, empty bool) {
+	if p.placed {
+		return 0, false
+	}
+	entries, err := scan(p.tree)
+	for _, e := range entries {
+		bytes += e.size
+	}
+	return bytes, err == nil && bytes == 0
+}
+
+// lockOther locks the part called name, which no part of ours has open, so that it can be
+// renamed. The caller closes it.
+func lockOther(dir *os.Root, name string) (io.Closer, error) {
+	info, err := dir.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() && !info.IsDir() {
+		return io.NopCloser(nil), nil // no receiver is writing it
+	}
+	f, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // in case it is a FIFO by now
+	if err != nil {
+		return io.NopCloser(nil), nil // it is not ours
+	}
+	if err := lock(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }

@@ -95,7 +95,7 @@ func TestAFolderThatCannotBeReadIsNotSaidToHaveTheName(t *testing.T) {
 	if err := r.checkOffer(); err == nil || errors.Is(err, ErrRefused) {
 		t.Fatalf("the offer: %v", err)
 	}
-	if err := r.keepAside("name", partName("name")); err == nil {
+	if err := r.keepAside("name", partName("name"), false); err == nil {
 		t.Error("something was kept aside")
 	}
 }
