@@ -3,6 +3,7 @@ package editor
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // A cell is the unit that moves on a screen: a character with everything that combines with it.
-// A colour sequence is a cell of width 0.
+// A colour sequence is a cell of width 0; only a mark has its own colour sequences in its cell.
 type cell struct {
 	text  string
 	width int // columns
@@ -61,8 +62,14 @@ func (c cell) most() (columns int) {
 	if c.width == 0 {
 		return 0
 	}
-	for _, r := range c.text {
-		columns += uniseg.StringWidth(string(r))
+	for rest := c.text; rest != ""; {
+		if n := colourLen(rest); n > 0 {
+			rest = rest[n:]
+			continue
+		}
+		_, n := utf8.DecodeRuneInString(rest)
+		columns += uniseg.StringWidth(rest[:n])
+		rest = rest[n:]
 	}
 	return max(columns, c.width)
 }

@@ -488,6 +488,28 @@ func TestWhatIsTypedOnHoldIsNeitherShownNorAddedToTheLine(t *testing.T) {
 	d.gets(done, "half a line", nil)
 }
 
+// TestAColouredMarkTakesOneColumn marks a message whose first row has only just room for the mark,
+// and redraws it.
+func TestAColouredMarkTakesOneColumn(t *testing.T) {
+	t.Setenv("NO_COLOR", "")
+	t.Setenv("TERM", "xterm")
+	d := newDesk(t, 20, 6)
+	begin(d.console.ReadLine)
+	m := d.console.Marked("12:30 ", " you: ", "goodbye")
+	d.shows("12:30   you: goodbye\n‸")
+	if !d.console.Set(m, "✓", "+", color.FgGreen) {
+		t.Error("a message on the screen is not marked")
+	}
+	if text := m.message.line[m.column].text; text != "\x1b[32m✓\x1b[0m" {
+		t.Errorf("the mark is %q", text)
+	}
+	d.shows("12:30 ✓ you: goodbye\n‸")
+	if !d.console.Set(m, "x", "x", color.FgRed) {
+		t.Error("a marked message is not marked again")
+	}
+	d.shows("12:30 x you: goodbye\n‸")
+}
+
 func TestASecretIsGivenUpOnHold(t *testing.T) {
 	d := newDesk(t, 40, 6)
 	done := begin(func() (string, error) {
