@@ -44,10 +44,13 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.tcp.Read(p)
 	c.heard.Add(int64(n))
-	return n, err
+	return n, reason(err)
 }
 
-func (c *Conn) Write(p []byte) (int, error) { return c.tcp.Write(p) }
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.tcp.Write(p)
+	return n, reason(err)
+}
 
 // Close closes our direction, waits a moment for the other end to do the same, and closes the
 // connection. Blocked Reads and Writes return at once.

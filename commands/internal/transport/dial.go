@@ -127,7 +127,8 @@ func (d *Dialer) dial(ctx context.Context, avoid []string) (net.Conn, error) {
 	return dialer.DialContext(ctx, "tcp", net.JoinHostPort(loopback, port))
 }
 
-// reason returns why a dial failed, without the address, which the user knows.
+// reason returns why a call of a connection failed, without the addresses, which tell a user
+// nothing. It returns nil for nil.
 func reason(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {

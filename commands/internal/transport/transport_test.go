@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -181,6 +182,26 @@ func TestBytesGoBothWaysOverIPv4AndIPv6(t *testing.T) {
 			t.Errorf("%d and %d bytes heard, of %s", conn.Heard(), caller.Heard(), conn.Address())
 		}
 		conn.Close()
+	}
+}
+
+// TestABrokenConnectionIsToldWithoutItsAddresses resets a connection, as the system does when a
+// process is killed before it has read everything.
+func TestABrokenConnectionIsToldWithoutItsAddresses(t *testing.T) {
+	l, _ := listen(t, "127.0.0.1:0")
+	conn := call(t, l, "?OTRv4?\n")
+	caller := accept(t, l)
+	if err := conn.tcp.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	conn.tcp.Close()
+	_, err := io.Copy(io.Discard, caller)
+	var number syscall.Errno
+	if !errors.As(err, &number) || err.Error() != number.Error() {
+		t.Errorf("the reader is told %v", err)
+	}
+	if _, err := caller.Write([]byte("?OTR:AAM=.\n")); !errors.As(err, &number) || err.Error() != number.Error() {
+		t.Errorf("the writer is told %v", err)
 	}
 }
 
