@@ -44,6 +44,7 @@ func askCode() ([]byte, error) {
 		}
 	}()
 	console.SetPrompt("Code, three words: ")
+	console.Question()
 	console.Complete(code.Complete)
 	for {
 		line, err := console.ReadLine()

@@ -29,7 +29,7 @@ const (
 	usualWidth, usualHeight = 80, 24
 )
 
-// ErrInterrupted says that Ctrl-C was pressed on an empty line or at a secret.
+// ErrInterrupted says that Ctrl-C was pressed on an empty line, at a question or at a secret.
 var ErrInterrupted = errors.New("editor: interrupted")
 
 // ErrClosed says that the Console is closed.
@@ -65,6 +65,7 @@ type Console struct {
 	screen  int  // incremented when the rows above the line have moved in an unknown way
 	// complete, unless nil, returns the possible continuations of a text; set before ReadLine.
 	complete func(before string) []string
+	question bool          // Ctrl-C always interrupts; set before ReadLine
 	torn     bool          // the screen has been too small for the picture; see resize
 	away     bool          // the terminal has been released until the process is continued
 	resumed  chan struct{} // sent to by the signal handler when the process is continued
@@ -352,7 +353,7 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 		c.told = false
 		return l.take(), true, nil
 	case keyInterrupt:
-		if l.text == "" {
+		if l.text == "" || c.question {
 			return "", false, ErrInterrupted
 		}
 		c.history.back = 0
@@ -383,6 +384,10 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 	}
 	return "", false, nil
 }
+
+// Question makes Ctrl-C interrupt ReadLine even if something has been typed, because a program
+// that asks a question is expected to leave then. It must be called before ReadLine.
+func (c *Console) Question() { c.question = true }
 
 // Complete makes the Tab key complete the line. candidates returns the possible continuations of
 // the text before the cursor. Complete must be called before ReadLine.
