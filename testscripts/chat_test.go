@@ -245,7 +245,7 @@ func TestTwoPeopleChat(t *testing.T) {
 			b.sees("/fingerprint")
 
 			a.enters("/trust") // of a key that nobody has looked at
-			a.sees("the key that the session is with has not been shown")
+			a.sees("/fingerprint has not shown the session's key yet")
 			a.enters("/fingerprint")
 			a.sees("otrpipe: your key: OTRv" + version)
 			a.sees("otrpipe: bob's key: OTRv" + version)
@@ -363,7 +363,7 @@ func TestSecretsAreComparedInAChat(t *testing.T) {
 			secret(a, "in sesame street")
 			b.sees("alice asks with SMP: where did we meet?")
 			b.enters("/answer at the sesame seeds")
-			b.sees("/answer takes nothing behind it")
+			b.sees("/answer takes no argument")
 			b.enters("/answer")
 			secret(b, "at the sesame mill")
 			for _, p := range []*person{a, b} {

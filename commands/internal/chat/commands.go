@@ -75,7 +75,7 @@ func (e entry) find(suggest func(string, []string) string) (slash, error) {
 	for _, s := range slashes() {
 		if s.name == e.command {
 			if s.argument == "" && e.argument != "" {
-				return slash{}, exit.Errorf(exit.Usage, "%s takes nothing behind it", s.name)
+				return slash{}, exit.Errorf(exit.Usage, "%s takes no argument", s.name)
 			}
 			return s, nil
 		}
@@ -292,8 +292,8 @@ func (h *Chat) trustPeer(string) {
 		return
 	case h.compared != now.Fingerprint:
 		// An attacker in the middle could have shown one key and then switched to another.
-		h.refuse(exit.Errorf(exit.Refused, "the key that the session is with has not been shown").
-			WithHint("/fingerprint shows it; compare it, and then /trust"))
+		h.refuse(exit.Errorf(exit.Refused, "/fingerprint has not shown the session's key yet").
+			WithHint("enter /fingerprint, compare what it shows, and then enter /trust"))
 		return
 	}
 	if err := h.session.MarkVerified(h.compared); err != nil {
