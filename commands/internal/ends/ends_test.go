@@ -229,6 +229,29 @@ func TestASessionWithoutANameGetsTheCommandsAndANumber(t *testing.T) {
 	}
 }
 
+func TestAServerMakesItsFolderAgainIfItHasBeenRemoved(t *testing.T) {
+	cfg := newConfig(t)
+	e, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"serve", "serve-2", "serve"} {
+		if want == "serve" {
+			if err := os.RemoveAll(e.dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := e.hostOne("serve")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Finish(nil) }()
+		if got := s.Status().Session; got != want {
+			t.Errorf("the session is called %s, not %s", got, want)
+		}
+	}
+}
+
 func TestANameThatIsTakenIsRefusedWhereItWasGiven(t *testing.T) {
 	cfg := newConfig(t)
 	name := "work"

@@ -1,6 +1,7 @@
 package ends
 
 import (
+	"otrpipe/commands/internal/control"
 	"otrpipe/commands/internal/events"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/live"
@@ -33,9 +34,13 @@ func (e *End) ServeCallers() error {
 }
 
 // hostOne begins to host one of several sessions, under its own name, which its messages
-// include.
+// include. If the folder for sockets has been removed since the server began, it is made again.
 func (e *End) hostOne(name string) (*live.Session, error) {
 	one := *e
+	var err error
+	if one.dir, err = control.Dir(); err != nil {
+		return nil, exit.Failed(err)
+	}
 	listener, err := one.listenAs(name)
 	if err != nil {
 		return nil, err
@@ -43,7 +48,7 @@ func (e *End) hostOne(name string) (*live.Session, error) {
 	own := *e.cfg.IO
 	own.Messages = own.Messages.About(one.name.Session)
 	cfg := live.Config{
-		IO: &own, Name: one.name, Dir: e.dir, Home: e.cfg.Identity.Home, Listener: listener, Given: e.cfg.Given,
+		IO: &own, Name: one.name, Dir: one.dir, Home: e.cfg.Identity.Home, Listener: listener, Given: e.cfg.Given,
 		OneOfMany: true,
 	}
 	if e.events != nil {

@@ -3,8 +3,6 @@ package live
 import (
 	"bytes"
 	"context"
-	"errors"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -92,9 +90,10 @@ func (v *Server) tellListening() {
 	v.IO.Note("%s", listeningText(v.Listener))
 }
 
-// serveAll serves callers until stop ends, and returns the cause of that, or the error if a
-// session cannot be hosted. A caller that arrives while the machine has no room for a session is
-// turned away. Callers that find no free place wait in the listener.
+// serveAll serves callers until stop ends, and returns the cause of that. A caller whose session
+// cannot be hosted is turned away, because the reason may pass, for example when other callers
+// leave descriptors free, and must not end the running sessions. Callers that find no free place
+// wait in the listener.
 func (v *Server) serveAll(stop context.Context) error {
 	places := make(chan struct{}, v.Max)
 	for {
@@ -106,13 +105,10 @@ func (v *Server) serveAll(stop context.Context) error {
 			return context.Cause(stop)
 		}
 		s, err := v.Host()
-		if isShortage(err) {
+		if err != nil {
 			v.turnAway(caller, err)
 			<-places
 			continue
-		} else if err != nil {
-			caller.Close()
-			return err
 		}
 		v.mu.Lock()
 		v.sessions[s] = struct{}{}
@@ -125,13 +121,6 @@ func (v *Server) serveAll(stop context.Context) error {
 			<-places
 		})
 	}
-}
-
-// isShortage reports whether an error says that the machine has run out of something, such as
-// descriptors. That passes, for example when other callers leave, so it does not end a server.
-func isShortage(err error) bool {
-	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EDQUOT, syscall.EAGAIN},
-		func(shortage error) bool { return errors.Is(err, shortage) })
 }
 
 // turnAway turns away a caller for whom there is no session.

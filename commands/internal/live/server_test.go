@@ -3,7 +3,6 @@
 package live
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -182,10 +181,20 @@ func TestAServerThatHasRunOutOfSomethingTurnsTheCallerAwayAndGoesOn(t *testing.T
 	}
 }
 
-func TestAServerThatCanHostNoSessionEnds(t *testing.T) {
-	address, _, ended := serve(t, "", 1, "cat", syscall.EACCES)
+// TestAServerThatCannotHostASessionGoesOn ends no other session because of that.
+func TestAServerThatCannotHostASessionGoesOn(t *testing.T) {
+	address, hosted, ended := serve(t, "", 1, "cat", syscall.EACCES)
 	speak(t, address)
-	if err := wait(t, ended); !errors.Is(err, syscall.EACCES) {
+	dialStalled(t, address) // it waits a moment after the failure
+	select {
+	case err := <-ended:
+		t.Fatalf("the server leaves with %v", err)
+	case <-hosted:
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := wait(t, ended); exit.As(err).Code != 143 {
 		t.Errorf("the server leaves with %v", err)
 	}
 }
