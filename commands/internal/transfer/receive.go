@@ -306,6 +306,7 @@ func (r *receiver) file(item *described) (Done, error) {
 		return Done{}, cannot(item.name, "written", errTakenAway)
 	}
 	if item.kind == kindFile {
+		p.setExecutable(r.Dir, part, item.executable)
 		if err := r.Dir.Chtimes(part, item.modified, item.modified); err != nil {
 			return Done{}, cannot(item.name, "written", err)
 		}

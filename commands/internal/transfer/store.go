@@ -11,11 +11,12 @@ import (
 	"otrpipe/commands/internal/descriptor"
 )
 
-// The contents of an incomplete folder's hidden folder: the complete files, and the one being
-// written.
+// The contents of an incomplete folder's hidden folder: the complete files, the one being
+// written, and the attributes of files that the file system cannot hold.
 const (
-	treeFolder  = "complete"
-	currentFile = "current"
+	treeFolder     = "complete"
+	currentFile    = "current"
+	attributesFile = "attributes"
 )
 
 // errInUse says that another receiver is writing the same item.
@@ -99,7 +100,7 @@ func openFilePart(dir *os.Root, name string, item *described, digest hash.Hash) 
 	if err != nil {
 		return nil, err
 	}
-	if item.kind != kindFile || !info.Mode().IsRegular() || info.Size() > item.size || isExecutable(info.Mode()) != item.executable {
+	if item.kind != kindFile || !info.Mode().IsRegular() || info.Size() > item.size {
 		return p, nil
 	}
 	f, err := dir.OpenFile(name, os.O_RDWR, 0)
@@ -137,6 +138,20 @@ func (p *filePart) isAt(dir *os.Root, name string) bool {
 	}
 	ours, err := p.file.Stat()
 	return err == nil && os.SameFile(there, ours)
+}
+
+// setExecutable makes a continued part executable, or not, as the item is. An earlier item may have
+// differed in that. Some file systems cannot hold it.
+func (p *filePart) setExecutable(dir *os.Root, name string, executable bool) {
+	info, err := p.file.Stat()
+	if err != nil || p.have == 0 || isExecutable(info.Mode()) == executable {
+		return
+	}
+	mode := info.Mode().Perm() &^ 0o111
+	if executable {
+		mode |= mode & 0o444 >> 2 // whoever can read it
+	}
+	_ = dir.Chmod(name, mode)
 }
 
 // replace begins the part again in a new file. The old one has been renamed.
@@ -215,6 +230,7 @@ func openFolderPart(dir *os.Root, name string) (*folderPart, error) {
 		p.release()
 		return nil, nil // it cannot be archived
 	}
+	p.restore()
 	return p, nil
 }
 
@@ -276,6 +292,15 @@ func (p *folderPart) release() {
 func (p *folderPart) place(e *entry) error {
 	if err := p.dir.Chtimes(currentFile, e.modified, e.modified); err != nil {
 		return err
+	}
+	info, err := p.dir.Lstat(currentFile)
+	if err != nil {
+		return err
+	}
+	if isExecutable(info.Mode()) != e.executable || !info.ModTime().Equal(e.modified) {
+		if err := p.note(e); err != nil {
+			return err
+		}
 	}
 	return p.dir.Rename(currentFile, treeFolder+"/"+e.path)
 }
