@@ -65,6 +65,11 @@ func (c *Config) send(file []byte, path string, instance uint32) error {
 	if err := c.meet(peer{fingerprint: to.Fingerprint(), instance: to.InstanceTag()}, "encrypting to"); err != nil {
 		return err
 	}
+	in, err := c.openInput()
+	if err != nil {
+		return err
+	}
+	defer in.close()
 	if c.Texts {
 		// From now on the session is in the store, where others find it while its texts are written.
 		unlock, err := c.lock()
@@ -78,7 +83,7 @@ func (c *Config) send(file []byte, path string, instance uint32) error {
 		return err
 	}
 	defer b.file.close()
-	w := &writing{Config: c, session: b.session, begins: true, firstOut: b.file.close}
+	w := &writing{Config: c, session: b.session, in: in, begins: true, firstOut: b.file.close}
 	if err := w.message(b.line); err != nil {
 		if w.answerable() {
 			return c.giveUp(w, err)
@@ -245,7 +250,12 @@ func (c *Config) reply(name string) error {
 	if err := c.meet(peer{t.Fingerprint(), t.ID(), t.PeerInstance()}, "encrypting to"); err != nil {
 		return err
 	}
-	w := &writing{Config: c, session: t}
+	in, err := c.openInput()
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	w := &writing{Config: c, session: t, in: in}
 	if err := w.message(nil); err != nil {
 		return c.giveUp(w, err)
 	}
@@ -287,6 +297,7 @@ func (c *Config) mode() string {
 type writing struct {
 	*Config
 	session  *protocol.Session
+	in       *input
 	begins   bool   // the message begins the session
 	firstOut func() // called when the line that begins the session has been written
 	writer   *protocol.Writer
@@ -299,7 +310,7 @@ type writing struct {
 // session, to its end. After an error the message is incomplete.
 func (w *writing) message(first []byte) (err error) {
 	config := protocol.WriterConfig{Save: w.save, MaxLine: w.MaxSize, Rand: rand.Reader}
-	if w.writer, err = protocol.NewWriter(w.session, protocol.Head{Size: inputSize(w.In)}, config); err != nil {
+	if w.writer, err = protocol.NewWriter(w.session, protocol.Head{Size: w.in.size}, config); err != nil {
 		return exit.Failed(err)
 	}
 	if first != nil {
@@ -352,6 +363,38 @@ func (w *writing) finish() error {
 	return w.unsent
 }
 
+// An input is the plaintext to encrypt.
+type input struct {
+	from io.Reader
+	size int64 // -1: unknown
+	// For a stream, the first piece and what reading it returned. Its buffer is for the others too.
+	piece []byte
+	n     int
+	err   error
+	lines *bufio.Reader // for texts
+}
+
+// openInput reads the beginning of the input, so that one that cannot be read costs no ensemble and no
+// keys.
+func (c *Config) openInput() (*input, error) {
+	in := &input{from: descriptor.Stream{File: c.In}, size: inputSize(c.In)}
+	if c.Texts {
+		in.lines = bufio.NewReaderSize(in.from, protocol.MaxText+2)
+		_, in.err = in.lines.Peek(1)
+	} else {
+		in.piece = make([]byte, protocol.BulkLen)
+		in.n, in.err = io.ReadFull(in.from, in.piece)
+	}
+	if in.err != nil && in.err != io.EOF && in.err != io.ErrUnexpectedEOF {
+		in.close()
+		return nil, readError(in.err)
+	}
+	return in, nil
+}
+
+// close wipes the plaintext.
+func (in *input) close() { clear(in.piece) }
+
 // inputSize returns the number of bytes left to read in a regular file, and -1 for others.
 func inputSize(f *os.File) int64 {
 	info, err := f.Stat()
@@ -366,18 +409,15 @@ func inputSize(f *os.File) int64 {
 }
 
 func (w *writing) stream() error {
-	piece := make([]byte, protocol.BulkLen)
-	defer clear(piece)
-	size := inputSize(w.In)
+	in, size := w.in, w.in.size
 	meter := w.newMeter("encrypted")
 	defer meter.End()
 	meter.Show(w.Trust.Contact, 0, size)
 	var lines []byte
-	for {
-		n, err := io.ReadFull(descriptor.Stream{File: w.In}, piece)
+	for n, err := in.n, in.err; ; n, err = io.ReadFull(in.from, in.piece) {
 		if n > 0 {
 			var writeErr error
-			if lines, writeErr = w.writer.Write(lines[:0], piece[:n]); writeErr != nil {
+			if lines, writeErr = w.writer.Write(lines[:0], in.piece[:n]); writeErr != nil {
 				return exit.Failed(writeErr)
 			}
 			if writeErr := w.out(lines); writeErr != nil {
@@ -406,7 +446,7 @@ func (w *writing) stream() error {
 }
 
 func (w *writing) texts() error {
-	in := bufio.NewReaderSize(descriptor.Stream{File: w.In}, protocol.MaxText+2)
+	in := w.in.lines
 	var lines []byte
 	for number := 1; ; number++ {
 		line, err := in.ReadSlice('\n')

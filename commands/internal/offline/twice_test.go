@@ -65,7 +65,12 @@ func TestASessionThatOthersWentOnInIsNotSetBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &writing{Config: first.Config, session: b.session, begins: true, firstOut: b.file.close}
+	in, err := first.openInput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.close()
+	w := &writing{Config: first.Config, session: b.session, in: in, begins: true, firstOut: b.file.close}
 	if err := w.message(b.line); err != nil {
 		t.Fatal(err)
 	}

@@ -87,6 +87,41 @@ func TestAnEnsembleIsUnusedAgainWhereNothingOfTheMessageWasWritten(t *testing.T)
 	}
 }
 
+func TestAnInputThatCannotBeReadCostsNothing(t *testing.T) {
+	alice, bob := conversation(t)
+	ensembles := alice.publish(1, "")
+	path := file(t, ensembles)
+	folder, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	for _, texts := range []bool{false, true} {
+		for _, reply := range []bool{false, true} {
+			r := bob.run(nil, "alice", trust.RequireNew)
+			r.In, r.Texts = folder, texts
+			if reply {
+				err = r.Reply("alice")
+			} else {
+				err = r.Send(ensembles, path, 0)
+			}
+			mustBe(t, err, exit.Failure, "reading the plaintext")
+			if lines := content(t, r.out); len(lines) > 0 {
+				t.Errorf("texts %v, reply %v: %d bytes came out", texts, reply, len(lines))
+			}
+		}
+	}
+	if after, _ := os.ReadFile(path); !bytes.Equal(after, ensembles) {
+		t.Error("the ensemble is marked as used")
+	}
+	if n := bob.gap(); n != 0 { // of the one session that there was
+		t.Errorf("%d of its messages are lost", n)
+	}
+	if got, err := alice.receive(bob.mustSend(path, "hello", "alice"), "bob", trust.RequireNew); err != nil || got != "hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // Alice may have begun to read it, and then the ensemble is used.
 func TestAnEnsembleStaysUsedWhereAPartOfTheMessageWasWritten(t *testing.T) {
 	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
