@@ -178,6 +178,9 @@ type peer struct {
 	// replied is when we first sent the message that the peer has to answer next. Unlike
 	// stepped, it does not change when we repeat that message or make an offer.
 	replied time.Time
+	// awaitsAuthI is since when we have waited for an Auth-I, however often an Identity message
+	// came in the meantime.
+	awaitsAuthI time.Time
 	// retried is when we last repeated something because the exchange had stalled, and
 	// retries is how often we did since its last progress.
 	retried time.Time

@@ -560,8 +560,14 @@ func (c *Conversation) retryAt(p *peer) time.Time {
 		// see our commitment again.
 		wait := max(leastPatience, c.delays.trip+c.delays.trip/4+ownQueryMoment)
 		return c.afterPieces(c.dueAt(p.moved(), wait<<p.retries))
-	case state == AuthAwaitingRevealSig, state == AuthAwaitingSig, state == AuthWaitingAuthI:
+	case state == AuthAwaitingRevealSig, state == AuthAwaitingSig:
 		return c.afterPieces(c.dueAt(p.moved(), c.retryAfter(p.retries+1)))
+	case state == AuthWaitingAuthI:
+		due := c.dueAt(p.moved(), c.retryAfter(p.retries+1))
+		if most := c.dueAt(p.awaitsAuthI, exchangeTimeout); most.Before(due) {
+			due = most // anyone can repeat the peer's Identity message for ever
+		}
+		return c.afterPieces(due)
 	}
 	return time.Time{}
 }

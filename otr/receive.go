@@ -287,7 +287,7 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 			p.hear(c.cfg.Now()) // the winner has only repeated its commitment
 		default:
 			p.second = false
-			c.stepped(p, h.Type, reply != nil && p.engine.authState() == state)
+			c.stepped(p, h.Type, state, reply != nil && p.engine.authState() == state)
 		}
 	case beaten:
 		p.hear(c.cfg.Now())
@@ -331,9 +331,10 @@ func (c *Conversation) receiveExchange(id peerID, h wire.Header, body, msg []byt
 	return nil
 }
 
-// stepped records that a message of this type has advanced a key exchange with p, or that we
-// answer it as before, and how long the message took to come if it is an answer.
-func (c *Conversation) stepped(p *peer, t wire.MessageType, asBefore bool) {
+// stepped records that a message of this type has advanced a key exchange with p, which was in
+// the state before, or that we answer it as before, and how long the message took to come if it
+// is an answer.
+func (c *Conversation) stepped(p *peer, t wire.MessageType, before AuthState, asBefore bool) {
 	switch t {
 	case wire.TypeDHCommit, wire.TypeIdentity:
 		c.answeredAfter(c.queried)
@@ -354,6 +355,9 @@ func (c *Conversation) stepped(p *peer, t wire.MessageType, asBefore bool) {
 	}
 	p.hear(c.cfg.Now())
 	p.stepped = p.seen
+	if t == wire.TypeIdentity && before != AuthWaitingAuthI {
+		p.awaitsAuthI = p.seen
+	}
 	if asBefore {
 		p.retried = p.seen
 		return

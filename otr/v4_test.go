@@ -920,3 +920,26 @@ func TestASecondClientThatAsksInASessionOfVersion4IsToldOf(t *testing.T) {
 	}
 	wantV4Session(t, alice, bob)
 }
+
+// Anyone can repeat an Identity message that the peer sent long ago. However often it comes, the
+// wait for an Auth-I, in which no text is sent, does not last.
+func TestARepeatedIdentityMessageDoesNotHoldUpTextsForEver(t *testing.T) {
+	alice, bob := v4Pair(t, nil)
+	carry(alice.Query(), bob, alice)
+	old := cloneLines(alice.must(alice.Refresh()))
+	carry(old, bob, alice)
+	carry(alice.must(alice.Refresh()), bob, alice)
+	longest, waiting := 0, 0
+	for range 300 { // seconds
+		pass(alice, bob, time.Second)
+		carry(old, bob, alice)
+		if waiting++; !bob.Exchanging() {
+			waiting = 0
+		}
+		longest = max(longest, waiting)
+	}
+	if longest < 2 || longest > 90 {
+		t.Errorf("texts were held up for %d seconds", longest)
+	}
+	wantV4Session(t, alice, bob)
+}
