@@ -49,7 +49,7 @@ func Choose(dir string, filter Filter) (*Client, error) {
 		}
 		return nil, missing.WithHint("live are: %s", listed(others, quiet))
 	}
-	return nil, missing
+	return nil, missing.WithHint("begin one with otrpipe chat, connect or serve, as the same user with the same XDG_RUNTIME_DIR and TMPDIR")
 }
 
 // err says that the session did not answer within a limit.
