@@ -34,6 +34,9 @@ func runReceive(c *cli.Context) error {
 	if len(args) == 1 {
 		dir = args[0]
 	} else if len(args) > 1 {
+		if err := exchange.RefuseCode(args); err != nil {
+			return err
+		}
 		return exit.Errorf(exit.Usage, "%s takes one folder, not %q too", c.Command.HelpName, args[1])
 	}
 	var limit int64 // 0 means no limit

@@ -235,6 +235,33 @@ func TestWhatCannotBeSentOrReceivedIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
+func TestTheWordsOfACodeAreRefusedAsArguments(t *testing.T) {
+	for _, words := range [][]string{{"acid-zebra-broom"}, {"Acid zebra broom"}, {"acid", "zebra", "broom"}} {
+		err := RefuseCode(words)
+		if e := exit.As(err); err == nil || e.Code != exit.Usage || strings.Contains(e.Error()+e.Hint, "zebra") || !strings.Contains(e.Hint, "--code") {
+			t.Errorf("%q: %v", words, err)
+		}
+	}
+	for _, folder := range []string{"acid-zebra", "acid-zebra-incoming", "."} {
+		if err := RefuseCode([]string{folder}); err != nil {
+			t.Errorf("%q: %v", folder, err)
+		}
+	}
+	p := quiet(t)
+	t.Chdir(t.TempDir())
+	if _, _, err := NewReceiving(p, io.Discard, "acid-zebra-broom", 0); exit.As(err).Code != exit.Usage {
+		t.Errorf("a code as the folder: %v", err)
+	}
+	if err := os.Mkdir("acid-zebra-broom", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, folder, err := NewReceiving(p, io.Discard, "acid-zebra-broom", 0)
+	if err != nil {
+		t.Fatalf("a folder whose name could be a code: %v", err)
+	}
+	folder.Close()
+}
+
 func TestTheHomeFolderIsKnownByAnyName(t *testing.T) {
 	home, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
 	t.Setenv("HOME", home)

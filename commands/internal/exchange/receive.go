@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"otrpipe/commands/internal/code"
 	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/files"
@@ -19,6 +20,18 @@ import (
 
 // MaxBytesFlag limits what is received.
 const MaxBytesFlag = "max-bytes"
+
+// RefuseCode returns an error, which does not repeat them, if arguments of the command line are
+// the words of a code.
+func RefuseCode(arguments []string) error {
+	parsed, err := code.Parse([]byte(strings.Join(arguments, " ")))
+	if err != nil {
+		return nil
+	}
+	clear(parsed)
+	return exit.Errorf(exit.Usage, "a code is no argument: other users of this machine can read those").
+		WithHint("leave the words out and add --%s, which asks for them", CodeFlag)
+}
 
 // NewReceiving makes the transfer of an end that receives at most limit bytes into the folder
 // dir; 0: any number. It writes the path of each received file or folder to out, one per line.
@@ -32,6 +45,9 @@ func NewReceiving(p *terminal.IO, out io.Writer, dir string, limit int64) (t *Tr
 		}
 		e := exit.Errorf(exit.Failure, "%s cannot be received into: %w", dir, err)
 		if errors.Is(err, fs.ErrNotExist) {
+			if err := RefuseCode([]string{dir}); err != nil {
+				return nil, nil, err
+			}
 			return nil, nil, e.WithHint("make the folder first: mkdir -p %s", exit.ShellWord(dir))
 		}
 		return nil, nil, e
