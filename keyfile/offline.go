@@ -26,9 +26,10 @@ const (
 	// nonce of 24 bytes and the sealed state follow.
 	offlineHead   = "otrpipe offline 1\n"
 	offlineFamily = "otrpipe offline "
-	// maxOffline bounds the size of the state, in bytes: enough for a thousand prekeys and
-	// the sessions of one person, with room for the keys of lost messages.
-	maxOffline = 32 << 20
+	// MaxOffline bounds the size of the state, in bytes. Package offline keeps within it: there it
+	// is enough for a thousand prekeys and the sessions of one person, with room for the keys of
+	// lost messages.
+	MaxOffline = 32 << 20
 	// offlinePause is the time between two attempts to take offlineLock.
 	offlinePause = 50 * time.Millisecond
 )
@@ -78,8 +79,8 @@ func (h *Home) UpdateOffline(id *Identity, change func(state []byte) ([]byte, er
 		return err
 	}
 	defer clear(state)
-	if len(state) > maxOffline {
-		return fmt.Errorf("%w: the offline state of %q has %d bytes, and at most %d are kept", ErrFormat, id.Name, len(state), maxOffline)
+	if len(state) > MaxOffline {
+		return fmt.Errorf("%w: the offline state of %q has %d bytes, and at most %d are kept", ErrFormat, id.Name, len(state), MaxOffline)
 	}
 	sealed, err := sealOffline(id, state)
 	if err != nil {
@@ -114,7 +115,7 @@ func (h *Home) LockOffline(ctx context.Context, name string) (unlock func(), err
 
 func (h *Home) readOffline(folder string, id *Identity) ([]byte, error) {
 	path := filepath.Join(folder, offlineFile)
-	file, err := h.readPrivate(path, len(offlineHead)+maxOffline+chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead)
+	file, err := h.readPrivate(path, len(offlineHead)+MaxOffline+chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {

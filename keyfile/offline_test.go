@@ -111,7 +111,7 @@ func TestAnOfflineStateThatCannotBeChangedStays(t *testing.T) {
 	if err := h.UpdateOffline(id, func([]byte) ([]byte, error) { return []byte("other"), fails }); !errors.Is(err, fails) {
 		t.Errorf("%v", err)
 	}
-	if err := h.UpdateOffline(id, func([]byte) ([]byte, error) { return make([]byte, maxOffline+1), nil }); !errors.Is(err, ErrFormat) {
+	if err := h.UpdateOffline(id, func([]byte) ([]byte, error) { return make([]byte, MaxOffline+1), nil }); !errors.Is(err, ErrFormat) {
 		t.Errorf("too long: %v", err)
 	}
 	if got := offlineOf(t, h, id); got != "state" {

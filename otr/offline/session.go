@@ -37,6 +37,9 @@ type Session struct {
 // A place is a position in our messages: how many have been sealed in a ratchet.
 type place struct{ ratchet, messages uint32 }
 
+// dhLen is the maximum length of a DH key in bytes.
+const dhLen = 3072 / 8
+
 // newSession returns a Session for an engine.
 func newSession(e *v4.Engine, now time.Time) *Session {
 	id, _ := e.SSID()
@@ -95,6 +98,9 @@ func (t *Session) sent() (p place) {
 
 // Format prints a placeholder for every verb.
 func (Session) Format(f fmt.State, _ rune) { io.WriteString(f, "offline.Session(…)") }
+
+// size returns at least the length of what append appends, in bytes.
+func (t *Session) size() int { return 128 + len(t.Contact) + t.engine.StoredLen() }
 
 // append appends the session as it will be after ahead more messages.
 func (t *Session) append(b []byte, ahead int) ([]byte, error) {
@@ -179,7 +185,8 @@ func (s *Store) Put(t *Session, ahead int) error {
 		}
 		return nil
 	}
-	b, err := t.append(nil, ahead)
+	// A new ratchet may have a longer key.
+	b, err := t.append(make([]byte, 0, t.size()+dhLen), ahead)
 	if err != nil {
 		return err
 	}

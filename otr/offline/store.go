@@ -25,6 +25,13 @@ const (
 	// cannot be read.
 	SessionLifetime = 31 * 24 * time.Hour
 
+	// MaxLen is the maximum length of an encoded store in bytes.
+	MaxLen = 32 << 20
+	// maxSessionsLen is the maximum length of all sessions in it: 96 KiB each if there are
+	// MaxSessions. A peer can make a session of up to 260 KiB with one message, by claiming that
+	// many are missing. The rest of MaxLen is more than MaxPrekeys need.
+	maxSessionsLen = 24 << 20
+
 	// goneLifetime is how long a store remembers why a prekey is gone. A message to it that
 	// comes later is refused as naming no known prekey, but by then the sender's profile has
 	// long expired.
@@ -166,9 +173,41 @@ func (s *Store) Wipe() {
 // Format prints a placeholder for every verb.
 func (Store) Format(f fmt.State, _ rune) { io.WriteString(f, "offline.Store(…)") }
 
-// Append appends the encoded store with all its secrets. The caller has to encrypt and wipe
-// it.
+// fit trims the largest sessions if they are too long together. They lose the keys of the oldest
+// missing messages.
+func (s *Store) fit() {
+	total := 0
+	for _, t := range s.sessions {
+		total += t.size()
+	}
+	if total <= maxSessionsLen {
+		return
+	}
+	for _, t := range s.sessions {
+		t.engine.Trim(maxSessionsLen/len(s.sessions) - (t.size() - t.engine.StoredLen()))
+	}
+}
+
+// size returns at least the length of the encoded store, in bytes.
+func (s *Store) size() int {
+	n := 64
+	for _, p := range s.publications {
+		n += 256 + len(p.Client.Append(nil)) + len(p.Prekey.Append(nil))
+	}
+	for _, k := range s.prekeys {
+		n += 256 + len(k.contact) + len(k.only)*keys.FingerprintLen4
+	}
+	for _, t := range s.sessions {
+		n += t.size()
+	}
+	return n + 16*len(s.gone) + 64*len(s.spent)
+}
+
+// Append appends the encoded store with all its secrets, at most MaxLen bytes. The caller has to
+// encrypt and wipe it.
 func (s *Store) Append(b []byte) ([]byte, error) {
+	s.fit()
+	b = slices.Grow(b, s.size()) // at once: what grows leaves copies of the secrets behind
 	b = append(b, storeFormat)
 	b = wire.AppendInt(b, uint32(len(s.publications)))
 	for _, p := range s.publications {

@@ -10,6 +10,7 @@ import (
 
 	"otrpipe/otr/keys"
 	"otrpipe/otr/v4"
+	"otrpipe/otr/wire"
 	"otrpipe/testscripts/slowtest"
 )
 
@@ -285,6 +286,84 @@ func TestAUsedEnsembleIsRememberedUntilItExpires(t *testing.T) {
 		s.config.Now = func() time.Time { return at.now }
 		if s.Expire(); len(s.spent) != at.kept {
 			t.Errorf("%v before it expires %d are remembered", expires.Sub(at.now), len(s.spent))
+		}
+	}
+}
+
+// The longest store that a peer's messages can make is stored all the same, and honest sessions lose
+// nothing by it.
+func TestTheLongestStoreCanBeStored(t *testing.T) {
+	slowtest.SkipShort(t)
+	alice, bob := newPeople(t)
+	first := mail(t, alice, bob, bob.publish(1, For{Contact: strings.Repeat("x", maxContact)}), "hello")
+	honest, err := bob.load().Sessions()[0].append(nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice.lost(first, MaxGap)
+	if _, err := bob.read(alice.texts(first, false, "after it")); err != nil {
+		t.Fatal(err)
+	}
+	s := bob.load()
+	long, err := s.sessions[0].append(nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := s.sessions[0].size(); n < len(long) || n > len(long)+256 {
+		t.Errorf("the size of %d bytes is said to be %d", len(long), n)
+	}
+	s.Publish(1, For{Contact: strings.Repeat("x", maxContact), Keys: slices.Repeat([]keys.Fingerprint{bob.fingerprint()}, maxOnly)})
+	s.prekeys = slices.Repeat(s.prekeys, MaxPrekeys)
+	s.gone = slices.Repeat([]gonePrekey{{when: bob.now}}, maxGone)
+	s.spent = slices.Repeat([]spentEnsemble{{expires: bob.now}}, maxSpent)
+	s.sessions = nil
+	for n := range MaxSessions {
+		from := long
+		if n == 0 {
+			from = honest
+		}
+		r := wire.NewReader(from)
+		session, err := s.readSession(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.sessions = append(s.sessions, session)
+	}
+	room := make([]byte, 0, 2*MaxLen)
+	b, err := s.Append(room)
+	if err != nil || len(b) > MaxLen {
+		t.Fatalf("%d bytes, %v", len(b), err)
+	}
+	if n := s.size(); n < len(b) {
+		t.Errorf("the size of %d bytes is said to be %d", len(b), n)
+	}
+	again, err := Parse(bob.config, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := again.sessions[0].append(nil, 0); err != nil || !bytes.Equal(c, honest) {
+		t.Errorf("a short session has changed, %v", err)
+	}
+	// Of a long one the keys of the newest missing messages stay.
+	engine := again.sessions[1].engine
+	if n := engine.Skipped(); n < MaxGap/4 || n >= MaxGap {
+		t.Errorf("%d keys of missing messages stay", n)
+	}
+}
+
+// What grows leaves copies of the secrets behind.
+func TestAStoreIsEncodedWithoutMovingIt(t *testing.T) {
+	alice, bob := newPeople(t)
+	first := mail(t, alice, bob, bob.publish(3, For{Contact: "alice"}), "hello")
+	alice.lost(first, 20)
+	if _, err := bob.read(alice.texts(first, false, "after it")); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*person{alice, bob} {
+		s := p.load()
+		want := cap(slices.Grow([]byte(nil), s.size()))
+		if b, err := s.Append(nil); err != nil || cap(b) != want {
+			t.Errorf("%d bytes were moved to room for %d, not %d, %v", len(b), cap(b), want, err)
 		}
 	}
 }

@@ -173,3 +173,41 @@ func TestWhatIsKeptForLaterMessagesPrintsAsAPlaceholder(t *testing.T) {
 		}
 	}
 }
+
+func TestATrimmedSessionKeepsTheKeysOfTheNewestMissingMessages(t *testing.T) {
+	alice, bob := newSession(t)
+	lost := [][]byte{alice.say("first"), alice.say("second"), alice.say("third")}
+	for range 3 {
+		bob.read(alice.say("read"))
+	}
+	size := func() int {
+		t.Helper()
+		stored, err := bob.AppendSession(nil, 0)
+		if err != nil || len(stored) != bob.StoredLen() {
+			t.Fatalf("%d bytes, said to be %d, %v", len(stored), bob.StoredLen(), err)
+		}
+		return len(stored)
+	}
+	whole := size()
+	if bob.Trim(whole); size() != whole {
+		t.Error("what fits is trimmed")
+	}
+	if bob.Trim(whole - 1); size() != whole-macLen || bob.Skipped() != 3 {
+		t.Errorf("%d bytes less, and %d keys of missing messages", whole-size(), bob.Skipped())
+	}
+	if bob.Trim(whole - 3*macLen - 1); size() != whole-3*macLen-storedSkippedLen || bob.Skipped() != 2 {
+		t.Errorf("%d bytes less, and %d keys of missing messages", whole-size(), bob.Skipped())
+	}
+	for i, want := range []string{"", "second", "third"} {
+		if _, got, _ := bob.take(lost[i]); string(got.Text) != want {
+			t.Errorf("%q instead of %q", got.Text, want)
+		}
+	}
+	bob.Trim(0)
+	if bob.Skipped() != 0 || bob.read(alice.say("more")) != "more" {
+		t.Error("nothing can be read any more")
+	}
+	if n := alice.client.NewEngine(1).StoredLen(); n != 0 {
+		t.Errorf("without a session there are %d bytes", n)
+	}
+}

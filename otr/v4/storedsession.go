@@ -17,7 +17,43 @@ const (
 	// four messages reveal. Without this limit the receiver of a long stream would store four
 	// times as many. If there are more, the oldest are never revealed.
 	maxStoredReveal = 4 * maxRevealed
+	// storedSkippedLen is the length of a stored skippedKey in bytes.
+	storedSkippedLen = group.PointLen + 4 + len(key{}) + len(key{}) + 8
 )
+
+// StoredLen returns the length of what AppendSession appends, in bytes.
+func (e *Engine) StoredLen() int {
+	s := e.session
+	if s == nil {
+		return 0
+	}
+	r := &s.ratchet
+	n := 2 + 4 + len(s.ssid) + 4 + len(s.ourProfile.encoded) + 4 + len(s.peerProfile.encoded) + 8
+	n += len(r.root) + len(r.brace) + len(r.sendChain) + len(r.receiveChain) + 3 + 7*4
+	n += group.ScalarLen + len(r.ecdh.public) + len(r.dh.secret) + 4 + len(r.dh.public) + len(r.theirPublic) + 4 + len(r.theirDH)
+	return n + 4 + len(s.skipped)*storedSkippedLen + 4 + len(s.storedReveal())
+}
+
+// Trim makes StoredLen at most size if dropping all of the following achieves that: first the MAC
+// keys that are to be revealed, then the keys of missing messages, the oldest first.
+func (e *Engine) Trim(size int) {
+	over := e.StoredLen() - size
+	if over <= 0 {
+		return
+	}
+	s := e.session
+	reveal := s.storedReveal()
+	n := min(len(reveal), (over+macLen-1)/macLen*macLen)
+	s.reveal = append(s.reveal[:0], reveal[n:]...)
+	if over -= n; over > 0 {
+		s.skipped.remove(0, min(len(s.skipped), (over+storedSkippedLen-1)/storedSkippedLen))
+	}
+}
+
+// storedReveal returns the MAC keys that are stored.
+func (s *session) storedReveal() []byte {
+	return s.reveal[max(0, len(s.reveal)-maxStoredReveal):]
+}
 
 // AppendSession appends the engine's session with its secrets. The caller has to encrypt it
 // before storing it. Without a session the error is ErrNoSession. Key exchanges are not
@@ -75,7 +111,7 @@ func (e *Engine) AppendSession(b []byte, ahead int) ([]byte, error) {
 		b = append(append(b, k.keys.enc[:]...), k.keys.extra[:]...)
 		b = appendLong(b, k.since.Unix())
 	}
-	return wire.AppendData(b, s.reveal[max(0, len(s.reveal)-maxStoredReveal):]), nil
+	return wire.AppendData(b, s.storedReveal()), nil
 }
 
 // ReadSession returns an engine with a session from the output of AppendSession. The result

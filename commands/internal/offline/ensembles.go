@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -73,11 +74,18 @@ func (e *ensembleFile) mark(r *protocol.Recipient) (there bool, err error) {
 	return true, e.write(protocol.UsedMark)
 }
 
-// unmark removes the mark of an ensemble that was not used after all.
+// unmark removes the mark of an ensemble that was not used after all. Places at which the file has
+// another content now stay as they are. If it fails, an ensemble is wasted.
 func (e *ensembleFile) unmark() {
-	if e != nil && e.file != nil {
-		e.write(protocol.UnusedMark) // if this fails, an ensemble is wasted
+	if e == nil || e.file == nil {
+		return
 	}
+	e.places = slices.DeleteFunc(e.places, func(at int) bool {
+		there := make([]byte, len(protocol.UsedMark))
+		_, err := e.file.ReadAt(there, int64(at))
+		return err != nil || string(there) != protocol.UsedMark
+	})
+	e.write(protocol.UnusedMark)
 }
 
 func (e *ensembleFile) write(mark string) error {

@@ -36,6 +36,9 @@ type Config struct {
 	Timeout              time.Duration // how long to wait for another process; 0: forever
 }
 
+// The keyfile takes every store: this does not compile otherwise.
+const _ uint = keyfile.MaxOffline - protocol.MaxLen
+
 // Apply sets the fields that the flags of a stream determine.
 func (c *Config) Apply(o *options.Options) {
 	c.Account, c.PeerAccount = o.Account, o.PeerAccount

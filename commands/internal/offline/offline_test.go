@@ -323,6 +323,22 @@ func TestAnEnsembleIsUnusedAgainWhereNothingWasSent(t *testing.T) {
 	if there, err := openEnsembles(path).mark(valid[0]); there || err != nil {
 		t.Errorf("an ensemble that another process has taken is there: %v", err)
 	}
+	// What is no mark any more is not overwritten.
+	other := file(t, ensembles)
+	e = openEnsembles(other)
+	if there, err := e.mark(valid[0]); !there || err != nil {
+		t.Fatalf("%v, %v", there, err)
+	}
+	for _, now := range []string{strings.Repeat("my own text ", 200), "short", ""} {
+		if err := os.WriteFile(other, []byte(now), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e.unmark()
+		if after, _ := os.ReadFile(other); string(after) != now {
+			t.Errorf("of %.20q it makes %.20q", now, after)
+		}
+	}
+	e.close()
 	for _, path := range []string{os.DevNull, filepath.Join(t.TempDir(), "nothing"), t.TempDir()} {
 		if openEnsembles(path) != nil {
 			t.Errorf("%s can be marked", path)
