@@ -39,7 +39,7 @@ func inForeground() bool {
 
 // Sweep ends the processes that COMMAND has left behind. It is for a transport, whose leftover
 // processes are useless after the end; an application may have started processes that are meant
-// to stay.
+// to stay. In the foreground they cannot be told from the other processes of our group, and stay.
 func (c *Command) Sweep() {
 	if c.group {
 		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGTERM)

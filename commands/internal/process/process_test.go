@@ -4,6 +4,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -114,6 +115,27 @@ func TestOutputEndsThoughAnApplicationLeavesAProcessBehind(t *testing.T) {
 		t.Errorf("it took %v", waited)
 	}
 	c.Sweep()
+}
+
+func TestProcessesThatATransportLeavesBehindAreEnded(t *testing.T) {
+	c := start(t, "sleep 600 & echo $!; exec cat >/dev/null")
+	if !c.group {
+		t.Skip("in the foreground of a terminal they stay")
+	}
+	var left int
+	if _, err := fmt.Fscan(c.Out, &left); err != nil {
+		t.Fatal(err)
+	}
+	c.Leave(Patience)
+	if err := syscall.Kill(left, 0); err != nil {
+		t.Fatalf("it is gone already: %v", err)
+	}
+	c.Sweep()
+	// Its output ends with its last process.
+	_ = c.Out.SetReadDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.Copy(io.Discard, c.Out); err != nil {
+		t.Errorf("it goes on: %v", err)
+	}
 }
 
 func TestACommandIsLetAloneAsLongAsItTakesWhatIsLeft(t *testing.T) {

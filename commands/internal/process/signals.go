@@ -61,7 +61,9 @@ func (w *SignalWatch) ignores(s os.Signal) bool {
 
 // startDeaf starts a process that ignores the signals a terminal sends. They
 // are ignored here too for the moment it takes: that is how a process
-// inherits it. Then all watches of this process catch them again.
+// inherits it. Then all watches of this process catch them again. A signal
+// that comes in that moment is lost, and the person has to press Ctrl-C again:
+// Go has no other way to start a process that ignores a signal.
 func startDeaf(start func() error) error {
 	watching.Lock()
 	defer watching.Unlock()
