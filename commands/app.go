@@ -19,6 +19,7 @@ import (
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/files"
 	"otrpipe/commands/internal/process"
 	"otrpipe/commands/internal/terminal"
 )
@@ -47,8 +48,9 @@ func Run(args []string, closedStreams uint, stdin, stdout, stderr *os.File) int 
 	if err == nil {
 		err = app.Run(ordered)
 	}
-	if err == nil {
-		err = app.Writer.(*answerWriter).err
+	// A command that adds nothing to an error of its output may return the error as it came.
+	if unwritten := app.Writer.(*answerWriter).err; unwritten != nil && (err == nil || err == unwritten) {
+		err = files.OutputError(unwritten)
 	}
 	return finish(s, err)
 }

@@ -37,6 +37,15 @@ func unwritables(t *testing.T) []unwritable {
 	return all
 }
 
+func TestACommandThatChangesNothingSaysWhyItsOutputIsNotWritten(t *testing.T) {
+	for _, out := range unwritables(t) {
+		p := newPerson(t, "default")
+		for _, args := range [][]string{{"fingerprint"}, {"keys", "list", "--json"}, {"--help"}, {"completion", "bash"}, {"toolkit", "mackey", "00112233445566778899aabbccddeeff"}} {
+			p.writing(out.file, "", args...).is(out.code).says("^otrpipe: " + out.says + "$")
+		}
+	}
+}
+
 // Keys that were made stay, and the user is told so: the command cannot be repeated.
 func TestAnIdentityWhoseKeysCannotBePrintedIsThereAndTheUserIsTold(t *testing.T) {
 	libotr := newPerson(t, "default").run("keys", "export", "--format", "libotr").is(exit.OK).out
