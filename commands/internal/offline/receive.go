@@ -283,7 +283,7 @@ func (r *reading) explain(err error) error {
 		return exit.Errorf(exit.Failure, "the message is for another identity, home or machine").
 			WithHint("choose the identity with -i NAME")
 	case errors.Is(err, protocol.ErrNothing):
-		return exit.Errorf(exit.Broken, "no message for somebody who was away in the input")
+		return exit.Errorf(exit.Broken, "the input contains no message for somebody who was away")
 	case errors.Is(err, protocol.ErrOther):
 		return exit.Errorf(exit.Failure, "the input has another message too, which was not read").
 			WithHint("each goes into a file and a run of otrpipe decrypt-stream of its own")
