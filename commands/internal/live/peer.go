@@ -3,6 +3,7 @@ package live
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"otrpipe/commands/internal/control"
@@ -178,6 +179,10 @@ func (s *Session) announce(secure otr.Secure) {
 		s.Advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
 	case trust.New:
 		s.Note("secure with %s (%s), OTRv%d key %v", s.contactName(), standing, secure.Version, secure.Fingerprint)
+		if others := s.keeper.Namesakes(secure.Fingerprint); len(others) > 0 {
+			s.Warn("this key is also on file for %s", terminal.Visible(strings.Join(others, ", ")))
+			s.Advise("if it is not the key of %s: otrpipe contacts remove %s", s.contactName(), exit.ShellWord(s.options.Contact))
+		}
 	default:
 		s.Note("secure with %s, OTRv%d (%s)", s.contactName(), secure.Version, standing)
 		s.Detail("the key is %v", secure.Fingerprint)

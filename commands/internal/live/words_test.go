@@ -204,7 +204,8 @@ func TestASessionIsCalledSecureOnceItsKeyHasBeenStored(t *testing.T) {
 		known, full bool
 		says        string // after the key has been stored or refused
 	}{
-		"a first key":                     {says: "secure with bob (new), OTRv3 key " + met.Fingerprint.String()},
+		"a first key": {says: "secure with bob (new), OTRv3 key " + met.Fingerprint.String() +
+			"\notrpipe: this key is also on file for carol\notrpipe: hint: if it is not the key of bob: otrpipe contacts remove bob"},
 		"a first key that is not stored":  {full: true},
 		"a stored key":                    {known: true, says: "secure with bob, OTRv3 (known)"},
 		"a stored key that is not stored": {known: true, full: true, says: "secure with bob, OTRv3 (known)\notrpipe: what is on file about the key of bob cannot be updated"},

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"strings"
 	"time"
 
 	"otrpipe/commands/internal/events"
@@ -162,6 +163,10 @@ func (c *Config) meet(p peer, doing string) error {
 		c.Advise("--contact NAME remembers the key for the next time, --expect FINGERPRINT takes one key only")
 	case trust.New:
 		c.Note("%s %s, OTRv4 key %v (%s)", doing, name, p.fingerprint, v.Standing)
+		if others := keeper.Namesakes(p.fingerprint); len(others) > 0 {
+			c.Warn("this key is also on file for %s", terminal.Visible(strings.Join(others, ", ")))
+			c.Advise("if it is not the key of %s: otrpipe contacts remove %s", name, exit.ShellWord(c.Trust.Contact))
+		}
 	default:
 		if name == "" {
 			name = "the expected key"

@@ -167,6 +167,24 @@ func (k *Keeper) By() By {
 	return k.by
 }
 
+// Namesakes returns the other contacts for which the key is on file too. If it is the first key of
+// our contact, one of them may be at the other end in our contact's place.
+func (k *Keeper) Namesakes(f keys.Fingerprint) (names []string) {
+	if k.cfg.Contact == "" {
+		return nil
+	}
+	all, err := k.cfg.Home.Contacts()
+	if err != nil {
+		return nil // Meet has reported the error
+	}
+	for _, contact := range all {
+		if _, known := contact.Key(f); known && contact.Name != k.cfg.Contact {
+			names = append(names, contact.Name)
+		}
+	}
+	return names
+}
+
 // SessionEnded records the end of the session. A key that was new in it is known in the next
 // one.
 func (k *Keeper) SessionEnded() { k.first = keys.Fingerprint{} }

@@ -115,6 +115,21 @@ func TestAKeyIsRememberedOnlyForAContact(t *testing.T) {
 	}
 }
 
+func TestOtherContactsWithTheSameKeyAreNamed(t *testing.T) {
+	key, other := mustParse(t, someKey), mustParse(t, otherKey)
+	home := keyfile.Open(filepath.Join(t.TempDir(), "home"))
+	for name, key := range map[string]keys.Fingerprint{"alice": key, "bob": key, "carol": key, "dave": other} {
+		if err := home.RememberKey(name, key, keyfile.Seen, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for contact, want := range map[string]string{"bob": "alice carol", "dave": "alice bob carol", "erin": "alice bob carol", "": ""} {
+		if got := strings.Join(NewKeeper(Config{Home: home, Contact: contact}).Namesakes(key), " "); got != want {
+			t.Errorf("besides %q: %q; want %q", contact, got, want)
+		}
+	}
+}
+
 // key4 is a fingerprint of version 4 made of one digit.
 func key4(t *testing.T, digit string) keys.Fingerprint {
 	t.Helper()
