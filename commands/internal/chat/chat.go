@@ -128,25 +128,10 @@ func (h *Chat) Changed(now live.Snapshot) {
 	}
 }
 
-// restoreTime is how long the terminal may take to show the last of the output before the process
-// ends. A terminal that is stopped takes none.
-const restoreTime = 500 * time.Millisecond
-
 // Restore puts the terminal back into its original state. It is for live.Config.
 func (h *Chat) Restore() {
-	console := h.console.Load()
-	if console == nil {
-		return
-	}
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
+	if console := h.console.Load(); console != nil {
 		console.Close()
-	}()
-	select {
-	case <-closed:
-	case <-time.After(restoreTime):
-		console.RestoreMode()
 	}
 }
 

@@ -167,6 +167,8 @@ type scene struct {
 
 	seenMu sync.Mutex
 	seen   []byte // on the terminal
+	last   string // guarded by seenMu: the text after which the terminal takes no more; "": it does
+	still  chan struct{}
 }
 
 func fingerprint(digit string) keys.Fingerprint {
@@ -193,7 +195,7 @@ func newSceneOf(t *testing.T, cfg Config, set ...func(*fakeSession)) *scene {
 	if err := pty.Setsize(person, &pty.Winsize{Cols: 200, Rows: 50}); err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{t: t, person: person, left: make(chan error, 1), fakeSession: &fakeSession{
+	s := &scene{t: t, person: person, still: make(chan struct{}), left: make(chan error, 1), fakeSession: &fakeSession{
 		fails: map[string]error{}, show: make(chan func(string), 1), stopped: make(chan struct{}), ends: make(chan error, 1),
 	}}
 	for _, set := range set {
@@ -224,7 +226,11 @@ func newSceneOf(t *testing.T, cfg Config, set ...func(*fakeSession)) *scene {
 			n, err := person.Read(buf)
 			s.seenMu.Lock()
 			s.seen = append(s.seen, buf[:n]...)
+			still := s.last != "" && bytes.Contains(s.seen, []byte(s.last))
 			s.seenMu.Unlock()
+			if still {
+				<-s.still
+			}
 			if err != nil {
 				return
 			}
@@ -629,6 +635,43 @@ func TestATerminalThatTakesNoOutputDoesNotKeepTheProcess(t *testing.T) {
 	<-shown
 	h.Restore()
 	program.Close()
+}
+
+// TestATerminalThatTakesNoOutputHoldsNeitherTheSessionNorASignalUp changes the session, as its
+// owner does, and then ends it by a signal.
+func TestATerminalThatTakesNoOutputHoldsNeitherTheSessionNorASignalUp(t *testing.T) {
+	s := newScene(t, "bob")
+	show := <-s.show
+	s.trusted(fingerprint("b"), trust.Verified)
+	s.sees("[bob verified]")
+	s.seenMu.Lock()
+	s.last = "a long text"
+	s.seenMu.Unlock()
+	t.Cleanup(func() { close(s.still) })
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		show(strings.Repeat("a long text\n", 20000))
+	}()
+	s.sees("a long text") // and the rest is being written
+	changed := make(chan struct{})
+	go func() {
+		defer close(changed)
+		s.trusted(fingerprint("b"), trust.Known)
+		s.trusted(fingerprint("b"), trust.Verified)
+	}()
+	select {
+	case <-changed:
+	case <-time.After(patience):
+		t.Fatal("the session waits for the terminal")
+	}
+	s.Signal(syscall.SIGTERM)
+	_ = s.leaves()
+	select {
+	case <-shown:
+		t.Error("the terminal has taken everything")
+	default:
+	}
 }
 
 func TestAChatThatIsNotToStayLeavesWithTheTransport(t *testing.T) {

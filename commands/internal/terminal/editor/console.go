@@ -50,6 +50,7 @@ type Console struct {
 	decoder decoder // owned by the reading goroutine
 
 	mu      sync.Mutex
+	output  output
 	prompt  string
 	line    line
 	history history
@@ -60,6 +61,7 @@ type Console struct {
 	width   int
 	height  int
 	closed  bool
+	closing sync.Once // by which every Close waits for the first one
 	past    past
 	told    bool // the user knows that something unreadable was entered in this line or secret
 	screen  int  // incremented when the rows above the line have moved in an unknown way
@@ -97,10 +99,13 @@ func open(in, out *os.File, charset *terminal.Charset) (*Console, error) {
 	if !c.charset.UTF8() {
 		c.decoder.charset = c.charset.NewDecoder()
 	}
+	c.output.taken = sync.NewCond(&c.mu)
 	var err error
 	if c.keys, err = terminal.TakeKeys(in); err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.measure()
 	watchTerminal(c.signals)
 	go c.heedSignals()
@@ -109,16 +114,15 @@ func open(in, out *os.File, charset *terminal.Charset) (*Console, error) {
 }
 
 // Close releases the terminal. An unfinished line stays visible. Keys that were typed but not
-// read are discarded, because they were not meant for the shell.
-func (c *Console) Close() {
+// read are discarded, because they were not meant for the shell. If the terminal takes no output,
+// Close waits only for a moment.
+func (c *Console) Close() { c.closing.Do(c.close) }
+
+func (c *Console) close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return
-	}
 	end := c.erased()
 	if c.line.text != "" && !c.away {
-		c.hold = nil
+		c.dropHold()
 		c.line.end()
 		end += c.drawn() + "\r\n"
 	}
@@ -130,12 +134,10 @@ func (c *Console) Close() {
 	signal.Stop(c.signals)
 	close(c.signals)
 	c.keys.Wake()
+	c.mu.Unlock()
+	c.awaitTaken()
 	c.keys.Restore()
 }
-
-// RestoreMode restores the terminal's original mode before the process ends, if the terminal takes
-// no output and Close therefore does not return.
-func (c *Console) RestoreMode() { c.keys.Restore() }
 
 // Paint returns text in a colour, if the terminal shows colours.
 func (c *Console) Paint(text string, attributes ...color.Attribute) string {
@@ -154,9 +156,8 @@ func (c *Console) SetPrompt(prompt string) {
 	defer c.mu.Unlock()
 	prompt = c.charset.Shown(prompt)
 	if c.prompt != prompt {
-		erased := c.erased()
 		c.prompt = prompt
-		c.put(erased + c.drawn())
+		c.redraw()
 	}
 }
 
@@ -168,21 +169,28 @@ func (c *Console) SetPrompt(prompt string) {
 func (c *Console) Hold(prompt string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	erased := c.erased()
+	c.dropHold()
 	c.hold = &hold{prompt: c.charset.Shown(prompt)}
 	if c.secret != nil {
 		c.secret.lost = true
 	}
-	c.put(erased + c.drawn())
+	c.redraw()
 }
 
 // Release shows the line again.
 func (c *Console) Release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	erased := c.erased()
-	c.hold = nil
-	c.put(erased + c.drawn())
+	c.dropHold()
+	c.redraw()
+}
+
+// dropHold forgets the hold and what was typed meanwhile.
+func (c *Console) dropHold() {
+	if c.hold != nil {
+		clear(c.hold.typed)
+		c.hold = nil
+	}
 }
 
 // isLost reports whether the console is on hold or has been since the secret was asked for.
@@ -268,6 +276,7 @@ func (c *Console) print(lines []*message) {
 		}
 	}
 	c.put(b.String() + c.drawn())
+	c.awaitRoom()
 }
 
 // ReadLine returns the next line, without adding it to the history. A pasted text is one line
@@ -368,10 +377,7 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 	case keyYank:
 		fits = l.yank()
 	case keyClear:
-		c.put("\x1b[H\x1b[2J")
-		c.screen++
-		c.picture = picture{}
-		c.shown = false
+		c.clearScreen()
 	case keyUp:
 		c.history.older(l)
 	case keyDown:
@@ -389,6 +395,17 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 // that asks a question is expected to leave then. It must be called before ReadLine.
 func (c *Console) Question() { c.question = true }
 
+// clearScreen clears the screen, unless the terminal takes no output.
+func (c *Console) clearScreen() {
+	if c.output.unwritten > maxUnwritten {
+		return
+	}
+	c.put("\x1b[H\x1b[2J")
+	c.screen++
+	c.picture = picture{}
+	c.shown = false
+}
+
 // Complete makes the Tab key complete the line. candidates returns the possible continuations of
 // the text before the cursor. Complete must be called before ReadLine.
 func (c *Console) Complete(candidates func(before string) []string) { c.complete = candidates }
@@ -401,7 +418,7 @@ func (c *Console) completeLine() (fits bool) {
 	}
 	all := c.complete(l.text[:l.pos])
 	if len(all) == 0 {
-		c.put("\a")
+		c.putUnlessFull("\a")
 		return true
 	}
 	common := all[0]
@@ -413,7 +430,7 @@ func (c *Console) completeLine() (fits bool) {
 		common = common[:n]
 	}
 	if common == "" {
-		c.put("\a")
+		c.putUnlessFull("\a")
 	}
 	return l.insert(strings.ToValidUTF8(common, ""))
 }
@@ -433,8 +450,11 @@ func (c *Console) tellUnreadable(k key) {
 	c.complain(what + " is not " + c.charset.String() + ", so it was left out. LC_ALL, LC_CTYPE or LANG must say what the terminal uses.")
 }
 
-// complain prints an error above the line.
+// complain prints an error above the line, unless the terminal takes no output.
 func (c *Console) complain(text string) {
+	if c.output.unwritten > maxUnwritten {
+		return
+	}
 	c.screen++ // the text may take more than one row
 	c.put("\a" + c.erased() + c.Paint(text, color.FgYellow) + "\r\n" + c.drawn())
 }
@@ -444,7 +464,7 @@ func (c *Console) Bell() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed && !c.away {
-		c.put("\a")
+		c.putUnlessFull("\a")
 	}
 }
 
@@ -494,9 +514,8 @@ func (c *Console) ReadSecret(prompt string) ([]byte, error) {
 func (c *Console) setSecret(s *secret) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	erased := c.erased()
 	c.secret, c.told = s, false
-	c.put(erased + c.drawn())
+	c.redraw()
 }
 
 // press applies a key to a secret. When the secret moves to a larger buffer, the old one is
@@ -614,8 +633,9 @@ func (c *Console) suspend() {
 	}
 	c.put(c.erased() + "\x1b[?2004l")
 	c.away = true
-	c.keys.Restore()
 	c.mu.Unlock()
+	c.awaitTaken()
+	c.keys.Restore()
 	select {
 	case <-c.resumed: // left over from an earlier stop
 	default:
@@ -675,6 +695,9 @@ func (c *Console) heedSignals() {
 // screen are out of reach and may reappear whenever the screen grows, so from then on the whole
 // screen is redrawn.
 func (c *Console) resize() {
+	if c.output.resized = c.output.isBusy(); c.output.resized {
+		return // until the terminal has taken what was drawn for the former size
+	}
 	c.measure()
 	c.screen++
 	if c.shown && c.picture.height(c.width) > c.height {
@@ -704,7 +727,14 @@ func (c *Console) show() {
 	c.redraw()
 }
 
-func (c *Console) redraw() { c.put(c.erased() + c.drawn()) }
+// redraw draws the line anew, as soon as the terminal has taken what was drawn before.
+func (c *Console) redraw() {
+	if c.output.isBusy() {
+		c.output.stale = true
+		return
+	}
+	c.put(c.erased() + c.drawn())
+}
 
 // erased returns the sequences that erase the line, and drawn those that draw it.
 func (c *Console) erased() string {
@@ -719,6 +749,7 @@ func (c *Console) erased() string {
 }
 
 func (c *Console) drawn() string {
+	c.output.stale = false
 	if c.closed || c.away {
 		return ""
 	}
@@ -738,6 +769,3 @@ func (c *Console) paint() picture {
 	}
 	return paint(cells(prompt), shown(text, c.charset), len(cells(text[:pos])), c.width)
 }
-
-// put writes to the terminal. Reading keys notices when the terminal is gone.
-func (c *Console) put(s string) { _, _ = io.WriteString(c.out, c.charset.Encode(s)) }

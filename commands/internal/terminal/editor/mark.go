@@ -40,6 +40,7 @@ func (c *Console) Set(m *Mark, mark, fallback string, attributes ...color.Attrib
 	column := widthOf(m.message.line[:m.column])
 	c.put(c.erased() + fmt.Sprintf("\x1b[%dA\r", up) + right(column) + m.message.line[m.column].text +
 		fmt.Sprintf("\r\x1b[%dB", up) + c.drawn())
+	c.awaitRoom()
 	return true
 }
 
