@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -91,11 +90,13 @@ type Chat struct {
 	// compared is the peer's key that was last shown for comparison. Only the goroutine that
 	// listens uses it.
 	compared keys.Fingerprint
-
-	shownMu sync.Mutex
-	// shown is the session that the prompt shows; guarded by shownMu. A line goes to that
-	// session only.
-	shown stream.SessionID
+	// entered is the line that was entered last. Only the goroutine that listens uses it.
+	entered editor.Entered
+	// refusal is the latest refusal to ask for a secret. Only the goroutine that listens uses it.
+	refusal *refusal
+	// lastPeer is the key of the peer of the present session, or else of the last one. It belongs
+	// to the session's owner.
+	lastPeer keys.Fingerprint
 
 	texts texts // guards itself
 	// warned says that the warning about unencrypted text was shown. Only the goroutine that
@@ -105,21 +106,44 @@ type Chat struct {
 
 // New returns a chat.
 func New(cfg Config) *Chat {
-	return &Chat{cfg: cfg, held: make(chan string, 1), later: make(chan func(), maxLater)}
+	return &Chat{cfg: cfg, refusal: new(refusal), held: make(chan string, 1), later: make(chan func(), maxLater)}
 }
 
 // maxLater bounds the display work that waits while the terminal takes no output, as after
 // Ctrl-S. Anything beyond it is left out.
 const maxLater = 256
 
+// A recipient is to whom a line goes.
+type recipient struct {
+	session stream.SessionID // zero: there is no session, and the line goes to nobody
+	// peer is the key of the session's peer, or of the last session's; zero: there was none.
+	peer keys.Fingerprint
+}
+
+// recipient returns the recipient that the prompt showed when the last line was entered. A line
+// goes to that session or to none.
+func (h *Chat) recipient() recipient {
+	to, _ := h.entered.To.(recipient)
+	return to
+}
+
+// changesPeer reports whether the prompt showed the peer of an earlier session, with another key,
+// when the last line was begun. A person who does not look up would send them the rest.
+func (h *Chat) changesPeer() bool {
+	begun, _ := h.entered.BegunTo.(recipient)
+	var none keys.Fingerprint
+	now := h.recipient().peer
+	return begun.peer != none && now != none && begun.peer != now
+}
+
 // Changed updates the prompt to the state of the session. It is for live.Config.
 func (h *Chat) Changed(now live.Snapshot) {
 	if console := h.console.Load(); console != nil {
 		s := h.standingOf(now)
-		h.shownMu.Lock()
-		h.shown = now.Session
-		h.shownMu.Unlock()
-		console.SetPrompt(console.Paint(s.prompt(), s.colour()) + " ")
+		if s.encrypted {
+			h.lastPeer = now.Fingerprint
+		}
+		console.Address(console.Paint(s.prompt(), s.colour())+" ", recipient{now.Session, h.lastPeer})
 		h.holdUntilConnected(s)
 		if s.encrypted {
 			h.texts.meetPeer()
@@ -206,11 +230,14 @@ func (h *Chat) soon(show func()) {
 // listen handles the lines that the person enters, until the console is closed.
 func (h *Chat) listen() {
 	for {
-		line, err := h.console.Load().ReadLine()
+		line, err := h.console.Load().ReadEntered()
 		switch {
 		case errors.Is(err, editor.ErrHeld):
+			if h.asksForSecret(readEntry(line.Text).command) {
+				h.refusal = &refusal{at: time.Now()}
+			}
 			select {
-			case h.held <- line:
+			case h.held <- line.Text:
 			default: // they have pressed Enter more than once
 			}
 		case errors.Is(err, editor.ErrInterrupted):
@@ -226,13 +253,6 @@ func (h *Chat) listen() {
 			h.enter(line)
 		}
 	}
-}
-
-// addressed returns the session that the prompt shows.
-func (h *Chat) addressed() stream.SessionID {
-	h.shownMu.Lock()
-	defer h.shownMu.Unlock()
-	return h.shown
 }
 
 // message shows a text after a lead, above the line being edited.

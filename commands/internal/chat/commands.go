@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -28,13 +31,19 @@ type slash struct {
 	do       func(h *Chat, argument string)
 }
 
+// The commands that ask for a secret.
+const (
+	smpCommand    = "/smp"
+	answerCommand = "/answer"
+)
+
 // slashes returns all commands, in the order of /help. It is a function because /help itself is
 // one of them.
 func slashes() []slash {
 	return []slash{
 		{"/me", "ACTION", "say what you do: /me waves is shown as * bob waves", (*Chat).act},
-		{"/smp", "[QUESTION]", "compare a secret, which is asked for and not shown; QUESTION is shown to the other end", (*Chat).startSMP},
-		{"/answer", "", "answer the other end's question, or compare the secret that it wants to compare", (*Chat).answerSMP},
+		{smpCommand, "[QUESTION]", "compare a secret, which is asked for and not shown; QUESTION is shown to the other end", (*Chat).startSMP},
+		{answerCommand, "", "answer the other end's question, or compare the secret that it wants to compare", (*Chat).answerSMP},
 		{"/abort", "", "abort that comparison", (*Chat).abort},
 		{"/fingerprint", "", "the fingerprints of both ends' keys, to be read to each other", (*Chat).fingerprints},
 		{"/trust", "", "the fingerprints were compared and are the same: the key is verified", (*Chat).trustPeer},
@@ -88,12 +97,18 @@ func (e entry) find(suggest func(string, []string) string) (slash, error) {
 }
 
 // enter sends a line, or runs it as a command.
-func (h *Chat) enter(line string) {
+func (h *Chat) enter(entered editor.Entered) {
+	h.entered = entered
+	line := entered.Text
 	if strings.TrimSpace(line) == "" {
 		return
 	}
 	h.reconsider()
 	e := readEntry(line)
+	if e.command == "" && h.refusal.isUnread(entered.Begun) {
+		h.refuse(errBlindSecret)
+		return
+	}
 	if !h.hasSecret(e) {
 		h.console.Load().Remember(line)
 	}
@@ -104,6 +119,9 @@ func (h *Chat) enter(line string) {
 	s, err := e.find(h.cfg.Suggest)
 	if err != nil {
 		h.refuse(err)
+		if h.asksForSecret(e.command) {
+			h.expectBlindSecret()
+		}
 		return
 	}
 	s.do(h, e.argument)
@@ -112,11 +130,74 @@ func (h *Chat) enter(line string) {
 // hasSecret reports whether a line may contain the secret. It must not come back with Up. The
 // argument of /answer, misspelled or not, may well be the secret.
 func (h *Chat) hasSecret(e entry) bool {
-	const answer = "/answer"
-	if e.command == "" || e.argument == "" {
+	return e.command != "" && e.argument != "" && h.meantCommand(e.command) == answerCommand
+}
+
+// asksForSecret reports whether a person who enters a command, misspelled or not, may expect to be
+// asked for a secret next. A command that resembles none may be any.
+func (h *Chat) asksForSecret(command string) bool {
+	if command == "" {
 		return false
 	}
-	return e.command == answer || h.cfg.Suggest(e.command, Commands()) == answer
+	switch h.meantCommand(command) {
+	case smpCommand, answerCommand, "":
+		return true
+	}
+	return false
+}
+
+// meantCommand returns the command that a person means who enters command; "" if none is like it.
+func (h *Chat) meantCommand(command string) string {
+	if slices.Contains(Commands(), command) {
+		return command
+	}
+	return h.cfg.Suggest(command, Commands())
+}
+
+// readingTime is how long a person may take to see that they are not asked for a secret.
+const readingTime = 2 * time.Second
+
+// errBlindSecret refuses a text that may be a secret.
+var errBlindSecret error = exit.Errorf(exit.Failure, "that is not sent: no secret was asked for, and you may have typed it as one").
+	WithHint("if it was meant as a message, type it again")
+
+// A refusal is the time when a person could see that a command does not ask for the secret that
+// they may have begun to type.
+type refusal struct {
+	shown chan struct{} // closed when the refusal is on the screen; nil: it needs not be
+	at    time.Time     // when that was
+}
+
+// isUnread reports whether a line was begun before the person could read the refusal.
+func (r *refusal) isUnread(begun time.Time) bool {
+	if r.shown != nil {
+		select {
+		case <-r.shown:
+		default:
+			return true
+		}
+	}
+	return begun.Before(r.at.Add(readingTime))
+}
+
+// refuseSecret is refuse for a command that asks for a secret.
+func (h *Chat) refuseSecret(err error) {
+	h.refuse(err)
+	h.expectBlindSecret()
+}
+
+// expectBlindSecret keeps what was typed before the person could read the last message from being
+// sent as a text.
+func (h *Chat) expectBlindSecret() {
+	shown := make(chan struct{})
+	r := &refusal{shown: shown}
+	h.refusal = r
+	go func() {
+		defer close(shown)
+		h.answers.Flush(math.MaxInt64)
+		h.console.Load().Sync()
+		r.at = time.Now()
+	}()
 }
 
 // refuse tells the person why something cannot be done, and what they can do instead.
@@ -172,16 +253,18 @@ func (h *Chat) startSMP(text string) {
 	asked := h.asked()
 	switch {
 	case !h.standing().encrypted:
-		h.refuse(live.ErrUnencrypted)
+		h.refuseSecret(live.ErrUnencrypted)
 	case asked != nil && text != "":
-		h.refuse(exit.Errorf(exit.Failure, "%s waits for an answer", name).WithHint("/answer gives it, /abort refuses it"))
+		h.refuseSecret(exit.Errorf(exit.Failure, "%s waits for an answer", name).WithHint("/answer gives it, /abort refuses it"))
 	case asked != nil:
 		h.answerSMP("")
+	case text != "" && h.changesPeer():
+		h.refuseSecret(errOtherPeer)
 	case text == "":
 		h.compare("Secret to compare with "+name+"'s", "")
 	default:
 		if err := h.cfg.CheckQuestion(text); err != nil {
-			h.refuse(err)
+			h.refuseSecret(err)
 			return
 		}
 		h.message(h.cfg.Program+": "+name+" will be asked: ", text)
@@ -194,9 +277,9 @@ func (h *Chat) answerSMP(string) {
 	asked, name := h.asked(), h.standing().who
 	switch {
 	case !h.standing().encrypted:
-		h.refuse(live.ErrUnencrypted)
+		h.refuseSecret(live.ErrUnencrypted)
 	case asked == nil:
-		h.refuse(exit.Errorf(exit.Failure, "%s has asked nothing", name).WithHint("/smp [QUESTION] asks"))
+		h.refuseSecret(exit.Errorf(exit.Failure, "%s has asked nothing", name).WithHint("/smp [QUESTION] asks"))
 	case *asked == "":
 		h.compare("Secret to compare with "+name+"'s", "")
 	default:
@@ -224,7 +307,7 @@ func (h *Chat) compare(prompt, question string) {
 		return
 	case err != nil:
 		return
-	case !h.inSession(now):
+	case !h.inSession(now), now.Session != h.recipient().session:
 		clear(secret)
 		h.refuse(errors.New("meanwhile the session has ended; nothing was compared"))
 		return

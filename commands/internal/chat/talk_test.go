@@ -48,6 +48,9 @@ type fakeSession struct {
 	stopped chan struct{}
 	ends    chan error // the next one is how the connection ends
 	changed func(live.Snapshot)
+	sentIn  []stream.SessionID // the sessions that the texts were sent in
+	// onReview, unless nil, is called when the session is reviewed.
+	onReview func()
 	// dials, unless nil, is what the next connections wait for.
 	dials chan struct{}
 }
@@ -116,10 +119,11 @@ func (s *fakeSession) Status() *control.Status { return &control.Status{Session:
 func (s *fakeSession) Running() bool           { return s.did("running") == nil }
 func (s *fakeSession) TransportStatus() string { return ": it was a test" }
 
-func (s *fakeSession) Send(_ stream.SessionID, text string) (int64, error) {
+func (s *fakeSession) Send(in stream.SessionID, text string) (int64, error) {
 	err := s.did("send " + text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sentIn = append(s.sentIn, in)
 	if err == nil {
 		s.sent++
 	}
@@ -132,10 +136,15 @@ func (s *fakeSession) CompareSecret(_ context.Context, r *control.SMP) error {
 
 func (s *fakeSession) AbortSMP() error                       { return s.did("abort") }
 func (s *fakeSession) MarkVerified(f keys.Fingerprint) error { return s.did("verified " + f.Hex()) }
-func (s *fakeSession) Review()                               { _ = s.did("review") }
-func (s *fakeSession) Refresh(context.Context) error         { return s.did("refresh") }
-func (s *fakeSession) Query() error                          { return s.did("query") }
-func (s *fakeSession) End() error                            { return s.did("end") }
+func (s *fakeSession) Review() {
+	_ = s.did("review")
+	if s.onReview != nil {
+		s.onReview()
+	}
+}
+func (s *fakeSession) Refresh(context.Context) error { return s.did("refresh") }
+func (s *fakeSession) Query() error                  { return s.did("query") }
+func (s *fakeSession) End() error                    { return s.did("end") }
 
 func (s *fakeSession) Stop(cause error, reason string) {
 	_ = s.did("stop " + reason)
@@ -542,12 +551,149 @@ func TestASecretBehindACommandDoesNotComeBackWithUp(t *testing.T) {
 	<-s.show
 	s.trusted(fingerprint("b"), trust.Verified)
 	for _, line := range []string{"/answer sesame", "/ansewr sesame"} {
-		s.enters("before")
-		s.hears("send before")
+		s.enters("/me waves")
+		s.hears("send /me waves")
 		s.enters(line)
 		s.enters("\x1b[A")
-		s.hears("send before")
+		s.hears("send /me waves")
 	}
+}
+
+// sendsNothing checks that no text was sent since the last call that was heard.
+func (s *scene) sendsNothing() {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, call := range s.calls {
+		if strings.HasPrefix(call, "send") {
+			s.t.Errorf("it is asked: %s", call)
+		}
+	}
+}
+
+// TestASecretBehindACommandThatDoesNotAskForItIsNoText types the secret without looking at what
+// the command has answered.
+func TestASecretBehindACommandThatDoesNotAskForItIsNoText(t *testing.T) {
+	for _, command := range []string{"/answer", "/ansewr", "/a", "/answer sesame", "/smp a bad question"} {
+		s := newScene(t, "bob")
+		<-s.show
+		s.trusted(fingerprint("b"), trust.Verified)
+		s.sees("[bob verified]")
+		s.enters(command + "\rsesame") // at once
+		s.sees("that is not sent: no secret was asked for")
+		s.enters("sesame") // a moment later
+		s.sees("that is not sent: no secret was asked for")
+		s.enters("\x1b[A") // it does not come back
+		s.sendsNothing()
+		s.enters("/help") // a command needs no waiting
+		s.sees("send a text that begins with /")
+	}
+	s := newScene(t, "bob")
+	<-s.show
+	s.trusted(fingerprint("b"), trust.Verified)
+	s.sees("[bob verified]")
+	s.enters("/hlep\rhello")
+	s.sees("did you mean /help?")
+	s.hears("send hello")
+	s.enters("/answer")
+	s.sees("bob has asked nothing")
+	time.Sleep(readingTime + 100*time.Millisecond)
+	s.enters("I see")
+	s.hears("send I see")
+}
+
+// TestASecretIsNoTextBeforeTheRefusalIsOnTheScreen types the secret while the terminal takes no
+// output, so that the person cannot know that it was not asked for.
+func TestASecretIsNoTextBeforeTheRefusalIsOnTheScreen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: waits three seconds for a person to read")
+	}
+	s := newScene(t, "bob")
+	show := <-s.show
+	s.trusted(fingerprint("b"), trust.Verified)
+	s.sees("[bob verified]")
+	s.seenMu.Lock()
+	s.last = "a long text"
+	s.seenMu.Unlock()
+	go show(strings.Repeat("a long text\n", 20000))
+	s.sees("a long text")
+	s.enters("/answer")
+	s.hears("review")
+	time.Sleep(readingTime + time.Second)
+	s.enters("sesame")
+	s.hears("review")
+	close(s.still)
+	s.sees("bob has asked nothing")
+	s.sees("that is not sent: no secret was asked for")
+	s.sendsNothing()
+}
+
+// TestALineGoesToTheSessionThatThePromptShowed begins another session between Enter and the
+// sending.
+func TestALineGoesToTheSessionThatThePromptShowed(t *testing.T) {
+	session := func(n uint64) live.Snapshot {
+		return live.Snapshot{Connected: true, Trusted: true, Session: sessionID(n), Fingerprint: fingerprint("b"), Peer: &events.Peer{Version: 3}}
+	}
+	s := newScene(t, "bob")
+	<-s.show
+	s.change(func(now *live.Snapshot) { *now = session(1) })
+	s.sees("[bob new]")
+	s.onReview = func() { s.change(func(now *live.Snapshot) { *now = session(2) }) }
+	s.enters("hello")
+	s.hears("send hello")
+	s.enters("/smp where did we meet?")
+	s.sees("(it is not shown):")
+	s.mu.Lock()
+	if !slices.Equal(s.sentIn, []stream.SessionID{sessionID(1)}) {
+		t.Errorf("sent in %v", s.sentIn)
+	}
+	s.mu.Unlock()
+}
+
+// TestALineThatWasBegunForAnotherPeerIsNotSent changes the peer while a line is being typed.
+func TestALineThatWasBegunForAnotherPeerIsNotSent(t *testing.T) {
+	for _, line := range []struct{ first, rest, up, call string }{
+		{"the password ", "is sesame", "the password is sesame", "send the password is sesame"},
+		{"/me tells ", "sesame", "/me tells sesame", "send /me tells sesame"},
+	} {
+		s := newScene(t, "")
+		<-s.show
+		s.person.WriteString(line.first) // before there was anybody
+		s.sees(strings.TrimSpace(line.first))
+		s.trusted(fingerprint("b"), trust.Known)
+		s.sees("[peer known] " + strings.TrimSpace(line.first))
+		s.enters(line.rest)
+		s.hears(line.call)
+
+		s.person.WriteString(line.first)
+		s.sees("[peer known] " + strings.TrimSpace(line.first))
+		s.change(func(now *live.Snapshot) { *now = live.Snapshot{Connected: true} })
+		s.sees("[peer unencrypted] " + strings.TrimSpace(line.first))
+		s.trusted(fingerprint("b"), trust.Known) // the same again
+		s.sees("[peer known] " + strings.TrimSpace(line.first))
+		s.enters(line.rest)
+		s.hears(line.call)
+
+		s.person.WriteString(line.first)
+		s.sees("[peer known] " + strings.TrimSpace(line.first))
+		s.trusted(fingerprint("c"), trust.Known)
+		s.enters(line.rest)
+		s.sees("not sent: the session is now with another key than when you began the line")
+		s.sees("Up brings the line back")
+		s.sendsNothing()
+		s.enters("\x1b[A")
+		s.hears(line.call)
+	}
+	s := newScene(t, "")
+	<-s.show
+	s.trusted(fingerprint("b"), trust.Known)
+	s.sees("[peer known]")
+	s.person.WriteString("/smp where did we ")
+	s.sees("/smp where did we")
+	s.trusted(fingerprint("c"), trust.New)
+	s.sees("[peer new] /smp where did we")
+	s.enters("meet?")
+	s.sees("the session is now with another key than when you began the line")
 }
 
 func TestASessionIsBegunRefreshedAndEnded(t *testing.T) {
@@ -695,8 +841,7 @@ func TestALineThatIsCutIsToldAndNothingTypedLeavesTheChat(t *testing.T) {
 	s.person.WriteString("half a li")
 	s.sees("[bob verified] half a li")
 	s.ends <- cut
-	s.sees("[bob not connected] Enter: connect again; Ctrl-D: leave")
-	s.sees("otrpipe: the line was cut")
+	s.sees("[bob not connected] Enter: connect again; Ctrl-D: leave", "otrpipe: the line was cut")
 	s.sees("hint: look at the plug")
 	s.sees(`your last message may be lost: "will this arrive"`)
 	s.enters("ne in confidence")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fatih/color"
 
+	"otrpipe/commands/internal/exit"
 	"otrpipe/commands/internal/live"
 	"otrpipe/commands/internal/terminal"
 	"otrpipe/commands/internal/terminal/editor"
@@ -258,10 +259,17 @@ func spoken(who, text string) (lead, shown string) {
 // actionPrefix begins a text that describes what its sender does.
 const actionPrefix = "/me "
 
+// errOtherPeer refuses a line that was begun for the peer of an earlier session.
+var errOtherPeer error = exit.Errorf(exit.Failure, "the session is now with another key than when you began the line").
+	WithHint("look at the prompt; Up brings the line back, and Enter sends it")
+
 // send sends a message now or reports that it cannot; it never queues.
 func (h *Chat) send(text string) {
 	running := h.session.Running()
-	number, err := h.session.Send(h.addressed(), text)
+	number, err := int64(0), errOtherPeer
+	if !h.changesPeer() {
+		number, err = h.session.Send(h.recipient().session, text)
+	}
 	lead, shown := spoken("you", text)
 	if lead != "you:" {
 		lead = "* (you)"
@@ -275,5 +283,9 @@ func (h *Chat) send(text string) {
 	}
 	h.mark(sentText{mark: mark}, lost)
 	h.answers.Error(fmt.Sprintf("not sent: %v", live.Reword(err)))
+	if err == errOtherPeer {
+		h.answers.Hint(exit.As(err).Hint)
+		return
+	}
 	h.answers.Hint("Up brings the line back; " + h.nextSession(running))
 }

@@ -52,7 +52,12 @@ type Console struct {
 	mu      sync.Mutex
 	output  output
 	prompt  string
+	to      any // the recipient that prompt names
+	drawnTo any // the recipient that the line was drawn with last
+	shownTo any // the recipient that is on the screen
 	line    line
+	begun   time.Time // when the first character of line was typed
+	begunTo any       // shownTo at that time
 	history history
 	secret  *secret // nil: a line is edited
 	hold    *hold   // nil: typed keys go to the line or the secret
@@ -151,12 +156,16 @@ func (c *Console) Paint(text string, attributes ...color.Attribute) string {
 }
 
 // SetPrompt changes the prompt, which may be painted.
-func (c *Console) SetPrompt(prompt string) {
+func (c *Console) SetPrompt(prompt string) { c.Address(prompt, nil) }
+
+// Address is SetPrompt for a prompt that names the recipient of a line. Recipients are compared
+// with ==.
+func (c *Console) Address(prompt string, to any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	prompt = c.charset.Shown(prompt)
-	if c.prompt != prompt {
-		c.prompt = prompt
+	if c.prompt != prompt || c.to != to {
+		c.prompt, c.to = prompt, to
 		c.redraw()
 	}
 }
@@ -279,18 +288,34 @@ func (c *Console) print(lines []*message) {
 	c.awaitRoom()
 }
 
+// An Entered is a line that was entered.
+type Entered struct {
+	Text string
+	// Begun is when its first character was typed.
+	Begun time.Time
+	// BegunTo and To are the recipients that the prompt on the screen named then and when Enter
+	// was pressed; nil: none.
+	BegunTo, To any
+}
+
 // ReadLine returns the next line, without adding it to the history. A pasted text is one line
 // that contains its line ends. The error is ErrInterrupted, io.EOF if Ctrl-D was pressed on an
 // empty line, ErrHeld, ErrClosed, or the terminal's error.
 func (c *Console) ReadLine() (string, error) {
+	entered, err := c.ReadEntered()
+	return entered.Text, err
+}
+
+// ReadEntered is ReadLine for a line that is meant for somebody.
+func (c *Console) ReadEntered() (Entered, error) {
 	c.show()
 	for {
 		k, err := c.nextKey()
 		if err != nil {
-			return "", err
+			return Entered{}, err
 		}
 		c.mu.Lock()
-		press := c.press
+		press := c.pressNoting
 		if c.hold != nil {
 			press = c.hold.press
 		}
@@ -298,11 +323,22 @@ func (c *Console) ReadLine() (string, error) {
 		if len(c.decoder.unread) == 0 || done {
 			c.redraw()
 		}
+		entered := Entered{Text: text, Begun: c.begun, BegunTo: c.begunTo, To: c.shownTo}
 		c.mu.Unlock()
 		if done || err != nil {
-			return text, err
+			return entered, err
 		}
 	}
+}
+
+// pressNoting is press. It notes when a line is begun.
+func (c *Console) pressNoting(k key) (text string, done bool, err error) {
+	empty := c.line.text == ""
+	text, done, err = c.press(k)
+	if empty && c.line.text != "" {
+		c.begun, c.begunTo = time.Now(), c.shownTo
+	}
+	return text, done, err
 }
 
 // Remember adds a line to the history.
@@ -755,6 +791,12 @@ func (c *Console) drawn() string {
 	}
 	c.picture = c.paint().window(c.height)
 	c.shown = true
+	switch {
+	case c.hold != nil:
+		c.drawnTo = nil
+	case c.secret == nil:
+		c.drawnTo = c.to
+	}
 	return c.picture.draw()
 }
 

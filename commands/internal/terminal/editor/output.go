@@ -59,11 +59,12 @@ func (c *Console) writeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.output.isBusy() {
-		b := c.output.waiting
+		b, to := c.output.waiting, c.drawnTo
 		c.output.waiting = nil
 		c.mu.Unlock()
 		_, _ = c.out.Write(b)
 		c.mu.Lock()
+		c.shownTo = to
 		if c.output.unwritten -= len(b); c.output.isBusy() {
 			c.output.taken.Broadcast()
 			continue
