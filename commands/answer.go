@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 
@@ -38,9 +39,14 @@ type forTerminal interface {
 // answer prints a document as text or as JSON, as the flags ask.
 func answer(c *cli.Context, d document) error {
 	if c.Bool(flagJSON) {
-		e := json.NewEncoder(output(c))
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
 		e.SetEscapeHTML(false)
-		return e.Encode(d)
+		if err := e.Encode(d); err != nil {
+			return err
+		}
+		_, err := output(c).Write(terminal.SafeJSON(b.Bytes()))
+		return err
 	}
 	text := d.Text()
 	if laidOut, ok := d.(forTerminal); ok && terminal.Is(ioOf(c).Out) {

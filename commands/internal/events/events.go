@@ -15,6 +15,7 @@ import (
 
 	"otrpipe/commands/internal/descriptor"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
 )
 
 // A Record is one line of --events. Fields that an event does not have are
@@ -209,7 +210,7 @@ func (l *Log) Write(t time.Time, r Record) {
 	if err != nil {
 		return // strings and numbers always marshal
 	}
-	if l.queued(append(line, '\n')) {
+	if l.queued(append(terminal.SafeJSON(line), '\n')) {
 		l.report("--events: they are not read, so some are left out")
 	}
 }

@@ -21,21 +21,25 @@ func Read(in Input, keys Keys, s *terminal.IO) error {
 		for _, t := range p.TLVs {
 			s.Detail("message %d carries a TLV of type %d with %d bytes", m.Number, t.Type, len(t.Value))
 		}
-		_, err := out.Write(append(bytes.Clone(p.Text), '\n'))
-		return err
+		return written(out.Write(append(bytes.Clone(p.Text), '\n')))
 	})
 }
 
 // ReadJSON writes the plaintexts of the data messages that the keys decrypt to w, as one JSON
 // array, or nothing if there are none.
 func ReadJSON(in Input, keys Keys, s *terminal.IO, w io.Writer) error {
-	var all []toolkit.Fields
+	between := "["
 	err := read(in, keys, s, func(m *toolkit.Message, p toolkit.Plaintext) error {
-		all = append(all, toolkit.PlaintextFields(m, p))
-		return nil
+		b, err := json.Marshal(toolkit.PlaintextFields(m, p))
+		if err != nil {
+			return err
+		}
+		err = written(io.WriteString(w, between+string(terminal.SafeJSON(b))))
+		between = ","
+		return err
 	})
-	if len(all) > 0 {
-		if werr := json.NewEncoder(w).Encode(all); err == nil {
+	if between != "[" {
+		if _, werr := io.WriteString(w, "]\n"); err == nil {
 			err = werr
 		}
 	}
@@ -100,8 +104,7 @@ func writeLine(w io.Writer, line []byte, err error) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%s\n", line)
-	return err
+	return written(fmt.Fprintf(w, "%s\n", line))
 }
 
 // PartNames lists the parts of a data message of version 3 or 2, in the order in which Make

@@ -27,6 +27,8 @@ func fit(in Input, do func(*toolkit.Message) error) (fitting, others int, err er
 				c.why = err
 			}
 			return nil
+		case errors.As(err, new(writeError)):
+			return err
 		case err != nil:
 			return exit.Errorf(exit.Failure, "message %d (%v): %w", m.Number, m.Position, exit.Plain(err))
 		}
@@ -37,6 +39,19 @@ func fit(in Input, do func(*toolkit.Message) error) (fitting, others int, err er
 		err = c.err()
 	}
 	return c.fitting, c.others, err
+}
+
+// A writeError is an error of the output, for which no message is to blame.
+type writeError struct{ error }
+
+func (e writeError) Unwrap() error { return e.error }
+
+// written returns the error of a write as a writeError, or nil.
+func written(_ int, err error) error {
+	if err != nil {
+		return writeError{err}
+	}
+	return nil
 }
 
 // fitCounts counts the messages that fit reads.

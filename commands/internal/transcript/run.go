@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/terminal"
 	"otrpipe/otr/toolkit"
 )
 
@@ -78,7 +79,7 @@ func ShowJSON(in Input, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		_, err = out.WriteString(between + string(b))
+		_, err = out.WriteString(between + string(terminal.SafeJSON(b)))
 		between = ",\n"
 		return err
 	})
