@@ -29,8 +29,8 @@ const (
 	// forgetAfter is how long failures count: long enough that a returning attacker gains
 	// nothing, and short enough for people who mistyped their secret.
 	forgetAfter = time.Hour
-	// openFor is how long a comparison counts as under way at most, because a killed process
-	// cannot remove its own.
+	// openFor is how long a comparison counts as under way at most. After that it counts as
+	// failed: its process may have been killed once an outcome had been shown.
 	openFor = time.Minute
 	// freeOpen is how many comparisons may be under way at once without waiting, since a
 	// server's honest callers take a moment each. Without a bound an attacker could make a
@@ -78,15 +78,55 @@ const (
 type state struct {
 	Failures int         `json:"failures"`
 	Last     time.Time   `json:"last"` // when the latest failure occurred
-	Open     []time.Time `json:"open"` // when the comparisons under way began
+	Open     []time.Time `json:"open"` // when the comparisons under way began, or begin
 	Free     time.Time   `json:"free"` // after failures: the next comparison may begin from then on
 	Seen     time.Time   `json:"seen"` // when this was written
 }
 
 // isSane reports whether this program can have written s, judging by the present time.
 func (s *state) isSane(now time.Time) bool {
-	return s.Failures >= 0 && len(s.Open) <= maxOpen && !s.Seen.After(now) &&
-		!s.Free.After(s.Seen.Add(forgetAfter+maxWait))
+	latest := s.Seen.Add(forgetAfter + maxWait)
+	return s.Failures >= 0 && len(s.Open) <= maxOpen && !s.Seen.After(now) && !s.Last.After(s.Seen) && !s.Free.After(latest) &&
+		!slices.ContainsFunc(s.Open, latest.Before)
+}
+
+// follow moves all times if the clock has been set back, as if it had stood still. So nobody
+// waits less than before, nor as long as the clock was wrong.
+func (s *state) follow(now time.Time) {
+	back := s.Seen.Sub(now)
+	if back <= 0 {
+		return
+	}
+	move := func(t *time.Time) {
+		if *t = t.Add(-back); t.Year() < 1 { // a time that was never set
+			*t = time.Time{}
+		}
+	}
+	move(&s.Last)
+	move(&s.Free)
+	move(&s.Seen)
+	for i := range s.Open {
+		move(&s.Open[i])
+	}
+}
+
+// expire counts what has been under way for too long as failed, and forgets failures after an
+// hour without any.
+func (s *state) expire(now time.Time) {
+	s.Open = slices.DeleteFunc(s.Open, func(began time.Time) bool {
+		end := began.Add(openFor)
+		if end.After(now) {
+			return false
+		}
+		s.Failures++
+		if end.After(s.Last) {
+			s.Last = end
+		}
+		return true
+	})
+	if now.Sub(s.Last) >= forgetAfter {
+		s.Failures = 0
+	}
 }
 
 // A Comparison is a comparison under way.
@@ -97,41 +137,45 @@ type Comparison struct {
 	Failures int
 
 	log   *Log
-	began time.Time
+	began time.Time // when it has waited
 }
 
-// Begin begins a comparison. If the file cannot be used, the comparison need not wait, and the
-// error wraps ErrFile. With ErrQueue there is no comparison.
+// Begin begins a comparison. If the file cannot be used, or too many wait already, there is no
+// comparison, and the error wraps ErrFile or ErrQueue: what is not counted would be free.
 func (l *Log) Begin() (*Comparison, error) {
-	c := &Comparison{log: l, began: l.now()}
+	c := &Comparison{log: l}
 	full := false
-	err := l.change(func(s *state) {
+	err := l.change(func(s *state, now time.Time) {
 		c.Failures = s.Failures
 		wait := cost(s.Failures + max(len(s.Open)-freeOpen+1, 0))
-		if full = wait > 0 && s.Free.Sub(c.began) >= forgetAfter; full {
+		if full = wait > 0 && s.Free.Sub(now) >= forgetAfter; full {
 			return
 		}
+		c.began = now
 		if wait > 0 {
-			start := c.began
-			if s.Free.After(start) {
-				start = s.Free
+			if s.Free.After(now) {
+				c.began = s.Free
 			}
-			s.Free = start.Add(wait)
-			c.Wait = s.Free.Sub(c.began)
+			c.began = c.began.Add(wait)
+			s.Free = c.began
+			c.Wait = c.began.Sub(now)
 		}
 		if len(s.Open) < maxOpen {
 			s.Open = append(s.Open, c.began)
 		}
 	})
-	if full {
+	switch {
+	case err != nil:
+		return nil, err
+	case full:
 		return nil, ErrQueue
 	}
-	return c, err
+	return c, nil
 }
 
 // End ends a comparison with its outcome. Its error wraps ErrFile.
 func (c *Comparison) End(o Outcome) error {
-	return c.log.change(func(s *state) {
+	return c.log.change(func(s *state, now time.Time) {
 		if i := slices.IndexFunc(s.Open, c.began.Equal); i >= 0 {
 			s.Open = slices.Delete(s.Open, i, i+1)
 		}
@@ -140,7 +184,7 @@ func (c *Comparison) End(o Outcome) error {
 			s.Failures, s.Free = 0, time.Time{}
 		case Failed:
 			s.Failures++
-			s.Last = c.log.now()
+			s.Last = now
 		}
 	})
 }
@@ -154,52 +198,65 @@ func cost(n int) time.Duration {
 }
 
 // change reads, changes and writes the file, under its lock.
-func (l *Log) change(f func(*state)) error {
-	lock := flock.New(l.path + ".lock")
-	if err := lock.Lock(); err != nil {
-		return fmt.Errorf("%w: %w", ErrFile, err)
-	}
-	defer lock.Close()
-	s := l.read()
-	now := l.now()
-	if now.Sub(s.Last) >= forgetAfter || s.Last.After(now) {
-		s.Failures = 0
-	}
-	s.Open = slices.DeleteFunc(s.Open, func(began time.Time) bool { return now.Sub(began) >= openFor || began.After(now) })
-	f(&s)
-	s.Seen = now
-	b, err := json.Marshal(s)
-	if err == nil {
-		err = replace(l.path, b)
-	}
+func (l *Log) change(f func(s *state, now time.Time)) error {
+	err := l.locked(func() error {
+		now := l.now()
+		s, err := l.read(now)
+		if err != nil {
+			return err
+		}
+		s.expire(now)
+		f(&s, now)
+		s.Seen = now
+		b, err := json.Marshal(s)
+		if err != nil {
+			return err
+		}
+		return replace(l.path, b)
+	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrFile, err)
 	}
 	return nil
 }
 
-// read returns the contents of the file. An invalid file counts as one failure: it may have been
-// truncated, or the clock set back.
-func (l *Log) read() (s state) {
+// locked calls f under the lock of the file.
+func (l *Log) locked(f func() error) error {
+	lock := flock.New(l.path + ".lock")
+	err := lock.Lock()
+	if errors.Is(err, fs.ErrNotExist) { // a cleaner of temporary files may have removed the folder
+		if err = os.Mkdir(filepath.Dir(l.path), 0o700); err == nil || errors.Is(err, fs.ErrExist) {
+			err = lock.Lock()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	return f()
+}
+
+// read returns the contents of the file, with times of the present clock. Invalid contents count
+// as one failure: they may have been truncated.
+func (l *Log) read(now time.Time) (s state, err error) {
 	f, err := os.Open(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s
+		return s, nil
 	}
-	var b []byte
-	if err == nil {
-		b, err = io.ReadAll(io.LimitReader(f, maxFile+1))
-		f.Close()
+	if err != nil {
+		return s, err
 	}
-	if err == nil && len(b) > maxFile {
-		err = ErrFile
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return s, err
 	}
-	if err == nil {
-		err = json.Unmarshal(b, &s)
+	if len(b) <= maxFile && json.Unmarshal(b, &s) == nil {
+		if s.follow(now); s.isSane(now) {
+			return s, nil
+		}
 	}
-	if now := l.now(); err != nil || !s.isSane(now) {
-		return state{Failures: 1, Last: now}
-	}
-	return s
+	return state{Failures: 1, Last: now}, nil
 }
 
 // replace replaces the file with a complete new one.

@@ -126,21 +126,29 @@ func TestAFullQueueTakesNoMore(t *testing.T) {
 	if most := int(forgetAfter/maxWait) + 10; len(slots) > most || refused == 0 {
 		t.Errorf("%d comparisons wait, %d are refused", len(slots), refused)
 	}
-	clock.now = clock.now.Add(2 * forgetAfter)
+	clock.now = clock.now.Add(3 * forgetAfter)
 	if c := begin(t, l); c.Wait != 0 {
-		t.Errorf("two hours later it waits %v", c.Wait)
+		t.Errorf("three hours later it waits %v", c.Wait)
 	}
 }
 
-// A clock that is set back does not lock the home for as long.
-func TestAClockThatIsSetBackCountsAsAFailure(t *testing.T) {
-	l, clock := open(t)
-	for range 10 {
-		end(t, begin(t, l), Failed)
-	}
-	clock.now = clock.now.Add(-24 * time.Hour)
-	if c := begin(t, l); c.Wait != firstWait {
-		t.Errorf("it waits %v", c.Wait)
+// Nor does it lock the home for as long as it was wrong.
+func TestAClockThatIsSetBackMakesNoGuessCheaper(t *testing.T) {
+	for _, back := range []time.Duration{1, time.Millisecond, maxWait, 24 * time.Hour, 20 * 365 * 24 * time.Hour} {
+		l, clock := open(t)
+		for range 10 {
+			end(t, begin(t, l), Failed)
+		}
+		clock.now = clock.now.Add(10 * maxWait)
+		queued := begin(t, l) // it has to wait
+		clock.now = clock.now.Add(-back)
+		if c := begin(t, l); c.Wait != queued.Wait+maxWait || c.Failures != 10 {
+			t.Errorf("after %v back it waits %v because of %d failures", back, c.Wait, c.Failures)
+		}
+		clock.now = clock.now.Add(forgetAfter + 4*maxWait)
+		if c := begin(t, l); c.Wait != 0 {
+			t.Errorf("after %v back and more than an hour it waits %v", back, c.Wait)
+		}
 	}
 }
 
@@ -155,12 +163,46 @@ func TestHonestCallersOneAfterTheOtherDoNotWait(t *testing.T) {
 	}
 }
 
-func TestAProcessThatDiedIsForgotten(t *testing.T) {
+// A process may be killed when it has shown the outcome and not yet counted it.
+func TestAComparisonOfAProcessThatDiedCountsAsFailed(t *testing.T) {
+	l, clock := open(t)
+	for n := range 3 {
+		clock.now = clock.now.Add(begin(t, l).Wait + openFor)
+		if c := begin(t, l); c.Failures != n+1 || c.Wait != cost(n+1) {
+			t.Errorf("after %d: %d failures, it waits %v", n+1, c.Failures, c.Wait)
+		} else {
+			clock.now = clock.now.Add(c.Wait)
+			end(t, c, Unknown)
+		}
+	}
+	clock.now = clock.now.Add(forgetAfter)
+	if c := begin(t, l); c.Wait != 0 {
+		t.Errorf("an hour later it waits %v", c.Wait)
+	}
+}
+
+// A comparison that waits is not under way yet.
+func TestAComparisonThatWaitsDoesNotCountAsFailed(t *testing.T) {
+	l, clock := open(t)
+	for range 10 {
+		end(t, begin(t, l), Failed)
+	}
+	for range 3 {
+		begin(t, l)
+	}
+	clock.now = clock.now.Add(maxWait + time.Second)
+	if c := begin(t, l); c.Failures != 10 {
+		t.Errorf("%d failures", c.Failures)
+	}
+}
+
+func TestManyProcessesThatDiedAreForgotten(t *testing.T) {
 	l, clock := open(t)
 	for range 2 * maxOpen {
 		_, _ = l.Begin()
 	}
-	clock.now = clock.now.Add(openFor)
+	// The last ones wait for an hour and count for another one.
+	clock.now = clock.now.Add(2*forgetAfter + 2*maxWait)
 	if c := begin(t, l); c.Wait != 0 {
 		t.Errorf("it waits %v", c.Wait)
 	}
@@ -174,7 +216,9 @@ func TestAFileThatMakesNoSenseCountsAsAFailure(t *testing.T) {
 		"", "no JSON", `{"failures":-1}`, string(make([]byte, maxFile+1)), `{"failures":0}` + strings.Repeat(" ", maxFile),
 		`{"open":[` + now + strings.Repeat(","+now, maxOpen) + `]}`,
 		`{"failures":1,"last":` + now + `,"seen":` + now + `,"free":` + at(2*forgetAfter) + `}`, // it would refuse everybody
-		`{"failures":0,"seen":` + at(time.Second) + `}`,
+		`{"failures":0,"seen":` + now + `,"last":` + at(time.Second) + `}`,
+		`{"open":[` + at(2*forgetAfter) + `],"seen":` + now + `}`, // it would never end
+		`{"failures":0,"seen":"9999-01-01T00:00:00Z"}`,
 	} {
 		if err := os.WriteFile(l.path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -187,14 +231,35 @@ func TestAFileThatMakesNoSenseCountsAsAFailure(t *testing.T) {
 	}
 }
 
-func TestWithoutAFolderNothingWaitsAndItIsSaid(t *testing.T) {
-	l := Open(filepath.Join(t.TempDir(), "nowhere"), "home", time.Now)
-	c, err := l.Begin()
-	if !errors.Is(err, ErrFile) || c.Wait != 0 {
-		t.Errorf("%v, %v", c.Wait, err)
+// What is not counted would be free.
+func TestNothingIsComparedIfFailuresCannotBeCounted(t *testing.T) {
+	for _, name := range []string{"", ".lock", ".new"} {
+		l, _ := open(t)
+		c := begin(t, l)
+		end(t, begin(t, l), Failed)
+		// A folder cannot be read, nor replaced by a file.
+		_ = os.Remove(l.path + name)
+		if err := os.Mkdir(l.path+name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := l.Begin(); !errors.Is(err, ErrFile) || c != nil {
+			t.Errorf("%q: %v, %v", name, c, err)
+		}
+		if err := c.End(Failed); !errors.Is(err, ErrFile) {
+			t.Errorf("%q: %v", name, err)
+		}
 	}
-	if err := c.End(Failed); !errors.Is(err, ErrFile) {
-		t.Error(err)
+}
+
+func TestAFolderThatACleanerHasRemovedIsMadeAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "sessions")
+	l := Open(dir, "home", time.Now)
+	end(t, begin(t, l), Failed)
+	if c := begin(t, l); c.Failures != 1 {
+		t.Errorf("%d failures", c.Failures)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm()&0o077 != 0 {
+		t.Errorf("%v, %v", info, err)
 	}
 }
 

@@ -14,12 +14,13 @@ import (
 // comparison. The session's owner calls it.
 func (s *Session) beginGate() (time.Duration, error) {
 	c, err := guesses.Open(s.cfg.Dir, s.cfg.Name.Home, time.Now).Begin()
-	if errors.Is(err, guesses.ErrQueue) {
+	switch {
+	case errors.Is(err, guesses.ErrQueue):
 		return 0, exit.Errorf(exit.SMP, "the %s are not compared: too many comparisons have failed or are already waiting", s.compared()).
 			WithHint("somebody may be guessing; try again in an hour")
-	}
-	if err != nil {
-		s.Warn("failed comparisons cannot be counted: %v", exit.Plain(err))
+	case err != nil:
+		return 0, exit.Errorf(exit.SMP, "the %s are not compared, because failures cannot be counted: %w", s.compared(), exit.Plain(err)).
+			WithHint("without that count, guessing would be free; see whether %s can be written to", s.cfg.Dir)
 	}
 	s.comparison = c
 	s.stepped(time.Now().Add(c.Wait))
@@ -46,6 +47,6 @@ func (s *Session) endGate(o guesses.Outcome) {
 		return
 	}
 	if err := c.End(o); err != nil {
-		s.Detail("%v", exit.Plain(err))
+		s.Warn("the outcome of a comparison cannot be counted: %v", exit.Plain(err))
 	}
 }

@@ -688,6 +688,32 @@ func TestNothingIsComparedBehindAFullQueue(t *testing.T) {
 	}
 }
 
+// What is not counted would be free, and a guesser can use up the file descriptors of a server.
+func TestNothingIsComparedIfFailuresCannotBeCounted(t *testing.T) {
+	o := own(t)
+	o.meet(t)
+	if _, err := o.beginGate(); err != nil {
+		t.Fatal(err)
+	}
+	o.tell(otr.SMPFailed{})
+	files, err := filepath.Glob(filepath.Join(o.cfg.Dir, "*.guesses"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	if err := os.Remove(files[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(files[0], 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.beginGate(); err == nil || exit.As(err).Code != exit.SMP || exit.As(err).Hint == "" {
+		t.Errorf("%v", err)
+	}
+	if o.comparison != nil {
+		t.Error("a comparison is under way")
+	}
+}
+
 // What another process asks is for the session that is there when it asks: if that ends
 // meanwhile nothing is done, and no secret goes to the peer of the next.
 func TestWhatIsAskedIsForOneSession(t *testing.T) {
