@@ -99,8 +99,9 @@ const deliverSize = 256 << 10
 // Deliver writes the peer's bytes to w until the peer's authenticated end, and then closes w. The
 // peer gets the acknowledgement of bytes when w has taken them, and that of the end when w is
 // closed. So if w fails, which no reader of bytes that Read has returned could tell, the peer does
-// not end well. Deliver returns the error of w as it is. The stream goes on then: it needs Abort or
-// CloseRead.
+// not end well. Deliver returns the error of w as it is. The stream goes on then: it needs Abort. If
+// it was Write that failed, CloseRead does too, and the other direction goes on; after an error of
+// Close it would tell the peer that all is well, because the reader has had all bytes.
 func (s *Stream) Deliver(w io.WriteCloser) error {
 	buf := make([]byte, deliverSize)
 	for {
