@@ -59,7 +59,7 @@ var arrows = map[string][]string{
 		"otr/wire",
 	},
 	"commands/internal/exit":            {"keyfile"},
-	"commands/internal/events":          {"commands/internal/descriptor", "commands/internal/exit"},
+	"commands/internal/events":          {"commands/internal/descriptor", "commands/internal/exit", "commands/internal/terminal"},
 	"commands/internal/cmdline":         {"commands/internal/exit"},
 	"commands/internal/transfer":        {"commands/internal/descriptor", "commands/internal/terminal"},
 	"commands/internal/closed":          {},
