@@ -27,6 +27,7 @@ func flagValueWords() map[string]complete.Completer {
 		flagOutput:                  complete.AFile,
 		flagInstanceTags:            complete.AFile,
 		flagTo:                      complete.AFile,
+		flagEnsembles:               complete.AFile,
 		flagToInstance:              nil,
 		flagReplyTo:                 atHome(names.Contacts),
 		flagUse:                     nil,

@@ -48,6 +48,12 @@ func TestALetterToSomebodyWhoIsAwayAndItsAnswer(t *testing.T) {
 	p.run("prekeys", "list", "-i", "bob", "--json").json(&list)
 	p.run("prekeys", "revoke", "-i", "bob", list.Prekeys[0].ID).is(exit.OK).says("deleted 1 prekey")
 	p.run("prekeys", "revoke", "-i", "bob", list.Prekeys[0].ID).refused(exit.Failure, `found and deleted only 0 of 1 prekey\n.*hint: otrpipe prekeys list`)
+	more := filepath.Join(p.folder, "more")
+	p.run("prekeys", "publish", "-i", "bob", "-n", "2", "-o", more).is(exit.OK)
+	p.run("prekeys", "revoke", "-i", "alice", "--ensembles", more).refused(exit.Failure, "more has no unused ensemble of this identity")
+	p.run("prekeys", "revoke", "-i", "bob", "--ensembles", more).is(exit.OK).says("deleted 2 prekeys")
+	p.run("prekeys", "revoke", "-i", "bob", "--ensembles", more).refused(exit.Failure, "found and deleted only 0 of 2 prekeys")
+	p.run("prekeys", "list", "-i", "bob").answers("^1 prekey for carol")
 	p.run("prekeys", "revoke", "-i", "bob", "--all").is(exit.OK)
 	p.run("prekeys", "list", "-i", "bob", "--json").answers(`"prekeys":\[\]`)
 }
@@ -77,7 +83,7 @@ func TestWhatMakesNoSenseOfflineIsRefused(t *testing.T) {
 		{exit.Usage, "is not between 1 and", []string{"prekeys", "publish", "-n", "0"}},
 		{exit.Usage, "a contact needs a name", []string{"prekeys", "publish", "--contact", ""}},
 		{exit.Usage, "takes no argument", []string{"prekeys", "list", "argument"}},
-		{exit.Usage, "needs an ID, --contact or --all", []string{"prekeys", "revoke"}},
+		{exit.Usage, "needs an ID, --contact, --ensembles or --all", []string{"prekeys", "revoke"}},
 		{exit.Usage, `"xy" is not the id of a prekey or session`, []string{"prekeys", "revoke", "xy"}},
 	} {
 		p.run(test.args...).refused(test.code, test.says)

@@ -7,10 +7,15 @@ import (
 
 	"otrpipe/commands/internal/cmdline"
 	"otrpipe/commands/internal/exit"
+	"otrpipe/commands/internal/files"
+	"otrpipe/commands/internal/offline"
 	"otrpipe/commands/internal/terminal"
 )
 
-const flagAll = "all"
+const (
+	flagAll       = "all"
+	flagEnsembles = "ensembles"
+)
 
 func prekeysRevokeCommand() *cli.Command {
 	flags := append(homeIdentityFlags(),
@@ -22,9 +27,11 @@ func prekeysRevokeCommand() *cli.Command {
 		Description: "Messages written to a deleted prekey can no longer be read. The ID of a prekey has\n" +
 			"eight digits, that of a session sixteen.\n\n" +
 			"  otrpipe prekeys revoke --contact alice\n" +
+			"  otrpipe prekeys revoke --ensembles for-alice\n" +
 			"  otrpipe prekeys revoke --all",
 		Flags: append(flags, cmdline.In(groupFile,
 			&cli.BoolFlag{Name: flagAll, Usage: "all prekeys", DisableDefaultText: true},
+			&cli.StringFlag{Name: flagEnsembles, Usage: "the prekeys whose ensembles are in `FILE`"},
 		)...),
 		Action: prekeysRevoke,
 	}
@@ -36,14 +43,28 @@ func prekeysRevoke(c *cli.Context) error {
 		return err
 	}
 	contact := c.String(flagContact)
-	if len(prekeys) == 0 && len(sessions) == 0 && contact == "" && !c.Bool(flagAll) {
-		return exit.Errorf(exit.Usage, "%s needs an ID, --contact or --all", c.Command.HelpName)
+	if len(prekeys) == 0 && len(sessions) == 0 && contact == "" && !c.Bool(flagAll) && !c.IsSet(flagEnsembles) {
+		return exit.Errorf(exit.Usage, "%s needs an ID, --contact, --ensembles or --all", c.Command.HelpName)
+	}
+	path := c.String(flagEnsembles)
+	var ensembles []byte
+	if c.IsSet(flagEnsembles) {
+		if ensembles, _, err = files.Read(path, offline.MaxEnsembleFile); err != nil {
+			return err
+		}
 	}
 	config, err := prekeysConfig(c)
 	if err != nil {
 		return err
 	}
 	defer config.Close()
+	if c.IsSet(flagEnsembles) {
+		published := config.Published(ensembles)
+		if len(published) == 0 {
+			return exit.Errorf(exit.Failure, "%s has no unused ensemble of this identity", path)
+		}
+		prekeys = append(prekeys, published...)
+	}
 	for _, session := range sessions {
 		if err := config.Forget(session); err != nil {
 			return err

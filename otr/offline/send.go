@@ -21,6 +21,9 @@ func (r *Recipient) Fingerprint() keys.Fingerprint { return r.r.Peer.Fingerprint
 // InstanceTag returns the instance that published it.
 func (r *Recipient) InstanceTag() uint32 { return r.r.InstanceTag() }
 
+// PrekeyID returns the identifier of its prekey, as in a Prekey of its publisher.
+func (r *Recipient) PrekeyID() uint32 { return r.r.Ensemble.Message.ID }
+
 // Expires returns when its prekey profile expires. The recipient can read a message to it
 // until a day later.
 func (r *Recipient) Expires() time.Time { return r.r.Expires() }

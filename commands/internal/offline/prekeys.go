@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"otrpipe/commands/internal/exit"
+	"otrpipe/otr/keys"
 	protocol "otrpipe/otr/offline"
 )
 
@@ -63,6 +64,19 @@ func (c *Config) Withdraw(made *Prekeys, written int) (stay int, err error) {
 	}
 	_, err = c.Revoke(false, "", made.ids[stay:])
 	return stay, err
+}
+
+// Published returns the identifiers of the identity's prekeys whose ensembles are in file and not
+// marked as used.
+func (c *Config) Published(file []byte) (ids []uint32) {
+	valid, _ := protocol.ReadEnsembles(file, time.Now())
+	ours := keys.Ed448Fingerprint(c.Identity.Ed448.Public(), c.Identity.Forging)
+	for _, r := range valid {
+		if r.Fingerprint() == ours && r.InstanceTag() == c.Identity.InstanceTag {
+			ids = append(ids, r.PrekeyID())
+		}
+	}
+	return ids
 }
 
 // Revoke deletes unused prekeys: those for a contact, those with an id, or all. It returns how
