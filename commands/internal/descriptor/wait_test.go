@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,7 +73,7 @@ func TestStreamsWaitThoughANeighbourMadeThemNonBlocking(t *testing.T) {
 func TestAStreamThatIsClosedBeforeTheWaitSaysSo(t *testing.T) {
 	r, _ := blockingPipe(t)
 	r.Close()
-	if err := (Stream{r}).wait(unix.POLLIN); !errors.Is(err, os.ErrClosed) {
+	if err := (Stream{r}).wait(false); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("waiting ends with %v", err)
 	}
 }
@@ -93,5 +94,52 @@ func TestAStreamThatIsClosedIsNotWaitedFor(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Error("reading goes on")
+	}
+}
+
+func TestAwaitTellsWhichDescriptorsAreReady(t *testing.T) {
+	for _, from := range []int{3, 2000} { // with select, and with poll
+		var empty, full [2]int
+		for _, pair := range []*[2]int{&empty, &full} {
+			r, w := blockingPipe(t)
+			for i, f := range []*os.File{r, w} {
+				var err error
+				if pair[i], err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, from); err != nil {
+					t.Skipf("the limit is too low: %v", err)
+				}
+				defer func() { unix.Close(pair[i]) }()
+				f.Close()
+			}
+			if err := unix.SetNonblock(pair[1], true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for err := error(nil); err == nil; {
+			_, err = unix.Write(full[1], make([]byte, 4096))
+		}
+		for _, test := range []struct {
+			name  string
+			write bool
+			fds   []int
+			want  []bool
+		}{
+			{"to read", false, []int{empty[0], full[0]}, []bool{false, true}},
+			{"to write", true, []int{empty[1], full[1]}, []bool{true, false}},
+		} {
+			for _, limit := range []time.Duration{Forever, 0, time.Hour} {
+				if got, err := Await(limit, test.write, test.fds...); err != nil || !slices.Equal(got, test.want) {
+					t.Errorf("%s, from %d on, with limit %v: %v, %v", test.name, from, limit, got, err)
+				}
+			}
+		}
+		begun := time.Now()
+		if got, err := Await(20*time.Millisecond, false, empty[0]); err != nil && err != unix.EINTR || err == nil && got[0] || time.Since(begun) < 10*time.Millisecond && err == nil {
+			t.Errorf("an empty pipe, from %d on: %v, %v after %v", from, got, err, time.Since(begun))
+		}
+		unix.Close(empty[1])
+		empty[1] = -1
+		if got, err := Await(Forever, false, empty[0]); err != nil || !got[0] {
+			t.Errorf("at its end, from %d on: %v, %v", from, got, err)
+		}
 	}
 }

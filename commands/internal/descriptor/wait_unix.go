@@ -6,13 +6,14 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// waitStep bounds one wait for a descriptor, in milliseconds, so that a reader notices when its
-// file has been closed.
-const waitStep = 1000
+// waitStep bounds one wait for a descriptor, so that a reader notices when its file has been
+// closed.
+const waitStep = time.Second
 
 // A Stream is a file whose Read and Write block, whatever mode its descriptor is in. A process
 // that shares the descriptor, such as a transport, can make it non-blocking at any time; reads
@@ -25,7 +26,7 @@ func (s Stream) Read(p []byte) (int, error) {
 		if n > 0 || !errors.Is(err, syscall.EAGAIN) {
 			return n, err
 		}
-		if err := s.wait(unix.POLLIN); err != nil {
+		if err := s.wait(false); err != nil {
 			return 0, err
 		}
 	}
@@ -38,7 +39,7 @@ func (s Stream) Write(p []byte) (n int, err error) {
 		if !errors.Is(err, syscall.EAGAIN) {
 			return n, err
 		}
-		if err := s.wait(unix.POLLOUT); err != nil {
+		if err := s.wait(true); err != nil {
 			return n, err
 		}
 	}
@@ -47,16 +48,16 @@ func (s Stream) Write(p []byte) (n int, err error) {
 // Close closes the file.
 func (s Stream) Close() error { return s.File.Close() }
 
-// wait waits until the descriptor is ready, or for waitStep. If the file is closed, the error
-// is os.ErrClosed.
-func (s Stream) wait(events int16) error {
+// wait waits until the descriptor can be read, or written if write is set, or for waitStep. If the
+// file is closed, the error is os.ErrClosed.
+func (s Stream) wait(write bool) error {
 	conn, err := s.File.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failed error
 	err = conn.Control(func(fd uintptr) {
-		_, failed = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, waitStep)
+		_, failed = Await(waitStep, write, int(fd))
 	})
 	if err != nil {
 		return os.ErrClosed // Control fails for no other reason, but with an error of its own

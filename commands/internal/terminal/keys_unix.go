@@ -5,9 +5,12 @@ package terminal
 import (
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"otrpipe/commands/internal/descriptor"
 )
 
 // Keys is a terminal from which keys are read one by one: nothing is echoed, and no key sends a
@@ -50,20 +53,20 @@ func (k *Keys) Size() (width, height int, err error) { return term.GetSize(k.fd)
 // Wait waits until there are keys, for at most limit milliseconds; -1 is no limit. It returns
 // ErrWoken once Wake has been called. Only one goroutine may call Wait and Read.
 func (k *Keys) Wait(limit int) (ready bool, err error) {
-	fds := []unix.PollFd{
-		{Fd: int32(k.fd), Events: unix.POLLIN},
-		{Fd: int32(k.wake.Fd()), Events: unix.POLLIN},
+	until := descriptor.Forever
+	if limit >= 0 {
+		until = time.Duration(limit) * time.Millisecond
 	}
-	n, err := unix.Poll(fds, limit)
+	can, err := descriptor.Await(until, false, k.fd, int(k.wake.Fd()))
 	switch {
 	case err == unix.EINTR:
 		return k.Wait(limit)
 	case err != nil:
 		return false, err
-	case fds[1].Revents != 0:
+	case can[1]:
 		return false, ErrWoken
 	}
-	return n > 0, nil
+	return can[0], nil
 }
 
 // Read reads the keys that are there, possibly none. It returns an error if the terminal is
@@ -91,8 +94,7 @@ func (k *Keys) Discard() {
 	var buf [4096]byte
 	defer clear(buf[:])
 	for {
-		fds := []unix.PollFd{{Fd: int32(k.fd), Events: unix.POLLIN}}
-		if n, err := unix.Poll(fds, 0); err != nil || n == 0 || fds[0].Revents&unix.POLLIN == 0 {
+		if can, err := descriptor.Await(0, false, k.fd); err != nil || !can[0] {
 			return
 		}
 		if n, err := unix.Read(k.fd, buf[:]); err != nil || n == 0 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // ask asks a question at a terminal that is not the process's own, as ReadSecret does at
@@ -23,6 +24,12 @@ func ask(t *testing.T, stop <-chan struct{}) (q *question, person *os.File, done
 	if err != nil {
 		t.Fatal(err)
 	}
+	return askAt(t, stop, person, program)
+}
+
+// askAt is ask at an open terminal, whose two sides are given.
+func askAt(t *testing.T, stop <-chan struct{}, person, program *os.File) (q *question, _ *os.File, done <-chan answer) {
+	t.Helper()
 	t.Cleanup(func() { person.Close() })
 	q = &question{tty: program, fd: int(program.Fd()), prompt: "secret", signals: make(chan os.Signal, 8), abandoned: make(chan struct{})}
 	answered := make(chan answer, 1)
@@ -68,6 +75,25 @@ func TestASecretIsTypedWithoutEchoAndTheTerminalGivenBack(t *testing.T) {
 	shown := make([]byte, 2)
 	if _, err := io.ReadFull(person, shown); err != nil || string(shown) != "\r\n" {
 		t.Errorf("the terminal shows %q, %v", shown, err)
+	}
+}
+
+func TestAQuestionIsAskedThoughManyFilesAreOpen(t *testing.T) {
+	person, program, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	high, err := unix.FcntlInt(program.Fd(), unix.F_DUPFD_CLOEXEC, 2000)
+	program.Close()
+	if err != nil {
+		t.Skipf("the limit is too low: %v", err)
+	}
+	_, _, done := askAt(t, nil, person, os.NewFile(uintptr(high), "terminal"))
+	if _, err := io.WriteString(person, "sesame\r"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; got.err != nil || string(got.line) != "sesame" {
+		t.Errorf("%q, %v", got.line, got.err)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"otrpipe/commands/internal/descriptor"
 )
 
 // askOnTerminal asks for a secret on the controlling terminal. The answer is in the terminal's
@@ -165,16 +167,14 @@ func (q *question) Read(b []byte) (int, error) {
 			return 0, os.ErrClosed
 		default:
 		}
-		var ready unix.FdSet
-		ready.Set(q.fd)
-		wait := unix.NsecToTimeval(int64(readPause))
-		n, err := unix.Select(q.fd+1, &ready, nil, nil, &wait)
+		can, err := descriptor.Await(readPause, false, q.fd)
 		switch {
-		case err != nil && err != unix.EINTR:
+		case err == unix.EINTR:
+		case err != nil:
 			return 0, err
-		case n > 0 && q.foreground():
+		case can[0] && q.foreground():
 			return q.tty.Read(b)
-		case n > 0:
+		case can[0]:
 			time.Sleep(readPause)
 		}
 	}
