@@ -42,7 +42,11 @@ func (p *folderPart) leave(last func()) {
 
 // hasOtherName reports whether a file has more than one name. A receiver that is killed while it
 // gives a complete file its name leaves the hidden name too.
-func hasOtherName(info fs.FileInfo) bool {
+func hasOtherName(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
 	s, ok := info.Sys().(*syscall.Stat_t)
 	return ok && s.Nlink > 1
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/windows"
 )
 
 // placeAll gives a complete folder its name, if there is nothing by that name. Windows moves
@@ -33,8 +35,12 @@ func (p *folderPart) leave(last func()) {
 	last()
 }
 
-// hasOtherName reports whether a file has more than one name. That is not known here.
-func hasOtherName(fs.FileInfo) bool { return false }
+// hasOtherName reports whether a file has more than one name. A receiver that is killed while it
+// gives a complete file its name leaves the hidden name too.
+func hasOtherName(f *os.File) bool {
+	var info windows.ByHandleFileInformation
+	return windows.GetFileInformationByHandle(windows.Handle(f.Fd()), &info) == nil && info.NumberOfLinks > 1
+}
 
 // isForeign reports whether a name means something else than a file on this system: a
 // device, a stream of another file, a path, or a name that Windows would shorten.

@@ -115,7 +115,7 @@ func openFilePart(dir *os.Root, name string, item *described, digest hash.Hash) 
 	if p.file = f; err == nil && (!os.SameFile(info, opened) || !p.isAt(dir, name)) {
 		err = errInUse // or was, until it got its name
 	}
-	if p.file = nil; err == nil && hasOtherName(opened) {
+	if p.file = nil; err == nil && hasOtherName(f) {
 		f.Close()
 		return p, nil
 	}
