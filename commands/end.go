@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -76,17 +77,25 @@ func newWhole(c *cli.Context, defaults options.Values) (*ends.End, error) {
 	return e, addressHint(c, e.FindWay(command))
 }
 
-// addressHint adds to the error for a COMMAND of one word that cannot be run that the word may
-// be meant as a contact.
+// addressHint adds to the error for a COMMAND that cannot be run what it may be meant as: an
+// address to dial or to listen on, or a contact.
 func addressHint(c *cli.Context, err error) error {
-	if err == nil || c.NArg() != 1 || !hasFlag(c, flagTCP) || cmdline.HasDashes(c.App) {
+	if err == nil || c.NArg() > 2 || !hasFlag(c, flagTCP) || cmdline.HasDashes(c.App) {
 		return err
 	}
+	e := exit.As(err)
 	name := c.Args().First()
-	if filepath.Base(name) != name || keyfile.CheckContactName(name) != nil {
+	if e.Code != exit.CannotRun || e.Hint != "" || filepath.Base(name) != name {
 		return err
 	}
-	if e := exit.As(err); e.Code == exit.CannotRun && e.Hint == "" {
+	address := strings.Join(c.Args().Slice(), ":") // netcat has a blank between host and port
+	if _, err := transport.DialAddress(address); err == nil {
+		return e.WithHint("did you mean --%s %s?", flagTCP, exit.ShellWord(address))
+	}
+	if _, err := transport.ListenAddress(address); err == nil {
+		return e.WithHint("did you mean --%s %s?", flagListen, exit.ShellWord(address))
+	}
+	if c.NArg() == 1 && keyfile.CheckContactName(name) == nil {
 		return e.WithHint("if %s is a contact: otrpipe contacts address %s --tcp HOST:PORT", name, exit.ShellWord(name))
 	}
 	return err
