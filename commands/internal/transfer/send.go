@@ -98,6 +98,11 @@ func (it *Item) scan() error {
 	it.files, it.content = 0, 0
 	for _, e := range it.entries {
 		if e.mode.IsRegular() {
+			f, err := openEntry(root, &e)
+			if err != nil { // find out now, and not when half of the folder has been sent
+				return fmt.Errorf("transfer: %s cannot be sent: %w", it.path, err)
+			}
+			f.Close()
 			it.files++
 			it.content += e.size
 		}

@@ -199,7 +199,7 @@ func pack(w *tar.Writer, root *os.Root, entries []entry, begin func(*entry), cha
 
 // packFile writes the content of a file, and returns what happened to it meanwhile; "": nothing.
 func packFile(w io.Writer, root *os.Root, e *entry) (change string, err error) {
-	f, err := root.OpenFile(e.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // in case it is a FIFO by now
+	f, err := openEntry(root, e)
 	if err != nil {
 		return "", err
 	}
@@ -217,6 +217,15 @@ func packFile(w io.Writer, root *os.Root, e *entry) (change string, err error) {
 		return "", badEntry(e.path, "cannot be sent: %v", errHidden)
 	}
 	return changeOf(f, opened, e.size), nil
+}
+
+// openEntry opens a file of the folder root for reading.
+func openEntry(root *os.Root, e *entry) (*os.File, error) {
+	f, err := root.OpenFile(e.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // in case it is a FIFO by now
+	if err != nil {
+		return nil, badEntry(e.path, "cannot be read: %v", plain(err))
+	}
+	return f, nil
 }
 
 // errHidden says that the size of a file is not that of its content.
