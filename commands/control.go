@@ -9,10 +9,15 @@ import (
 )
 
 // controlFlags are the flags of every command that talks to a live session.
-func controlFlags() []cli.Flag {
-	return append(cmdline.In(groupSession,
-		&cli.StringFlag{Name: flagSession, Aliases: []string{"s"}, Usage: "the session's `NAME`", DefaultText: "the only one"},
-	), identityFlag())
+func controlFlags() []cli.Flag { return controlFlagsFor("the only one") }
+
+// controlFlagsFor returns the flags that select live sessions. otherwise says which ones are meant
+// if no name is given.
+func controlFlagsFor(otherwise string) []cli.Flag {
+	return cmdline.In(groupSession,
+		&cli.StringFlag{Name: flagSession, Aliases: []string{"s"}, Usage: "the session's `NAME`", DefaultText: otherwise},
+		&cli.StringFlag{Name: flagIdentity, Aliases: []string{"i"}, Usage: "only sessions of the identity `NAME`", DefaultText: "any"},
+	)
 }
 
 // meantSessions returns the filter for the live sessions that the flags select: those of this

@@ -41,7 +41,7 @@ var helpLayout = cmdline.Layout{
 	FlagGroups:    flagGroups,
 	CommandGroups: commandGroups,
 	GlobalGroup:   groupEverywhere,
-	Footer:        "otrpipe help COMMAND says more of one, and man otrpipe of all.",
+	Footer:        "otrpipe help COMMAND explains one command; man otrpipe explains everything.",
 	CommandFooter: manPageOf,
 }
 

@@ -202,3 +202,24 @@ func TestASimpleErrorIsALineAndAtMostAHint(t *testing.T) {
 		}
 	}
 }
+
+// A live session may belong to any identity, so the commands for it have another default than those
+// that open an identity, and an import has the name in its file.
+func TestHelpSaysWhichIdentityAndSessionAreMeantByDefault(t *testing.T) {
+	const usual = "(default: default)"
+	for command, want := range map[string]string{
+		"status":       "the session's NAME (default: all)",
+		"smp":          "the session's NAME (default: the only one)",
+		"refresh":      "only sessions of the identity NAME (default: any)",
+		"end":          "only sessions of the identity NAME (default: any)",
+		"extra-key":    "only sessions of the identity NAME (default: any)",
+		"keys import":  "(default: the name in FILE)",
+		"keys upgrade": "the identity's NAME; else $OTRPIPE_IDENTITY " + usual,
+	} {
+		_, page, _ := run(t, append(strings.Fields(command), "--help")...)
+		page = strings.Join(strings.Fields(page), " ")
+		if !strings.Contains(page, want) || strings.Contains(page, usual) != strings.Contains(want, usual) {
+			t.Errorf("the help of %s is without %q:\n%s", command, want, page)
+		}
+	}
+}

@@ -38,10 +38,14 @@ func identityFlags() []cli.Flag {
 // homeIdentityFlags are the flags of every command that works only on identities in the home.
 func homeIdentityFlags() []cli.Flag { return append([]cli.Flag{identityFlag()}, passphraseFlags()...) }
 
-func identityFlag() cli.Flag {
+func identityFlag() cli.Flag { return identityNamed("the identity's", identities.Default) }
+
+// identityNamed is the flag for an identity's name. whose begins its help, and otherwise is the
+// name if neither the flag nor the environment gives one.
+func identityNamed(whose, otherwise string) cli.Flag {
 	return &cli.StringFlag{
 		Name: flagIdentity, Aliases: []string{"i"}, Category: groupKeys,
-		Usage: "the identity's `NAME`; by default $" + envIdentity, DefaultText: identities.Default,
+		Usage: whose + " `NAME`; else $" + envIdentity, DefaultText: otherwise,
 	}
 }
 

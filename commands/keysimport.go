@@ -21,7 +21,7 @@ func keysImportCommand() *cli.Command {
 			"  otrpipe keys import copy\n" +
 			"  otrpipe keys import ~/.purple/otr.private_key --account me@example.org -i me",
 		Flags: slices.Concat(
-			[]cli.Flag{identityFlag(), protectFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags(), accountFlags(),
+			[]cli.Flag{identityNamed("the new identity's", "the name in FILE"), protectFlag(), keepForgingFlag(), jsonFlag()}, passphraseFlags(), accountFlags(),
 			cmdline.In(groupFile,
 				&cli.StringFlag{Name: flagFormat, Usage: "refuse a FILE of another `FORMAT` than this: libotr or otrpipe", DefaultText: "either"},
 				&cli.StringFlag{Name: flagInstanceTags, Usage: "take the account's instance tag from libotr's `FILE`"},

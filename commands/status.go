@@ -20,7 +20,7 @@ func statusCommand() *cli.Command {
 		Description: "Without --session all are shown; if there are none, nothing is printed.\n\n" +
 			"  otrpipe status\n" +
 			"  otrpipe status -s work --json",
-		Flags: append(controlFlags(), jsonFlag()),
+		Flags: append(controlFlagsFor("all"), jsonFlag()),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c, "-s"); err != nil {
 				return err
