@@ -57,6 +57,11 @@ func (c *Conversation) machine() *smp.Machine {
 	return c.smp
 }
 
+// SMPUnderWay reports whether either end has begun a run that has not ended.
+func (c *Conversation) SMPUnderWay() bool {
+	return c.SMPState() != smp.StateExpect1
+}
+
 // SMPOutcomeShown reports whether a run is under way whose outcome the peer has been shown
 // but we have not; see SMPShown. If such a run ends now, it must be counted as failed.
 func (c *Conversation) SMPOutcomeShown() bool {

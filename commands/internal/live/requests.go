@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -25,7 +26,11 @@ func (s *Session) Handle(ctx context.Context, r *control.Request) control.Reply 
 		return control.Reply{Status: s.Status(), Home: s.cfg.Name.Home, Asked: now.Asked, Run: now.Run}
 	case r.SMP != nil && r.SMP.Abort:
 		s.tellPerson("another shell aborts the comparison of secrets")
-		return control.ReplyOf(s.AbortSMP())
+		err := s.AbortSMP()
+		if errors.Is(err, ErrNoSMP) {
+			err = nil // a script aborts whatever there may be
+		}
+		return control.ReplyOf(err)
 	case r.SMP != nil:
 		s.tellPerson("another shell compares a secret with SMP")
 		return control.ReplyOf(s.CompareSecret(ctx, r.SMP))

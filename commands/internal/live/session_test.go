@@ -223,6 +223,37 @@ func TestAnAnswerVerifiesNobodyToTheOneWhoGivesIt(t *testing.T) {
 	}
 }
 
+func TestOnlyAComparisonThatIsUnderWayIsAborted(t *testing.T) {
+	t.Parallel() // it waits
+	a, b := connect(t, lines)
+	if err := a.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, end := range []side{a, b} {
+			if err := end.AbortSMP(); !errors.Is(err, ErrNoSMP) {
+				t.Errorf("there is nothing to abort: %v", err)
+			}
+			if reply := end.Handle(t.Context(), &control.Request{SMP: &control.SMP{Abort: true}}); reply.Code != exit.OK {
+				t.Errorf("another shell aborts nothing: %+v", reply)
+			}
+		}
+		asked := make(chan error, 1)
+		go func() {
+			asked <- a.CompareSecret(context.Background(), &control.SMP{Secret: []byte("sesame"), Question: "where?", Timeout: patience})
+		}()
+		for b.Snapshot().Asked == nil {
+			time.Sleep(time.Millisecond)
+		}
+		if err := b.AbortSMP(); err != nil {
+			t.Errorf("the peer's question cannot be refused: %v", err)
+		}
+		if err := wait(t, asked); !errors.Is(err, ErrSMPAborted) {
+			t.Errorf("the end that asked hears %v", err)
+		}
+	}
+}
+
 func TestOtherProcessesAskASessionThroughItsSocket(t *testing.T) {
 	t.Parallel() // it waits
 	a, b := connect(t, lines)
@@ -377,8 +408,8 @@ func TestAKeyThatCannotBeTheContactsIsNotAdmitted(t *testing.T) {
 
 func TestASessionThatWaitsCanBeAskedAndStopped(t *testing.T) {
 	s := newSession(t, "waiting")
-	if err := s.AbortSMP(); err != nil {
-		t.Errorf("there is nothing to abort: %v", err)
+	if err := s.AbortSMP(); !errors.Is(err, ErrNoSMP) {
+		t.Errorf("an abort is %v", err)
 	}
 	if _, err := s.Send(stream.SessionID{}, "text"); !errors.Is(err, stream.ErrNoSession) {
 		t.Errorf("a text is %v", err)

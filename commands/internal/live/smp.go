@@ -34,6 +34,9 @@ var (
 	ErrSMPAborted   error = exit.Errorf(exit.SMP, "SMP was aborted")
 )
 
+// ErrNoSMP says that there is no SMP run to abort.
+var ErrNoSMP error = exit.Errorf(exit.Failure, "there is no comparison to abort")
+
 // A smpState is a session's state of SMP. It belongs to the session's owner.
 type smpState struct {
 	asked    *string // the question that the peer waits for an answer to; nil: none
@@ -130,12 +133,17 @@ func (s *Session) leaveSMP(run *smpRun, err error) error {
 	return err
 }
 
-// AbortSMP aborts the run under way.
+// AbortSMP aborts the run under way. Its error is ErrNoSMP if there is none.
 func (s *Session) AbortSMP() error {
 	if !s.isRunning() {
-		return nil
+		return ErrNoSMP
 	}
-	return s.do(s.abortRun)
+	return s.do(func(c *otr.Conversation) ([][]byte, error) {
+		if !c.SMPUnderWay() && s.waiters.smp == nil {
+			return nil, ErrNoSMP
+		}
+		return s.abortRun(c)
+	})
 }
 
 // abortRun aborts the run under way and ends the wait for it. The owner calls it.
