@@ -179,7 +179,7 @@ func (c *Console) Hold(prompt string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dropHold()
-	c.hold = &hold{prompt: c.charset.Shown(prompt)}
+	c.hold = &hold{prompt: c.charset.Shown(prompt), typed: make([]byte, 0, maxHeld)}
 	if c.secret != nil {
 		c.secret.lost = true
 	}
@@ -223,16 +223,17 @@ func (h *hold) press(k key) (typed string, done bool, err error) {
 	case keyEOF:
 		return "", false, io.EOF
 	case keyRune:
-		h.typed = append(h.typed, string(k.r)...)
+		h.keep([]byte(string(k.r)))
 	case keyPaste:
-		h.typed = append(h.typed, k.text...)
-		clear(k.text)
-	}
-	if len(h.typed) > maxHeld {
-		clear(h.typed[maxHeld:])
-		h.typed = h.typed[:maxHeld]
+		h.keep(k.text)
 	}
 	return "", false, nil
+}
+
+// keep keeps what there is room for of what was typed, and wipes it.
+func (h *hold) keep(typed []byte) {
+	h.typed = append(h.typed, typed[:min(len(typed), maxHeld-len(h.typed))]...)
+	clear(typed)
 }
 
 // Message prints a text above the line. Its first row begins with lead, which may be painted,
@@ -387,6 +388,7 @@ func (c *Console) press(k key) (text string, done bool, err error) {
 		fits = l.insert(string(k.r))
 	case keyPaste:
 		fits = l.insert(string(k.text))
+		clear(k.text)
 	case keyTooLong:
 		fits = false
 	case keyUnreadable, keyUnreadablePaste:
@@ -585,6 +587,14 @@ func (s *secret) add(b []byte) {
 // nextKey waits for a key. While another program reads the terminal's keys, it waits for that
 // program to finish.
 func (c *Console) nextKey() (key, error) {
+	k, err := c.awaitKey()
+	if err != nil {
+		c.decoder.wipe() // nobody reads it any more
+	}
+	return k, err
+}
+
+func (c *Console) awaitKey() (key, error) {
 	wait := -1
 	for {
 		if k, ok := c.decoder.next(false); ok && k.code == keySuspend {

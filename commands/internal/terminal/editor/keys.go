@@ -113,10 +113,27 @@ type decoder struct {
 // feed adds input from the terminal.
 func (d *decoder) feed(b []byte) {
 	if d.charset == nil {
-		d.unread = append(d.unread, b...)
+		d.unread = join(d.unread, b)
 		return
 	}
-	d.unread = d.charset.Append(d.unread, b)
+	decoded := d.charset.Append(make([]byte, 0, maxGrowth*len(b)+maxGrowth), b)
+	d.unread = join(d.unread, decoded)
+	clear(decoded)
+}
+
+// maxGrowth is the maximum number of bytes in UTF-8 of a byte in another charset.
+const maxGrowth = utf8.UTFMax
+
+// join appends b to a, both of which may be part of a secret. If a does not have the room, join
+// wipes it and returns another slice.
+func join(a, b []byte) []byte {
+	if len(a)+len(b) <= cap(a) {
+		return append(a, b...)
+	}
+	grown := make([]byte, 0, max(2*cap(a), len(a)+len(b)))
+	grown = append(append(grown, a...), b...)
+	clear(a)
+	return grown
 }
 
 // next removes the first key; false: none is complete. Because the ESC key is also the beginning
@@ -213,7 +230,7 @@ func (d *decoder) paste() (key, bool) {
 	if len(d.pasted)+n > maxLine {
 		d.tooLong = true
 	} else {
-		d.pasted = append(d.pasted, d.unread[:n]...)
+		d.pasted = join(d.pasted, d.unread[:n])
 	}
 	d.drop(n)
 	if end < 0 {
@@ -234,18 +251,31 @@ func (d *decoder) paste() (key, bool) {
 	return k, true
 }
 
-// plain returns a pasted text with LF as line ends, none after the last line, and without
-// control characters other than tabs.
+// plain returns a pasted text, which is valid UTF-8, with LF as line ends, none after the last
+// line, and without control characters other than tabs. It leaves no other copy of the text,
+// which may be a secret.
 func plain(b []byte) []byte {
-	b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
-	b = bytes.ReplaceAll(b, []byte("\r"), []byte("\n"))
-	b = bytes.TrimRight(b, "\n")
-	return bytes.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return -1
+	text := make([]byte, 0, len(b))
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		b = b[n:]
+		switch {
+		case r == '\r' && len(b) > 0 && b[0] == '\n':
+		case r == '\r':
+			text = append(text, '\n')
+		case unicode.IsControl(r) && r != '\n' && r != '\t':
+		default:
+			text = utf8.AppendRune(text, r)
 		}
-		return r
-	}, b)
+	}
+	return bytes.TrimRight(text, "\n")
+}
+
+// wipe wipes what was typed and has not become a key.
+func (d *decoder) wipe() {
+	clear(d.unread)
+	clear(d.pasted)
+	d.unread, d.pasted, d.pasting, d.tooLong = d.unread[:0], d.pasted[:0], false, false
 }
 
 // drop removes n bytes, which may be part of a secret, and wipes them.

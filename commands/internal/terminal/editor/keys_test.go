@@ -1,10 +1,13 @@
 package editor
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"otrpipe/commands/internal/terminal"
 )
 
 // pressed names the keys that a decoder makes of b; in the end nothing else
@@ -105,6 +108,58 @@ func TestAPasteTooLongForALineIsNoneAtAll(t *testing.T) {
 	}
 	if got := pressed(d, pasteEnd+"y"); got != fmt.Sprint(int(keyTooLong))+" y" {
 		t.Errorf("%.50s", got)
+	}
+}
+
+// TestNoCopyOfAPastedSecretIsLeft looks at the memory of a decoder that has moved to larger
+// buffers, while a long secret was pasted.
+func TestNoCopyOfAPastedSecretIsLeft(t *testing.T) {
+	latin := &decoder{charset: terminal.CharsetOf("en_US.ISO-8859-1").NewDecoder()}
+	for _, d := range []*decoder{new(decoder), latin} {
+		var buffers [][]byte
+		note := func() {
+			for _, b := range [][]byte{d.unread, d.pasted} {
+				if cap(b) > 0 {
+					buffers = append(buffers, b[:cap(b)])
+				}
+			}
+		}
+		const secret = "sesame "
+		d.feed([]byte(secret)) // typed before the program has read it
+		note()
+		d.feed([]byte(pasteBegin))
+		note()
+		for range len(secret) {
+			if _, ok := d.next(false); !ok {
+				t.Fatal("a key is missing")
+			}
+		}
+		var got key
+		for range 100 {
+			d.feed([]byte(strings.Repeat(secret, 10)))
+			note()
+			got, _ = d.next(false)
+			note()
+		}
+		d.feed([]byte("\r\n" + secret + pasteEnd))
+		note()
+		got, _ = d.next(false)
+		if want := strings.Repeat(secret, 1000) + "\n" + secret; string(got.text) != want {
+			t.Fatalf("pasted %q", got.text)
+		}
+		for _, b := range buffers {
+			if i := bytes.IndexAny(b, secret); i >= 0 {
+				t.Fatalf("%q is left", b[i:])
+			}
+		}
+		d.feed([]byte(secret + pasteBegin + secret))
+		d.wipe()
+		note()
+		for _, b := range buffers {
+			if i := bytes.IndexAny(b, secret); i >= 0 {
+				t.Fatalf("%q is left after all", b[i:])
+			}
+		}
 	}
 }
 
