@@ -231,13 +231,15 @@ func (l *Log) queued(line []byte) (firstLeftOut bool) {
 	return firstLeftOut
 }
 
-// Close waits until everything has been written, but no longer than flushTime.
+// Close waits until everything has been written, but no longer than flushTime. If something has
+// not been written by then, the first Close reports it.
 func (l *Log) Close() {
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
-	if !l.closed {
+	first := !l.closed
+	if first {
 		l.closed = true
 		close(l.queue)
 	}
@@ -245,6 +247,9 @@ func (l *Log) Close() {
 	select {
 	case <-l.written:
 	case <-time.After(flushTime):
+		if first {
+			l.report("--events: they are not read, so the last ones are lost")
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,6 +65,25 @@ func TestEventsAreAppended(t *testing.T) {
 	if n := bytes.Count(got, []byte("\n")); n != 2 {
 		t.Errorf("%d events, want both runs':\n%s", n, got)
 	}
+}
+
+func TestLastEventsThatAreNotReadAreReportedOnce(t *testing.T) {
+	t.Parallel() // it waits
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reports []string
+	log := NewLog(w, "work", func(format string, a ...any) { reports = append(reports, fmt.Sprintf(format, a...)) })
+	for range 1000 { // more than a pipe holds
+		log.Write(time.Now(), Record{Event: PeerError, Reason: strings.Repeat("x", 200)})
+	}
+	log.Close()
+	log.Close()
+	if len(reports) != 1 || !strings.Contains(reports[0], "the last ones are lost") {
+		t.Errorf("it is reported: %q", reports)
+	}
+	_, _ = io.Copy(io.Discard, r)
 }
 
 func TestASleepingReaderOfEventsDoesNotHoldTheSessionUp(t *testing.T) {
