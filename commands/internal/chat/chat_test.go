@@ -141,3 +141,20 @@ func TestATransportsMessagesComeLineByLine(t *testing.T) {
 		t.Errorf("%d bytes came at the end", len(rest))
 	}
 }
+
+func TestNoNameOfAPeerIsOneThatTheChatShowsForItself(t *testing.T) {
+	h := New(Config{Program: "otrpipe"})
+	for _, name := range []string{
+		"you", "You", "(you)", "* (you)", "you:", "[YOU]", "you (alice)", "otrpipe", "OTRpipe:", "otrpipe: your key",
+		"UNENCRYPTED", "unencrypted:", "*", "* alice",
+	} {
+		if got := h.notOurs(name); got != "<"+name+">" {
+			t.Errorf("%q is shown as %q", name, got)
+		}
+	}
+	for _, name := range []string{"bob", "young", "thank you", "(bob)", "🧅", "peer"} {
+		if got := h.notOurs(name); got != name {
+			t.Errorf("%q is shown as %q", name, got)
+		}
+	}
+}

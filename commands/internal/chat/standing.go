@@ -1,7 +1,9 @@
 package chat
 
 import (
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/fatih/color"
 
@@ -60,11 +62,13 @@ func (h *Chat) standingOf(now live.Snapshot) standing {
 	return standing{who: h.notOurs(who), connected: now.Connected, encrypted: now.Trusted, trust: now.Standing()}
 }
 
-// notOurs returns a name for the peer's messages that differs from the one before our own and
-// from the program's.
+// notOurs returns a name for the peer's messages that differs from the one before our own, from
+// the program's and from the label of unencrypted text, also where these are in brackets or have
+// a colon, and from the sign before an action. The first word of the name decides.
 func (h *Chat) notOurs(name string) string {
-	switch strings.ToLower(strings.TrimSpace(name)) {
-	case "you", h.cfg.Program:
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
+	ours := []string{"you", strings.ToLower(unencryptedLabel), h.cfg.Program}
+	if strings.HasPrefix(name, "*") || len(words) > 0 && slices.Contains(ours, words[0]) {
 		return "<" + name + ">"
 	}
 	return name

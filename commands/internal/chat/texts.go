@@ -203,6 +203,9 @@ func (h *Chat) mark(t sentText, result result) {
 	}
 }
 
+// unencryptedLabel is in the place of the sender's name before text that came unencrypted.
+const unencryptedLabel = "UNENCRYPTED"
+
 // InClear shows text that came unencrypted, in a way that cannot be mistaken for an encrypted
 // message. It is for live.Config.
 func (h *Chat) InClear(what stream.Unencrypted, count int) {
@@ -217,7 +220,7 @@ func (h *Chat) InClear(what stream.Unencrypted, count int) {
 		case what.Bytes > len(what.Text):
 			text += fmt.Sprintf(" … (%s in all)", terminal.Size(int64(what.Bytes)))
 		}
-		h.console.Load().Message(h.stamp()+"  "+h.paint("UNENCRYPTED:", color.FgRed, color.Bold)+" ", text, color.FgRed)
+		h.console.Load().Message(h.stamp()+"  "+h.paint(unencryptedLabel+":", color.FgRed, color.Bold)+" ", text, color.FgRed)
 		h.ring()
 		if !h.warned {
 			h.warned = true
