@@ -132,6 +132,15 @@ func TestAFullQueueTakesNoMore(t *testing.T) {
 	}
 }
 
+func TestAClockThatIsSetBackIsNoFailure(t *testing.T) {
+	l, clock := open(t)
+	end(t, begin(t, l), Succeeded)
+	clock.now = clock.now.Add(-20 * 365 * 24 * time.Hour)
+	if c := begin(t, l); c.Wait != 0 || c.Failures != 0 {
+		t.Errorf("it waits %v because of %d failures", c.Wait, c.Failures)
+	}
+}
+
 // Nor does it lock the home for as long as it was wrong.
 func TestAClockThatIsSetBackMakesNoGuessCheaper(t *testing.T) {
 	for _, back := range []time.Duration{1, time.Millisecond, maxWait, 24 * time.Hour, 20 * 365 * 24 * time.Hour} {
@@ -198,8 +207,12 @@ func TestAComparisonThatWaitsDoesNotCountAsFailed(t *testing.T) {
 
 func TestManyProcessesThatDiedAreForgotten(t *testing.T) {
 	l, clock := open(t)
+	var err error
 	for range 2 * maxOpen {
-		_, _ = l.Begin()
+		_, err = l.Begin()
+	}
+	if !errors.Is(err, ErrQueue) {
+		t.Errorf("the last one: %v", err)
 	}
 	// The last ones wait for an hour and count for another one.
 	clock.now = clock.now.Add(2*forgetAfter + 2*maxWait)
@@ -214,7 +227,7 @@ func TestAFileThatMakesNoSenseCountsAsAFailure(t *testing.T) {
 	now := at(0)
 	for _, content := range []string{
 		"", "no JSON", `{"failures":-1}`, string(make([]byte, maxFile+1)), `{"failures":0}` + strings.Repeat(" ", maxFile),
-		`{"open":[` + now + strings.Repeat(","+now, maxOpen) + `]}`,
+		`{"open":[` + now + strings.Repeat(","+now, maxOpen) + `],"seen":` + now + `}`,
 		`{"failures":1,"last":` + now + `,"seen":` + now + `,"free":` + at(2*forgetAfter) + `}`, // it would refuse everybody
 		`{"failures":0,"seen":` + now + `,"last":` + at(time.Second) + `}`,
 		`{"open":[` + at(2*forgetAfter) + `],"seen":` + now + `}`, // it would never end

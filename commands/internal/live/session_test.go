@@ -714,7 +714,7 @@ func TestNothingIsComparedBehindAFullQueue(t *testing.T) {
 	if !full {
 		t.Fatal("the queue is endless")
 	}
-	if _, err := o.beginGate(); err == nil || exit.As(err).Code != exit.SMP {
+	if _, err := o.beginGate(); err == nil || exit.As(err).Code != exit.SMP || !strings.Contains(err.Error(), "already waiting") {
 		t.Errorf("%v", err)
 	}
 }
