@@ -417,6 +417,24 @@ func TestAMessageThatIsCutOffIsReadAgainFromItsBeginning(t *testing.T) {
 	}
 }
 
+func TestAMessageThatIsDamagedHasToBeSentAgain(t *testing.T) {
+	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
+	message := bob.mustSend(file(t, alice.publish(1, "")), "the text", "")
+	first, rest, _ := bytes.Cut(message, []byte("\n"))
+	wrong := bytes.Clone(message)
+	if at := len(first) / 2; wrong[at] == 'A' {
+		wrong[at] = 'B'
+	} else {
+		wrong[at] = 'A'
+	}
+	for what, damaged := range map[string][]byte{"a wrong character": wrong, "no first line": rest, "no message": []byte("?OTR:\n")} {
+		_, err := alice.receive(damaged, "", trust.RequireNew)
+		if err == nil || !strings.Contains(exit.As(err).Hint, "ask ") {
+			t.Errorf("%s: %v, hint %q", what, err, exit.As(err).Hint)
+		}
+	}
+}
+
 func TestAMessageIsReadAgainWhereItsOutputWasFull(t *testing.T) {
 	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
 	lines := bob.mustSend(file(t, alice.publish(1, "")), "the text", "")

@@ -283,7 +283,8 @@ func (r *reading) explain(err error) error {
 		return exit.Errorf(exit.Failure, "the message is for another identity, home or machine").
 			WithHint("choose the identity with -i NAME")
 	case errors.Is(err, protocol.ErrNothing):
-		return exit.Errorf(exit.Broken, "the input contains no message for somebody who was away")
+		return exit.Errorf(exit.Broken, "the input contains no message for somebody who was away").
+			WithHint("read the whole of what otrpipe encrypt-stream has written; if it is damaged, ask for it again")
 	case errors.Is(err, protocol.ErrOther):
 		return exit.Errorf(exit.Failure, "the input has another message too, which was not read").
 			WithHint("each goes into a file and a run of otrpipe decrypt-stream of its own")
@@ -301,7 +302,8 @@ func (r *reading) explain(err error) error {
 		return exit.Errorf(exit.Failure, "%w", exit.Plain(protocol.Reason(err))).
 			WithHint("read the sender's earlier messages first; if they are lost, have it sent anew with --to")
 	case errors.Is(err, protocol.ErrRefused):
-		return exit.Errorf(exit.Failure, "%w", exit.Plain(err))
+		return exit.Errorf(exit.Failure, "%w", exit.Plain(err)).
+			WithHint("a part is damaged, missing or forged; get the message anew, or ask its sender for it again")
 	}
 	return exit.Failed(err)
 }
