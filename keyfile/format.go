@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -137,7 +138,7 @@ func parseIdentity(b []byte) (*Identity, error) {
 		}
 	}()
 	if err := json.Unmarshal(b, &file); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+		return nil, jsonError(err)
 	}
 	if len(file.Keys) != 1 && len(file.Keys) != 2 {
 		return nil, fmt.Errorf("%w: %d keys, not 1 or 2", ErrFormat, len(file.Keys))
@@ -207,7 +208,7 @@ func parsePublic(b []byte) (Public, error) {
 		Keys     []struct{ Fingerprint fingerprintText }
 	}
 	if err := json.Unmarshal(b, &file); err != nil {
-		return Public{}, fmt.Errorf("%w: %w", ErrFormat, err)
+		return Public{}, jsonError(err)
 	}
 	public := Public{Name: file.Identity, InstanceTag: uint32(file.Instance)}
 	for _, key := range file.Keys {
@@ -309,7 +310,7 @@ func parseContacts(b []byte) ([]Contact, error) {
 		}
 	}
 	if err := json.Unmarshal(b, &file); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+		return nil, jsonError(err)
 	}
 	var contacts []Contact
 	var names []string
@@ -361,10 +362,12 @@ func checkHead(b []byte, kind string, version int) error {
 		Otrpipe *string
 		Version *int
 	}
-	if err := json.Unmarshal(b, &head); err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
-	}
+	err := json.Unmarshal(b, &head)
 	switch {
+	case err != nil && !bytes.Contains(b, []byte(`"otrpipe"`)):
+		return fmt.Errorf("%w: not a file of otrpipe", ErrFormat)
+	case err != nil:
+		return jsonError(err)
 	case head.Otrpipe == nil || head.Version == nil:
 		return fmt.Errorf("%w: not a file of otrpipe", ErrFormat)
 	case *head.Otrpipe != kind:
@@ -373,6 +376,20 @@ func checkHead(b []byte, kind string, version int) error {
 		return fmt.Errorf("%w: version %d of its format; this one knows %d", ErrNewer, *head.Version, version)
 	}
 	return nil
+}
+
+// jsonError returns the error for JSON that cannot be read. It does not quote the text, unlike the
+// errors of package json, because it might be part of a secret.
+func jsonError(err error) error {
+	var syntax *json.SyntaxError
+	var other *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("%w: it is damaged at byte %d, or ends too early", ErrFormat, syntax.Offset)
+	case errors.As(err, &other):
+		return fmt.Errorf("%w: the value at byte %d is of the wrong type", ErrFormat, other.Offset)
+	}
+	return fmt.Errorf("%w: %w", ErrFormat, err)
 }
 
 // checkNames completes the reading of a file: its names must be valid, and it must equal,

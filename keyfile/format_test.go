@@ -268,6 +268,25 @@ func TestOnlyOneSpellingIsAccepted(t *testing.T) {
 	}
 }
 
+// A digit of a damaged file may be part of a secret.
+func TestWhatIsNoFileOfOursIsNotQuoted(t *testing.T) {
+	for text, want := range map[string]string{
+		"":         "not a file of otrpipe",
+		"~ junk":   "not a file of otrpipe",
+		`{"a": 1}`: "not a file of otrpipe",
+		"{\n  \"otrpipe\": \"identity\",\n  \"version\": 1,\n~ junk": "it is damaged at byte 44, or ends too early",
+		"{\n  \"otrpipe\": \"identity\"":                             "it is damaged at byte 25, or ends too early",
+		`{"otrpipe": "identity", "version": "7~"}`:                   "the value at byte 39 is of the wrong type",
+		`{"otrpipe": "identity", "version": 1, "identity": 7}`:       "the value at byte 51 is of the wrong type",
+	} {
+		_, err := parseIdentity([]byte(text))
+		wantError(t, err, ErrFormat)
+		if got := err.Error(); !strings.HasSuffix(got, ": "+want) || strings.Contains(got, "~") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestDamagedValuesAreRefused(t *testing.T) {
 	all := parsers(t)
 	for _, change := range []struct{ what, old, new string }{

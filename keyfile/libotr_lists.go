@@ -58,7 +58,7 @@ func ParseLibotrFingerprints(b []byte) (list []LibotrFingerprint, bad []*RowErro
 
 func parseFingerprintRow(fields []string) (one LibotrFingerprint, err error) {
 	if len(fields) != 4 && len(fields) != 5 {
-		return one, fmt.Errorf("%w: it has %d fields, not 4 or 5", ErrFormat, len(fields))
+		return one, fmt.Errorf("%w: not 4 or 5 fields between tabs, but %d", ErrFormat, len(fields))
 	}
 	one.Username, one.Account = fields[0], Account{fields[1], fields[2]}
 	if err := CheckContactName(one.Username); err != nil {
