@@ -3,7 +3,6 @@
 package contacts
 
 import (
-	"slices"
 	"time"
 
 	"otrpipe/commands/internal/exit"
@@ -56,16 +55,26 @@ func (b Book) Add(name string, fps []keys.Fingerprint) error {
 // refuseOwnKeys refuses fingerprints of our own identities. They are easily copied by mistake,
 // and a contact with our own key could never connect.
 func (b Book) refuseOwnKeys(fps []keys.Fingerprint) error {
-	ours, _ := b.Home.Publics() // unreadable identities do not matter here
-	for _, public := range ours {
-		for _, fp := range fps {
-			if slices.Contains(public.Keys, fp) {
-				return exit.Errorf(exit.Usage, "that is the fingerprint of your own identity %s", terminal.Visible(public.Name)).
-					WithHint("the contact's fingerprint is what otrpipe fingerprint prints at the other end")
-			}
+	ours := b.ownKeys()
+	for _, fp := range fps {
+		if identity, isOurs := ours[fp]; isOurs {
+			return exit.Errorf(exit.Usage, "that is the fingerprint of your own identity %s", terminal.Visible(identity)).
+				WithHint("the contact's fingerprint is what otrpipe fingerprint prints at the other end")
 		}
 	}
 	return nil
+}
+
+// ownKeys returns the fingerprints of our own keys, with the names of their identities.
+func (b Book) ownKeys() map[keys.Fingerprint]string {
+	own := map[keys.Fingerprint]string{}
+	ours, _ := b.Home.Publics() // unreadable identities do not matter here
+	for _, public := range ours {
+		for _, fp := range public.Keys {
+			own[fp] = public.Name
+		}
+	}
+	return own
 }
 
 // TrustOnly records that the user has compared the fingerprint of a contact's only key.

@@ -153,6 +153,22 @@ func TestAKeyOfOnesOwnIsRefused(t *testing.T) {
 	if all, err := b.All(); err != nil || len(all) != 0 {
 		t.Errorf("the contacts are %v, %v", all, err)
 	}
+	// Nor does it come out of a file.
+	path := filepath.Join(t.TempDir(), "otr.fingerprints")
+	text := ""
+	for _, line := range []struct {
+		contact string
+		fp      keys.Fingerprint
+	}{{"bob", key3(1)}, {"bob", public.Keys[0]}, {"myself", public.Keys[0]}} {
+		text += line.contact + "\tme\tprpl-irc\t" + line.fp.Hex() + "\tverified\n"
+	}
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	refused(t, b.Import(path, keyfile.Account{}), exit.Failure, "2 keys of "+path)
+	all, err := b.Home.Contacts()
+	must(t, err)
+	if len(all) != 1 || all[0].Name != "bob" || len(all[0].Keys) != 1 || all[0].Keys[0].Fingerprint != key3(1) {
+		t.Errorf("the contacts are %v", all)
+	}
 }
 
 func TestALastKeyTakesItsContactAlong(t *testing.T) {

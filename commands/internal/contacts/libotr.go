@@ -24,12 +24,40 @@ func (b Book) Import(path string, account keyfile.Account) error {
 	if err != nil {
 		return exit.Key(err)
 	}
+	contacts, own := b.withoutOwnKeys(contacts)
 	bad = slices.DeleteFunc(bad, func(row *keyfile.RowError) bool { return !row.Concerns(account) })
 	if err := b.Home.Remember(contacts); err != nil {
 		return exit.Key(err)
 	}
 	b.IO.Note("imported %s", terminal.Count(len(contacts), "contact"))
-	return b.reportBadRows(path, bad)
+	if err := b.reportBadRows(path, bad); err != nil {
+		return err
+	}
+	if own > 0 {
+		return exit.Errorf(exit.Failure, "%s of %s cannot be imported", terminal.Count(own, "key"), path).
+			WithHint("a contact with your own key could never connect; the other contacts were imported")
+	}
+	return nil
+}
+
+// withoutOwnKeys leaves out the keys of our own identities, and says so. own is how many there
+// are. A client stores such a key if two accounts with one key have talked to each other.
+func (b Book) withoutOwnKeys(contacts []keyfile.Contact) (others []keyfile.Contact, own int) {
+	ours := b.ownKeys()
+	for _, contact := range contacts {
+		contact.Keys = slices.DeleteFunc(contact.Keys, func(key keyfile.ContactKey) bool {
+			identity, isOurs := ours[key.Fingerprint]
+			if isOurs {
+				own++
+				b.IO.Warn("a key of %s is left out: it is that of your own identity %s", terminal.Visible(contact.Name), terminal.Visible(identity))
+			}
+			return isOurs
+		})
+		if len(contact.Keys) > 0 {
+			others = append(others, contact)
+		}
+	}
+	return others, own
 }
 
 // maxBadRows is the maximum number of unusable lines to list; nobody would read more.
