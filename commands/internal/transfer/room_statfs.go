@@ -20,7 +20,7 @@ func freeBytes(dir *os.Root) (bytes int64, known bool) {
 	if err := unix.Fstatfs(int(f.Fd()), &s); err != nil {
 		return 0, false
 	}
-	blocks, each := int64(s.Bavail), int64(s.Bsize)
+	blocks, each := int64(s.Bavail), blockSize(&s)
 	if blocks < 0 || each <= 0 || blocks > math.MaxInt64/each {
 		return 0, false
 	}
