@@ -17,7 +17,7 @@
 //	0x6F01 HELLO  version (1 byte, 2); stream id (16 random bytes); receive window in bytes (8);
 //	              the versions of OTR that its sender offered: bit v for version v (1)
 //	0x6F02 DATA   offset (8): the stream bytes before this record; then the bytes
-//	0x6F03 ACK    offset (8): bytes handed to the reader so far
+//	0x6F03 ACK    offset (8): bytes handed to the reader so far; without the last one before END
 //	0x6F04 END    offset (8): the stream's whole length
 //	0x6F05 ABORT  reason (UTF-8): nothing more will come; the stream is broken
 //	0x6F06 STOP   reason (UTF-8): the reader here is gone; end your direction

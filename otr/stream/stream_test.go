@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -447,5 +448,66 @@ func TestWhatAWriterHasInHandAtAStopArrivesIfTheWriterTakesIt(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A lateCloser is an output that shows only after a while that it has lost something.
+type lateCloser struct{ io.Writer }
+
+func (lateCloser) Close() error {
+	time.Sleep(10 * time.Second)
+	return errFull
+}
+
+// The acknowledgement of all bytes is also that of the end. It does not come before the output is
+// closed, even if other messages do, or if the line with the end is lost.
+func TestAnAcknowledgementOfAllBytesComesAfterTheEndOfTheOutput(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var deaf atomic.Bool
+			a, b := cable(t, relay{filter: dropping(func(int) bool { return deaf.Load() })}, relay{})
+			ea, eb := openPair(t, a, b, setting{}, setting{})
+			handshakeBoth(t, ea, eb)
+			io.WriteString(ea, "ten bytes!")
+			failed := make(chan error, 1)
+			go func() {
+				failed <- eb.Deliver(lateCloser{io.Discard})
+				eb.Abort("full")
+			}()
+			synctest.Wait()
+			deaf.Store(lost)
+			ea.CloseWrite()
+			time.Sleep(time.Second)
+			deaf.Store(false)
+			io.WriteString(eb, "an answer")
+			eb.CloseWrite()
+			if _, err := io.ReadAll(ea); err != nil {
+				t.Error(err)
+			}
+			if err := ea.Wait(); !errors.Is(err, ErrAborted) || told[StreamEnded](ea) != 1 {
+				t.Errorf("the end is lost: %v; the writer has %v; %v", lost, err, ea.events())
+			}
+			if err := <-failed; err != errFull {
+				t.Errorf("Deliver: %v", err)
+			}
+		})
+	}
+}
+
+// No window is too small for an acknowledgement that leaves the last byte out.
+func TestAStreamMovesThroughTheSmallestWindows(t *testing.T) {
+	for _, window := range []int64{1, 2, 3, 4, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := cable(t, relay{delay: time.Millisecond}, relay{delay: time.Millisecond})
+			small := func(c *Config) { c.Window = window }
+			ea, eb := openPair(t, a, b, setting{config: small}, setting{config: small})
+			start := time.Now()
+			oa, ob := converseBoth(ea, eb, 40, 30)
+			oa.whole(t, "a", 30)
+			ob.whole(t, "b", 40)
+			if d := time.Since(start); d > 10*time.Second {
+				t.Errorf("a window of %d bytes: it took %v", window, d)
+			}
+		})
 	}
 }

@@ -384,19 +384,29 @@ func (s *Stream) addData(records int) (moved bool) {
 
 // ackDue reports whether we should send an ACK. The mutex is held.
 func (s *Stream) ackDue() bool {
-	return s.taken-s.ackSent >= s.quarter() || s.allTaken() && !s.endAnswered || s.stopping || s.unread >= revealAfter
+	return s.ackable()-s.ackSent >= s.quarter() || s.allTaken() && !s.endAnswered || s.stopping || s.unread >= revealAfter
 }
 
 // allTaken reports whether the reader has everything up to the peer's END. The mutex is held.
 func (s *Stream) allTaken() bool { return s.endReceived && s.taken == s.received && !s.delivering }
 
+// ackable returns how many bytes an ACK may count. An ACK of everything that has come shows the peer
+// that its END is here too, and that Deliver's writer is closed. Until then the last byte waits, but
+// not in a window of one byte, where nothing could follow it. The mutex is held.
+func (s *Stream) ackable() int64 {
+	if s.allTaken() || s.dropping || s.taken < s.received || s.window == 1 {
+		return s.taken
+	}
+	return max(s.ackSent, s.taken-1)
+}
+
 // addAck adds an ACK if one is due, or if free is set and there is anything new to
 // acknowledge. The mutex is held.
 func (s *Stream) addAck(free bool) {
-	if !(s.owesStand || s.ackDue() || free && s.taken > s.ackSent) {
+	ack := s.ackable()
+	if !(s.owesStand || s.ackDue() || free && ack > s.ackSent) {
 		return
 	}
-	ack := s.taken
 	if s.stopping {
 		ack = s.readBytes // the ACK with STOP must not count dropped bytes as read
 		s.addOffset(typeAck, ack)
