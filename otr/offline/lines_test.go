@@ -251,3 +251,57 @@ func TestALongestLineThatIsTooShortForAFragmentIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// Somebody who has written often to one person keeps a session for each message, and the reply to
+// any of these is read, however fast.
+func TestAReplyToTheOldestOfManySessionsIsRead(t *testing.T) {
+	slowtest.SkipShort(t)
+	alice, bob := newPeople(t)
+	const many = 30
+	file := bob.publish(many, For{})
+	first := mail(t, alice, bob, file, "hello")
+	for range many - 1 {
+		alice.begin(file)
+	}
+	reply := bob.stream(bob.load().Sessions()[0], []byte("thanks"), false)
+	got, err := alice.read(reply)
+	if err != nil || string(got.data) != "thanks" || got.session.ID() != first.ID() {
+		t.Errorf("%q, %v, %v", got.data, err, got.warn)
+	}
+}
+
+func TestMessagesThatAreNotAuthenticAreNotCheckedForEver(t *testing.T) {
+	alice, bob := newPeople(t)
+	session := mail(t, alice, bob, bob.publish(1, For{}), "hello")
+	reply := bytes.TrimSpace(bob.stream(bob.load().Sessions()[0], []byte("thanks"), false))
+	reply = bytes.SplitN(reply, []byte("\n"), 2)[0]
+	msg, err := wire.AppendDearmored(nil, reply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body, err := wire.ParseHeader(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := v4.ParseData(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.MAC[0] ^= 1
+	forged := wire.AppendArmor(nil, msg)
+	r := NewReader(alice.load(), KindAny)
+	for i, want := range []error{v4.ErrMAC, v4.ErrMAC, v4.ErrBusy} {
+		if got, err := r.Line(forged); err != nil || !errors.Is(got.Warn, want) {
+			t.Errorf("message %d: %v, %v", i, got.Warn, err)
+		}
+		if i == 0 {
+			if r.vain != 1 {
+				t.Errorf("%d checks in vain", r.vain)
+			}
+			r.vain = maxVain - 1
+		}
+	}
+	if got, err := alice.read(reply); len(got.data) == 0 || got.session.ID() != session.ID() {
+		t.Errorf("the authentic message: %q, %v", got.data, err)
+	}
+}

@@ -16,6 +16,10 @@ const (
 	// before the message that begins their session.
 	maxEarly      = 1000
 	maxEarlyBytes = 16 << 20
+	// maxVain bounds the checks of data messages that are not authentic: half a minute of work at
+	// most. There is no limit per second, because a message does not say which session it belongs
+	// to, and may have to be checked once for each.
+	maxVain = 16 * MaxSessions
 )
 
 // Accept opens the Non-Interactive-Auth message msg: it deletes the prekey that the message
@@ -146,6 +150,7 @@ type Reader struct {
 
 	refused error // why a message could not be opened, if no other one could
 	others  int   // messages of other sessions
+	vain    int   // checks that failed
 	err     error // the error that broke the stream; it sticks
 
 	started bool // the first message has come
@@ -352,8 +357,15 @@ func (r *Reader) dataMessage(got *Result, h wire.Header, body, msg []byte, ahead
 		candidates = nil
 	}
 	for _, t := range candidates {
+		if r.vain == maxVain {
+			got.Warn = v4.ErrBusy
+			break
+		}
 		p, err := t.engine.ReceiveAhead(h, body, msg, r.tlvs, ahead)
 		if err != nil {
+			if !errors.Is(err, v4.ErrReplay) {
+				r.vain++
+			}
 			got.Warn = err
 			continue
 		}

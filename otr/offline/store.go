@@ -57,7 +57,7 @@ type Config struct {
 }
 
 func (c Config) client() *v4.Client {
-	config := v4.Config{InstanceTag: c.InstanceTag, Identity: c.Identity, Forging: c.Forging, Rand: c.Rand, Now: c.Now}
+	config := v4.Config{InstanceTag: c.InstanceTag, Identity: c.Identity, Forging: c.Forging, Rand: c.Rand, Now: c.Now, OwnBudget: true}
 	if c.Account != "" || c.PeerAccount != "" {
 		config.Accounts = &v4.Accounts{Ours: c.Account, Theirs: c.PeerAccount}
 	}

@@ -19,6 +19,7 @@ type Config struct {
 	Rand        io.Reader           // the only source of randomness
 	Now         func() time.Time    // the only clock
 	OnKey       func(UsedKey)       // is called with the key of each data message; may be nil
+	OwnBudget   bool                // the caller bounds the checks of data messages that are not authentic
 }
 
 // A Client is the part of our side of version 4 that does not depend on the peer: the

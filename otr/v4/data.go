@@ -215,7 +215,7 @@ func (e *Engine) openData(body, msg []byte, tlvs []wire.TLV, ahead *Ahead) (wire
 	var keys messageKeys
 	defer keys.wipe()
 	stored := s.skipped.find(m.ECDH, m.MessageID)
-	costly := stored < 0 && (next.isNew(&m) || next.skipsFar(&m))
+	costly := !e.client.OwnBudget && stored < 0 && (next.isNew(&m) || next.skipsFar(&m))
 	if costly && !e.client.data.spend(now) {
 		return wire.Plaintext{}, fmt.Errorf("%w: %w", ErrUnreadable, ErrBusy)
 	}
