@@ -93,7 +93,7 @@ type Forger struct {
 	Identity    *keys.Ed448PrivateKey // ours, for version 4
 	Forging     *keys.ForgingKey      // ours, for version 4
 	DSA         *keys.DSAPrivateKey   // ours; for version 4 it may be nil
-	Profile     []byte                // our client profile, as we show it to all peers; nil: make one
+	Profile     []byte                // our client profile, as the peer has seen it; nil: make one
 	Rand        io.Reader             // the only source of randomness
 	Now         func() time.Time      // the only clock
 	Begin       bool                  // we begin the key exchange, not the peer
@@ -118,7 +118,7 @@ func (f *Forger) Forge4(s *Script, peers *Profile) ([]SentMessage, error) {
 	if err := s.checkTwo(); err != nil {
 		return nil, err
 	}
-	ours, err := f.client(f.Now(), f.Rand).Profile()
+	ours, err := f.profileBeside(peers)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +152,25 @@ func (f *Forger) Forge4(s *Script, peers *Profile) ([]SentMessage, error) {
 	defer offer.Wipe()
 	begin.Begin(offer)
 	return converse(s, v4Engine{a}, v4Engine{b}, f.Begin, offer.Message(0))
+}
+
+// profileBeside returns our client profile for a conversation with the owner of peers: Profile
+// if we had it before peers expired, and otherwise one as we would have made it before that.
+// Profiles that were never valid together would show that this conversation is forged, and that
+// the owner of the newer one did it.
+func (f *Forger) profileBeside(peers *Profile) (*Profile, error) {
+	r := wire.NewReader(f.Profile)
+	if p, err := v4.ReadProfile(&r); err == nil && r.End() == nil && f.owns(p) &&
+		time.Unix(p.Expires, 0).Add(-v4.ProfileLifetime).Before(time.Unix(peers.Expires, 0)) {
+		return p, nil
+	}
+	return f.client(f.beforeExpiry(peers.Expires), f.Rand).Profile()
+}
+
+// owns reports whether p is a valid profile of ours, expired or not.
+func (f *Forger) owns(p *Profile) bool {
+	k, err := p.Validate(p.InstanceTag, time.Unix(p.Expires-1, 0))
+	return err == nil && k.Fingerprint() == keys.Ed448Fingerprint(f.Identity.Public(), f.Forging)
 }
 
 // maxDraws is how many of our scalars are remembered: a key exchange draws two before its

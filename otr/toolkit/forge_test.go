@@ -1,6 +1,7 @@
 package toolkit
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"strings"
@@ -173,15 +174,16 @@ func TestTheOtherPersonsProfileIsFound(t *testing.T) {
 	alice, bob, sent := forge4(t, true)
 	log := transcript(sent)
 	for _, test := range []struct{ us, them *party }{{alice, bob}, {bob, alice}} {
-		p, err := FindProfile(strings.NewReader(log), test.us.identity.Public())
-		if err != nil || string(p.PublicKey) != string(test.them.profile.PublicKey) {
+		p, ours, err := FindProfiles(strings.NewReader(log), test.us.identity.Public())
+		if err != nil || string(p.PublicKey) != string(test.them.profile.PublicKey) ||
+			ours == nil || string(ours.PublicKey) != string(test.us.profile.PublicKey) {
 			t.Errorf("%v", err)
 		}
 	}
-	if _, err := FindProfile(strings.NewReader(log), newParty(t, 3).identity.Public()); !errors.Is(err, ErrProfiles) {
+	if _, _, err := FindProfiles(strings.NewReader(log), newParty(t, 3).identity.Public()); !errors.Is(err, ErrProfiles) {
 		t.Errorf("of two others: %v", err)
 	}
-	if _, err := FindProfile(strings.NewReader("?OTRv4?"), alice.identity.Public()); !errors.Is(err, ErrNoProfile) {
+	if _, _, err := FindProfiles(strings.NewReader("?OTRv4?"), alice.identity.Public()); !errors.Is(err, ErrNoProfile) {
 		t.Errorf("of nobody: %v", err)
 	}
 }
@@ -265,6 +267,52 @@ func TestAForgeryIsOfATimeWhenAllProfilesWereValid(t *testing.T) {
 	}
 	if got := sigmas(parseText(t, transcript(sent))); len(got) != 2 || got[0] != sigmaValid || got[1] != sigmaValid {
 		t.Errorf("%q", got)
+	}
+}
+
+// The profiles of a forged conversation were valid together, although the peer's expired long
+// ago. Of two profiles that never were, the newer one would show who made the conversation. The
+// one of ours that the peer has seen is used if it fits.
+func TestTheProfilesOfAForgeryWereValidTogether(t *testing.T) {
+	slowtest.SkipShort(t)
+	alice, bob := newParty(t, 1), newParty(t, 2)
+	script, err := ParseScript(testScript, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := testTime.Add(300 * 24 * time.Hour)
+	now := v4.NewClient(v4.Config{
+		InstanceTag: alice.client.InstanceTag, Identity: alice.identity, Forging: alice.client.Forging,
+		Rand: steady(3), Now: func() time.Time { return later },
+	})
+	today, err := now.Profile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, kept := range map[string]*Profile{"none": nil, "today's": today, "that of those days": alice.profile} {
+		f := forgerOf(alice)
+		f.Now = func() time.Time { return later }
+		if kept != nil {
+			f.Profile = kept.Append(nil)
+		}
+		sent, err := f.Forge4(script, bob.profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := transcript(sent)
+		_, ours, err := FindProfiles(strings.NewReader(log), alice.identity.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made := time.Unix(ours.Expires, 0).Add(-v4.ProfileLifetime); made.Unix() >= bob.profile.Expires {
+			t.Errorf("%s: our profile was made on %v, and bob's expired on %v", name, made, time.Unix(bob.profile.Expires, 0))
+		}
+		if kept == alice.profile && !bytes.Equal(ours.Append(nil), kept.Append(nil)) {
+			t.Error("it is not the profile that bob has seen")
+		}
+		if got := sigmas(parseText(t, log)); len(got) != 2 || got[0] != sigmaValid || got[1] != sigmaValid {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }
 

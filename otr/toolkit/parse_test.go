@@ -274,7 +274,7 @@ func TestAnErrorOfTheReaderIsPassedOn(t *testing.T) {
 	if err != broken {
 		t.Errorf("a parser: %v", err)
 	}
-	if _, err := FindProfile(io.MultiReader(reader(), iotest.ErrReader(broken)), bob.identity.Public()); err != broken {
+	if _, _, err := FindProfiles(io.MultiReader(reader(), iotest.ErrReader(broken)), bob.identity.Public()); err != broken {
 		t.Errorf("looking for a profile: %v", err)
 	}
 	if _, err := FindEnsemble(io.MultiReader(reader(), iotest.ErrReader(broken)), bob.identity.Public()); err != broken {
@@ -289,7 +289,7 @@ func TestProfilesAndEnsemblesOfMessagesToSomebodyAwayAreFound(t *testing.T) {
 	slowtest.SkipShort(t)
 	alice, bob, away := awayTranscript(t)
 	for _, test := range []struct{ us, them *party }{{alice, bob}, {bob, alice}} {
-		p, err := FindProfile(strings.NewReader(away), test.us.identity.Public())
+		p, _, err := FindProfiles(strings.NewReader(away), test.us.identity.Public())
 		if err != nil || !bytes.Equal(p.PublicKey, test.them.profile.PublicKey) {
 			t.Errorf("a profile: %v", err)
 		}
@@ -313,7 +313,7 @@ func TestProfilesAndEnsemblesOfMessagesToSomebodyAwayAreFound(t *testing.T) {
 	if _, err := FindEnsemble(strings.NewReader("?OTRP:AAAA."), alice.identity.Public()); !errors.Is(err, ErrNoEnsemble) {
 		t.Errorf("a damaged ensemble: %v", err)
 	}
-	if _, err := FindProfile(strings.NewReader("?OTRP:AAAA."), alice.identity.Public()); !errors.Is(err, ErrNoProfile) {
+	if _, _, err := FindProfiles(strings.NewReader("?OTRP:AAAA."), alice.identity.Public()); !errors.Is(err, ErrNoProfile) {
 		t.Errorf("the profile of a damaged ensemble: %v", err)
 	}
 }

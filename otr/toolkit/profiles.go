@@ -25,13 +25,13 @@ type Profile = v4.Profile
 // An Ensemble is a prekey ensemble of version 4.
 type Ensemble = v4.Ensemble
 
-// FindProfile returns the client profile of the other person in a transcript with key
-// exchanges; ours is our own long-term key. If one key has several profiles it returns the
-// last. It ignores invalid profiles; an expired profile counts as valid. The error wraps
-// ErrNoProfile or ErrProfiles, or comes from the reader.
-func FindProfile(transcript io.Reader, ours *keys.Ed448PublicKey) (*Profile, error) {
-	own := ours.Point().Append(nil)
-	var found *Profile
+// FindProfiles returns the client profile of the other person in a transcript with key
+// exchanges, and the one that we showed in them, or nil if there is none; key is our own
+// long-term key. If one key has several profiles it returns the last. It ignores invalid
+// profiles; an expired profile counts as valid. The error wraps ErrNoProfile or ErrProfiles, or
+// comes from the reader.
+func FindProfiles(transcript io.Reader, key *keys.Ed448PublicKey) (peers, ours *Profile, err error) {
+	own := key.Point().Append(nil)
 	p := NewParser(transcript)
 	for {
 		m, err := p.Next()
@@ -39,25 +39,29 @@ func FindProfile(transcript io.Reader, ours *keys.Ed448PublicKey) (*Profile, err
 			break
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		profile := profileOf(m)
 		switch {
-		case profile == nil || bytes.Equal(profile.PublicKey, own):
-		case found == nil || bytes.Equal(profile.PublicKey, found.PublicKey):
-			found = profile
+		case profile == nil:
+		case bytes.Equal(profile.PublicKey, own):
+			if m.Name == "identity" || m.Name == "auth_r" { // not one for people who are away
+				ours = profile
+			}
+		case peers == nil || bytes.Equal(profile.PublicKey, peers.PublicKey):
+			peers = profile
 		default:
-			return nil, fmt.Errorf("%w: another at %v", ErrProfiles, m.Position)
+			return nil, nil, fmt.Errorf("%w: another at %v", ErrProfiles, m.Position)
 		}
 	}
-	if found == nil {
-		return nil, ErrNoProfile
+	if peers == nil {
+		return nil, nil, ErrNoProfile
 	}
-	return found, nil
+	return peers, ours, nil
 }
 
 // FindEnsemble returns the last valid prekey ensemble of another person in a transcript; see
-// FindProfile.
+// FindProfiles.
 func FindEnsemble(transcript io.Reader, ours *keys.Ed448PublicKey) (*Ensemble, error) {
 	own := ours.Point().Append(nil)
 	var found *Ensemble

@@ -128,11 +128,8 @@ func (cfg Config) forge4(f *toolkit.Forger, id *keyfile.Identity, s *toolkit.Scr
 		return nil, exit.Errorf(exit.KeyFile, "the identity has no key for OTR version 4").
 			WithHint("--otr 3 forges a conversation of version 3; otrpipe keys upgrade makes keys of version 4")
 	}
-	var err error
 	if cfg.Away {
 		f.DSA = nil // messages to people who are away use profiles of version 4 only
-	} else if f.Profile, err = cfg.shownProfile(id); err != nil {
-		return nil, err
 	}
 	log, err := os.Open(cfg.Log)
 	if err != nil {
@@ -147,15 +144,20 @@ func (cfg Config) forge4(f *toolkit.Forger, id *keyfile.Identity, s *toolkit.Scr
 		sent, err := f.ForgeToEnsemble(s, peer)
 		return sent, exit.Failed(err)
 	}
-	peer, err := toolkit.FindProfile(log, id.Ed448.Public())
+	peer, ours, err := toolkit.FindProfiles(log, id.Ed448.Public())
 	if err != nil {
 		return nil, cfg.notFound(err, "it needs an Identity or Auth-R message of the peer, and of nobody else but us")
 	}
-	forge := f.Forge4
 	if cfg.Away {
-		forge = f.ForgeFromProfile
+		sent, err := f.ForgeFromProfile(s, peer)
+		return sent, exit.Failed(err)
 	}
-	sent, err := forge(s, peer)
+	if ours != nil {
+		f.Profile = ours.Append(nil)
+	} else if f.Profile, err = cfg.shownProfile(id); err != nil {
+		return nil, err
+	}
+	sent, err := f.Forge4(s, peer)
 	return sent, exit.Failed(err)
 }
 
@@ -164,8 +166,8 @@ func (cfg Config) notFound(err error, needs string) error {
 	return exit.Errorf(exit.Failure, "%s: %w", cfg.Log, exit.Plain(err)).WithHint("%s", needs)
 }
 
-// shownProfile returns the client profile that our sessions show. A forgery with a different
-// profile would reveal who made it.
+// shownProfile returns the client profile that our sessions show now. A forgery with a profile
+// that nobody has seen would reveal who made it.
 func (cfg Config) shownProfile(id *keyfile.Identity) ([]byte, error) {
 	if cfg.Home == nil {
 		return nil, nil
