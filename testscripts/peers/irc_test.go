@@ -425,7 +425,8 @@ func TestOtrIRCStartsEverythingItself(t *testing.T) {
 	}{
 		{[]string{"--plain", server, "Alex{", "bob"}, "the nick Alex{ is taken"},
 		{[]string{"--plain", server, "1bob", "bob"}, "does not allow the nick 1bob"},
-		{[]string{"--plain", "127.0.0.1:1", "bob", "alice"}, "no connection to 127.0.0.1, port 1: "},
+		{[]string{"--plain", "127.0.0.1:1", "bob", "alice"}, "no connection to 127.0.0.1, port 1: Connection refused"},
+		{[]string{"127.0.0.1:1", "bob", "alice"}, "no connection to 127.0.0.1, port 1: Connection refused"},
 	} {
 		l := h.begin(append([]string{"../../scripts/otr-irc"}, test.args...)...)
 		if code := l.left(); code != 1 || !strings.Contains(l.stderr.String(), test.say) {
