@@ -24,9 +24,9 @@ func chatCommand() *cli.Command {
 		UsageText: "otrpipe chat [flags] --tcp HOST:PORT | --listen [HOST:]PORT\notrpipe chat [flags] CONTACT",
 		ArgsUsage: cmdline.OwnArguments,
 		Description: "Each line that you enter is a message; pasted text is one message and keeps its lines. The " +
-			"prompt shows who you are talking to and whether they are verified: not connected or " +
-			"unencrypted, and nothing can be sent; new, and it may be anybody; known, the same key as before; verified, by SMP or " +
-			"by comparing fingerprints. A line that begins with / is a command, of which /help says more, and one " +
+			"prompt shows who you are talking to and whether they are verified. " +
+			"Not connected, or unencrypted: nothing can be sent. New: it may be anybody. Known: it is the same key as before. " +
+			"Verified: by SMP or by comparing fingerprints. A line that begins with / is a command, of which /help says more, and one " +
 			"that begins with // is a message that begins with /. When the other end leaves, or the " +
 			"connection is lost, chat says so and stays: Enter connects again. /end ends a session, /refresh " +
 			"begins one, /quit and Ctrl-D leave. A message that has arrived at another otrpipe is marked. " +

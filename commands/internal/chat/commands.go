@@ -41,7 +41,7 @@ const (
 // one of them.
 func slashes() []slash {
 	return []slash{
-		{"/me", "ACTION", "say what you do: /me waves is shown as * bob waves", (*Chat).act},
+		{"/me", "ACTION", "say what you do: if bob enters /me waves, you see * bob waves", (*Chat).act},
 		{smpCommand, "[QUESTION]", "compare a secret, which is asked for and not shown; QUESTION is shown to the other end", (*Chat).startSMP},
 		{answerCommand, "", "answer the other end's question, or compare the secret that it wants to compare", (*Chat).answerSMP},
 		{"/abort", "", "abort that comparison", (*Chat).abort},
@@ -224,7 +224,7 @@ func (h *Chat) nextSession(running bool) string {
 // act sends an action.
 func (h *Chat) act(action string) {
 	if action == "" {
-		h.refuse(exit.Errorf(exit.Usage, "/me needs an action behind it, and nothing was sent"))
+		h.refuse(exit.Errorf(exit.Usage, "/me needs an action, as in /me waves; nothing was sent"))
 		return
 	}
 	h.send(actionPrefix + action)

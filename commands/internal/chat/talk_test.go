@@ -1044,7 +1044,7 @@ func TestAnActionIsShownAsNetworksShowIt(t *testing.T) {
 	show("/meanwhile")
 	s.sees("bob: /meanwhile")
 	s.enters("/me")
-	s.sees("/me needs an action behind it, and nothing was sent")
+	s.sees("/me needs an action, as in /me waves; nothing was sent")
 }
 
 func TestTabCompletesCommands(t *testing.T) {
