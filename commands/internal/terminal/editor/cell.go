@@ -130,7 +130,7 @@ func wrap(line []cell, width, indent int, whole bool) []string {
 	row := []cell(nil)
 	used, first, blank := 0, 0, -1
 	for _, c := range line {
-		for used+c.most() > width && len(row) > first {
+		for c.width > 0 && used+c.most() > width && len(row) > first {
 			if whole && blank < first && len(row) < maxNumber && isHex(c) && !slices.ContainsFunc(row[first:], func(c cell) bool { return !isHex(c) }) {
 				break
 			}

@@ -78,6 +78,10 @@ func TestALongTextIsBrokenBetweenWordsAndIndented(t *testing.T) {
 	if got, want := wrap(cells("add bob "+number+" now"), 13, 2, true), []string{"add bob", "  " + number, "   now"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
+	// What ends a colour takes no room, so it needs no row of its own.
+	if got, want := wrap(cells("\x1b[2madd bob "+number+"\x1b[22m"), 13, 2, true), []string{"\x1b[2madd bob", "  " + number + "\x1b[22m"}; !slices.Equal(got, want) {
+		t.Errorf("a number in a colour: %q, want %q", got, want)
+	}
 	// On a terminal that does not join what belongs together no row is longer either.
 	for _, joined := range []string{"👩" + strings.Repeat("\u200d👩", 36), strings.Repeat("\u1100", 36), "e" + strings.Repeat("\u0301", 300)} {
 		for _, row := range wrap(cells("bob: "+joined+"otrpipe: SMP succeeded"), 40, 5, false) {
