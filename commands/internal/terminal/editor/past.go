@@ -1,10 +1,18 @@
 package editor
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// maxPast is the number of lines to keep for redrawing the screen: as many as the tallest
-// screens have rows.
-const maxPast = 200
+const (
+	// maxPast is the number of lines to keep for redrawing the screen: as many as the tallest
+	// screens have rows.
+	maxPast = 200
+	// maxPastCells is the maximum number of cells in all of them but the last. It fills the
+	// largest screens, and takes some megabytes of memory, however long the peer's texts are.
+	maxPastCells = 1 << 18
+)
 
 // A message is a printed line.
 type message struct {
@@ -18,13 +26,26 @@ type message struct {
 func (m *message) rows(width int) []string { return wrap(m.line, width, m.indent, m.whole) }
 
 // past holds the lines that were printed last.
-type past struct{ all []*message }
+type past struct {
+	all   []*message
+	cells int // in all of them
+}
 
 func (p *past) add(m *message) {
+	drop := 0
 	if len(p.all) == 2*maxPast {
-		p.all = append(p.all[:0], p.all[maxPast:]...)
+		drop = maxPast
 	}
 	p.all = append(p.all, m)
+	p.cells += len(m.line)
+	for i, old := range p.all[:len(p.all)-1] {
+		if i >= drop && p.cells-len(m.line) <= maxPastCells {
+			break
+		}
+		p.cells -= len(old.line)
+		drop = max(drop, i+1)
+	}
+	p.all = slices.Delete(p.all, 0, drop)
 }
 
 // rows returns at most the last height rows of the printed lines.

@@ -36,3 +36,35 @@ func TestAScreenIsDrawnAnewWithWhatWasPrintedLast(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestLongTextsOfAPeerTakeLittleMemory prints as many long lines as the past may have.
+func TestLongTextsOfAPeerTakeLittleMemory(t *testing.T) {
+	var p past
+	long := &message{line: make([]cell, 1<<16)}
+	for range 2 * maxPast {
+		p.add(long)
+		p.add(&message{line: make([]cell, 1)})
+		cells := 0
+		for _, m := range p.all {
+			cells += len(m.line)
+		}
+		if cells != p.cells || cells > maxPastCells+len(long.line) {
+			t.Fatalf("%d lines have %d cells, counted as %d", len(p.all), cells, p.cells)
+		}
+	}
+	if len(p.all) < 2 {
+		t.Errorf("only %d lines are left", len(p.all))
+	}
+	for range 3 * maxPast {
+		p.add(&message{line: make([]cell, 1)})
+	}
+	if n := len(p.all); n < maxPast || n > 2*maxPast || p.cells != n {
+		t.Errorf("%d short lines are left, counted as %d cells", n, p.cells)
+	}
+	huge := &message{line: make([]cell, 2*maxPastCells)}
+	p.add(huge)
+	p.add(huge)
+	if len(p.all) != 1 || p.cells != len(huge.line) {
+		t.Errorf("%d huge lines are left", len(p.all))
+	}
+}
