@@ -37,7 +37,7 @@ type Session interface {
 	TransportStatus() string
 
 	Send(in stream.SessionID, text string) (number int64, err error)
-	CompareSecret(context.Context, *control.SMP) error
+	CompareSecretIn(context.Context, stream.SessionID, *control.SMP) error
 	AbortSMP() error
 	MarkVerified(keys.Fingerprint) error
 	Review()

@@ -249,61 +249,60 @@ func complete(before string) (rests []string) {
 
 // startSMP compares a secret with the peer's.
 func (h *Chat) startSMP(text string) {
-	name := h.standing().who
-	asked := h.asked()
+	now := h.session.Snapshot()
+	s := h.standingOf(now)
 	switch {
-	case !h.standing().encrypted:
+	case !s.encrypted:
 		h.refuseSecret(live.ErrUnencrypted)
-	case asked != nil && text != "":
-		h.refuseSecret(exit.Errorf(exit.Failure, "%s waits for an answer", name).WithHint("/answer gives it, /abort refuses it"))
-	case asked != nil:
-		h.answerSMP("")
+	case now.Asked != nil && text != "":
+		h.refuseSecret(exit.Errorf(exit.Failure, "%s waits for an answer", s.who).WithHint("/answer gives it, /abort refuses it"))
+	case now.Asked != nil:
+		h.answer(now)
 	case text != "" && h.changesPeer():
 		h.refuseSecret(errOtherPeer)
 	case text == "":
-		h.compare("Secret to compare with "+name+"'s", "")
+		h.compare(now, "Secret to compare with "+s.who+"'s", "")
 	default:
 		if err := h.cfg.CheckQuestion(text); err != nil {
 			h.refuseSecret(err)
 			return
 		}
-		h.message(h.cfg.Program+": "+name+" will be asked: ", text)
-		h.compare("Secret that answers it", text)
+		h.message(h.cfg.Program+": "+s.who+" will be asked: ", text)
+		h.compare(now, "Secret that answers it", text)
 	}
 }
 
 // answerSMP answers the peer.
-func (h *Chat) answerSMP(string) {
-	asked, name := h.asked(), h.standing().who
+func (h *Chat) answerSMP(string) { h.answer(h.session.Snapshot()) }
+
+// answer answers the question that a snapshot shows.
+func (h *Chat) answer(now live.Snapshot) {
+	s := h.standingOf(now)
 	switch {
-	case !h.standing().encrypted:
+	case !s.encrypted:
 		h.refuseSecret(live.ErrUnencrypted)
-	case asked == nil:
-		h.refuseSecret(exit.Errorf(exit.Failure, "%s has asked nothing", name).WithHint("/smp [QUESTION] asks"))
-	case *asked == "":
-		h.compare("Secret to compare with "+name+"'s", "")
+	case now.Asked == nil:
+		h.refuseSecret(exit.Errorf(exit.Failure, "%s has asked nothing", s.who).WithHint("/smp [QUESTION] asks"))
+	case *now.Asked == "":
+		h.compare(now, "Secret to compare with "+s.who+"'s", "")
 	default:
-		h.message(h.cfg.Program+": "+name+" asks: ", *asked)
-		h.compare("Secret that answers it", "")
+		h.message(h.cfg.Program+": "+s.who+" asks: ", *now.Asked)
+		h.compare(now, "Secret that answers it", "")
 	}
 }
 
-// asked returns the question that the peer is waiting for an answer to, or nil.
-func (h *Chat) asked() *string { return h.session.Snapshot().Asked }
-
-// compare asks for a secret and compares it by SMP while the chat goes on. It uses neither the
-// secret nor the question in a session that begins meanwhile, because that may be with another
-// peer.
-func (h *Chat) compare(prompt, question string) {
-	now := h.session.Snapshot()
-	asked, run := now.Asked, uint64(0)
-	if asked != nil {
+// compare asks for a secret and compares it by SMP while the chat goes on. now is what the person
+// has been shown: neither the secret nor the question is used in a session that begins later,
+// because that may be with another peer, nor for a question that is asked later.
+func (h *Chat) compare(now live.Snapshot, prompt, question string) {
+	run := uint64(0)
+	if now.Asked != nil {
 		run = now.Run
 	}
 	secret, err := h.console.Load().ReadSecret(h.paint(prompt+" (it is not shown): ", color.Bold))
 	switch {
 	case errors.Is(err, editor.ErrInterrupted), errors.Is(err, io.EOF), err == nil && len(secret) == 0:
-		h.refuse(errors.New("no secret was entered"))
+		h.refuseSecret(errors.New("no secret was entered"))
 		return
 	case err != nil:
 		return
@@ -311,13 +310,13 @@ func (h *Chat) compare(prompt, question string) {
 		clear(secret)
 		h.refuse(errors.New("meanwhile the session has ended; nothing was compared"))
 		return
-	case h.asked() != asked:
+	case h.session.Snapshot().Asked != now.Asked:
 		clear(secret)
 		h.refuse(errors.New("meanwhile another question was asked"))
 		return
 	}
 	go func() {
-		err := h.session.CompareSecret(context.Background(), &control.SMP{Secret: secret, Question: question, Timeout: live.AnswerTime, Run: run})
+		err := h.session.CompareSecretIn(context.Background(), now.Session, &control.SMP{Secret: secret, Question: question, Timeout: live.AnswerTime, Run: run})
 		told := errors.Is(err, live.ErrSMPFailed) || errors.Is(err, live.ErrSMPBrokenOff) || errors.Is(err, live.ErrSMPAborted)
 		if err != nil && (!told || h.cfg.IO.Quiet) {
 			h.refuse(err)

@@ -49,6 +49,9 @@ type fakeSession struct {
 	ends    chan error // the next one is how the connection ends
 	changed func(live.Snapshot)
 	sentIn  []stream.SessionID // the sessions that the texts were sent in
+	// Once the snapshot was read so many times, the peer asks this question in run 8.
+	reads int
+	later *string
 	// onReview, unless nil, is called when the session is reviewed.
 	onReview func()
 	// dials, unless nil, is what the next connections wait for.
@@ -112,6 +115,9 @@ func (s *fakeSession) Stopped() <-chan struct{}          { return s.stopped }
 func (s *fakeSession) Snapshot() live.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.reads--; s.reads == 0 {
+		s.now.Asked, s.now.Run = s.later, 8
+	}
 	return s.now
 }
 
@@ -130,7 +136,7 @@ func (s *fakeSession) Send(in stream.SessionID, text string) (int64, error) {
 	return s.sent, err
 }
 
-func (s *fakeSession) CompareSecret(_ context.Context, r *control.SMP) error {
+func (s *fakeSession) CompareSecretIn(_ context.Context, _ stream.SessionID, r *control.SMP) error {
 	return s.did(fmt.Sprintf("compare %s, %q, run %d", r.Secret, r.Question, r.Run))
 }
 
@@ -540,6 +546,48 @@ func TestASecretIsNotComparedInAnotherSession(t *testing.T) {
 			s.mu.Lock()
 			if i := slices.IndexFunc(s.calls, func(call string) bool { return strings.HasPrefix(call, "compare") }); i >= 0 {
 				t.Errorf("%s: %s", command, s.calls[i])
+			}
+			s.mu.Unlock()
+		}
+	}
+}
+
+// TestASecretAnswersOnlyTheQuestionThatWasShown asks another question at each moment between a
+// command and the secret.
+func TestASecretAnswersOnlyTheQuestionThatWasShown(t *testing.T) {
+	first, other := "where?", "what?"
+	for _, test := range []struct {
+		command string
+		asked   *string
+		run     uint64
+	}{{"/answer", &first, 7}, {"/smp", nil, 0}, {"/smp who?", nil, 0}} {
+		for reads := 1; reads < 10; reads++ {
+			s := newScene(t, "")
+			<-s.show
+			s.trusted(fingerprint("b"), trust.Verified)
+			s.change(func(now *live.Snapshot) { now.Asked, now.Run = test.asked, test.run })
+			s.sees("[peer verified]")
+			s.mu.Lock()
+			s.reads, s.later = reads, &other
+			s.mu.Unlock()
+			s.enters(test.command)
+			s.enters("sesame")
+			s.enters("/abort")
+			var shown, over bool
+			for deadline := time.Now().Add(patience); !over && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+				s.seenMu.Lock()
+				shown = bytes.Contains(s.seen, []byte("peer asks: "+other))
+				over = bytes.Contains(s.seen, []byte("SMP was aborted"))
+				s.seenMu.Unlock()
+			}
+			if !over {
+				t.Fatal("the line behind the secret is not obeyed")
+			}
+			s.mu.Lock()
+			for _, call := range s.calls {
+				if strings.HasPrefix(call, "compare") && strings.HasSuffix(call, "run 8") && !shown {
+					t.Errorf("%s, changed at moment %d: %s", test.command, reads, call)
+				}
 			}
 			s.mu.Unlock()
 		}

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -220,6 +221,51 @@ func TestAnAnswerVerifiesNobodyToTheOneWhoGivesIt(t *testing.T) {
 	}
 	if a.Snapshot().Standing() != trust.Verified || b.Snapshot().Standing() != trust.Unverified {
 		t.Errorf("the one who asked has %s, the one who answered %s", a.Snapshot().Standing(), b.Snapshot().Standing())
+	}
+}
+
+func TestASecretIsComparedInTheGivenSessionOrNotAtAll(t *testing.T) {
+	t.Parallel() // it waits
+	stay := options.Values{options.StayFlag: {"true"}}
+	stay, _ = stay.Merge(lines)
+	a, b := connect(t, stay)
+	if err := a.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	old := a.Snapshot().Session
+	if err := a.End(); err != nil {
+		t.Fatal(err)
+	}
+	for now := a.Snapshot(); !now.Trusted || now.Session == old || !b.Snapshot().Trusted; now = a.Snapshot() {
+		if !now.Trusted && !b.Snapshot().Trusted {
+			_ = b.Query()
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, session := range []stream.SessionID{old, {}} {
+		secret := []byte("sesame")
+		if err := a.CompareSecretIn(t.Context(), session, &control.SMP{Secret: secret, Question: "where?", Timeout: time.Second}); err == nil || exit.As(err).Code != exit.Failure {
+			t.Errorf("session %v: %v", session, err)
+		}
+		if !bytes.Equal(secret, make([]byte, len(secret))) {
+			t.Errorf("the secret is left: %q", secret)
+		}
+	}
+	compared := make(chan error, 1)
+	go func() {
+		compared <- a.CompareSecretIn(context.Background(), a.Snapshot().Session, &control.SMP{Secret: []byte("sesame"), Question: "who?", Timeout: patience})
+	}()
+	for b.Snapshot().Asked == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if asked := *b.Snapshot().Asked; asked != "who?" {
+		t.Errorf("the peer is asked %q", asked)
+	}
+	if err := b.AbortSMP(); err != nil {
+		t.Error(err)
+	}
+	if err := wait(t, compared); !errors.Is(err, ErrSMPAborted) {
+		t.Error(err)
 	}
 }
 

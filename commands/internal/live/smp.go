@@ -61,16 +61,30 @@ type smpRun struct {
 // CompareSecret starts SMP, or answers if the peer has started, and waits for the result. It
 // wipes the secret.
 func (s *Session) CompareSecret(ctx context.Context, r *control.SMP) error {
-	defer clear(r.Secret)
 	late := limit(r.Timeout)
 	session, err := s.awaitSecure(ctx, late)
 	if err != nil {
+		clear(r.Secret)
 		return err
 	}
+	return s.compareSecret(ctx, session, r, late)
+}
+
+// CompareSecretIn is CompareSecret in the given session or not at all.
+func (s *Session) CompareSecretIn(ctx context.Context, session stream.SessionID, r *control.SMP) error {
+	if session == (stream.SessionID{}) {
+		clear(r.Secret)
+		return ErrUnencrypted
+	}
+	return s.compareSecret(ctx, session, r, limit(r.Timeout))
+}
+
+func (s *Session) compareSecret(ctx context.Context, session stream.SessionID, r *control.SMP, late deadline) error {
+	defer clear(r.Secret)
 	run := &smpRun{waiter: newWaiter(), begin: make(chan struct{}, 1)}
 	run.session = session
 	started := false // as opposed to answered
-	err = s.doIn(session, func(c *otr.Conversation) ([][]byte, error) {
+	err := s.doIn(session, func(c *otr.Conversation) ([][]byte, error) {
 		if s.waiters.smp != nil {
 			return nil, exit.Errorf(exit.Failure, "SMP is under way already").
 				WithHint("%s ends it", s.byHand("/abort", "otrpipe smp --abort"))
