@@ -180,13 +180,15 @@ const maxDraws = 16
 // memory is our own source of randomness. It remembers the scalars that were drawn from it.
 type memory struct {
 	rand  io.Reader
-	draws [][group.ScalarLen]byte
+	draws [maxDraws][group.ScalarLen]byte // an array, which never moves and leaves no copy behind
+	n     int                             // how many there are
 }
 
 func (m *memory) Read(p []byte) (int, error) {
 	n, err := io.ReadFull(m.rand, p)
-	if err == nil && n == group.ScalarLen && len(m.draws) < maxDraws {
-		m.draws = append(m.draws, [group.ScalarLen]byte(p))
+	if err == nil && n == group.ScalarLen && m.n < maxDraws {
+		copy(m.draws[m.n][:], p)
+		m.n++
 	}
 	return n, err
 }
@@ -194,7 +196,7 @@ func (m *memory) Read(p []byte) (int, error) {
 // secretOf returns the secret of a public key, if it was drawn from m.
 func (m *memory) secretOf(key *group.Point) (group.Scalar, bool) {
 	want := key.Append(nil)
-	for i := range m.draws {
+	for i := range m.n {
 		secret, err := group.DrawScalar(bytes.NewReader(m.draws[i][:]))
 		if err == nil && bytes.Equal(group.MulBase(secret).Append(nil), want) {
 			return secret, true
@@ -204,7 +206,7 @@ func (m *memory) secretOf(key *group.Point) (group.Scalar, bool) {
 	return group.Scalar{}, false
 }
 
-func (m *memory) wipe() { clear(m.draws) }
+func (m *memory) wipe() { clear(m.draws[:]) }
 
 // pretender makes the ring signatures of a peer whose long-term key we do not have, with the
 // secret of our own ephemeral key, which the ring contains.

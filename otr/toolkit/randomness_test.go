@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"otrpipe/otr/group"
 	"otrpipe/otr/v3"
 	"otrpipe/otr/wire"
 )
@@ -96,5 +97,27 @@ func TestAPlaintextIsShownAsText(t *testing.T) {
 	tlvs := f.Get("tlvs").([]Fields)
 	if f.Get("number") != uint64(7) || f.Get("text") != "a\ufffdb" || len(tlvs) != 1 || tlvs[0].Get("type") != uint64(9) || tlvs[0].Get("value").(Hex).String() != "76616c7565" {
 		t.Errorf("%v", f)
+	}
+}
+
+// The secrets of a forged key exchange are wiped after it, wherever they were kept meanwhile.
+func TestTheScalarsOfAForgeryAreWiped(t *testing.T) {
+	m := &memory{rand: steady(1)}
+	var draw [group.ScalarLen]byte
+	if _, err := m.Read(draw[:]); err != nil {
+		t.Fatal(err)
+	}
+	first := &m.draws[0]
+	if *first != draw {
+		t.Fatal("it is not remembered")
+	}
+	for range 5 {
+		if _, err := m.Read(draw[:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.wipe()
+	if *first != [group.ScalarLen]byte{} || m.draws[5] != [group.ScalarLen]byte{} {
+		t.Error("a scalar is left in memory")
 	}
 }
