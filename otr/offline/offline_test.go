@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -910,7 +911,7 @@ func TestTooManySessionsLetTheOldestGo(t *testing.T) {
 	}
 	for n := range MaxSessions + 2 {
 		r := wire.NewReader(b)
-		copied, err := alice.load().readSession(&r)
+		copied, err := alice.load().readSession(&r, storeFormat)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -926,6 +927,33 @@ func TestTooManySessionsLetTheOldestGo(t *testing.T) {
 	}
 }
 
+// testdata/alice.1 and bob.1 were written in format 1, after Bob had read a message of Alice.
+func TestAStoreOfAnEarlierFormatGoesOn(t *testing.T) {
+	alice, bob := newPeople(t)
+	for p, name := range map[*person]string{alice: "alice.1", bob: "bob.1"} {
+		var err error
+		if p.disk, err = os.ReadFile("testdata/" + name); err != nil {
+			t.Fatal(err)
+		}
+		sessions := p.load().Sessions()
+		if len(sessions) != 1 || sessions[0].Closed() || sessions[0].Unread() || sessions[0].Gap() > 0 {
+			t.Fatalf("%s has other sessions than when it was written: %v", name, sessions)
+		}
+	}
+	if n := len(bob.load().Prekeys()); n != 2 {
+		t.Errorf("Bob has %d prekeys left, not 2", n)
+	}
+	for _, message := range []struct{ from, to *person }{{bob, alice}, {alice, bob}} {
+		lines := message.from.stream(message.from.load().Sessions()[0], []byte("hello again"), false)
+		if got, err := message.to.read(lines); err != nil || string(got.data) != "hello again" {
+			t.Errorf("%q, %v", got.data, err)
+		}
+	}
+	if alice.disk[0] != storeFormat || bob.disk[0] != storeFormat {
+		t.Errorf("they are written in formats %d and %d, not %d", alice.disk[0], bob.disk[0], storeFormat)
+	}
+}
+
 func FuzzParseStore(f *testing.F) {
 	alice, bob := newPeople(f)
 	session, lines := alice.begin(bob.publish(2, For{Contact: "alice", Keys: []keys.Fingerprint{alice.fingerprint()}}))
@@ -935,6 +963,13 @@ func FuzzParseStore(f *testing.F) {
 	}
 	f.Add(bob.disk)
 	f.Add(alice.disk)
+	for _, name := range []string{"alice.1", "bob.1"} {
+		earlier, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(earlier)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := Parse(bob.config, b)
 		if err != nil {

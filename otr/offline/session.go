@@ -118,12 +118,22 @@ func flag(set bool) byte {
 	return 0
 }
 
-func (s *Store) readSession(r *wire.Reader) (*Session, error) {
+// readSession reads a session. Format 1 does not tell whether the peer has ended it, nor what we have handed out:
+// then everything that we have encrypted counts as handed out.
+func (s *Store) readSession(r *wire.Reader, format byte) (*Session, error) {
 	used := readTime(r)
 	var auth [32]byte
 	copy(auth[:], r.Take(len(auth)))
-	unread, closed, readBy := r.Byte(), r.Byte(), readTime(r)
-	handed := place{r.Int(), r.Int()}
+	var closed byte
+	var handed place
+	unread := r.Byte()
+	if format > 1 {
+		closed = r.Byte()
+	}
+	readBy := readTime(r)
+	if format > 1 {
+		handed = place{r.Int(), r.Int()}
+	}
 	contact := string(r.Data())
 	if r.Err() == nil && (unread > 1 || closed > 1 || len(contact) > maxContact) {
 		return nil, errBounds
@@ -135,6 +145,9 @@ func (s *Store) readSession(r *wire.Reader) (*Session, error) {
 	t := newSession(e, used)
 	t.auth, t.unread, t.readBy, t.Contact = auth, unread == 1, readBy, contact
 	t.closed, t.handed = closed == 1, handed
+	if format == 1 {
+		t.HandedOut(0)
+	}
 	return t, nil
 }
 
@@ -192,7 +205,7 @@ func (s *Store) Put(t *Session, ahead int) error {
 	}
 	defer clear(b)
 	r := wire.NewReader(b)
-	stored, err := s.readSession(&r)
+	stored, err := s.readSession(&r, storeFormat)
 	if err != nil {
 		return err
 	}

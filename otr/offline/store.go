@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	storeFormat = 1
+	storeFormat = 2
 
 	// MaxPrekeys is the maximum number of unused prekeys in a store: as many as a sender
 	// reads from one file.
@@ -249,12 +249,14 @@ func Parse(c Config, b []byte) (*Store, error) {
 		return s, nil
 	}
 	r := wire.NewReader(b)
-	if format := r.Byte(); r.Err() == nil && format > storeFormat {
-		return nil, ErrNewer
-	} else if format != storeFormat {
+	format := r.Byte()
+	switch {
+	case r.Err() != nil || format == 0:
 		return nil, ErrState
+	case format > storeFormat:
+		return nil, ErrNewer
 	}
-	if err := s.read(&r); err != nil {
+	if err := s.read(&r, format); err != nil {
 		s.Wipe()
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
 	}
@@ -275,7 +277,7 @@ func count(r *wire.Reader, most int) (int, error) {
 	return int(n), nil
 }
 
-func (s *Store) read(r *wire.Reader) error {
+func (s *Store) read(r *wire.Reader, format byte) error {
 	n, err := count(r, 1<<16-1)
 	if err != nil {
 		return err
@@ -316,7 +318,7 @@ func (s *Store) read(r *wire.Reader) error {
 		return err
 	}
 	for range n {
-		t, err := s.readSession(r)
+		t, err := s.readSession(r, format)
 		if err != nil {
 			return err
 		}

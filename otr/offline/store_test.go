@@ -323,7 +323,7 @@ func TestTheLongestStoreCanBeStored(t *testing.T) {
 			from = honest
 		}
 		r := wire.NewReader(from)
-		session, err := s.readSession(&r)
+		session, err := s.readSession(&r, storeFormat)
 		if err != nil {
 			t.Fatal(err)
 		}
