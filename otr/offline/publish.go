@@ -53,14 +53,18 @@ func (s *Store) Publish(n int, whom For) ([][]byte, error) {
 	return lines, nil
 }
 
-// publication returns the publication to use, a new one if the last one expires soon.
+// publication returns the publication to use: a new one if the last one expires soon, or later than
+// a new one would, because the clock was wrong when it was made.
 func (s *Store) publication() (*v4.Publication, error) {
 	now := s.config.Now()
-	if n := len(s.publications); n > 0 && s.publications[n-1].Expires().Sub(now) >= renewal {
-		return s.publications[n-1], nil
-	}
 	const day = 24 * time.Hour
 	expires := now.UTC().Add(Lifetime + day - 1).Truncate(day)
+	if n := len(s.publications); n > 0 {
+		last := s.publications[n-1].Expires()
+		if last.Sub(now) >= renewal && !last.After(expires) {
+			return s.publications[n-1], nil
+		}
+	}
 	p, err := s.client.NewPublication(expires)
 	if err != nil {
 		return nil, err

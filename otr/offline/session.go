@@ -91,6 +91,9 @@ func (t *Session) Gap() int {
 	return max(0, int(sent.messages)-int(t.handed.messages))
 }
 
+// dead reports whether nothing can be sent in the session any more.
+func (t *Session) dead() bool { return t.closed || t.Gap() > MaxGap }
+
 func (t *Session) sent() (p place) {
 	p.ratchet, p.messages = t.engine.Sent()
 	return p
@@ -156,7 +159,7 @@ func (s *Store) Sessions() []*Session { return slices.Clone(s.sessions) }
 
 // Session returns the session whose contact is name, or whose id begins with name, which then
 // has at least four digits. If there are several with the same key, it returns the one that
-// was used last. The error is ErrNoSession or ErrSeveral.
+// was used last, and rather one in which messages can still be sent. The error is ErrNoSession or ErrSeveral.
 func (s *Store) Session(name string) (*Session, error) {
 	var found []*Session
 	for _, t := range s.sessions {
@@ -179,7 +182,7 @@ func (s *Store) Session(name string) (*Session, error) {
 		if t.fingerprint != last.fingerprint {
 			return nil, fmt.Errorf("%w: %q", ErrSeveral, name)
 		}
-		if !t.used.Before(last.used) {
+		if t.dead() == last.dead() && !t.used.Before(last.used) || last.dead() && !t.dead() {
 			last = t
 		}
 	}
@@ -190,6 +193,9 @@ func (s *Store) Session(name string) (*Session, error) {
 // store. If t has ended, it is removed. The store gets the session as it will be after t has
 // sent ahead more messages. It counts as used now.
 func (s *Store) Put(t *Session, ahead int) error {
+	if len(t.Contact) > maxContact { // the store could not be read
+		return fmt.Errorf("%w: a contact's name of %d bytes", ErrTooLong, len(t.Contact))
+	}
 	t.used = s.config.Now()
 	at := slices.IndexFunc(s.sessions, func(other *Session) bool { return other.id == t.id && other.auth == t.auth })
 	if t.Ended() {

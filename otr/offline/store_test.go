@@ -54,6 +54,21 @@ func TestASessionIsFoundByItsContactOrTheBeginningOfItsID(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
+	// One that the peer has ended is not chosen if there is another.
+	bob.update(func(s *Store) error {
+		s.sessions[1].closed = true
+		return nil
+	})
+	if found, err := bob.load().Session("friend"); err != nil || found.ID() != first.ID() {
+		t.Errorf("with the last one ended: %v", err)
+	}
+	bob.update(func(s *Store) error {
+		s.sessions[0].closed = true
+		return nil
+	})
+	if found, err := bob.load().Session("friend"); err != nil || found.ID() != second.ID() {
+		t.Errorf("with both ended: %v", err)
+	}
 	// Two people with one name: the store does not guess which of them is meant.
 	mail(t, carol, bob, file, "third")
 	if _, err := bob.load().Session("friend"); !errors.Is(err, ErrSeveral) {
@@ -174,6 +189,11 @@ func TestWhomPrekeysAreForIsBounded(t *testing.T) {
 		if _, err := s.Publish(1, whom); !errors.Is(err, ErrTooLong) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	session := mail(t, newPerson(t, 3), bob, bob.publish(1, For{}), "hello")
+	session.Contact = strings.Repeat("x", maxContact+1)
+	if err := s.Put(session, 0); !errors.Is(err, ErrTooLong) {
+		t.Errorf("a session with a long name: %v", err)
 	}
 	most := For{Contact: strings.Repeat("x", maxContact), Keys: slices.Repeat([]keys.Fingerprint{bob.fingerprint()}, maxOnly)}
 	if len(bob.publish(1, most)) == 0 || len(bob.load().Prekeys()) != 1 {
@@ -365,5 +385,26 @@ func TestAStoreIsEncodedWithoutMovingIt(t *testing.T) {
 		if b, err := s.Append(nil); err != nil || cap(b) != want {
 			t.Errorf("%d bytes were moved to room for %d, not %d, %v", len(b), cap(b), want, err)
 		}
+	}
+}
+
+func TestAPublicationOfAClockThatWasAheadIsNotUsedAgain(t *testing.T) {
+	_, bob := newPeople(t)
+	right := bob.now
+	bob.now = right.Add(10 * 365 * 24 * time.Hour)
+	bob.publish(1, For{})
+	bob.now = right
+	for range 2 {
+		bob.publish(1, For{})
+	}
+	s := bob.load()
+	latest := right.Add(Lifetime + 24*time.Hour)
+	for i, k := range s.Prekeys()[1:] {
+		if k.Expires.After(latest) {
+			t.Errorf("prekey %d expires on %v", i, k.Expires)
+		}
+	}
+	if n := len(s.publications); n != 2 {
+		t.Errorf("%d publications", n)
 	}
 }

@@ -112,7 +112,8 @@ func (c *Client) WriteTo(to *Recipient) ([]byte, *Engine, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	tmp, err := tmpKey(brace,
+	defer clear(brace[:])
+	tmp, err := tmpKey(&brace,
 		secretPoint{to.y, ours.ecdh.secret}, secretPoint{to.d, ours.ecdh.secret}, secretPoint{to.Peer.Public.Point(), ours.ecdh.secret})
 	if err != nil {
 		return nil, nil, err
@@ -131,7 +132,7 @@ func (c *Client) WriteTo(to *Recipient) ([]byte, *Engine, error) {
 	msg := m.Append(engine.header(wire.TypeNonInteractiveAuth).Append(nil))
 	s := &session{peer: to.Peer, role: roleAlice, ourProfile: profile, peerProfile: e.Client}
 	s.ratchet = ratchet{ecdh: ours.firstECDH, dh: ours.firstDH, theirECDH: to.y, theirDH: e.Message.B}
-	engine.beginOffline(s, &tmp, brace)
+	engine.beginOffline(s, &tmp, &brace)
 	return msg, engine, nil
 }
 
@@ -184,7 +185,8 @@ func (c *Client) Open(h wire.Header, body []byte, find func(id uint32) (*Prekey,
 	if err != nil {
 		return nil, err
 	}
-	tmp, err := tmpKey(brace,
+	defer clear(brace[:])
+	tmp, err := tmpKey(&brace,
 		secretPoint{theirs.ecdhPoint, y.secret}, secretPoint{theirs.ecdhPoint, publication.shared.Secret()}, secretPoint{theirs.ecdhPoint, c.Identity.Secret()})
 	if err != nil {
 		return nil, err
@@ -196,7 +198,7 @@ func (c *Client) Open(h wire.Header, body []byte, find func(id uint32) (*Prekey,
 	engine := c.NewEngine(h.Sender)
 	s := &session{peer: theirs.peer, role: roleBob, ourProfile: publication.Client, peerProfile: m.Profile}
 	s.ratchet = ratchet{theirECDH: theirs.firstPoint, theirDH: m.FirstDH}
-	engine.beginOffline(s, &tmp, brace)
+	engine.beginOffline(s, &tmp, &brace)
 	return &Opened{Engine: engine, Prekey: prekey, Publication: publication}, nil
 }
 
@@ -221,7 +223,7 @@ func (c *Client) writtenTo(publications []*Publication, theirs *contribution, y 
 
 // beginOffline starts the session s from tmp_k and the brace key of the exchange. In the
 // first ratchet, root and chain key are derived from K alone.
-func (e *Engine) beginOffline(s *session, tmp *key, brace braceKey) {
+func (e *Engine) beginOffline(s *session, tmp *key, brace *braceKey) {
 	mixed := tmp.derive(group.UsageSharedSecret)
 	defer clear(mixed[:])
 	group.KDF(s.ssid[:], group.UsageSSID, mixed[:])
@@ -324,7 +326,7 @@ type secretPoint struct {
 
 // tmpKey returns tmp_k = KDF(usage_tmp_key || K_ecdh || ECDH with D || ECDH with H ||
 // brace_key, 64), where the three are POINTs.
-func tmpKey(brace braceKey, ecdh, shared, identity secretPoint) (tmp key, err error) {
+func tmpKey(brace *braceKey, ecdh, shared, identity secretPoint) (tmp key, err error) {
 	b := make([]byte, 0, 3*group.PointLen)
 	defer func() { clear(b[:cap(b)]) }()
 	for _, pair := range []secretPoint{ecdh, shared, identity} {

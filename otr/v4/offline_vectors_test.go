@@ -352,12 +352,12 @@ func TestNonInteractiveKeyVectors(t *testing.T) {
 		}
 		same("brace_key", brace[:])
 		x := secret("x")
-		tmp, err := tmpKey(brace, secretPoint{point("Y"), x}, secretPoint{point("D"), x}, secretPoint{point("H"), x})
+		tmp, err := tmpKey(&brace, secretPoint{point("Y"), x}, secretPoint{point("D"), x}, secretPoint{point("H"), x})
 		if err != nil {
 			t.Fatal(err)
 		}
 		same("tmp_k", tmp[:])
-		theirs, err := tmpKey(brace, secretPoint{point("X"), secret("y")}, secretPoint{point("X"), secret("shared_prekey_secret")},
+		theirs, err := tmpKey(&brace, secretPoint{point("X"), secret("y")}, secretPoint{point("X"), secret("shared_prekey_secret")},
 			secretPoint{point("X"), secret("identity_secret")})
 		if err != nil || theirs != tmp {
 			t.Errorf("the publisher's tmp_k is %x, %v", theirs[:], err)
@@ -367,7 +367,7 @@ func TestNonInteractiveKeyVectors(t *testing.T) {
 		// Bob's first ratchet hashes the brace key on.
 		bob := newTestClient(t, 2).NewEngine(0x100)
 		s := &session{role: roleBob, ratchet: ratchet{theirECDH: point("first_ecdh_public")}}
-		bob.beginOffline(s, &tmp, brace)
+		bob.beginOffline(s, &tmp, &brace)
 		same("ssid", s.ssid[:])
 		same("root_key", s.ratchet.root[:])
 		same("chain_key", s.ratchet.receiveChain[:])
