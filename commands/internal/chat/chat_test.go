@@ -48,7 +48,10 @@ func TestACommandThatThereIsNotIsRefusedWithASuggestion(t *testing.T) {
 		{"/ansewr", "did you mean /answer?"},
 		{"/etc/passwd", "begin it with //"},
 		{"/", "begin it with //"},
-		{"/HELP", "begin it with //"},
+		{"/HELP", "did you mean /help?"},
+		{"/Hlep", "did you mean /help?"},
+		{"/exit", "did you mean /quit?"},
+		{"/verify bob", "did you mean /smp?"},
 		{"/answer sesame", ""},
 		{"/quit now", ""},
 	} {

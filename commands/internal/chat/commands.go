@@ -90,10 +90,25 @@ func (e entry) find(suggest func(string, []string) string) (slash, error) {
 		}
 	}
 	err := exit.Errorf(exit.Usage, "there is no command %s, and nothing was sent", e.command)
-	if near := suggest(e.command, Commands()); near != "" {
+	if near := e.near(suggest); near != "" {
 		return slash{}, err.WithHint("did you mean %s? To send a text that begins with /, begin it with //", near)
 	}
 	return slash{}, err.WithHint("/help shows the commands; to send a text that begins with /, begin it with //")
+}
+
+// near returns the command that an unknown one is probably meant for; "": unknown.
+func (e entry) near(suggest func(string, []string) string) string {
+	switch word := strings.ToLower(e.command); word {
+	case "/exit", "/bye": // in other programs
+		return "/quit"
+	case "/verify":
+		return "/smp"
+	default:
+		if slices.Contains(Commands(), word) {
+			return word
+		}
+		return suggest(word, Commands())
+	}
 }
 
 // enter sends a line, or runs it as a command.
