@@ -70,6 +70,10 @@ func encryptOffline(c *cli.Context) error {
 	if c.IsSet(flagReplyTo) && instance != 0 {
 		return exit.Errorf(exit.Usage, "--instance needs --to")
 	}
+	if c.String(flagTo) == "-" {
+		return exit.Errorf(exit.Usage, "--to -: standard input is the plaintext, so it cannot be the ensembles too").
+			WithHint("put the ensembles into a file")
+	}
 	var ensembles []byte
 	if c.IsSet(flagTo) {
 		if ensembles, _, err = files.Read(c.String(flagTo), offline.MaxEnsembleFile); err != nil {

@@ -73,6 +73,7 @@ func TestWhatMakesNoSenseOfflineIsRefused(t *testing.T) {
 		{exit.Usage, "contradict", []string{"encrypt-stream", "--to", none, "--reply-to", "bob"}},
 		{exit.Usage, "is not an instance tag", []string{"encrypt-stream", "--to", none, "--instance", "1"}},
 		{exit.Usage, "--instance needs --to", []string{"encrypt-stream", "--reply-to", "bob", "--instance", "00000100"}},
+		{exit.Usage, "standard input is the plaintext", []string{"encrypt-stream", "--to", "-"}},
 		{exit.KeyFile, "none", []string{"encrypt-stream", "--to", none}},
 		{exit.Session, `no session "bob" is kept`, []string{"encrypt-stream", "--reply-to", "bob"}},
 		{exit.Usage, "nobody answers offline", []string{"encrypt-stream", "--reply-to", "bob", "--stay"}},

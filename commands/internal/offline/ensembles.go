@@ -33,9 +33,6 @@ type ensembleFile struct {
 }
 
 func openEnsembles(path string) *ensembleFile {
-	if path == "-" {
-		path = "/dev/stdin"
-	}
 	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil

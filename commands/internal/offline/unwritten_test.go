@@ -269,6 +269,34 @@ func TestOnlyMessagesThatWereNotWrittenCountAsLost(t *testing.T) {
 	}
 }
 
+// A message that comes long after the last one that was read says what to do.
+func TestAMessageAfterTooManyMissingOnesSaysSo(t *testing.T) {
+	alice, bob := conversation(t)
+	r := alice.run([]byte("thanks"), "", trust.RequireNew)
+	store, err := r.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := store.Sessions()[0]
+	if err := r.put(session, protocol.MaxGap+1); err != nil {
+		t.Fatal(err)
+	}
+	if store, err = r.load(); err != nil {
+		t.Fatal(err)
+	}
+	session = store.Sessions()[0]
+	session.HandedOut(0) // to bob, who has never got it
+	if err := r.put(session, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Reply("bob"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = bob.receive(content(t, r.out), "alice", trust.RequireNew)
+	mustBe(t, err, exit.Failure, "too many messages before it are missing")
+	hinted(t, err, exit.Failure, "read the sender's earlier messages first")
+}
+
 // A sender that is killed leaves no session in which --reply-to would write to nobody.
 func TestASessionIsKeptOnceTheMessageThatBeginsItIsAtItsEnd(t *testing.T) {
 	alice, bob := newPerson(t, "alice"), newPerson(t, "bob")
