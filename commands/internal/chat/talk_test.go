@@ -48,6 +48,7 @@ type fakeSession struct {
 	stopped chan struct{}
 	ends    chan error // the next one is how the connection ends
 	changed func(live.Snapshot)
+	stderr  *os.File           // the transport's
 	sentIn  []stream.SessionID // the sessions that the texts were sent in
 	// Once the snapshot was read so many times, the peer asks this question in run 8.
 	reads int
@@ -92,6 +93,9 @@ func (s *fakeSession) RunOver(_ live.Way, stderr *os.File, _ *otr.Conversation, 
 	s.mu.Unlock()
 	s.changed(live.Snapshot{Connected: true})
 	fmt.Fprintln(stderr, "the transport says hello")
+	s.mu.Lock()
+	s.stderr = stderr
+	s.mu.Unlock()
 	p, err := open()
 	if err != nil {
 		return err
@@ -663,7 +667,7 @@ func TestASecretIsNoTextBeforeTheRefusalIsOnTheScreen(t *testing.T) {
 	s.seenMu.Lock()
 	s.last = "a long text"
 	s.seenMu.Unlock()
-	go show(strings.Repeat("a long text\n", 20000))
+	go show(strings.Repeat("a long text\n", 10000))
 	s.sees("a long text")
 	s.enters("/answer")
 	s.hears("review")
@@ -845,7 +849,7 @@ func TestATerminalThatTakesNoOutputHoldsNeitherTheSessionNorASignalUp(t *testing
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
-		show(strings.Repeat("a long text\n", 20000))
+		show(strings.Repeat("a long text\n", 10000))
 	}()
 	s.sees("a long text") // and the rest is being written
 	changed := make(chan struct{})
@@ -866,6 +870,45 @@ func TestATerminalThatTakesNoOutputHoldsNeitherTheSessionNorASignalUp(t *testing
 		t.Error("the terminal has taken everything")
 	default:
 	}
+}
+
+// TestATerminalThatTakesNoOutputDoesNotHoldTheTransportUp lets the transport write more messages
+// than can wait.
+func TestATerminalThatTakesNoOutputDoesNotHoldTheTransportUp(t *testing.T) {
+	s := newScene(t, "bob")
+	show := <-s.show
+	s.seenMu.Lock()
+	s.last = "a long text"
+	s.seenMu.Unlock()
+	go show(strings.Repeat("a long text\n", 10000))
+	s.sees("a long text") // and the rest is being written
+	s.mu.Lock()
+	stderr := s.stderr
+	s.mu.Unlock()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for n := range 20 * maxLater {
+			fmt.Fprintf(stderr, "message %d %s\n", n, strings.Repeat("x", 100))
+		}
+	}()
+	select {
+	case <-written:
+	case <-time.After(patience):
+		t.Error("the transport waits for the terminal")
+	}
+	close(s.still)
+	s.sees("<bob>: message 0 ")
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		fmt.Fprintln(stderr, "still there") // after which it is said what was left out
+		s.seenMu.Lock()
+		told := bytes.Contains(s.seen, []byte(" lines left out, because the terminal took no output)"))
+		s.seenMu.Unlock()
+		if told {
+			return
+		}
+	}
+	t.Error("it is not said that lines were left out")
 }
 
 func TestAChatThatIsNotToStayLeavesWithTheTransport(t *testing.T) {
