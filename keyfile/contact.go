@@ -303,28 +303,37 @@ func remember(contacts []Contact, from Contact) []Contact {
 	if !ok {
 		contacts = slices.Insert(contacts, i, Contact{Name: from.Name})
 	}
-	for _, key := range from.Keys {
-		contacts[i].add(key)
-	}
+	contacts[i].add(from.Keys...)
 	return contacts
 }
 
-// add adds a key, or merges it into the one that is on file.
-func (c *Contact) add(key ContactKey) {
-	old := c.key(key.Fingerprint)
-	if old == nil {
+// add adds keys, or merges them into those that are on file.
+func (c *Contact) add(more ...ContactKey) {
+	at := make(map[keys.Fingerprint]int, len(c.Keys)+len(more))
+	for i, key := range c.Keys {
+		at[key.Fingerprint] = i
+	}
+	for _, key := range more {
+		if i, ok := at[key.Fingerprint]; ok {
+			c.Keys[i].merge(key)
+			continue
+		}
+		at[key.Fingerprint] = len(c.Keys)
 		c.Keys = append(c.Keys, key)
-		return
 	}
-	old.Trust = max(old.Trust, key.Trust)
-	if key.LastSeen.After(old.LastSeen) {
-		old.LastSeen = key.LastSeen
+}
+
+// merge merges a later key with the same fingerprint into the one that is on file.
+func (k *ContactKey) merge(later ContactKey) {
+	k.Trust = max(k.Trust, later.Trust)
+	if later.LastSeen.After(k.LastSeen) {
+		k.LastSeen = later.LastSeen
 	}
-	if key.Profile != (Profile{}) {
-		old.Profile = key.Profile
+	if later.Profile != (Profile{}) {
+		k.Profile = later.Profile
 	}
-	if key.Client != (Client{}) {
-		old.Client = key.Client
+	if later.Client != (Client{}) {
+		k.Client = later.Client
 	}
 }
 

@@ -43,10 +43,17 @@ type ChoiceError struct {
 	None     bool      // none of them matches
 }
 
+// maxListed is how many accounts an error lists. People have a few.
+const maxListed = 20
+
 func (e *ChoiceError) Error() string {
-	names := make([]string, len(e.Accounts))
+	var names []string
 	for i, a := range e.Accounts {
-		names[i] = a.String()
+		if i == maxListed {
+			names = append(names, fmt.Sprintf("and %d more", len(e.Accounts)-i))
+			break
+		}
+		names = append(names, a.String())
 	}
 	what := "has several accounts"
 	if e.None {

@@ -325,11 +325,13 @@ func parseContacts(b []byte) ([]Contact, error) {
 		if len(c.Keys) == 0 && contact.Address.IsZero() {
 			return nil, fmt.Errorf("%w: contact %q has no key", ErrFormat, c.Contact)
 		}
+		seen := make(map[keys.Fingerprint]bool, len(c.Keys))
 		for _, key := range c.Keys {
 			fp := key.Fingerprint.Fingerprint
-			if contact.key(fp) != nil {
+			if seen[fp] {
 				return nil, fmt.Errorf("%w: contact %q has a key twice", ErrFormat, c.Contact)
 			}
+			seen[fp] = true
 			known := ContactKey{Fingerprint: fp, Trust: key.Trust, FirstSeen: key.FirstSeen, LastSeen: key.LastSeen, Told: key.Told.Fingerprint}
 			if key.Profile != nil {
 				versions, _ := wire.ParseVersions(key.Profile.Versions)

@@ -1,6 +1,7 @@
 package keyfile
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -11,10 +12,12 @@ import (
 // *ChoiceError. path names the file in errors.
 func ContactsFromLibotr(list []LibotrFingerprint, path string, account Account, now time.Time) ([]Contact, error) {
 	var all, fitting []Account
+	seen := make(map[Account]bool)
 	for _, one := range list {
-		if slices.Contains(all, one.Account) {
+		if seen[one.Account] {
 			continue
 		}
+		seen[one.Account] = true
 		all = append(all, one.Account)
 		if one.Account.matches(account) {
 			fitting = append(fitting, one.Account)
@@ -23,13 +26,16 @@ func ContactsFromLibotr(list []LibotrFingerprint, path string, account Account, 
 	if len(fitting) > 1 || len(fitting) == 0 && len(all) > 0 {
 		return nil, &ChoiceError{Path: path, Accounts: all, None: len(fitting) == 0}
 	}
-	var contacts []Contact
+	found := make(map[string][]ContactKey)
 	for _, one := range list {
-		if !one.Account.matches(account) {
-			continue
+		if one.Account.matches(account) {
+			key := ContactKey{Fingerprint: one.Fingerprint, Trust: trustOfLibotr(one.Trust), FirstSeen: now, LastSeen: now}
+			found[one.Username] = append(found[one.Username], key)
 		}
-		key := ContactKey{Fingerprint: one.Fingerprint, Trust: trustOfLibotr(one.Trust), FirstSeen: now, LastSeen: now}
-		contacts = remember(contacts, Contact{Name: one.Username, Keys: []ContactKey{key}})
+	}
+	var contacts []Contact
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		contacts = remember(contacts, Contact{Name: name, Keys: found[name]})
 	}
 	return contacts, nil
 }

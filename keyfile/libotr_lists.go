@@ -9,8 +9,9 @@ import (
 )
 
 // MaxLibotrList is the maximum length of a file of fingerprints or instance tags that is
-// read, in bytes.
-const MaxLibotrList = 16 << 20
+// read, in bytes: enough for fifty thousand lines. A file from somebody else that has nothing but
+// bad lines takes some hundred times its length of memory.
+const MaxLibotrList = 4 << 20
 
 // A LibotrFingerprint is one line of libotr's file of fingerprints: a key of the person
 // Username, to whom Account has talked.
