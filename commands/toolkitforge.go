@@ -58,7 +58,7 @@ func forgeConversation(c *cli.Context) error {
 	if name := c.Args().First(); name != "" && name != "-" {
 		script, err := os.Open(name)
 		if err != nil {
-			return exit.Errorf(exit.Failure, "%w", err)
+			return exit.Errorf(exit.Failure, "%w", exit.Plain(err))
 		}
 		defer script.Close()
 		cfg.Script = script

@@ -5,6 +5,7 @@ package exit
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 )
@@ -98,13 +99,20 @@ var packages = []string{
 	"wire",
 }
 
-// Plain returns the text of err without package names, which mean nothing to users.
+// Plain returns the text of err without package names and without the system call that the error of
+// a file names, which mean nothing to users.
 func Plain(err error) error {
 	const separator = ": "
-	parts := strings.Split(err.Error(), separator)
+	text, rest := err.Error(), ""
+	if file := (*fs.PathError)(nil); errors.As(err, &file) {
+		if before, after, ok := strings.Cut(text, file.Error()); ok { // a file may be called like a package
+			text, rest = before, file.Path+separator+file.Err.Error()+after
+		}
+	}
+	parts := strings.Split(text, separator)
 	last := len(parts) - 1 // it is at the end, so it is not a package's name
 	plain := slices.DeleteFunc(parts[:last:last], func(part string) bool { return slices.Contains(packages, part) })
-	return Rephrase(err, strings.Join(append(plain, parts[last]), separator))
+	return Rephrase(err, strings.Join(append(plain, parts[last]), separator)+rest)
 }
 
 // Failed returns another package's error with the code Failure and without package names. It

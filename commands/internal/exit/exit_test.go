@@ -133,3 +133,17 @@ func TestAWordOfAHintIsQuotedForTheShell(t *testing.T) {
 		}
 	}
 }
+
+// The name of the file stays, although it is that of a package, and so does what comes after it.
+func TestASystemCallIsNotNamed(t *testing.T) {
+	missing := &fs.PathError{Op: "open", Path: "keys", Err: syscall.ENOENT}
+	for err, want := range map[error]string{
+		missing:                              "keys: no such file or directory",
+		fmt.Errorf("keyfile: %w", missing):   "keys: no such file or directory",
+		fmt.Errorf("%w; try again", missing): "keys: no such file or directory; try again",
+	} {
+		if got := Plain(err); got.Error() != want || !errors.Is(got, syscall.ENOENT) {
+			t.Errorf("%v is told as %v, not %s", err, got, want)
+		}
+	}
+}

@@ -133,7 +133,7 @@ func (cfg Config) forge4(f *toolkit.Forger, id *keyfile.Identity, s *toolkit.Scr
 	}
 	log, err := os.Open(cfg.Log)
 	if err != nil {
-		return nil, exit.Errorf(exit.Failure, "--profile: %w", err)
+		return nil, exit.Errorf(exit.Failure, "--profile: %w", exit.Plain(err))
 	}
 	defer log.Close()
 	if cfg.Away && s.Lines[0].Ours {

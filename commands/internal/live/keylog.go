@@ -27,7 +27,7 @@ func openKeyLog(home *keyfile.Home, path string) (*keyLog, error) {
 	// Do not block: a FIFO may have replaced the file since.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
-		return nil, exit.Errorf(exit.KeyFile, "--keylog: %w", err)
+		return nil, exit.Errorf(exit.KeyFile, "--keylog: %w", exit.Plain(err))
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -65,7 +65,7 @@ func (s *Session) logKeys(keys []otr.SessionKey) {
 		clear(l.line)
 		if err != nil && !l.failed {
 			l.failed = true
-			s.Messages.Warning(fmt.Sprintf("--keylog: the keys are not all in the file: %v", err))
+			s.Messages.Warning(fmt.Sprintf("--keylog: the keys are not all in the file: %v", exit.Plain(err)))
 		}
 	}
 }

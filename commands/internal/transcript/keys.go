@@ -23,12 +23,12 @@ func ParseHex(arg, name string) ([]byte, error) {
 		code = exit.KeyFile
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, exit.Errorf(code, "%s: %w", name, err)
+			return nil, exit.Errorf(code, "%s: %w", name, exit.Plain(err))
 		}
 		defer f.Close()
 		b, err := io.ReadAll(io.LimitReader(f, maxHexFile+1))
 		if err != nil {
-			return nil, exit.Errorf(code, "%s: %w", name, err)
+			return nil, exit.Errorf(code, "%s: %w", name, exit.Plain(err))
 		}
 		if len(b) > maxHexFile {
 			return nil, exit.Errorf(code, "%s: %s is longer than %d bytes", name, file, maxHexFile)
@@ -61,7 +61,7 @@ func Key(key []byte) Keys { return Keys{one: key} }
 func ReadKeyLog(path, flag string) (Keys, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return Keys{}, exit.Errorf(exit.KeyFile, "--%s: %w", flag, err)
+		return Keys{}, exit.Errorf(exit.KeyFile, "--%s: %w", flag, exit.Plain(err))
 	}
 	defer f.Close()
 	log, err := toolkit.ReadKeyLog(f)
