@@ -143,6 +143,10 @@ func parseIdentity(b []byte) (*Identity, error) {
 	if len(file.Keys) != 1 && len(file.Keys) != 2 {
 		return nil, fmt.Errorf("%w: %d keys, not 1 or 2", ErrFormat, len(file.Keys))
 	}
+	// A key that comes from libotr's file has no tag yet.
+	if tag := uint32(file.Instance); tag != 0 && tag < minInstanceTag {
+		return nil, fmt.Errorf("%w: instance tag %08x is below %08x", ErrFormat, tag, minInstanceTag)
+	}
 	k := &file.Keys[0]
 	key, err := keys.NewDSAPrivateKey(k.P, k.Q, k.G, k.Y, k.X)
 	if err != nil {

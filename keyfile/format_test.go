@@ -301,6 +301,7 @@ func TestDamagedValuesAreRefused(t *testing.T) {
 		{"identity 1", `"bd3231bb"`, `"BD3231BB"`},
 		{"identity 1", `"bd3231bb"`, `"d3231bb"`},
 		{"identity 1", `"bd3231bb"`, `3`},
+		{"identity 1", `"bd3231bb"`, `"000000ff"`},
 		{"identity 1", `"default"`, `""`},
 		{"identity 1", `"default"`, `"a\nb"`},
 		{"identity 2", `"symmetric": "`, `"symmetric": "00`},

@@ -23,11 +23,8 @@ const scryptBlock = 64
 // for the greatest cost cannot be addressed on a 32-bit processor, which is an error.
 func scryptKey(passphrase, salt []byte, logN, r int) ([sha256.Size]byte, error) {
 	var key [sha256.Size]byte
-	if logN < 1 || logN > maxWorkFactor {
-		return key, fmt.Errorf("a work factor of %d, not 1 to %d", logN, maxWorkFactor)
-	}
-	if memory := int64(2*r*scryptBlock) << logN; int64(int(memory)) != memory {
-		return key, fmt.Errorf("a work factor of %d needs more memory than this processor can address", logN)
+	if err := checkCost(logN, r); err != nil {
+		return key, err
 	}
 	mac := newPassphraseMAC(passphrase)
 	defer mac.wipe()
@@ -37,6 +34,18 @@ func scryptKey(passphrase, salt []byte, logN, r int) ([sha256.Size]byte, error) 
 	romix(block, 1<<logN)
 	mac.derive(key[:], block)
 	return key, nil
+}
+
+// checkCost returns an error if the cost is out of range, or needs more memory than this
+// processor can address.
+func checkCost(logN, r int) error {
+	if logN < 1 || logN > maxWorkFactor {
+		return fmt.Errorf("a work factor of %d, not 1 to %d", logN, maxWorkFactor)
+	}
+	if memory := int64(2*r*scryptBlock) << logN; int64(int(memory)) != memory {
+		return fmt.Errorf("a work factor of %d needs more memory than this processor can address", logN)
+	}
+	return nil
 }
 
 // romix is scryptROMix (RFC 7914, section 5): it mixes block, of 128*r bytes, n times. n must

@@ -194,8 +194,10 @@ func TestOnlyOneStanzaAsAgeWritesItIsTaken(t *testing.T) {
 		"a long body":            one(func(s *age.Stanza) { s.Body = append(s.Body, 0) }),
 		"a short body":           one(func(s *age.Stanza) { s.Body = s.Body[:len(s.Body)-1] }),
 	} {
-		if text, err := unseal(ageFile(t, "text", badStanza{spoil}), "a file", right); err == nil || text != nil {
-			t.Errorf("%s: %q, %v", name, text, err)
+		asked := false
+		pass := func(string) ([]byte, error) { asked = true; return []byte("right"), nil }
+		if text, err := unseal(ageFile(t, "text", badStanza{spoil}), "a file", pass); err == nil || text != nil || asked {
+			t.Errorf("%s: %q, %v; a passphrase was asked for: %v", name, text, err, asked)
 		} else {
 			wantError(t, err, ErrFormat)
 		}

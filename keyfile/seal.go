@@ -45,12 +45,15 @@ func seal(text, passphrase []byte, workFactor int) (file []byte, err error) {
 }
 
 // unseal decrypts the output of seal; what names it in prompts and errors. It checks the
-// armor before it calls pass, so that nobody types a passphrase for a file that cannot be
-// opened.
+// armor and the header before it calls pass, so that nobody types a passphrase for a file that
+// cannot be opened.
 func unseal(file []byte, what string, pass PassphraseFunc) (text []byte, err error) {
 	sealed, err := dearmor(file, what)
 	if err != nil {
 		return nil, err
+	}
+	if err := checkHeader(sealed); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, what, err)
 	}
 	passphrase, err := ask(what, pass)
 	if err != nil {
@@ -225,35 +228,71 @@ func (p *passphraseStanza) Wrap(fileKey []byte) ([]*age.Stanza, error) {
 // Unwrap returns the file key from the stanzas of a file. A passphrase stanza must be the
 // only one.
 func (p *passphraseStanza) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
-	if !slices.ContainsFunc(stanzas, func(s *age.Stanza) bool { return s.Type == scryptStanza }) {
-		return nil, age.ErrIncorrectIdentity
-	}
-	s := stanzas[0]
-	if len(stanzas) != 1 || len(s.Args) != 2 || len(s.Body) != ageFileKey+chacha20poly1305.Overhead {
-		return nil, errScryptStanza
-	}
-	salt, err := ageBase64.DecodeString(s.Args[0])
-	if err != nil || ageBase64.EncodeToString(salt) != s.Args[0] || len(salt) != scryptSalt {
-		return nil, errScryptStanza
-	}
-	workFactor, err := strconv.Atoi(s.Args[1])
-	if err != nil || strconv.Itoa(workFactor) != s.Args[1] {
-		return nil, errScryptStanza
+	salt, workFactor, body, err := readStanza(stanzas)
+	if err != nil {
+		return nil, err
 	}
 	aead, err := p.cipher(salt, workFactor)
 	if err != nil {
 		return nil, err
 	}
 	defer secret.Wipe(aead)
-	if p.fileKey, err = aead.Open(nil, make([]byte, aead.NonceSize()), s.Body, nil); err != nil {
+	if p.fileKey, err = aead.Open(nil, make([]byte, aead.NonceSize()), body, nil); err != nil {
 		return nil, age.ErrIncorrectIdentity
 	}
 	return p.fileKey, nil
 }
 
+// readStanza reads the stanza of a file that a passphrase opens.
+func readStanza(stanzas []*age.Stanza) (salt []byte, workFactor int, body []byte, err error) {
+	if !slices.ContainsFunc(stanzas, func(s *age.Stanza) bool { return s.Type == scryptStanza }) {
+		return nil, 0, nil, errNoPassphrase
+	}
+	s := stanzas[0]
+	if len(stanzas) != 1 || len(s.Args) != 2 || len(s.Body) != ageFileKey+chacha20poly1305.Overhead {
+		return nil, 0, nil, errScryptStanza
+	}
+	salt, err = ageBase64.DecodeString(s.Args[0])
+	if err != nil || ageBase64.EncodeToString(salt) != s.Args[0] || len(salt) != scryptSalt {
+		return nil, 0, nil, errScryptStanza
+	}
+	workFactor, err = strconv.Atoi(s.Args[1])
+	if err != nil || strconv.Itoa(workFactor) != s.Args[1] {
+		return nil, 0, nil, errScryptStanza
+	}
+	return salt, workFactor, s.Body, checkCost(workFactor, scryptR)
+}
+
+// checkHeader checks that a passphrase could open an age file without armor.
+func checkHeader(sealed []byte) error {
+	header, err := age.ExtractHeader(bytes.NewReader(sealed))
+	if err != nil {
+		return err
+	}
+	var c stanzaCheck
+	_, err = age.DecryptHeader(header, &c)
+	if c.err != nil {
+		return c.err
+	}
+	if mismatch := (*age.NoIdentityMatchError)(nil); errors.As(err, &mismatch) {
+		return nil
+	}
+	return err
+}
+
+// A stanzaCheck is an age.Identity that only checks the stanzas of a file.
+type stanzaCheck struct{ err error }
+
+// Unwrap checks the stanzas, and opens none.
+func (c *stanzaCheck) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	_, _, _, c.err = readStanza(stanzas)
+	return nil, age.ErrIncorrectIdentity
+}
+
 var (
 	ageBase64       = base64.RawStdEncoding.Strict()
 	errScryptStanza = errors.New("its stanza for a passphrase is not as age writes it")
+	errNoPassphrase = errors.New("it is encrypted to a key of age, not with a passphrase")
 )
 
 // cipher returns the cipher for wrapping a file key. The caller has to wipe it.
