@@ -728,7 +728,8 @@ func TestALineThatWasBegunForAnotherPeerIsNotSent(t *testing.T) {
 
 		s.person.WriteString(line.first)
 		s.sees("[peer known] " + strings.TrimSpace(line.first))
-		s.trusted(fingerprint("c"), trust.Known)
+		s.trusted(fingerprint("c"), trust.New)
+		s.sees("[peer new] " + strings.TrimSpace(line.first))
 		s.enters(line.rest)
 		s.sees("not sent: the session is now with another key than when you began the line")
 		s.sees("Up brings the line back")
