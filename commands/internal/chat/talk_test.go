@@ -148,8 +148,11 @@ func (s *fakeSession) AbortSMP() error                       { return s.did("abo
 func (s *fakeSession) MarkVerified(f keys.Fingerprint) error { return s.did("verified " + f.Hex()) }
 func (s *fakeSession) Review() {
 	_ = s.did("review")
-	if s.onReview != nil {
-		s.onReview()
+	s.mu.Lock()
+	onReview := s.onReview
+	s.mu.Unlock()
+	if onReview != nil {
+		onReview()
 	}
 }
 func (s *fakeSession) Refresh(context.Context) error { return s.did("refresh") }
@@ -181,8 +184,9 @@ type scene struct {
 	t      *testing.T
 	person *os.File // the person's side of the terminal
 	*fakeSession
-	chat *Chat
-	left chan error
+	chat  *Chat
+	left  chan error
+	owner sync.Mutex // held while chat is told of a change
 
 	seenMu sync.Mutex
 	seen   []byte // on the terminal
@@ -277,6 +281,8 @@ func (s *scene) trusted(key keys.Fingerprint, standing trust.Standing) {
 }
 
 func (s *scene) change(change func(*live.Snapshot)) {
+	s.owner.Lock() // a session tells its changes one by one
+	defer s.owner.Unlock()
 	s.mu.Lock()
 	change(&s.now)
 	now := s.now
@@ -285,6 +291,13 @@ func (s *scene) change(change func(*live.Snapshot)) {
 }
 
 var sequence = regexp.MustCompile(`\x1b\[[?0-9;]*[A-Za-z]`)
+
+// shows is sees, and waits until the console knows that its prompt is on the screen, too.
+func (s *scene) shows(prompt string) {
+	s.t.Helper()
+	s.sees(prompt)
+	s.chat.console.Load().Sync()
+}
 
 // sees waits until the terminal has shown all of these texts since the last time, in any order.
 func (s *scene) sees(texts ...string) {
@@ -626,6 +639,7 @@ func (s *scene) sendsNothing() {
 // TestASecretBehindACommandThatDoesNotAskForItIsNoText types the secret without looking at what
 // the command has answered.
 func TestASecretBehindACommandThatDoesNotAskForItIsNoText(t *testing.T) {
+	t.Parallel() // it waits
 	for _, command := range []string{"/answer", "/ansewr", "/a", "/answer sesame", "/smp a bad question"} {
 		s := newScene(t, "bob")
 		<-s.show
@@ -657,6 +671,7 @@ func TestASecretBehindACommandThatDoesNotAskForItIsNoText(t *testing.T) {
 // TestASecretIsNoTextBeforeTheRefusalIsOnTheScreen types the secret while the terminal takes no
 // output, so that the person cannot know that it was not asked for.
 func TestASecretIsNoTextBeforeTheRefusalIsOnTheScreen(t *testing.T) {
+	t.Parallel() // it waits
 	if testing.Short() {
 		t.Skip("short: waits three seconds for a person to read")
 	}
@@ -689,8 +704,10 @@ func TestALineGoesToTheSessionThatThePromptShowed(t *testing.T) {
 	s := newScene(t, "bob")
 	<-s.show
 	s.change(func(now *live.Snapshot) { *now = session(1) })
-	s.sees("[bob new]")
+	s.shows("[bob new]")
+	s.mu.Lock()
 	s.onReview = func() { s.change(func(now *live.Snapshot) { *now = session(2) }) }
+	s.mu.Unlock()
 	s.enters("hello")
 	s.hears("send hello")
 	s.enters("/smp where did we meet?")
@@ -713,23 +730,23 @@ func TestALineThatWasBegunForAnotherPeerIsNotSent(t *testing.T) {
 		s.person.WriteString(line.first) // before there was anybody
 		s.sees(strings.TrimSpace(line.first))
 		s.trusted(fingerprint("b"), trust.Known)
-		s.sees("[peer known] " + strings.TrimSpace(line.first))
+		s.shows("[peer known] " + strings.TrimSpace(line.first))
 		s.enters(line.rest)
 		s.hears(line.call)
 
 		s.person.WriteString(line.first)
-		s.sees("[peer known] " + strings.TrimSpace(line.first))
+		s.shows("[peer known] " + strings.TrimSpace(line.first))
 		s.change(func(now *live.Snapshot) { *now = live.Snapshot{Connected: true} })
-		s.sees("[peer unencrypted] " + strings.TrimSpace(line.first))
+		s.shows("[peer unencrypted] " + strings.TrimSpace(line.first))
 		s.trusted(fingerprint("b"), trust.Known) // the same again
-		s.sees("[peer known] " + strings.TrimSpace(line.first))
+		s.shows("[peer known] " + strings.TrimSpace(line.first))
 		s.enters(line.rest)
 		s.hears(line.call)
 
 		s.person.WriteString(line.first)
-		s.sees("[peer known] " + strings.TrimSpace(line.first))
+		s.shows("[peer known] " + strings.TrimSpace(line.first))
 		s.trusted(fingerprint("c"), trust.New)
-		s.sees("[peer new] " + strings.TrimSpace(line.first))
+		s.shows("[peer new] " + strings.TrimSpace(line.first))
 		s.enters(line.rest)
 		s.sees("not sent: the session is now with another key than when you began the line")
 		s.sees("Up brings the line back")
@@ -740,11 +757,11 @@ func TestALineThatWasBegunForAnotherPeerIsNotSent(t *testing.T) {
 	s := newScene(t, "")
 	<-s.show
 	s.trusted(fingerprint("b"), trust.Known)
-	s.sees("[peer known]")
+	s.shows("[peer known]")
 	s.person.WriteString("/smp where did we ")
 	s.sees("/smp where did we")
 	s.trusted(fingerprint("c"), trust.New)
-	s.sees("[peer new] /smp where did we")
+	s.shows("[peer new] /smp where did we")
 	s.enters("meet?")
 	s.sees("the session is now with another key than when you began the line")
 }

@@ -100,6 +100,8 @@ type Log struct {
 	written chan struct{} // closed when the whole queue has been written
 	report  func(format string, a ...any)
 
+	closing sync.Once
+
 	mu     sync.Mutex
 	closed bool
 	full   bool // an event was left out
@@ -231,25 +233,23 @@ func (l *Log) queued(line []byte) (firstLeftOut bool) {
 	return firstLeftOut
 }
 
-// Close waits until everything has been written, but no longer than flushTime. If something has
-// not been written by then, the first Close reports it.
+// Close waits until everything has been written, but no longer than flushTime. It reports what has
+// not been written by then. A further Close waits for the first one, and for nothing else.
 func (l *Log) Close() {
-	if l == nil {
-		return
+	if l != nil {
+		l.closing.Do(l.close)
 	}
+}
+
+func (l *Log) close() {
 	l.mu.Lock()
-	first := !l.closed
-	if first {
-		l.closed = true
-		close(l.queue)
-	}
+	l.closed = true
+	close(l.queue)
 	l.mu.Unlock()
 	select {
 	case <-l.written:
 	case <-time.After(flushTime):
-		if first {
-			l.report("--events: they are not read, so the last ones are lost")
-		}
+		l.report("--events: they are not read, so the last ones are lost")
 	}
 }
 
