@@ -236,7 +236,11 @@ func TestASecretIsComparedInTheGivenSessionOrNotAtAll(t *testing.T) {
 	if err := a.End(); err != nil {
 		t.Fatal(err)
 	}
+	late := time.Now().Add(patience / 2)
 	for now := a.Snapshot(); !now.Trusted || now.Session == old || !b.Snapshot().Trusted; now = a.Snapshot() {
+		if time.Now().After(late) {
+			t.Fatal("there is no new session")
+		}
 		if !now.Trusted && !b.Snapshot().Trusted {
 			_ = b.Query()
 		}
@@ -255,8 +259,11 @@ func TestASecretIsComparedInTheGivenSessionOrNotAtAll(t *testing.T) {
 	go func() {
 		compared <- a.CompareSecretIn(context.Background(), a.Snapshot().Session, &control.SMP{Secret: []byte("sesame"), Question: "who?", Timeout: patience})
 	}()
-	for b.Snapshot().Asked == nil {
-		time.Sleep(time.Millisecond)
+	late = time.Now().Add(patience / 2)
+	for ; b.Snapshot().Asked == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("the peer is asked nothing")
+		}
 	}
 	if asked := *b.Snapshot().Asked; asked != "who?" {
 		t.Errorf("the peer is asked %q", asked)
