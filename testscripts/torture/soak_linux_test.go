@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"sync"
 	"syscall"
@@ -151,6 +152,8 @@ func (f *flow) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+var ssid = regexp.MustCompile(`"ssid": *"[0-9a-f]+"`)
+
 // TestLongSessionsUseNoMoreAndMore lets sessions run in which both ends talk all the time, and
 // asks random things of them.
 func TestLongSessionsUseNoMoreAndMore(t *testing.T) {
@@ -228,6 +231,15 @@ func soak(t *testing.T, w *world, flags []string) {
 			asks(0, "status", "-i", us, "-s", us, "--json")
 		case "refresh":
 			asks(0, "refresh", "-i", us, "-s", us)
+			// The other end may have the new keys a moment later, and a comparison that begins before that is aborted.
+			sessionOf := func(name string) string {
+				return string(ssid.Find(w.must("status", "-i", name, "-s", name, "--json")))
+			}
+			for late := time.Now().Add(patience); sessionOf(us) != sessionOf(them); time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(late) {
+					t.Fatal("after a refresh the two ends have different sessions")
+				}
+			}
 		case "extra-key":
 			asks(0, "extra-key", "-i", us, "-s", us, "--use", fmt.Sprint(random.Uint32()))
 		case "smp", "other secrets":
