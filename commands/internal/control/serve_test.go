@@ -213,7 +213,7 @@ func TestAProcessThatSaysNothingIsTurnedAwayInTime(t *testing.T) {
 			l.Serve(host{})
 			close(over)
 		}()
-		silent.SetDeadline(time.Now().Add(patience))
+		silent.SetDeadline(time.Now().Add(patience / 6))
 		if _, err := silent.ReceiveReply(); !errors.Is(err, io.EOF) {
 			t.Errorf("after %q it was not turned away: %v", said, err)
 		}
