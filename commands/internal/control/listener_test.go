@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -275,8 +276,18 @@ func TestAThingThatWasNotGivenBackCountsAsLeft(t *testing.T) {
 	}
 }
 
-// TestAFullDiskForgetsNothingThatWasLeft: writing a mark again would empty its file first.
+// TestAFullDiskForgetsNothingThatWasLeft: writing a mark again would empty its file first. It runs in a process
+// of its own, because go test writes a file in this one.
 func TestAFullDiskForgetsNothingThatWasLeft(t *testing.T) {
+	const itself = "SESSION_TEST_FULL_DISK"
+	if os.Getenv(itself) == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), itself+"=yes")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return
+	}
 	dir := t.TempDir()
 	killed, ok := Hold(dir, "instance")
 	if !ok {
