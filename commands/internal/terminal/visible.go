@@ -15,13 +15,20 @@ import (
 // that are not UTF-8, and characters that nobody sees or that turn the direction of text are
 // written as escapes such as \n, \x1b or \u202e. Text without such characters is returned
 // unchanged.
-func Visible(s string) string {
+func Visible(s string) string { return escaped(s, noRune, escape) }
+
+// noRune is no character.
+const noRune rune = -1
+
+// escaped replaces the hidden characters in s, except kept, by what escape returns for a character
+// and its first byte.
+func escaped(s string, kept rune, escape func(r rune, first byte) string) string {
 	var b strings.Builder
 	clean := 0
 	var before rune
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
-		if hidden(before, r, n) {
+		if r != kept && hidden(before, r, n) {
 			b.WriteString(s[clean:i])
 			b.WriteString(escape(r, s[i]))
 			clean = i + n
